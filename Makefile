@@ -1,0 +1,31 @@
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check fast docs clean
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(STAMP)  ## set everything up and run the main job
+	$(BIN)/python -m benchmarks.demo
+
+check: $(STAMP)  ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+fast: $(STAMP)  ## the tests that take under three minutes in all
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m 'not slow and not ray and not browser'
+
+# The others start clusters, browsers and trainings of their own, which want the machine to themselves.
+test: check fast  ## set everything up and pass every check and test
+	$(BIN)/pytest -m 'slow or ray or browser'
+
+clean:
+	rm -rf $(VENV) build *.egg-info
