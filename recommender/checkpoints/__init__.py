@@ -1,0 +1,41 @@
+"""Checkpoints: the public catalogue, the user's registry, the built-in zoo, and what of them transfers."""
+
+from recommender.checkpoints.architectures import backbone_length
+from recommender.checkpoints.catalogue import catalogue
+from recommender.checkpoints.coverage import coverage
+from recommender.checkpoints.export import export_pt, restore_model
+from recommender.checkpoints.fetching import fetch
+from recommender.checkpoints.files import load_state, verify
+from recommender.checkpoints.models import build_model
+from recommender.checkpoints.registry import (
+    COCO,
+    COCO_NAMES,
+    add_checkpoint,
+    all_checkpoints,
+    check_name,
+    get_checkpoint,
+    remove_checkpoint,
+)
+from recommender.checkpoints.transfer import transfer
+from recommender.checkpoints.zoo import zoo
+
+__all__ = [
+    "COCO",
+    "COCO_NAMES",
+    "add_checkpoint",
+    "all_checkpoints",
+    "backbone_length",
+    "build_model",
+    "catalogue",
+    "check_name",
+    "coverage",
+    "export_pt",
+    "fetch",
+    "get_checkpoint",
+    "load_state",
+    "remove_checkpoint",
+    "restore_model",
+    "transfer",
+    "verify",
+    "zoo",
+]

@@ -1,0 +1,107 @@
+"""The detection architectures ultralytics ships, by name. Nothing here imports ultralytics.
+
+Only YAMLs of the installed package are ever read, never one out of a user's file.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import importlib.util
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recommender.errors import UnavailableError, UsageError
+from recommender.text import printable
+
+_STEM = re.compile(r"(yolov?\d+)(.*)")
+_DETECTION_HEADS = {"Detect", "v10Detect"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """One detection architecture in one size."""
+
+    name: str  # "yolo11n"
+    family: str  # "yolo11"
+    scale: str | None  # "n"; None where the family has one size
+    file: Path
+    num_backbone_layers: int
+    num_layers: int
+    activation: str | None  # as the YAML names it; None is the default
+
+    def config(self, num_classes: int) -> dict[str, Any]:
+        """A fresh model configuration for ultralytics."""
+        content = copy.deepcopy(_read(self.file))
+        return content | {"nc": num_classes, "scale": self.scale, "yaml_file": f"{self.name}.yaml"}
+
+
+@functools.cache
+def architectures() -> dict[str, Architecture]:
+    """Every shipped detection architecture by name, in a stable order."""
+    spec = importlib.util.find_spec("ultralytics")
+    if spec is None or not spec.submodule_search_locations:
+        raise UnavailableError("ultralytics is not installed.", remedy="pip install ultralytics")
+    folder = Path(spec.submodule_search_locations[0]) / "cfg" / "models"
+    found = [entry for file in sorted(folder.rglob("yolo*.yaml")) for entry in _entries(file)]
+    return {entry.name: entry for entry in found}
+
+
+def architecture(name: str) -> Architecture:
+    """One architecture by name.
+
+    Raises:
+        UsageError: it is not one ultralytics ships for detection.
+    """
+    known = architectures()
+    if name not in known:
+        raise UsageError(
+            f"The architecture {printable(name)!r} is not a shipped detection architecture.",
+            remedy=f"Use one of: {', '.join(sorted(known))}.",
+        )
+    return known[name]
+
+
+def backbone_length(name: str) -> int:
+    """Top-level layers of the backbone, which is what `freeze=` of ultralytics counts. Raises UsageError."""
+    return architecture(name).num_backbone_layers
+
+
+def _entries(file: Path) -> list[Architecture]:
+    stem = _STEM.fullmatch(file.stem)
+    content = _read(file)
+    if stem is None or content["head"][-1][2] not in _DETECTION_HEADS:
+        return []
+    base, suffix = stem.groups()
+    scales = [str(scale) for scale in content.get("scales") or ()]
+    named: list[tuple[str, str, str | None]]  # name, family, scale
+    if suffix in scales:  # one file per size: yolov10n.yaml
+        named = [(file.stem, base, suffix)]
+    elif not scales:  # yolov9t.yaml, yolov3-tiny.yaml
+        named = [(file.stem, file.stem if suffix.startswith("-") else base, None)]
+    else:
+        named = [(f"{base}{scale}{suffix}", f"{base}{suffix}", scale) for scale in scales]
+    num_backbone = len(content["backbone"])
+    return [
+        Architecture(
+            name=name,
+            family=family,
+            scale=scale,
+            file=file,
+            num_backbone_layers=num_backbone,
+            num_layers=num_backbone + len(content["head"]),
+            activation=content.get("activation"),
+        )
+        for name, family, scale in named
+    ]
+
+
+@functools.cache
+def _read(file: Path) -> dict[str, Any]:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    content: dict[str, Any] = yaml.load(file.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506
+    return content

@@ -1,0 +1,37 @@
+"""What of a checkpoint would reach a target's model, from shapes alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from recommender.checkpoints.files import stored_shapes
+from recommender.checkpoints.models import Shapes, tensor_shapes
+from recommender.checkpoints.transfer import count_transfer, fitting_class_width, plan_transfer
+from recommender.records import Checkpoint, TransferCoverage
+
+
+def coverage(
+    checkpoint: Checkpoint, target_architecture: str | None, target_class_names: Sequence[str]
+) -> TransferCoverage:
+    """The same count that `transfer` returns, without building or reading a tensor.
+
+    Args:
+        checkpoint: its weights need not be on this machine.
+        target_architecture: None takes the checkpoint's own.
+        target_class_names: of the data set to train on.
+    """
+    chosen = target_architecture or checkpoint.architecture
+    num_classes = len(target_class_names)
+    source = _shapes_of(checkpoint)
+    target = tensor_shapes(chosen, num_classes)
+    width = fitting_class_width(source, target)
+    if width is not None:
+        target = tensor_shapes(chosen, num_classes, width)
+    plan = plan_transfer(source, checkpoint.class_names, target, target_class_names)
+    return count_transfer(plan, target, num_classes)
+
+
+def _shapes_of(checkpoint: Checkpoint) -> Shapes:
+    if checkpoint.path is not None:
+        return stored_shapes(checkpoint.path)
+    return tensor_shapes(checkpoint.architecture, len(checkpoint.class_names or ()) or 80).tensors

@@ -1,0 +1,71 @@
+"""A checkpoint as the model it is, and as the .pt that ultralytics reads."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recommender.checkpoints.files import load_state
+from recommender.checkpoints.models import build_model, class_width_of, tensor_shapes
+from recommender.errors import ConflictError, StorageError, UsageError
+from recommender.records import Checkpoint
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def restore_model(checkpoint: Checkpoint) -> nn.Module:
+    """The checkpoint's own model, with its own classes; what its weights do not fill stays random.
+
+    Raises as `load_state`.
+    """
+    state = load_state(checkpoint)
+    names = checkpoint.class_names or tuple(str(index) for index in range(80))
+    shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
+    head_layer = tensor_shapes(checkpoint.architecture, len(names)).head_layer
+    model = build_model(checkpoint.architecture, len(names), class_width=class_width_of(shapes, head_layer))
+    own = model.state_dict()
+    fitting = {key: tensor for key, tensor in state.items() if key in own and own[key].shape == tensor.shape}
+    model.load_state_dict(fitting, strict=False)
+    model.names = dict(enumerate(names))  # type: ignore[assignment]
+    return model
+
+
+def export_pt(checkpoint: Checkpoint, file: Path, *, overwrite: bool = False) -> Path:
+    """Write the .pt that `yolo detect train model=FILE` and `YOLO(FILE)` take.
+
+    Raises:
+        UsageError: not a .pt name. ConflictError: the file exists. StorageError: it cannot be written.
+    """
+    if file.suffix != ".pt":
+        raise UsageError(
+            f"{file} does not end in .pt, which ultralytics asks for.", remedy="Name it NAME.pt."
+        )
+    if file.exists() and not overwrite:
+        raise ConflictError(f"{file} exists already.", remedy="Choose another name, or pass --force.")
+    model = restore_model(checkpoint)
+    import torch
+    import ultralytics
+
+    arguments = {"task": "detect", "imgsz": checkpoint.train_imgsz or 640}
+    package = {
+        "epoch": -1,
+        "model": model.half(),
+        "ema": None,
+        "optimizer": None,
+        "train_args": arguments,
+        "date": datetime.datetime.now(tz=datetime.UTC).isoformat(),
+        "version": ultralytics.__version__,
+        "license": checkpoint.licence,
+    }
+    part = file.with_name(f".{file.name}.part")
+    try:
+        torch.save(package, part)
+        part.replace(file)
+    except (OSError, RuntimeError) as error:
+        part.unlink(missing_ok=True)
+        raise StorageError(
+            f"{file} cannot be written: {error}.", remedy="Check its folder and the free space."
+        ) from error
+    return file

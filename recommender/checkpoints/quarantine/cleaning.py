@@ -1,0 +1,85 @@
+"""Plain, finite, dense tensors under canonical names, whatever they were saved as."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from recommender.checkpoints.quarantine.refusal import RefusalError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MAX_ELEMENTS = 500_000_000  # five times the largest detector ultralytics ships
+MAX_KEY_LENGTH = 300
+MAX_CLASSES = 10_000
+MAX_MAGNITUDE = 1e8  # beyond any trained weight: a flipped bit of an exponent
+
+
+def clean(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Canonical keys, plain dense tensors, finite numbers; fp16 stays, other floats become fp32."""
+    import torch
+
+    total = 0
+    kept: dict[str, Tensor] = {}
+    for key, tensor in canonical(state).items():
+        total += math.prod(tensor.shape)
+        if total > MAX_ELEMENTS:
+            raise RefusalError(f"It holds more than {MAX_ELEMENTS:,} numbers.", "Add a detection checkpoint.")
+        if tensor.is_quantized or tensor.is_complex() or tensor.layout is not torch.strided or tensor.is_meta:
+            raise RefusalError(
+                f"The tensor {key!r} is quantised, complex, sparse or empty.", "Add the original weights."
+            )
+        plain = tensor.detach()
+        if plain.is_floating_point() and plain.dtype is not torch.float16:
+            plain = plain.float()
+        if plain.is_floating_point():
+            _check_numbers(key, plain)
+        kept[key] = plain.clone(memory_format=torch.contiguous_format)
+    if not any(value.is_floating_point() for value in kept.values()):
+        raise RefusalError("There are no weights in it.")
+    return kept
+
+
+def _check_numbers(key: str, tensor: Tensor) -> None:
+    if not tensor.isfinite().all():
+        raise RefusalError(
+            f"The tensor {key!r} holds NaN or infinite values: the training that made it failed.",
+            "Add a checkpoint of an earlier epoch.",
+        )
+    if tensor.numel() and (
+        tensor.abs().max() > MAX_MAGNITUDE or (key.endswith(".running_var") and tensor.min() < 0)
+    ):
+        raise RefusalError(
+            f"The tensor {key!r} holds impossible values: the file is damaged.", "Copy it again."
+        )
+
+
+def canonical(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Keys as a DetectionModel has them, "model.0.conv.weight", without wrappers' prefixes."""
+    split: dict[str, tuple[str, str]] = {}
+    for key in state:
+        if not isinstance(key, str) or len(key) > MAX_KEY_LENGTH or not key.isprintable():
+            raise RefusalError("A tensor in it has no proper name.")
+        match = re.fullmatch(r"((?:[A-Za-z_]\w*\.)*?)(\d+\..+)", key)
+        split[key] = (match[1], match[2]) if match else ("", "")
+    prefixes = Counter(prefix for prefix, rest in split.values() if rest)
+    if not prefixes:
+        return state
+    chosen = prefixes.most_common(1)[0][0]
+    return {f"model.{rest}": state[key] for key, (prefix, rest) in split.items() if rest and prefix == chosen}
+
+
+def class_names(told: Any) -> list[str] | None:
+    """Names in the order of the class rows; None when they are not a plain list of that form."""
+    if isinstance(told, dict):
+        if set(told) != set(range(len(told))):
+            return None
+        told = [told[index] for index in range(len(told))]
+    if not isinstance(told, list) or not 0 < len(told) <= MAX_CLASSES:
+        return None
+    if not all(isinstance(name, str) and 0 < len(name) <= MAX_KEY_LENGTH for name in told):
+        return None
+    return [name.encode("utf-8", "replace").decode("utf-8") for name in told]

@@ -1,0 +1,113 @@
+"""Tensors and facts out of a torch or safetensors file."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recommender.checkpoints.quarantine.formats import check_archive
+from recommender.checkpoints.quarantine.refusal import RESAVE, RefusalError
+from recommender.checkpoints.quarantine.stand_ins import PERMITTED, StandIn, find_weights, stand_ins
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PLAIN_ACTIVATION = re.compile(r"\s*(torch\.)?nn\.\w+\([\w\s=.,+-]*\)\s*")
+OTHER_MODELS = {"RTDETR": "RT-DETR", "World": "YOLO-World", "YOLOE": "YOLOE", "NAS": "YOLO-NAS", "SAM": "SAM"}
+
+
+def read_safetensors(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and, where the metadata tells them, class names."""
+    import safetensors
+    import safetensors.torch
+
+    try:
+        with safetensors.safe_open(file, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+            state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError, RuntimeError, ValueError, TypeError) as error:
+        raise RefusalError(
+            f"The safetensors file is truncated or damaged ({error}).", "Copy it again."
+        ) from None
+    facts: dict[str, Any] = {"task": "detect"}
+    for key in ("recommender", "class_names", "names"):
+        try:
+            told = json.loads(metadata.get(key, "null"))
+        except (json.JSONDecodeError, RecursionError):
+            continue
+        facts["class_names"] = told.get("class_names") if key == "recommender" and told else told
+        if facts["class_names"]:
+            break
+    return state, facts
+
+
+def read_torch(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and facts of what `torch.save` wrote, through stand-ins."""
+    import torch
+
+    with file.open("rb") as stream:
+        zipped = stream.read(2) == b"PK"
+    needed: list[str] = []
+    torch.serialization.clear_safe_globals()  # nothing that this process trusted before counts here
+    try:
+        if zipped:
+            check_archive(file)
+            needed = torch.serialization.get_unsafe_globals_in_checkpoint(file)
+        with torch.serialization.safe_globals(stand_ins(needed)):
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except RefusalError:
+        raise
+    except Exception as error:  # whatever a damaged pickle makes torch raise: KeyError, UnicodeDecodeError, …
+        raise unreadable(error) from None
+    state, model = find_weights(content)
+    return state, facts_of(content if isinstance(content, dict) else {}, model)
+
+
+def unreadable(error: Exception) -> RefusalError:
+    """A refusal for whatever torch said."""
+    text = " ".join(str(error).split())
+    asked = re.search(r"GLOBAL ([\w.]+)", text)
+    if asked is None:
+        return RefusalError(
+            f"It is truncated, damaged, or not weights ({type(error).__name__}: {text[:200]}).",
+            f"Copy or download it again. {RESAVE}",
+        )
+    if PERMITTED.fullmatch(asked[1]):  # only archives can be searched for names beforehand
+        return RefusalError("It is a model in the format of torch before 1.6, which is not read.")
+    return RefusalError(
+        f"Its pickle names {asked[1]!r}, which no detection checkpoint needs; nothing of it was run."
+    )
+
+
+def facts_of(content: dict[Any, Any], model: StandIn | None) -> dict[str, Any]:
+    """What a checkpoint says of itself; each entry checked, absent when odd."""
+    model_class = "" if model is None else type(model).__name__
+    for mark, name in OTHER_MODELS.items():
+        if mark in model_class:
+            raise RefusalError(
+                f"It is a {name} model, which cannot start a YOLO detector.", "Add a YOLO checkpoint."
+            )
+    own = {} if model is None else vars(model)
+    meta, arguments, metrics = (as_dict(content.get(key)) for key in ("meta", "train_args", "train_metrics"))
+    told = as_dict(own.get("yaml")).get("activation")
+    if told is not None and not (isinstance(told, str) and PLAIN_ACTIVATION.fullmatch(told)):
+        raise RefusalError(
+            "The model description in it holds an activation that is an expression, not a layer."
+        )
+    imgsz, epochs = arguments.get("imgsz"), arguments.get("epochs")
+    score = metrics.get("metrics/mAP50-95(B)")
+    return {
+        "task": model_class.removesuffix("Model").lower() or None,
+        "activation": told,
+        "class_names": own.get("names") or meta.get("names") or content.get("names"),
+        "imgsz": imgsz if type(imgsz) is int and 32 <= imgsz <= 8192 else None,
+        "epochs": epochs if type(epochs) is int and 0 < epochs < 100_000 else None,
+        "map50_95": score if type(score) is float and 0 <= score <= 1 else None,
+    }
+
+
+def as_dict(value: object) -> dict[Any, Any]:
+    """The dict, or an empty one in place of anything else."""
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,133 @@
+"""Which shipped architecture a checkpoint's tensors belong to, from names and shapes alone."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from recommender.checkpoints.architectures import Architecture, architectures
+from recommender.checkpoints.models import ModelShapes, Shapes, class_row_keys, tensor_shapes
+from recommender.errors import CheckpointError
+
+_FIRST_CONV = "model.0.conv.weight"
+_REMEDY = "Checkpoints of these families can start a training: {families}; custom architectures cannot."
+MIN_BACKBONE_SHARE = 0.3  # of its layers that a backbone under a foreign neck must bring to be of use
+
+Extent = Literal["whole", "body", "backbone"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recognised:
+    """An architecture and how much of it the tensors cover."""
+
+    architecture: Architecture
+    extent: Extent  # all of it; backbone and neck under another head; a part of the backbone alone
+    num_classes: int | None  # rows of the class output, None without one
+
+
+def recognise(shapes: Shapes, *, task: str | None = None, activation: str | None = None) -> Recognised:
+    """Find the architecture whose tensors these are.
+
+    Backbone and neck have to agree in every name and shape; the head may be another's (anchors of YOLOv5,
+    segmentation, pose), since what does not fit simply stays behind. A classifier brings a part of a backbone.
+
+    Args:
+        shapes: by canonical key, "model.0.conv.weight".
+        task: what the file calls itself ("detection", "classification", …), for the message only.
+        activation: the activation its model description names, None for the default.
+
+    Raises:
+        CheckpointError: no shipped architecture fits; names the closest.
+    """
+    layers = {int(match[1]) for key in shapes if (match := re.match(r"model\.(\d+)\.", key))}
+    called = f"; it calls itself {task!r}." if task else "."
+    if not layers:
+        raise CheckpointError(
+            f"Its tensors are not named like those of a YOLO detector{called}", remedy=_families()
+        )
+    if "model.0.conv.bias" in shapes and "model.0.bn.weight" not in shapes:
+        raise CheckpointError(
+            "Its batch norms are fused into the convolutions for inference; it cannot be trained further.",
+            remedy="Add the checkpoint from before `fuse()` or export.",
+        )
+    scored = [(_score(shapes, candidate), candidate) for candidate in architectures().values()]
+    best = max(scored, key=lambda pair: pair[0])
+    found = _conclude(shapes, *best)
+    if found is None:
+        (body, backbone), closest = best
+        raise CheckpointError(
+            f"Its tensors fit no architecture we know. The closest is {closest.name}, of which "
+            f"{body:.0%} of the tensors before the head and the first {backbone:.0%} of the backbone fit{called}",
+            remedy=_families(),
+        )
+    _check_activation(found.architecture, activation)
+    return found
+
+
+def _score(shapes: Shapes, candidate: Architecture) -> tuple[float, float]:
+    """Shares of the tensors before the head, and of the backbone's layers up to the first that differs."""
+    if not _may_fit(shapes, candidate):
+        return 0.0, 0.0
+    reference = tensor_shapes(candidate.name, 80)
+    body = [key for key in reference.parameters if _layer(key) != reference.head_layer]
+    fitting = {key for key in body if _fits(shapes, reference, key)}
+    misfits = {_layer(key) for key in body if key not in fitting}
+    leading = min(misfits, default=reference.head_layer)
+    backbone = min(leading, reference.num_backbone_layers) / reference.num_backbone_layers
+    return len(fitting) / len(body), backbone
+
+
+def _may_fit(shapes: Shapes, candidate: Architecture) -> bool:
+    """A quick look at the first convolution, so that most sizes need not be built."""
+    first, own = candidate.config(1)["backbone"][0], shapes.get(_FIRST_CONV)
+    if first[2] != "Conv" or own is None:
+        return first[2] != "Conv" and own is None  # YOLOv9e begins with an identity
+    scales = candidate.config(1).get("scales")
+    width, most = (scales[candidate.scale][1:3]) if scales and candidate.scale else (1.0, math.inf)
+    expected: float = math.ceil(min(first[3][0], most) * width / 8) * 8
+    return own[0] == expected
+
+
+def _conclude(shapes: Shapes, score: tuple[float, float], found: Architecture) -> Recognised | None:
+    body, backbone = score
+    if body < 1.0:
+        if backbone < MIN_BACKBONE_SHARE or not any(key.endswith(".running_mean") for key in shapes):
+            return None
+        return Recognised(architecture=found, extent="backbone", num_classes=None)
+    head_layer = found.num_layers - 1
+    rows = {shapes[key][0] for key in class_row_keys(head_layer, shapes)}
+    anchors = shapes.get(f"model.{head_layer}.anchors")
+    if len(rows) == 1:
+        return Recognised(architecture=found, extent="whole", num_classes=rows.pop())
+    output = shapes.get(f"model.{head_layer}.m.0.weight")
+    if anchors is not None and output is not None and len(anchors) == 3:  # levels, anchors, 2
+        return Recognised(architecture=found, extent="body", num_classes=output[0] // anchors[1] - 5)
+    return Recognised(architecture=found, extent="body", num_classes=None)
+
+
+def _fits(shapes: Shapes, reference: ModelShapes, key: str) -> bool:
+    if key == _FIRST_CONV:  # grey or multispectral input changes the channels, not the architecture
+        own, wanted = shapes.get(key, ()), reference.tensors[key]
+        return len(own) == 4 and (own[0], *own[2:]) == (wanted[0], *wanted[2:])
+    return shapes.get(key) == reference.tensors[key]
+
+
+def _check_activation(found: Architecture, activation: str | None) -> None:
+    def plain(text: str | None) -> str:
+        return re.sub(r"\s|torch\.", "", text or "nn.SiLU()")
+
+    if plain(activation) != plain(found.activation):
+        raise CheckpointError(
+            f"It was trained with the activation {activation}, which {found.name} does not have.",
+            remedy=_families(),
+        )
+
+
+def _families() -> str:
+    return _REMEDY.format(families=", ".join(sorted({entry.family for entry in architectures().values()})))
+
+
+def _layer(key: str) -> int:
+    return int(key.split(".", 2)[1])

@@ -1,0 +1,191 @@
+"""The user's own checkpoints: admitted through the quarantine, named, remembered with their source data."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recommender.checkpoints.catalogue import catalogue, fetched, forget
+from recommender.checkpoints.containment import Admitted, admit
+from recommender.checkpoints.files import kept_path
+from recommender.checkpoints.models import tensor_shapes
+from recommender.checkpoints.zoo import zoo
+from recommender.errors import ConflictError, NotFoundError, UsageError
+from recommender.progress import Progress, silent
+from recommender.records import SCRATCH, Checkpoint, Dataset
+from recommender.text import printable
+
+if TYPE_CHECKING:
+    from recommender.store import Store
+
+COCO = "coco"  # an alias: whatever COCO checkpoint is built in, else the smallest public one
+COCO_NAMES = ("coco-yolo11n", "yolo11n")  # what "coco" means: the built-in one, else the public one
+ALIASES = {COCO: COCO_NAMES}
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def all_checkpoints(store: Store) -> tuple[Checkpoint, ...]:
+    """Zoo, registry and catalogue; catalogue entries have a path once fetched."""
+    return (*zoo(), *map(_located, store.list_checkpoints()), *catalogue())
+
+
+def get_checkpoint(store: Store, name: str, *, allow_paths: bool = False) -> Checkpoint:
+    """The checkpoint of this name, or behind an alias ("coco").
+
+    Args:
+        store: where registered checkpoints are.
+        name: of the zoo, the registry or the catalogue.
+        allow_paths: also take the path of a weights file, which is then registered under its own name and
+            hash. Never set this for names that came over the network.
+
+    Raises:
+        NotFoundError: nobody knows it. CheckpointError: the file it names is refused.
+    """
+    known = {checkpoint.name: checkpoint for checkpoint in all_checkpoints(store)}
+    for candidate in (name, *ALIASES.get(name, ())):
+        if candidate in known:
+            return known[candidate]
+    if allow_paths and Path(name).is_file():
+        return _register_file(store, Path(name))
+    import difflib
+
+    close = difflib.get_close_matches(name, [*known, *ALIASES, SCRATCH], n=3)
+    hint = f"Did you mean {' or '.join(close)}? " if close else ""
+    raise NotFoundError(
+        f"There is no checkpoint {printable(name)!r}.", remedy=f"{hint}See `recommend checkpoints list`."
+    )
+
+
+def add_checkpoint(
+    store: Store,
+    file: Path,
+    *,
+    name: str,
+    dataset: Dataset | None = None,
+    licence: str | None = None,
+    source_licence: str | None = None,
+    progress: Progress = silent,
+) -> Checkpoint:
+    """Register a weights file of the user; the file itself is only read.
+
+    Args:
+        store: remembers it, and the profile of its source.
+        file: an ultralytics .pt, a state dict, or safetensors; read in quarantine.
+        name: letters, digits, dot, underscore, hyphen; at most 64.
+        dataset: what it was trained on, profiled here; None when unknown, which costs most of the evidence.
+        licence: of the weights, SPDX where possible. What is not told stays unknown.
+        source_licence: of the data.
+
+    Raises:
+        UsageError: impossible name. ConflictError: it is taken. CheckpointError: the file is refused.
+    """
+    check_name(store, name)
+    progress("quarantine", 0, 1)
+    admitted = admit(file)
+    progress("quarantine", 1, 1)
+    if dataset is not None:
+        from recommender.profile.known import known_profile
+
+        known_profile(dataset, store, progress=progress)
+    checkpoint = _record(name, admitted, dataset=dataset, licence=licence, source_licence=source_licence)
+    store.put_checkpoint(checkpoint)
+    return checkpoint
+
+
+def remove_checkpoint(store: Store, name: str) -> Checkpoint:
+    """Forget a registered or fetched checkpoint and its weights; built-in ones stay.
+
+    Raises:
+        NotFoundError: nobody knows it. UsageError: it is built in, or was never fetched.
+    """
+    checkpoint = get_checkpoint(store, name)
+    if checkpoint.origin == "zoo":
+        raise UsageError(
+            f"{checkpoint.name!r} is built in.", remedy="Leave it out with --checkpoint instead."
+        )
+    if checkpoint.origin == "registry":
+        store.remove_checkpoint(checkpoint.name)
+    elif not forget(checkpoint.name):
+        raise UsageError(f"{checkpoint.name!r} was never fetched.", remedy="There is nothing to remove.")
+    if checkpoint.sha256 is not None and checkpoint.sha256 not in _hashes_in_use(store):
+        kept_path(checkpoint.sha256).unlink(missing_ok=True)
+    return checkpoint
+
+
+def check_name(store: Store, name: str) -> None:
+    """Raise UsageError for a name that cannot be, ConflictError for one that is taken or reserved."""
+    if NAME.fullmatch(name) is None:
+        raise UsageError(
+            f"{printable(name)!r} cannot name a checkpoint.",
+            remedy="Use at most 64 letters, digits, dots, underscores and hyphens, a letter or digit first.",
+        )
+    reserved = {SCRATCH, *ALIASES, *(entry.name for entry in (*zoo(), *catalogue()))}
+    if name.casefold() in {taken.casefold() for taken in reserved}:
+        raise ConflictError(
+            f"The name {name!r} is reserved for a built-in or public checkpoint.",
+            remedy="Choose another name.",
+        )
+    if store.get_checkpoint(name) is not None:
+        raise ConflictError(
+            f"A checkpoint {name!r} is registered already.",
+            remedy=f"Choose another name, or first: recommend checkpoints remove {name}",
+        )
+
+
+def _located(checkpoint: Checkpoint) -> Checkpoint:
+    """With its weights where they are today: the home may have moved, or the store be another machine's."""
+    if checkpoint.path is None or checkpoint.path.exists() or checkpoint.sha256 is None:
+        return checkpoint
+    place = kept_path(checkpoint.sha256)
+    return replace(checkpoint, path=place if place.exists() else None)
+
+
+def _record(
+    name: str,
+    admitted: Admitted,
+    *,
+    dataset: Dataset | None = None,
+    licence: str | None = None,
+    source_licence: str | None = None,
+) -> Checkpoint:
+    chosen, num_classes = admitted.recognised.architecture, admitted.recognised.num_classes
+    class_names = admitted.class_names
+    if class_names is None and dataset is not None and len(dataset.class_names) == num_classes:
+        class_names = dataset.class_names  # a bare state dict: its rows are the source's classes, in order
+    return Checkpoint(
+        name=name,
+        origin="registry",
+        architecture=chosen.name,
+        family=chosen.family,
+        num_parameters=tensor_shapes(chosen.name, num_classes or 80).num_parameters,
+        class_names=class_names,
+        licence=licence,
+        source_name=None if dataset is None else dataset.name,
+        source_hash=None if dataset is None else dataset.content_hash,
+        source_licence=source_licence,
+        source_images=None if dataset is None else len(dataset.of_split("train")),
+        source_map50_95=admitted.map50_95,
+        train_imgsz=admitted.imgsz,
+        train_epochs=admitted.epochs,
+        sha256=admitted.sha256,
+        path=admitted.path,
+    )
+
+
+def _register_file(store: Store, file: Path) -> Checkpoint:
+    admitted = admit(file)
+    for known in store.list_checkpoints():
+        if known.sha256 == admitted.sha256:
+            return known
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-._")[:48] or "file"
+    checkpoint = _record(f"{stem}-{admitted.sha256[:8]}", admitted)
+    store.put_checkpoint(checkpoint)
+    return checkpoint
+
+
+def _hashes_in_use(store: Store) -> set[str]:
+    registered = {checkpoint.sha256 for checkpoint in store.list_checkpoints()}
+    public = {record.sha256 for entry in catalogue() if (record := fetched(entry.name)) is not None}
+    return {sha256 for sha256 in registered | public if sha256 is not None}

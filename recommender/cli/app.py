@@ -1,0 +1,170 @@
+"""The root of `recommend`: the main job itself, its subcommands, and what becomes of errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from recommender import __version__
+from recommender.cli.mounts import mount
+from recommender.cli.options import Address, AllowRoots, GpusPerTrial, parts
+from recommender.errors import RecommenderError, UsageError
+
+app = typer.Typer(
+    name="recommend",
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="rich",
+    help="Which checkpoint to start an object detector from, and how: fine-tune, freeze, or from scratch.",
+)
+mount(app)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; 0 done, 2 bad use or bad input, 1 our failure."""
+    try:
+        code = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except RecommenderError as error:
+        return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _fail("interrupted; what was finished is kept.", 130)
+    except BrokenPipeError:  # the reader, say `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> int:
+    if type(error).__name__ == "Abort":  # click's, which typer carries a copy of
+        return _fail("aborted; nothing was changed.", 1)
+    if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # bad use, likewise
+        return _fail(f"{error.format_message().rstrip('.')}. `recommend --help` shows what there is.", 2)
+    if type(error).__name__ == "ValidationError" and hasattr(error, "errors"):
+        return _fail(_validation(error), 2)
+    if os.environ.get("RECOMMENDER_DEBUG"):
+        raise error
+    return _fail(
+        f"this is our fault, not yours: {type(error).__name__}: {error}. "
+        "Run again with RECOMMENDER_DEBUG=1 for the trace.",
+        1,
+    )
+
+
+def _validation(error: Any) -> str:
+    """pydantic's findings, one line each, without its web addresses."""
+    lines = []
+    for found in error.errors(include_url=False, include_context=False):
+        where = ".".join(map(str, found["loc"])).replace("_", "-")
+        lines.append(f"--{where} {found.get('input')!r}: {found['msg']}" if where else found["msg"])
+    return "; ".join(lines)
+
+
+def _fail(message: str, code: int) -> int:
+    from recommender.text import printable
+
+    print(f"error: {printable(message, limit=4000)}", file=sys.stderr)  # noqa: T201
+    return code
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"checkpoint-recommender {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH", help="Data set: folder, data.yaml, COCO JSON, Pascal VOC tree, or a zip of one."
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID|PATH", help="Only this start (repeatable), beside COCO and scratch."),
+    ] = None,
+    modes: Annotated[
+        str, typer.Option(help="Of full, freeze, scratch; comma between them.")
+    ] = "full,freeze,scratch",
+    epochs: Annotated[int, typer.Option(help="Epochs of the full training.")] = 100,
+    imgsz: Annotated[int, typer.Option(help="Training image size in pixels.")] = 640,
+    top: Annotated[
+        int | None, typer.Option(metavar="K", help="Show the first K; COCO and scratch always show.")
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(metavar="N", help="Buy certainty with N short trainings.")
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="10m|2gpu-h", help="Buy certainty up to this cost, a hard cap.")
+    ] = None,
+    address: Address = None,
+    gpus_per_trial: GpusPerTrial = None,
+    max_params: Annotated[
+        str | None, typer.Option(metavar="M", help="Largest model, e.g. 5M parameters.")
+    ] = None,
+    licence: Annotated[
+        str, typer.Option(metavar="permissive|any", help="Leave out what asks for more than attribution.")
+    ] = "any",
+    offline: Annotated[bool, typer.Option("--offline", help="Never reach for the network.")] = False,
+    seed: Annotated[
+        int, typer.Option(help="Of the split and the draws; the same seed gives the same answer.")
+    ] = 0,
+    max_feature_candidates: Annotated[
+        int, typer.Option(metavar="N", help="Checkpoints whose own features are measured on your objects.")
+    ] = 12,
+    allow_root: AllowRoots = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    html: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write the answer as one self-contained page.")
+    ] = None,
+    launch: Annotated[
+        bool, typer.Option("--launch", help="Start the full training of the first start.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Rank the starts for a data set: [bold]recommend --dataset PATH[/bold]."""
+    if context.invoked_subcommand is not None:
+        if dataset is not None:
+            raise UsageError(f"--dataset belongs after {context.invoked_subcommand!r}, not before it.")
+        return
+    if dataset is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
+    from recommender.cli.main_job import Extras, main_job
+    from recommender.requests import RecommendRequest, parameters_from
+
+    asked = {
+        "dataset": dataset,
+        "checkpoints": tuple(checkpoint or ()),
+        "modes": parts(modes),
+        "epochs": epochs,
+        "imgsz": imgsz,
+        "top": top,
+        "max_params": parameters_from(max_params) if max_params else None,
+        "licence": licence,
+        "offline": offline,
+        "seed": seed,
+        "max_feature_candidates": max_feature_candidates,
+        "allow_roots": tuple(allow_root or ()),
+    }
+    extras = Extras(
+        trials=trials,
+        budget=budget,
+        address=address,
+        gpus_per_trial=gpus_per_trial,
+        as_json=as_json,
+        html=html,
+        launch=launch,
+    )
+    main_job(RecommendRequest.model_validate(asked), extras)

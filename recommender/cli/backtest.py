@@ -1,0 +1,32 @@
+"""`recommend backtest`: how good the recommendations are on the history, against baselines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from recommender.cli.console import out
+
+
+def backtest(
+    known_targets: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Let each forecast know only N other targets.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Hide every target of the history in turn, forecast it from the others, and compare with baselines."""
+    from recommender.forecast.backtest import backtest as run
+    from recommender.forecast.history import known_history
+    from recommender.report.backtest import backtest_document, print_backtest
+    from recommender.store import Store
+
+    with Store.open_default() as store:
+        result = run(known_history(store), seed=seed, known_targets=known_targets)
+    if as_json:
+        sys.stdout.write(json.dumps(backtest_document(result), indent=2) + "\n")
+    else:
+        print_backtest(result, out())

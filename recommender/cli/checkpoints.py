@@ -1,0 +1,285 @@
+"""`recommend checkpoints`: list, show, add, fetch, export, remove."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from recommender.records import Checkpoint, Dataset, TransferCoverage
+
+app = typer.Typer(no_args_is_help=True, help="The checkpoints a training can start from.")
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Name = Annotated[str, typer.Argument(help="Of the checkpoint, as `list` shows it.")]
+Source = Annotated[
+    Path | None,
+    typer.Option("--dataset", metavar="SOURCE_DATA", help="The data it was trained on; profiled now."),
+]
+
+
+@app.command("list")
+def list_checkpoints(
+    as_json: Json = False,
+    available: Annotated[bool, typer.Option("--available", help="Only those on this machine.")] = False,
+) -> None:
+    """List every checkpoint: built in, registered, public."""
+    from recommender.checkpoints import all_checkpoints
+    from recommender.checkpoints.description import describe
+    from recommender.store import Store
+
+    with Store.open_default() as store:
+        shown = [entry for entry in all_checkpoints(store) if entry.available or not available]
+    if as_json:
+        _print_json({"checkpoints": [describe(entry) for entry in shown]})
+    else:
+        _print_table(shown)
+
+
+@app.command()
+def show(
+    name: Name,
+    dataset: Annotated[
+        Path | None, typer.Option(help="A target: what of the checkpoint reaches its model.")
+    ] = None,
+    architecture: Annotated[str | None, typer.Option(help="Of the target's model, if another.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show one checkpoint, its layers, and what of it transfers to a data set."""
+    from recommender.checkpoints import coverage, get_checkpoint
+    from recommender.checkpoints.description import describe, describe_coverage
+    from recommender.store import Store
+
+    with Store.open_default() as store:
+        checkpoint = get_checkpoint(store, name)
+    names = checkpoint.class_names or tuple(str(index) for index in range(80))
+    if dataset is not None:
+        names = _open(dataset).class_names
+    found = coverage(checkpoint, architecture, names)
+    if as_json:
+        _print_json({"checkpoint": describe(checkpoint), "transfer": describe_coverage(found)})
+    else:
+        _print_facts(describe(checkpoint))
+        _print_layers(found)
+
+
+@app.command()
+def add(
+    file: Annotated[Path, typer.Argument(help="best.pt, a state dict, or safetensors; it is only read.")],
+    name: Annotated[str, typer.Option(help="What to call it: letters, digits, dot, underscore, hyphen.")],
+    dataset: Source = None,
+    licence: Annotated[
+        str | None, typer.Option(metavar="SPDX", help="Of the weights; unknown if not given.")
+    ] = None,
+    source_licence: Annotated[str | None, typer.Option(help="Of the data it was trained on.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Never ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Register a checkpoint of yours: read in quarantine, its source data profiled."""
+    from recommender.checkpoints import add_checkpoint, check_name
+    from recommender.checkpoints.description import describe
+    from recommender.cli.console import out, progress_bars
+    from recommender.store import Store
+
+    with Store.open_default() as store, progress_bars() as progress:
+        check_name(store, name)  # before the minutes that opening a large data set may take
+        if dataset is None:
+            _confirm("Without --dataset nothing can be said about its likeness to a target. Go on?", yes)
+        source = None if dataset is None else _open(dataset)
+        checkpoint = add_checkpoint(
+            store,
+            file,
+            name=name,
+            dataset=source,
+            licence=licence,
+            source_licence=source_licence,
+            progress=progress,
+        )
+    _warn_of_other_classes(checkpoint, source)
+    if as_json:
+        _print_json({"checkpoint": describe(checkpoint)})
+    else:
+        out().print(f"registered {checkpoint.name}: {_summary(checkpoint)}", markup=False)
+
+
+@app.command()
+def fetch(
+    name: Name,
+    from_file: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="A copy downloaded by hand; no network then."),
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where the files lie; else RECOMMENDER_ASSETS_URL.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Even if it is here.")] = False,
+) -> None:
+    """Fetch a public checkpoint: resumed, checked, read in quarantine."""
+    from recommender.checkpoints import fetch as fetch_checkpoint
+    from recommender.checkpoints import get_checkpoint
+    from recommender.cli.console import out, progress_bars
+    from recommender.store import Store
+
+    with Store.open_default() as store:
+        chosen = get_checkpoint(store, name)
+    with progress_bars() as progress:
+        fetched = fetch_checkpoint(chosen, base_url=base_url, file=from_file, again=again, progress=progress)
+    out().print(f"fetched {fetched.name}: {_summary(fetched)}, sha256 {fetched.sha256}", markup=False)
+
+
+@app.command()
+def export(
+    name: Name,
+    file: Annotated[Path, typer.Argument(help="The .pt to write.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+) -> None:
+    """Write a checkpoint as the .pt that `yolo` reads."""
+    from recommender.checkpoints import export_pt, get_checkpoint
+    from recommender.cli.console import out
+    from recommender.store import Store
+    from recommender.text import printable
+
+    with Store.open_default() as store:
+        chosen = get_checkpoint(store, name)
+    written = export_pt(chosen, file, overwrite=force)
+    out().print(f"wrote {printable(written)}", markup=False)
+
+
+@app.command()
+def remove(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Never ask.")] = False,
+) -> None:
+    """Forget a registered or fetched checkpoint; its runs stay in the history."""
+    from recommender.checkpoints import get_checkpoint, remove_checkpoint
+    from recommender.cli.console import out
+    from recommender.store import Store
+
+    with Store.open_default() as store:
+        chosen = get_checkpoint(store, name)
+        _confirm(f"Remove {chosen.name} and its weights?", yes)
+        remove_checkpoint(store, chosen.name)
+    out().print(f"removed {chosen.name}", markup=False)
+
+
+def _warn_of_other_classes(checkpoint: Checkpoint, source: Dataset | None) -> None:
+    """The likeliest slip: naming the target, or another data set, where the source was asked for."""
+    from recommender.class_names import overlap
+    from recommender.cli.console import err
+    from recommender.text import printable
+
+    if (
+        source is None
+        or checkpoint.class_names is None
+        or overlap(source.class_names, checkpoint.class_names)
+    ):
+        return
+    named, own = (
+        printable(", ".join(names), limit=80) for names in (source.class_names, checkpoint.class_names)
+    )
+    err().print(
+        f"note: the checkpoint knows {own}; the data set holds {named}. Is it really what it was trained on?",
+        markup=False,
+    )
+
+
+def _open(path: Path) -> Dataset:
+    from recommender.datasets import open_dataset
+
+    return open_dataset(path)
+
+
+def _confirm(question: str, yes: bool) -> None:
+    """Ask on a terminal only; scripts are never stopped."""
+    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+        typer.confirm(question, default=True, abort=True, err=True)
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    import json
+
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def _print_table(checkpoints: list[Checkpoint]) -> None:
+    from rich.table import Table
+
+    from recommender.cli.console import out
+    from recommender.text import printable
+
+    table = Table(
+        "checkpoint", "here", "from", "architecture", "licence", "trained on", box=None, pad_edge=False
+    )
+    for heading in ("parameters", "classes", "mAP50-95*"):
+        table.add_column(heading, justify="right")
+    for entry in checkpoints:
+        score = entry.source_map50_95
+        cells = (
+            entry.name,
+            "yes" if entry.available else "no",
+            entry.origin,
+            entry.architecture,
+            entry.licence or "unknown",
+            entry.source_name or "unknown",
+            "unknown" if entry.num_parameters is None else f"{entry.num_parameters / 1e6:.1f} M",
+            "unknown" if entry.class_names is None else str(len(entry.class_names)),
+            "" if score is None else f"{score:.3f}",
+        )
+        table.add_row(*(_plain(printable(cell, limit=40)) for cell in cells))
+    console = out()
+    console.print(table)
+    console.print("* on the val images of its own data, as its makers report it", style="dim")
+
+
+def _print_facts(facts: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    from recommender.cli.console import out
+    from recommender.text import printable
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for key, value in facts.items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        table.add_row(key, _plain("unknown" if shown is None else printable(shown, limit=1000)))
+    out().print(table)
+
+
+def _print_layers(found: TransferCoverage) -> None:
+    from rich.table import Table
+
+    from recommender.cli.console import out
+
+    table = Table("layer", "part", "module", box=None, pad_edge=False)
+    table.add_column("parameters", justify="right")
+    table.add_column("transferred", justify="right")
+    for layer in found.layers:
+        share = layer.num_transferred / layer.num_parameters
+        table.add_row(str(layer.layer), layer.part, layer.module, f"{layer.num_parameters:,}", f"{share:.1%}")
+    shares = ", ".join(f"{part} {found.share(part):.1%}" for part in ("backbone", "neck", "head"))
+    console = out()
+    console.print(table)
+    console.print(
+        f"transferred: {found.share():.1%} of the parameters ({shares}); "
+        f"{found.classes_matched} of {found.num_classes} classes known"
+    )
+
+
+def _summary(checkpoint: Checkpoint) -> str:
+    from recommender.text import printable
+
+    classes = (
+        "classes unknown" if checkpoint.class_names is None else f"{len(checkpoint.class_names)} classes"
+    )
+    source = printable(checkpoint.source_name or "unknown data", limit=60)
+    licence = printable(checkpoint.licence or "unknown", limit=60)
+    return f"{checkpoint.architecture}, {classes}, trained on {source}, licence {licence}"
+
+
+def _plain(text: str) -> Any:
+    """Text that rich takes letter by letter: names may hold its markup."""
+    from rich.text import Text
+
+    return Text(text, overflow="fold")

@@ -1,0 +1,205 @@
+"""What `recommend doctor` looks at: one function per question, each cheap to read and safe to run."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+
+from recommender.errors import RecommenderError
+
+State = Literal["ok", "note", "bad"]
+LIBRARIES = (
+    "torch",
+    "torchvision",
+    "ultralytics",
+    "ray",
+    "faiss-cpu",
+    "numpy",
+    "sqlalchemy",
+    "fastapi",
+    "safetensors",
+)
+MIN_FREE_GB = 5
+GB = 2**30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """The answer to one question."""
+
+    part: str
+    state: State
+    said: str
+    remedy: str | None = None
+
+
+Check = Callable[[], Iterator[Finding]]
+
+
+def all_findings(address: str | None) -> Iterator[Finding]:
+    """Every check; one that breaks is itself a finding."""
+    checks: tuple[tuple[str, Check], ...] = (
+        ("versions", versions),
+        ("home", home_folder),
+        ("safety", safety_switches),
+        ("store", store),
+        ("weights", built_in_weights),
+        ("offline", offline_readiness),
+        ("hardware", hardware),
+        ("cluster", lambda: cluster(address)),
+        ("service", service_settings),
+    )
+    for part, check in checks:
+        try:
+            yield from check()
+        except RecommenderError as error:
+            yield Finding(part=part, state="bad", said=error.message, remedy=error.remedy)
+        except Exception as error:
+            yield Finding(part=part, state="bad", said=f"{type(error).__name__}: {error}")
+
+
+def versions() -> Iterator[Finding]:
+    """Python and the libraries we stand on."""
+    from recommender import __version__
+
+    found = [f"checkpoint-recommender {__version__}", f"Python {platform.python_version()}"]
+    for name in LIBRARIES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            yield Finding(
+                part="versions", state="bad", said=f"{name} is not installed", remedy=f"pip install {name}"
+            )
+    yield Finding(part="versions", state="ok", said=", ".join(found))
+
+
+def home_folder() -> Iterator[Finding]:
+    """Where things are kept: writable, with room."""
+    from recommender.home import home
+
+    folder = home()
+    free_gb = shutil.disk_usage(folder).free / GB
+    if not os.access(folder, os.W_OK):
+        yield Finding(
+            part="home", state="bad", said=f"{folder} is not writable", remedy="Set RECOMMENDER_HOME."
+        )
+    state: State = "ok" if free_gb >= MIN_FREE_GB else "note"
+    yield Finding(part="home", state=state, said=f"{folder}, {free_gb:.0f} GB free")
+
+
+def safety_switches() -> Iterator[Finding]:
+    """Restricted loading in ultralytics and torch, proven by importing them behind the one door."""
+    from recommender.ultralytics_safety import SAFE_SWITCHES, prepare_ultralytics
+
+    prepare_ultralytics()
+    shown = ", ".join(f"{name}={value}" for name, value in SAFE_SWITCHES.items())
+    yield Finding(part="safety", state="ok", said=f"restricted loading is on: {shown}")
+
+
+def store() -> Iterator[Finding]:
+    """The database opens, is whole, and has this version's schema."""
+    from recommender.store import Store
+
+    with Store.open_default() as opened:
+        runs = sum(opened.count_runs().values())
+        keys = sum(key.revoked_at is None for key in opened.list_keys())
+        said = f"{opened.place}: {runs} runs, {len(opened.list_checkpoints())} checkpoints, {keys} API keys"
+        yield Finding(part="store", state="ok", said=said)
+
+
+def built_in_weights() -> Iterator[Finding]:
+    """Every checkpoint on this machine has the bytes that were recorded."""
+    from recommender.checkpoints import all_checkpoints, verify
+    from recommender.store import Store
+
+    with Store.open_default() as opened:
+        here = [checkpoint for checkpoint in all_checkpoints(opened) if checkpoint.available]
+    for checkpoint in here:
+        verify(checkpoint)
+    yield Finding(
+        part="weights", state="ok", said=f"{len(here)} checkpoints here, every checksum as recorded"
+    )
+
+
+def offline_readiness() -> Iterator[Finding]:
+    """Whether a recommendation needs no network: the probe and the zoo are part of the package."""
+    from recommender.checkpoints import COCO, zoo
+    from recommender.profile.known import builtin_profiles
+
+    missing = [
+        what
+        for what, there in (
+            ("the built-in checkpoints", bool(zoo())),
+            ("a COCO checkpoint", any(COCO in checkpoint.name for checkpoint in zoo())),
+            ("profiles of known data sets", bool(builtin_profiles())),
+        )
+        if not there
+    ]
+    if missing:
+        yield Finding(
+            part="offline",
+            state="bad",
+            said=f"missing: {', '.join(missing)}",
+            remedy="Install the package again.",
+        )
+    else:
+        said = f"{len(zoo())} built-in checkpoints, {len(builtin_profiles())} known data sets: no network is needed"
+        yield Finding(part="offline", state="ok", said=said)
+
+
+def hardware() -> Iterator[Finding]:
+    """What trainings would run on."""
+    import torch
+
+    cpus = os.cpu_count() or 1
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        yield Finding(part="hardware", state="ok", said=f"{cpus} CPUs, {', '.join(names)}")
+    else:
+        yield Finding(part="hardware", state="note", said=f"{cpus} CPUs, no GPU: trainings take their time")
+
+
+def cluster(address: str | None) -> Iterator[Finding]:
+    """The Ray cluster named, or the one of the environment; without one a local is started on demand."""
+    address = address or os.environ.get("RECOMMENDER_SERVICE_RAY_ADDRESS") or os.environ.get("RAY_ADDRESS")
+    if not address or address == "local":
+        yield Finding(
+            part="cluster", state="ok", said="none named: a local Ray is started when a training needs it"
+        )
+        return
+    if address.startswith("http"):
+        from tune_jobs.head_security import require_token
+
+        require_token(address, allow_loopback=False)
+        yield Finding(part="cluster", state="ok", said=f"{address} answers and asks for a token")
+        return
+    from tune_jobs.cluster import connect
+
+    with connect(address) as joined:
+        nodes = joined.nodes()
+    cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
+    yield Finding(
+        part="cluster", state="ok", said=f"{address}: {len(nodes)} nodes, {cpus:g} CPUs, {gpus:g} GPUs"
+    )
+
+
+def service_settings() -> Iterator[Finding]:
+    """Whether `recommend serve` would start with the variables that are set."""
+    from service.settings import ServiceSettings
+
+    settings = ServiceSettings()
+    settings.check()
+    where = f"{settings.host}:{settings.port}"
+    with socket.socket() as probe:
+        busy = probe.connect_ex(("127.0.0.1" if not settings.public else settings.host, settings.port)) == 0
+    said = f"would listen on {where}" + (", where something listens already" if busy else "")
+    yield Finding(part="service", state="note" if busy else "ok", said=said)
+    if sys.platform != "linux":
+        yield Finding(part="service", state="note", said="tested on Linux only")

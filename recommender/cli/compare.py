@@ -1,0 +1,161 @@
+"""`recommend compare`: chosen starts trained side by side on the user's own data, and one report."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recommender.cli.options import (
+    Address,
+    AllowRoots,
+    Budget,
+    CpusPerTrial,
+    GpusPerTrial,
+    Parallel,
+    Storage,
+    parts,
+)
+from recommender.errors import UsageError
+
+if TYPE_CHECKING:
+    from recommender.requests import CompareRequest
+    from tune_jobs.compare.run import Compared
+
+
+def compare(
+    dataset: Annotated[str, typer.Option(metavar="PATH", help="Data set, in any format that is read.")],
+    start: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:MODE]",
+            help="scratch, coco, NAME:freeze, FILE.pt:full (repeatable); else scratch and COCO in both modes.",
+        ),
+    ] = None,
+    fractions: Annotated[
+        str, typer.Option(metavar="1,0.33", help="Shares of the train images, nested.")
+    ] = "1",
+    seeds: Annotated[int, typer.Option(metavar="N", help="How often each start is trained.")] = 3,
+    epochs: Annotated[int, typer.Option(help="Of every training, at most.")] = 50,
+    patience: Annotated[int, typer.Option(help="Epochs without gain before one ends; 0 never.")] = 50,
+    test: Annotated[
+        str, typer.Option(metavar="auto|test|val", help="Split that scores the trained models.")
+    ] = "auto",
+    imgsz: Annotated[int, typer.Option(help="Training image size in pixels.")] = 640,
+    batch: Annotated[int, typer.Option(help="Images a step.")] = 16,
+    optimizer: Annotated[str, typer.Option(help="AdamW, Adam, NAdam, RAdam or SGD.")] = "AdamW",
+    learning_rates: Annotated[
+        str, typer.Option(metavar="default,3e-4", help="Each is tried once; a start's best one goes on.")
+    ] = "default",
+    normalisation: Annotated[
+        str, typer.Option(metavar="auto|batch|group", help="Of scratch; auto is group at batches under 4.")
+    ] = "auto",
+    architecture: Annotated[
+        str | None, typer.Option(metavar="yolo11n", help="For scratch; else the starts' most common one.")
+    ] = None,
+    confidence: Annotated[float, typer.Option(help="From which boxes are drawn.")] = 0.5,
+    pictures: Annotated[int, typer.Option(metavar="N", help="Held-back images shown; 0 none.")] = 6,
+    photos: Annotated[
+        bool, typer.Option("--photos/--no-photos", help="Without: boxes on empty frames, to pass on.")
+    ] = True,
+    budget: Budget = None,
+    address: Address = None,
+    gpus_per_trial: GpusPerTrial = None,
+    cpus_per_trial: CpusPerTrial = None,
+    parallel: Parallel = None,
+    storage: Storage = None,
+    allow_root: AllowRoots = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Where the report goes; else comparison-DATASET here.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The report as one JSON document on stdout.")
+    ] = False,
+) -> None:
+    """Train chosen starts side by side and write one report; given again, it goes on where it was."""
+    from recommender.requests import CompareRequest
+
+    asked = {
+        "dataset": dataset,
+        "fractions": parts(fractions),
+        "seeds": seeds,
+        "epochs": epochs,
+        "patience": patience,
+        "test": test,
+        "imgsz": imgsz,
+        "batch": batch,
+        "optimizer": optimizer,
+        "learning_rates": parts(learning_rates),
+        "normalisation": normalisation,
+        "architecture": architecture,
+        "confidence": confidence,
+        "pictures": pictures,
+        "photos": photos,
+        "budget": budget,
+        "address": address,
+        "gpus_per_trial": gpus_per_trial,
+        "cpus_per_trial": cpus_per_trial,
+        "parallel": parallel,
+        "storage": storage,
+        "allow_roots": tuple(allow_root or ()),
+    }
+    request = CompareRequest.model_validate(asked | ({"starts": tuple(start)} if start else {}))
+    folder = Path(out).expanduser() if out else None
+    if folder is not None:
+        _check_writable(folder)
+    compared = _run(request)
+    _show(request, compared, folder, as_json=as_json)
+    if compared.was_interrupted:
+        from recommender.cli.sweep import INTERRUPTED
+
+        raise typer.Exit(INTERRUPTED)
+
+
+def _run(request: CompareRequest) -> Compared:
+    from recommender.cli.console import progress_bars
+    from recommender.cli.sweep import LateDisplay
+    from recommender.store import Store
+    from tune_jobs.compare.run import compare as run
+
+    with Store.open_default() as store, contextlib.ExitStack() as screen:
+        bars = contextlib.ExitStack()
+        progress = bars.enter_context(progress_bars())
+        with bars:
+            return run(
+                request, store=store, progress=progress, display=LateDisplay(screen), on_plan=bars.close
+            )
+
+
+def _show(request: CompareRequest, compared: Compared, folder: Path | None, *, as_json: bool) -> None:
+    from recommender.cli.console import err, out
+    from recommender.comparison.findings import findings_of
+    from recommender.report.comparison import comparison_document
+    from recommender.report.comparison_files import default_folder, write_report
+    from recommender.report.comparison_table import print_comparison
+
+    material = compared.material
+    findings = findings_of(material, pictures=request.pictures)
+    place = folder or default_folder(material)
+    write_report(material, findings, compared.target if request.photos else None, place)
+    if as_json:
+        sys.stdout.write(comparison_document(material, findings).model_dump_json(indent=2) + "\n")
+    else:
+        print_comparison(material, findings, out())
+    console = err()
+    console.print(f"report: {place / 'report.html'}", markup=False)
+    if material.ended_early is not None:
+        console.print(
+            f"ended early: {material.ended_early}; what is finished is kept, the same command goes on.",
+            markup=False,
+        )
+
+
+def _check_writable(folder: Path) -> None:
+    """Refuse a place for the report before the work, not after it."""
+    existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise UsageError(f"--out {folder} cannot be written.", remedy="Name a folder that can be made.")

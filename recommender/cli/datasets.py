@@ -1,0 +1,62 @@
+"""`recommend datasets`: what a data set holds and what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recommender.cli.console import out, progress_bars
+from recommender.cli.options import AllowRoots
+
+app = typer.Typer(help="Look into data sets.", no_args_is_help=True)
+
+
+@app.command("inspect")
+def inspect(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="Data set: folder, data.yaml, COCO JSON, Pascal VOC tree, or a zip or tar of one."
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    allow_root: AllowRoots = None,
+    seed: Annotated[int, typer.Option(help="Of the split, where the data set has none.")] = 0,
+) -> None:
+    """Report formats, counts, class balance, sizes, defects, duplicates and leaks between the splits."""
+    from recommender.datasets import inspect_dataset, open_dataset
+    from recommender.report.inspection import inspection_document, print_inspection
+
+    with progress_bars() as progress:
+        dataset = open_dataset(
+            path, seed=seed, allowed_roots=tuple(map(Path, allow_root or ())), progress=progress
+        )
+        inspection = inspect_dataset(dataset, progress=progress)
+    if as_json:
+        sys.stdout.write(json.dumps(inspection_document(inspection), indent=2) + "\n")
+    else:
+        print_inspection(inspection, out())
+
+
+@app.command("export")
+def export(
+    path: Annotated[Path, typer.Argument(help="Data set of any format.")],
+    folder: Annotated[Path, typer.Argument(help="New folder for the copy; must not exist yet.")],
+    allow_root: AllowRoots = None,
+    seed: Annotated[int, typer.Option(help="Of the split, where the data set has none.")] = 0,
+) -> None:
+    """Write a clean copy in YOLO format that `yolo detect train data=FOLDER/data.yaml` reads."""
+    from recommender.datasets import export_yolo, open_dataset
+    from recommender.errors import ConflictError
+
+    if folder.exists():
+        raise ConflictError(f"{folder} is already there.", remedy="Name a folder that does not exist yet.")
+    with progress_bars() as progress:
+        dataset = open_dataset(
+            path, seed=seed, allowed_roots=tuple(map(Path, allow_root or ())), progress=progress
+        )
+        typer.echo(export_yolo(dataset, folder.absolute(), seed=seed, splits=("train", "val", "test")))

@@ -1,0 +1,91 @@
+"""`recommend keys`: who may use the service."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="API keys of the service: create, list, revoke.")
+
+
+@app.command()
+def create(
+    owner: Annotated[str, typer.Option(help="Whose things the key opens.")] = "admin",
+    role: Annotated[
+        str, typer.Option(help="admin sees everybody's, user their own, reader changes nothing.")
+    ] = "user",
+    days: Annotated[float | None, typer.Option(help="How long it is valid; for ever if left out.")] = None,
+) -> None:
+    """Create a key and print it, alone, on stdout. It is shown once: only its digest is kept."""
+    from recommender.cli.console import err
+    from recommender.store import Store
+    from service.auth import create_key
+
+    with Store.open_default() as store:
+        key, secret = create_key(store, owner=owner, role=role, days=days)  # type: ignore[arg-type]
+    err().print(
+        f"Key {key.id} for {key.owner}, role {key.role}. Keep it: it is not shown again.", markup=False
+    )
+    sys.stdout.write(f"{secret}\n")
+
+
+@app.command("list")
+def list_keys(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """List the keys, without their secrets."""
+    from recommender.store import Store
+
+    with Store.open_default() as store:
+        keys = store.list_keys()
+    if as_json:
+        shown = [
+            {
+                "id": key.id,
+                "owner": key.owner,
+                "role": key.role,
+                "created_at": key.created_at,
+                "expires_at": key.expires_at,
+                "revoked_at": key.revoked_at,
+            }
+            for key in keys
+        ]
+        sys.stdout.write(json.dumps({"keys": shown}, indent=2) + "\n")
+        return
+    from rich.table import Table
+
+    from recommender.cli.console import out
+    from recommender.text import printable
+
+    table = Table("key", "owner", "role", "created", "expires", "revoked", box=None)
+    for key in keys:
+        table.add_row(
+            key.id,
+            printable(key.owner),
+            key.role,
+            key.created_at[:16],
+            (key.expires_at or "never")[:16],
+            (key.revoked_at or "")[:16],
+        )
+    out().print(table)
+
+
+@app.command()
+def revoke(key: Annotated[str, typer.Argument(help="Its id, or the key itself.")]) -> None:
+    """Revoke a key; requests with it are refused from now on, and its browser sessions end."""
+    from recommender.cli.console import err
+    from recommender.errors import NotFoundError
+    from recommender.store import Store
+    from recommender.text import printable
+
+    parts = key.split("_", 2)
+    id = parts[1] if len(parts) == 3 else key
+    with Store.open_default() as store:
+        if not store.revoke_key(id):
+            raise NotFoundError(
+                f"There is no key {printable(id)!r} in force.", remedy="`recommend keys list` shows them."
+            )
+    err().print(f"Key {id} is revoked.", markup=False)

@@ -1,0 +1,26 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Budget = Annotated[str | None, typer.Option(metavar="10m|2gpu-h", help="A hard cap across the cluster.")]
+Address = Annotated[
+    str | None, typer.Option(metavar="auto|HOST:PORT|ray://…", help="Ray cluster; else a local one.")
+]
+GpusPerTrial = Annotated[
+    float | None, typer.Option(metavar="F", help="GPUs a training takes; fractions share one.")
+]
+CpusPerTrial = Annotated[int | None, typer.Option(metavar="N", help="CPUs a training takes.")]
+Parallel = Annotated[int | None, typer.Option(metavar="N", help="Trainings at a time, at most.")]
+Storage = Annotated[str | None, typer.Option(metavar="DIR|URL", help="Keeps finished runs beside the store.")]
+AllowRoots = Annotated[
+    list[str] | None, typer.Option(metavar="DIR", help="A further folder a data.yaml may point into.")
+]
+
+
+def parts(text: str) -> tuple[str, ...]:
+    """The values of an option that takes several with commas between them."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -1,0 +1,213 @@
+"""`recommend train`: the full training, launched exactly once and seen through."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recommender.cli.options import AllowRoots
+from recommender.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from recommender.records import Job, Recommendation
+    from recommender.requests import RecommendRequest, TrainingRequest
+    from recommender.store import Store
+    from tune_jobs.hosting import Place
+    from tune_jobs.training_spec import Target
+
+
+def train(
+    dataset: Annotated[str, typer.Option(metavar="PATH", help="Data set, in any format that is read.")],
+    start: Annotated[
+        str | None,
+        typer.Option(metavar="CHECKPOINT:MODE", help="coco:full, NAME:freeze, scratch; else the advised."),
+    ] = None,
+    epochs: Annotated[int, typer.Option(help="At most.")] = 100,
+    imgsz: Annotated[int, typer.Option(help="Training image size in pixels.")] = 640,
+    batch: Annotated[int, typer.Option(help="Images a step.")] = 16,
+    patience: Annotated[int, typer.Option(help="Epochs without gain before it ends; 0 never.")] = 50,
+    optimizer: Annotated[str, typer.Option(help="AdamW, Adam, NAdam, RAdam or SGD.")] = "AdamW",
+    learning_rate: Annotated[float | None, typer.Option(help="Else the mode's default.")] = None,
+    architecture: Annotated[
+        str | None, typer.Option(metavar="yolo11n", help="For scratch; a checkpoint brings its own.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Of the checkpoint that comes out.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the training.")] = 0,
+    gpus: Annotated[int | None, typer.Option(help="On one node; else one where there is one.")] = None,
+    cpus: Annotated[int | None, typer.Option(help="Threads; else what fits.")] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="auto|ray://…|http://…", help="Ray cluster; else a local one, started for it."),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(metavar="DIR|URL", help="Where results go, reachable from the cluster's nodes."),
+    ] = None,
+    allow_root: AllowRoots = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Train even if the same was trained before.")
+    ] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Launch it and return.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Train a start on a data set in full; given again after a crash, the command goes on where it was."""
+    from recommender.requests import TrainingRequest
+    from recommender.store import Store
+
+    request = TrainingRequest.model_validate(
+        {
+            "dataset": str(Path(dataset).expanduser().absolute()),
+            "start": start,
+            "epochs": epochs,
+            "imgsz": imgsz,
+            "batch": batch,
+            "patience": patience,
+            "optimizer": optimizer,
+            "learning_rate": learning_rate,
+            "architecture": architecture,
+            "name": name,
+            "seed": seed,
+            "gpus": gpus,
+            "cpus": cpus,
+            "allow_roots": tuple(allow_root or ()),
+        }
+    )
+    with Store.open_default() as store:
+        place = place_of(address, storage)
+        job = launch(store, request, place, again=again, detach=detach)
+    _print(job, as_json=as_json)
+    _fail_unless_well(job)
+
+
+def launch_first(
+    store: Store,
+    recommendation: Recommendation,
+    asked: RecommendRequest,
+    *,
+    address: str | None,
+    as_json: bool,
+) -> None:
+    """What `recommend --launch` does after the answer: train its first start that is at hand."""
+    from recommender.requests import TrainingRequest
+
+    request = TrainingRequest.model_validate(
+        {
+            "dataset": str(Path(asked.dataset).expanduser().absolute()),
+            "start": first_start(recommendation),
+            "epochs": asked.epochs,
+            "imgsz": asked.imgsz,
+            "allow_roots": asked.allow_roots,
+        }
+    )
+    place = place_of(address, None)
+    job = launch(store, request, place, again=False, detach=False, split_seed=asked.seed)
+    if not as_json:  # stdout holds one document, the recommendation
+        _print(job, as_json=False)
+    _fail_unless_well(job)
+
+
+def first_start(recommendation: Recommendation) -> str:
+    """The first of the ranking whose weights are on this machine."""
+    return str(next(row.start for row in recommendation.ranking if row.available))
+
+
+def place_of(address: str | None, storage: str | None) -> Place:
+    """Where to train, from the flags."""
+    from tune_jobs.hosting import Place
+
+    if storage is not None and "://" not in storage:
+        storage = str(Path(storage).expanduser().absolute())
+    place = Place(address=None if address in (None, "local") else address, storage=storage)
+    place.check()
+    return place
+
+
+def launch(
+    store: Store, request: TrainingRequest, place: Place, *, again: bool, detach: bool, split_seed: int = 0
+) -> Job:
+    """Ask for the training, or find it again, and see it to its end; returns it as it is then."""
+    from recommender.cli.console import err
+    from recommender.cli.following import CurveView, follow
+    from tune_jobs.hosting import ensure_host
+
+    request, target = _resolved(store, request, split_seed)
+    job = _job_of(store, request, target, place, again=again)
+    if detach:
+        ensure_host(store, place)
+        return job
+    return follow(store, job, place, CurveView(err(), request.epochs)) or store.require_job(job.id)
+
+
+def _fail_unless_well(job: Job) -> None:
+    if job.status == "failed":
+        raise UnavailableError(f"The training failed: {job.error}")
+    if job.status == "cancelled":
+        raise typer.Exit(1)
+
+
+def _resolved(store: Store, request: TrainingRequest, split_seed: int) -> tuple[TrainingRequest, Target]:
+    """The request with its start chosen, and what it is to be trained on."""
+    from recommender.cli.console import progress_bars
+    from recommender.datasets import open_dataset
+    from tune_jobs.training_spec import Target
+
+    roots = tuple(Path(root) for root in request.allow_roots)
+    with progress_bars() as progress:
+        if request.start is None:
+            from recommender.pipeline import answer
+            from recommender.requests import RecommendRequest
+
+            same = request.model_dump(include={"dataset", "epochs", "imgsz", "allow_roots"})
+            asked = RecommendRequest.model_validate(same)
+            request = request.model_copy(
+                update={"start": first_start(answer(asked, store=store, progress=progress))}
+            )
+        elif Path(request.start.rpartition(":")[0] or request.start).is_file():
+            request = request.model_copy(update={"start": _registered(store, request.start)})
+        dataset = open_dataset(request.dataset, seed=split_seed, allowed_roots=roots, progress=progress)
+    sys.stderr.write(f"Training {request.start} on {dataset.name!a}.\n")
+    return request, Target(
+        path=request.dataset, hash=dataset.content_hash, name=dataset.name, split_seed=split_seed
+    )
+
+
+def _registered(store: Store, start: str) -> str:
+    """A start that names a weights file, with the file registered and named."""
+    from recommender.checkpoints import get_checkpoint
+
+    file, _, mode = start.rpartition(":") if not Path(start).is_file() else (start, "", "full")
+    return f"{get_checkpoint(store, file, allow_paths=True).name}:{mode}"
+
+
+def _job_of(store: Store, request: TrainingRequest, target: Target, place: Place, *, again: bool) -> Job:
+    """The job that this very command asked for before and that has not ended badly, else a new one."""
+    from tune_jobs.training_spec import submit_training
+
+    body = f"{request.model_dump_json()} {target.hash} {place.cluster} {place.storage}"
+    base = hashlib.sha256(body.encode("utf-8", "backslashreplace")).hexdigest()[:32]
+    for number in itertools.count(1):
+        key = f"cli:{base}:{number}"
+        known = store.find_job(owner="", key=key)
+        over = known is not None and (
+            known.status in ("failed", "cancelled") or (again and known.status == "succeeded")
+        )
+        if not over:
+            return submit_training(store, request, target, key=key, cluster=place.cluster)[0]
+    raise AssertionError("unreachable")
+
+
+def _print(job: Job, *, as_json: bool) -> None:
+    from recommender.report.runs import training_document
+
+    if as_json:
+        sys.stdout.write(training_document(job).model_dump_json(indent=2) + "\n")
+        return
+    lines = [f"training {job.id}: {job.status}"]
+    if job.checkpoint:
+        lines += [f"checkpoint {job.checkpoint}", f"results in {job.artefacts}"]
+    sys.stdout.write("\n".join(lines) + "\n")

@@ -1,0 +1,69 @@
+"""The forecast beside the outcome, so that users see how far to trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from recommender.comparison.material import Expected, Material
+from recommender.comparison.rows import Row
+from recommender.records import Start
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """One forecast and what came of it, both on the validation images at the best epoch."""
+
+    expected: Expected
+    outcome: float  # mean over seeds
+    deviation: float | None
+
+    @property
+    def inside(self) -> bool:
+        """Whether the outcome lies within the interval."""
+        return self.expected.map50_95.low <= self.outcome <= self.expected.map50_95.high
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hindsight:
+    """How the forecast did. `regret` is what following its first choice would have cost."""
+
+    judged: tuple[Judged, ...]
+    first_choice: Start | None  # at the largest share
+    regret: float | None
+
+    @property
+    def num_inside(self) -> int:
+        """Outcomes within their intervals."""
+        return sum(one.inside for one in self.judged)
+
+    @property
+    def mean_error(self) -> float | None:
+        """Mean of outcome minus forecast; above zero the forecast was too low."""
+        if not self.judged:
+            return None
+        return sum(one.outcome - one.expected.map50_95.mean for one in self.judged) / len(self.judged)
+
+
+def hindsight_of(material: Material, rows: Sequence[Row]) -> Hindsight:
+    """Forecasts with an outcome, in the forecast's order."""
+    at = {(row.start, row.fraction): row for row in rows}
+    judged = tuple(
+        Judged(
+            expected=expected,
+            outcome=row.val_map50_95.mean,
+            deviation=row.val_map50_95.deviation,
+        )
+        for expected in material.foresight.expected
+        if (row := at.get((expected.start, expected.fraction))) is not None
+    )
+    largest = max((one.expected.fraction for one in judged), default=1.0)
+    here = [one for one in judged if one.expected.fraction == largest]
+    if not here:
+        return Hindsight(judged=judged, first_choice=None, regret=None)
+    first = max(here, key=lambda one: one.expected.map50_95.mean)
+    return Hindsight(
+        judged=judged,
+        first_choice=first.expected.start,
+        regret=max(one.outcome for one in here) - first.outcome,
+    )

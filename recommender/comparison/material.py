@@ -1,0 +1,172 @@
+"""What a comparison is made of, once the trainings are over: frozen records, nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recommender.records import (
+    Checkpoint,
+    Evidence,
+    Interval,
+    Notice,
+    Run,
+    Split,
+    Start,
+    TransferCoverage,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """One box, in fractions of the image: left, top, right, bottom within [0, 1]."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    label: int  # index of the class
+    confidence: float = 1.0  # of a prediction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """How trained weights do on the held-back images."""
+
+    map50_95: float
+    map50: float
+    map75: float
+    precision: float
+    recall: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A trained model on the held-back images: its score, and its boxes image by image."""
+
+    run_id: str
+    split: Split
+    score: Score
+    boxes: dict[str, tuple[Box, ...]]  # by image name; of confidence 0.05 and more
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """One held-back image and what is really on it."""
+
+    name: str
+    width: int  # pixels
+    height: int
+    truth: tuple[Box, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """One finished training of the comparison. `evaluation` None: its weights were not kept."""
+
+    run: Run
+    evaluation: Evaluation | None
+
+    @property
+    def start(self) -> Start:
+        """What it started from."""
+        return self.run.start
+
+    @property
+    def fraction(self) -> float:
+        """The share of the train images it saw."""
+        return self.run.recipe.fraction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contestant:
+    """What was known of a start before any training."""
+
+    start: Start
+    architecture: str
+    checkpoint: Checkpoint | None  # None for random weights
+    evidence: Evidence
+    coverage: TransferCoverage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """The forecast for one start at one fraction, made before the runs."""
+
+    start: Start
+    fraction: float
+    map50_95: Interval  # on the validation images, at the best epoch
+    p_best: float  # among the starts compared, at this fraction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foresight:
+    """The forecast as it was made and stored before the first run."""
+
+    made_at: str  # ISO 8601, UTC
+    history_runs: int  # it rests on, none of this comparison's own
+    history_runs_here: int  # of them on this very data set
+    expected: tuple[Expected, ...]
+    warnings: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """The split on which the trained models are scored."""
+
+    split: Split
+    is_held_back: bool  # False: the validation images, which chose the best epoch too
+    scenes: tuple[Scene, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A training that was asked for and has no result."""
+
+    start: Start
+    fraction: float
+    seed: int
+    learning_rate: float | None
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What was asked."""
+
+    dataset_name: str
+    dataset_hash: str
+    class_names: tuple[str, ...]
+    num_train: int
+    num_val: int
+    num_test: int
+    starts: tuple[Start, ...]
+    fractions: tuple[float, ...]  # the largest first
+    seeds: int
+    epochs: int
+    patience: int | None
+    imgsz: int
+    batch: int
+    optimizer: str
+    learning_rates: tuple[float | None, ...]  # None: the mode's default
+    confidence: float  # from which a box counts in the pictures
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """Everything a report is computed from."""
+
+    id: str
+    plan: Plan
+    contestants: tuple[Contestant, ...]  # in the order asked for
+    foresight: Foresight
+    trained: tuple[Trained, ...]
+    failures: tuple[Failure, ...]
+    held: Held
+    ended_early: str | None = None  # why trainings are missing
+    notices: tuple[Notice, ...] = ()
+    hardware: tuple[str, ...] = ()
+    version: str = ""
+
+    def contestant(self, start: Start) -> Contestant:
+        """What was known of that start."""
+        return next(one for one in self.contestants if one.start == start)

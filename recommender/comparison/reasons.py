@@ -1,0 +1,236 @@
+"""Why a pretrained start lost: what is known to do it, checked against this comparison's own numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from recommender.comparison.material import Contestant, Material, Trained
+from recommender.comparison.noise import CARE, SeedNoise, spread_of
+from recommender.comparison.rows import Row
+from recommender.forecast.rules import LEAK_SHARE
+from recommender.profile import NOTHING_SIMILAR
+from recommender.text import printable
+
+UNLIKE = 0.1  # similarity by which a source has to be further away to be named for it
+HARMFUL_DROP = 0.5  # of its own score lost in the first epochs
+FEW_IMAGES = 0.5  # of the winner's source images
+STILL_RISING = 0.9  # of the epochs: a best epoch later than that may not have been the end
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """One suspect, with its number."""
+
+    code: Literal[
+        "learning_rate", "frozen", "head", "domain", "source_size", "unfinished", "small_batch", "unexplained"
+    ]
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """A pretrained start that did worse than scratch, or than the best start, by more than noise."""
+
+    row: Row
+    winner: Row
+    to_scratch: bool
+    gap: float  # mAP50-95
+    reasons: tuple[Reason, ...]
+
+
+def losses_of(material: Material, rows: Sequence[Row], noise: SeedNoise) -> tuple[Loss, ...]:
+    """Every pretrained start that lost, worst first. `rows` are those of one share, the best first."""
+    found = []
+    scratch = next((row for row in rows if row.start.mode == "scratch"), None)
+    for row in rows:
+        if row.start.mode == "scratch":
+            continue
+        to_scratch = scratch is not None and noise.verdict(row.map50_95, scratch.map50_95) == "less"
+        winner = scratch if to_scratch and scratch is not None else rows[0]
+        if row is rows[0] or noise.verdict(row.map50_95, winner.map50_95) != "less":
+            continue
+        found.append(
+            Loss(
+                row=row,
+                winner=winner,
+                to_scratch=to_scratch,
+                gap=winner.map50_95.mean - row.map50_95.mean,
+                reasons=_reasons(material, row, rows, noise),
+            )
+        )
+    return tuple(sorted(found, key=lambda loss: -loss.gap))
+
+
+def _reasons(material: Material, row: Row, rows: Sequence[Row], noise: SeedNoise) -> tuple[Reason, ...]:
+    contestant = material.contestant(row.start)
+    best = next((other for other in rows if other.start.mode != "scratch"), row)
+    rival = material.contestant(best.start)
+    trained = [one for one in material.trained if one.run.id in row.runs]
+    suspects = (
+        _frozen(contestant, row, rows, noise),
+        _learning_rate(material, row, trained),
+        _domain(contestant, rival),
+        _head(contestant, rival),
+        _source_size(contestant, rival),
+        _unfinished(row, trained),
+        _small_batch(trained),
+        _only_rate(material, row, trained),
+    )
+    found = tuple(reason for reason in suspects if reason is not None)
+    return found or (
+        Reason(code="unexplained", text="none of the usual suspects stands out; repeat it with more seeds."),
+    )
+
+
+def _frozen(one: Contestant, row: Row, rows: Sequence[Row], noise: SeedNoise) -> Reason | None:
+    if one.start.mode != "freeze":
+        return None
+    share = trainable_share(one)
+    text = (
+        f"its backbone is frozen: {share:.0%} of the weights train, and the frozen batch norms keep the statistics "
+        "of their source's images"
+    )
+    same = next(
+        (r for r in rows if r.start.checkpoint == one.start.checkpoint and r.start.mode == "full"), None
+    )
+    if same is not None:
+        gap = same.map50_95.mean - row.map50_95.mean
+        if noise.verdict(same.map50_95, row.map50_95) == "more":
+            text += f"; the same weights trained in full reach {gap:+.3f} mAP50-95"
+        elif abs(gap) <= CARE or noise.verdict(same.map50_95, row.map50_95) == "same":
+            return None  # freezing is not what made the difference
+    return Reason(code="frozen", text=text + ".")
+
+
+def _learning_rate(material: Material, row: Row, trained: Sequence[Trained]) -> Reason | None:
+    tried = rates_tried(material, row)
+    if len(tried) > 1:
+        values = [value for _, value in tried]
+        swing = max(values) - min(values)
+        shown = ", ".join(f"{rate:g}: {value:.3f}" for rate, value in tried)
+        if swing > CARE:
+            return Reason(
+                code="learning_rate",
+                text=f"the learning rate alone moves it by {swing:.3f} ({shown}); this is its best of those tried.",
+            )
+        return None
+    drop = _early_drop(row, trained)
+    if drop is None:
+        return None
+    before, after = drop
+    return Reason(
+        code="learning_rate",
+        text=f"the first epochs threw away what it could do: its own score here fell from {before:.3f} to "
+        f"{after:.3f}. A learning rate under {row.learning_rate or 0:g} may keep it (--learning-rates).",
+    )
+
+
+def _only_rate(material: Material, row: Row, trained: Sequence[Trained]) -> Reason | None:
+    """Without proof a suspect all the same, so the last in the row."""
+    if len(rates_tried(material, row)) > 1 or _early_drop(row, trained) is not None:
+        return None
+    rate = f"{row.learning_rate:g}" if row.learning_rate else "the default"
+    return Reason(
+        code="learning_rate",
+        text=f"only one learning rate was tried, {rate}: a suspect until others were "
+        "(--learning-rates default,3e-4).",
+    )
+
+
+def rates_tried(material: Material, row: Row) -> tuple[tuple[float, float], ...]:
+    """Each learning rate and the mAP50-95 it reached on the validation images with the first seed."""
+    found = {
+        one.run.learning_rate_used: one.run.best.map50_95
+        for one in material.trained
+        if one.start == row.start
+        and one.fraction == max(material.plan.fractions)
+        and one.run.recipe.seed == 0
+        and one.run.best is not None
+        and one.run.learning_rate_used is not None
+    }
+    return tuple(sorted((rate, value) for rate, value in found.items() if rate is not None))
+
+
+def _early_drop(row: Row, trained: Sequence[Trained]) -> tuple[float, float] | None:
+    before = row.starting.map50_95 if row.starting.on == "target" else None
+    after = spread_of(max(point.map50_95 for point in t.run.curve[:2]) for t in trained if t.run.curve)
+    if before is None or after is None or before < 0.05 or after.mean > (1 - HARMFUL_DROP) * before:
+        return None
+    return before, after.mean
+
+
+def _domain(one: Contestant, rival: Contestant) -> Reason | None:
+    mine, its = one.evidence.similarity, rival.evidence.similarity
+    if mine is None:
+        return None
+    leak = one.evidence.source_images_seen or 0.0
+    if leak >= LEAK_SHARE:
+        return None
+    if one.start.checkpoint != rival.start.checkpoint and its is not None and mine < its - UNLIKE:
+        return Reason(
+            code="domain",
+            text=f"its source looks less like your images: similarity {mine:.2f}, against {its:.2f} of "
+            f"{printable(rival.start.checkpoint)}.",
+        )
+    if mine < NOTHING_SIMILAR:
+        return Reason(
+            code="domain",
+            text=f"its source does not look like your images: similarity {mine:.2f}, kin begin at "
+            f"{NOTHING_SIMILAR:.2f}.",
+        )
+    return None
+
+
+def _head(one: Contestant, rival: Contestant) -> Reason | None:
+    head, matched, classes = (
+        one.coverage.share("head"),
+        one.coverage.classes_matched,
+        one.coverage.num_classes,
+    )
+    less = one.start.checkpoint != rival.start.checkpoint and head < rival.coverage.share("head") - 0.05
+    if matched and not less:
+        return None
+    text = f"{head:.0%} of its head transferred"
+    if not matched:
+        text += f": it knows none of your {classes} classes by name, so the class output began at random"
+    return Reason(code="head", text=text + ".") if less or head < 0.5 or not matched else None
+
+
+def _source_size(one: Contestant, rival: Contestant) -> Reason | None:
+    mine = one.checkpoint.source_images if one.checkpoint else None
+    its = rival.checkpoint.source_images if rival.checkpoint else None
+    if mine is None or its is None or mine >= FEW_IMAGES * its:
+        return None
+    return Reason(
+        code="source_size",
+        text=f"it saw {mine:,} source images, {printable(rival.start.checkpoint)} {its:,}: it may know less that "
+        "is of general use.",
+    )
+
+
+def _unfinished(row: Row, trained: Sequence[Trained]) -> Reason | None:
+    epochs = max((t.run.recipe.epochs for t in trained), default=0)
+    if epochs and row.epochs_to_best.mean > STILL_RISING * epochs:
+        return Reason(
+            code="unfinished",
+            text=f"it was still gaining: its best epoch was {row.epochs_to_best.mean:.0f} of {epochs}.",
+        )
+    return None
+
+
+def _small_batch(trained: Sequence[Trained]) -> Reason | None:
+    batch = min((t.run.batch_used for t in trained if t.run.batch_used is not None), default=None)
+    if batch is None or batch >= 8 or not trained or trained[0].start.mode == "freeze":
+        return None
+    return Reason(code="small_batch", text=f"its batch norms saw {batch} images at a time.")
+
+
+def trainable_share(one: Contestant) -> float:
+    """The share of the model's parameters that train in this mode."""
+    if one.start.mode != "freeze":
+        return 1.0
+    total = sum(layer.num_parameters for layer in one.coverage.layers)
+    frozen = sum(layer.num_parameters for layer in one.coverage.layers if layer.part == "backbone")
+    return 1.0 - frozen / total if total else 1.0

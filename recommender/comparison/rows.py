@@ -1,0 +1,145 @@
+"""One row for each start at each share of the data, over its seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from recommender.comparison.material import Contestant, Material, Score, Trained
+from recommender.comparison.noise import SeedNoise, Spread, seed_noise, spread_of
+from recommender.records import EpochMetrics, Start
+
+
+@dataclass(frozen=True, kw_only=True)
+class Starting:
+    """The checkpoint's own score before any training, and on what."""
+
+    map50_95: float | None
+    on: Literal["target", "own domain", "unknown", "random weights"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One start at one share of the train images. What seeds spread over is a `Spread`."""
+
+    start: Start
+    fraction: float
+    num_images: int  # it was trained on
+    learning_rate: float | None  # really used
+    starting: Starting
+    map50_95: Spread  # on the split that scores
+    map50: Spread
+    map75: Spread | None
+    precision: Spread
+    recall: Spread
+    val_map50_95: Spread  # of the best epoch on the validation images; what the forecast speaks of
+    epochs_to_best: Spread
+    seconds_to_best: Spread
+    seconds: Spread  # of the whole training
+    runs: tuple[str, ...]
+
+
+def rows_of(material: Material) -> tuple[Row, ...]:
+    """Every start at every fraction that has a result, at its best learning rate; the best start first."""
+    rates = chosen_rates(material)
+    groups: dict[tuple[float, Start], list[Trained]] = {}
+    for trained in material.trained:
+        if trained.run.recipe.learning_rate == rates[trained.start] and _is_scored(material, trained):
+            groups.setdefault((trained.fraction, trained.start), []).append(trained)
+    rows = [_row(material, group) for group in groups.values()]
+    return tuple(sorted(rows, key=lambda row: (-row.fraction, -row.map50_95.mean, str(row.start))))
+
+
+def main_rows(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """The rows at the largest share of the data, the best start first."""
+    largest = max((row.fraction for row in rows), default=1.0)
+    return tuple(row for row in rows if row.fraction == largest)
+
+
+def noise_of(material: Material, rows: Sequence[Row]) -> SeedNoise:
+    """Between seeds of the same start and share, pooled."""
+    by_id = {trained.run.id: trained for trained in material.trained}
+    return seed_noise([[held_map(material, by_id[id]) for id in row.runs] for row in rows])
+
+
+def held_map(material: Material, trained: Trained) -> float:
+    """mAP50-95 on the split that scores."""
+    best = trained.run.best
+    if material.held.is_held_back and trained.evaluation is not None:
+        return trained.evaluation.score.map50_95
+    return 0.0 if best is None else best.map50_95
+
+
+def chosen_rates(material: Material) -> dict[Start, float | None]:
+    """The rate of each start that did best on the validation images at the largest share, first seed."""
+    best: dict[Start, Trained] = {}
+    for trained in sorted(material.trained, key=lambda one: (-one.fraction, one.run.recipe.seed)):
+        known = best.get(trained.start)
+        alike = known is not None and (known.fraction, known.run.recipe.seed) == (
+            trained.fraction,
+            trained.run.recipe.seed,
+        )
+        if known is None or (alike and _val(trained) > _val(known)):
+            best[trained.start] = trained
+    return {start: trained.run.recipe.learning_rate for start, trained in best.items()}
+
+
+def _is_scored(material: Material, trained: Trained) -> bool:
+    """Without its weights a run has no score on images that were held back."""
+    return trained.evaluation is not None or not material.held.is_held_back
+
+
+def _row(material: Material, group: Sequence[Trained]) -> Row:
+    runs = [trained.run for trained in group]
+    scores = [_score(material, trained) for trained in group]
+    best = [run.best for run in runs if run.best is not None]
+    return Row(
+        start=runs[0].start,
+        fraction=runs[0].recipe.fraction,
+        num_images=runs[0].num_train_images,
+        learning_rate=runs[0].learning_rate_used,
+        starting=_starting(material.contestant(runs[0].start), group),
+        map50_95=_known([score.map50_95 for score in scores]),
+        map50=_known([score.map50 for score in scores]),
+        map75=spread_of(score.map75 for score in scores),
+        precision=_known([score.precision for score in scores]),
+        recall=_known([score.recall for score in scores]),
+        val_map50_95=_known([point.map50_95 for point in best]),
+        epochs_to_best=_known([float(point.epoch) for point in best]),
+        seconds_to_best=_known([point.seconds for point in best]),
+        seconds=_known([run.seconds for run in runs]),
+        runs=tuple(run.id for run in runs),
+    )
+
+
+def _score(material: Material, trained: Trained) -> Score | EpochMetrics:
+    """On the held-back images; on the validation images the point of the curve whose weights were kept."""
+    if material.held.is_held_back and trained.evaluation is not None:
+        return trained.evaluation.score
+    if trained.run.best is None:
+        raise ValueError(f"run {trained.run.id} has no finished epoch")
+    return trained.run.best
+
+
+def _val(trained: Trained) -> float:
+    return trained.run.best.map50_95 if trained.run.best else 0.0
+
+
+def _known(values: Sequence[float]) -> Spread:
+    found = spread_of(values)
+    if found is None:
+        raise ValueError("a row without a finished run")
+    return found
+
+
+def _starting(contestant: Contestant, group: Sequence[Trained]) -> Starting:
+    checkpoint = contestant.checkpoint
+    if checkpoint is None:
+        return Starting(map50_95=None, on="random weights")
+    here = spread_of(trained.run.starting_map50_95 for trained in group)
+    if here is not None:
+        return Starting(map50_95=here.mean, on="target")
+    if checkpoint.source_map50_95 is not None:
+        return Starting(map50_95=checkpoint.source_map50_95, on="own domain")
+    return Starting(map50_95=None, on="unknown")

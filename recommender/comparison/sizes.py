@@ -1,0 +1,80 @@
+"""Up to which size of the data pretraining matters, read off the results at each share of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from recommender.comparison.noise import CARE, SeedNoise
+from recommender.comparison.rows import Row
+from recommender.records import Start
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gain:
+    """By how much the best pretrained start beats scratch at one size."""
+
+    num_images: int
+    start: Start  # the best pretrained one there
+    gain: float  # mAP50-95; negative where scratch won
+    noise: float | None  # what seeds alone do to it; None where not measured
+
+    @property
+    def margin(self) -> float:
+        """The gain beyond what noise or indifference explain."""
+        return self.gain - max(self.noise or 0.0, CARE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeVerdict:
+    """`num_images` is the size below which pretraining matters; None where the sizes tried do not tell."""
+
+    kind: Literal["everywhere", "nowhere", "below", "above"]
+    gains: tuple[Gain, ...]  # the smallest size first
+    num_images: int | None = None
+
+
+def size_verdict(rows: Sequence[Row], noise: SeedNoise) -> SizeVerdict | None:
+    """None without scratch, or without a pretrained start, at any size.
+
+    Between two sizes the margin is interpolated over the logarithm of the size.
+    """
+    gains = tuple(sorted((gain for gain in _gains(rows, noise)), key=lambda gain: gain.num_images))
+    if not gains:
+        return None
+    matters = [gain.margin > 0 for gain in gains]
+    if all(matters):
+        return SizeVerdict(kind="everywhere", gains=gains)
+    if not any(matters):
+        return SizeVerdict(kind="nowhere", gains=gains)
+    # The largest size at which it still matters, when it stops mattering above it.
+    last = max(i for i, does in enumerate(matters) if does)
+    if last == len(gains) - 1:
+        return SizeVerdict(kind="above", gains=gains, num_images=gains[matters.index(True)].num_images)
+    small, large = gains[last], gains[last + 1]
+    share = small.margin / (small.margin - large.margin)
+    logs = math.log(small.num_images), math.log(large.num_images)
+    crossing = math.exp(logs[0] + share * (logs[1] - logs[0]))
+    return SizeVerdict(kind="below", gains=gains, num_images=round(crossing))
+
+
+def _gains(rows: Sequence[Row], noise: SeedNoise) -> list[Gain]:
+    found = []
+    for fraction in sorted({row.fraction for row in rows}):
+        here = [row for row in rows if row.fraction == fraction]
+        scratch = next((row for row in here if row.start.mode == "scratch"), None)
+        others = [row for row in here if row.start.mode != "scratch"]
+        if scratch is None or not others:
+            continue
+        best = max(others, key=lambda row: row.map50_95.mean)
+        found.append(
+            Gain(
+                num_images=best.num_images,
+                start=best.start,
+                gain=best.map50_95.mean - scratch.map50_95.mean,
+                noise=noise.of_difference(best.map50_95.count, scratch.map50_95.count),
+            )
+        )
+    return found

@@ -1,0 +1,219 @@
+"""What it means: three sentences that a tired engineer can act on, each with its number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from recommender.comparison.catching_up import CatchUp
+from recommender.comparison.hindsight import Hindsight
+from recommender.comparison.noise import LEVEL, SeedNoise
+from recommender.comparison.reasons import Loss
+from recommender.comparison.rows import Row
+from recommender.comparison.sizes import SizeVerdict
+from recommender.records import Start
+from recommender.text import printable
+
+LEARNT = 0.05  # mAP50-95 under which the order of the starts says nothing about finished trainings
+
+
+def sentences(
+    rows: Sequence[Row],
+    noise: SeedNoise,
+    catching_up: CatchUp | None,
+    sizes: SizeVerdict | None,
+    losses: Sequence[Loss],
+    hindsight: Hindsight,
+) -> tuple[str, ...]:
+    """At most three. `rows` are those at the largest share, the best first."""
+    if not rows:
+        return ("No training came to its end, so there is nothing to compare: see what failed below.",)
+    others = (
+        _warning(losses),
+        _modes(rows, noise),
+        _sizes(sizes),
+        _trust(hindsight),
+        _quickest(rows),
+    )
+    chosen = [_winner(rows, noise), _scratch(rows, noise, catching_up)]
+    chosen += [sentence for sentence in others if sentence is not None]
+    return tuple(sentence for sentence in chosen if sentence is not None)[:3]
+
+
+def noise_sentence(noise: SeedNoise, rows: Sequence[Row]) -> str:
+    """What seeds alone do, and from which difference on one is a difference."""
+    if noise.deviation is None:
+        return (
+            "Seed noise was not measured (one finished seed for each start), so no difference here can be told from "
+            "chance; --seeds 3 measures it."
+        )
+    counts = [row.map50_95.count for row in rows]
+    bound = noise.of_difference(min(counts), min(counts)) or 0.0
+    return (
+        f"The same start with another seed ends ±{noise.deviation:.3f} mAP50-95 apart (standard deviation, pooled over "
+        f"{noise.freedom} degrees of freedom); between means of {min(counts)} seeds, a difference under {bound:.3f} is "
+        f"seed noise ({LEVEL:.0%} level)."
+    )
+
+
+def _winner(rows: Sequence[Row], noise: SeedNoise) -> str:
+    best = rows[0]
+    if best.map50_95.mean < LEARNT:
+        return (
+            f"No start has learnt enough to choose by: the best, {_name(best.start)}, is at mAP50-95 {_value(best)}. "
+            "Give it more --epochs, a larger --imgsz or more images before you decide."
+        )
+    head = f"{_name(best.start)}: mAP50-95 {_value(best)}"
+    if len(rows) == 1:
+        return f"The only start that finished is {head}."
+    equals = [row for row in rows[1:] if noise.verdict(best.map50_95, row.map50_95) == "same"]
+    if equals:
+        names = " and ".join(_name(row.start) for row in equals[:3])
+        gap = best.map50_95.mean - equals[0].map50_95.mean
+        return (
+            f"{_name(best.start)} is ahead with mAP50-95 {_value(best)}, but {names} cannot be told apart from it "
+            f"({gap:.3f} behind, which is seed noise or too little to matter): {_choice(best, equals)}."
+        )
+    second = rows[1]
+    gap = best.map50_95.mean - second.map50_95.mean
+    if noise.deviation is None:
+        return (
+            f"Start from {head}, {gap:.3f} above {_name(second.start)}; with one seed this may be chance: "
+            "--seeds 3 tells."
+        )
+    return f"Start from {head}, {gap:.3f} above {_name(second.start)}, more than seed noise explains."
+
+
+def _choice(best: Row, equals: Sequence[Row]) -> str:
+    """Among equals the one that is there clearly sooner; times of a busy machine differ by chance as well."""
+    quick = min(equals, key=lambda row: row.seconds_to_best.mean)
+    spread = (quick.seconds_to_best.deviation or 0.0) + (best.seconds_to_best.deviation or 0.0)
+    if quick.seconds_to_best.mean + max(spread, 0.1 * best.seconds_to_best.mean) < best.seconds_to_best.mean:
+        times = _duration(quick.seconds_to_best.mean), _duration(best.seconds_to_best.mean)
+        return f"take {_name(quick.start)}, which got there in {times[0]} instead of {times[1]}"
+    return "any of them will do"
+
+
+def _scratch(rows: Sequence[Row], noise: SeedNoise, found: CatchUp | None) -> str | None:
+    scratch = next((row for row in rows if row.start.mode == "scratch"), None)
+    best = next((row for row in rows if row.start.mode != "scratch"), None)
+    if scratch is None or best is None:
+        return None
+    gap = best.map50_95.mean - scratch.map50_95.mean
+    if noise.verdict(best.map50_95, scratch.map50_95) == "same":
+        lead = f"Pretraining brings {gap:+.3f} over random weights here, which is seed noise or too little to matter"
+    elif gap < 0:
+        lead = (
+            f"Pretraining does not pay: its best, {_name(best.start)}, ends {-gap:.3f} below random weights"
+        )
+    else:
+        lead = f"Pretraining brings {gap:+.3f} over random weights ({_value(scratch)})"
+    return f"{lead}; {catch_up_text(found)}." if found is not None else f"{lead}."
+
+
+def catch_up_text(found: CatchUp) -> str:
+    """The catch-up epoch in words."""
+    if found.kind == "reached":
+        low, high = found.low or 0.0, found.high or 0.0
+        span = "" if low == high else f" ({low:.0f} to {high:.0f} over seeds)"
+        return f"scratch reached the best pretrained start's {found.goal:.3f} in epoch {found.epoch or 0:.0f}{span}"
+    if found.kind == "extrapolated":
+        until = f"{found.high:,.0f}" if found.high is not None else f"more than {10 * found.budget:,}"
+        return (
+            f"scratch would catch up after about {found.epoch or 0:,.0f} epochs (80 % interval {found.low or 0:,.0f} "
+            f"to {until}, extrapolated), so not within your budget of {found.budget}"
+        )
+    if found.kind == "not within your budget":
+        return (
+            f"scratch does not catch up within your budget of {found.budget} epochs, nor, as its curve goes "
+            f"({found.share_never or 0:.0%} of the extrapolations), within ten times as many"
+        )
+    return (
+        f"scratch does not catch up within your budget of {found.budget} epochs: it reached {found.reached:.3f} of "
+        f"{found.goal:.3f}, too little of a curve to say when it would"
+    )
+
+
+def _warning(losses: Sequence[Loss]) -> str | None:
+    worst = next((loss for loss in losses if loss.to_scratch), None) or next(iter(losses), None)
+    if worst is None:
+        return None
+    against = "random weights" if worst.to_scratch else _name(worst.winner.start)
+    reason = worst.reasons[0].text
+    return f"Do not start from {_name(worst.row.start)}: {worst.gap:.3f} below {against}; first suspect: {reason}"
+
+
+def _modes(rows: Sequence[Row], noise: SeedNoise) -> str | None:
+    """What freezing costs and saves, for the best checkpoint that was tried both ways."""
+    by_start = {row.start: row for row in rows}
+    for row in rows:
+        other = by_start.get(Start(checkpoint=row.start.checkpoint, mode="freeze"))
+        if row.start.mode != "full" or other is None:
+            continue
+        gap = other.map50_95.mean - row.map50_95.mean
+        saved = 1 - other.seconds.mean / row.seconds.mean if row.seconds.mean else 0.0
+        same = noise.verdict(other.map50_95, row.map50_95) == "same"
+        noted = " (seed noise)" if same else ""
+        return (
+            f"Freezing the backbone of {printable(row.start.checkpoint)} changes mAP50-95 by {gap:+.3f}{noted} and "
+            f"training time by {-saved:+.0%}."
+        )
+    return None
+
+
+def _sizes(sizes: SizeVerdict | None) -> str | None:
+    return f"{size_text(sizes)}." if sizes is not None and len(sizes.gains) > 1 else None
+
+
+def size_text(sizes: SizeVerdict) -> str:
+    """The size below which pretraining matters, in words."""
+    smallest, largest = sizes.gains[0], sizes.gains[-1]
+    if sizes.kind == "everywhere":
+        return (
+            f"Pretraining matters at every size tried, from {smallest.num_images:,} training images "
+            f"({smallest.gain:+.3f}) to {largest.num_images:,} ({largest.gain:+.3f})"
+        )
+    if sizes.kind == "nowhere":
+        return (
+            f"Pretraining brings nothing beyond noise at any size tried, from {smallest.num_images:,} to "
+            f"{largest.num_images:,} training images"
+        )
+    if sizes.kind == "below":
+        return f"Pretraining matters below about {sizes.num_images or 0:,} training images"
+    return (
+        f"Pretraining shows only from {sizes.num_images or 0:,} training images up: with fewer, no start learns enough "
+        "to differ"
+    )
+
+
+def _trust(hindsight: Hindsight) -> str | None:
+    """Whether the forecast may be followed without such a comparison next time."""
+    if hindsight.first_choice is None or hindsight.regret is None:
+        return None
+    cost = "which was the best" if hindsight.regret <= 0 else f"which costs {hindsight.regret:.3f} mAP50-95"
+    return (
+        f"The forecast made before the runs would have taken {_name(hindsight.first_choice)}, {cost}; "
+        f"{hindsight.num_inside} of {len(hindsight.judged)} outcomes lay within its 80 % intervals."
+    )
+
+
+def _quickest(rows: Sequence[Row]) -> str | None:
+    if len(rows) < 2:
+        return None
+    quickest = min(rows, key=lambda row: row.seconds_to_best.mean)
+    return (
+        f"The quickest to its best was {_name(quickest.start)}: {_duration(quickest.seconds_to_best.mean)} for "
+        f"mAP50-95 {_value(quickest)}."
+    )
+
+
+def _name(start: Start) -> str:
+    return "random weights" if start.mode == "scratch" else printable(start, limit=80)
+
+
+def _value(row: Row) -> str:
+    spread = row.map50_95
+    return f"{spread.mean:.3f}" + ("" if spread.deviation is None else f" ± {spread.deviation:.3f}")
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"

@@ -1,0 +1,27 @@
+"""Data sets of any format, read safely. See docs/architecture.md for the seams."""
+
+from recommender.datasets.disk import Disk
+from recommender.datasets.duplicates import image_hash, near_duplicates
+from recommender.datasets.export import export_yolo, write_data_yaml
+from recommender.datasets.images import ImageError, decode_image, read_image
+from recommender.datasets.inspection import Copy, Inspection, SplitHealth, inspect_dataset
+from recommender.datasets.limits import LIMITS, Limits
+from recommender.datasets.opening import open_dataset
+
+__all__ = [
+    "LIMITS",
+    "Copy",
+    "Disk",
+    "ImageError",
+    "Inspection",
+    "Limits",
+    "SplitHealth",
+    "decode_image",
+    "export_yolo",
+    "image_hash",
+    "inspect_dataset",
+    "near_duplicates",
+    "open_dataset",
+    "read_image",
+    "write_data_yaml",
+]

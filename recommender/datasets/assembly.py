@@ -1,0 +1,258 @@
+"""From annotations to a Dataset: opens the headers, checks boxes, splits, hashes, and draws the line.
+
+Images and rows that cannot be used are left out and counted; above `limits.unusable_share` the set is
+refused, since training on what is left would answer another question.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from recommender.datasets.content import content_hash
+from recommender.datasets.images import (
+    SUFFIXES_OF,
+    ImageError,
+    ImageHeader,
+    decode_image,
+    read_bytes,
+    read_header,
+)
+from recommender.datasets.limits import Limits
+from recommender.datasets.raw import Float64Array, RawImage, RawSet
+from recommender.datasets.splitting import seeded_val
+from recommender.errors import DatasetError
+from recommender.progress import Progress
+from recommender.records import SPLITS, Dataset, FloatArray, IntArray, LabelledImage, Split
+from recommender.text import printable
+
+CLIP_TOLERANCE = 1e-3  # of the image's side; less is rounding and not told
+CHUNK = 512  # images handed to the threads at once, so that memory stays flat
+
+
+def assemble(raw: RawSet, *, seed: int, limits: Limits, progress: Progress) -> Dataset:
+    """Open every image's header and build the Dataset. Raises DatasetError when too much is broken."""
+    raw.images = _joined(raw)
+    _judge_names(raw)
+    images: list[LabelledImage] = []
+    for number, (annotated, header) in enumerate(_headers(raw, limits), 1):
+        progress("reading images", number, len(raw.images))
+        if isinstance(header, ImageError):
+            raw.log.add(header.kind, annotated.name, header.message)
+            continue
+        image = _labelled(annotated, header, raw)
+        if image is not None:
+            images.append(image)
+    _refuse_if_broken(raw, limits)
+    images, origin = _with_splits(images, raw, seed)
+    images.sort(key=lambda image: (image.split, image.name))
+    _refuse_without_boxes(images, raw)
+    defects = raw.log.defects()
+    as_it_lies = origin == "given" and all(defect.severity == "info" for defect in defects)
+    return Dataset(
+        name=raw.name,
+        root=raw.root,
+        format=raw.format,
+        class_names=raw.class_names,
+        images=tuple(images),
+        content_hash=content_hash(images, raw.class_names),
+        split_origin=origin,
+        config=raw.config if as_it_lies else None,
+        defects=defects,
+    )
+
+
+def _joined(raw: RawSet) -> list[RawImage]:
+    """One entry a file: boxes of repeated entries are joined, train wins over val over test."""
+    order: dict[Split | None, int] = {"train": 0, "val": 1, "test": 2, None: 3}
+    first: dict[Path, RawImage] = {}
+    repeated: list[RawImage] = []
+    for image in sorted(raw.images, key=lambda image: (order[image.split], image.name)):
+        known = first.setdefault(image.path, image)
+        if known is image:
+            continue
+        if known.split != image.split:
+            repeated.append(image)
+        elif raw.format == "coco":
+            raw.log.add("image_listed_twice", image.name)
+            known.classes_M = np.concatenate([known.classes_M, image.classes_M])
+            known.corners_M4 = np.concatenate([known.corners_M4, image.corners_M4])
+            known.num_rows += image.num_rows
+    images = list(first.values())
+    if any(image.split == "val" for image in repeated) and not any(image.split == "val" for image in images):
+        raw.log.add("val_is_train", repeated[0].name, f"and {len(repeated) - 1} more")
+    else:
+        for image in repeated:
+            raw.log.add("image_in_two_splits", image.name, f"{first[image.path].split} and {image.split}")
+    return images
+
+
+def _judge_names(raw: RawSet) -> None:
+    for name, count in Counter(raw.class_names).items():
+        if count > 1:
+            raw.log.add("names_duplicate", name, f"names {count} classes")
+        if printable(name) != name or not name.strip():
+            raw.log.add("names_odd", repr(printable(name, limit=80)))
+
+
+def _headers(raw: RawSet, limits: Limits) -> Iterator[tuple[RawImage, ImageHeader | ImageError]]:
+    def examine(image: RawImage) -> ImageHeader | ImageError:
+        try:
+            data = read_bytes(image.path, limits=limits)
+            header = read_header(image.path, data, limits=limits)
+            if not header.complete:  # rare, so worth a decode: a missing end marker alone does no harm
+                decode_image(image.path, data, max_pixels=limits.image_pixels)
+        except ImageError as error:
+            return error
+        return header
+
+    with ThreadPoolExecutor(max_workers=min(8, 2 * (os.cpu_count() or 1))) as threads:
+        for start in range(0, len(raw.images), CHUNK):
+            chunk = raw.images[start : start + CHUNK]
+            yield from zip(chunk, threads.map(examine, chunk), strict=True)
+
+
+def _labelled(annotated: RawImage, header: ImageHeader, raw: RawSet) -> LabelledImage | None:
+    """The image with boxes as fractions of what is really there; None when none of its rows is usable."""
+    if annotated.path.suffix.lower() not in SUFFIXES_OF.get(header.format, {annotated.path.suffix.lower()}):
+        raw.log.add("image_wrong_extension", annotated.name, f"is {header.format}")
+    corners_M4 = annotated.corners_M4
+    if annotated.units == "pixel":
+        corners_M4 = _fractions(annotated, header, raw)
+    classes_M, boxes_M4 = _checked_boxes(annotated.classes_M, corners_M4, annotated.name, raw)
+    if annotated.num_rows and not len(classes_M):
+        # As background it would teach the detector to miss what is there.
+        raw.log.add("image_unlabelled", annotated.name, f"{annotated.num_rows} rows, none usable")
+        return None
+    if not annotated.labelled:
+        raw.log.add("image_without_label", annotated.name)
+    return LabelledImage(
+        path=annotated.path,
+        name=annotated.name,
+        split=annotated.split or "train",
+        width=header.width,
+        height=header.height,
+        sha256=header.sha256,
+        classes_M=classes_M,
+        boxes_M4=boxes_M4,
+    )
+
+
+def _fractions(annotated: RawImage, header: ImageHeader, raw: RawSet) -> Float64Array:
+    """Pixels to fractions of the upright image.
+
+    Boxes refer to the size the annotations declare. Where that is the stored size of a photo that EXIF
+    turns, the annotator saw it unturned, and the boxes are turned with it.
+    """
+    width, height = annotated.declared_size or (header.width, header.height)
+    corners_M4: Float64Array = annotated.corners_M4 / np.array([width, height, width, height])
+    upright, stored = (header.width, header.height), header.stored_size
+    if (width, height) != upright:
+        if header.orientation > 1 and (width, height) == stored:
+            return _turned(corners_M4, header.orientation)
+        raw.log.add(
+            "image_size_differs", annotated.name, f"said {width:g}×{height:g}, is {upright[0]}×{upright[1]}"
+        )
+    return corners_M4
+
+
+def _turned(corners_M4: Float64Array, orientation: int) -> Float64Array:
+    x1, y1, x2, y2 = corners_M4.T
+    turned: Float64Array = np.stack(
+        {
+            1: (x1, y1, x2, y2),
+            2: (1 - x2, y1, 1 - x1, y2),
+            3: (1 - x2, 1 - y2, 1 - x1, 1 - y1),
+            4: (x1, 1 - y2, x2, 1 - y1),
+            5: (y1, x1, y2, x2),
+            6: (1 - y2, x1, 1 - y1, x2),
+            7: (1 - y2, 1 - x2, 1 - y1, 1 - x1),
+            8: (y1, 1 - x2, y2, 1 - x1),
+        }[orientation],
+        axis=1,
+    )
+    return turned
+
+
+def _checked_boxes(
+    classes_M: IntArray, corners_M4: Float64Array, name: str, raw: RawSet
+) -> tuple[IntArray, FloatArray]:
+    """Boxes cut at the image's edge, without those that have no area or come twice."""
+    clipped_M4 = corners_M4.clip(0.0, 1.0)
+    num_clipped = (
+        int((np.abs(clipped_M4 - corners_M4).max(axis=1) > CLIP_TOLERANCE).sum()) if len(classes_M) else 0
+    )
+    if num_clipped:
+        raw.log.add("label_clipped", name, count=num_clipped)
+    sizes_M2 = clipped_M4[:, 2:] - clipped_M4[:, :2]
+    boxes_M4 = np.concatenate([(clipped_M4[:, :2] + clipped_M4[:, 2:]) / 2, sizes_M2], axis=1).astype(
+        np.float32
+    )
+    solid_M = (boxes_M4[:, 2:] > 1e-6).all(axis=1)
+    if not solid_M.all():
+        raw.log.add("label_zero_area", name, count=int((~solid_M).sum()))
+    classes_M, boxes_M4 = classes_M[solid_M], boxes_M4[solid_M]
+    first: dict[tuple[float, ...], int] = {}
+    for number, row in enumerate(np.column_stack([classes_M, np.round(boxes_M4 * 1e6)]).tolist()):
+        first.setdefault(tuple(row), number)
+    if len(first) == len(classes_M):
+        return classes_M, boxes_M4
+    raw.log.add("label_duplicate", name, count=len(classes_M) - len(first))
+    kept = list(first.values())
+    return classes_M[kept], boxes_M4[kept]
+
+
+def _refuse_if_broken(raw: RawSet, limits: Limits) -> None:
+    num_images = len(raw.images) + raw.num_missing_images
+    num_rows = sum(image.num_rows for image in raw.images)
+    bad_rows, bad_images = raw.log.errors("label_"), raw.log.errors("image_")
+    bad_images.pop("image_in_two_splits", None)  # still used, on one side
+    checks: list[tuple[str, dict[str, int], int]] = [
+        ("label rows", bad_rows, max(num_rows, sum(bad_rows.values()))),
+        ("images", bad_images, num_images),
+    ]
+    for what, kinds, total in checks:
+        bad = min(sum(kinds.values()), total)
+        few = bad <= limits.unusable_few and bad <= total / 2
+        if total and bad / total > limits.unusable_share and not few:
+            counts = ", ".join(
+                f"{kind} {count}" for kind, count in sorted(kinds.items(), key=lambda k: -k[1])
+            )
+            example = next(d for d in raw.log.defects() if d.kind == max(kinds, key=kinds.__getitem__))
+            raise DatasetError(
+                f"{bad} of {total} {what} are unusable ({counts}), for example {example.examples[0]}; "
+                f"at most {limits.unusable_share:.0%} may be.",
+                remedy=example.remedy,
+            )
+
+
+def _refuse_without_boxes(images: list[LabelledImage], raw: RawSet) -> None:
+    for split in ("train", "val"):
+        chosen = [image for image in images if image.split == split]
+        if not any(len(image.classes_M) for image in chosen):
+            raise DatasetError(
+                f"The {split} split of {printable(raw.name)} holds {len(chosen)} images and not one box.",
+                remedy="A detector learns from boxes; check that the label files lie where images are looked up.",
+            )
+
+
+def _with_splits(
+    images: list[LabelledImage], raw: RawSet, seed: int
+) -> tuple[list[LabelledImage], Literal["given", "seeded"]]:
+    """Keep the splits that were given; where train or val is missing, divide what there is."""
+    present = {image.split for image in images}
+    named = any(image.split is not None for image in raw.images)
+    if named and {"train", "val"} <= present:
+        return images, "given"
+    pooled = next((split for split in SPLITS if split in present), "train")  # test stays held back if it can
+    pool = [image for image in images if image.split == pooled]
+    val = seeded_val(pool, seed)
+    divided = [replace(image, split="val" if image.sha256 in val else "train") for image in pool]
+    return divided + [image for image in images if image.split != pooled], "seeded"

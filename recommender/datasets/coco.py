@@ -1,0 +1,219 @@
+"""COCO instance JSON. Every entry is checked: what is broken is counted and left out."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recommender.datasets.coco_boxes import Corners, box_of
+from recommender.datasets.coco_files import CocoFile
+from recommender.datasets.defects import DefectLog
+from recommender.datasets.disk import Disk
+from recommender.datasets.lookup import ImageIndex
+from recommender.datasets.raw import RawImage, RawSet
+from recommender.errors import DatasetError, UnsafeInputError
+from recommender.text import printable
+
+Identity = int | str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Category:
+    """A class of one file. `key` is its name and how many of that name came before."""
+
+    id: Identity
+    key: tuple[str, int]
+    supercategory: str
+
+
+def read_coco(files: list[CocoFile], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
+    """Turn parsed files into a RawSet. Categories of different files are matched by name."""
+    files = sorted(files, key=lambda file: (file.split != "train", file.split or "", file.path))
+    index = ImageIndex(root, disk)
+    categories = [_categories(file, disk, log) for file in files]
+    keys = _class_keys(files, categories, disk, log)
+    images: list[RawImage] = []
+    num_missing = 0
+    for file, known in zip(files, categories, strict=True):
+        classes = {category.id: keys[category.key] for category in known if category.key in keys}
+        found, missing = _read_file(file, classes, index, disk, log)
+        images += found
+        num_missing += missing
+    if num_missing and not images:
+        raise DatasetError(
+            f"None of the {num_missing} images that {printable(files[0].path.name)} lists is below "
+            f"{printable(root.name)}.",
+            remedy="Put the images beside the JSON, or give the folder that holds both.",
+        )
+    return RawSet(
+        name=name,
+        root=root,
+        format="coco",
+        class_names=tuple(key[0] for key in keys),
+        images=images,
+        log=log,
+        num_missing_images=num_missing,
+    )
+
+
+def identity(value: Any) -> Identity | None:
+    """An id as a key: whole numbers and texts; `"7"` and 7 are one."""
+    if isinstance(value, str):
+        return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else value or None
+    if isinstance(value, float) and math.isfinite(value) and value == int(value):
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _categories(file: CocoFile, disk: Disk, log: DefectLog) -> list[Category]:
+    named = disk.name(file.path)
+    known: dict[Identity, dict[str, Any]] = {}
+    for row in file.categories:
+        key = identity(row.get("id")) if isinstance(row, dict) else None
+        if key is None or not isinstance(row.get("name"), str):
+            log.add("category_broken", named, str(row)[:80])
+        elif known.setdefault(key, row) is not row and known[key]["name"] != row["name"]:
+            log.add("category_broken", named, f"id {key} is {known[key]['name']} and {row['name']}")
+    if not known:
+        used = {identity(row.get("category_id")) for row in file.annotations if isinstance(row, dict)}
+        known = {key: {"name": str(key)} for key in used if key is not None}
+        if known:
+            log.add("names_missing", named)
+    if len(known) > disk.limits.num_classes:
+        raise UnsafeInputError(
+            f"{printable(named)} names {len(known)} classes, at most {disk.limits.num_classes}."
+        )
+    seen: Counter[str] = Counter()
+    found = []
+    for key in sorted(known, key=lambda key: (isinstance(key, str), key)):
+        name = known[key]["name"]
+        supercategory = known[key].get("supercategory")
+        supercategory = supercategory if isinstance(supercategory, str) else ""
+        found.append(Category(id=key, key=(name, seen[name]), supercategory=supercategory))
+        seen[name] += 1
+    return found
+
+
+def _class_keys(
+    files: list[CocoFile], categories: list[list[Category]], disk: Disk, log: DefectLog
+) -> dict[tuple[str, int], int]:
+    """Class index of each name, train's order first, less Roboflow's supercategory without boxes."""
+    used: set[tuple[str, int]] = set()
+    for file, known in zip(files, categories, strict=True):
+        key_of = {category.id: category.key for category in known}
+        ids = {identity(row.get("category_id")) for row in file.annotations if isinstance(row, dict)}
+        used |= {key_of[key] for key in ids if key in key_of}
+    keys: dict[tuple[str, int], int] = {}
+    for file, known in zip(files, categories, strict=True):
+        parents = {category.supercategory for category in known}
+        before = len(keys)
+        for category in known:
+            if (
+                category.supercategory in ("none", "")
+                and category.key[0] in parents
+                and category.key not in used
+            ):
+                log.add("category_unused", disk.name(file.path), category.key[0])
+                continue
+            keys.setdefault(category.key, len(keys))
+        if before and len(keys) > before:
+            log.add(
+                "names_differ", disk.name(file.path), f"{len(keys) - before} names that train does not have"
+            )
+    return keys
+
+
+def _read_file(
+    file: CocoFile, classes: dict[Identity, int], index: ImageIndex, disk: Disk, log: DefectLog
+) -> tuple[list[RawImage], int]:
+    """The images of one file with their boxes, and how many are listed but not there."""
+    named = disk.name(file.path)
+    listed = _listed_images(file.images, named, log)
+    boxes = _boxes_by_image(file.annotations, listed, classes, named, log)
+    images = []
+    num_missing = 0
+    for key, row in listed.items():
+        path = index.of_name(str(row["file_name"]), file.path, file.split)
+        if path is None:
+            num_missing += 1
+            log.add("image_missing", named, str(row["file_name"]))
+            continue
+        found = boxes.get(key, [])
+        usable = [(kind, corners) for kind, corners in found if corners is not None]
+        images.append(
+            RawImage(
+                path=path,
+                name=disk.name(path),
+                split=file.split,
+                classes_M=np.array([kind for kind, _ in usable], np.int64),
+                corners_M4=np.array([corners for _, corners in usable], np.float64).reshape(-1, 4),
+                units="pixel",
+                declared_size=_size(row),
+                num_rows=len(found),
+            )
+        )
+    return images, num_missing
+
+
+def _listed_images(rows: Iterable[Any], named: str, log: DefectLog) -> dict[Identity, dict[str, Any]]:
+    listed: dict[Identity, dict[str, Any]] = {}
+    for number, row in enumerate(rows):
+        key = identity(row.get("id")) if isinstance(row, dict) else None
+        if key is None or not isinstance(row.get("file_name"), str):
+            log.add("image_missing_id", named, f"image entry {number}")
+        elif listed.setdefault(key, row) is not row:
+            log.add("image_duplicate_id", named, f"id {key}: {row['file_name']}")
+    return listed
+
+
+def _boxes_by_image(
+    annotations: list[Any],
+    listed: dict[Identity, dict[str, Any]],
+    classes: dict[Identity, int],
+    named: str,
+    log: DefectLog,
+) -> dict[Identity, list[tuple[int, Corners | None]]]:
+    """Class and corners of every annotation; None for a broken one, so that its image is no background."""
+    boxes: dict[Identity, list[tuple[int, Corners | None]]] = defaultdict(list)
+    ids: set[Identity] = set()
+    for number, row in enumerate(annotations):
+        where = f"{named}: annotation {number}"
+        if not isinstance(row, dict):
+            log.add("label_no_box", where, str(row)[:40])
+            continue
+        key = identity(row.get("id"))
+        if key is None:
+            log.add("label_missing_id", where)
+        elif key in ids:
+            log.add("label_duplicate_id", where, f"id {key}")
+        else:
+            ids.add(key)
+        image = identity(row.get("image_id"))
+        if image is None or image not in listed:
+            log.add("label_dangling_image", where, f"image {row.get('image_id')}")
+            continue
+        if row.get("iscrowd") in (1, True):
+            log.add("label_crowd", where)
+            continue
+        category = identity(row.get("category_id"))
+        known = classes.get(category) if category is not None else None
+        if known is None:
+            log.add("label_class_unknown", where, f"category {row.get('category_id')}")
+            boxes[image].append((-1, None))
+        else:
+            boxes[image].append((known, box_of(row, where, log)))
+    return boxes
+
+
+def _size(row: dict[str, Any]) -> tuple[float, float] | None:
+    width, height = row.get("width"), row.get("height")
+    for value in (width, height):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
+            return None
+    return float(width), float(height)  # type: ignore[arg-type]

@@ -1,0 +1,104 @@
+"""The box of one COCO annotation: its `bbox`, or the extent of its outline or mask.
+
+Masks are decoded here as far as their extent needs: pycocotools reads hostile run lengths without
+complaint and answers with boxes far outside the image.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import accumulate
+from typing import Any
+
+from recommender.datasets.defects import DefectLog
+
+Corners = tuple[float, float, float, float]
+MAX_RUNS = 1_000_000
+
+
+def box_of(row: dict[str, Any], where: str, log: DefectLog) -> Corners | None:
+    """Corners in pixels, or None after counting why there are none."""
+    box = row.get("bbox")
+    if isinstance(box, list) and len(box) == 4 and all(map(_is_number, box)):
+        x, y, width, height = (float(value) if abs(value) < 1e300 else math.inf for value in box)
+        if not all(map(math.isfinite, (x, y, width, height))):
+            log.add("label_not_finite", where, str(box)[:60])
+        elif width < 0 or height < 0:
+            log.add("label_negative", where, str(box)[:60])
+        elif width == 0 or height == 0:
+            log.add("label_zero_area", where, str(box)[:60])
+        else:
+            return x, y, x + width, y + height
+        return None
+    extent = _extent(row.get("segmentation"))
+    if extent is None:
+        log.add("label_no_box", where, f"bbox {str(box)[:40]}")
+    return extent
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _extent(segmentation: Any) -> Corners | None:
+    if isinstance(segmentation, dict):
+        return _mask_extent(segmentation)
+    if not isinstance(segmentation, list):
+        return None
+    polygons = segmentation if segmentation and isinstance(segmentation[0], list) else [segmentation]
+    xs, ys = [], []
+    for polygon in polygons:
+        if not isinstance(polygon, list) or len(polygon) < 6 or not all(map(_is_number, polygon)):
+            return None
+        xs += polygon[0::2]
+        ys += polygon[1::2]
+    if not xs or not ys or not all(math.isfinite(value) for value in (*xs, *ys)):
+        return None
+    return float(min(xs)), float(min(ys)), float(max(xs)), float(max(ys))
+
+
+def _mask_extent(mask: dict[str, Any]) -> Corners | None:
+    """Extent of a run-length mask: columns from the left, in each column from the top, 0 first."""
+    size, counts = mask.get("size"), mask.get("counts")
+    if (
+        not isinstance(size, list)
+        or len(size) != 2
+        or not all(type(s) is int and 0 < s < 10**6 for s in size)
+    ):
+        return None
+    height, width = size
+    runs = _runs(counts) if isinstance(counts, str) else counts
+    if not isinstance(runs, list) or len(runs) > MAX_RUNS:
+        return None
+    if not all(isinstance(run, int) and not isinstance(run, bool) and run >= 0 for run in runs):
+        return None
+    ends = list(accumulate(runs))
+    if not ends or ends[-1] > height * width:
+        return None
+    # (first, last) pixel of every run of ones
+    spans = [(ends[i - 1], ends[i] - 1) for i in range(1, len(ends), 2) if ends[i] > ends[i - 1]]
+    if not spans:
+        return None
+    left, right = spans[0][0] // height, spans[-1][1] // height
+    whole = any(first // height != last // height for first, last in spans)  # passes a column's end
+    top = 0 if whole else min(first % height for first, _ in spans)
+    bottom = height - 1 if whole else max(last % height for _, last in spans)
+    return float(left), float(top), float(right + 1), float(bottom + 1)
+
+
+def _runs(text: str) -> list[int] | None:
+    """COCO's compressed counts: 5 bits a character, the sixth says more follow, then differences."""
+    runs: list[int] = []
+    value, shift = 0, 0
+    for character in text:
+        code = ord(character) - 48
+        if not 0 <= code < 64 or shift > 60 or len(runs) > MAX_RUNS:
+            return None
+        value |= (code & 0x1F) << shift
+        shift += 5
+        if not code & 0x20:
+            if code & 0x10:
+                value -= 1 << shift
+            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+            value, shift = 0, 0
+    return runs if shift == 0 else None

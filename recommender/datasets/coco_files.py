@@ -1,0 +1,141 @@
+"""Which JSON files of a folder are COCO annotations, and for which split."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recommender.datasets.disk import Disk
+from recommender.datasets.words import ANNOTATION_FOLDERS, split_of_path, split_of_words, without_split_words
+from recommender.errors import DatasetError, WrongTaskError
+from recommender.records import Split
+from recommender.text import printable
+
+MAX_FILES = 64  # JSON files looked into; LabelMe and its kind have one for each image
+REMEDY = "Give a detection data set: annotations with `bbox` or `segmentation`."
+
+
+@dataclass(frozen=True, kw_only=True)
+class CocoFile:
+    """One parsed JSON and the split it stands for."""
+
+    path: Path
+    split: Split | None
+    images: list[Any]
+    annotations: list[Any]
+    categories: list[Any]
+
+
+def find_coco(root: Path, disk: Disk) -> list[CocoFile]:
+    """The COCO files below a folder, at most one a split; empty when there is none."""
+    paths = [path for path in disk.walk(root) if path.suffix.lower() == ".json"]
+    if len(paths) > MAX_FILES:
+        paths = [path for path in paths if _is_named_like_coco(path)][:MAX_FILES]
+    if instances := [path for path in paths if "instances" in path.name.lower()]:
+        paths = instances
+    files: list[CocoFile] = []
+    refused: DatasetError | None = None
+    for path in paths:
+        try:
+            file = load_coco(path, root, disk)
+        except DatasetError as error:  # the settings of some other tool, unless it is all there is
+            if isinstance(error, WrongTaskError) or _is_named_like_coco(path):
+                refused = error
+        else:
+            files += [file] if file is not None else []
+    if not files and refused is not None:
+        raise refused
+    return _one_a_split(files)
+
+
+def siblings_of(path: Path, disk: Disk) -> list[CocoFile]:
+    """The JSON given, and where its name speaks of a split, the files beside it of the other splits."""
+    root = root_of(path)
+    file = load_coco(path, root, disk)
+    if file is None:
+        raise DatasetError(
+            f"{printable(path.name)} is no COCO annotation file.",
+            remedy="It needs the lists `images`, `annotations` and `categories`.",
+        )
+    files = [file]
+    if file.split is not None and split_of_words(path.stem) is not None:
+        for name in disk.listing(path.parent).files:
+            other = path.parent / name
+            kin = other.suffix == path.suffix and without_split_words(other.stem) == without_split_words(
+                path.stem
+            )
+            if kin and split_of_words(other.stem) not in (None, file.split):
+                files += [found for found in [load_coco(other, root, disk)] if found is not None]
+    return _one_a_split(files)
+
+
+def root_of(path: Path) -> Path:
+    """The data set's folder, given its JSON: the file's own, or the one above `annotations`."""
+    return path.parent.parent if path.parent.name.lower() in ANNOTATION_FOLDERS else path.parent
+
+
+def load_coco(path: Path, root: Path, disk: Disk) -> CocoFile | None:
+    """Parse one file; None when it is JSON of another kind. Raises WrongTaskError, DatasetError."""
+    named = printable(disk.name(path))
+    text = disk.read_text(path, disk.limits.json_bytes)
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(
+            f"{named} is not valid JSON: {printable(error)}.", remedy="Export it again."
+        ) from error
+    if isinstance(content, list) and content and isinstance(content[0], dict) and "score" in content[0]:
+        raise WrongTaskError(f"{named} holds a detector's results, not annotations.", remedy=REMEDY)
+    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
+        return None
+    if not isinstance(content.get("annotations"), list):
+        return None
+    annotations = content["annotations"]
+    _refuse_other_tasks(annotations, named)
+    categories = content.get("categories")
+    return CocoFile(
+        path=path,
+        split=split_of_words(path.stem) or split_of_path(path, root),
+        images=content["images"],
+        annotations=annotations,
+        categories=categories if isinstance(categories, list) else [],
+    )
+
+
+def _is_named_like_coco(path: Path) -> bool:
+    name = path.name.lower()
+    words = ("coco", "instances", "annotations")
+    return any(word in name for word in words) or path.parent.name.lower() == "annotations"
+
+
+def _one_a_split(files: list[CocoFile]) -> list[CocoFile]:
+    named = [file for file in files if file.split is not None] or files
+    counts = Counter(file.split for file in named)
+    if any(count > 1 for count in counts.values()):
+        shown = ", ".join(printable(file.path.name) for file in named[:6])
+        raise DatasetError(f"Several COCO files stand for one split: {shown}.", remedy="Give one JSON.")
+    return named
+
+
+def _refuse_other_tasks(annotations: list[Any], named: str) -> None:
+    rows = [row for row in annotations if isinstance(row, dict)]
+    if not rows:
+        return
+
+    def most(key: str) -> bool:
+        return sum(bool(row.get(key)) for row in rows) > len(rows) / 2
+
+    task = None
+    if most("keypoints"):
+        task = "pose (keypoints)"
+    elif most("segments_info"):
+        task = "panoptic segmentation"
+    elif not any("bbox" in row or "segmentation" in row for row in rows):
+        task = "captioning" if most("caption") else "classification"
+    elif all(isinstance(row.get("bbox"), list) and len(row["bbox"]) in (5, 8) for row in rows):
+        task = "oriented boxes (OBB)"
+    if task is not None:
+        raise WrongTaskError(f"{named} holds annotations for {task}, not detection.", remedy=REMEDY)

@@ -1,0 +1,177 @@
+"""data.yaml and class names. Nothing in it is run, and every scalar stays the text it is.
+
+The loader builds strings, lists and dicts only, so a class named `yes` or `007` keeps its name.
+Aliases are refused: they are the means of a bomb and no data set needs them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recommender.datasets.defects import DefectLog
+from recommender.datasets.disk import Disk
+from recommender.datasets.limits import Limits
+from recommender.errors import DatasetError, UnsafeInputError, WrongTaskError
+from recommender.records import Split
+from recommender.text import printable
+
+SPLIT_KEYS: dict[Split, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
+OTHER_TASKS = {"pose", "obb", "classify", "classification", "keypoints", "depth", "semantic", "panoptic"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What a data.yaml says."""
+
+    path: Path
+    base: str  # the value of `path:`, empty when absent
+    splits: dict[Split, tuple[str, ...]]
+    class_names: tuple[str, ...] | None
+    task_hint: str  # "", "detect", "segment" or "obb"
+    download: bool
+
+
+def load_yaml(text: str, named: str, limits: Limits) -> Any:
+    """Parse YAML into str, list and dict. Raises UnsafeInputError for aliases and deep nesting."""
+    import yaml
+
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=loader):
+            if isinstance(event, yaml.AliasEvent):
+                raise UnsafeInputError(
+                    f"{printable(named)} uses YAML aliases.", remedy="Write the values out, without & and *."
+                )
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > limits.yaml_depth:
+                raise UnsafeInputError(
+                    f"{printable(named)} nests deeper than {limits.yaml_depth} levels.",
+                    remedy="A data.yaml needs two.",
+                )
+        return yaml.load(text, Loader=loader)  # noqa: S506 - BaseLoader builds only str, list and dict
+    except yaml.YAMLError as error:
+        problem = printable(getattr(error, "problem", None) or error)
+        mark = getattr(error, "problem_mark", None)
+        line = f" in line {mark.line + 1}" if mark is not None else ""
+        raise DatasetError(f"{printable(named)} is not valid YAML{line}: {problem}.") from error
+
+
+def read_description(path: Path, disk: Disk, log: DefectLog) -> Description | None:
+    """Read a data.yaml; None when the file is YAML of another kind."""
+    named = disk.name(path)
+    content = load_yaml(disk.read_text(path, disk.limits.yaml_bytes), named, disk.limits)
+    if not isinstance(content, dict):
+        return None
+    lower = {key.lower(): value for key, value in content.items() if isinstance(key, str)}
+    splits = {split: _entries(lower, keys, named) for split, keys in SPLIT_KEYS.items()}
+    if not any(splits.values()) or not ("names" in lower or "nc" in lower):
+        return None
+    base = lower.get("path") or ""
+    if not isinstance(base, str):
+        raise DatasetError(f"`path` in {printable(named)} is not a text.", remedy="Give one folder.")
+    return Description(
+        path=path,
+        base=base.strip(),
+        splits=splits,
+        class_names=_class_names(lower, named, disk.limits, log),
+        task_hint=_task_hint(lower, named),
+        download=bool(lower.get("download")),
+    )
+
+
+def _entries(content: dict[str, Any], keys: tuple[str, ...], named: str) -> tuple[str, ...]:
+    value = next((content[key] for key in keys if content.get(key)), "")
+    values = value if isinstance(value, list) else [value]
+    if not all(isinstance(entry, str) for entry in values):
+        raise DatasetError(
+            f"`{keys[0]}` in {printable(named)} is neither a path nor a list of paths.",
+            remedy=f"Write `{keys[0]}: images/{keys[0]}`.",
+        )
+    return tuple(entry.strip() for entry in values if entry.strip())
+
+
+def _task_hint(content: dict[str, Any], named: str) -> str:
+    if content.get("kpt_shape"):
+        raise WrongTaskError(
+            f"{printable(named)} describes a pose data set (kpt_shape), not detection.",
+            remedy="Give a detection data set: rows of class and box.",
+        )
+    task = str(content.get("task") or "").strip().lower()
+    if task in OTHER_TASKS:
+        raise WrongTaskError(
+            f"{printable(named)} says task: {task}, this tool is for detection.",
+            remedy="Give a detection data set: rows of class and box.",
+        )
+    return task if task in ("detect", "segment") else ""
+
+
+def _class_names(
+    content: dict[str, Any], named: str, limits: Limits, log: DefectLog
+) -> tuple[str, ...] | None:
+    names = content.get("names")
+    count = _count(content.get("nc"), named, limits)
+    if isinstance(names, list):
+        if not all(isinstance(name, str) for name in names):
+            raise DatasetError(
+                f"`names` in {printable(named)} holds more than texts.", remedy="List one per class."
+            )
+        found = tuple(names)
+    elif isinstance(names, dict):
+        found = _numbered(names, named, limits, log)
+    elif names:
+        raise DatasetError(
+            f"`names` in {printable(named)} is neither a list nor a mapping.",
+            remedy="Write `names: [cat, dog]`.",
+        )
+    else:
+        if count is not None:
+            log.add("names_missing", named)
+        return tuple(str(i) for i in range(count)) if count is not None else None
+    if len(found) > limits.num_classes:
+        raise DatasetError(
+            f"{printable(named)} names {len(found)} classes, at most {limits.num_classes} are read."
+        )
+    if count is not None and count != len(found):
+        log.add("nc_mismatch", named, f"nc is {count}, names holds {len(found)}")
+    return found
+
+
+def _count(value: Any, named: str, limits: Limits) -> int | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or not value.isascii() or not value.isdigit() or len(value) > 9:
+        raise DatasetError(f"`nc` in {printable(named)} is {printable(value)}, not a whole number.")
+    if int(value) > limits.num_classes:
+        raise DatasetError(f"`nc` in {printable(named)} is {value}, at most {limits.num_classes} are read.")
+    return int(value)
+
+
+def _numbered(names: dict[Any, Any], named: str, limits: Limits, log: DefectLog) -> tuple[str, ...]:
+    numbers = {}
+    for key, name in names.items():
+        if not (
+            isinstance(key, str)
+            and key.isascii()
+            and key.isdigit()
+            and len(key) < 10
+            and int(key) < limits.num_classes
+        ):
+            raise DatasetError(
+                f"`names` in {printable(named)} has the key {printable(key)}.",
+                remedy=f"Keys are whole numbers from 0, below {limits.num_classes}.",
+            )
+        if not isinstance(name, str):
+            raise DatasetError(f"`names` in {printable(named)}: the name of {key} is not a text.")
+        numbers[int(key)] = name
+    size = max(numbers, default=-1) + 1
+    missing = [i for i in range(size) if i not in numbers]
+    if missing:
+        log.add("names_incomplete", named, f"no name for {missing[:5]}", count=len(missing))
+    return tuple(numbers.get(i, str(i)) for i in range(size))

@@ -1,0 +1,156 @@
+"""The only way a reader of data sets touches the disk: nothing outside the allowed roots is looked at.
+
+A link, a `..` or an absolute path that leads out is refused before it is known whether its target
+exists, so that a refusal tells nothing about the machine.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from recommender.datasets.images import IMAGE_SUFFIXES
+from recommender.datasets.limits import LIMITS, Limits
+from recommender.errors import DatasetError, UnsafeInputError
+from recommender.text import printable
+
+READ_SUFFIXES = IMAGE_SUFFIXES | {".txt", ".names", ".labels", ".json", ".xml", ".yaml", ".yml"}
+ARCHIVE_SUFFIXES = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"})
+CACHE_SUFFIXES = frozenset({".cache", ".npy", ".npz", ".pkl", ".pickle"})
+JUNK_FOLDERS = frozenset({"__MACOSX", "__pycache__", "System Volume Information"})
+OUTSIDE_REMEDY = (
+    "Only the data set's own folder is read: give the folder that holds everything, correct the path, "
+    "or allow the other folder with --allow-root DIR."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """What is of interest in one folder, by name, sorted."""
+
+    files: tuple[str, ...]
+    folders: tuple[str, ...]
+
+
+class Disk:
+    """Reads folders below `roots` and counts what it reads. One data set, one Disk, one thread."""
+
+    def __init__(self, roots: tuple[Path, ...], *, limits: Limits = LIMITS) -> None:
+        self.roots = tuple(root.resolve() for root in roots)
+        self.limits = limits
+        self._prefixes = tuple(os.path.join(root, "") for root in self.roots)  # noqa: PTH118 - with a slash
+        self._listings: dict[Path, Listing] = {}
+        self._num_files = 0
+
+    def contains(self, path: Path) -> bool:
+        """Whether `path`, its links followed, lies in an allowed root."""
+        real = Path(os.path.realpath(path))
+        return any(real.is_relative_to(root) for root in self.roots)
+
+    def admit(self, path: Path, named: str) -> Path:
+        """Return `path` without links and `..`, or raise UnsafeInputError; `named` is shown to the user."""
+        if "\0" in str(path):
+            raise UnsafeInputError(f"{printable(named)} holds a NUL character.", remedy="Correct the path.")
+        real = Path(os.path.realpath(path))
+        if not any(real.is_relative_to(root) for root in self.roots):
+            raise UnsafeInputError(
+                f"{printable(named)} leads out of the data set's folder.", remedy=OUTSIDE_REMEDY
+            )
+        return real
+
+    def name(self, path: Path) -> str:
+        """Path relative to its root, with forward slashes, for people and records."""
+        text = os.fspath(path)
+        for prefix in self._prefixes:
+            if text.startswith(prefix):
+                return text[len(prefix) :].replace(os.sep, "/")
+        return path.name
+
+    def listing(self, folder: Path) -> Listing:
+        """Files of kinds that are read, and folders; empty when `folder` is no folder. Cached."""
+        known = self._listings.get(folder)
+        if known is None:
+            known = self._list(folder)
+            self._listings[folder] = known
+        return known
+
+    def walk(self, folder: Path) -> Iterator[Path]:
+        """All files of interest below `folder`, in sorted order."""
+        yield from self._walk(folder, 0, set())
+
+    def seen(self) -> Iterator[Path]:
+        """All files of interest in the folders listed so far."""
+        for folder, listing in sorted(self._listings.items()):
+            yield from (folder / name for name in listing.files)
+
+    def images(self, folder: Path) -> Iterator[Path]:
+        """All files below `folder` that are named like images, in sorted order."""
+        return (path for path in self.walk(folder) if path.suffix.lower() in IMAGE_SUFFIXES)
+
+    def read_text(self, path: Path, max_bytes: int) -> str:
+        """Read a bounded UTF-8 file, with or without byte-order mark. Raises DatasetError."""
+        named = printable(self.name(path))
+        try:
+            size = path.stat().st_size
+            if size > max_bytes or not path.is_file():
+                raise UnsafeInputError(
+                    f"{named} has {size} bytes, at most {max_bytes} are read.", remedy="Is it the right file?"
+                )
+            return path.read_bytes().decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise DatasetError(f"{named} is not UTF-8 text.", remedy="Save it as UTF-8.") from error
+        except OSError as error:
+            raise DatasetError(f"{named} cannot be read: {error.strerror}.") from error
+
+    def _walk(self, folder: Path, depth: int, above: set[Path]) -> Iterator[Path]:
+        real = Path(os.path.realpath(folder))
+        if real in above or (real != folder and folder.is_relative_to(real)):
+            return  # a link to a folder above it
+        if depth > self.limits.folder_depth:
+            raise UnsafeInputError(
+                f"{printable(self.name(folder))} lies more than {self.limits.folder_depth} folders deep.",
+                remedy="Flatten the data set.",
+            )
+        listing = self.listing(folder)
+        for name in listing.files:
+            yield folder / name
+        for name in listing.folders:
+            yield from self._walk(folder / name, depth + 1, above | {real})
+
+    def _list(self, folder: Path) -> Listing:
+        self.admit(folder, self.name(folder))
+        files, folders = [], []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith(".") or entry.name in JUNK_FOLDERS:
+                        continue
+                    kind = self._kind(entry)
+                    if kind == "folder":
+                        folders.append(entry.name)
+                    elif kind == "file":
+                        files.append(entry.name)
+        except (FileNotFoundError, NotADirectoryError):
+            return Listing(files=(), folders=())
+        except OSError as error:
+            raise DatasetError(f"{printable(self.name(folder))} cannot be read: {error.strerror}.") from error
+        return Listing(files=tuple(sorted(files)), folders=tuple(sorted(folders)))
+
+    def _kind(self, entry: os.DirEntry[str]) -> str | None:
+        suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - a Path for each of 10⁵ names is slow
+        wanted = suffix in READ_SUFFIXES or suffix in CACHE_SUFFIXES or suffix in ARCHIVE_SUFFIXES
+        if entry.is_symlink() and (wanted or entry.is_dir()):
+            self.admit(Path(entry.path), self.name(Path(entry.path)))
+        if entry.is_dir():
+            return "folder"
+        if not wanted or not entry.is_file():
+            return None
+        self._num_files += 1
+        if self._num_files > self.limits.num_files:
+            raise UnsafeInputError(
+                f"The folder holds more than {self.limits.num_files} files.",
+                remedy="Give the data set's own folder.",
+            )
+        return "file"

@@ -1,0 +1,194 @@
+"""A clean copy for ultralytics: our own data.yaml, our own labels, images any reader decodes alike.
+
+Nothing of the user's but image bytes gets into it: no label file, cache, YAML or file name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+
+from recommender.datasets.images import ImageError, decode_image, read_bytes, read_header
+from recommender.errors import ConflictError, DatasetError, StorageError
+from recommender.records import ByteArray, Dataset, LabelledImage, Split
+from recommender.text import printable
+
+MANIFEST = "manifest.json"
+JPEG_QUALITY = 95
+CHUNK = 256
+
+
+def export_yolo(
+    dataset: Dataset,
+    folder: Path,
+    *,
+    fraction: float = 1.0,
+    seed: int = 0,
+    splits: Sequence[Split] = ("train", "val"),
+) -> Path:
+    """Write images, labels and data.yaml below `folder` and return the path of that data.yaml.
+
+    `fraction` keeps a seeded part of the train images, at least one; smaller parts lie within larger
+    ones. The folder appears at once and whole: it is written aside and renamed, its manifest last. An
+    export of the same content already there is returned as it is, so processes may race for it. Images
+    that turn out not to decode are left out and named in the manifest.
+
+    Raises ConflictError when `folder` holds anything else, DatasetError when an image changed since the
+    data set was opened, StorageError when the disk refuses.
+    """
+    if not 0 < fraction <= 1:
+        raise DatasetError(f"fraction is {fraction}, it must be above 0 and at most 1.")
+    folder = folder.absolute()
+    images = [image for split in splits for image in _chosen(dataset, split, fraction, seed)]
+    wanted = {
+        "version": 1,
+        "dataset": dataset.content_hash,
+        "splits": {split: sum(image.split == split for image in images) for split in splits},
+        "content": sha256("".join(f"{image.split}{image.sha256}" for image in images).encode()).hexdigest(),
+    }
+    if _is_complete(folder, wanted):
+        return folder / "data.yaml"
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name[:40]}-", dir=folder.parent))
+        try:
+            left_out = _write(dataset, images, aside, folder, splits)
+            manifest = {"wanted": wanted, "left_out": left_out}
+            (aside / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+            _publish(aside, folder, wanted)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    except OSError as error:
+        raise StorageError(
+            f"The export to {printable(folder)} failed: {error.strerror}.", remedy="Free some space there."
+        ) from error
+    return folder / "data.yaml"
+
+
+def write_data_yaml(
+    folder: Path, class_names: Sequence[str], splits: Sequence[Split], *, at: Path | None = None
+) -> Path:
+    """Write the data.yaml of an export that lies, or will lie, at `at` (default: `folder`).
+
+    Absolute paths, since ultralytics resolves relative ones against its own settings: call it again
+    after a move. Class names are escaped to printable text; train and val are always named.
+    """
+    at = (at or folder).absolute()
+    used = {split: split for split in splits} | {
+        "train": splits[0],
+        "val": "val" if "val" in splits else splits[0],
+    }
+    lines = [f"path: {_quoted(str(at))}"]
+    lines += [f"{key}: {_quoted(str(at / 'images' / split))}" for key, split in used.items()]
+    lines += ["names:"] + [f"  {index}: {_quoted(printable(name))}" for index, name in enumerate(class_names)]
+    path = folder / "data.yaml"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def _quoted(text: str) -> str:
+    # YAML's single quotes know one escape only; `text` has no control characters by now.
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _chosen(dataset: Dataset, split: Split, fraction: float, seed: int) -> list[LabelledImage]:
+    images = dataset.of_split(split)
+    if split != "train" or fraction == 1.0:
+        return list(images)
+    order = sorted(images, key=lambda i: (sha256(f"{seed} {i.sha256}".encode()).digest(), i.name))
+    kept = {id(image) for image in order[: max(1, round(fraction * len(images)))]}
+    return [image for image in images if id(image) in kept]
+
+
+def _is_complete(folder: Path, wanted: dict[str, object]) -> bool:
+    try:
+        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        if folder.is_dir() and any(folder.iterdir()):
+            raise ConflictError(
+                f"{printable(folder)} is not empty and no finished export.", remedy="Choose another folder."
+            ) from None
+        return False
+    if not isinstance(found, dict) or found.get("wanted") != wanted:
+        raise ConflictError(f"{printable(folder)} holds another export.", remedy="Choose another folder.")
+    return True
+
+
+def _publish(aside: Path, folder: Path, wanted: dict[str, object]) -> None:
+    aside.chmod(0o755)  # mkdtemp made it private
+    try:
+        aside.rename(folder)
+    except OSError:
+        if not _is_complete(folder, wanted):  # else another process was faster, with the same content
+            raise
+
+
+def _write(
+    dataset: Dataset, images: list[LabelledImage], aside: Path, final: Path, splits: Sequence[Split]
+) -> list[str]:
+    """Write everything but the manifest; returns the names of images that do not decode."""
+    for split in splits:
+        (aside / "images" / split).mkdir(parents=True)
+        (aside / "labels" / split).mkdir(parents=True)
+
+    def write(number: int, image: LabelledImage) -> str | None:
+        try:
+            data, suffix = _image_file(image)
+        except ImageError:
+            return image.name
+        stem = f"{number:06d}_{_slug(image.path.stem)}"
+        (aside / "images" / image.split / (stem + suffix)).write_bytes(data)
+        rows = zip(image.classes_M.tolist(), image.boxes_M4.tolist(), strict=True)
+        text = "".join(f"{index} {x:.6f} {y:.6f} {w:.6f} {h:.6f}\n" for index, (x, y, w, h) in rows)
+        (aside / "labels" / image.split / f"{stem}.txt").write_text(text, encoding="ascii")
+        return None
+
+    left_out: list[str] = []
+    with ThreadPoolExecutor(max_workers=min(8, 1 + (os.cpu_count() or 1))) as threads:
+        for start in range(0, len(images), CHUNK):
+            chunk = images[start : start + CHUNK]
+            results = threads.map(write, range(start, start + len(chunk)), chunk)
+            left_out += [name for name in results if name is not None]
+    if len(left_out) == len(images):
+        raise DatasetError("None of the images decodes.", remedy="Look with `recommend datasets inspect`.")
+    write_data_yaml(aside, dataset.class_names, splits, at=final)
+    return left_out
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", text)[:40].strip("-") or "image"
+
+
+def _image_file(image: LabelledImage) -> tuple[bytes, str]:
+    """The bytes to write and their suffix: the user's own where every reader agrees on them."""
+    try:
+        data = read_bytes(image.path)
+        header = read_header(image.path, data)
+    except ImageError:
+        header = None
+    if header is None or header.sha256 != image.sha256:
+        raise DatasetError(
+            f"{printable(image.name)} changed after the data set was opened.",
+            remedy="Open the data set again.",
+        )
+    pixels_HW3 = decode_image(image.path, data)  # a whole header is no whole image
+    if header.plain:
+        return data, ".jpg" if header.format == "JPEG" else ".png"
+    return _encoded(image, pixels_HW3, lossless=header.format not in ("JPEG", "MPO"))
+
+
+def _encoded(image: LabelledImage, pixels_HW3: ByteArray, *, lossless: bool) -> tuple[bytes, str]:
+    import cv2
+
+    suffix, options = (".png", []) if lossless else (".jpg", [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    done, encoded = cv2.imencode(suffix, cv2.cvtColor(pixels_HW3, cv2.COLOR_RGB2BGR), options)
+    if not done:
+        raise StorageError(f"{printable(image.name)} could not be encoded again.")
+    return encoded.tobytes(), suffix

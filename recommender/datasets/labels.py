@@ -1,0 +1,151 @@
+"""YOLO label files: `class x y w h` a row, or `class x1 y1 x2 y2 x3 y3 …` for a polygon.
+
+Every fault is counted by kind and the row left out; what is whole stays.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from recommender.datasets.defects import DefectLog
+from recommender.datasets.disk import Disk
+from recommender.datasets.raw import Float64Array, no_boxes
+from recommender.records import IntArray
+
+# Rounding in labels of honest tools; ultralytics tolerates the same.
+TOLERANCE = 0.01
+# Above this a coordinate is surely no fraction: it is a pixel.
+PIXELS_FROM = 2.0
+SAMPLE_ROWS = 2000
+
+
+@dataclass(kw_only=True, eq=False)
+class RowShapes:
+    """What tells boxes, polygons, rotated boxes and keypoints apart, over all label files."""
+
+    columns: Counter[int] = field(default_factory=Counter)
+    sample: list[list[float]] = field(default_factory=list)  # rows of more than 6 columns
+    text_rows: int = 0  # DOTA's rows: eight numbers, a class name, a difficulty
+
+    def add(self, row: list[float]) -> None:
+        """Note one row of numbers."""
+        self.columns[len(row)] += 1
+        if len(row) > 6 and len(self.sample) < SAMPLE_ROWS:
+            self.sample.append(row)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LabelFile:
+    """The usable rows of one label file, corners as fractions."""
+
+    classes_M: IntArray
+    corners_M4: Float64Array
+    num_rows: int
+
+
+def read_labels(
+    path: Path, disk: Disk, num_classes: int | None, log: DefectLog, shapes: RowShapes
+) -> LabelFile | None:
+    """Read one label file; None when the file as a whole is unusable (counted).
+
+    `num_classes` None accepts any class id, where nobody named the classes.
+    """
+    named = disk.name(path)
+    try:
+        if path.stat().st_size > disk.limits.label_file_bytes:
+            log.add("label_too_large", named, f"{path.stat().st_size} bytes")
+            return None
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        log.add("label_not_utf8", named)
+        return None
+    except OSError as error:
+        log.add("label_unreadable", named, error.strerror or "")
+        return None
+    lines = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if len(lines) > disk.limits.label_rows:
+        log.add("label_too_large", named, f"{len(lines)} rows")
+        return None
+    limit = disk.limits.num_classes if num_classes is None else num_classes
+    rows = [_row(tokens, f"{named}:{number}", limit, log, shapes) for number, tokens in lines]
+    usable = [row for row in rows if row is not None]
+    if not usable:
+        classes_M, corners_M4 = no_boxes()
+    else:
+        classes_M = np.array([row[0] for row in usable], np.int64)
+        corners_M4 = np.array([row[1] for row in usable], np.float64)
+    return LabelFile(classes_M=classes_M, corners_M4=corners_M4, num_rows=len(rows))
+
+
+def _row(
+    tokens: list[str], where: str, num_classes: int, log: DefectLog, shapes: RowShapes
+) -> tuple[int, tuple[float, float, float, float]] | None:
+    """Class and corners of one row, or None after counting its fault."""
+    try:
+        numbers = [float(token) for token in tokens]
+    except ValueError:
+        shapes.text_rows += _is_dota(tokens)
+        log.add("label_not_number", where, " ".join(tokens)[:60])
+        return None
+    shapes.add(numbers)
+    if not all(map(math.isfinite, numbers)):
+        log.add("label_not_finite", where, " ".join(tokens)[:60])
+        return None
+    if len(numbers) != 5 and (len(numbers) < 7 or len(numbers) % 2 == 0):
+        log.add("label_columns", where, f"{len(numbers)} columns")
+        return None
+    if not _class_is_known(numbers[0], num_classes, where, log):
+        return None
+    box = numbers[1:]
+    kind = _range_fault(box)
+    if kind is not None:
+        log.add(kind, where, " ".join(tokens)[:60])
+        return None
+    return int(numbers[0]), _box_corners(box) if len(box) == 4 else _extent(box)
+
+
+def _class_is_known(number: float, num_classes: int, where: str, log: DefectLog) -> bool:
+    if number != int(number):
+        log.add("label_class_fraction", where, f"class {number:g}")
+    elif number < 0:
+        log.add("label_class_negative", where, f"class {number:g}")
+    elif number >= num_classes:
+        log.add("label_class_unknown", where, f"class {number:g}, known are 0 … {num_classes - 1}")
+    else:
+        return True
+    return False
+
+
+def _range_fault(values: list[float]) -> str | None:
+    if max(values) >= PIXELS_FROM:
+        return "label_in_pixels"
+    if min(values) < -TOLERANCE or (len(values) == 4 and min(values[2:]) < 0):
+        return "label_negative"
+    if max(values) > 1 + TOLERANCE:
+        return "label_out_of_range"
+    return None
+
+
+def _box_corners(box: list[float]) -> tuple[float, float, float, float]:
+    x, y, width, height = box
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+
+
+def _extent(polygon: list[float]) -> tuple[float, float, float, float]:
+    xs, ys = polygon[0::2], polygon[1::2]
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def _is_dota(tokens: list[str]) -> bool:
+    if len(tokens) not in (9, 10):
+        return False
+    try:
+        [float(token) for token in tokens[:8]]
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,152 @@
+"""`open_dataset`: which format a path holds, and who reads it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from recommender.datasets.archive import is_archive, unpacked
+from recommender.datasets.assembly import assemble
+from recommender.datasets.coco import read_coco
+from recommender.datasets.coco_files import find_coco, root_of, siblings_of
+from recommender.datasets.defects import DefectLog
+from recommender.datasets.description import Description, read_description
+from recommender.datasets.disk import CACHE_SUFFIXES, Disk
+from recommender.datasets.label_files import has_label_files
+from recommender.datasets.limits import LIMITS, Limits
+from recommender.datasets.other_tasks import error_without_labels
+from recommender.datasets.raw import RawSet
+from recommender.datasets.voc import find_voc, read_voc
+from recommender.datasets.yolo import read_described, read_layout
+from recommender.errors import DatasetError, NotFoundError, WrongTaskError
+from recommender.progress import Progress, silent
+from recommender.records import Dataset
+from recommender.text import printable
+
+YAML_SUFFIXES = (".yaml", ".yml")
+USUAL_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+MAX_NESTED = 3  # folders above a data.yaml
+MAX_FOLDERS = 1000
+
+
+def open_dataset(
+    path: Path | str,
+    *,
+    seed: int = 0,
+    allowed_roots: tuple[Path, ...] = (),
+    limits: Limits = LIMITS,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Read a data set of any format: a folder, a data.yaml, a COCO JSON, a VOC tree, an archive of one.
+
+    `seed` divides train from val where the data set does not. Nothing outside the data set's own folder
+    and `allowed_roots` is read, nothing in it is run, and none of its files is changed.
+
+    Raises NotFoundError for a path that is not there, UnsafeInputError for what tries to leave its
+    folder or exhausts the machine, WrongTaskError for other tasks, DatasetError for the rest.
+    """
+    given = Path(path).expanduser()
+    if not os.path.exists(given):  # noqa: PTH110 - Path.exists raises for NUL and names that are too long
+        raise NotFoundError(
+            f"There is no {printable(given)}.", remedy="Give a folder, data.yaml, JSON or archive."
+        )
+    place = given.resolve()
+    log = DefectLog()
+    raw = _read(place, allowed_roots, log, limits)
+    return assemble(raw, seed=seed, limits=limits, progress=progress or silent)
+
+
+def _read(place: Path, allowed_roots: tuple[Path, ...], log: DefectLog, limits: Limits) -> RawSet:
+    suffix = place.suffix.lower()
+    if place.is_dir():
+        disk = Disk((place, *allowed_roots), limits=limits)
+        raw = _read_folder(place, disk, log)
+    elif not place.is_file():
+        raise DatasetError(f"{printable(place.name)} is neither a file nor a folder.")
+    elif suffix in YAML_SUFFIXES:
+        disk = Disk((place.parent, *allowed_roots), limits=limits)
+        raw = _read_yaml(place, disk, log)
+    elif suffix == ".json":
+        root = root_of(place)
+        disk = Disk((root, *allowed_roots), limits=limits)
+        raw = read_coco(siblings_of(place, disk), root, disk, log, root.name or place.stem)
+    elif is_archive(place):
+        folder = unpacked(place, limits=limits)
+        disk = Disk((folder,), limits=limits)
+        raw = _read_folder(folder, disk, log)
+        raw.config = None  # it lies among our own files, which come and go
+    else:
+        raise DatasetError(
+            f"{printable(place.name)} is not a data set.",
+            remedy="Give a folder, data.yaml, COCO JSON, VOC tree, or a zip or tar of one.",
+        )
+    _report_caches(disk, log)
+    return raw
+
+
+def _read_yaml(place: Path, disk: Disk, log: DefectLog) -> RawSet:
+    description = read_description(place, disk, log)
+    if description is None:
+        raise DatasetError(
+            f"{printable(place.name)} describes no data set.", remedy="It needs `train`, `val` and `names`."
+        )
+    return read_described(description, disk, log, place.parent.name or place.stem)
+
+
+def _read_folder(root: Path, disk: Disk, log: DefectLog) -> RawSet:
+    """Try the formats from the most to the least explicit."""
+    name = root.name or "dataset"
+    description = _description_below(root, disk, log)
+    if description is not None:
+        raw = read_described(description, disk, log, name)
+        if any(image.labelled for image in raw.images):
+            return raw
+    if has_label_files(root, disk):
+        return read_layout(root, disk, log, name)
+    if files := find_coco(root, disk):
+        return read_coco(files, root, disk, log, name)
+    if paths := find_voc(root, disk):
+        return read_voc(paths, root, disk, log, name)
+    raise error_without_labels(root, disk)
+
+
+def _description_below(root: Path, disk: Disk, log: DefectLog) -> Description | None:
+    """The one data.yaml of a folder, looked for from the top down: archives often wrap a folder around it."""
+    level = [root]
+    for _ in range(MAX_NESTED + 1):
+        found = [item for folder in level for item in _descriptions_in(folder, disk, log)]
+        if len(found) > 1:
+            shown = ", ".join(printable(disk.name(item.path)) for item in found[:5])
+            raise DatasetError(
+                f"{printable(root.name)} holds {len(found)} data sets: {shown}.", remedy="Give one of them."
+            )
+        if found:
+            return found[0]
+        level = [folder / name for folder in level for name in disk.listing(folder).folders]
+        if len(level) > MAX_FOLDERS:
+            break
+    return None
+
+
+def _descriptions_in(folder: Path, disk: Disk, log: DefectLog) -> list[Description]:
+    names = [name for name in disk.listing(folder).files if name.lower().endswith(YAML_SUFFIXES)]
+    usual = [name for name in names if name.lower() in USUAL_NAMES][:1]
+    found = []
+    for name in usual or names:
+        try:
+            description = read_description(folder / name, disk, log)
+        except WrongTaskError:
+            raise
+        except DatasetError:
+            if len(names) == 1 or usual:
+                raise
+            continue  # some other tool's settings
+        if description is not None:
+            found.append(description)
+    return found
+
+
+def _report_caches(disk: Disk, log: DefectLog) -> None:
+    for path in disk.seen():
+        if path.suffix.lower() in CACHE_SUFFIXES:
+            log.add("planted_cache", disk.name(path))

@@ -1,0 +1,119 @@
+"""Data sets of other tasks, told by the shape of their rows or by their folders.
+
+A row of 9 columns is a polygon of four points or a rotated box. It counts as a rotated box where the
+data set says so by name, or where every long row is a parallelogram and many of them are tilted:
+hand-drawn polygons are none, and upright ones lose nothing by becoming boxes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+
+from recommender.datasets.disk import ARCHIVE_SUFFIXES, Disk
+from recommender.datasets.labels import RowShapes
+from recommender.datasets.raw import Float64Array
+from recommender.datasets.words import split_of_words
+from recommender.errors import DatasetError, WrongTaskError
+from recommender.text import printable
+
+REMEDY = "Give a detection data set: rows of `class x y w h`, or polygons."
+PARALLELOGRAM_TOLERANCE = 2e-3  # of the image's side
+MIN_ROWS = 5
+
+
+def refuse_other_label_tasks(shapes: RowShapes, hint: str) -> None:
+    """Raise WrongTaskError for pose and oriented boxes; `hint` holds names of the folder and the yaml."""
+    total = sum(shapes.columns.values())
+    if shapes.text_rows > max(total, MIN_ROWS - 1):
+        raise WrongTaskError(
+            "The labels are in DOTA's form: oriented boxes (OBB), not detection.", remedy=REMEDY
+        )
+    if not total or not shapes.sample:
+        return
+    columns, count = shapes.columns.most_common(1)[0]
+    if columns < 7 or count < 0.95 * total:
+        return
+    rows_MK = np.array([row for row in shapes.sample if len(row) == columns])
+    named = re.search(r"(^|[^a-z])(obb|dota)", hint.lower()) is not None
+    if columns == 9 and (named or _mostly_tilted(rows_MK[:, 1:])):
+        raise WrongTaskError(
+            "The labels hold four corners a row, tilted: oriented boxes (OBB), not detection.", remedy=REMEDY
+        )
+    if columns >= 8 and len(rows_MK) >= MIN_ROWS and _keypoints(rows_MK):
+        raise WrongTaskError("The labels hold keypoints after each box: pose, not detection.", remedy=REMEDY)
+
+
+def _mostly_tilted(points_M8: Float64Array) -> bool:
+    """Whether all rows are parallelograms and a fifth of them stand askew."""
+    if len(points_M8) < MIN_ROWS:
+        return False
+    points_M42 = points_M8.reshape(-1, 4, 2)
+    gap_M = np.abs(points_M42[:, 0] + points_M42[:, 2] - points_M42[:, 1] - points_M42[:, 3]).max(axis=1)
+    sides_M22 = np.abs(points_M42[:, 1:3] - points_M42[:, 0:2])
+    diagonals_M22 = np.abs(points_M42[:, 2:] - points_M42[:, :2])
+    # An upright box, or its edge centres joined to a diamond, is how outlines are made from boxes.
+    lines_M42 = np.concatenate([sides_M22, diagonals_M22], axis=1)
+    tilted_M = (lines_M42.min(axis=2) > PARALLELOGRAM_TOLERANCE).all(axis=1)
+    return bool((gap_M < PARALLELOGRAM_TOLERANCE).mean() > 0.95 and tilted_M.mean() > 0.2)
+
+
+def _keypoints(rows_MK: Float64Array) -> bool:
+    """Whether rows are a box followed by points inside it, with or without visibility 0, 1 or 2."""
+    rest_MK = rows_MK[:, 5:]
+    if rest_MK.shape[1] % 3 == 0:
+        visible_MP = rest_MK[:, 2::3]
+        if bool(np.isin(visible_MP, (0, 1, 2)).all()):
+            return True
+    if rest_MK.shape[1] % 2 or rest_MK.shape[1] < 2:
+        return False
+    points_MP2 = rest_MK.reshape(len(rest_MK), -1, 2)
+    centre_M12, half_M12 = rows_MK[:, None, 1:3], rows_MK[:, None, 3:5] / 2 + 0.01
+    inside_MP = (np.abs(points_MP2 - centre_M12) <= half_M12).all(axis=2) | (points_MP2 == 0).all(axis=2)
+    return bool(inside_MP.all(axis=1).mean() > 0.95)
+
+
+def error_without_labels(root: Path, disk: Disk) -> DatasetError:
+    """What a folder holds that has no boxes in any format read here, as the error to raise."""
+    paths = list(disk.images(root))
+    named = printable(root.name)
+    if not paths:
+        packed = [path.name for path in disk.walk(root) if path.suffix.lower() in ARCHIVE_SUFFIXES]
+        remedy = "Give a folder, data.yaml, COCO JSON, VOC tree or an archive of one."
+        if packed:
+            remedy = f"Unpack {printable(packed[0])}: archives within folders and archives are not opened."
+        return DatasetError(f"{named} holds no image.", remedy=remedy)
+    folders = {
+        next(
+            (part for part in reversed(path.relative_to(root).parts[:-1]) if split_of_words(part) is None), ""
+        )
+        for path in paths
+    } - {"", "images", "image", "JPEGImages"}
+    if len(folders) >= 2:
+        shown = ", ".join(printable(folder) for folder in sorted(folders)[:5])
+        return WrongTaskError(
+            f"{named} holds {len(paths)} images in folders by class ({shown}) and no boxes: classification, "
+            "not detection.",
+            remedy=REMEDY,
+        )
+    if any(path.suffix.lower() == ".json" and _is_labelme(path, disk) for path in disk.walk(root)):
+        return DatasetError(
+            f"{named} holds LabelMe files, which are not read.", remedy="Export as COCO, VOC or YOLO."
+        )
+    return DatasetError(
+        f"{named} holds {len(paths)} images and no labels that are read.",
+        remedy="Put YOLO label files, a COCO JSON or VOC files with them.",
+    )
+
+
+def _is_labelme(path: Path, disk: Disk) -> bool:
+    if path.stat().st_size > disk.limits.label_file_bytes:
+        return False
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and isinstance(content.get("shapes"), list)

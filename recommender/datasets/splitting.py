@@ -1,0 +1,56 @@
+"""A val split where the data set has none: seeded, by content, rare classes on both sides."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from hashlib import sha256
+
+from recommender.errors import DatasetError
+from recommender.records import LabelledImage
+
+VAL_SHARE = 0.2
+MAX_VAL_SHARE = 0.3  # as far as rare classes may push it
+
+
+def seeded_val(images: Sequence[LabelledImage], seed: int) -> set[str]:
+    """Choose about a fifth of the images for val; returns their sha256.
+
+    Depends on the images' bytes, their classes and the seed alone, so neither file names nor listing
+    order change it, and copies of one image stay together. Raises DatasetError below two images.
+    """
+    classes = _classes_by_image(images)
+    if len(classes) < 2:
+        raise DatasetError(
+            f"Only {len(classes)} different image is usable, and train and val need one each.",
+            remedy="Add images: a few dozen for each class are a sensible start.",
+        )
+    frequency = Counter(index for present in classes.values() for index in present)
+    groups: dict[int, list[str]] = defaultdict(list)
+    for digest, present in classes.items():
+        groups[min(present, key=lambda c: (frequency[c], c), default=-1)].append(digest)
+    most = max(1, int(MAX_VAL_SHARE * len(classes)))
+    chosen: set[str] = set()
+    due = 0.0
+    for index in sorted(groups, key=lambda c: (frequency[c] if c >= 0 else len(images) + 1, c)):
+        members = sorted(groups[index], key=lambda digest: sha256(f"{seed} {digest}".encode()).digest())
+        due += VAL_SHARE * len(members)
+        # A class in two images or more is shown to both sides; common classes give the images back.
+        least = 1 if index >= 0 and len(members) > 1 else 0
+        count = min(
+            max(round(due), least), len(members) - 1 if len(members) > 1 else round(due), most - len(chosen)
+        )
+        chosen.update(members[: max(count, 0)])
+        due -= max(count, 0)
+    if not chosen:
+        with_boxes = [digest for digest, present in classes.items() if present] or list(classes)
+        chosen.add(min(with_boxes, key=lambda digest: sha256(f"{seed} {digest}".encode()).digest()))
+    return chosen
+
+
+def _classes_by_image(images: Sequence[LabelledImage]) -> dict[str, frozenset[int]]:
+    classes: dict[str, frozenset[int]] = {}
+    for image in images:
+        present = frozenset(int(index) for index in image.classes_M)
+        classes[image.sha256] = classes.get(image.sha256, frozenset()) | present
+    return classes

@@ -1,0 +1,140 @@
+"""All evidence about all candidates on one target: cheap for every one, measured for the promising."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from recommender.errors import RecommenderError
+from recommender.evidence.estimators import ESTIMATORS
+from recommender.evidence.metadata import metadata_evidence
+from recommender.evidence.nearest import nearest_sources
+from recommender.evidence.samples import SAMPLE_IMAGES, SAMPLE_SIZE, TargetSample, sample_target
+from recommender.profile.embedding import ENCODER
+from recommender.progress import Progress, silent
+from recommender.records import Checkpoint, Dataset, Evidence, Profile
+from recommender.store import Store
+
+MAX_FEATURE_CANDIDATES = 12
+LIGHT_PARAMETERS = 4e6  # a network of this size counts as one candidate, one of ten times as ten
+EVIDENCE_VERSION = f"2:{ENCODER}:{SAMPLE_IMAGES}x{SAMPLE_SIZE}"  # whatever changes a number changes this
+MEASURED = tuple(row.name for row in ESTIMATORS)
+
+logger = logging.getLogger(__name__)
+
+
+class SourcedCheckpoint(Protocol):
+    """A candidate: a checkpoint and its source's profile, where that is known."""
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The weights and their card."""
+
+    @property
+    def source(self) -> Profile | None:
+        """The data set it was trained on."""
+
+
+def gather(
+    target: Dataset,
+    profile: Profile,
+    candidates: Sequence[SourcedCheckpoint],
+    *,
+    store: Store,
+    max_feature_candidates: int = MAX_FEATURE_CANDIDATES,
+    progress: Progress = silent,
+) -> dict[str, Evidence]:
+    """Evidence by checkpoint name.
+
+    Metadata speaks about every candidate. Features are measured for the `max_feature_candidates` most
+    promising whose weights are here (large networks count several times), or taken from the store. What was
+    found is kept there. A checkpoint whose file is damaged keeps its metadata evidence: loading it for a
+    training says what is wrong.
+    """
+    sources = [candidate.source for candidate in candidates if candidate.source is not None]
+    nearest = nearest_sources(profile, sources)
+    known = store.list_evidence(target.content_hash, EVIDENCE_VERSION)
+    found = {
+        candidate.checkpoint.name: metadata_evidence(
+            profile,
+            candidate.checkpoint,
+            candidate.source,
+            nearest_sources=nearest,
+            known=known.get(candidate.checkpoint.sha256 or ""),
+        )
+        for candidate in candidates
+    }
+    checkpoints = [candidate.checkpoint for candidate in candidates]
+    chosen = choose(checkpoints, found, max_feature_candidates)
+    measured = _measure(target, [c for c in chosen if not _has_features(known.get(c.sha256 or ""))], progress)
+    for checkpoint in checkpoints:
+        features = measured.get(checkpoint.sha256 or "") or _features(known.get(checkpoint.sha256 or ""))
+        found[checkpoint.name] = replace(found[checkpoint.name], **features)  # type: ignore[arg-type]
+    fresh = {c.sha256: found[c.name] for c in checkpoints if c.sha256}
+    changed = {sha256: evidence for sha256, evidence in fresh.items() if known.get(sha256) != evidence}
+    if changed:
+        store.put_all_evidence(target.content_hash, EVIDENCE_VERSION, changed)
+    return found
+
+
+def choose(
+    checkpoints: Sequence[Checkpoint], evidence: dict[str, Evidence], max_feature_candidates: int
+) -> list[Checkpoint]:
+    """The most promising checkpoints that are here, best first, as many as the cap pays for."""
+    here = [c for c in checkpoints if c.available and c.sha256]
+    order = sorted(here, key=lambda c: (-promise(c, evidence[c.name]), c.name))
+    chosen: list[Checkpoint] = []
+    spent = 0.0
+    for checkpoint in order:
+        cost = max(1.0, (checkpoint.num_parameters or LIGHT_PARAMETERS) / LIGHT_PARAMETERS)
+        if spent + cost <= max_feature_candidates:
+            chosen.append(checkpoint)
+            spent += cost
+    return chosen
+
+
+def promise(checkpoint: Checkpoint, evidence: Evidence) -> float:
+    """A rough order to decide who is worth measuring; the forecast makes its own."""
+    similarity = 0.5 if evidence.similarity is None else evidence.similarity
+    breadth = math.log10(max(checkpoint.source_images or 100, 1)) / 10  # COCO's 118k images: 0.5
+    backbone = evidence.backbone_transferred or 0.0
+    return similarity + breadth + 0.5 * backbone + 0.1 * (evidence.class_overlap or 0.0)
+
+
+def _measure(
+    target: Dataset, checkpoints: Sequence[Checkpoint], progress: Progress
+) -> dict[str, dict[str, float | None]]:
+    """Scores by weights' sha256. Images are decoded once, equal weights are measured once."""
+    unique = {checkpoint.sha256: checkpoint for checkpoint in checkpoints if checkpoint.sha256}
+    if not unique:
+        return {}
+    progress("evidence", 0, len(unique))
+    sample = sample_target(target)
+    scores = {}
+    for done, (sha256, checkpoint) in enumerate(unique.items(), start=1):
+        try:
+            scores[sha256] = measure(checkpoint, sample)
+        except RecommenderError as error:
+            logger.warning("no feature evidence for %s: %s", checkpoint.name, error)
+        progress("evidence", done, len(unique))
+    return scores
+
+
+def measure(checkpoint: Checkpoint, sample: TargetSample) -> dict[str, float | None]:
+    """Every estimator's score of one checkpoint. Raises CheckpointError when it cannot be loaded."""
+    # Here, not above: torch and scikit-learn are only loaded when something is measured.
+    from recommender.evidence.features import box_features, load_backbone
+    from recommender.evidence.scores import scores_of
+
+    return scores_of(box_features(load_backbone(checkpoint), sample), sample)
+
+
+def _features(evidence: Evidence | None) -> dict[str, float | None]:
+    return {} if evidence is None else {name: getattr(evidence, name) for name in MEASURED}
+
+
+def _has_features(evidence: Evidence | None) -> bool:
+    return any(value is not None for value in _features(evidence).values())

@@ -1,0 +1,77 @@
+"""Evidence that needs no network: two profiles, a checkpoint's card, and its tensors' names and shapes."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+
+from recommender.class_names import overlap
+from recommender.errors import RecommenderError
+from recommender.profile import compare, images_seen
+from recommender.records import Checkpoint, Evidence, Profile
+
+logger = logging.getLogger(__name__)
+
+
+def metadata_evidence(
+    target: Profile,
+    checkpoint: Checkpoint,
+    source: Profile | None,
+    *,
+    nearest_sources: tuple[str, ...] = (),
+    known: Evidence | None = None,
+) -> Evidence:
+    """What is known of a checkpoint on a target before a single image is looked at; None is unknown.
+
+    `known` is earlier evidence of the same weights on the same data set: what transfers is taken from it, since
+    counting it anew loads ultralytics.
+    """
+    likeness = compare(target, source) if source is not None and source.encoder == target.encoder else None
+    names = checkpoint.class_names or (source.class_names if source is not None else None)
+    shared = class_overlap(target.class_names, names)
+    whole: float | None
+    # The same weights under other class names have other rows of the head in common.
+    if known is not None and known.weights_transferred is not None and known.class_overlap == shared:
+        whole, backbone = known.weights_transferred, known.backbone_transferred
+    else:
+        whole, backbone = transferred(checkpoint, target.class_names)
+    return Evidence(
+        similarity=likeness.whole if likeness else None,
+        image_similarity=likeness.image if likeness else None,
+        object_similarity=likeness.object if likeness else None,
+        class_overlap=shared,
+        box_size_shift=box_size_shift(target, source) if source is not None else None,
+        weights_transferred=whole,
+        backbone_transferred=backbone,
+        source_images_seen=images_seen(target, source).share if source is not None else None,
+        nearest_sources=nearest_sources,
+    )
+
+
+def class_overlap(target_names: Sequence[str], source_names: Sequence[str] | None) -> float | None:
+    """Share of the target's classes that the source knows, synonyms included; None for unknown names."""
+    if not source_names or not target_names:
+        return None
+    return len({match.target for match in overlap(target_names, source_names)}) / len(target_names)
+
+
+def box_size_shift(target: Profile, source: Profile) -> float | None:
+    """Octaves between the median box sizes, relative to their images; None without boxes."""
+    if not target.box_sizes_Q or not source.box_sizes_Q:
+        return None
+    middle = len(target.box_sizes_Q) // 2
+    own, other = target.box_sizes_Q[middle], source.box_sizes_Q[middle]
+    return abs(math.log2(own / other)) if own > 0 and other > 0 else None
+
+
+def transferred(checkpoint: Checkpoint, class_names: Sequence[str]) -> tuple[float | None, float | None]:
+    """Shares of all parameters and of the backbone's that reach the target's model; None when unknown."""
+    from recommender.checkpoints import coverage
+
+    try:
+        counted = coverage(checkpoint, None, class_names)
+    except RecommenderError as error:  # not fetched yet, or its file is damaged: the start says so itself
+        logger.info("no weight transfer known for %s: %s", checkpoint.name, error)
+        return None, None
+    return counted.share(), counted.share("backbone")

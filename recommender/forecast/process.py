@@ -1,0 +1,87 @@
+"""The forecast's arithmetic: one Gaussian process over (target, start, budget).
+
+A result on the arcsine square root scale is modelled as
+
+    rules · weights  +  level of the target  +  gain of pretraining there  +  mode there
+    +  habit of the start  +  habit on such targets  +  pair  +  noise
+
+The weights are uncertain around the beliefs of `rules.py`; the level is shared by all starts of one target, the gain
+by all pretrained ones, the mode by all of one mode, so they cancel where such starts are compared; the habits are
+Gaussian processes whose kernels compare starts by their source data sets and targets by their embeddings; what no
+habit explains belongs to the pair of target and start, and is shared by its seeds and, the less the further apart,
+its epoch budgets. With no history this *is* the table of rules; as the history grows the posterior moves to it,
+first to "what was best on average" (static), then to "what was best on sets like this one". Trials on the target
+itself are observations like any other.
+Rasmussen & Williams (2006), chapters 2.2 and 2.7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from recommender.forecast.kernels import Matrix, Spread, lay_out
+from recommender.forecast.situation import Observation, Situation, to_scale
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Posterior:
+    """Joint normal forecast of the candidates, on the arcsine square root scale."""
+
+    mean_N: Matrix
+    covariance_NN: Matrix
+
+    def draws(self, count: int, seed: int) -> Matrix:
+        """`count` × N draws on the same scale."""
+        values, vectors = np.linalg.eigh(self.covariance_NN)
+        # The symmetric root: eigenvectors of like eigenvalues turn with the last bit, which differs from process to
+        # process; their root does not.
+        root_NN = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+        normal = np.random.default_rng(seed).standard_normal((count, len(self.mean_N)))
+        drawn: Matrix = self.mean_N + normal @ root_NN
+        return drawn
+
+    def samples(self, count: int, seed: int) -> Matrix:
+        """`count` × N draws of mAP50-95 in [0, 1]."""
+        squared: Matrix = np.sin(np.clip(self.draws(count, seed), 0.0, np.pi / 2)) ** 2
+        return squared
+
+
+def posterior(
+    history: Sequence[Observation], candidates: Sequence[Situation], spread: Spread | None = None
+) -> Posterior:
+    """Condition the rules on the history and read off the candidates. Cost cubic in the number of runs."""
+    spread = spread or Spread()
+    situations = [observation.situation for observation in history] + list(candidates)
+    known = len(history)
+    ground = lay_out(situations)
+    mean, covariance = ground.mean_N, ground.covariance(spread)
+    if not known:
+        return Posterior(mean_N=mean, covariance_NN=covariance)
+    results = np.array([result_of(observation) for observation in history])
+    noisy = covariance[:known, :known] + noise_of(history, spread)
+    factor = cho_factor(noisy, lower=True)
+    cross = covariance[known:, :known]
+    new_mean = mean[known:] + cross @ cho_solve(factor, results - mean[:known])
+    new_covariance = covariance[known:, known:] - cross @ cho_solve(factor, cross.T)
+    return Posterior(mean_N=new_mean, covariance_NN=(new_covariance + new_covariance.T) / 2)
+
+
+def result_of(observation: Observation) -> float:
+    """What a run says of its start at the full budget, on the arcsine square root scale."""
+    value = to_scale(observation.map50_95)
+    part = observation.partial
+    return part.offset + value * part.slope if part else value
+
+
+def noise_of(history: Sequence[Observation], spread: Spread) -> Matrix:
+    """Seed noise, and for runs that broke off their own noise and the offset their group shares."""
+    own = [spread.noise**2 + (o.partial.noise**2 if o.partial else 0.0) for o in history]
+    groups = np.array([o.partial.group if o.partial else f"whole {i}" for i, o in enumerate(history)])
+    broken = np.array([o.partial is not None for o in history])
+    shared = (groups[:, None] == groups[None, :]) & broken[:, None]
+    noise: Matrix = np.diag(own) + spread.offset**2 * shared
+    return noise

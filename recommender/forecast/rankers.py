@@ -1,0 +1,129 @@
+"""The rankers a backtest compares: ours, and the ones it has to beat.
+
+A ranker scores the candidates of one target, higher is better, from a history in which that target does not occur.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.checkpoints import COCO_NAMES
+from recommender.forecast.learning import learnt_spread
+from recommender.forecast.process import posterior
+from recommender.forecast.rules import similarity
+from recommender.forecast.situation import Observation, Situation
+from recommender.records import SCRATCH
+
+Scores = NDArray[np.float64]
+Ranker = Callable[[Sequence[Observation], Sequence[Situation]], Scores]
+
+SCRATCH_SCORE = (
+    -10.0
+)  # scores of weights say nothing of random ones: those go last, as everybody would put them
+FREEZE_SCORE = -0.01  # and where a score cannot tell modes apart, full training is the custom
+
+
+def forecast(history: Sequence[Observation], candidates: Sequence[Situation]) -> Scores:
+    """Ours: the posterior mean, its spread learnt from the same history."""
+    return posterior(history, candidates, learnt_spread(tuple(history))).mean_N
+
+
+def forecast_of_new(history: Sequence[Observation], candidates: Sequence[Situation]) -> Scores:
+    """Ours for a shelf that is new to the history: each checkpoint scored without any run that started from it.
+
+    But for COCO's and scratch, which every history knows.
+    """
+    spread = learnt_spread(tuple(history))
+    scores = np.empty(len(candidates))
+    for name in {candidate.start.checkpoint for candidate in candidates}:
+        known = [o for o in history if o.situation.start.checkpoint != name or name in (SCRATCH, *COCO_NAMES)]
+        own = [i for i, candidate in enumerate(candidates) if candidate.start.checkpoint == name]
+        scores[own] = posterior(known, candidates, spread).mean_N[own]
+    return scores
+
+
+def rules(history: Sequence[Observation], candidates: Sequence[Situation]) -> Scores:
+    """Ours without any history."""
+    return posterior((), candidates).mean_N
+
+
+def static(history: Sequence[Observation], candidates: Sequence[Situation]) -> Scores:
+    """What was best on average: the mean z-score of a start over past targets; the unknown score 0."""
+    by_start: dict[str, list[float]] = {}
+    for results in by_target(history).values():
+        values = np.array(list(results.values()))
+        spread = float(values.std()) or 1.0
+        for start, value in results.items():
+            by_start.setdefault(start, []).append((value - float(values.mean())) / spread)
+    return np.array([float(np.mean(by_start.get(str(c.start), [0.0]))) for c in candidates])
+
+
+def always_coco(history: Sequence[Observation], candidates: Sequence[Situation]) -> Scores:
+    """The custom: COCO, fine-tuned; then whatever was trained on most images."""
+    return np.array([_custom(c) for c in candidates])
+
+
+def bare_similarity(history: Sequence[Observation], candidates: Sequence[Situation]) -> Scores:
+    """Likeness of source and target alone."""
+    return np.array([_scored(c, similarity(c)) for c in candidates])
+
+
+def static_and_similarity(history: Sequence[Observation], candidates: Sequence[Situation]) -> Scores:
+    """Equal sum of the z-scores of static and likeness, the strongest simple fusion known to us."""
+    return _z(static(history, candidates)) + _z(bare_similarity(history, candidates))
+
+
+def by_evidence(name: str) -> Ranker:
+    """A ranker by one transferability estimate alone."""
+
+    def ranker(history: Sequence[Observation], candidates: Sequence[Situation]) -> Scores:
+        return np.array([_scored(c, getattr(c.evidence, name)) for c in candidates])
+
+    return ranker
+
+
+RANKERS: dict[str, Ranker] = {
+    "forecast": forecast,
+    "forecast (new)": forecast_of_new,
+    "rules": rules,
+    "static": static,
+    "coco": always_coco,
+    "similarity": bare_similarity,
+    "static+similarity": static_and_similarity,
+    "knn": by_evidence("knn_accuracy"),
+    "logme": by_evidence("logme_classes"),
+    "h_score": by_evidence("h_score"),
+}
+
+
+def by_target(history: Sequence[Observation]) -> dict[str, dict[str, float]]:
+    """Mean result of every start on every target, over seeds."""
+    gathered: dict[str, dict[str, list[float]]] = {}
+    for observation in history:
+        target = gathered.setdefault(observation.situation.target.dataset_hash, {})
+        target.setdefault(str(observation.situation.start), []).append(observation.map50_95)
+    return {
+        target: {start: float(np.mean(values)) for start, values in starts.items()}
+        for target, starts in gathered.items()
+    }
+
+
+def _custom(candidate: Situation) -> float:
+    images = candidate.checkpoint.source_images if candidate.checkpoint else None
+    return _scored(candidate, math.log10(images) if images else 0.0)
+
+
+def _scored(candidate: Situation, score: float | None) -> float:
+    if candidate.start.checkpoint == SCRATCH:
+        return SCRATCH_SCORE
+    value = 0.0 if score is None or not math.isfinite(score) else score
+    return value + (FREEZE_SCORE if candidate.start.mode == "freeze" else 0.0)
+
+
+def _z(scores: Scores) -> Scores:
+    spread = float(scores.std())
+    return (scores - scores.mean()) / spread if spread > 0 else np.zeros_like(scores)

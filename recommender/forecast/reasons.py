@@ -1,0 +1,146 @@
+"""Why a start stands where it stands, in plain words taken from its evidence and from past runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from recommender.forecast.ranking import Outlook
+from recommender.forecast.situation import Observation, Situation
+from recommender.profile import NOTHING_SIMILAR
+from recommender.records import RankedStart
+from recommender.text import printable
+
+RELATED = 0.5  # half the squared distance of sets that have nothing in common
+
+
+def reasons(outlook: Outlook, history: Sequence[Observation]) -> tuple[str, ...]:
+    """At most six short sentences, the weightiest first."""
+    situation = outlook.situation
+    if situation.checkpoint is None:
+        return (*_scratch(outlook), *_past(situation, history))
+    said = [
+        *_likeness(situation),
+        *_nearest(situation),
+        *_transfer(situation),
+        *_size(situation),
+        *_past(situation, history),
+        *_mode(situation),
+    ]
+    return tuple(said[:6])
+
+
+def verdict(
+    before: Sequence[RankedStart], after: Sequence[RankedStart], num_trials: int, *, ended: str | None
+) -> str:
+    """What trials did to the answer, and why they stopped: one or two sentences."""
+    first, now = before[0], after[0]
+    until = f" Trials ended: {ended}." if ended else ""
+    if not num_trials:
+        return (
+            f"No trial counts.{until}"
+            if ended
+            else f"No trial was run: none is expected to improve the choice of {first.start} enough to be worth it."
+        )
+    trials = f"{num_trials} trial{'s' * (num_trials > 1)}"
+    if now.start == first.start:
+        change = f"from {first.p_best:.0%} to {now.p_best:.0%}"
+        said = (
+            f"{trials} kept the answer: {now.start} stays first, its probability to be the best went {change}"
+        )
+    else:
+        said = (
+            f"{trials} changed the answer: {first.start} was first with a probability of {first.p_best:.0%} to be the "
+            f"best, now it is {now.start} with {now.p_best:.0%}"
+        )
+    reached = [
+        f"{row.start} reached {row.trial.best.map50_95:.3f} in {_epochs(len(row.trial.curve))}"
+        for row in sorted(after, key=lambda row: row.start != now.start)
+        if row.start in (now.start, first.start) and row.trial is not None and row.trial.best is not None
+    ]
+    shown = f" ({', '.join(reached)})" if reached else ""
+    done = "" if ended else " Another trial is not expected to be worth its cost."
+    return f"{said}{shown}.{until}{done}"
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch{'s' * (count != 1)}"
+
+
+def _scratch(outlook: Outlook) -> list[str]:
+    seen = outlook.situation.num_train_images * outlook.situation.budget.epochs
+    text = f"random weights; {seen:,} image views in all"
+    return [
+        text + (", too few to learn features from nothing" if seen < 100_000 else ", enough to learn much")
+    ]
+
+
+def _likeness(situation: Situation) -> list[str]:
+    evidence = situation.evidence
+    if evidence.similarity is None:
+        return ["its training data are not known here, so likeness was not measured"]
+    word = _kinship(evidence.similarity)
+    parts = [f"its source is {word} to your data (similarity {evidence.similarity:.2f}"]
+    if evidence.object_similarity is not None:
+        parts.append(f", objects {evidence.object_similarity:.2f}")
+    return ["".join(parts) + ")"]
+
+
+def _kinship(likeness: float) -> str:
+    if likeness >= NOTHING_SIMILAR:
+        return "kin"
+    return "related" if likeness >= RELATED else "a stranger"
+
+
+def _nearest(situation: Situation) -> list[str]:
+    nearest, source, checkpoint = situation.evidence.nearest_sources, situation.source, situation.checkpoint
+    if not nearest or source is None or checkpoint is None:
+        return []
+    own = nearest.count(source.dataset_name)
+    name = printable(checkpoint.source_name or source.dataset_name)
+    return [f"{own} of the {len(nearest)} known objects nearest to yours are from {name}"] if own else []
+
+
+def _transfer(situation: Situation) -> list[str]:
+    evidence, said = situation.evidence, []
+    classes = situation.target.class_names
+    if evidence.weights_transferred is not None:
+        said.append(f"{evidence.weights_transferred:.0%} of the weights transfer")
+    if evidence.class_overlap is not None:
+        known = round(evidence.class_overlap * len(classes))
+        said.append(f"{known} of {len(classes)} classes known")
+    return ["; ".join(said)] if said else []
+
+
+def _size(situation: Situation) -> list[str]:
+    checkpoint = situation.checkpoint
+    if checkpoint is None or checkpoint.source_images is None:
+        return []
+    alone = " alone, from random weights" if checkpoint.from_scratch else ""
+    text = f"learnt from {checkpoint.source_images:,} images{alone}"
+    if checkpoint.source_map50_95 is not None:
+        text += f", mAP50-95 {checkpoint.source_map50_95:.2f} on its own"
+    return [text]
+
+
+def _past(situation: Situation, history: Sequence[Observation]) -> list[str]:
+    """How the same start did on past targets: its place among the starts tried there."""
+    by_target: dict[str, list[Observation]] = {}
+    for observation in history:
+        by_target.setdefault(observation.situation.target.dataset_hash, []).append(observation)
+    beaten, places = 0.0, 0
+    for target, observations in by_target.items():
+        own = [o.map50_95 for o in observations if o.situation.start == situation.start]
+        rest = [o.map50_95 for o in observations if o.situation.start != situation.start]
+        if not own or not rest or target == situation.target.dataset_hash:
+            continue
+        beaten += sum(value < max(own) for value in rest) / len(rest)
+        places += 1
+    if not places:
+        return []
+    return [f"in {places} past target{'s' * (places > 1)} it beat {beaten / places:.0%} of the other starts"]
+
+
+def _mode(situation: Situation) -> list[str]:
+    if situation.start.mode == "freeze":
+        return ["backbone frozen: less to learn, less memory, but it cannot adapt"]
+    return []

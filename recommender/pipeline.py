@@ -1,0 +1,182 @@
+"""The main job, in the order of the drawing in docs/architecture.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from recommender import __version__
+from recommender.candidates import Candidate, choose_candidates, starts_of, with_paths_registered
+from recommender.checkpoints import COCO_NAMES
+from recommender.command_line import yolo_command
+from recommender.datasets import open_dataset
+from recommender.evidence import gather
+from recommender.forecast.history import known_history, known_spread
+from recommender.forecast.kernels import Spread
+from recommender.forecast.ranking import Outlook, outlooks
+from recommender.forecast.reasons import reasons
+from recommender.forecast.situation import Observation, Situation
+from recommender.forecast.warnings import warnings
+from recommender.profile.known import known_profile
+from recommender.progress import Progress, silent
+from recommender.records import (
+    SCRATCH,
+    Budget,
+    Dataset,
+    Evidence,
+    Profile,
+    Provenance,
+    RankedStart,
+    Recommendation,
+    Run,
+    Start,
+)
+from recommender.requests import RecommendRequest
+from recommender.store import Store
+
+
+def recommend(dataset: str | Path, *, store: Store | None = None, **options: Any) -> Recommendation:
+    """Rank the starts for a data set, as `recommend --dataset` does.
+
+    `options` are the fields of `recommender.requests.RecommendRequest`. Raises `recommender.errors.InputError` for a
+    data set that cannot be used and pydantic's `ValidationError` for options that do not exist.
+    """
+    request = RecommendRequest(dataset=str(dataset), **options)
+    if store is not None:
+        return answer(with_paths_registered(request, store), store=store)
+    with Store.open_default() as opened:
+        return answer(with_paths_registered(request, opened), store=opened)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Case:
+    """A question and all that was gathered for it, so that after trials only the forecast is made again."""
+
+    request: RecommendRequest
+    target: Dataset
+    profile: Profile
+    situations: tuple[Situation, ...]  # every start, at the full budget
+    history: tuple[Observation, ...]
+    spread: Spread
+
+
+def answer(request: RecommendRequest, *, store: Store, progress: Progress = silent) -> Recommendation:
+    """Read, profile, choose candidates, gather evidence, forecast: one recommendation."""
+    return conclude(study(request, store=store, progress=progress))
+
+
+def study(request: RecommendRequest, *, store: Store, progress: Progress = silent) -> Case:
+    """Everything before the forecast: this is where the time goes."""
+    roots = tuple(Path(root) for root in request.allow_roots)
+    target = open_dataset(request.dataset, seed=request.seed, allowed_roots=roots, progress=progress)
+    profile = known_profile(target, store, progress=progress)
+    candidates = choose_candidates(request, store, progress)
+    evidence = gather(
+        target,
+        profile,
+        candidates,
+        store=store,
+        max_feature_candidates=request.max_feature_candidates,
+        progress=progress,
+    )
+    situations = _situations(request, profile, candidates, evidence)
+    return Case(
+        request=request,
+        target=target,
+        profile=profile,
+        situations=situations,
+        history=known_history(store),
+        spread=known_spread(),
+    )
+
+
+def conclude(
+    case: Case, *, trials: Sequence[Observation] = (), runs: Mapping[Start, Run] | None = None
+) -> Recommendation:
+    """Forecast from the history and the trials on this target; `runs` are the trials to show beside their starts."""
+    history = (*case.history, *trials)
+    ranked = outlooks(history, case.situations, seed=case.request.seed, spread=case.spread)
+    return Recommendation(
+        profile=case.profile,
+        budget=Budget(epochs=case.request.epochs, imgsz=case.request.imgsz),
+        ranking=shown_starts(ranked, history, case.request.top, runs or {}),
+        warnings=warnings(ranked),
+        method=_method(history),
+        command=yolo_command(ranked[0].situation, case.target, case.request.dataset),
+        provenance=_provenance(case.request, case.profile, ranked, history),
+    )
+
+
+def shown_starts(
+    ranked: Sequence[Outlook], history: Sequence[Observation], top: int | None, runs: Mapping[Start, Run]
+) -> tuple[RankedStart, ...]:
+    """The first `top` rows with their true ranks; scratch and the best of COCO always appear."""
+    best_coco = next((i for i, o in enumerate(ranked) if o.situation.start.checkpoint in COCO_NAMES), None)
+    shown = []
+    for i, outlook in enumerate(ranked):
+        always = i == best_coco or outlook.situation.start.checkpoint == SCRATCH
+        if top is None or i < top or always:
+            shown.append(_row(i + 1, outlook, history, runs.get(outlook.situation.start)))
+    return tuple(shown)
+
+
+def _situations(
+    request: RecommendRequest,
+    profile: Profile,
+    candidates: Sequence[Candidate],
+    evidence: Mapping[str, Evidence],
+) -> tuple[Situation, ...]:
+    return tuple(
+        Situation(
+            target=profile,
+            num_train_images=profile.num_images.train,
+            budget=Budget(epochs=request.epochs, imgsz=request.imgsz),
+            start=start,
+            checkpoint=candidate.checkpoint if candidate else None,
+            source=candidate.source if candidate else None,
+            evidence=evidence[start.checkpoint] if candidate else Evidence(),
+        )
+        for start, candidate in starts_of(candidates, request.modes)
+    )
+
+
+def _row(rank: int, outlook: Outlook, history: Sequence[Observation], trial: Run | None) -> RankedStart:
+    situation = outlook.situation
+    return RankedStart(
+        rank=rank,
+        start=situation.start,
+        map50_95=outlook.map50_95,
+        p_best=outlook.p_best,
+        gain_over_scratch=outlook.gain_over_scratch,
+        evidence=situation.evidence,
+        reasons=reasons(outlook, history),
+        available=situation.checkpoint is None or situation.checkpoint.available,
+        trial=trial,
+    )
+
+
+def _method(history: Sequence[Observation]) -> str:
+    if not history:
+        return "rules"
+    targets = len({observation.situation.target.dataset_hash for observation in history})
+    return f"rules and {len(history)} runs on {targets} data sets"
+
+
+def _provenance(
+    request: RecommendRequest, profile: Profile, ranked: Sequence[Outlook], history: Sequence[Observation]
+) -> Provenance:
+    checkpoints = {
+        o.situation.checkpoint.name: o.situation.checkpoint for o in ranked if o.situation.checkpoint
+    }
+    return Provenance(
+        version=__version__,
+        seed=request.seed,
+        history_runs=len(history),
+        encoder=profile.encoder,
+        dataset_hash=profile.dataset_hash,
+        weights_sha256={name: c.sha256 for name, c in sorted(checkpoints.items()) if c.sha256},
+        libraries={name: version(name) for name in ("torch", "ultralytics", "faiss-cpu", "numpy")},
+    )

@@ -1,0 +1,38 @@
+"""Which images of a target were in a checkpoint's source: its score there would be flattered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recommender.records import Profile
+
+MAX_EXAMPLES = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenImages:
+    """Target images that have a near duplicate in the source."""
+
+    share: float  # of the target's images that have enough structure to be recognised; 0 when none has
+    indices: tuple[int, ...]  # of those found, in the target data set's order
+
+    def examples(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Names of the first few, given the names of the target's images in order."""
+        return tuple(names[index] for index in self.indices[:MAX_EXAMPLES])
+
+
+def images_seen(target: Profile, source: Profile) -> SeenImages:
+    """Find the target's images in the source by their hashes; blank and unreadable images match nothing."""
+    from recommender.datasets.duplicates import MIN_BITS, near_duplicates
+
+    set_N = np.bitwise_count(target.image_hashes_NB).sum(axis=1).astype(np.int64)
+    structure_N = np.minimum(set_N, target.image_hashes_NB.shape[1] * 8 - set_N)
+    recognisable = int((structure_N >= MIN_BITS).sum())
+    if not recognisable or not len(source.image_hashes_NB):
+        return SeenImages(share=0.0, indices=())
+    found_N = np.unique(near_duplicates(target.image_hashes_NB, source.image_hashes_NB)[:, 0])
+    # A plain picture may match by what the source's copy has more of; it is not in the denominator.
+    indices = tuple(int(index) for index in found_N if structure_N[index] >= MIN_BITS)
+    return SeenImages(share=len(indices) / recognisable, indices=indices)

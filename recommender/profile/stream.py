@@ -1,0 +1,92 @@
+"""Many images through the probe: each worker decodes a batch and runs it, on one core of its own.
+
+Workers that share nothing keep every core busy and never wait for each other, and an image's features do not
+depend on how many there are. A bounded number of batches is under way, so memory does not grow with the data.
+
+Shapes: M objects of one image, R raw feature dimensions, B bytes of a hash.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from recommender.profile.images import prepare_image
+from recommender.profile.probe import BATCH_IMAGES, Probe
+from recommender.records import ByteArray, FloatArray, IntArray, LabelledImage
+
+MAX_WORKERS = 16
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Work:
+    """An image of a data set, and whether to embed it or only to hash it."""
+
+    index: int
+    image: LabelledImage
+    embed: bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Seen(Generic[T]):
+    """What came of it. `hash_B` None: the file cannot be decoded; `value` None: not embedded."""
+
+    work: Work
+    hash_B: ByteArray | None
+    value: T | None
+    classes_M: IntArray  # of the objects that were embedded
+
+
+def see(
+    works: Iterable[Work],
+    probe: Probe,
+    finish: Callable[[FloatArray], T],
+    *,
+    num_threads: int | None = None,
+) -> Iterator[list[Seen[T]]]:
+    """Batches of results in the order of the work.
+
+    `finish` runs in the workers: it turns the raw features of an image (M + 1, R), the whole image first and
+    then its objects, into what is wanted of them.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    workers = min(MAX_WORKERS, num_threads or before)
+    works = iter(works)
+    # In a worker this sets the worker's own number of threads, and the default of threads yet to come.
+    with ThreadPoolExecutor(workers, "probe", initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        waiting: deque[Future[list[Seen[T]]]] = deque()
+        try:
+            while batch := tuple(islice(works, BATCH_IMAGES)):
+                waiting.append(pool.submit(_see_batch, batch, probe, finish))
+                if len(waiting) > workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+            torch.set_num_threads(before)
+
+
+def _see_batch(batch: tuple[Work, ...], probe: Probe, finish: Callable[[FloatArray], T]) -> list[Seen[T]]:
+    prepared = [prepare_image(work.image) for work in batch]
+    chosen = [one for work, one in zip(batch, prepared, strict=True) if one is not None and work.embed]
+    features = iter(probe.pooled([one.square_3SS for one in chosen], [one.boxes_M4 for one in chosen]))
+    return [
+        Seen(
+            work=work,
+            hash_B=None if one is None else one.hash_B,
+            value=finish(next(features)) if one is not None and work.embed else None,
+            classes_M=np.zeros(0, dtype=np.int64) if one is None else one.classes_M,
+        )
+        for work, one in zip(batch, prepared, strict=True)
+    ]

@@ -1,0 +1,413 @@
+"""What passes between the stages: frozen records, nothing else.
+
+Shape suffixes of arrays: N images, M objects, C classes, D dataset-vector dimensions,
+K feature dimensions, B bytes of an image hash, Q quantiles (5, 25, 50, 75, 95 %).
+Unknown is None, never a guess.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Mode = Literal["full", "freeze", "scratch"]
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+MODES: tuple[Mode, ...] = ("full", "freeze", "scratch")
+BOX_QUANTILES = (0.05, 0.25, 0.50, 0.75, 0.95)
+SCRATCH = "scratch"  # the name of "no checkpoint" wherever a checkpoint is named
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+ByteArray = NDArray[np.uint8]
+
+
+# ── data sets ────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LabelledImage:
+    """One image and its boxes. The file is the user's: read it, never write it."""
+
+    path: Path
+    name: str  # relative to the data set's root, for people
+    split: Split
+    width: int  # pixels, after EXIF orientation
+    height: int
+    sha256: str  # of the file's bytes
+    classes_M: IntArray
+    boxes_M4: FloatArray  # centre x, centre y, width, height; fractions of the image, within [0, 1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Defect:
+    """One kind of fault found in a data set."""
+
+    kind: str  # stable code, e.g. "label_nan", "image_truncated", "near_duplicate_leak"
+    severity: Literal["info", "warning", "error"]
+    count: int
+    examples: tuple[str, ...]  # at most five, "relative/path: what is wrong"
+    remedy: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dataset:
+    """A labelled detection data set, whatever its format on disk."""
+
+    name: str
+    root: Path
+    format: str  # "yolo", "coco", "voc", "folder"
+    class_names: tuple[str, ...]
+    images: tuple[LabelledImage, ...]
+    content_hash: str  # of image bytes, labels, splits and class names; not of paths or times
+    split_origin: Literal["given", "seeded"]
+    config: Path | None = None  # the user's data.yaml, where ultralytics could read it as it is
+    defects: tuple[Defect, ...] = ()
+
+    def of_split(self, split: Split) -> tuple[LabelledImage, ...]:
+        """The images of one split."""
+        return tuple(image for image in self.images if image.split == split)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitCounts:
+    """Images per split."""
+
+    train: int
+    val: int
+    test: int = 0
+
+
+# ── profiles ─────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Profile:
+    """What is known of a data set once its images need not be opened again."""
+
+    dataset_hash: str
+    dataset_name: str
+    class_names: tuple[str, ...]
+    class_counts: tuple[int, ...]
+    num_images: SplitCounts
+    num_objects: int
+    box_sizes_Q: tuple[float, ...]  # sqrt(box area / image area)
+    box_aspects_Q: tuple[float, ...]  # width / height, in pixels
+    median_width: int  # pixels
+    median_height: int
+    encoder: str  # id of the probe and its embedding, vectors of different ids never mix
+    embedding_D: FloatArray  # unit-scale kernel mean embedding: image block, object block
+    embedding_noise: tuple[float, float]  # expected squared sampling error of the two blocks
+    image_vectors_NK: FloatArray  # a seeded sample of images
+    image_names: tuple[str, ...]  # of that sample
+    object_vectors_MK: FloatArray  # a seeded sample of objects
+    object_classes_M: IntArray
+    object_images: tuple[str, ...]  # image name of each sampled object
+    image_hashes_NB: ByteArray  # 256-bit dHash of every image, for near duplicates
+
+
+# ── checkpoints ──────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """Weights, architecture, and what is known of their training data and licence."""
+
+    name: str
+    origin: Literal["zoo", "catalogue", "registry"]
+    architecture: str  # "yolo11n"
+    family: str  # "yolo11"
+    num_parameters: int | None = None
+    class_names: tuple[str, ...] | None = None
+    licence: str | None = None  # of the weights, SPDX where one exists
+    source_name: str | None = None
+    source_hash: str | None = None  # content hash of the source data set
+    source_licence: str | None = None
+    source_images: int | None = None
+    source_map50_95: float | None = None  # on its own val split
+    train_imgsz: int | None = None
+    train_epochs: int | None = None
+    from_scratch: bool = (
+        False  # known to have begun from random weights, so that its source is all it has seen
+    )
+    sha256: str | None = None  # of the stored file
+    url: str | None = None
+    path: Path | None = None  # the safetensors file here, None while not fetched
+    attribution: str | None = None
+
+    @property
+    def available(self) -> bool:
+        """Whether the weights are on this machine."""
+        return self.path is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerTransfer:
+    """How much of one top-level layer of the target's model a checkpoint fills."""
+
+    layer: int
+    module: str  # "C3k2"
+    part: Literal["backbone", "neck", "head"]
+    num_parameters: int
+    num_transferred: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferCoverage:
+    """What of a checkpoint really reaches the target's model, computed per tensor."""
+
+    layers: tuple[LayerTransfer, ...]
+    classes_matched: int  # class rows of the head that keep their meaning
+    num_classes: int  # of the target
+
+    def share(self, part: str | None = None) -> float:
+        """Share of parameters transferred, of one part or of all; 0 when there are none."""
+        chosen = [layer for layer in self.layers if part is None or layer.part == part]
+        total = sum(layer.num_parameters for layer in chosen)
+        return sum(layer.num_transferred for layer in chosen) / total if total else 0.0
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Start:
+    """A checkpoint and a mode. Random weights are checkpoint "scratch", mode "scratch"."""
+
+    checkpoint: str
+    mode: Mode
+
+    def __str__(self) -> str:
+        return self.checkpoint if self.mode == "scratch" else f"{self.checkpoint}:{self.mode}"
+
+
+# ── evidence and forecast ────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Numbers about one checkpoint on one target that cost no training; None is not measured."""
+
+    similarity: float | None = None  # 1 − squared distance of the data sets' embeddings; 1 is alike
+    image_similarity: float | None = None
+    object_similarity: float | None = None
+    class_overlap: float | None = None  # share of the target's classes the source knows
+    box_size_shift: float | None = None  # |log2| of the median box sizes' ratio
+    weights_transferred: float | None = None  # share of parameters that reach the target's model
+    backbone_transferred: float | None = None
+    knn_accuracy: float | None = None  # leave-one-out, on the target's objects
+    logme_classes: float | None = None  # best pyramid level
+    logme_boxes: float | None = None
+    h_score: float | None = None
+    transrate: float | None = None
+    source_images_seen: float | None = None  # share of target images found in the source
+    nearest_sources: tuple[str, ...] = ()  # source of each of the nearest sampled objects
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A mean with a central interval of the given level."""
+
+    mean: float
+    low: float
+    high: float
+    level: float = 0.8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """A warning with a stable code."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankedStart:
+    """One row of the answer."""
+
+    rank: int
+    start: Start
+    map50_95: Interval
+    p_best: float
+    gain_over_scratch: Interval
+    evidence: Evidence
+    reasons: tuple[str, ...]
+    available: bool
+    trial: Run | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What the user will spend on the full training."""
+
+    epochs: int
+    imgsz: int  # pixels, longer side
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Enough to compute the same answer again."""
+
+    version: str
+    seed: int
+    history_runs: int
+    encoder: str
+    dataset_hash: str
+    weights_sha256: dict[str, str] = field(default_factory=dict)
+    libraries: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recommendation:
+    """Starts ordered by forecast, with reasons, warnings and provenance."""
+
+    profile: Profile
+    budget: Budget
+    ranking: tuple[RankedStart, ...]
+    warnings: tuple[Notice, ...]
+    method: str  # which forecast spoke: "prior", "learned", …
+    command: str  # the equivalent `yolo detect train …` of the first start
+    provenance: Provenance
+    verdict: str | None = None  # what trials did to the answer; None where none ran
+
+
+# ── runs ─────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that fixes a training apart from the start and the data.
+
+    `learning_rate` None asks for the mode's default; `optimizer` is always named, since
+    ultralytics' "auto" picks by iteration count and would give a trial another one than the full run.
+    """
+
+    epochs: int
+    imgsz: int
+    batch: int = 16
+    optimizer: str = "AdamW"
+    learning_rate: float | None = None
+    patience: int | None = None  # epochs; None never stops early
+    normalisation: Literal["batch", "group"] = "batch"
+    fraction: float = 1.0  # of the train images, nested by seed
+    seed: int = 0
+    schedule_epochs: int | None = None  # a trial stops at `epochs` of this schedule; None: the same
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochMetrics:
+    """One point of a learning curve. Losses that are not finite never get here."""
+
+    epoch: int  # 1 is after the first epoch
+    map50_95: float
+    map50: float
+    map75: float | None
+    precision: float
+    recall: float
+    seconds: float  # since the start of the training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Where a run ran."""
+
+    hardware: str
+    device: str
+    num_threads: int
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training with its curve, cost, seed and environment."""
+
+    id: str  # content hash of what was asked: target, start, weights, recipe, code of the recipe
+    kind: Literal["trial", "full"]
+    status: Literal["succeeded", "stopped", "failed"]
+    target_hash: str
+    target_name: str
+    start: Start
+    weights_sha256: str | None
+    source_hash: str | None
+    architecture: str
+    recipe: Recipe
+    num_train_images: int
+    curve: tuple[EpochMetrics, ...]
+    starting_map50_95: float | None  # the checkpoint's own score before the transfer, where classes match
+    best: EpochMetrics | None
+    seconds: float
+    peak_memory_mb: float | None
+    batch_used: int | None
+    optimizer_used: str | None
+    learning_rate_used: float | None
+    weights_transferred: float | None
+    environment: Environment
+    notes: tuple[str, ...] = ()  # differences from what was asked
+    error: str | None = None
+    created_at: str = ""  # ISO 8601, UTC
+    cpu_seconds: float | None = None  # processor time of all threads, which a busy machine does not stretch
+
+
+# ── jobs ─────────────────────────────────────────────────────────────────────
+
+JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+JOB_ENDED: tuple[JobStatus, ...] = ("succeeded", "failed", "cancelled")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Work for a cluster, launched exactly once per epoch.
+
+    The epoch is the fencing token: it grows with every attempt, and what an older attempt says is refused.
+    """
+
+    id: str
+    kind: str  # "training", …: what its specification means
+    owner: str  # who asked; an idempotency key is theirs alone
+    key: str  # the idempotency key
+    cluster: str  # only launchers of this cluster touch it
+    status: JobStatus
+    spec: str  # JSON, read by the kind's own code
+    epoch: int
+    submitted: bool  # whether the cluster has confirmed this epoch's submission
+    cancel_requested: bool
+    crashes: int  # attempts that ended without a word
+    collected: int  # batches of this epoch's reports that have been taken in
+    metrics: EpochMetrics | None = None  # the newest point of the curve
+    run_id: str | None = None
+    checkpoint: str | None = None  # the registered result
+    artefacts: str | None = None  # where results.csv, weights/best.pt, … lie
+    error: str | None = None
+    created_at: str = ""  # ISO 8601, UTC
+    ended_at: str | None = None
+
+    @property
+    def submission_id(self) -> str:
+        """The cluster's name for this attempt: the same whoever computes it, so it cannot be submitted twice."""
+        return f"recommend-{self.id}-{self.epoch}"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.status in JOB_ENDED
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobEvent:
+    """Something that happened to a job. `seq` counts from 1 without gaps, for readers that resume."""
+
+    seq: int
+    epoch: int
+    kind: str  # "status", "epoch", "note"
+    data: str  # JSON object
+    at: str  # ISO 8601, UTC
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """Which launcher looks after a job. `beat` grows while it lives; no clock is compared between machines."""
+
+    holder: str
+    beat: int

@@ -1,0 +1,223 @@
+"""A comparison as one JSON document."""
+
+from __future__ import annotations
+
+from recommender.comparison.findings import Findings
+from recommender.comparison.hindsight import Judged
+from recommender.comparison.material import Contestant, Material, Trained
+from recommender.comparison.noise import Spread
+from recommender.comparison.reasons import Loss, rates_tried, trainable_share
+from recommender.comparison.rows import Row
+from recommender.comparison.verdict import catch_up_text, size_text
+from recommender.report.comparison_schema import (
+    AskedPart,
+    CatchUpPart,
+    ComparisonDocument,
+    CurvePart,
+    FailurePart,
+    ForecastPart,
+    ForecastRow,
+    GainPart,
+    LayerPart,
+    LossPart,
+    ModePart,
+    RatePart,
+    ReasonPart,
+    RowPart,
+    ScenePart,
+    SizesPart,
+    SpreadPart,
+    StartingPart,
+)
+from recommender.report.document import ImageCounts, IntervalPart, NoticePart
+from recommender.report.runs import point_part
+
+
+def comparison_document(material: Material, findings: Findings) -> ComparisonDocument:
+    """The whole comparison as published."""
+    plan = material.plan
+    return ComparisonDocument(
+        id=material.id,
+        version=material.version,
+        dataset=plan.dataset_name,
+        dataset_hash=plan.dataset_hash,
+        images=ImageCounts(train=plan.num_train, val=plan.num_val, test=plan.num_test),
+        classes=plan.class_names,
+        asked=_asked(material),
+        sentences=findings.sentences,
+        noise=findings.noise_sentence,
+        seed_deviation=findings.noise.deviation,
+        table=tuple(_row(row) for row in findings.rows),
+        catch_up=_catch_up(findings),
+        sizes=_sizes(findings),
+        modes=tuple(_mode(material, row) for row in findings.main),
+        losses=tuple(_loss(loss) for loss in findings.losses),
+        forecast=_forecast(material, findings),
+        pictures=tuple(
+            ScenePart(image=d.scene.name, spread=round(d.spread, 4)) for d in findings.differences
+        ),
+        curves=tuple(_curve(trained) for trained in material.trained),
+        notices=tuple(NoticePart(code=n.code, message=n.message) for n in findings.notices),
+        failures=tuple(
+            FailurePart(start=str(f.start), fraction=f.fraction, seed=f.seed, why=f.why)
+            for f in material.failures
+        ),
+        ended_early=material.ended_early,
+        hardware=material.hardware,
+    )
+
+
+def _asked(material: Material) -> AskedPart:
+    plan = material.plan
+    return AskedPart(
+        starts=tuple(str(start) for start in plan.starts),
+        fractions=plan.fractions,
+        seeds=plan.seeds,
+        epochs=plan.epochs,
+        patience=plan.patience,
+        imgsz=plan.imgsz,
+        batch=plan.batch,
+        optimizer=plan.optimizer,
+        learning_rates=plan.learning_rates,
+        scored_on=material.held.split,
+        confidence=plan.confidence,
+    )
+
+
+def _row(row: Row) -> RowPart:
+    return RowPart(
+        start=str(row.start),
+        checkpoint=row.start.checkpoint,
+        mode=row.start.mode,
+        fraction=row.fraction,
+        train_images=row.num_images,
+        learning_rate=row.learning_rate,
+        starting=StartingPart(map50_95=_round(row.starting.map50_95), measured_on=row.starting.on),
+        map50_95=_spread(row.map50_95),
+        map50=_spread(row.map50),
+        map75=None if row.map75 is None else _spread(row.map75),
+        precision=_spread(row.precision),
+        recall=_spread(row.recall),
+        val_map50_95=_spread(row.val_map50_95),
+        epochs_to_best=_spread(row.epochs_to_best),
+        seconds_to_best=_spread(row.seconds_to_best),
+        seconds=_spread(row.seconds),
+        runs=row.runs,
+    )
+
+
+def _spread(spread: Spread) -> SpreadPart:
+    return SpreadPart(mean=round(spread.mean, 5), deviation=_round(spread.deviation), seeds=spread.count)
+
+
+def _curve(trained: Trained) -> CurvePart:
+    run = trained.run
+    return CurvePart(
+        run=run.id,
+        start=str(run.start),
+        fraction=run.recipe.fraction,
+        seed=run.recipe.seed,
+        learning_rate=run.learning_rate_used,
+        normalisation=run.recipe.normalisation,
+        points=tuple(point_part(point) for point in run.curve),
+    )
+
+
+def _catch_up(findings: Findings) -> CatchUpPart | None:
+    found = findings.catching_up
+    if found is None:
+        return None
+    return CatchUpPart(
+        kind=found.kind,
+        epoch=_round(found.epoch),
+        low=_round(found.low),
+        high=_round(found.high),
+        goal=round(found.goal, 5),
+        reached=round(found.reached, 5),
+        text=catch_up_text(found),
+    )
+
+
+def _sizes(findings: Findings) -> SizesPart | None:
+    found = findings.sizes
+    if found is None:
+        return None
+    gains = tuple(
+        GainPart(train_images=g.num_images, start=str(g.start), gain=round(g.gain, 5), noise=_round(g.noise))
+        for g in found.gains
+    )
+    return SizesPart(kind=found.kind, train_images=found.num_images, gains=gains, text=size_text(found))
+
+
+def _mode(material: Material, row: Row) -> ModePart:
+    one: Contestant = material.contestant(row.start)
+    coverage = one.coverage
+    return ModePart(
+        start=str(row.start),
+        architecture=one.architecture,
+        transferred=round(coverage.share(), 4),
+        backbone_transferred=round(coverage.share("backbone"), 4),
+        neck_transferred=round(coverage.share("neck"), 4),
+        head_transferred=round(coverage.share("head"), 4),
+        classes_matched=coverage.classes_matched,
+        trainable=round(trainable_share(one), 4),
+        rates_tried=tuple(
+            RatePart(learning_rate=rate, val_map50_95=round(value, 5))
+            for rate, value in rates_tried(material, row)
+        ),
+        similarity=_round(one.evidence.similarity),
+        images_seen=_round(one.evidence.source_images_seen),
+        blocks=tuple(
+            LayerPart(
+                layer=layer.layer,
+                module=layer.module,
+                part=layer.part,
+                parameters=layer.num_parameters,
+                transferred=layer.num_transferred,
+            )
+            for layer in coverage.layers
+        ),
+    )
+
+
+def _loss(loss: Loss) -> LossPart:
+    return LossPart(
+        start=str(loss.row.start),
+        against=str(loss.winner.start),
+        gap=round(loss.gap, 5),
+        reasons=tuple(ReasonPart(code=reason.code, text=reason.text) for reason in loss.reasons),
+    )
+
+
+def _forecast(material: Material, findings: Findings) -> ForecastPart:
+    seen, made = findings.hindsight, material.foresight
+    return ForecastPart(
+        made_at=made.made_at,
+        history_runs=made.history_runs,
+        history_runs_here=made.history_runs_here,
+        rows=tuple(_judged(one) for one in seen.judged),
+        first_choice=None if seen.first_choice is None else str(seen.first_choice),
+        regret=_round(seen.regret),
+    )
+
+
+def _judged(one: Judged) -> ForecastRow:
+    interval = one.expected.map50_95
+    return ForecastRow(
+        start=str(one.expected.start),
+        fraction=one.expected.fraction,
+        forecast=IntervalPart(
+            mean=round(interval.mean, 4),
+            low=round(interval.low, 4),
+            high=round(interval.high, 4),
+            level=interval.level,
+        ),
+        p_best=round(one.expected.p_best, 4),
+        outcome=round(one.outcome, 5),
+        deviation=_round(one.deviation),
+        inside=one.inside,
+    )
+
+
+def _round(value: float | None) -> float | None:
+    return None if value is None else round(value, 5)

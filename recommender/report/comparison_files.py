@@ -1,0 +1,52 @@
+"""The files of a report: one HTML page, the same as JSON, and two CSV tables."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from recommender.comparison.findings import Findings
+from recommender.comparison.material import Material
+from recommender.errors import StorageError
+from recommender.records import Dataset
+from recommender.report.comparison import comparison_document
+from recommender.report.comparison_csv import runs_csv, summary_csv
+from recommender.report.comparison_page import comparison_page
+from recommender.report.comparison_pictures import pixels_of
+
+HTML, JSON, SUMMARY, RUNS = "report.html", "report.json", "summary.csv", "runs.csv"
+
+
+def default_folder(material: Material) -> Path:
+    """Where a report goes when nothing is said: beside where the command is given."""
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", material.plan.dataset_name).strip("-.")[:60] or "data"
+    return Path(f"comparison-{safe}")
+
+
+def _no_photo(name: str) -> None:
+    """Nothing to show of any image."""
+
+
+def write_report(material: Material, findings: Findings, target: Dataset | None, folder: Path) -> Path:
+    """Write the report's files into `folder`, each whole or not at all. Raises StorageError.
+
+    The photos are those of `target`; None draws the boxes on empty frames.
+    """
+    contents = {
+        JSON: comparison_document(material, findings).model_dump_json(indent=2) + "\n",
+        SUMMARY: summary_csv(findings),
+        RUNS: runs_csv(material),
+        HTML: comparison_page(material, findings, pixels_of(target) if target else _no_photo),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in contents.items():
+            part = folder / f".{name}.part"
+            part.write_text(text, encoding="utf-8", errors="backslashreplace")
+            part.replace(folder / name)
+    except OSError as error:
+        raise StorageError(
+            f"The report cannot be written to {folder}: {error.strerror or error}.",
+            remedy="Name another folder with --out; the trainings are kept, nothing is trained again.",
+        ) from error
+    return folder

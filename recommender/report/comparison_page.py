@@ -1,0 +1,162 @@
+"""A comparison as one self-contained HTML page: no script, no network, prints well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+from markupsafe import Markup
+
+from recommender.comparison.findings import Findings, curves_of
+from recommender.comparison.material import Material
+from recommender.comparison.noise import Spread
+from recommender.comparison.reasons import rates_tried, trainable_share
+from recommender.comparison.verdict import catch_up_text, size_text
+from recommender.records import EpochMetrics, Start
+from recommender.report.charts import NUM_STYLES, Axes, Point, Series, line_chart, swatch
+from recommender.report.comparison_pictures import Pixels, pictures_of
+from recommender.report.page import environment
+from recommender.text import printable
+
+SCRATCH_STYLE = 0  # ink, dashed: the yardstick
+Curves = Sequence[Sequence[EpochMetrics]]
+
+
+def comparison_page(material: Material, findings: Findings, pixels: Pixels) -> str:
+    """The page's HTML; `pixels` reads the held-back images."""
+    styles = styles_of(material.plan.starts)
+    made = environment()
+    made.filters.update(spread=_spread, seconds=_seconds)
+    return made.get_template("comparison.html").render(
+        material=material,
+        plan=material.plan,
+        findings=findings,
+        legend=[(printable(start), swatch(style)) for start, style in styles.items()],
+        swatches={start: swatch(style) for start, style in styles.items()},
+        charts=_charts(material, findings, styles),
+        size_chart=_size_chart(findings, styles),
+        catch_up=catch_up_text(findings.catching_up) if findings.catching_up else None,
+        size_text=size_text(findings.sizes) if findings.sizes and len(findings.sizes.gains) > 1 else None,
+        modes=[
+            (
+                row,
+                material.contestant(row.start),
+                trainable_share(material.contestant(row.start)),
+                rates_tried(material, row),
+            )
+            for row in findings.main
+        ],
+        forecast=_forecast(findings),
+        pictures=pictures_of(material, findings, pixels),
+        best_value=max((row.map50_95.mean for row in findings.main), default=0.0),
+    )
+
+
+def styles_of(starts: Sequence[Start]) -> dict[Start, int]:
+    """Colour, dash and marker of each start: scratch always has the first."""
+    others = [start for start in starts if start.mode != "scratch"]
+    styles = {start: SCRATCH_STYLE for start in starts if start.mode == "scratch"}
+    return styles | {start: 1 + number % (NUM_STYLES - 1) for number, start in enumerate(others)}
+
+
+def _charts(material: Material, findings: Findings, styles: dict[Start, int]) -> tuple[Markup, ...]:
+    """Learning curves at the largest share, against epochs and against seconds."""
+    y_label = "mAP50-95 on the validation images"
+    by_epoch, by_second = [], []
+    for row in findings.main:
+        curves = curves_of(material, row)
+        points = _mean_curve(curves)
+        label, style = printable(row.start), styles[row.start]
+        band = tuple((float(e), m - d, m + d) for e, m, d, _ in points) if len(curves) > 1 else ()
+        by_epoch.append(
+            Series(
+                label=label, style=style, points_X=tuple((float(e), m) for e, m, _, _ in points), band_X=band
+            )
+        )
+        timed = tuple((s, m - d, m + d) for _, m, d, s in points) if len(curves) > 1 else ()
+        by_second.append(
+            Series(label=label, style=style, points_X=tuple((s, m) for _, m, _, s in points), band_X=timed)
+        )
+    unit, scale = _time_unit(by_second)
+    return (
+        line_chart(by_epoch, Axes(x_label="epoch", y_label=y_label), title="Learning curves against epochs"),
+        line_chart(
+            [_scaled(one, scale) for one in by_second],
+            Axes(x_label=f"training time ({unit})", y_label=y_label),
+            title="Learning curves against time",
+        ),
+    )
+
+
+def _mean_curve(curves: Curves) -> list[tuple[int, float, float, float]]:
+    """(epoch, mean, deviation, mean seconds) where every seed still trained."""
+    found = []
+    for points in zip(*curves, strict=False):
+        values = [point.map50_95 for point in points]
+        deviation = stdev(values) if len(values) > 1 else 0.0
+        found.append((points[0].epoch, fmean(values), deviation, fmean(point.seconds for point in points)))
+    return found
+
+
+def _time_unit(series: Sequence[Series]) -> tuple[str, float]:
+    longest = max((x for one in series for x, _ in one.points_X), default=0.0)
+    return next(
+        (unit, scale)
+        for unit, scale, limit in (("s", 1.0, 600), ("min", 60.0, 36_000), ("h", 3600.0, float("inf")))
+        if longest <= limit
+    )
+
+
+def _scaled(one: Series, scale: float) -> Series:
+    return Series(
+        label=one.label,
+        style=one.style,
+        points_X=tuple((x / scale, y) for x, y in one.points_X),
+        band_X=tuple((x / scale, low, high) for x, low, high in one.band_X),
+    )
+
+
+def _size_chart(findings: Findings, styles: dict[Start, int]) -> Markup | None:
+    """mAP50-95 against the number of train images; None with a single size."""
+    sizes = sorted({float(row.num_images) for row in findings.rows})
+    if len(sizes) < 2:
+        return None
+    series = []
+    for start, style in styles.items():
+        rows = sorted((row for row in findings.rows if row.start == start), key=lambda row: row.num_images)
+        if rows:
+            points: tuple[Point, ...] = tuple((float(r.num_images), r.map50_95.mean) for r in rows)
+            band = tuple(
+                (float(r.num_images), r.map50_95.mean - d, r.map50_95.mean + d)
+                for r in rows
+                if (d := r.map50_95.deviation) is not None
+            )
+            series.append(Series(label=printable(start), style=style, points_X=points, band_X=band))
+    axes = Axes(
+        x_label="training images (logarithmic)",
+        y_label="mAP50-95",
+        log_x=True,
+        x_ticks=tuple(sizes),
+        x_from_zero=False,
+    )
+    return line_chart(series, axes, title="mAP50-95 against the number of training images")
+
+
+def _forecast(findings: Findings) -> dict[str, Any]:
+    judged = findings.hindsight.judged
+    highest = [one.expected.map50_95.high for one in judged] + [
+        one.outcome + (one.deviation or 0.0) for one in judged
+    ]
+    return {"top": max(highest, default=1.0) or 1.0, "rows": judged}
+
+
+def _spread(spread: Spread | None, digits: int = 3) -> str:
+    if spread is None:
+        return "not measured"
+    text = f"{spread.mean:.{digits}f}"
+    return text if spread.deviation is None else f"{text} ± {spread.deviation:.{digits}f}"
+
+
+def _seconds(spread: Spread) -> str:
+    return _spread(spread, 0)

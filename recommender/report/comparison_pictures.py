@@ -1,0 +1,162 @@
+"""Predictions side by side: each held-back image once, and over it, start by start, hits, misses and false alarms."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+from PIL import Image
+
+from recommender.comparison.findings import Findings, shown_run
+from recommender.comparison.material import Box, Evaluation, Material, Scene
+from recommender.comparison.pictures import Marks, marks_of
+from recommender.datasets import read_image
+from recommender.errors import RecommenderError
+from recommender.records import ByteArray, Dataset, Start
+from recommender.text import printable
+
+MAX_SIDE = 420  # pixels of an image in the report
+JPEG_QUALITY = 72
+
+Pixels = Callable[[str], ByteArray | None]  # image name -> RGB, None where it cannot be shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One start on one image."""
+
+    title: str
+    drawing: Markup
+    caption: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """One image, what is on it, and what each start saw."""
+
+    name: str
+    spread: float
+    source: Markup  # the image itself, to be placed once; the panels refer to it
+    panels: tuple[Panel, ...]
+
+
+def pixels_of(target: Dataset) -> Pixels:
+    """Reads the images of a data set, small enough for a report."""
+    paths = {image.name: image.path for image in target.images}
+
+    def read(name: str) -> ByteArray | None:
+        try:
+            return read_image(paths[name], max_side=MAX_SIDE)
+        except (KeyError, OSError, RecommenderError):
+            return None  # moved or changed since: the boxes are shown without it
+
+    return read
+
+
+def pictures_of(material: Material, findings: Findings, pixels: Pixels) -> tuple[Picture, ...]:
+    """The images on which the starts differ most, in that order."""
+    evaluations = {one.run.id: one.evaluation for one in material.trained}
+    shown: list[tuple[Start, Evaluation]] = []
+    for row in findings.main:
+        found = evaluations.get(shown_run(material, row) or "")
+        if found is not None:
+            shown.append((row.start, found))
+    return tuple(
+        _picture(number, difference.scene, difference.spread, shown, material, pixels)
+        for number, difference in enumerate(findings.differences)
+    )
+
+
+def _picture(
+    number: int,
+    scene: Scene,
+    spread: float,
+    shown: Sequence[tuple[Start, Evaluation]],
+    material: Material,
+    pixels: Pixels,
+) -> Picture:
+    names = material.plan.class_names
+    panels = [
+        Panel(
+            title="Ground truth",
+            drawing=_drawing(number, scene, [_mark("truth", box, scene, names) for box in scene.truth]),
+            caption=_count(len(scene.truth), "object"),
+        )
+    ]
+    for start, evaluation in shown:
+        marks = marks_of(scene.truth, evaluation.boxes.get(scene.name, ()), material.plan.confidence)
+        panels.append(
+            Panel(
+                title=printable(start),
+                drawing=_drawing(number, scene, _all_marks(marks, scene, names)),
+                caption=f"{_count(len(marks.hits), 'hit')}, {_count(len(marks.misses), 'miss', 'misses')}, "
+                f"{_count(len(marks.false_alarms), 'false alarm')}",
+            )
+        )
+    return Picture(
+        name=printable(scene.name, limit=80),
+        spread=spread,
+        source=_source(number, scene, pixels(scene.name)),
+        panels=tuple(panels),
+    )
+
+
+def _count(number: int, one: str, several: str | None = None) -> str:
+    return f"{number} {one if number == 1 else several or one + 's'}"
+
+
+def _source(number: int, scene: Scene, pixels_HW3: ByteArray | None) -> Markup:
+    if pixels_HW3 is None:
+        return Markup('<rect id="photo{}" class="nothing" width="{}" height="{}"/>').format(
+            number, scene.width, scene.height
+        )
+    file = io.BytesIO()
+    photo = Image.fromarray(pixels_HW3)
+    photo.thumbnail((MAX_SIDE, MAX_SIDE))
+    photo.save(file, "JPEG", quality=JPEG_QUALITY, optimize=True)
+    return Markup('<image id="photo{}" width="{}" height="{}" href="data:image/jpeg;base64,{}"/>').format(
+        number, scene.width, scene.height, base64.b64encode(file.getvalue()).decode("ascii")
+    )
+
+
+def _drawing(number: int, scene: Scene, marks: Sequence[Markup]) -> Markup:
+    return Markup('<svg class="photo" viewBox="0 0 {} {}" role="img"><use href="#photo{}"/>{}</svg>').format(
+        scene.width, scene.height, number, Markup("").join(marks)
+    )
+
+
+def _all_marks(marks: Marks, scene: Scene, names: Sequence[str]) -> list[Markup]:
+    return [
+        *(_mark("hit", box, scene, names) for box in marks.hits),
+        *(_mark("false", box, scene, names) for box in marks.false_alarms),
+        *(_mark("miss", box, scene, names) for box in marks.misses),
+    ]
+
+
+def _mark(kind: str, box: Box, scene: Scene, names: Sequence[str]) -> Markup:
+    """A box, over a pale copy of itself that keeps it visible on any photo; a miss is crossed out, a false alarm has
+    a wedge in its corner.
+    """
+    x, y = box.x1 * scene.width, box.y1 * scene.height
+    w, h = (box.x2 - box.x1) * scene.width, (box.y2 - box.y1) * scene.height
+    shape = Markup("M{:.1f} {:.1f}h{:.1f}v{:.1f}h{:.1f}z").format(x, y, w, h, -w)
+    if kind == "miss":
+        shape += Markup("l{:.1f} {:.1f}m{:.1f} 0l{:.1f} {:.1f}").format(w, h, -w, w, -h)
+    label = names[box.label] if box.label < len(names) else str(box.label)
+    said = {"truth": "", "hit": "hit: ", "miss": "missed: ", "false": "false alarm: "}[kind] + printable(
+        label
+    )
+    if kind in ("hit", "false"):
+        said += f", {box.confidence:.0%} sure"
+    wedge = Markup("")
+    if kind == "false":
+        size = max(6.0, min(14.0, 0.4 * min(w, h), 0.04 * scene.width))
+        wedge = Markup('<path class="wedge" d="M{:.1f} {:.1f}h{:.1f}l{:.1f} {:.1f}z"/>').format(
+            x, y, size, -size, size
+        )
+    return Markup('<g class="{}"><title>{}</title><path class="halo" d="{}"/><path d="{}"/>{}</g>').format(
+        kind, said, shape, shape, wedge
+    )

@@ -1,0 +1,219 @@
+"""The published form of a comparison, part by part: what its JSON schema describes."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from recommender.report.document import Document, ImageCounts, IntervalPart, NoticePart
+from recommender.report.runs import PointPart
+
+
+class SpreadPart(Document):
+    """A mean over seeds."""
+
+    mean: float
+    deviation: float | None = Field(description="Standard deviation over seeds; null with fewer than two.")
+    seeds: int
+
+
+class AskedPart(Document):
+    """What was asked."""
+
+    starts: tuple[str, ...]
+    fractions: tuple[float, ...]
+    seeds: int
+    epochs: int
+    patience: int | None
+    imgsz: int
+    batch: int
+    optimizer: str
+    learning_rates: tuple[float | None, ...] = Field(description="null is the mode's default.")
+    scored_on: str = Field(description='Split of the table: "test", or "val" where nothing is held back.')
+    confidence: float = Field(description="From which a box counts in the pictures.")
+
+
+class StartingPart(Document):
+    """The checkpoint's own score before any training."""
+
+    map50_95: float | None
+    measured_on: str = Field(description='"target", "own domain", "random weights" or "unknown".')
+
+
+class RowPart(Document):
+    """One start at one share of the train images."""
+
+    start: str
+    checkpoint: str
+    mode: str
+    fraction: float
+    train_images: int
+    learning_rate: float | None
+    starting: StartingPart
+    map50_95: SpreadPart
+    map50: SpreadPart
+    map75: SpreadPart | None
+    precision: SpreadPart
+    recall: SpreadPart
+    val_map50_95: SpreadPart
+    epochs_to_best: SpreadPart
+    seconds_to_best: SpreadPart
+    seconds: SpreadPart
+    runs: tuple[str, ...]
+
+
+class CurvePart(Document):
+    """One learning curve, on the validation images."""
+
+    run: str
+    start: str
+    fraction: float
+    seed: int
+    learning_rate: float | None
+    normalisation: str
+    points: tuple[PointPart, ...]
+
+
+class CatchUpPart(Document):
+    """When scratch reaches the best pretrained start."""
+
+    kind: str
+    epoch: float | None
+    low: float | None
+    high: float | None = Field(description="null beyond ten times the budget.")
+    goal: float
+    reached: float
+    text: str
+
+
+class GainPart(Document):
+    """The best pretrained start against scratch at one size."""
+
+    train_images: int
+    start: str
+    gain: float
+    noise: float | None
+
+
+class SizesPart(Document):
+    """The size below which pretraining matters."""
+
+    kind: str
+    train_images: int | None
+    gains: tuple[GainPart, ...]
+    text: str
+
+
+class LayerPart(Document):
+    """How much of one block a checkpoint filled."""
+
+    layer: int
+    module: str
+    part: str
+    parameters: int
+    transferred: int
+
+
+class RatePart(Document):
+    """A learning rate and what it reached with the first seed."""
+
+    learning_rate: float
+    val_map50_95: float
+
+
+class ModePart(Document):
+    """What really happened to a start's weights."""
+
+    start: str
+    architecture: str
+    transferred: float = Field(description="Share of the parameters.")
+    backbone_transferred: float
+    neck_transferred: float
+    head_transferred: float
+    classes_matched: int
+    trainable: float = Field(description="Share of the parameters that trains.")
+    rates_tried: tuple[RatePart, ...]
+    similarity: float | None
+    images_seen: float | None = Field(description="Share of your images found in the source.")
+    blocks: tuple[LayerPart, ...]
+
+
+class ReasonPart(Document):
+    """Why a start lost."""
+
+    code: str
+    text: str
+
+
+class LossPart(Document):
+    """A pretrained start that lost by more than noise."""
+
+    start: str
+    against: str
+    gap: float
+    reasons: tuple[ReasonPart, ...]
+
+
+class ForecastRow(Document):
+    """A forecast and its outcome, on the validation images."""
+
+    start: str
+    fraction: float
+    forecast: IntervalPart
+    p_best: float
+    outcome: float
+    deviation: float | None
+    inside: bool
+
+
+class ForecastPart(Document):
+    """The forecast made before the runs."""
+
+    made_at: str
+    history_runs: int
+    history_runs_here: int
+    rows: tuple[ForecastRow, ...]
+    first_choice: str | None
+    regret: float | None
+
+
+class ScenePart(Document):
+    """A held-back image on which the starts differ."""
+
+    image: str
+    spread: float = Field(description="Best minus worst F1 among the starts.")
+
+
+class FailurePart(Document):
+    """A training without a result."""
+
+    start: str
+    fraction: float
+    seed: int
+    why: str
+
+
+class ComparisonDocument(Document):
+    """Chosen starts trained side by side on one data set."""
+
+    id: str
+    version: str
+    dataset: str
+    dataset_hash: str
+    images: ImageCounts
+    classes: tuple[str, ...]
+    asked: AskedPart
+    sentences: tuple[str, ...]
+    noise: str
+    seed_deviation: float | None
+    table: tuple[RowPart, ...]
+    catch_up: CatchUpPart | None
+    sizes: SizesPart | None
+    modes: tuple[ModePart, ...]
+    losses: tuple[LossPart, ...]
+    forecast: ForecastPart
+    pictures: tuple[ScenePart, ...]
+    curves: tuple[CurvePart, ...]
+    notices: tuple[NoticePart, ...]
+    failures: tuple[FailurePart, ...]
+    ended_early: str | None
+    hardware: tuple[str, ...]

@@ -1,0 +1,54 @@
+"""A comparison on a terminal: what it means, and the table."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from recommender.comparison.findings import Findings
+from recommender.comparison.material import Material
+from recommender.comparison.noise import Spread
+from recommender.text import printable
+
+
+def print_comparison(material: Material, findings: Findings, console: Console) -> None:
+    """The three sentences, the noise, and the starts, best first."""
+    for number, sentence in enumerate(findings.sentences, start=1):
+        console.print(Text(f"{number}. {sentence}"))
+    console.print(Text(findings.noise_sentence, style="dim"))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("start", no_wrap=True)
+    for title in (
+        "data",
+        "starting",
+        "mAP50-95",
+        "mAP50",
+        "mAP75",
+        "precision",
+        "recall",
+        "to best",
+        "seconds",
+    ):
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in findings.rows:
+        starting = row.starting.map50_95
+        own = " own" if row.starting.on == "own domain" else ""
+        table.add_row(
+            Text(printable(row.start, limit=48)),
+            f"{row.fraction:.0%}",
+            "" if starting is None else f"{starting:.3f}{own}",
+            *(_shown(spread) for spread in (row.map50_95, row.map50, row.map75, row.precision, row.recall)),
+            f"{row.epochs_to_best.mean:.0f}",
+            f"{row.seconds.mean:.0f}",
+        )
+    console.print(table)
+    scored = "held-back test" if material.held.is_held_back else "validation"
+    console.print(Text(f"{scored} images; mean ± deviation over seeds", style="dim"))
+
+
+def _shown(spread: Spread | None) -> str:
+    if spread is None:
+        return ""
+    return f"{spread.mean:.3f}" + ("" if spread.deviation is None else f" ± {spread.deviation:.3f}")

@@ -1,0 +1,129 @@
+"""How the health of a data set is shown: tables for people, one document for programs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from recommender.datasets.inspection import Inspection, SplitHealth
+from recommender.records import Defect
+from recommender.text import printable
+
+CLASSES_SHOWN = 40
+BAR_WIDTH = 20  # characters
+COLOURS = {"error": "bold red", "warning": "yellow", "info": "dim"}
+MARKS = {"error": "✗", "warning": "!", "info": "·"}
+
+
+def inspection_document(inspection: Inspection) -> dict[str, Any]:
+    """The whole inspection as JSON data; names as they are, JSON escapes them."""
+    document = asdict(inspection)
+    leaks = sum(copy.leak for copy in inspection.copies)
+    return {
+        "dataset": {
+            "name": document.pop("dataset_name"),
+            "format": document.pop("format"),
+            "hash": document.pop("content_hash"),
+            "classes": document.pop("class_names"),
+            "split_origin": document.pop("split_origin"),
+            "images": {health.split: health.num_images for health in inspection.splits},
+            "boxes": {health.split: health.num_boxes for health in inspection.splits},
+        },
+        "healthy": inspection.healthy,
+        "num_duplicates": len(inspection.copies) - leaks,
+        "num_leaks": leaks,
+        **document,
+    }
+
+
+def print_inspection(inspection: Inspection, console: Console) -> None:
+    """Draw the inspection on `console`."""
+    console.print(_head(inspection))
+    console.print(_splits(inspection))
+    console.print(_classes(inspection))
+    console.print(_defects(inspection), soft_wrap=True)
+
+
+def _head(inspection: Inspection) -> Text:
+    origin = "given" if inspection.split_origin == "given" else "divided here, by content and seed"
+    return Text.assemble(
+        ("\n" + printable(inspection.dataset_name), "bold"),
+        f"  {inspection.format}, {len(inspection.class_names)} classes; splits {origin}\n",
+        (f"content {inspection.content_hash[:16]}", "dim"),
+    )
+
+
+def _splits(inspection: Inspection) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("split")
+    for title in ("images", "boxes", "background", "boxes/image", "box side, px", "box ÷ image", "image, px"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for health in inspection.splits:
+        table.add_row(
+            health.split,
+            f"{health.num_images:,}",
+            f"{health.num_boxes:,}",
+            f"{health.num_background:,}",
+            _spread(health.boxes_per_image_Q, "{:.0f}"),
+            _spread(health.box_sides_Q, "{:.0f}"),
+            _spread(health.box_sizes_Q, "{:.2f}"),
+            _image_size(health),
+        )
+    table.caption = "median (5 % to 95 %)"
+    table.caption_justify = "right"
+    return table
+
+
+def _spread(values_Q: tuple[float, ...], form: str) -> str:
+    if not values_Q:
+        return ""
+    low, _, median, _, high = (form.format(value) for value in values_Q)
+    return median if low == high else f"{median} ({low} to {high})"
+
+
+def _image_size(health: SplitHealth) -> str:
+    return f"{health.image_widths_Q[2]:.0f} × {health.image_heights_Q[2]:.0f}"
+
+
+def _classes(inspection: Inspection) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("class", max_width=40, overflow="ellipsis", no_wrap=True)
+    for health in inspection.splits:
+        table.add_column(health.split, justify="right")
+    table.add_column("share of boxes", no_wrap=True)
+    totals = [sum(counts) for counts in zip(*(h.class_counts for h in inspection.splits), strict=True)]
+    every, most = sum(totals) or 1, max(totals, default=0) or 1
+    order = sorted(range(len(totals)), key=lambda index: (-totals[index], index))
+    for index in order[:CLASSES_SHOWN]:
+        bar = "█" * round(BAR_WIDTH * totals[index] / most) or ("▏" if totals[index] else "")
+        table.add_row(
+            Text(printable(inspection.class_names[index], limit=60)),
+            *(f"{health.class_counts[index]:,}" for health in inspection.splits),
+            Text.assemble((f"{bar:<{BAR_WIDTH}} ", "cyan"), f"{totals[index] / every:.1%}"),
+        )
+    if len(order) > CLASSES_SHOWN:
+        table.add_row(f"… and {len(order) - CLASSES_SHOWN} more", *[""] * (len(inspection.splits) + 1))
+    return table
+
+
+def _defects(inspection: Inspection) -> Text:
+    if not inspection.defects:
+        return Text("✓ no defect, no duplicate, no leak found", style="green")
+    return Text("\n").join(_defect(defect) for defect in inspection.defects)
+
+
+def _defect(defect: Defect) -> Text:
+    colour = COLOURS[defect.severity]
+    text = Text.assemble(
+        (f"{MARKS[defect.severity]} {defect.kind}", colour),
+        f"  {defect.count:,}  ",
+        (defect.remedy, "italic"),
+    )
+    for example in defect.examples[:3]:
+        text.append(f"\n    {printable(example)}", style="dim")
+    return text

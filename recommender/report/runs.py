@@ -1,0 +1,179 @@
+"""The published form of runs and of trainings under way: what `--json` prints and HTTP returns."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict
+
+from pydantic import Field
+
+from recommender.records import EpochMetrics, Job, Recipe, Run
+from recommender.report.document import Document
+
+
+class PointPart(Document):
+    """One point of a learning curve."""
+
+    epoch: int
+    map50_95: float
+    map50: float
+    map75: float | None = None
+    precision: float
+    recall: float
+    seconds: float = Field(description="Since the start of the training.")
+
+
+class RecipePart(Document):
+    """How it was trained."""
+
+    epochs: int
+    imgsz: int
+    batch: int
+    optimizer: str
+    learning_rate: float | None
+    patience: int | None
+    normalisation: str
+    fraction: float
+    seed: int
+    schedule_epochs: int | None
+
+
+class RunSummary(Document):
+    """One finished run, in a list."""
+
+    id: str
+    kind: str
+    status: str
+    target: str
+    target_hash: str
+    checkpoint: str = Field(description='"scratch" for random weights.')
+    mode: str
+    map50_95: float | None = Field(description="Of the best epoch.")
+    epochs: int = Field(description="Epochs that were trained.")
+    imgsz: int
+    seed: int
+    seconds: float
+    created_at: str
+    error: str | None = None
+
+
+class RunDetail(RunSummary):
+    """One finished run with all that is needed to repeat it."""
+
+    recipe: RecipePart
+    architecture: str
+    weights_sha256: str | None
+    source_hash: str | None
+    num_train_images: int
+    starting_map50_95: float | None
+    best: PointPart | None
+    curve: tuple[PointPart, ...]
+    peak_memory_mb: float | None
+    batch_used: int | None
+    optimizer_used: str | None
+    learning_rate_used: float | None
+    weights_transferred: float | None
+    hardware: str
+    device: str
+    num_threads: int
+    versions: dict[str, str]
+    notes: tuple[str, ...]
+    command: str = Field(description="Repeats a full run; DATASET stands for the data set's path.")
+
+
+class TrainingDocument(Document):
+    """A full training, asked for, under way or ended."""
+
+    id: str
+    status: str
+    metrics: PointPart | None = Field(description="The newest epoch.")
+    checkpoint: str | None = Field(description="The registered result.")
+    run: str | None = None
+    artefacts: str | None = Field(None, description="Where results.csv, weights/best.pt and the like lie.")
+    attempts: int = Field(description="How often it was launched; more than one after a crash.")
+    cancel_requested: bool = False
+    error: str | None = None
+    created_at: str
+    ended_at: str | None = None
+
+
+def run_summary(run: Run) -> RunSummary:
+    """A run as a list shows it."""
+    return RunSummary(
+        id=run.id,
+        kind=run.kind,
+        status=run.status,
+        target=run.target_name,
+        target_hash=run.target_hash,
+        checkpoint=run.start.checkpoint,
+        mode=run.start.mode,
+        map50_95=None if run.best is None else run.best.map50_95,
+        epochs=len(run.curve),
+        imgsz=run.recipe.imgsz,
+        seed=run.recipe.seed,
+        seconds=round(run.seconds, 2),
+        created_at=run.created_at,
+        error=run.error,
+    )
+
+
+def run_detail(run: Run) -> RunDetail:
+    """All of a run."""
+    return RunDetail(
+        **run_summary(run).model_dump(),
+        recipe=RecipePart(**asdict(run.recipe)),
+        architecture=run.architecture,
+        weights_sha256=run.weights_sha256,
+        source_hash=run.source_hash,
+        num_train_images=run.num_train_images,
+        starting_map50_95=run.starting_map50_95,
+        best=None if run.best is None else point_part(run.best),
+        curve=tuple(point_part(point) for point in run.curve),
+        peak_memory_mb=run.peak_memory_mb,
+        batch_used=run.batch_used,
+        optimizer_used=run.optimizer_used,
+        learning_rate_used=run.learning_rate_used,
+        weights_transferred=run.weights_transferred,
+        hardware=run.environment.hardware,
+        device=run.environment.device,
+        num_threads=run.environment.num_threads,
+        versions=run.environment.versions,
+        notes=run.notes,
+        command=repeat_command(run),
+    )
+
+
+def training_document(job: Job) -> TrainingDocument:
+    """A training as it stands."""
+    return TrainingDocument(
+        id=job.id,
+        status=job.status,
+        metrics=None if job.metrics is None else point_part(job.metrics),
+        checkpoint=job.checkpoint,
+        run=job.run_id,
+        artefacts=job.artefacts,
+        attempts=job.epoch,
+        cancel_requested=job.cancel_requested,
+        error=job.error,
+        created_at=job.created_at,
+        ended_at=job.ended_at,
+    )
+
+
+def point_part(point: EpochMetrics) -> PointPart:
+    """A point of a curve."""
+    return PointPart(**asdict(point))
+
+
+def repeat_command(run: Run) -> str:
+    """The command that trains the same again, from the record alone."""
+    recipe: Recipe = run.recipe
+    words = ["recommend", "train", "--dataset", "DATASET", "--start", str(run.start)]
+    words += ["--epochs", str(recipe.epochs), "--imgsz", str(recipe.imgsz), "--batch", str(recipe.batch)]
+    words += ["--patience", str(recipe.patience or 0), "--optimizer", recipe.optimizer]
+    words += ["--seed", str(recipe.seed), "--cpus", str(run.environment.num_threads)]
+    if recipe.learning_rate is not None:
+        words += ["--learning-rate", repr(recipe.learning_rate)]
+    if run.start.mode == "scratch":
+        words += ["--architecture", run.architecture]
+    return shlex.join([*words, "--again"])

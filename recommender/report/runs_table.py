@@ -1,0 +1,139 @@
+"""Runs and trainings as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from recommender.records import Job, Run
+from recommender.report.runs import repeat_command
+from recommender.text import printable
+
+BARS = "▁▂▃▄▅▆▇█"
+CURVE_WIDTH = 24  # characters
+
+
+def print_runs(runs: Sequence[Run], jobs: Sequence[Job], console: Console) -> None:
+    """Trainings under way, then the runs."""
+    for job in jobs:
+        print_training(job, console)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("id", "when", "kind", "status", "target", "start"):
+        table.add_column(column, no_wrap=True)
+    for column in ("mAP50-95", "epochs", "px", "seconds"):
+        table.add_column(column, justify="right")
+    for run in runs:
+        table.add_row(
+            run.id[:12],
+            run.created_at[:16].replace("T", " "),
+            run.kind,
+            run.status,
+            Text(printable(run.target_name, limit=28)),
+            Text(printable(run.start, limit=36)),
+            _score(run),
+            str(len(run.curve)),
+            str(run.recipe.imgsz),
+            f"{run.seconds:.0f}",
+        )
+    console.print(table if runs else "No runs yet: `recommend train` and trials make them.")
+
+
+def print_training(job: Job, console: Console) -> None:
+    """One training in a line."""
+    point = job.metrics
+    at = f"epoch {point.epoch}, mAP50-95 {point.map50_95:.3f}" if point else "no epoch yet"
+    result = f", checkpoint {job.checkpoint}, results in {job.artefacts}" if job.checkpoint else ""
+    error = f": {job.error}" if job.error else ""
+    console.print(
+        Text(printable(f"training {job.id} {job.status}, {at}{result}{error}", limit=1000)), soft_wrap=True
+    )
+
+
+def print_run(run: Run, console: Console) -> None:
+    """All of a run."""
+    rows = {
+        "run": run.id,
+        "status": f"{run.status}{': ' + run.error if run.error else ''}",
+        "target": f"{run.target_name} ({run.target_hash[:12]}…, {run.num_train_images} train images)",
+        "start": f"{run.start} ({run.architecture})",
+        "weights": run.weights_sha256 or "random",
+        "recipe": ", ".join(f"{name} {value}" for name, value in _recipe(run)),
+        "curve": f"{curve(run)}  best {_score(run)} in epoch {run.best.epoch if run.best else '-'}",
+        "start score": "unknown" if run.starting_map50_95 is None else f"{run.starting_map50_95:.3f}",
+        "cost": f"{run.seconds:.0f} s, {_megabytes(run)}",
+        "hardware": f"{run.environment.hardware}, {run.environment.device}, {run.environment.num_threads} threads",
+        "versions": ", ".join(
+            f"{name} {version}" for name, version in sorted(run.environment.versions.items())
+        ),
+        "notes": "; ".join(run.notes) or "none",
+        "again": repeat_command(run),
+    }
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(name, Text(printable(value, limit=2000)))
+    console.print(table)
+
+
+def print_comparison(runs: Sequence[Run], console: Console) -> None:
+    """Runs side by side, the best first."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("run", no_wrap=True)
+    table.add_column("start")
+    table.add_column("target")
+    table.add_column("curve", no_wrap=True)
+    for column in ("before", "mAP50-95", "mAP50", "mAP75", "precision", "recall", "best epoch", "seconds"):
+        table.add_column(column, justify="right")
+    for run in sorted(runs, key=lambda run: run.best.map50_95 if run.best else -1.0, reverse=True):
+        best = run.best
+        scores = (best.map50_95, best.map50, best.map75, best.precision, best.recall) if best else (None,) * 5
+        table.add_row(
+            run.id[:12],
+            Text(printable(run.start)),
+            Text(printable(run.target_name)),
+            curve(run),
+            _number(run.starting_map50_95),
+            *(_number(score) for score in scores),
+            str(best.epoch) if best else "",
+            f"{run.seconds:.0f}",
+        )
+    console.print(table)
+
+
+def curve(run: Run) -> str:
+    """The curve of mAP50-95 in one line of bars, on a scale of 0 to 1."""
+    values = [point.map50_95 for point in run.curve]
+    step = max(1, -(-len(values) // CURVE_WIDTH))
+    kept = [max(values[i : i + step]) for i in range(0, len(values), step)]
+    return "".join(BARS[min(len(BARS) - 1, int(value * len(BARS)))] for value in kept)
+
+
+def _recipe(run: Run) -> list[tuple[str, object]]:
+    recipe = run.recipe
+    rate = run.learning_rate_used or recipe.learning_rate or "default"
+    return [
+        ("epochs", recipe.epochs),
+        ("imgsz", recipe.imgsz),
+        ("batch", run.batch_used or recipe.batch),
+        ("optimiser", run.optimizer_used or recipe.optimizer),
+        ("learning rate", rate),
+        ("patience", recipe.patience or "none"),
+        ("seed", recipe.seed),
+    ]
+
+
+def _score(run: Run) -> str:
+    return _number(run.best.map50_95 if run.best else None)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _megabytes(run: Run) -> str:
+    return "memory unknown" if run.peak_memory_mb is None else f"{run.peak_memory_mb:.0f} MB"

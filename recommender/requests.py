@@ -1,0 +1,217 @@
+"""One request object per command: CLI flags, HTTP bodies and Python keywords build the same one."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from recommender.errors import UsageError
+
+LearnedMode = Literal["full", "freeze", "scratch"]
+BUDGET_FORM = re.compile(
+    r"^(?:(?P<gpus>\d+(?:\.\d+)?)\s*gpu-(?P<gpu_unit>[hm])|(?P<amount>\d+(?:\.\d+)?)\s*(?P<unit>[smh]))$"
+)
+UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class Request(BaseModel):
+    """Unknown keys are refused: a misspelt option must not be silently ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=4096)
+
+
+class RecommendRequest(Request):
+    """What `recommend --dataset PATH` asks."""
+
+    dataset: str = Field(min_length=1, description="Path of the data set, or its id in the service.")
+    checkpoints: tuple[str, ...] = Field(
+        (), max_length=64, description="Only these, beside COCO and scratch."
+    )
+    modes: tuple[LearnedMode, ...] = Field(("full", "freeze", "scratch"), min_length=1)
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 100
+    imgsz: Annotated[int, Field(ge=32, le=4096)] = 640
+    top: Annotated[int, Field(ge=1, le=1000)] | None = Field(None, description="Rows shown; None is all.")
+    max_params: Annotated[int, Field(ge=1)] | None = Field(None, description="Largest model, in parameters.")
+    licence: Literal["any", "permissive"] = "any"
+    offline: bool = False
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    max_feature_candidates: Annotated[int, Field(ge=0, le=256)] = Field(
+        12, description="Checkpoints whose own features are measured on the target."
+    )
+    allow_roots: tuple[str, ...] = Field((), description="Further folders a data.yaml may point to.")
+
+    @field_validator("modes")
+    @classmethod
+    def _no_repeats(cls, modes: tuple[LearnedMode, ...]) -> tuple[LearnedMode, ...]:
+        return tuple(dict.fromkeys(modes))
+
+
+class PaidRequest(Request):
+    """Trainings on Ray that cost something: where they run, and within what."""
+
+    budget: str | None = Field(
+        None, description='Hard cap: "10m" of wall time, or "2gpu-h" across the cluster.'
+    )
+    address: str | None = None
+    gpus_per_trial: Annotated[float, Field(ge=0, le=64)] | None = None
+
+    @field_validator("budget")
+    @classmethod
+    def _known_form(cls, budget: str | None) -> str | None:
+        return require_budget(budget)
+
+
+class ManyTrainingsRequest(PaidRequest):
+    """What sweeps and comparisons share."""
+
+    cpus_per_trial: Annotated[int, Field(ge=1, le=1024)] | None = None
+    parallel: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        None, description="Trainings at a time, at most."
+    )
+    storage: str | None = Field(None, description="Path or URL that keeps finished runs beside the store.")
+    allow_roots: tuple[str, ...] = Field((), description="Further folders a data.yaml may point to.")
+
+
+class TrialsRequest(PaidRequest):
+    """How much certainty to buy with short trials."""
+
+    trials: Annotated[int, Field(ge=1, le=10_000)] | None = None
+
+    @model_validator(mode="after")
+    def _some_limit(self) -> TrialsRequest:
+        if self.trials is None and self.budget is None:
+            raise ValueError("name --trials N or --budget, so that the cost is known")
+        return self
+
+
+class SweepRequest(ManyTrainingsRequest):
+    """What `recommend sweep` and `POST /v1/sweeps` ask: every start on every target."""
+
+    datasets: tuple[str, ...] = Field(
+        min_length=1, max_length=256, description="Paths, or ids in the service."
+    )
+    checkpoints: tuple[str, ...] = Field(
+        (), max_length=256, description="Only these; none names all at hand."
+    )
+    modes: tuple[LearnedMode, ...] = Field(("full", "freeze", "scratch"), min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field((0,), min_length=1, max_length=100)
+    fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (1.0,), min_length=1, max_length=20, description="Of the train images, nested by seed."
+    )
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 25
+    imgsz: Annotated[int, Field(ge=32, le=4096)] = 640
+    batch: Annotated[int, Field(ge=1, le=4096)] = 16
+    optimizer: Literal["AdamW", "Adam", "NAdam", "RAdam", "SGD"] = "AdamW"
+    learning_rate: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="None: the mode's default."
+    )
+    patience: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        0, description="Epochs without gain; 0 never stops."
+    )
+    architecture: str | None = Field(
+        None, max_length=64, description="For scratch; None takes the starts' most common one."
+    )
+    max_params: Annotated[int, Field(ge=1)] | None = None
+
+    @field_validator("datasets", "checkpoints", "modes", "seeds", "fractions")
+    @classmethod
+    def _each_once(cls, values: tuple[object, ...]) -> tuple[object, ...]:
+        return tuple(dict.fromkeys(values))
+
+
+class CompareRequest(ManyTrainingsRequest):
+    """What `recommend compare` asks: chosen starts trained side by side, one report."""
+
+    dataset: str = Field(min_length=1, description="Path of the data set.")
+    starts: tuple[str, ...] = Field(
+        ("scratch", "coco:full", "coco:freeze"),
+        min_length=1,
+        max_length=64,
+        description='"scratch", NAME, NAME:freeze, or a weights file with or without a mode.',
+    )
+    fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (1.0,), min_length=1, max_length=20, description="Of the train images, nested by seed."
+    )
+    seeds: Annotated[int, Field(ge=1, le=100)] = Field(3, description="How often each start is trained.")
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 50
+    patience: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        50, description="Epochs without gain; 0 never stops."
+    )
+    test: Literal["auto", "test", "val"] = Field(
+        "auto",
+        description="Split on which the trained models are scored; auto takes test where there is one.",
+    )
+    imgsz: Annotated[int, Field(ge=32, le=4096)] = 640
+    batch: Annotated[int, Field(ge=1, le=4096)] = 16
+    optimizer: Literal["AdamW", "Adam", "NAdam", "RAdam", "SGD"] = "AdamW"
+    learning_rates: tuple[Annotated[float, Field(gt=0, le=1)] | Literal["default"], ...] = Field(
+        ("default",),
+        min_length=1,
+        max_length=10,
+        description="Each is tried; the best one of a start goes on.",
+    )
+    normalisation: Literal["auto", "batch", "group"] = Field(
+        "auto", description="Of scratch; auto takes group norm at batches under 4."
+    )
+    architecture: str | None = Field(
+        None, max_length=64, description="For scratch; None takes the starts' most common one."
+    )
+    confidence: Annotated[float, Field(ge=0.05, lt=1)] = Field(0.5, description="Of the boxes drawn.")
+    pictures: Annotated[int, Field(ge=0, le=50)] = Field(6, description="Held-back images shown.")
+    photos: bool = Field(True, description="False draws the boxes on empty frames, for reports that travel.")
+
+    @field_validator("starts", "fractions", "learning_rates")
+    @classmethod
+    def _each_once(cls, values: tuple[object, ...]) -> tuple[object, ...]:
+        return tuple(dict.fromkeys(values))
+
+
+class TrainingRequest(Request):
+    """What `recommend train` and `POST /v1/trainings` ask: one full training."""
+
+    dataset: str = Field(min_length=1, description="Path of the data set, or its id in the service.")
+    start: str | None = Field(
+        None, description='"coco:full", "NAME:freeze", "scratch"; None takes the first advised.'
+    )
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 100
+    imgsz: Annotated[int, Field(ge=32, le=4096)] = 640
+    batch: Annotated[int, Field(ge=1, le=4096)] = 16
+    patience: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        50, description="Epochs without gain; 0 never stops."
+    )
+    optimizer: Literal["AdamW", "Adam", "NAdam", "RAdam", "SGD"] = "AdamW"
+    learning_rate: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="None: the mode's default."
+    )
+    architecture: str | None = Field(
+        None, max_length=64, description="For scratch; a checkpoint brings its own."
+    )
+    name: str | None = Field(None, max_length=64, description="Of the checkpoint that comes out.")
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    gpus: Annotated[int, Field(ge=0, le=64)] | None = Field(
+        None, description="On one node; None takes one if any."
+    )
+    cpus: Annotated[int, Field(ge=1, le=1024)] | None = Field(
+        None, description="On that node; None takes what fits the place."
+    )
+    allow_roots: tuple[str, ...] = Field((), description="Further folders a data.yaml may point to.")
+
+
+def require_budget(budget: str | None) -> str | None:
+    """The budget when its form is known. Raises ValueError, which pydantic turns into its own."""
+    if budget is not None and not BUDGET_FORM.match(budget):
+        raise ValueError(f"budget {budget!r} is not understood; write 90s, 10m, 1.5h or 2gpu-h")
+    return budget
+
+
+def parameters_from(text: str) -> int:
+    """Read `5000000`, `5M` or `2.6m` as a number of parameters."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKmMbB]?)", text.strip())
+    if not match:
+        raise UsageError(
+            f"--max-params {text!r} is not a number of parameters.", remedy="Write 5000000 or 5M."
+        )
+    factor = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}[match.group(2).lower()]
+    return int(float(match.group(1)) * factor)

@@ -1,0 +1,24 @@
+"""What this project remembers, and the only place that writes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recommender.store.runs import RANKABLE
+    from recommender.store.store import Store
+
+__all__ = ["RANKABLE", "Store"]
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy: the codec beside it is used where no database is, and sqlalchemy takes a while to load.
+    if name == "Store":
+        from recommender.store.store import Store
+
+        return Store
+    if name == "RANKABLE":
+        from recommender.store.runs import RANKABLE
+
+        return RANKABLE
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

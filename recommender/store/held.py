@@ -1,0 +1,107 @@
+"""The data sets a service holds, each with its owner."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from recommender.store.database import Database, require_key, storable
+from recommender.store.paging import cursor_after, paged
+from recommender.store.records_json import digest_of, encode
+from recommender.store.rows import checked
+from recommender.store.service_models import HeldDatasetRow
+from recommender.store.service_records import HeldDataset, Page
+
+
+class HeldDatasets(Database):
+    """Keyed by id; one owner holds a content once."""
+
+    def hold_dataset(self, dataset: HeldDataset) -> HeldDataset:
+        """Keep a data set; returns the one the owner already holds where content and path are the same."""
+        require_key("data set id", dataset.id)
+
+        def work(session: Session) -> HeldDataset:
+            query = select(HeldDatasetRow).where(
+                HeldDatasetRow.owner == dataset.owner, HeldDatasetRow.dataset_hash == dataset.dataset_hash
+            )
+            for row in session.scalars(query):
+                held = checked(HeldDataset, row)
+                if held.origin == dataset.origin and (held.origin == "upload" or held.path == dataset.path):
+                    return held
+            session.merge(_row(dataset))
+            return dataset
+
+        return self.write(work)
+
+    def get_held_dataset(self, id: str) -> HeldDataset | None:
+        """The data set of this id, or None."""
+        if not storable(id):
+            return None
+        row = self.read(lambda session: session.get(HeldDatasetRow, id))
+        return None if row is None else checked(HeldDataset, row)
+
+    def page_held_datasets(
+        self, *, owner: str | None, cursor: str | None = None, limit: int = 50
+    ) -> Page[HeldDataset]:
+        """Data sets of an owner, or of all, newest first."""
+        query = select(HeldDatasetRow)
+        if owner is not None:
+            query = query.where(HeldDatasetRow.owner == owner)
+        query = paged(query, HeldDatasetRow, cursor=cursor, limit=limit)
+        rows = self.read(lambda session: session.scalars(query).all())
+        items = tuple(checked(HeldDataset, row) for row in rows[:limit])
+        return Page(items=items, next_cursor=cursor_after(rows, limit))
+
+    def held_of_hashes(self, hashes: Collection[str]) -> tuple[HeldDataset, ...]:
+        """Every held data set with one of these contents."""
+        query = (
+            select(HeldDatasetRow)
+            .where(HeldDatasetRow.dataset_hash.in_([text for text in hashes if storable(text)]))
+            .order_by(HeldDatasetRow.created_at)
+        )
+        rows = self.read(lambda session: session.scalars(query).all())
+        return tuple(checked(HeldDataset, row) for row in rows)
+
+    def held_by_paths(self, owner: str, paths: Collection[str]) -> tuple[HeldDataset, ...]:
+        """What an owner holds at these paths."""
+        query = select(HeldDatasetRow).where(HeldDatasetRow.owner == owner)
+        rows = self.read(lambda session: session.scalars(query).all())
+        held = (checked(HeldDataset, row) for row in rows)
+        return tuple(dataset for dataset in held if dataset.path in set(paths))
+
+    def set_health(self, id: str, health: str) -> None:
+        """Keep what the inspection found."""
+
+        def work(session: Session) -> None:
+            row = session.get(HeldDatasetRow, id, with_for_update=True)
+            if row is not None:
+                session.merge(_row(replace(checked(HeldDataset, row), health=health)))
+
+        self.write(work)
+
+    def release_dataset(self, id: str) -> bool:
+        """Forget a data set; False when there was none. Its files are the service's business."""
+
+        def work(session: Session) -> bool:
+            row = session.get(HeldDatasetRow, id)
+            if row is None:
+                return False
+            session.delete(row)
+            return True
+
+        return storable(id) and self.write(work)
+
+
+def _row(dataset: HeldDataset) -> HeldDatasetRow:
+    record = encode(dataset)
+    return HeldDatasetRow(
+        id=dataset.id,
+        owner=dataset.owner,
+        dataset_hash=dataset.dataset_hash,
+        created_at=dataset.created_at,
+        record=record,
+        digest=digest_of(record),
+    )

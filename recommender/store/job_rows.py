@@ -1,0 +1,91 @@
+"""Rows of jobs ↔ records, and the few steps that every change of a job shares."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from sqlalchemy.orm import Session
+
+from recommender.errors import ConflictError, NotFoundError
+from recommender.records import EpochMetrics, Job, JobEvent, Lease
+from recommender.store.job_models import JobEventRow, JobRow, OutboxRow
+from recommender.store.records_json import decode
+
+
+def now() -> str:
+    """For people only: nothing is decided by comparing these."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def job_of(session: Session, row: JobRow) -> Job:
+    """The record of a row."""
+    outbox = session.get(OutboxRow, (row.id, row.epoch))
+    return Job(
+        id=row.id,
+        kind=row.kind,
+        owner=row.owner,
+        key=row.key,
+        cluster=row.cluster,
+        status=row.status,  # type: ignore[arg-type]
+        spec=row.spec,
+        epoch=row.epoch,
+        submitted=outbox is not None and outbox.delivered,
+        cancel_requested=row.cancel_requested,
+        crashes=row.crashes,
+        collected=row.collected,
+        metrics=None if row.metrics is None else decode(EpochMetrics, row.metrics),
+        run_id=row.run_id,
+        checkpoint=row.checkpoint,
+        artefacts=row.artefacts,
+        error=row.error,
+        created_at=row.created_at,
+        ended_at=row.ended_at,
+    )
+
+
+def event_of(row: JobEventRow) -> JobEvent:
+    """The record of a row."""
+    return JobEvent(seq=row.seq, epoch=row.epoch, kind=row.kind, data=row.data, at=row.at)
+
+
+def lease_of(row: JobRow) -> Lease:
+    """Who looks after the job."""
+    return Lease(holder=row.lease_holder, beat=row.lease_beat)
+
+
+def locked(session: Session, id: str) -> JobRow:
+    """The job's row, locked until the transaction ends. Raises NotFoundError."""
+    row = session.get(JobRow, id, with_for_update=True)
+    if row is None:
+        raise NotFoundError(f"There is no job {id!r}.", remedy="`recommend runs list` shows what there is.")
+    return row
+
+
+def refuse_stale(row: JobRow, epoch: int) -> None:
+    """Raise ConflictError unless `epoch` is the job's attempt that counts."""
+    if epoch != row.epoch:
+        raise ConflictError(
+            f"A report on job {row.id} carries epoch {epoch}, but epoch {row.epoch} counts.",
+            remedy="This attempt was given up while it did not answer; what it says is dropped on purpose.",
+        )
+
+
+def add_event(session: Session, row: JobRow, kind: str, data: Mapping[str, object]) -> None:
+    """Append an event. The row is locked, so the numbers have no gaps."""
+    row.last_seq += 1
+    text = json.dumps(data, allow_nan=False)
+    session.add(JobEventRow(job_id=row.id, seq=row.last_seq, epoch=row.epoch, kind=kind, data=text, at=now()))
+
+
+def end(session: Session, row: JobRow, status: str, error: str | None = None) -> None:
+    """Close the job."""
+    row.status, row.ended_at = status, now()
+    row.error = None if error is None else printable_text(error)
+    add_event(session, row, "status", {"status": status, "error": row.error})
+
+
+def printable_text(text: str, limit: int = 4000) -> str:
+    """Text that every database can hold: no NUL, no lone surrogate, not endless."""
+    return text.replace("\x00", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")[:limit]

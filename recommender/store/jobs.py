@@ -1,0 +1,153 @@
+"""Jobs as their owners see them: asked for once per key, listed, cancelled, followed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.orm import Session
+
+from recommender.errors import NotFoundError, UsageError
+from recommender.records import Job, JobEvent
+from recommender.store.database import Database, require_key, storable
+from recommender.store.job_models import JobEventRow, JobRow, OutboxRow
+from recommender.store.job_rows import add_event, end, event_of, job_of, locked, now
+
+
+class Jobs(Database):
+    """Keyed by id, which follows from owner and idempotency key: the same request is the same job."""
+
+    def create_job(
+        self, *, kind: str, owner: str, key: str, body_digest: str, cluster: str, spec: str
+    ) -> tuple[Job, bool]:
+        """The job of this owner and key, and whether it is new. The launch it owes is written with it.
+
+        Raises UsageError when the key was used for another request before.
+        """
+        require_key("idempotency key", key)
+        require_key("cluster", cluster)
+        id = _id_of(owner, key)
+
+        def work(session: Session) -> tuple[Job, bool]:
+            row = session.get(JobRow, id, with_for_update=True)
+            if row is not None:
+                _refuse_other_body(row, body_digest)
+                return job_of(session, row), False
+            row = JobRow(
+                id=id,
+                kind=kind,
+                owner=owner,
+                key=key,
+                body_digest=body_digest,
+                cluster=cluster,
+                status="queued",
+                spec=spec,
+                epoch=1,
+                cancel_requested=False,
+                crashes=0,
+                collected=0,
+                last_seq=0,
+                lease_holder="",
+                lease_beat=0,
+                created_at=now(),
+            )
+            session.add(row)
+            session.flush()  # its outbox row refers to it
+            session.add(OutboxRow(job_id=id, epoch=1, begun=False, delivered=False))
+            add_event(session, row, "status", {"status": "queued"})
+            session.flush()
+            return job_of(session, row), True
+
+        return self.write(work)
+
+    def get_job(self, id: str) -> Job | None:
+        """The job of this id, or None."""
+        if not storable(id):
+            return None
+
+        def work(session: Session) -> Job | None:
+            row = session.get(JobRow, id)
+            return None if row is None else job_of(session, row)
+
+        return self.read(work)
+
+    def find_job(self, *, owner: str, key: str) -> Job | None:
+        """The job of this owner and idempotency key, or None."""
+        return self.get_job(_id_of(owner, key))
+
+    def require_job(self, id: str) -> Job:
+        """The job of this id. Raises NotFoundError."""
+        job = self.get_job(id)
+        if job is None:
+            raise NotFoundError(
+                f"There is no job {id!r}.", remedy="`recommend runs list` shows what there is."
+            )
+        return job
+
+    def list_jobs(
+        self,
+        *,
+        owner: str | None = None,
+        kind: str | None = None,
+        statuses: Collection[str] | None = None,
+        before: Job | None = None,
+        limit: int = 50,
+    ) -> tuple[Job, ...]:
+        """Jobs, newest first; `before` is the last one of the page before."""
+        query = select(JobRow).order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit)
+        if owner is not None:
+            query = query.where(JobRow.owner == owner)
+        if kind is not None:
+            query = query.where(JobRow.kind == kind)
+        if statuses is not None:
+            query = query.where(JobRow.status.in_(list(statuses)))
+        if before is not None:
+            query = query.where(tuple_(JobRow.created_at, JobRow.id) < (before.created_at, before.id))
+
+        def work(session: Session) -> tuple[Job, ...]:
+            return tuple(job_of(session, row) for row in session.scalars(query).all())
+
+        return self.read(work)
+
+    def job_events(self, id: str, *, after: int = 0, limit: int = 1000) -> tuple[JobEvent, ...]:
+        """What happened after event `after`, oldest first; empty for a job that does not exist."""
+        if not storable(id):
+            return ()
+        query = (
+            select(JobEventRow)
+            .where(JobEventRow.job_id == id, JobEventRow.seq > after)
+            .order_by(JobEventRow.seq)
+            .limit(limit)
+        )
+        rows = self.read(lambda session: session.scalars(query).all())
+        return tuple(event_of(row) for row in rows)
+
+    def request_cancel(self, id: str) -> Job:
+        """Ask for the end of a job; one that no launcher has touched ends at once. Raises NotFoundError."""
+
+        def work(session: Session) -> Job:
+            row = locked(session, id)
+            outbox = session.get(OutboxRow, (row.id, row.epoch))
+            if row.ended_at is None and not row.cancel_requested:
+                row.cancel_requested = True
+                add_event(session, row, "note", {"message": "cancel requested"})
+            if row.ended_at is None and outbox is not None and not outbox.begun:
+                end(session, row, "cancelled")
+            session.flush()
+            return job_of(session, row)
+
+        require_key("job id", id)
+        return self.write(work)
+
+
+def _refuse_other_body(row: JobRow, body_digest: str) -> None:
+    if row.body_digest != body_digest:
+        raise UsageError(
+            f"The idempotency key {row.key!r} was used for another request before.",
+            remedy="Repeat that request unchanged, or send a new key.",
+        )
+
+
+def _id_of(owner: str, key: str) -> str:
+    return hashlib.sha256(f"{len(owner)}:{owner}:{key}".encode("utf-8", "backslashreplace")).hexdigest()[:20]

@@ -1,0 +1,82 @@
+"""The tables. A row keeps its record as JSON text with a checksum; columns beside it exist to be searched.
+
+Changing a table: add a migration under `migrations/versions` and set `HEAD` to its revision.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Index, Integer, LargeBinary, String, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+HEAD = "0004"  # the newest revision in migrations/versions; a test compares
+
+
+class Base(DeclarativeBase):
+    """Parent of every table, those of the service included."""
+
+
+class MetaRow(Base):
+    """Single values about the store itself."""
+
+    __tablename__ = "meta"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[str] = mapped_column(Text)
+
+
+class ProfileRow(Base):
+    """A data set's profile as bytes; the bytes carry their own checksum."""
+
+    __tablename__ = "profiles"
+
+    dataset_hash: Mapped[str] = mapped_column(String(128), primary_key=True)
+    encoder: Mapped[str] = mapped_column(String(200), primary_key=True)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class CheckpointRow(Base):
+    """A registered or fetched checkpoint."""
+
+    __tablename__ = "checkpoints"
+
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    record: Mapped[str] = mapped_column(Text)
+    digest: Mapped[str] = mapped_column(String(64))
+
+
+class RunRow(Base):
+    """One training, with the epoch of the claim under which it was written."""
+
+    __tablename__ = "runs"
+    __table_args__ = (Index("runs_by_target", "target_hash"), Index("runs_by_checkpoint", "checkpoint"))
+
+    id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    status: Mapped[str] = mapped_column(String(16))
+    target_hash: Mapped[str] = mapped_column(String(128))
+    checkpoint: Mapped[str] = mapped_column(String(200))
+    mode: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[str] = mapped_column(String(40))
+    record: Mapped[str] = mapped_column(Text)
+    digest: Mapped[str] = mapped_column(String(64))
+
+
+class EvidenceRow(Base):
+    """Feature evidence of one set of weights on one data set, as one version of the code measured it."""
+
+    __tablename__ = "evidence"
+
+    dataset_hash: Mapped[str] = mapped_column(String(128), primary_key=True)
+    weights_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    version: Mapped[str] = mapped_column(String(200), primary_key=True)
+    record: Mapped[str] = mapped_column(Text)
+    digest: Mapped[str] = mapped_column(String(64))
+
+
+class ClaimRow(Base):
+    """Who may write: the epoch of the latest claim on a key. Results of older epochs are refused."""
+
+    __tablename__ = "claims"
+
+    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    epoch: Mapped[int] = mapped_column(Integer)

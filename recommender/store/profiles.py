@@ -1,0 +1,75 @@
+"""Profiles of data sets in the store, and the fingerprint by which the index knows that it is stale."""
+
+from __future__ import annotations
+
+import functools
+import uuid
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from recommender.records import Profile
+from recommender.store.codec import from_bytes, to_bytes
+from recommender.store.database import Database, require_key, storable
+from recommender.store.models import MetaRow, ProfileRow
+
+_GENERATION = "profiles_generation"
+
+
+class Profiles(Database):
+    """Keyed by content hash and encoder: vectors of two encoders never meet."""
+
+    def put_profile(self, profile: Profile) -> None:
+        """Keep a profile; an equal one is left alone, another one of the same key is replaced."""
+        key = (require_key("data set hash", profile.dataset_hash), require_key("encoder", profile.encoder))
+        data = to_bytes(profile)
+
+        def work(session: Session) -> None:
+            row = session.get(ProfileRow, key, with_for_update=True)
+            if row is not None and row.data == data:
+                return
+            session.merge(ProfileRow(dataset_hash=key[0], encoder=key[1], data=data))
+            _renew_generation(session)
+
+        self.write(work)
+
+    def get_profile(self, dataset_hash: str, encoder: str) -> Profile | None:
+        """The profile, or None. Raises StorageError where its bytes are damaged."""
+        if not (storable(dataset_hash) and storable(encoder)):
+            return None
+        row = self.read(lambda session: session.get(ProfileRow, (dataset_hash, encoder)))
+        return None if row is None else from_bytes(row.data)
+
+    def list_profiles(self, encoder: str) -> tuple[Profile, ...]:
+        """Every profile of an encoder, by content hash."""
+        query = select(ProfileRow.data).where(ProfileRow.encoder == encoder).order_by(ProfileRow.dataset_hash)
+        return tuple(_decoded(data) for data in self.read(lambda session: session.scalars(query).all()))
+
+    def remove_profile(self, dataset_hash: str, encoder: str) -> bool:
+        """Forget a profile; False when there was none."""
+
+        def work(session: Session) -> bool:
+            row = session.get(ProfileRow, (dataset_hash, encoder))
+            if row is None:
+                return False
+            session.delete(row)
+            _renew_generation(session)
+            return True
+
+        return storable(dataset_hash) and storable(encoder) and self.write(work)
+
+    def profiles_generation(self) -> str:
+        """Changes with every change of any profile; never an earlier value for other content."""
+        row = self.read(lambda session: session.get(MetaRow, _GENERATION))
+        return "empty" if row is None else row.value
+
+
+@functools.lru_cache(maxsize=256)
+def _decoded(data: bytes) -> Profile:
+    """Decoded once: a service lists them all again whenever one is new."""
+    return from_bytes(data)
+
+
+def _renew_generation(session: Session) -> None:
+    # Random, not a counter: a store restored from a backup would count to a number it has had before.
+    session.merge(MetaRow(key=_GENERATION, value=uuid.uuid4().hex))

@@ -1,0 +1,177 @@
+"""Runs in the store: each counted once, none that failed ever ranked, none written by a stale owner."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from recommender.errors import ConflictError
+from recommender.records import EpochMetrics, Run
+from recommender.store.database import Database, require_key, storable
+from recommender.store.models import ClaimRow, RunRow
+from recommender.store.records_json import digest_of, encode
+from recommender.store.rows import checked
+
+# A run that is repeated may only improve on what is known of it.
+_STATUS_RANK = {"failed": 0, "stopped": 1, "succeeded": 2}
+RANKABLE = ("succeeded", "stopped")
+
+
+class Runs(Database):
+    """Keyed by the content hash of what was asked, so that the same training is never counted twice."""
+
+    def add_run(self, run: Run, *, epoch: int | None = None) -> bool:
+        """Record a run; False when it was known already, in which case nothing changes.
+
+        A failed run is replaced by a finished one, never the reverse. Numbers that are not finite make a run
+        a failed one. `epoch` is what `claim` returned to the writer: raises ConflictError when somebody has
+        claimed the run since, for then the writer is a node that was given up and came back.
+        """
+        kept = without_broken_numbers(run)
+        require_key("run id", kept.id)
+        require_key("target hash", kept.target_hash)
+        require_key("checkpoint name", kept.start.checkpoint)
+
+        def work(session: Session) -> bool:
+            if epoch is not None:
+                _refuse_stale(session, kept.id, epoch)
+            return record_run(session, kept)
+
+        return self.write(work)
+
+    def get_run(self, id: str) -> Run | None:
+        """The run of this id, or None."""
+        if not storable(id):
+            return None
+        row = self.read(lambda session: session.get(RunRow, id))
+        return None if row is None else checked(Run, row)
+
+    def list_runs(
+        self,
+        *,
+        target_hash: str | None = None,
+        checkpoint: str | None = None,
+        mode: str | None = None,
+        kind: str | None = None,
+        statuses: Collection[str] | None = None,
+        limit: int | None = None,
+    ) -> tuple[Run, ...]:
+        """Runs that match every filter given, oldest first; `statuses=RANKABLE` for what may teach."""
+        given = (target_hash, checkpoint, mode, kind)
+        if not all(value is None or storable(value) for value in given):
+            return ()
+        query = _filtered(target_hash=target_hash, checkpoint=checkpoint, mode=mode, kind=kind)
+        if statuses is not None:
+            query = query.where(RunRow.status.in_(list(statuses)))
+        rows = self.read(lambda session: session.scalars(query.limit(limit)).all())
+        return tuple(checked(Run, row) for row in rows)
+
+    def remove_run(self, id: str) -> bool:
+        """Forget a run; False when there was none."""
+
+        def work(session: Session) -> bool:
+            row = session.get(RunRow, id)
+            if row is None:
+                return False
+            session.delete(row)
+            return True
+
+        return storable(id) and self.write(work)
+
+    def claim(self, key: str) -> int:
+        """Become the only one whose results count for this key; returns the epoch to write with."""
+        require_key("claim", key)
+
+        def work(session: Session) -> int:
+            row = session.get(ClaimRow, key, with_for_update=True)
+            if row is None:
+                # Not a merge: that would look again, find another's first claim, and give out its epoch twice.
+                session.add(ClaimRow(key=key, epoch=1))
+                return 1
+            row.epoch += 1
+            return row.epoch
+
+        return self.write(work)
+
+
+def record_run(session: Session, run: Run) -> bool:
+    """Write a run inside a transaction; False when as much was known already. Its numbers must be finite."""
+    record = encode(run)
+    row = session.get(RunRow, run.id, with_for_update=True)
+    if row is not None and _STATUS_RANK.get(row.status, 0) >= _STATUS_RANK[run.status]:
+        return False
+    put = (
+        session.add if row is None else session.merge
+    )  # a first insert must collide with another's, not overwrite it
+    put(
+        RunRow(
+            id=run.id,
+            kind=run.kind,
+            status=run.status,
+            target_hash=run.target_hash,
+            checkpoint=run.start.checkpoint,
+            mode=run.start.mode,
+            created_at=run.created_at,
+            record=record,
+            digest=digest_of(record),
+        )
+    )
+    return True
+
+
+def _filtered(**columns: str | None) -> Select[Any]:
+    query = select(RunRow).order_by(RunRow.created_at, RunRow.id)
+    for name, value in columns.items():
+        if value is not None:
+            query = query.where(getattr(RunRow, name) == value)
+    return query
+
+
+def _refuse_stale(session: Session, id: str, epoch: int) -> None:
+    claim = session.get(ClaimRow, id, with_for_update=True)
+    latest = 0 if claim is None else claim.epoch
+    if epoch != latest:
+        raise ConflictError(
+            f"The result of run {id} carries epoch {epoch}, but {latest} has been given out since.",
+            remedy="This worker was replaced while it did not answer; its result is dropped on purpose.",
+        )
+
+
+def without_broken_numbers(run: Run) -> Run:
+    """The run itself when every number is finite, else a failed one that keeps what is sound."""
+    sound = tuple(point for point in run.curve if _finite(point))
+    scalars = {
+        name: getattr(run, name)
+        for name in (
+            "seconds",
+            "starting_map50_95",
+            "peak_memory_mb",
+            "learning_rate_used",
+            "weights_transferred",
+        )
+    }
+    broken = [name for name, value in scalars.items() if value is not None and not math.isfinite(value)]
+    best_is_sound = run.best is None or _finite(run.best)
+    if len(sound) == len(run.curve) and best_is_sound and not broken:
+        return run
+    where = broken + ["curve"] * (len(sound) < len(run.curve)) + ["best"] * (not best_is_sound)
+    cleaned = {name: 0.0 if name == "seconds" else None for name in broken}
+    reason = f"not finite: {', '.join(where)}"
+    return replace(
+        run,
+        status="failed",
+        curve=sound,
+        best=run.best if best_is_sound else None,
+        error=f"{run.error}; {reason}" if run.error else reason,
+        **cleaned,  # type: ignore[arg-type]
+    )
+
+
+def _finite(point: EpochMetrics) -> bool:
+    numbers = (point.map50_95, point.map50, point.map75, point.precision, point.recall, point.seconds)
+    return all(number is None or math.isfinite(number) for number in numbers)

@@ -1,0 +1,81 @@
+"""What the service remembers: keys, the data sets it holds, what it was asked, and events to follow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+from recommender.records import SplitCounts
+
+ItemT = TypeVar("ItemT")
+Role = Literal["admin", "user", "reader"]
+ROLES: tuple[Role, ...] = ("admin", "user", "reader")
+Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+FINAL: tuple[Status, ...] = ("succeeded", "failed", "cancelled")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiKey:
+    """Who may call the service. The secret itself is never kept, only its digest."""
+
+    id: str
+    owner: str
+    role: Role
+    digest: str  # SHA-256 of the secret; secrets are 256 random bits, so a slow hash would add nothing
+    created_at: str  # ISO 8601, UTC, as all times here
+    expires_at: str | None = None
+    revoked_at: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldDataset:
+    """A data set the service can read: uploaded, or below an allowed folder of its own machine."""
+
+    id: str
+    owner: str
+    name: str
+    dataset_hash: str
+    origin: Literal["upload", "path"]
+    path: str
+    format: str
+    class_names: tuple[str, ...]
+    num_images: SplitCounts
+    num_objects: int
+    created_at: str
+    health: str | None = None  # JSON of the inspection, None until it is done
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """One recommendation asked for, queued until a worker answers it."""
+
+    id: str
+    owner: str
+    dataset_id: str
+    dataset_hash: str
+    question: str  # JSON of the request's options, canonical
+    cache_key: str  # of data set, question and what was known; equal keys have equal answers
+    status: Status
+    created_at: str
+    finished_at: str | None = None
+    document: str | None = None  # JSON of the answer
+    problem: str | None = None  # JSON of what went wrong
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One thing that happened to something people follow, such as a training."""
+
+    topic: str  # "recommendation/ID", "training/ID", "sweep/ID"
+    seq: int  # 1, 2, … within the topic
+    kind: str  # "progress", "epoch", "status", …
+    data: str  # JSON
+    created_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page(Generic[ItemT]):
+    """Some of many, newest first; `next_cursor` asks for those that follow, None at the end."""
+
+    items: tuple[ItemT, ...]
+    next_cursor: str | None
