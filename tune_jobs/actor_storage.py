@@ -1,0 +1,135 @@
+"""A storage on the head node's disk, kept by a Ray actor: for clusters where no disk is shared."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from recommender.errors import StorageError
+from recommender.home import subfolder
+
+SCHEME = "actor://"
+NAMESPACE = "recommender"
+CHUNK_BYTES = 8 * 2**20
+TIMEOUT_S = 60.0
+
+
+class Keeper:
+    """Runs as a detached actor on the head. Files below one folder, whole or not at all."""
+
+    def __init__(self, name: str) -> None:
+        self._root = subfolder("storage") / name  # the same after a restart of the actor
+
+    def write(self, name: str, part: str, offset: int, data: bytes, *, last: bool) -> None:
+        """Append to a file that becomes visible with its last chunk. `part` names this transfer."""
+        aside = self._root / ".parts" / part
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("r+b" if offset else "wb") as file:
+            file.seek(offset)
+            file.write(data)
+        if last:
+            place = self._place(name)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            aside.replace(place)
+
+    def read(self, name: str, offset: int) -> tuple[bytes, int] | None:
+        """A chunk and the size of the file; None when there is none."""
+        try:
+            with self._place(name).open("rb") as file:
+                file.seek(offset)
+                return file.read(CHUNK_BYTES), self._place(name).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def remove(self, prefix: str) -> None:
+        """Delete a file or folder."""
+        place = self._place(prefix)
+        if place.is_dir():
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            place.unlink(missing_ok=True)
+
+    def _place(self, name: str) -> Path:
+        parts = PurePosixPath(name).parts
+        if not parts or ".." in parts or name.startswith("/"):
+            raise ValueError(f"{name!r} is not a name inside the storage")
+        return self._root.joinpath(*parts)
+
+
+class ActorStorage:
+    """Speaks to the keeper of this name, starting it on the head when there is none. Needs a connection to Ray."""
+
+    def __init__(self, name: str) -> None:
+        import ray
+
+        self.url = f"{SCHEME}{name}"
+        self._name = name
+        if not ray.is_initialized():  # inside a job: its own cluster
+            ray.init(address="auto", namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
+        self._keeper: Any = None
+
+    def put(self, name: str, source: Path) -> None:
+        import uuid
+
+        part, offset = uuid.uuid4().hex, 0
+        with source.open("rb") as content:
+            while True:
+                data = content.read(CHUNK_BYTES)
+                last = len(data) < CHUNK_BYTES
+                self._ask("write", name, part, offset, data, last=last)
+                offset += len(data)
+                if last:
+                    return
+
+    def get(self, name: str, target: Path) -> bool:
+        with target.open("wb") as file:
+            while True:
+                found = self._ask("read", name, file.tell())
+                if found is None:
+                    break
+                data, size = found
+                file.write(data)
+                if file.tell() >= size or not data:
+                    return True
+        target.unlink()
+        return False
+
+    def remove(self, prefix: str) -> None:
+        self._ask("remove", prefix)
+
+    def _ask(self, method: str, *arguments: Any, **options: Any) -> Any:
+        import ray
+        from ray.exceptions import RayError
+
+        try:
+            if self._keeper is None:
+                self._keeper = _open_keeper(self._name)
+            return ray.get(getattr(self._keeper, method).remote(*arguments, **options), timeout=TIMEOUT_S)
+        except (RayError, ConnectionError, RuntimeError) as error:
+            self._keeper = None
+            raise StorageError(
+                f"The storage on the cluster's head failed: {' '.join(str(error).split())[:300]}.",
+                remedy="Check that the cluster runs and its head has free disk space, or name a --storage.",
+            ) from error
+
+
+def _open_keeper(name: str) -> Any:
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    head = next(node for node in ray.nodes() if "node:__internal_head__" in node["Resources"])
+    return (
+        ray.remote(Keeper)
+        .options(
+            name=f"storage-{name}",
+            namespace=NAMESPACE,
+            lifetime="detached",
+            get_if_exists=True,
+            num_cpus=0,
+            max_restarts=-1,
+            max_task_retries=3,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node_id=head["NodeID"], soft=False),
+        )
+        .remote(name)
+    )

@@ -1,0 +1,256 @@
+"""The Ray cluster: a local one for the occasion, or the user's; its token, its resources."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import psutil
+
+from recommender.errors import UnavailableError, UsageError
+from tune_jobs.head_security import ensure_token, is_loopback, is_open, require_entrance, require_token
+
+MAX_THREADS_PER_TRIAL = 8  # of a small detector: more threads bring little
+START_ATTEMPTS = 3
+TOO_SLOW = "timed out during startup"
+SERVER_TOO_SLOW = "Initialization failure from server"
+QUIET_VARIABLES = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_DISABLE_IMPORT_WARNING": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a trial without GPUs leaves CUDA_VISIBLE_DEVICES alone
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One live node and what it offers in all."""
+
+    id: str
+    cpus: float
+    gpus: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """What one trial occupies, and how many fit at a time."""
+
+    cpus: float
+    gpus: float
+    num_threads: int
+    num_slots: int
+
+    @property
+    def device(self) -> Literal["gpu", "cpu"]:
+        """What the cost is counted in."""
+        return "gpu" if self.gpus else "cpu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """A connection to Ray. Valid inside `connect` only."""
+
+    address: str
+    is_local: bool  # started by us, ends with us
+    is_client: bool  # ray://: this process is not on a node of the cluster
+    node_id: str | None  # the node this process is on
+
+    def nodes(self) -> tuple[Node, ...]:
+        """The live nodes."""
+        import ray
+
+        return tuple(
+            Node(
+                id=node["NodeID"],
+                cpus=node["Resources"].get("CPU", 0.0),
+                gpus=node["Resources"].get("GPU", 0.0),
+            )
+            for node in ray.nodes()
+            if node["Alive"]
+        )
+
+
+@contextlib.contextmanager
+def connect(address: str | None = None, *, num_cpus: int | None = None) -> Iterator[Cluster]:
+    """Connect to Ray and leave it again; a process that is connected already stays so.
+
+    `address` None starts a local cluster, on one machine and with a token of its own, unless RAY_ADDRESS names
+    one (so it is inside `ray job submit`); else `auto`, `host:port` of the head, or `ray://host:port`.
+
+    Raises:
+        UnavailableError: nothing answers there, the token is missing or wrong, or the head runs anybody's
+            code because it asks for no token.
+    """
+    import ray
+
+    if ray.is_initialized():
+        yield _describe("this process's", is_local=False)
+        return
+    wanted = address or os.environ.get("RAY_ADDRESS") or None
+    with _environment(QUIET_VARIABLES):
+        if wanted is None or wanted == "local":
+            _start_local(num_cpus)
+        else:
+            _join(wanted)
+        try:
+            yield _describe(wanted or "local", is_local=wanted in (None, "local"))
+        finally:
+            ray.shutdown()
+
+
+def share_of(
+    nodes: tuple[Node, ...],
+    *,
+    gpus_per_trial: float | None = None,
+    cpus_per_trial: float | None = None,
+    num_trials: int | None = None,
+    max_parallel: int | None = None,
+) -> Share:
+    """Divide a cluster into trials. Without numbers: a GPU each where there are any, else a CPU each, and more
+    CPUs when there are fewer trials than CPUs.
+
+    Raises UsageError when no node is large enough for one trial.
+    """
+    most_gpus = max((node.gpus for node in nodes), default=0.0)
+    gpus = (1.0 if most_gpus else 0.0) if gpus_per_trial is None else gpus_per_trial
+    if gpus > most_gpus:
+        raise UsageError(
+            f"{gpus:g} GPUs are asked for each trial, the largest node has {most_gpus:g}.",
+            remedy="Lower --gpus-per-trial (0 trains on CPUs; 0.5 puts two trials on a GPU).",
+        )
+    useful = [node for node in nodes if node.gpus >= gpus and node.cpus >= 1.0]
+    cpus = cpus_per_trial or _cpus_each(useful, gpus, num_trials)
+    slots = sum(_fitting(node, cpus, gpus) for node in useful)
+    if slots < 1:
+        offers = ", ".join(f"{node.cpus:g} CPUs and {node.gpus:g} GPUs" for node in nodes) or "nothing"
+        raise UsageError(
+            f"No node has {cpus:g} CPUs and {gpus:g} GPUs for a trial; the nodes offer {offers}.",
+            remedy="Ask for less, or start Ray with more: ray start --num-cpus N.",
+        )
+    return Share(
+        cpus=cpus,
+        gpus=gpus,
+        num_threads=max(1, int(cpus)),
+        num_slots=min(slots, max_parallel or slots),
+    )
+
+
+def _start_local(num_cpus: int | None) -> None:
+    ensure_token()
+    for attempt in range(START_ATTEMPTS):
+        ours = set(_children())
+        try:
+            _init_local(num_cpus)
+            return
+        except Exception as error:  # Ray raises bare Exceptions too
+            for process in set(_children()) - ours:  # Ray would keep them until this process ends
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+            if TOO_SLOW in str(error) and attempt + 1 < START_ATTEMPTS:
+                continue  # Ray gives a node half a minute, which a busy machine may need longer than
+            raise UnavailableError(
+                f"A local Ray cluster did not start: {_first_line(error)}.",
+                remedy="Look into /tmp/ray/session_latest/logs, or start one by `ray start --head` and use "
+                "--address auto.",
+            ) from error
+
+
+def _init_local(num_cpus: int | None) -> None:
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=num_cpus,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+
+
+def _children() -> list[psutil.Process]:
+    return psutil.Process().children(recursive=True)
+
+
+def _join(address: str) -> None:
+    import ray
+
+    if address != "auto":
+        require_token(address)
+        if not os.environ.get("RAY_USE_TLS"):
+            require_entrance(address)
+    try:
+        context = _init_joined(address)
+    except Exception as error:  # connection, authentication, version: Ray has an error for each
+        raise UnavailableError(
+            f"The Ray cluster at {address!r} cannot be used: {_first_line(error)}.",
+            remedy="Check that it runs (`ray status`), has this Ray version, and that RAY_AUTH_MODE=token and "
+            "RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH are set as on its head.",
+        ) from error
+    if address == "auto":
+        head = context.address_info["gcs_address"]
+        if is_open(head) and not is_loopback(head):
+            ray.shutdown()
+            require_token(head)
+
+
+def _init_joined(address: str) -> Any:
+    import ray
+
+    for attempt in range(START_ATTEMPTS):
+        try:
+            return ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        except Exception as error:
+            # A ray:// head starts a process for each of its guests and gives up when a busy machine is slow at it.
+            if SERVER_TOO_SLOW not in str(error) or attempt + 1 == START_ATTEMPTS:
+                raise
+            ray.shutdown()
+            time.sleep(1.0)
+    raise AssertionError("unreachable")
+
+
+def _describe(address: str, *, is_local: bool) -> Cluster:
+    import ray
+
+    is_client = bool(ray.util.client.ray.is_connected())
+    return Cluster(
+        address=address,
+        is_local=is_local,
+        is_client=is_client,
+        node_id=None if is_client else ray.get_runtime_context().get_node_id(),
+    )
+
+
+@contextlib.contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set what is not set, and take it back."""
+    ours = {name: value for name, value in variables.items() if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            os.environ.pop(name, None)
+
+
+def _cpus_each(nodes: list[Node], gpus: float, num_trials: int | None) -> float:
+    if gpus:
+        per_trial = min((node.cpus // max(1.0, node.gpus // gpus) for node in nodes), default=1.0)
+    else:
+        per_trial = sum(node.cpus for node in nodes) // (num_trials or 10**6)
+        per_trial = min(per_trial, max((node.cpus for node in nodes), default=1.0))
+    return float(min(max(per_trial, 1.0), MAX_THREADS_PER_TRIAL))
+
+
+def _fitting(node: Node, cpus: float, gpus: float) -> int:
+    by_cpu = int(node.cpus / cpus + 1e-6)
+    return min(by_cpu, int(node.gpus / gpus + 1e-6)) if gpus else by_cpu
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].rstrip(".")

@@ -1,0 +1,129 @@
+"""The forecast for the starts compared, made before their first run and stored: users see how far to trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from recommender.candidates import Candidate
+from recommender.checkpoints import coverage
+from recommender.comparison.material import Contestant, Expected, Foresight
+from recommender.errors import StorageError
+from recommender.evidence import gather
+from recommender.forecast.history import known_history, known_spread
+from recommender.forecast.ranking import Outlook, outlooks
+from recommender.forecast.situation import Situation
+from recommender.forecast.warnings import warnings
+from recommender.profile.known import known_profile, source_profile
+from recommender.progress import Progress
+from recommender.records import Budget, Dataset, Evidence, Notice, Profile, TransferCoverage
+from recommender.requests import CompareRequest
+from recommender.store import Store
+from recommender.store.records_json import decode, encode
+from tune_jobs.compare.planning import Entry
+
+
+def contestants_of(
+    entries: Sequence[Entry], target: Dataset, store: Store, progress: Progress
+) -> tuple[Contestant, ...]:
+    """What is known of every start without training it. Profiles the target where it is not known yet."""
+    profile = known_profile(target, store, progress=progress)
+    checkpoints = {entry.checkpoint.name: entry.checkpoint for entry in entries if entry.checkpoint}
+    candidates = [
+        Candidate(checkpoint=checkpoint, source=source_profile(checkpoint.source_hash, store))
+        for checkpoint in checkpoints.values()
+    ]
+    evidence = gather(
+        target, profile, candidates, store=store, max_feature_candidates=len(candidates), progress=progress
+    )
+    return tuple(
+        Contestant(
+            start=entry.start,
+            architecture=entry.architecture,
+            checkpoint=entry.checkpoint,
+            evidence=evidence[entry.checkpoint.name] if entry.checkpoint else Evidence(),
+            coverage=_coverage(entry, target),
+        )
+        for entry in entries
+    )
+
+
+def foresee(
+    request: CompareRequest,
+    target: Dataset,
+    contestants: Sequence[Contestant],
+    store: Store,
+    *,
+    hidden: Collection[str],
+    file: Path,
+) -> Foresight:
+    """The forecast kept in `file`; made now, and kept, where there is none yet.
+
+    `hidden` are the ids of this comparison's own runs: all else that the history knows may speak.
+    """
+    kept = _kept(file)
+    if kept is not None:
+        return kept
+    profile = known_profile(target, store)
+    history = tuple(seen for seen in known_history(store) if seen.run.id not in hidden)
+    expected: list[Expected] = []
+    notices: dict[tuple[str, str], Notice] = {}
+    for fraction in sorted(request.fractions, reverse=True):
+        situations = [_situation(request, profile, one, fraction, store) for one in contestants]
+        ranked = outlooks(history, situations, spread=known_spread())
+        expected += [_expected(outlook, fraction) for outlook in ranked]
+        notices |= {(n.code, n.message): n for n in warnings(ranked, batch=request.batch)}
+    made = Foresight(
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        history_runs=len(history),
+        history_runs_here=sum(seen.run.target_hash == target.content_hash for seen in history),
+        expected=tuple(expected),
+        warnings=tuple(notices.values()),
+    )
+    part = file.with_suffix(".part")
+    part.write_text(encode(made), encoding="ascii")
+    part.replace(file)
+    return made
+
+
+def _kept(file: Path) -> Foresight | None:
+    try:
+        return decode(Foresight, file.read_text("ascii"))
+    except (FileNotFoundError, StorageError, UnicodeDecodeError):
+        return None  # never made, or damaged
+
+
+def _situation(
+    request: CompareRequest, profile: Profile, one: Contestant, fraction: float, store: Store
+) -> Situation:
+    checkpoint = one.checkpoint
+    return Situation(
+        target=profile,
+        num_train_images=max(1, round(profile.num_images.train * fraction)),
+        budget=Budget(epochs=request.epochs, imgsz=request.imgsz),
+        start=one.start,
+        checkpoint=checkpoint,
+        source=None if checkpoint is None else source_profile(checkpoint.source_hash, store),
+        evidence=one.evidence,
+    )
+
+
+def _expected(outlook: Outlook, fraction: float) -> Expected:
+    return Expected(
+        start=outlook.situation.start,
+        fraction=fraction,
+        map50_95=outlook.map50_95,
+        p_best=outlook.p_best,
+    )
+
+
+def _coverage(entry: Entry, target: Dataset) -> TransferCoverage:
+    if entry.checkpoint is not None:
+        return coverage(entry.checkpoint, None, target.class_names)
+    from recommender.checkpoints.models import tensor_shapes
+    from recommender.checkpoints.transfer import TransferPlan, count_transfer
+
+    nothing = TransferPlan(whole=frozenset(), row_tensors=frozenset(), row_pairs=())
+    shapes = tensor_shapes(entry.architecture, len(target.class_names))
+    return count_transfer(nothing, shapes, len(target.class_names))

@@ -1,0 +1,120 @@
+"""From what was asked to trainings: starts, recipes, and which of them come first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from recommender.errors import NotFoundError, UsageError
+from recommender.records import SCRATCH, Checkpoint, Dataset, Recipe, Split, Start
+from recommender.requests import CompareRequest
+from recommender.store import Store
+from recommender.text import printable
+from tune_jobs.shipment import pack_dataset
+from tune_jobs.sweep.plan import TrialSpec
+from tune_jobs.sweep.planning import most_common_architecture, plan_trial
+from tune_jobs.training.run import SMALL_BATCH
+from tune_jobs.training_spec import parse_start
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A start that takes part, with its weights found."""
+
+    start: Start
+    checkpoint: Checkpoint | None  # None for random weights
+    architecture: str
+
+
+def entries_of(request: CompareRequest, store: Store) -> tuple[Entry, ...]:
+    """The starts asked for, each once, files registered and named.
+
+    Raises NotFoundError for a name nobody knows or weights that are not here, InputError for a file that is no
+    safe checkpoint, UsageError for a mode that does not fit.
+    """
+    found = {start: checkpoint for text in request.starts for start, checkpoint in (_resolved(text, store),)}
+    scratch = request.architecture or most_common_architecture([c for c in found.values() if c is not None])
+    return tuple(
+        Entry(
+            start=start,
+            checkpoint=checkpoint,
+            architecture=scratch if checkpoint is None else checkpoint.architecture,
+        )
+        for start, checkpoint in found.items()
+    )
+
+
+def held_split(request: CompareRequest, target: Dataset) -> Split:
+    """The split that scores the trained models. Raises UsageError where the one asked for has no images."""
+    if request.test != "val" and target.of_split("test"):
+        return "test"
+    if request.test == "test":
+        raise UsageError(
+            f"--test test: {printable(target.name)} has no test split.",
+            remedy="Give it one, or say --test val: those images also choose the best epoch.",
+        )
+    return "val"
+
+
+def plan_runs(
+    request: CompareRequest, target: Dataset, entries: Sequence[Entry]
+) -> tuple[tuple[TrialSpec, ...], ...]:
+    """The trainings in two parts: those that try every learning rate, then the rest at every rate.
+
+    The first part has one seed at the largest fraction; of the rest only those at a start's best rate are run.
+    With a single rate the first part is empty. Cheap first within a part: the first seed of every start.
+    """
+    data = pack_dataset(target)
+    explored: list[TrialSpec] = []
+    rest: list[TrialSpec] = []
+    fractions = sorted(request.fractions, reverse=True)
+    for seed in range(request.seeds):
+        for fraction in fractions:
+            for entry in entries:
+                for rate in request.learning_rates:
+                    recipe = _recipe(request, entry.start, fraction, seed, rate)
+                    spec = plan_trial(
+                        target,
+                        data,
+                        entry.start,
+                        entry.checkpoint,
+                        recipe,
+                        architecture=entry.architecture,
+                        keep=True,
+                    )
+                    first = seed == 0 and fraction == fractions[0] and len(request.learning_rates) > 1
+                    (explored if first else rest).append(spec)
+    return tuple(explored), tuple(rest)
+
+
+def _recipe(request: CompareRequest, start: Start, fraction: float, seed: int, rate: float | str) -> Recipe:
+    group = request.normalisation == "group" or (
+        request.normalisation == "auto" and request.batch < SMALL_BATCH
+    )
+    return Recipe(
+        epochs=request.epochs,
+        imgsz=request.imgsz,
+        batch=request.batch,
+        optimizer=request.optimizer,
+        learning_rate=None if isinstance(rate, str) else rate,
+        patience=request.patience or None,
+        normalisation="group" if group and start.mode == "scratch" else "batch",
+        fraction=fraction,
+        seed=seed,
+    )
+
+
+def _resolved(text: str, store: Store) -> tuple[Start, Checkpoint | None]:
+    from recommender.checkpoints import get_checkpoint
+
+    name, mode = (text, "full") if Path(text).is_file() else parse_start(text)
+    if mode == "scratch":
+        return Start(checkpoint=SCRATCH, mode="scratch"), None
+    checkpoint = get_checkpoint(store, name, allow_paths=True)
+    if not checkpoint.available:
+        raise NotFoundError(
+            f"The weights of {printable(checkpoint.name)!r} are not on this machine.",
+            remedy=f"`recommend checkpoints fetch {printable(checkpoint.name)}` brings them.",
+        )
+    return Start(checkpoint=checkpoint.name, mode=mode), checkpoint  # type: ignore[arg-type]

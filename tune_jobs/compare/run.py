@@ -1,0 +1,253 @@
+"""`recommend compare`: forecast, train what the history does not know, score, and hand over the material."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from recommender import __version__
+from recommender.comparison.material import (
+    Contestant,
+    Evaluation,
+    Failure,
+    Foresight,
+    Held,
+    Material,
+    Plan,
+    Trained,
+)
+from recommender.home import subfolder
+from recommender.progress import Progress, silent
+from recommender.records import SPLITS, Dataset, Run, Start
+from recommender.requests import CompareRequest
+from recommender.store import Store
+from tune_jobs.compare.foresight import contestants_of, foresee
+from tune_jobs.compare.planning import entries_of, held_split, plan_runs
+from tune_jobs.compare.scoring import evaluate, export_held, held_of, known_evaluation
+from tune_jobs.sweep.allowance import Allowance
+from tune_jobs.sweep.display import Display
+from tune_jobs.sweep.plan import Limits, TrialSpec
+from tune_jobs.sweep.policy import TrialView
+from tune_jobs.sweep.run import SweepResult, SweepSettings, run_trials
+from tune_jobs.sweep.trained import trained_path
+
+MIN_LEFT_S = 1.0  # of a budget of device time, below which nothing more is begun
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Compared:
+    """The material of the report, and the data set its pictures come from."""
+
+    material: Material
+    target: Dataset
+    was_interrupted: bool
+
+
+def compare(
+    request: CompareRequest,
+    *,
+    store: Store,
+    progress: Progress = silent,
+    display: Display | None = None,
+    limits: Limits | None = None,
+    on_plan: Callable[[], None] | None = None,
+) -> Compared:
+    """Train each start at each fraction and seed, within the budget; given again, it goes on where it was.
+
+    `on_plan` is called between reading and training, when a display may take the screen. What is finished is kept
+    and never trained twice. Raises as `open_dataset`, `entries_of`, `held_split` and `run_trials`.
+    """
+    from recommender.datasets import open_dataset
+
+    began_at = time.monotonic()
+    roots = tuple(Path(root) for root in request.allow_roots)
+    target = open_dataset(request.dataset, allowed_roots=roots, progress=progress)
+    held = held_of(target, held_split(request, target))
+    entries = entries_of(request, store)
+    contestants = contestants_of(entries, target, store, progress)
+    parts = _unkept(plan_runs(request, target, entries), held)
+    id = comparison_id((spec.id for part in parts for spec in part), held)
+    folder = subfolder("comparisons") / id
+    folder.mkdir(parents=True, exist_ok=True)
+    foresight = foresee(
+        request,
+        target,
+        contestants,
+        store,
+        hidden={spec.id for part in parts for spec in part},
+        file=folder / "forecast.json",
+    )
+    if on_plan is not None:
+        on_plan()
+    results = _train(request, parts, store=store, display=display, limits=limits, began_at=began_at)
+    trained = _scored(request, results, target, held, progress)
+    material = _material(request, target, held, contestants, foresight, trained, results)
+    return Compared(
+        material=replace(material, id=id),
+        target=target,
+        was_interrupted=any(result.was_interrupted for result in results),
+    )
+
+
+def comparison_id(run_ids: Iterable[str], held: Held) -> str:
+    """The same question has the same one, so that its forecast is found again."""
+    return hashlib.sha256(f"{held.split} {sorted(run_ids)}".encode()).hexdigest()[:16]
+
+
+def best_rates(trials: Sequence[TrialView]) -> dict[Start, float | None]:
+    """The learning rate with the best mAP50-95 of each start; of equals the first tried."""
+    best: dict[Start, TrialView] = {}
+    for trial in trials:
+        if trial.state == "settled" and trial.run is not None and trial.run.best is not None:
+            known = best.get(trial.start)
+            if known is None or (trial.best_map50_95 or 0.0) > (known.best_map50_95 or 0.0):
+                best[trial.start] = trial
+    return {start: trial.recipe.learning_rate for start, trial in best.items()}
+
+
+def _unkept(parts: tuple[tuple[TrialSpec, ...], ...], held: Held) -> tuple[tuple[TrialSpec, ...], ...]:
+    """Weights that were scored already need not be here any more."""
+    return tuple(
+        tuple(
+            replace(spec, job=replace(spec.job, keep=known_evaluation(spec.id, held.split) is None))
+            for spec in part
+        )
+        for part in parts
+    )
+
+
+def _train(
+    request: CompareRequest,
+    parts: tuple[tuple[TrialSpec, ...], ...],
+    *,
+    store: Store,
+    display: Display | None,
+    limits: Limits | None,
+    began_at: float,
+) -> tuple[SweepResult, ...]:
+    """The learning rates first, where several are tried; then everything at each start's best."""
+    explored, rest = parts
+    settings = SweepSettings(
+        address=request.address,
+        gpus_per_trial=request.gpus_per_trial,
+        cpus_per_trial=request.cpus_per_trial,
+        max_parallel=request.parallel,
+        budget=request.budget,
+        storage=request.storage,
+        limits=limits or Limits(),
+    )
+    results: list[SweepResult] = []
+    if explored:
+        results.append(
+            run_trials(explored, store=store, settings=settings, display=display, began_at=began_at)
+        )
+        rates = best_rates(results[0].trials)
+        rest = tuple(
+            spec
+            for spec in rest
+            if spec.job.start in rates and spec.job.recipe.learning_rate == rates[spec.job.start]
+        )
+        left = _left_of(request.budget, results[0])
+        if results[0].reason is not None or left == "":
+            return tuple(results)
+        settings = replace(settings, budget=left)
+    if rest:
+        results.append(run_trials(rest, store=store, settings=settings, display=display, began_at=began_at))
+    return tuple(results)
+
+
+def _left_of(budget: str | None, result: SweepResult) -> str | None:
+    """What of a budget a first sweep left; "" is nothing. Wall time counts from the beginning by itself."""
+    allowance = Allowance.parse(budget)
+    if allowance.kind == "wall":
+        return budget
+    left_s = allowance.left_s(result.view.spent_s) or 0.0
+    return f"{left_s / 60:.4f}gpu-m" if left_s > MIN_LEFT_S else ""
+
+
+def _scored(
+    request: CompareRequest,
+    results: Sequence[SweepResult],
+    target: Dataset,
+    held: Held,
+    progress: Progress,
+) -> tuple[Trained, ...]:
+    runs = [run for result in results for run in result.runs if run.best is not None]
+    data = export_held(target, held.split)
+    trained = []
+    for number, run in enumerate(runs):
+        progress("scoring", number, len(runs))
+        trained.append(Trained(run=run, evaluation=_evaluation(request, run, data, held)))
+    progress("scoring", len(runs), len(runs))
+    return tuple(trained)
+
+
+def _evaluation(request: CompareRequest, run: Run, data: Path, held: Held) -> Evaluation | None:
+    known = known_evaluation(run.id, held.split)
+    if known is not None or not trained_path(run.id).exists():
+        return known
+    return evaluate(run.id, trained_path(run.id), data, held, imgsz=request.imgsz)
+
+
+def _material(
+    request: CompareRequest,
+    target: Dataset,
+    held: Held,
+    contestants: tuple[Contestant, ...],
+    foresight: Foresight,
+    trained: tuple[Trained, ...],
+    results: Sequence[SweepResult],
+) -> Material:
+    counts = {split: len(target.of_split(split)) for split in SPLITS}
+    plan = Plan(
+        dataset_name=target.name,
+        dataset_hash=target.content_hash,
+        class_names=target.class_names,
+        num_train=counts["train"],
+        num_val=counts["val"],
+        num_test=counts["test"],
+        starts=tuple(one.start for one in contestants),
+        fractions=tuple(sorted(request.fractions, reverse=True)),
+        seeds=request.seeds,
+        epochs=request.epochs,
+        patience=request.patience or None,
+        imgsz=request.imgsz,
+        batch=request.batch,
+        optimizer=request.optimizer,
+        learning_rates=tuple(None if isinstance(r, str) else r for r in request.learning_rates),
+        confidence=request.confidence,
+    )
+    reasons = [result.reason for result in results if result.reason is not None]
+    return Material(
+        id="",
+        plan=plan,
+        contestants=contestants,
+        foresight=foresight,
+        trained=trained,
+        failures=tuple(
+            _failure(trial) for result in results for trial in result.trials if _is_missing(trial)
+        ),
+        held=held,
+        ended_early=reasons[0] if reasons else None,
+        notices=foresight.warnings,
+        hardware=tuple(dict.fromkeys(one.run.environment.hardware for one in trained)),
+        version=__version__,
+    )
+
+
+def _is_missing(trial: TrialView) -> bool:
+    return trial.state != "settled" or trial.run is None or trial.run.best is None
+
+
+def _failure(trial: TrialView) -> Failure:
+    error = trial.run.error if trial.run is not None else None
+    return Failure(
+        start=trial.start,
+        fraction=trial.recipe.fraction,
+        seed=trial.recipe.seed,
+        learning_rate=trial.recipe.learning_rate,
+        why=error or trial.note or "not run within the budget",
+    )

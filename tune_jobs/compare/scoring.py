@@ -1,0 +1,195 @@
+"""Trained weights on the held-back images: their score as ultralytics counts it, and their boxes."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recommender.comparison.material import Box, Evaluation, Held, Scene, Score
+from recommender.datasets import export_yolo
+from recommender.errors import CheckpointError, StorageError
+from recommender.home import subfolder
+from recommender.records import Dataset, LabelledImage, Split
+from recommender.store.records_json import decode, encode
+
+if TYPE_CHECKING:
+    from torch import nn
+
+KEPT_CONFIDENCE = 0.05  # fainter boxes count for the score, but nobody asks to see them
+MAX_BOXES = 100  # kept of one image
+BATCH = 16
+
+
+def held_of(target: Dataset, split: Split) -> Held:
+    """The images that score the trained models, and what is on them."""
+    return Held(
+        split=split,
+        is_held_back=split == "test",
+        scenes=tuple(_scene(image) for image in target.of_split(split)),
+    )
+
+
+def export_held(target: Dataset, split: Split) -> Path:
+    """A clean copy of those images alone, once per data set."""
+    folder = subfolder("held") / f"{target.content_hash}-{split}"
+    export_yolo(target, folder, splits=(split,))
+    return folder
+
+
+def evaluation_file(run_id: str, split: Split) -> Path:
+    """Where a run's evaluation is kept."""
+    return subfolder("evaluations") / f"{run_id}-{split}.json.gz"
+
+
+def known_evaluation(run_id: str, split: Split) -> Evaluation | None:
+    """The evaluation kept, None when there is none or it is damaged."""
+    try:
+        return decode(
+            Evaluation, gzip.decompress(evaluation_file(run_id, split).read_bytes()).decode("ascii")
+        )
+    except (OSError, EOFError, UnicodeDecodeError, StorageError):
+        return None
+
+
+def evaluate(run_id: str, weights: Path, data: Path, held: Held, *, imgsz: int) -> Evaluation:
+    """Score a run's weights on the export of `export_held` and keep the result.
+
+    Raises CheckpointError when the file holds no weights of ours, UnavailableError when ultralytics cannot be
+    used safely in this process, StorageError when the disk refuses.
+    """
+    from tune_jobs.training import prepare_environment
+
+    prepare_environment()
+    import torch
+
+    device = "cuda:0" if torch.cuda.is_available() else "cpu"
+    model = load_trained(weights).to(device).eval()
+    score, boxes = _validate(model, data, held.split, imgsz=imgsz, device=device)
+    names = {f"{number:06d}": scene.name for number, scene in enumerate(held.scenes)}
+    found = Evaluation(
+        run_id=run_id,
+        split=held.split,
+        score=score,
+        boxes={names[stem[:6]]: kept for stem, kept in boxes.items()},
+    )
+    file = evaluation_file(run_id, held.split)
+    part = file.with_suffix(".part")
+    try:
+        part.write_bytes(gzip.compress(encode(found).encode("ascii"), mtime=0))
+        part.replace(file)
+    except OSError as error:
+        raise StorageError(
+            f"The evaluation cannot be kept in {file.parent}: {error.strerror}.",
+            remedy="Free some space there.",
+        ) from error
+    return found
+
+
+def load_trained(file: Path) -> nn.Module:
+    """The model of a `best.safetensors` that a training left, floats as fp32. Raises CheckpointError."""
+    from safetensors import SafetensorError, safe_open
+
+    from recommender.checkpoints import build_model
+    from recommender.checkpoints.models import class_width_of, tensor_shapes
+    from tune_jobs.training.normalisation import use_group_norm
+
+    try:
+        with safe_open(file, framework="pt") as opened:
+            told = opened.metadata()
+            state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+        architecture, names = told["architecture"], tuple(json.loads(told["class_names"]))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{file} is not what a training of ours left: {error}.") from error
+    head_layer = tensor_shapes(architecture, len(names)).head_layer
+    shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
+    model = build_model(architecture, len(names), class_width=class_width_of(shapes, head_layer))
+    if told.get("normalisation") == "group":
+        use_group_norm(model)
+    floats = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
+    model.load_state_dict(floats)
+    model.names = dict(enumerate(names))  # type: ignore[assignment]
+    return model
+
+
+def _validate(
+    model: Any, data: Path, split: Split, *, imgsz: int, device: str
+) -> tuple[Score, Mapping[str, tuple[Box, ...]]]:
+    import torch
+    from ultralytics.models.yolo.detect import DetectionValidator
+
+    boxes: dict[str, tuple[Box, ...]] = {}
+    with tempfile.TemporaryDirectory(prefix="scoring-") as folder:
+        loader = _loader(data, split, imgsz=imgsz, stride=int(model.stride.max()))
+        validator = DetectionValidator(
+            loader, save_dir=Path(folder), args={"imgsz": imgsz, "task": "detect", "plots": False}
+        )
+        validator.device, validator.data, validator.training = torch.device(device), {"val": str(data)}, True
+        validator.args.quantize = None
+        validator.init_metrics(model)
+        with torch.inference_mode():
+            for batch in loader:
+                prepared = validator.preprocess(batch)
+                found = validator.postprocess(model(prepared["img"]))
+                for index, image in enumerate(found):
+                    seen = validator._prepare_batch(index, prepared)
+                    boxes[Path(seen["im_file"]).stem] = _boxes(validator.scale_preds(image, seen), seen)
+                validator.update_metrics(found, prepared)
+        validator.get_stats()
+        box = validator.metrics.box
+    score = Score(
+        map50_95=float(box.map),
+        map50=float(box.map50),
+        map75=float(box.map75),
+        precision=float(box.mp),
+        recall=float(box.mr),
+    )
+    return score, boxes
+
+
+def _loader(data: Path, split: Split, *, imgsz: int, stride: int) -> Any:
+    from ultralytics.data.build import build_dataloader
+    from ultralytics.utils import DEFAULT_CFG
+
+    from tune_jobs.training.dataset import CleanDataset, read_data_yaml
+
+    dataset = CleanDataset(
+        img_path=str(data / "images" / split),
+        imgsz=imgsz,
+        batch_size=BATCH,
+        augment=False,
+        hyp=DEFAULT_CFG,
+        rect=True,
+        stride=max(stride, 32),
+        pad=0.5,
+        task="detect",
+        data=read_data_yaml(data),
+    )
+    return build_dataloader(dataset, batch=BATCH, workers=0, shuffle=False, device="cpu", pin_memory=False)
+
+
+def _boxes(scaled: Mapping[str, Any], seen: Mapping[str, Any]) -> tuple[Box, ...]:
+    height, width = seen["ori_shape"]
+    rows = zip(scaled["bboxes"].tolist(), scaled["cls"].tolist(), scaled["conf"].tolist(), strict=True)
+    kept = sorted((row for row in rows if row[2] >= KEPT_CONFIDENCE), key=lambda row: -row[2])
+    return tuple(
+        _box(corners, (width, height), int(label), confidence) for corners, label, confidence in kept
+    )[:MAX_BOXES]
+
+
+def _box(corners: Sequence[float], size: tuple[int, int], label: int, confidence: float) -> Box:
+    x1, y1, x2, y2 = (
+        round(min(1.0, max(0.0, value / size[axis % 2])), 4) for axis, value in enumerate(corners)
+    )
+    return Box(x1=x1, y1=y1, x2=x2, y2=y2, label=label, confidence=round(confidence, 3))
+
+
+def _scene(image: LabelledImage) -> Scene:
+    truth = []
+    for label, (x, y, w, h) in zip(image.classes_M.tolist(), image.boxes_M4.tolist(), strict=True):
+        corners = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
+        truth.append(_box(corners, (1, 1), int(label), 1.0))
+    return Scene(name=image.name, width=image.width, height=image.height, truth=tuple(truth))

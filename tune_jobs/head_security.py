@@ -1,0 +1,161 @@
+"""Who may run code on a Ray cluster: tokens, and heads that ask for none."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import secrets
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from recommender.errors import UnavailableError, UsageError
+
+PROBE_TIMEOUT_S = 5.0
+CLIENT_SCHEME = "ray://"
+
+
+def ensure_token() -> None:
+    """A token for a cluster of our own, unless the user chose how to authenticate.
+
+    Ray's ports listen on every address of the machine; without a token any user of it runs code as us. The
+    token lives in this process's environment only and is inherited by Ray's processes.
+    """
+    if "RAY_AUTH_MODE" not in os.environ:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+            os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    _refresh_ray()
+
+
+def _refresh_ray() -> None:
+    """Ray reads the mode and the token once; make it read them again if it has been imported before."""
+    with contextlib.suppress(KeyError, AttributeError):  # not imported yet, or of another version
+        raylet: Any = sys.modules["ray"]._raylet
+        raylet.Config.initialize("")
+        raylet.AuthenticationTokenLoader.instance().reset_cache()
+
+
+def require_token(address: str, *, allow_loopback: bool = True) -> None:
+    """Refuse a head that would run anybody's code.
+
+    `address` is `host:port`, `ray://host:port` or `http://host:port` of a head. With `allow_loopback` a head
+    named by a loopback address may do without, for it was started here by hand.
+
+    Raises UnavailableError when the head answers somebody without a token, or does not answer at all.
+    """
+    host, port = _host_and_port(address)
+    if not _answers(host, port):
+        raise UnavailableError(
+            f"No Ray head answers at {host}:{port}.",
+            remedy="Check the address and that `ray start --head` runs there; `ray status` tells.",
+        )
+    if allow_loopback and _resolves_to_loopback(host):
+        return
+    if is_open(address):
+        raise UnavailableError(
+            f"The Ray head at {host}:{port} asks for no token: whoever reaches it runs code there as its user.",
+            remedy="Restart it with RAY_AUTH_MODE=token (see docs/cluster.md) and set the same token here.",
+        )
+
+
+def require_entrance(address: str) -> None:
+    """Refuse at once where Ray itself would try for half a minute: the head asks for a token and ours is not it.
+
+    Raises UnavailableError.
+    """
+    if not _answers_question(address, None) and not _answers_question(address, _own_token()):
+        have = "none is set here" if _own_token() is None else "the one set here is not it"
+        raise UnavailableError(
+            f"The Ray cluster at {address!r} asks for a token, and {have}.",
+            remedy="Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH as on its head.",
+        )
+
+
+def is_open(address: str) -> bool:
+    """Whether the head answers a question that comes without a token."""
+    if address.startswith(("http://", "https://")):
+        return _http_is_open(address)
+    return _answers_question(address, None)
+
+
+def _answers_question(address: str, token: str | None) -> bool:
+    """Ask for something harmless; False when refused, and for a head that speaks TLS."""
+    import grpc
+    from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc, ray_client_pb2, ray_client_pb2_grpc
+
+    host, port = _host_and_port(address)
+    options: dict[str, Any] = {"timeout": PROBE_TIMEOUT_S}
+    if token is not None:
+        options["metadata"] = [("authorization", f"Bearer {token}")]
+    with grpc.insecure_channel(f"{host}:{port}") as channel:
+        try:
+            if address.startswith(CLIENT_SCHEME):
+                ping = ray_client_pb2.ClusterInfoRequest(type=ray_client_pb2.ClusterInfoType.PING)
+                ray_client_pb2_grpc.RayletDriverStub(channel).ClusterInfo(ping, **options)
+            else:
+                service = gcs_service_pb2_grpc.InternalKVGcsServiceStub(channel)
+                service.InternalKVKeys(gcs_service_pb2.InternalKVKeysRequest(prefix=b"probe"), **options)
+        except grpc.RpcError:
+            return False
+    return True
+
+
+def _own_token() -> str | None:
+    """The token Ray would send from this process."""
+    if token := os.environ.get("RAY_AUTH_TOKEN"):
+        return token.strip()
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    try:
+        return path.read_text("utf-8").strip() or None
+    except (OSError, ValueError):
+        return None
+
+
+def is_loopback(address: str) -> bool:
+    """Whether the host of an address is this machine's loopback and nothing else."""
+    return _resolves_to_loopback(_host_and_port(address)[0])
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    try:
+        if parts.hostname and parts.port:
+            return parts.hostname, parts.port
+    except ValueError:  # a port that is no number
+        pass
+    raise UsageError(
+        f"Ray address {address!r} is not understood.",
+        remedy="Give auto, host:port (often port 6379), or ray://host:10001.",
+    )
+
+
+def _resolves_to_loopback(host: str) -> bool:
+    try:
+        found = {info[4][0] for info in socket.getaddrinfo(host, None)}
+    except OSError:
+        return False
+    return bool(found) and all(ipaddress.ip_address(str(ip).split("%")[0]).is_loopback for ip in found)
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=PROBE_TIMEOUT_S):
+            return True
+    except OSError:
+        return False
+
+
+def _http_is_open(address: str) -> bool:
+    import urllib.error
+    import urllib.request
+
+    try:
+        # The scheme was checked by the caller: http or https only.
+        with urllib.request.urlopen(f"{address.rstrip('/')}/api/jobs/", timeout=PROBE_TIMEOUT_S) as response:  # noqa: S310
+            return bool(response.status < 400)
+    except (urllib.error.URLError, OSError):
+        return False

@@ -1,0 +1,215 @@
+"""The process that hosts a launcher: `python -m tune_jobs.hosting`. One per cluster, store and machine.
+
+It outlives the command or the service that started it while there is work, and ends by itself when there is none.
+Killed, it is started again by whoever watches a job, and finds everything as the store has it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import logging
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from recommender.errors import RecommenderError, UsageError
+from recommender.home import home, subfolder
+from recommender.ultralytics_safety import safe_environment
+from tune_jobs.launcher import Capacity, Launcher, LauncherSettings
+
+if TYPE_CHECKING:
+    from recommender.store import Store
+
+log = logging.getLogger("tune_jobs.hosting")
+ACTIVE_S, IDLE_S = 0.5, 2.0  # between steps
+PATIENCE_S = 60.0  # with a local Ray that does not answer
+_started: dict[str, subprocess.Popen[bytes]] = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where trainings run and where their files lie."""
+
+    address: str | None = None  # None: a local Ray, started for the occasion
+    storage: str | None = None  # folder or URL; None: our home, or the disk of the cluster's head
+    python: str | None = None  # on the nodes; None: this one locally, `python` elsewhere
+
+    @property
+    def cluster(self) -> str:
+        """The name under which the jobs of this place are kept."""
+        if self.address is not None:
+            return self.address.rstrip("/")
+        machine = f"{socket.gethostname()} {home()}"
+        return f"local-{hashlib.sha256(machine.encode()).hexdigest()[:12]}"
+
+    def check(self) -> None:
+        """Raise UsageError for a place that cannot work."""
+        if self.storage is None and self.address and self.address.startswith("http"):
+            raise UsageError(
+                f"{self.address} takes jobs but no files.",
+                remedy="Name a --storage that its nodes reach (a shared folder, s3://…), or give ray://host:10001.",
+            )
+
+
+def ensure_host(
+    store: Store, place: Place, *, parent: int | None = None, module: str = "tune_jobs.hosting"
+) -> bool:
+    """Start a host for this place unless one runs; returns whether one was started.
+
+    With `parent` it stays while that process lives, else until its jobs have ended. `module` names the kind of
+    host: this one, for trainings, or `tune_jobs.sweep_host`.
+    """
+    place.check()
+    lock = host_lock(store, place, module)
+    for name, host in list(_started.items()):
+        if host.poll() is not None:
+            del _started[name]  # ended, and buried by the poll
+    if lock.lock_file in _started:
+        return False  # ours; it may not have come to take its lock yet
+    try:
+        with lock.acquire(timeout=0):
+            pass
+    except Timeout:
+        return False
+    command = [sys.executable, "-m", module]
+    for name in ("address", "storage", "python"):
+        value = getattr(place, name)
+        command += [f"--{name}", value] if value is not None else []
+    command += ["--parent", str(parent)] if parent is not None else []
+    with (subfolder("logs") / "launcher.log").open("ab") as output:
+        _started[lock.lock_file] = subprocess.Popen(  # noqa: S603
+            command,
+            env={**os.environ, "RECOMMENDER_STORE_URL": store.url, "RECOMMENDER_HOME": str(home())},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # Ctrl-C in the terminal ends the watching, not the training
+        )
+    return True
+
+
+def main() -> int:
+    """Host a launcher until there is nothing to do."""
+    parser = argparse.ArgumentParser()
+    for name in ("address", "storage", "python"):
+        parser.add_argument(f"--{name}")
+    parser.add_argument("--parent", type=int)
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    place = Place(address=given.address, storage=given.storage, python=given.python)
+    from recommender.store import Store
+
+    with Store.open_default() as store:
+        try:
+            with (
+                host_lock(store, place, "tune_jobs.hosting").acquire(timeout=5),
+                _launcher(store, place) as launcher,
+            ):
+                return _serve(launcher, local=place.address is None, parent=given.parent)
+        except Timeout:
+            log.info("another host looks after %s", place.cluster)
+        except RecommenderError as error:
+            log.error("%s", error)
+            return 1
+    return 0
+
+
+def _serve(launcher: Launcher, *, local: bool, parent: int | None) -> int:
+    answered = time.monotonic()
+    idle_since: float | None = None
+    while True:
+        active = 1
+        try:
+            active = launcher.step()
+        except RecommenderError as error:  # the store is away: what runs goes on without us
+            log.warning("%s", error)
+        now = time.monotonic()
+        if launcher.trouble is None:
+            answered = now
+        elif local and now - answered > PATIENCE_S:
+            log.error("the local Ray does not answer: %s", launcher.trouble)
+            return 1
+        idle_since = None if active else idle_since or now
+        if idle_since is not None and now - idle_since > 2 * IDLE_S and not _alive(parent):
+            return 0
+        time.sleep(ACTIVE_S if active else IDLE_S)
+
+
+@contextmanager
+def _launcher(store: Store, place: Place) -> Iterator[Launcher]:
+    from tune_jobs.ray_jobs import RayJobs
+    from tune_jobs.storage import open_storage
+
+    with _jobs_address(place) as address:
+        url = place.storage or (
+            str(subfolder("trainings")) if place.address is None else _actor_url(store, place)
+        )
+        local = place.address is None
+        environment = dict(safe_environment())
+        if local:
+            environment["RECOMMENDER_HOME"] = str(home())
+        settings = LauncherSettings(
+            cluster=place.cluster,
+            storage_url=url,
+            python=place.python or (sys.executable if local else "python"),
+            environment=environment,
+            default_cpus=(os.cpu_count() or 1) if local else 1,
+            capacity=_local_capacity if local else None,
+            download_to=subfolder("trainings") if url.startswith("actor://") else None,
+        )
+        yield Launcher(store, RayJobs(address), open_storage(url), settings)
+
+
+def _local_capacity() -> Capacity:
+    import torch
+
+    return Capacity(cpus=os.cpu_count() or 1, gpus=torch.cuda.device_count())
+
+
+@contextmanager
+def _jobs_address(place: Place) -> Iterator[str]:
+    """The job server's address; a connection to the cluster around it where files travel through Ray."""
+    from tune_jobs.cluster import connect
+    from tune_jobs.head_security import require_token
+    from tune_jobs.local_ray import local_job_server
+
+    if place.address is None:
+        with local_job_server(subfolder("logs") / "launcher.log") as address:
+            yield address
+    elif place.storage is not None:
+        if place.address != "auto":
+            require_token(place.address)
+        yield place.address
+    else:
+        with connect(place.address):
+            yield place.address
+
+
+def _actor_url(store: Store, place: Place) -> str:
+    digest = hashlib.sha256(f"{store.url} {place.cluster}".encode()).hexdigest()
+    return f"actor://{digest[:16]}"
+
+
+def host_lock(store: Store, place: Place, module: str) -> FileLock:
+    """Held by the one host of its kind on this machine for a store and a cluster."""
+    digest = hashlib.sha256(f"{module} {store.url} {place.cluster}".encode()).hexdigest()
+    return FileLock(subfolder("launchers") / f"{digest[:16]}.lock")
+
+
+def _alive(pid: int | None) -> bool:
+    import psutil
+
+    return pid is not None and psutil.pid_exists(pid)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

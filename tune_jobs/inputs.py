@@ -1,0 +1,92 @@
+"""Brings everything an attempt needs into the storage: data by content hash, weights by sha256."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recommender.errors import DatasetError, NotFoundError, UsageError
+from recommender.records import Dataset, Job
+from tune_jobs.messages import CARD, Card
+from tune_jobs.shipment import Parcel, pack_dataset, pack_weights
+from tune_jobs.storage import Storage, get_record, inputs, put_record
+from tune_jobs.training_spec import TrainingSpec
+
+if TYPE_CHECKING:
+    from recommender.store import Store
+
+
+def prepare(
+    store: Store, storage: Storage, job: Job, spec: TrainingSpec, *, num_threads: int, state_every_s: float
+) -> None:
+    """Put the inputs there, once for all attempts of a job.
+
+    Raises InputError (the data set cannot be read, or changed; the weights changed) or NotFoundError: trying again
+    will not help. Raises StorageError where it may.
+    """
+    if get_record(storage, inputs(job.id, CARD), Card) is not None:
+        return
+    dataset = _same_dataset(spec)
+    weights = _same_weights(store, spec)
+    _profile(store, dataset)
+    data = _put(storage, job, pack_dataset(dataset))
+    put_record(
+        storage,
+        inputs(job.id, CARD),
+        Card(
+            spec=spec,
+            data=data,
+            weights=None if weights is None else _put(storage, job, weights),
+            num_threads=num_threads,
+            state_every_s=state_every_s,
+        ),
+    )
+
+
+def parcel_name(job_id: str, parcel: Parcel) -> str:
+    """Where a parcel lies in the storage."""
+    return inputs(job_id, f"{parcel.kind}.parcel")
+
+
+def _put(storage: Storage, job: Job, parcel: Parcel) -> Parcel:
+    storage.put(parcel_name(job.id, parcel), parcel.source)
+    return replace(parcel, source=Path(parcel.source.name))  # the machine's folders are nobody's business
+
+
+def _same_dataset(spec: TrainingSpec) -> Dataset:
+    from recommender.datasets import open_dataset
+
+    dataset = open_dataset(
+        spec.dataset, seed=spec.split_seed, allowed_roots=tuple(Path(root) for root in spec.allow_roots)
+    )
+    if dataset.content_hash != spec.dataset_hash:
+        raise DatasetError(
+            f"The data set {spec.dataset_name!r} changed after the training was asked for: its content hash is "
+            f"{dataset.content_hash[:12]}…, expected {spec.dataset_hash[:12]}….",
+            remedy="Ask for the training again; it will use the data as they are now.",
+        )
+    return dataset
+
+
+def _same_weights(store: Store, spec: TrainingSpec) -> Parcel | None:
+    if spec.start.mode == "scratch":
+        return None
+    from recommender.checkpoints import get_checkpoint
+
+    checkpoint = get_checkpoint(store, spec.start.checkpoint)
+    if checkpoint.path is None:
+        raise NotFoundError(
+            f"The weights of {checkpoint.name!r} are not on this machine any more.",
+            remedy="Fetch or add them again, then ask for the training again.",
+        )
+    if spec.weights_sha256 is None:
+        raise UsageError(f"The job does not say which weights of {checkpoint.name!r} it means.")
+    return pack_weights(checkpoint.path, sha256=spec.weights_sha256)
+
+
+def _profile(store: Store, dataset: Dataset) -> None:
+    """The target becomes the new checkpoint's source: its profile must be known by then."""
+    from recommender.profile.known import known_profile
+
+    known_profile(dataset, store)

@@ -1,0 +1,75 @@
+"""What a launcher and an attempt of a full training tell each other through the storage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from recommender.records import EpochMetrics, Run
+from tune_jobs.shipment import Parcel
+from tune_jobs.training_spec import TrainingSpec
+
+CARD = "card.json"  # inputs: written last, so its presence means that all inputs are there
+OUTCOME = "outcome.json"  # attempt: written last, so its presence means that all results are there
+CRASH = "crash.json"  # attempt: the last words of one that broke for reasons that may pass
+STATE = "resume/state"  # attempt: see tune_jobs.training.resume
+STATE_CARD = "resume/card.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """Launcher → attempt: what to train and which parcels bring it."""
+
+    spec: TrainingSpec
+    data: Parcel
+    weights: Parcel | None
+    num_threads: int
+    state_every_s: float  # how often the resume state is carried to the storage, at most
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revoked:
+    """Launcher → attempt: nobody wants it any more."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Attempt → launcher: points of the curve."""
+
+    points: tuple[EpochMetrics, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateCard:
+    """Attempt → later attempts: a resume state that is whole."""
+
+    epochs_done: int
+    files: tuple[ResultFile, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultFile:
+    """A file that an attempt left."""
+
+    name: str  # below the attempt's results
+    sha256: str
+    num_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Attempt → launcher: it is over, for good or ill."""
+
+    status: Literal["succeeded", "failed"]
+    run: Run | None
+    files: tuple[ResultFile, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crash:
+    """Attempt → launcher: why it ended without an outcome."""
+
+    error: str

@@ -1,0 +1,122 @@
+"""The cluster as launchers see it: Ray's job server, over HTTP."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from recommender.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+# "unstarted": the cluster gave up waiting for a free node; it may be asked again.
+State = Literal["waiting", "running", "succeeded", "failed", "stopped", "unstarted"]
+_NEVER_STARTED = ("START_TIMEOUT", "UNSCHEDULABLE", "failed to start within")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """A program to run once on one node."""
+
+    id: str
+    command: Sequence[str]
+    cpus: int = 1
+    gpus: int | None = None  # None: one where the cluster has any
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Cluster(Protocol):
+    """Runs programs under ids that the caller chooses. Raises UnavailableError while it cannot be reached."""
+
+    def submit(self, submission: Submission) -> None:
+        """Run it, unless something was submitted under its id before: then nothing happens."""
+
+    def state(self, id: str) -> State | None:
+        """How it stands; None when the cluster knows no such id."""
+
+    def stop(self, id: str) -> None:
+        """End it; no id of this name, or ended already, is fine."""
+
+
+class RayJobs:
+    """Ray's job server at `http://host:port`. Connects at the first call, and again after a loss."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._client: JobSubmissionClient | None = None
+
+    def submit(self, submission: Submission) -> None:
+        gpus = submission.gpus if submission.gpus is not None else min(1, self.total_gpus())
+        try:
+            self._connected().submit_job(
+                submission_id=submission.id,
+                entrypoint=shlex.join(submission.command),
+                entrypoint_num_cpus=submission.cpus,
+                entrypoint_num_gpus=gpus,
+                runtime_env={"env_vars": dict(submission.environment)},
+            )
+        except (RuntimeError, ConnectionError, OSError) as error:
+            if "already exists" in str(error):
+                return
+            raise self._unavailable(error) from error
+
+    def state(self, id: str) -> State | None:
+        try:
+            info = self._connected().get_job_info(id)
+        except (RuntimeError, ConnectionError, OSError) as error:
+            if "does not exist" in str(error):
+                return None
+            raise self._unavailable(error) from error
+        status = str(info.status)
+        if status == "FAILED" and any(mark in f"{info.error_type} {info.message}" for mark in _NEVER_STARTED):
+            return "unstarted"
+        return _STATES[status]
+
+    def stop(self, id: str) -> None:
+        try:
+            self._connected().stop_job(id)
+        except (RuntimeError, ConnectionError, OSError) as error:
+            if "does not exist" not in str(error):
+                raise self._unavailable(error) from error
+
+    def total_gpus(self) -> int:
+        """GPUs of all nodes."""
+        client: Any = self._connected()
+        try:
+            answer = client._do_request("GET", "/api/cluster_status").json()
+            usage = answer["data"]["clusterStatus"]["loadMetricsReport"]["usage"]
+            return int(usage.get("GPU", (0, 0))[1])
+        except (KeyError, TypeError, ValueError):
+            return 0  # no autoscaler report yet: name the number of GPUs to be sure
+        except (RuntimeError, ConnectionError, OSError) as error:
+            raise self._unavailable(error) from error
+
+    def _connected(self) -> JobSubmissionClient:
+        if self._client is None:
+            from ray.job_submission import JobSubmissionClient
+
+            try:
+                self._client = JobSubmissionClient(self._address)
+            except (RuntimeError, ConnectionError, OSError) as error:
+                raise self._unavailable(error) from error
+        return self._client
+
+    def _unavailable(self, error: Exception) -> UnavailableError:
+        self._client = None
+        reason = " ".join(str(error).split())[-300:]
+        return UnavailableError(
+            f"The job server at {self._address} does not answer: {reason}.",
+            remedy="Check that the Ray cluster runs and that its token is set; `recommend doctor` tests it.",
+        )
+
+
+_STATES: dict[str, State] = {
+    "PENDING": "waiting",
+    "RUNNING": "running",
+    "SUCCEEDED": "succeeded",
+    "FAILED": "failed",
+    "STOPPED": "stopped",
+}

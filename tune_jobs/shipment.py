@@ -1,0 +1,247 @@
+"""Data sets and weights to any node by content hash; no disk is shared, nothing half arrives.
+
+A data set is packed once into one archive, its parcel. Each node unpacks it once, under a file lock, into its own
+cache; the manifest is written last, so its presence means complete. Plain Python: how the bytes travel is the
+caller's business (`tune_jobs.depot` sends them through Ray).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock
+
+from recommender.errors import IntegrityError, StorageError
+from recommender.home import subfolder
+from recommender.records import Dataset, Split
+from recommender.text import printable
+
+CHUNK_BYTES = 8 * 2**20
+FORMAT = 1  # of archives; another number is another parcel
+SPLITS_SHIPPED: tuple[Split, ...] = ("train", "val")
+MANIFEST = "manifest.json"
+
+Chunks = Callable[["Parcel"], Iterable[bytes]]
+_verified: set[tuple[str, str]] = (
+    set()
+)  # (place, sha256): hashed by this process, not again before every trial
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parcel:
+    """One data set or one weights file, ready to travel."""
+
+    kind: Literal["dataset", "weights"]
+    key: str  # the data set's content hash, or the weights' sha256
+    sha256: str  # of the file that travels
+    num_bytes: int
+    source: Path  # that file, on the machine that packed it
+
+
+def pack_dataset(dataset: Dataset) -> Parcel:
+    """Pack a data set into one archive, once per content hash; safe for several processes at a time.
+
+    The images are put in an order that their content decides, so that equal content trains equally wherever
+    its files lay. Raises DatasetError when an image changed since the data set was opened, whatever its mtime
+    says, and StorageError when the disk refuses.
+    """
+    from recommender.datasets import export_yolo, write_data_yaml
+
+    folder = subfolder("shipments")
+    archive = folder / f"{dataset.content_hash}.{FORMAT}.tar"
+    with _writing(archive):
+        packed = _read_card(archive)
+        if packed is not None:
+            return packed
+        ordered = replace(
+            dataset, images=tuple(sorted(dataset.images, key=lambda i: (i.split, i.sha256, i.name)))
+        )
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".packing-") as name:
+            aside = Path(name) / "data"
+            export_yolo(ordered, aside, splits=SPLITS_SHIPPED)
+            # The machine's paths must not travel: equal content gives equal bytes everywhere.
+            write_data_yaml(aside, dataset.class_names, SPLITS_SHIPPED, at=Path("/data"))
+            part = Path(name) / "part.tar"
+            sha256 = _write_archive(aside, part)
+            parcel = Parcel(
+                kind="dataset",
+                key=dataset.content_hash,
+                sha256=sha256,
+                num_bytes=part.stat().st_size,
+                source=archive,
+            )
+            part.replace(archive)
+        _write_card(parcel)
+        return parcel
+
+
+def pack_weights(path: Path, *, sha256: str | None = None) -> Parcel:
+    """A weights file as a parcel. Raises IntegrityError when its bytes are not those recorded."""
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise IntegrityError(
+            f"The weights {printable(path)} cannot be read: {error.strerror}.",
+            remedy="Fetch or add them again.",
+        ) from error
+    if sha256 is not None and found != sha256:
+        raise IntegrityError(
+            f"The weights {printable(path)} have sha256 {found[:12]}…, recorded is {sha256[:12]}…",
+            remedy="Add the checkpoint again, or restore the file.",
+        )
+    return Parcel(kind="weights", key=found, sha256=found, num_bytes=path.stat().st_size, source=path)
+
+
+def read_chunks(parcel: Parcel) -> Iterator[bytes]:
+    """The parcel's bytes, on the machine that packed it."""
+    with parcel.source.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
+def deliver(parcel: Parcel, chunks: Chunks = read_chunks) -> Path:
+    """The parcel unpacked in this node's cache: a data set's folder, or a weights file.
+
+    The first on a node receives it, under a file lock, and the others wait for it. What lies there is hashed
+    on each process's first use, and fetched again when a byte differs. Raises IntegrityError when what arrives
+    is not what was packed and StorageError when the disk refuses.
+    """
+    place = place_of(parcel)
+    with _writing(place):
+        if not _is_whole(parcel, place):
+            with tempfile.TemporaryDirectory(dir=place.parent, prefix=".arriving-") as name:
+                _receive(parcel, chunks, Path(name), place)
+            _verified.discard((str(place), parcel.sha256))
+            if not _is_whole(parcel, place):
+                raise StorageError(
+                    f"{printable(place)} changes while it is written.", remedy="Check that disk."
+                )
+    return place / "data" if parcel.kind == "dataset" else place / f"{parcel.key}.safetensors"
+
+
+def place_of(parcel: Parcel) -> Path:
+    """The folder of this node's cache that holds, or will hold, the parcel."""
+    return subfolder("node_cache") / f"{parcel.kind}-{parcel.key}.{FORMAT}"
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    """Alone among the processes of this node, with the disk's refusals made plain."""
+    try:
+        with FileLock(target.with_name(target.name + ".lock")):
+            yield
+    except OSError as error:
+        raise StorageError(
+            f"{printable(target)} could not be written: {error.strerror or error}.",
+            remedy="Free some space there, or point RECOMMENDER_HOME at another disk.",
+        ) from error
+
+
+def _write_archive(folder: Path, target: Path) -> str:
+    """Write every file below `folder` into one tar, byte for byte the same for the same content."""
+    with target.open("wb") as file:
+        with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
+            for path in sorted(folder.rglob("*")):
+                if not path.is_file() or path.name == MANIFEST:
+                    continue
+                entry = tarfile.TarInfo(path.relative_to(folder).as_posix())
+                entry.size = path.stat().st_size
+                with path.open("rb") as content:
+                    archive.addfile(entry, content)
+        file.flush()
+    with target.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _card_of(archive: Path) -> Path:
+    return archive.with_suffix(".json")
+
+
+def _write_card(parcel: Parcel) -> None:
+    card = _card_of(parcel.source)
+    part = card.with_suffix(".part")
+    part.write_text(json.dumps(asdict(parcel) | {"source": parcel.source.name}), encoding="utf-8")
+    part.replace(card)
+
+
+def _read_card(archive: Path) -> Parcel | None:
+    """The archive's parcel, when archive and card are there and belong together."""
+    try:
+        parcel = Parcel(**json.loads(_card_of(archive).read_text("utf-8")) | {"source": archive})
+        return parcel if archive.stat().st_size == parcel.num_bytes else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _receive(parcel: Parcel, chunks: Chunks, aside: Path, place: Path) -> None:
+    """Fetch, check, unpack beside the place, and move there at once."""
+    arrived, digest = aside / "arrived", hashlib.sha256()
+    with arrived.open("wb") as file:
+        for chunk in chunks(parcel):
+            digest.update(chunk)
+            file.write(chunk)
+    if digest.hexdigest() != parcel.sha256:
+        raise IntegrityError(
+            f"What arrived of {parcel.kind} {parcel.key[:12]}… has sha256 {digest.hexdigest()[:12]}…, "
+            f"packed was {parcel.sha256[:12]}…",
+            remedy=f"Delete {parcel.source.name} below RECOMMENDER_HOME of the sending machine and try again.",
+        )
+    ready = aside / "ready"
+    _unpack(parcel, arrived, ready, place)
+    files = {path.relative_to(ready).as_posix(): _fingerprint(path) for path in _files_of(ready)}
+    manifest = {"sha256": parcel.sha256, "files": files}
+    (ready / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    if place.exists():  # damaged: move it out of the way, a training that reads it keeps its open files
+        place.rename(aside / "damaged")
+    ready.rename(place)
+
+
+def _unpack(parcel: Parcel, arrived: Path, ready: Path, place: Path) -> None:
+    ready.mkdir()
+    if parcel.kind == "weights":
+        arrived.rename(ready / f"{parcel.key}.safetensors")
+        return
+    import yaml
+
+    from recommender.datasets import write_data_yaml
+
+    with tarfile.open(arrived) as archive:
+        archive.extractall(ready / "data", filter="data")
+    names = yaml.safe_load((ready / "data" / "data.yaml").read_text("utf-8"))["names"]
+    write_data_yaml(ready / "data", tuple(names.values()), SPLITS_SHIPPED, at=place / "data")
+
+
+def _files_of(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / MANIFEST)
+
+
+def _fingerprint(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_whole(parcel: Parcel, place: Path) -> bool:
+    """Whether every byte is there and as it was packed."""
+    if (str(place), parcel.sha256) in _verified and (place / MANIFEST).exists():
+        return True
+    try:
+        manifest = json.loads((place / MANIFEST).read_text("utf-8"))
+        if manifest["sha256"] != parcel.sha256:
+            return False
+        whole = manifest["files"] == {
+            p.relative_to(place).as_posix(): _fingerprint(p) for p in _files_of(place)
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    if whole:
+        _verified.add((str(place), parcel.sha256))
+    return bool(whole)

@@ -1,0 +1,192 @@
+"""Where a job and its launcher leave things for each other: any folder or URL that fsspec reaches.
+
+```
+<root>/<job>/inputs/…               from the launcher, its card last
+<root>/<job>/revoked-<epoch>.json   from the launcher: this attempt may stop
+<root>/<job>/attempt-<epoch>/…      from that attempt alone: reports, resume state, results, its outcome last
+```
+An attempt never writes outside its own folder, so one that was given up and comes back spoils nothing.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol, TypeVar
+
+from recommender.errors import StorageError
+from recommender.store.records_json import decode, encode
+
+RecordT = TypeVar("RecordT")
+AnswerT = TypeVar("AnswerT")
+
+
+class Storage(Protocol):
+    """Files by name, shared by a launcher and its jobs. Safe to use from several processes.
+
+    A file is there whole or not at all. Raises StorageError when the place refuses.
+    """
+
+    def put(self, name: str, source: Path) -> None:
+        """Keep a copy of a local file under a name, replacing what was there."""
+
+    def get(self, name: str, target: Path) -> bool:
+        """Copy to a local file; False when there is none of this name."""
+
+    def remove(self, prefix: str) -> None:
+        """Delete a file, or all below a folder; nothing there is fine."""
+
+
+class UrlStorage:
+    """A folder, NFS included, or any URL of fsspec: `file://`, `s3://`, `gs://`, …"""
+
+    def __init__(self, url: str) -> None:
+        import fsspec
+
+        self.url = url
+        try:
+            self._files, root = fsspec.core.url_to_fs(url)
+        except (ValueError, ImportError) as error:
+            raise StorageError(
+                f"The storage {url!r} cannot be used: {error}.",
+                remedy="Give a folder or a URL of an installed fsspec file system.",
+            ) from error
+        self._root = root.rstrip("/")
+        self._local = type(self._files).__name__ == "LocalFileSystem"
+
+    def put(self, name: str, source: Path) -> None:
+        with self._refusals(name):
+            place = self._place(name)
+            if not self._local:
+                self._files.put_file(str(source), place)  # object stores show whole objects only
+                return
+            folder = Path(place).parent
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=folder, prefix=".part-", delete=False) as part:
+                try:
+                    with source.open("rb") as content:
+                        shutil.copyfileobj(content, part, 2**20)
+                    part.close()
+                    Path(part.name).chmod(0o644)
+                    Path(part.name).replace(place)
+                except BaseException:
+                    Path(part.name).unlink(missing_ok=True)
+                    raise
+
+    def get(self, name: str, target: Path) -> bool:
+        with self._refusals(name):
+            try:
+                self._files.get_file(self._place(name), str(target))
+            except FileNotFoundError:
+                return False
+            return True
+
+    def remove(self, prefix: str) -> None:
+        with self._refusals(prefix):
+            try:
+                self._files.rm(self._place(prefix), recursive=True)
+            except FileNotFoundError:
+                return
+
+    def _place(self, name: str) -> str:
+        parts = PurePosixPath(name).parts
+        if not parts or ".." in parts or name.startswith("/"):
+            raise StorageError(f"{name!r} is not a name inside the storage.")
+        return "/".join((self._root, *parts))
+
+    @contextmanager
+    def _refusals(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except StorageError:
+            raise
+        except Exception as error:  # object stores raise errors of their own, of no common kind
+            if self._local and not isinstance(error, OSError):
+                raise
+            reason = getattr(error, "strerror", None) or error
+            raise StorageError(
+                f"The storage {self.url} refused {name}: {reason}.",
+                remedy="Free some space there and check that it is reachable and writable.",
+            ) from error
+
+
+class PatientStorage:
+    """Another storage, asked again when it refuses: a training of hours must not die of a hiccup."""
+
+    def __init__(self, storage: Storage, delays_s: Sequence[float] = (1.0, 5.0, 20.0)) -> None:
+        self._storage = storage
+        self._delays_s = delays_s
+
+    def put(self, name: str, source: Path) -> None:
+        self._ask(lambda: self._storage.put(name, source))
+
+    def get(self, name: str, target: Path) -> bool:
+        return self._ask(lambda: self._storage.get(name, target))
+
+    def remove(self, prefix: str) -> None:
+        self._ask(lambda: self._storage.remove(prefix))
+
+    def _ask(self, work: Callable[[], AnswerT]) -> AnswerT:
+        for delay_s in self._delays_s:
+            try:
+                return work()
+            except StorageError:
+                time.sleep(delay_s)
+        return work()
+
+
+def open_storage(url: str) -> Storage:
+    """The storage behind a folder's path, a URL of fsspec, or `actor://NAME` on the cluster's head."""
+    from tune_jobs.actor_storage import SCHEME, ActorStorage
+
+    return ActorStorage(url.removeprefix(SCHEME)) if url.startswith(SCHEME) else UrlStorage(url)
+
+
+def require_writable(storage: Storage) -> None:
+    """Leave a file and take it away again: hours of training later is too late. Raises StorageError."""
+    name = f"probe-{uuid.uuid4().hex}"
+    with tempfile.NamedTemporaryFile(prefix="recommend-") as file:
+        storage.put(name, Path(file.name))
+    storage.remove(name)
+
+
+def put_record(storage: Storage, name: str, record: Any) -> None:
+    """Keep one record as a document."""
+    with tempfile.TemporaryDirectory(prefix="recommend-") as folder:
+        file = Path(folder) / "record.json"
+        file.write_text(encode(record), encoding="ascii")
+        storage.put(name, file)
+
+
+def get_record(storage: Storage, name: str, kind: type[RecordT]) -> RecordT | None:
+    """Read a record; None when there is none. Raises StorageError for a document that does not fit."""
+    with tempfile.TemporaryDirectory(prefix="recommend-") as folder:
+        file = Path(folder) / "record.json"
+        if not storage.get(name, file):
+            return None
+        return decode(kind, file.read_text("ascii", errors="replace"))
+
+
+def inputs(job: str, name: str) -> str:
+    """The name of an input of a job."""
+    return f"{job}/inputs/{name}"
+
+
+def attempt(job: str, epoch: int, name: str) -> str:
+    """The name of something that one attempt writes."""
+    return f"{job}/attempt-{epoch}/{name}"
+
+
+def report(job: str, epoch: int, batch: int) -> str:
+    """The name of an attempt's report number `batch`."""
+    return attempt(job, epoch, f"reports/{batch:06d}.json")
+
+
+def revoked(job: str, epoch: int) -> str:
+    """The name of the mark that tells an attempt that nobody wants it any more."""
+    return f"{job}/revoked-{epoch}.json"

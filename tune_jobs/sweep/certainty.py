@@ -1,0 +1,161 @@
+"""`recommend --trials N | --budget 10m`: short trials of the starts that may change the answer, then ask again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from recommender.forecast.kernels import Spread
+from recommender.forecast.policy import Race, as_trial, keep_running, next_trial
+from recommender.forecast.rules import leaks
+from recommender.forecast.situation import Observation, Situation
+from recommender.records import Dataset, Recipe, Run, Start
+from recommender.requests import TrialsRequest
+from recommender.store import Store
+from tune_jobs.shipment import pack_dataset
+from tune_jobs.sweep.display import Display
+from tune_jobs.sweep.outcome import cut_off_run
+from tune_jobs.sweep.plan import Limits, TrialSpec
+from tune_jobs.sweep.planning import SCRATCH_ARCHITECTURE, plan_trial
+from tune_jobs.sweep.policy import SweepView, TrialView
+from tune_jobs.sweep.run import SweepResult, SweepSettings, run_trials
+
+TRIAL_SHARE = 0.1  # of the full training's epochs: the bar for the recall phase is a tenth of brute force
+MIN_TRIAL_EPOCHS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certainty:
+    """What the trials brought. Forecast again from `(*history, *trials)`."""
+
+    trials: tuple[Observation, ...]
+    runs: dict[Start, Run]  # the trial of each start that has one, for the answer's table
+    result: SweepResult
+
+
+def buy_certainty(
+    asked: TrialsRequest,
+    *,
+    target: Dataset,
+    candidates: Sequence[Situation],
+    history: Sequence[Observation],
+    spread: Spread,
+    store: Store,
+    recipe: Recipe | None = None,
+    display: Display | None = None,
+    limits: Limits | None = None,
+    began_at: float | None = None,
+    stop: Callable[[], str | None] | None = None,
+) -> Certainty:
+    """Run the trials that are worth most for their cost, within the number and the budget asked for.
+
+    `candidates` are the situations of the forecast at the full budget; those whose weights are not here cannot be
+    tried, and those whose source holds the target's images would shine in any trial. A trial is the beginning of
+    the full run: its schedule, optimiser, batch and augmentation, stopped
+    early. Runs that the history knows cost nothing. Raises as `run_trials`.
+    """
+    began_at = time.monotonic() if began_at is None else began_at
+    at_hand = [c for c in candidates if (c.checkpoint is None or c.checkpoint.available) and not leaks(c)]
+    epochs = trial_epochs(at_hand[0].budget.epochs)
+    data = pack_dataset(target)
+    architecture = next((c.checkpoint.architecture for c in at_hand if c.checkpoint), SCRATCH_ARCHITECTURE)
+    specs = [
+        plan_trial(
+            target,
+            data,
+            candidate.start,
+            candidate.checkpoint,
+            trial_recipe(candidate, epochs, recipe),
+            architecture=architecture,
+        )
+        for candidate in at_hand
+    ]
+    policy = ForecastPolicy(
+        Race(history=tuple(history), candidates=tuple(at_hand), trial_epochs=epochs, spread=spread),
+        specs,
+        max_trials=asked.trials,
+    )
+    settings = SweepSettings(
+        address=asked.address,
+        gpus_per_trial=asked.gpus_per_trial,
+        budget=asked.budget,
+        limits=limits or Limits(),
+    )
+    result = run_trials(
+        specs, store=store, settings=settings, policy=policy, display=display, began_at=began_at, stop=stop
+    )
+    runs = {trial.start: run for trial in result.trials if (run := policy.run_of(trial)) is not None}
+    return Certainty(trials=policy.observations(result.view), runs=runs, result=result)
+
+
+def trial_epochs(full_epochs: int) -> int:
+    """Epochs of a trial of a full training of that many."""
+    return min(full_epochs, max(MIN_TRIAL_EPOCHS, round(TRIAL_SHARE * full_epochs)))
+
+
+def trial_recipe(candidate: Situation, epochs: int, full: Recipe | None = None) -> Recipe:
+    """The beginning of the full run's recipe."""
+    whole = full or Recipe(epochs=candidate.budget.epochs, imgsz=candidate.budget.imgsz)
+    return replace(whole, epochs=epochs, schedule_epochs=whole.epochs if epochs < whole.epochs else None)
+
+
+class ForecastPolicy:
+    """The forecast's pure policy as a sweep's: translates what a sweep shows into a race."""
+
+    def __init__(self, race: Race, specs: Sequence[TrialSpec], *, max_trials: int | None) -> None:
+        self._race = race
+        self._specs = {spec.id: spec for spec in specs}
+        self._ids = {spec.job.start: spec.id for spec in specs}
+        self._situations = {candidate.start: candidate for candidate in race.candidates}
+        self._max_trials = max_trials
+        self._answered: tuple[object, str | None] = (None, None)
+
+    def next(self, view: SweepView) -> str | None:
+        """The most valuable trial per cost; asked often, computed when something changed."""
+        state = tuple((trial.id, trial.state) for trial in view.trials)
+        if self._answered[0] != state:
+            self._answered = (state, self._choose(view))
+        return self._answered[1]
+
+    def judge(self, view: SweepView, trial: TrialView) -> str | None:
+        """Successive halving with curve extrapolation."""
+        rivals = [other.curve for other in view.trials if other.id != trial.id and other.curve]
+        if keep_running(trial.curve, rivals, start=trial.start, epochs=trial.recipe.epochs):
+            return None
+        return f"not among the best third after {len(trial.curve)} epochs, and not catching up"
+
+    def done(self, view: SweepView) -> str | None:
+        """Running trials may end; none is cut off for lack of worth."""
+        return None
+
+    def observations(self, view: SweepView) -> tuple[Observation, ...]:
+        """What the trials say about the full runs; those the budget cut off speak as far as they came."""
+        found = []
+        for trial in view.trials:
+            run = self.run_of(trial)
+            if run is not None and run.best is not None:
+                seen = Observation(situation=self._situations[trial.start], run=run)
+                found.append(as_trial(seen, self._race))
+        return tuple(found)
+
+    def run_of(self, trial: TrialView) -> Run | None:
+        """The trial's run when it says something, cut off or not."""
+        if trial.state == "settled":
+            return trial.run
+        if trial.state == "cut off" and trial.curve:
+            return cut_off_run(self._specs[trial.id].job, trial.curve, seconds=trial.seconds)
+        return None
+
+    def _choose(self, view: SweepView) -> str | None:
+        begun = [t for t in view.trials if t.state in ("running", "failed", "cut off") or _is_ours(t)]
+        if self._max_trials is not None and len(begun) >= self._max_trials:
+            return None
+        busy = tuple(trial.start for trial in view.of_state("running", "failed", "cut off"))
+        choice = next_trial(replace(self._race, trials=self.observations(view), running=busy))
+        return None if choice is None else self._ids.get(choice.start)
+
+
+def _is_ours(trial: TrialView) -> bool:
+    """Whether it ended in this sweep; what was known before is free and does not count."""
+    return trial.state == "settled" and not trial.reused

@@ -1,0 +1,324 @@
+"""The driver's side of a sweep, without Ray: keeps the score, asks the policy, guards the budget and the store."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from recommender.errors import RecommenderError, StorageError
+from recommender.records import EpochMetrics, Run
+from recommender.store.records_json import decode
+from tune_jobs.sweep.allowance import Allowance
+from tune_jobs.sweep.ledger import Ledger
+from tune_jobs.sweep.outcome import failed_run
+from tune_jobs.sweep.plan import Limits, TrialSpec
+from tune_jobs.sweep.policy import NOT_WANTED, NOTHING_FITS, Policy, SweepView, TrialState, TrialView
+from tune_jobs.sweep.states import drop_state
+
+FITS_FACTOR = 0.9  # a trial is started when this much of its estimated time is left
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slots:
+    """How many trials run at a time, and what one occupies."""
+
+    count: int
+    device: Literal["gpu", "cpu"]
+    devices_per_trial: float  # GPUs, or CPUs on a cluster without
+
+
+@dataclass(kw_only=True)
+class _Trial:
+    spec: TrialSpec
+    state: TrialState = "waiting"
+    curve: list[EpochMetrics] = field(default_factory=list)
+    spent_s: float = 0.0  # by attempts that are over
+    since: float | None = None
+    heard_at: float | None = None
+    run: Run | None = None
+    reused: bool = False
+    node: str | None = None
+    process: int | None = None
+    memory_mb: float = 0.0
+    note: str | None = None
+    token: str | None = None
+    dead_tokens: set[str] = field(default_factory=set)
+    restarts: int = 0
+    at_rest: TrialView | None = None  # the view of a trial that does not run, built once
+
+
+class Conductor:
+    """Used by one thread. Never raises into Ray Tune: an error of ours ends the sweep and is raised afterwards."""
+
+    def __init__(
+        self,
+        specs: Sequence[TrialSpec],
+        *,
+        ledger: Ledger,
+        policy: Policy,
+        allowance: Allowance,
+        slots: Slots,
+        limits: Limits,
+        clock: Callable[[], float] = time.monotonic,
+        began_at: float | None = None,
+    ) -> None:
+        self._trials = {spec.id: _Trial(spec=spec) for spec in specs}
+        self._ledger, self._policy, self._limits = ledger, policy, limits
+        self.allowance, self.slots = allowance, slots
+        self._clock = clock
+        self._began_at = clock() if began_at is None else began_at
+        self._reason: str | None = None
+        self.error: Exception | None = None
+        for trial in self._trials.values():
+            self._recall(trial)
+
+    # ── what Ray Tune asks ──
+
+    def next_id(self) -> str | None:
+        """The trial to start now, or None. Trials known by now, or too long for the budget, are passed over."""
+        while self.stop_reason() is None and self._num_running() < self.slots.count:
+            id = self._guarded(self._policy.next, self.view())
+            trial = self._trials.get(id or "")
+            if trial is None or trial.state != "waiting":
+                if self._num_running() == 0:
+                    passed_over = any(other.state == "cut off" for other in self._trials.values())
+                    self._reason = self._reason or (NOTHING_FITS if passed_over else NOT_WANTED)
+                return None
+            if self._recall(trial):
+                continue
+            if not self._fits(trial):
+                trial.state, trial.note = "cut off", "too long for what is left of the budget"
+                continue
+            trial.state = "running"
+            return trial.spec.id
+        return None
+
+    def is_over(self) -> bool:
+        """Whether no trial will be started any more."""
+        return self.stop_reason() is not None or not any(
+            trial.state in ("waiting", "running") for trial in self._trials.values()
+        )
+
+    def stop_reason(self) -> str | None:
+        """Why everything has to stop now, or None."""
+        if self._reason is None:
+            rate = self._num_running() * self.slots.devices_per_trial if self._is_device else 1.0
+            if self.allowance.is_spent(self._spent_s(), rate=rate):
+                self._reason = "the budget is spent"
+            else:
+                self._reason = self._guarded(self._policy.done, self.view())
+        return self._reason
+
+    def stop(self, reason: str) -> None:
+        """Ask for the end, from a signal handler or another thread."""
+        self._reason = self._reason or reason
+
+    # ── what Ray Tune reports ──
+
+    def started(self, id: str) -> None:
+        """An actor takes the trial up: from now on only its result counts."""
+        trial = self._trials[id]
+        self._end_attempt(trial)
+        trial.state, trial.since = "running", self._clock()
+        trial.heard_at = trial.since
+        self._guarded(self._ledger.begin, id)
+
+    def wants(self, id: str) -> bool:
+        """Whether what this trial says still matters."""
+        return self._trials[id].state == "running"
+
+    def heard(self, id: str, said: dict[str, Any]) -> str | None:
+        """Take in what an actor says. Returns why the trial should stop, or None."""
+        trial = self._trials[id]
+        token = str(said["token"])
+        if token in trial.dead_tokens or trial.state != "running":
+            return None  # a node that was given up and came back
+        trial.token = token
+        trial.heard_at = self._clock()
+        trial.node, trial.process, trial.note = said["node"], said["process"], said.get("note")
+        trial.memory_mb = float(said.get("memory_mb") or 0.0)
+        if said["kind"] == "epoch":
+            return self._heard_epoch(trial, decode(EpochMetrics, said["point"]))
+        if said["kind"] == "run":
+            self._finish(trial, decode(Run, said["run"]))
+        return None
+
+    def lost(self, id: str, why: str) -> bool:
+        """The trial's actor or node died. Returns whether it may be started again."""
+        trial = self._trials[id]
+        if trial.state != "running":
+            return False
+        self._end_attempt(trial)
+        trial.restarts += 1
+        trial.note = why
+        if trial.restarts > self._limits.max_restarts:
+            self._finish(
+                trial, failed_run(trial.spec.job, f"given up after {trial.restarts} attempts: {why}")
+            )
+            return False
+        return True
+
+    def requeue(self, id: str) -> None:
+        """Ray Tune has forgotten a lost trial: the policy may start it as a new one."""
+        if self._trials[id].state == "running":
+            self._trials[id].state = "waiting"
+
+    def requeue_running(self, why: str) -> None:
+        """Everything under way was lost at once: let the next fit start it again.
+
+        Memory is what breaks a whole fit, so only the trial that held most of it is blamed: the others restart
+        as often as it takes.
+        """
+        running = [trial for trial in self._trials.values() if trial.state == "running"]
+        largest = max(running, key=lambda trial: trial.memory_mb, default=None)
+        for trial in running:
+            if trial is largest:
+                self.lost(trial.spec.id, why)
+            else:
+                self._end_attempt(trial)
+            self.requeue(trial.spec.id)
+
+    @property
+    def num_ended(self) -> int:
+        """Trials that need no more work."""
+        return sum(trial.state in ("settled", "failed") for trial in self._trials.values())
+
+    def silent(self) -> list[str]:
+        """Trials whose actors have not said a word for too long."""
+        now = self._clock()
+        return [
+            id
+            for id, trial in self._trials.items()
+            if trial.state == "running"
+            and trial.since is not None
+            and now - (trial.heard_at or now) > self._limits.silent_actor_s
+        ]
+
+    def close(self) -> None:
+        """Nothing runs any more: what was under way counts as cut off."""
+        for trial in self._trials.values():
+            if trial.state == "running":
+                self._end_attempt(trial)
+                trial.state, trial.note = "cut off", self._reason
+
+    # ── what the display and the policy see ──
+
+    def view(self) -> SweepView:
+        """Everything known right now."""
+        return SweepView(
+            trials=tuple(self._view_of(trial) for trial in self._trials.values()),
+            elapsed_s=self._clock() - self._began_at,
+            spent_s=self._spent_s(),
+            limit_s=self.allowance.limit_s,
+            budget_kind=self.allowance.kind,
+            device_seconds=self._device_seconds(),
+            device=self.slots.device,
+            num_slots=self.slots.count,
+        )
+
+    # ── inside ──
+
+    @property
+    def _is_device(self) -> bool:
+        return self.allowance.kind == "device"
+
+    def _heard_epoch(self, trial: _Trial, point: EpochMetrics) -> str | None:
+        # A trial that was resumed may go a step back: each epoch counts once, the latest word on it stands.
+        trial.curve = [known for known in trial.curve if known.epoch < point.epoch] + [point]
+        verdict: str | None = self._guarded(self._policy.judge, self.view(), self._view_of(trial))
+        return verdict
+
+    def _finish(self, trial: _Trial, run: Run) -> None:
+        self._end_attempt(trial)
+        trial.run, trial.note = run, run.error
+        trial.curve = list(run.curve) or trial.curve
+        trial.state = "failed" if run.status == "failed" else "settled"
+        self._guarded(drop_state, run.id)
+        if self._guarded(self._ledger.accept, run) is False:
+            trial.note = "another sweep has taken this trial over; its result counts"
+
+    def _end_attempt(self, trial: _Trial) -> None:
+        if trial.since is not None:
+            trial.spent_s += self._clock() - trial.since
+            trial.since = None
+        if trial.token is not None:
+            trial.dead_tokens.add(trial.token)
+            trial.token = None
+
+    def _recall(self, trial: _Trial) -> bool:
+        """Whether the history knows this run already."""
+        run = self._guarded(self._ledger.settled, trial.spec.id)
+        if run is None:
+            return False
+        trial.state, trial.run, trial.reused = "settled", run, True
+        trial.curve = list(run.curve)
+        return True
+
+    def _guarded(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return work(*arguments)
+        except Exception as error:
+            self.error = self.error or error
+            self._reason = self._reason or _short(error)
+            return None
+
+    def _num_running(self) -> int:
+        return sum(trial.state == "running" for trial in self._trials.values())
+
+    def _seconds(self, trial: _Trial) -> float:
+        return trial.spent_s + (0.0 if trial.since is None else self._clock() - trial.since)
+
+    def _device_seconds(self) -> float:
+        return self.slots.devices_per_trial * sum(self._seconds(trial) for trial in self._trials.values())
+
+    def _spent_s(self) -> float:
+        return self._device_seconds() if self._is_device else self._clock() - self._began_at
+
+    def _fits(self, trial: _Trial) -> bool:
+        left_s = self.allowance.left_s(self._spent_s())
+        if left_s is None:
+            return True
+        job = trial.spec.job
+        known = [
+            self._seconds(other) / max(1, len(other.curve))
+            for other in self._trials.values()
+            if other.state == "settled"
+            and not other.reused
+            and other.spec.job.target_hash == job.target_hash
+            and other.spec.job.recipe.imgsz == job.recipe.imgsz
+        ]
+        if not known:
+            return True
+        needed_s = statistics.median(known) * job.recipe.epochs
+        return left_s >= FITS_FACTOR * needed_s * (self.slots.devices_per_trial if self._is_device else 1.0)
+
+    def _view_of(self, trial: _Trial) -> TrialView:
+        if trial.at_rest is not None and trial.at_rest.state == trial.state != "running":
+            return trial.at_rest
+        job = trial.spec.job
+        trial.at_rest = TrialView(
+            id=trial.spec.id,
+            target_hash=job.target_hash,
+            target_name=job.target_name,
+            start=job.start,
+            recipe=job.recipe,
+            state=trial.state,
+            curve=tuple(trial.curve),
+            seconds=self._seconds(trial),
+            run=trial.run,
+            reused=trial.reused,
+            node=trial.node,
+            process=trial.process,
+            note=trial.note,
+        )
+        return trial.at_rest
+
+
+def _short(error: Exception) -> str:
+    kind = "the store or the storage failed" if isinstance(error, StorageError) else type(error).__name__
+    return (
+        f"{kind}: {error}" if isinstance(error, RecommenderError) else f"{kind} in the policy or the driver"
+    )

@@ -1,0 +1,194 @@
+"""How a sweep shows on stderr: a live table on a terminal, plain lines in a log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from recommender.records import EpochMetrics
+from recommender.text import printable
+from tune_jobs.sweep.policy import SweepView, TrialView
+
+BARS = "▁▂▃▄▅▆▇█"
+CURVE_WIDTH = 20
+MAX_ROWS = 24
+DRAW_EVERY_S = 0.25
+LINE_EVERY_S = 30.0  # a sign of life in a log, when nothing else happens
+
+
+class Display(Protocol):
+    """Shows a sweep. Called often, from the driver's thread; must be cheap and must not raise."""
+
+    def show(self, view: SweepView) -> None:
+        """Take in how it stands now."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def show(self, view: SweepView) -> None:
+        """Nothing."""
+
+
+class LiveTable:
+    """Redraws one table in place. Use as a context."""
+
+    def __init__(self, console: Console) -> None:
+        # Starting Ray and the first training take some seconds, in which there is nothing to draw yet.
+        self._live = Live(Text("starting …"), console=console, auto_refresh=False, transient=True)
+        self._drawn_at = 0.0
+
+    def __enter__(self) -> Self:
+        self._live.start(refresh=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def show(self, view: SweepView) -> None:
+        """Draw, at most a few times a second."""
+        now = time.monotonic()
+        if now - self._drawn_at >= DRAW_EVERY_S:
+            self._drawn_at = now
+            self._live.update(Group(table_of(view), Text(summary_of(view))), refresh=True)
+
+
+class PlainLines:
+    """One line per event, for logs and pipes."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._states: dict[str, str] = {}
+        self._said_at = time.monotonic()
+
+    def show(self, view: SweepView) -> None:
+        """Say what changed since the last time."""
+        for trial in view.trials:
+            state = f"{trial.state}{trial.process or ''}" if trial.state == "running" else trial.state
+            if self._states.get(trial.id, "waiting") != state and not (
+                trial.state == "running" and trial.process is None
+            ):
+                self._say(line_of(trial))
+                self._states[trial.id] = state
+        if time.monotonic() - self._said_at >= LINE_EVERY_S:
+            self._say(summary_of(view))
+
+    def _say(self, line: str) -> None:
+        self._said_at = time.monotonic()
+        self._write(line)
+
+
+def sparkline(curve: Sequence[EpochMetrics], width: int = CURVE_WIDTH) -> str:
+    """The curve of mAP50-95 as bars between zero and its own maximum."""
+    if not curve:
+        return ""
+    values = [point.map50_95 for point in curve]
+    if len(values) > width:  # the last of each stretch
+        values = [values[(i + 1) * len(values) // width - 1] for i in range(width)]
+    top = max(values)
+    return "".join(BARS[int(value / top * (len(BARS) - 1) + 0.5)] if top > 0 else BARS[0] for value in values)
+
+
+def table_of(view: SweepView) -> Table:
+    """What runs now and what ended, the best first."""
+    several = len({trial.target_hash for trial in view.trials}) > 1
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, right in (
+        *((("target", False),) if several else ()),
+        ("start", False),
+        ("state", False),
+        ("mAP50-95", True),
+        ("curve", False),
+        ("epoch", True),
+        ("time", True),
+    ):
+        table.add_column(name, justify="right" if right else "left", no_wrap=True)
+    rows = _rows(view)
+    for trial in rows[:MAX_ROWS]:
+        best = trial.best_map50_95
+        cells = [
+            *([printable(trial.target_name, limit=24)] if several else []),
+            _name(trial),
+            _state(trial),
+            "" if best is None else f"{best:.3f}",
+            sparkline(trial.curve),
+            f"{len(trial.curve)}/{trial.recipe.epochs}",
+            "" if trial.reused else duration(trial.seconds),
+        ]
+        table.add_row(*(Text(cell) for cell in cells))  # Text: a name with markup stays a name
+    if len(rows) > MAX_ROWS:
+        table.add_row(Text(f"… and {len(rows) - MAX_ROWS} more"))
+    return table
+
+
+def summary_of(view: SweepView) -> str:
+    """Counts, cost so far, and what is left of the budget."""
+    ended, failed = len(view.of_state("settled")), len(view.of_state("failed"))
+    parts = [
+        f"{ended} of {len(view.trials)} done",
+        *([f"{failed} failed"] if failed else []),
+        f"{len(view.of_state('running'))} running on {view.num_slots} slots",
+        f"{duration(view.elapsed_s)} elapsed",
+        f"{duration(view.device_seconds)} of {view.device.upper()} time",
+    ]
+    if view.limit_s is not None:
+        what = "" if view.budget_kind == "wall" else f" of {view.device.upper()} time"
+        parts.append(
+            f"{duration(max(0.0, view.limit_s - view.spent_s))} left of {duration(view.limit_s)}{what}"
+        )
+    return " · ".join(parts)
+
+
+def line_of(trial: TrialView) -> str:
+    """One trial in one line."""
+    best = trial.best_map50_95
+    parts = [
+        f"{printable(trial.target_name, limit=60)}  {_name(trial)}  {_state(trial)}",
+        *([] if best is None else [f"mAP50-95 {best:.3f} {sparkline(trial.curve)}"]),
+        *([f"{duration(trial.seconds)}"] if trial.seconds else []),
+        *([f"on {trial.node}"] if trial.state == "running" and trial.node else []),
+    ]
+    return "  ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """`48 s`, `3:20 min`, `2:05 h`."""
+    whole = int(seconds + 0.5)
+    if whole < 100:
+        return f"{whole} s"
+    if whole < 6000:
+        return f"{whole // 60}:{whole % 60:02d} min"
+    return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
+
+
+def _rows(view: SweepView) -> list[TrialView]:
+    running = list(view.of_state("running"))
+    ended = sorted(
+        view.of_state("settled", "failed", "cut off"),
+        key=lambda trial: (trial.target_name, -(trial.best_map50_95 or -1.0)),
+    )
+    return running + ended
+
+
+def _name(trial: TrialView) -> str:
+    seed = f" seed {trial.recipe.seed}" if trial.recipe.seed else ""
+    part = f" {trial.recipe.fraction:.0%}" if trial.recipe.fraction < 1 else ""
+    return printable(trial.start, limit=48) + part + seed
+
+
+def _state(trial: TrialView) -> str:
+    if trial.state == "settled":
+        stopped = trial.run is not None and trial.run.status == "stopped"
+        return ("known" if trial.reused else "done") + (", stopped" if stopped else "")
+    if trial.note:
+        return f"{trial.state}: {printable(trial.note, limit=70)}"
+    return trial.state

@@ -1,0 +1,75 @@
+"""`recommend sweep`: every start on every target, across the cluster; fills the history."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from recommender.progress import Progress, silent
+from recommender.records import Notice
+from recommender.requests import SweepRequest
+from recommender.store import Store
+from tune_jobs.sweep.display import Display
+from tune_jobs.sweep.plan import Limits
+from tune_jobs.sweep.planning import plan_sweep
+from tune_jobs.sweep.run import SweepResult, SweepSettings, run_trials
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swept:
+    """How a sweep ended, and what was left out of it."""
+
+    result: SweepResult
+    notices: tuple[Notice, ...]
+
+
+def sweep(
+    request: SweepRequest,
+    *,
+    store: Store,
+    progress: Progress = silent,
+    display: Display | None = None,
+    limits: Limits | None = None,
+    on_plan: Callable[[], None] | None = None,
+    stop: Callable[[], str | None] | None = None,
+) -> Swept:
+    """Read and profile the targets, plan the trials, run those the history does not know.
+
+    `on_plan` is called between reading and training, when a display may take the screen. `stop` is asked now and
+    then and may return a reason to end. Raises as `open_dataset`, `plan_sweep` and `run_trials`.
+    """
+    from recommender.datasets import open_dataset
+    from recommender.profile.known import known_profile
+
+    began_at = time.monotonic()
+    roots = tuple(Path(root) for root in request.allow_roots)
+    targets = [open_dataset(path, allowed_roots=roots, progress=progress) for path in request.datasets]
+    for target in targets:
+        known_profile(target, store, progress=progress)  # a run teaches only where its target is known
+    plan = plan_sweep(request, targets, store)
+    if on_plan is not None:
+        on_plan()
+    result = run_trials(
+        plan.specs,
+        store=store,
+        settings=settings_of(request, limits),
+        display=display,
+        began_at=began_at,
+        stop=stop,
+    )
+    return Swept(result=result, notices=plan.notices)
+
+
+def settings_of(request: SweepRequest, limits: Limits | None = None) -> SweepSettings:
+    """The part of a request that says where to run and what it may cost."""
+    return SweepSettings(
+        address=request.address,
+        gpus_per_trial=request.gpus_per_trial,
+        cpus_per_trial=request.cpus_per_trial,
+        max_parallel=request.parallel,
+        budget=request.budget,
+        storage=request.storage,
+        limits=limits or Limits(),
+    )

@@ -1,0 +1,142 @@
+"""The summary of a sweep: targets × starts, the best mAP50-95 of each, over seeds."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from recommender.records import Start
+from recommender.text import printable
+from tune_jobs.sweep.policy import TrialState, TrialView
+from tune_jobs.sweep.run import SweepResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One target at one fraction of its train images."""
+
+    target_hash: str
+    target_name: str
+    fraction: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One start on one row, over its seeds."""
+
+    row: Row
+    start: Start
+    values: tuple[float, ...]  # best mAP50-95 of each finished seed
+    num_asked: int
+    errors: tuple[str, ...]
+    run_ids: tuple[str, ...]
+
+    @property
+    def mean(self) -> float | None:
+        """Over seeds; None when none finished."""
+        return statistics.fmean(self.values) if self.values else None
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation over seeds; None with fewer than two."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
+
+
+def cells_of(trials: Sequence[TrialView]) -> tuple[Cell, ...]:
+    """One cell for each row and start, in the order they were planned."""
+    groups: dict[tuple[Row, Start], list[TrialView]] = {}
+    for trial in trials:
+        row = Row(
+            target_hash=trial.target_hash, target_name=trial.target_name, fraction=trial.recipe.fraction
+        )
+        groups.setdefault((row, trial.start), []).append(trial)
+    return tuple(_cell(row, start, members) for (row, start), members in groups.items())
+
+
+def matrix_table(result: SweepResult) -> Table:
+    """Starts down, targets across; the best of each target is bold."""
+    cells = cells_of(result.trials)
+    rows = list(dict.fromkeys(cell.row for cell in cells))
+    at = {(cell.row, cell.start): cell for cell in cells}
+    starts = sorted({cell.start for cell in cells}, key=lambda start: -_mean_rank(start, rows, at))
+    best = {
+        row: max((cell.mean for cell in cells if cell.row == row and cell.mean is not None), default=None)
+        for row in rows
+    }
+    spread = ", ± over seeds" if any(cell.deviation is not None for cell in cells) else ""
+    table = Table(title=f"best mAP50-95{spread}", title_justify="left")
+    table.add_column("start", no_wrap=True)
+    for row in rows:
+        part = "" if row.fraction == 1.0 else f" {row.fraction:.0%}"
+        table.add_column(Text(printable(row.target_name, limit=24) + part), justify="right", no_wrap=True)
+    for start in starts:
+        texts = [_shown(at.get((row, start)), best[row]) for row in rows]
+        table.add_row(Text(printable(start, limit=48)), *texts)
+    return table
+
+
+def sweep_document(result: SweepResult) -> dict[str, Any]:
+    """The same as plain values for JSON."""
+    view = result.view
+    states: tuple[TrialState, ...] = ("settled", "failed", "cut off", "waiting")
+    return {
+        "results": [
+            {
+                "dataset": {"name": cell.row.target_name, "hash": cell.row.target_hash},
+                "fraction": cell.row.fraction,
+                "checkpoint": cell.start.checkpoint,
+                "mode": cell.start.mode,
+                "map50_95": None
+                if cell.mean is None
+                else {"mean": cell.mean, "deviation": cell.deviation, "seeds": len(cell.values)},
+                "asked": cell.num_asked,
+                "errors": list(cell.errors),
+                "runs": list(cell.run_ids),
+            }
+            for cell in cells_of(result.trials)
+        ],
+        "trials": {
+            "asked": len(view.trials),
+            "known_before": sum(trial.reused for trial in view.trials),
+            **{state.replace(" ", "_"): len(view.of_state(state)) for state in states},
+        },
+        "cost": {
+            "wall_s": round(view.elapsed_s, 1),
+            f"{view.device}_s": round(view.device_seconds, 1),
+            "limit_s": view.limit_s,
+        },
+        "ended_early": result.reason,
+    }
+
+
+def _cell(row: Row, start: Start, members: Sequence[TrialView]) -> Cell:
+    ended = [trial.run for trial in members if trial.state == "settled" and trial.run is not None]
+    return Cell(
+        row=row,
+        start=start,
+        values=tuple(run.best.map50_95 for run in ended if run.best is not None),
+        num_asked=len(members),
+        errors=tuple(trial.run.error for trial in members if trial.run is not None and trial.run.error),
+        run_ids=tuple(run.id for run in ended),
+    )
+
+
+def _mean_rank(start: Start, rows: Sequence[Row], at: dict[tuple[Row, Start], Cell]) -> float:
+    """The mean over targets; a start that has none goes last."""
+    means = [cell.mean for row in rows if (cell := at.get((row, start))) and cell.mean is not None]
+    return statistics.fmean(means) if means else -1.0
+
+
+def _shown(cell: Cell | None, best: float | None) -> Text:
+    if cell is None:
+        return Text("–", style="dim")  # left out: trained on that very data set
+    if cell.mean is None:
+        return Text("failed" if cell.errors else "not run", style="dim")
+    text = f"{cell.mean:.3f}" + ("" if cell.deviation is None else f" ± {cell.deviation:.3f}")
+    text += "" if len(cell.values) == cell.num_asked else f" ({len(cell.values)} of {cell.num_asked})"
+    return Text(text, style="bold" if cell.mean == best else "")

@@ -1,0 +1,67 @@
+"""The record of a trial that did not come to its end by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from recommender.records import Environment, EpochMetrics, Run
+from tune_jobs.training import TrainingJob
+
+TIMED_OUT = "timed out"
+STOPPED_BY_POLICY = "stopped by the policy: "
+
+
+def failed_run(
+    job: TrainingJob, error: str, *, curve: Sequence[EpochMetrics] = (), seconds: float = 0.0
+) -> Run:
+    """A run that failed with `error`, and what was seen of it. The store keeps it apart from the history."""
+    return Run(
+        id=job.run_id,
+        kind=job.kind,
+        status="failed",
+        target_hash=job.target_hash,
+        target_name=job.target_name,
+        start=job.start,
+        weights_sha256=job.weights_sha256,
+        source_hash=job.source_hash,
+        architecture=job.architecture,
+        recipe=job.recipe,
+        num_train_images=0,
+        curve=tuple(curve),
+        starting_map50_95=None,
+        best=None,
+        seconds=seconds,
+        peak_memory_mb=None,
+        batch_used=None,
+        optimizer_used=None,
+        learning_rate_used=None,
+        weights_transferred=None,
+        environment=Environment(
+            hardware="unknown", device=job.device, num_threads=job.num_threads, versions={}
+        ),
+        error=" ".join(error.split())[:2000],
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def cut_off_run(job: TrainingJob, curve: Sequence[EpochMetrics], *, seconds: float) -> Run:
+    """What was seen of a run that the budget or Ctrl-C ended. It is never stored: the same command repeats it."""
+    return replace(
+        failed_run(job, "", curve=curve, seconds=seconds),
+        status="stopped",
+        error=None,
+        best=max(curve, key=lambda point: (point.map50_95, point.epoch), default=None),
+        notes=(f"cut off after epoch {curve[-1].epoch}" if curve else "cut off before its first epoch",),
+    )
+
+
+def is_settled(run: Run) -> bool:
+    """Whether asking for this run again would bring nothing new: it ended, or the policy ended it.
+
+    What failed is tried again by the next command; what the budget or Ctrl-C cut off is never recorded.
+    """
+    return run.status == "succeeded" or (
+        run.status == "stopped" and any(note.startswith(STOPPED_BY_POLICY) for note in run.notes)
+    )

@@ -1,0 +1,163 @@
+"""From what was asked to trials: which start on which data set with which recipe."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from recommender.errors import NotFoundError, UsageError
+from recommender.records import MODES, SCRATCH, Checkpoint, Dataset, Notice, Recipe, Start
+from recommender.requests import SweepRequest
+from recommender.store import Store
+from recommender.text import printable
+from tune_jobs.shipment import Parcel, pack_dataset, pack_weights
+from tune_jobs.sweep.plan import TrialSpec
+from tune_jobs.training import TrainingJob
+
+SCRATCH_ARCHITECTURE = "yolo11n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The trials of a sweep, and what was left out of it."""
+
+    specs: tuple[TrialSpec, ...]
+    notices: tuple[Notice, ...]
+
+
+def plan_trial(
+    target: Dataset,
+    data: Parcel,
+    start: Start,
+    checkpoint: Checkpoint | None,
+    recipe: Recipe,
+    *,
+    architecture: str = SCRATCH_ARCHITECTURE,
+    kind: Literal["trial", "full"] = "trial",
+    keep: bool = False,
+) -> TrialSpec:
+    """One start on one target. `architecture` is for scratch only: a checkpoint brings its own.
+
+    `keep` brings the best weights back to the driver, to `tune_jobs.sweep.trained`.
+
+    Raises NotFoundError when the weights are not on this machine, IntegrityError when they changed.
+    """
+    weights = None if checkpoint is None else _weights_of(checkpoint)
+    job = TrainingJob(
+        data=data.source,
+        output=Path(),  # of the node that trains
+        start=start,
+        architecture=architecture if checkpoint is None else checkpoint.architecture,
+        recipe=recipe,
+        kind=kind,
+        keep=keep,
+        target_hash=target.content_hash,
+        target_name=target.name,
+        weights=None if weights is None else weights.source,
+        weights_sha256=None if weights is None else weights.sha256,
+        class_names=None if checkpoint is None else checkpoint.class_names,
+        source_hash=None if checkpoint is None else checkpoint.source_hash,
+    )
+    job.check()
+    return TrialSpec(job=job, data=data, weights=weights)
+
+
+def plan_sweep(request: SweepRequest, targets: Sequence[Dataset], store: Store) -> Plan:
+    """Every start on every target, at every fraction and seed.
+
+    A checkpoint is not tried on the data set it was trained on: that would say nothing. Cheap first: the first
+    seed of every start on a target before its second one.
+    """
+    checkpoints = chosen_checkpoints(request, store)
+    architecture = request.architecture or most_common_architecture(checkpoints)
+    starts: list[tuple[Start, Checkpoint | None]] = [
+        (Start(checkpoint=checkpoint.name, mode=mode), checkpoint)
+        for mode in MODES
+        if mode in request.modes and mode != "scratch"
+        for checkpoint in checkpoints
+    ]
+    if "scratch" in request.modes:
+        starts.append((Start(checkpoint=SCRATCH, mode="scratch"), None))
+    specs, notices = [], []
+    for target in {target.content_hash: target for target in targets}.values():
+        data = pack_dataset(target)
+        own = sorted({c.name for c in checkpoints if c.source_hash == target.content_hash})
+        if own:
+            notices.append(_left_out(target, own))
+        specs += [
+            plan_trial(target, data, start, checkpoint, recipe, architecture=architecture)
+            for recipe in recipes_of(request)
+            for start, checkpoint in starts
+            if checkpoint is None or checkpoint.name not in own
+        ]
+    if not specs:
+        raise UsageError(
+            "Nothing is left to try: no start fits the modes asked for.",
+            remedy="Add scratch to --modes, or a checkpoint of other data.",
+        )
+    return Plan(specs=tuple(specs), notices=tuple(notices))
+
+
+def recipes_of(request: SweepRequest) -> tuple[Recipe, ...]:
+    """One recipe for each fraction and seed, the larger fractions first."""
+    return tuple(
+        Recipe(
+            epochs=request.epochs,
+            imgsz=request.imgsz,
+            batch=request.batch,
+            optimizer=request.optimizer,
+            learning_rate=request.learning_rate,
+            patience=request.patience or None,
+            fraction=fraction,
+            seed=seed,
+        )
+        for seed in request.seeds
+        for fraction in sorted(request.fractions, reverse=True)
+    )
+
+
+def chosen_checkpoints(request: SweepRequest, store: Store) -> tuple[Checkpoint, ...]:
+    """Those named, else all on this machine. Raises NotFoundError for a name that is unknown or not here."""
+    from recommender.checkpoints import all_checkpoints, get_checkpoint
+
+    if request.checkpoints:
+        named = [get_checkpoint(store, name) for name in request.checkpoints if name != SCRATCH]
+        for checkpoint in named:
+            _require_here(checkpoint)
+        return tuple(named)
+    limit = request.max_params
+    return tuple(
+        checkpoint
+        for checkpoint in all_checkpoints(store)
+        if checkpoint.available and (limit is None or (checkpoint.num_parameters or 0) <= limit)
+    )
+
+
+def _weights_of(checkpoint: Checkpoint) -> Parcel:
+    return pack_weights(_require_here(checkpoint), sha256=checkpoint.sha256)
+
+
+def _require_here(checkpoint: Checkpoint) -> Path:
+    if checkpoint.path is None:
+        raise NotFoundError(
+            f"The weights of {printable(checkpoint.name)!r} are not on this machine.",
+            remedy=f"`recommend checkpoints fetch {printable(checkpoint.name)}` brings them.",
+        )
+    return checkpoint.path
+
+
+def most_common_architecture(checkpoints: Sequence[Checkpoint]) -> str:
+    """What scratch trains: the architecture most starts have, so that it is compared with its like."""
+    counts = Counter(checkpoint.architecture for checkpoint in checkpoints)
+    return max(counts, key=lambda name: (counts[name], name), default=SCRATCH_ARCHITECTURE)
+
+
+def _left_out(target: Dataset, names: Sequence[str]) -> Notice:
+    shown = ", ".join(printable(name) for name in names)
+    return Notice(
+        code="trained_on_target",
+        message=f"{shown}: trained on {printable(target.name)} itself, so left out there.",
+    )

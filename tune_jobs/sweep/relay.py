@@ -1,0 +1,254 @@
+"""Sweeps driven from outside the cluster (`ray://`): Ray Tune runs on the head, the decisions are made here.
+
+Ray Tune cannot be driven through a Ray client. So an actor on the cluster runs the fit and asks its questions of a
+conductor that lives with the store, in the process of the user. Nothing but that process writes to the store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import queue
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from recommender.errors import UnavailableError
+from recommender.home import subfolder
+from tune_jobs.cluster import Share
+from tune_jobs.shipment import CHUNK_BYTES, Parcel, read_chunks
+from tune_jobs.sweep.conductor import Conductor
+from tune_jobs.sweep.plan import Limits, TrialSpec
+from tune_jobs.sweep.states import drop_state
+from tune_jobs.sweep.trained import trained_path
+
+POLL_S = 0.3  # between two exchanges, and so what an answer may take longer than in one process
+DRIVER_GONE_S = 120.0  # without an exchange: nobody waits for the answer any more
+
+
+Question = tuple[int, str, tuple[Any, ...]]
+SAID = ("token", "kind", "note", "node", "process", "memory_mb", "point", "run")  # of what an actor says
+ASKED = frozenset({"next_id", "started", "heard", "lost", "requeue"})  # of the conductor, from the cluster
+
+
+@dataclass(frozen=True, kw_only=True)
+class Glance:
+    """What Tune asks all the time, sent along with every exchange."""
+
+    stop_reason: str | None = None
+    is_over: bool = False
+    wanted: frozenset[str] = frozenset()
+    silent: tuple[str, ...] = ()
+
+
+def glance_at(conductor: Conductor) -> Glance:
+    """How things stand."""
+    return Glance(
+        stop_reason=conductor.stop_reason(),
+        is_over=conductor.is_over(),
+        wanted=frozenset(trial.id for trial in conductor.view().of_state("running")),
+        silent=tuple(conductor.silent()),
+    )
+
+
+class RemoteConductor:
+    """Stands for the conductor where Ray Tune runs. Questions wait for their answers, glances do not."""
+
+    def __init__(self) -> None:
+        self._glance = Glance()
+        self._questions: queue.SimpleQueue[Question] = queue.SimpleQueue()
+        self._answers: dict[int, queue.SimpleQueue[Any]] = {}
+        self._numbers = itertools.count()
+        self._heard_at = time.monotonic()
+
+    def exchange(self, answers: dict[int, Any], glance: Glance) -> list[Question]:
+        """From the driver, in a thread of its own: take its answers, give it what is asked meanwhile."""
+        self._heard_at, self._glance = time.monotonic(), glance
+        for number, answer in answers.items():
+            self._answers[number].put(answer)
+        asked: list[Question] = []
+        with contextlib.suppress(queue.Empty):
+            asked.append(self._questions.get(timeout=POLL_S))
+            while True:
+                asked.append(self._questions.get_nowait())
+        return asked
+
+    def next_id(self) -> str | None:
+        """As the conductor's."""
+        found: str | None = None if self.is_over() else self._ask("next_id")
+        return found
+
+    def is_over(self) -> bool:
+        """As the conductor's, a moment ago."""
+        return self._glance.is_over or self.stop_reason() is not None
+
+    def stop_reason(self) -> str | None:
+        """As the conductor's, a moment ago."""
+        if time.monotonic() - self._heard_at > DRIVER_GONE_S:
+            return "the driver is gone"
+        return self._glance.stop_reason
+
+    def wants(self, id: str) -> bool:
+        """As the conductor's, a moment ago."""
+        return id in self._glance.wanted
+
+    def silent(self) -> list[str]:
+        """As the conductor's, a moment ago."""
+        return list(self._glance.silent)
+
+    def started(self, id: str) -> None:
+        """As the conductor's."""
+        self._ask("started", id)
+
+    def heard(self, id: str, said: dict[str, Any]) -> str | None:
+        """As the conductor's; states lie here, so they are dropped here."""
+        if said["kind"] == "run":
+            drop_state(id)
+        reason: str | None = self._ask("heard", id, {name: said.get(name) for name in SAID})
+        return reason
+
+    def lost(self, id: str, why: str) -> bool:
+        """As the conductor's."""
+        return bool(self._ask("lost", id, why))
+
+    def requeue(self, id: str) -> None:
+        """As the conductor's."""
+        self._ask("requeue", id)
+
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        number = next(self._numbers)
+        self._answers[number] = queue.SimpleQueue()
+        self._questions.put((number, method, arguments))
+        try:
+            return self._answers[number].get(timeout=DRIVER_GONE_S)
+        except queue.Empty:
+            return None  # the next glance says that the driver is gone
+        finally:
+            self._answers.pop(number, None)
+
+
+class Host:
+    """The actor on the cluster that runs the fits of a sweep driven from outside."""
+
+    def __init__(self) -> None:
+        self._conductor = RemoteConductor()
+
+    def exchange(self, answers: dict[int, Any], glance: Glance) -> list[Question]:
+        """See `RemoteConductor`."""
+        return self._conductor.exchange(answers, glance)
+
+    def has(self, parcel: Parcel) -> bool:
+        """Whether the parcel lies here whole."""
+        place = _arrived(parcel)
+        return place.exists() and place.stat().st_size == parcel.num_bytes
+
+    def take(self, parcel: Parcel, number: int, chunk: bytes) -> None:
+        """Keep one chunk. What is damaged on the way is noticed where it is unpacked."""
+        place = _arrived(parcel)
+        with place.open("r+b" if place.exists() else "wb") as file:
+            file.seek(number * CHUNK_BYTES)
+            file.write(chunk)
+
+    def trained(self, id: str, number: int) -> bytes:
+        """One chunk of a run's trained weights; nothing after the last, or when there are none."""
+        place = trained_path(id)
+        if not place.exists():
+            return b""
+        with place.open("rb") as file:
+            file.seek(number * CHUNK_BYTES)
+            return file.read(CHUNK_BYTES)
+
+    def fit(self, specs: Sequence[TrialSpec], limits: Limits, share: Share) -> None:
+        """Run Ray Tune here until the conductor is over."""
+        import ray
+
+        from tune_jobs.sweep.depot import open_depot
+        from tune_jobs.sweep.trainable import Orders
+        from tune_jobs.sweep.tuning import run_fit
+
+        here = ray.get_runtime_context().get_node_id()
+        orders = Orders(
+            specs={spec.id: _lying_here(spec) for spec in specs},
+            limits=limits,
+            depot=open_depot(here),
+            home_node=here,
+            num_gpus=share.gpus,
+            num_threads=share.num_threads,
+        )
+        run_fit(self._conductor, orders, cpus=share.cpus, on_step=lambda: None)
+
+
+def open_host(specs: Sequence[TrialSpec]) -> Any:
+    """Start the host on the cluster's head and hand it the parcels it has not got; it ends with its handle."""
+    import ray
+
+    options = {"num_cpus": 0, "max_concurrency": 4, "resources": {"node:__internal_head__": 0.001}}
+    host = ray.remote(Host).options(**options).remote()
+    parcels = {spec.data.sha256: spec.data for spec in specs}
+    parcels |= {spec.weights.sha256: spec.weights for spec in specs if spec.weights is not None}
+    for parcel in parcels.values():
+        if not ray.get(host.has.remote(parcel)):
+            for number, chunk in enumerate(read_chunks(parcel)):
+                ray.get(host.take.remote(parcel, number, chunk))
+    return host
+
+
+def fit_from_outside(
+    host: Any,
+    conductor: Conductor,
+    specs: Sequence[TrialSpec],
+    *,
+    limits: Limits,
+    share: Share,
+    on_step: Callable[[], None],
+) -> None:
+    """Run one fit on the host and answer its questions. Raises what broke the fit."""
+    import ray
+
+    future = host.fit.remote(list(specs), limits, share)
+    answers: dict[int, Any] = {}
+    while not ray.wait([future], timeout=0)[0]:
+        questions = ray.get(host.exchange.remote(answers, glance_at(conductor)))
+        answers = {number: _answer(conductor, method, arguments) for number, method, arguments in questions}
+        on_step()
+    _bring_weights(host, conductor, specs)
+    ray.get(future)
+
+
+def _bring_weights(host: Any, conductor: Conductor, specs: Sequence[TrialSpec]) -> None:
+    """Fetch the trained weights that are wanted here; what does not arrive is trained again when asked for."""
+    import ray
+
+    settled = {trial.id for trial in conductor.view().of_state("settled")}
+    for spec in specs:
+        if not spec.job.keep or spec.id not in settled or trained_path(spec.id).exists():
+            continue
+        part = trained_path(spec.id).with_suffix(".arriving")
+        with part.open("wb") as file:
+            for number in itertools.count():
+                chunk = ray.get(host.trained.remote(spec.id, number))
+                if not chunk:
+                    break
+                file.write(chunk)
+        if part.stat().st_size:
+            part.replace(trained_path(spec.id))
+        part.unlink(missing_ok=True)
+
+
+def _answer(conductor: Conductor, method: str, arguments: tuple[Any, ...]) -> Any:
+    if method not in ASKED:
+        raise UnavailableError(
+            f"The cluster asks {method!r} of the driver.", remedy="Use the same version there."
+        )
+    return getattr(conductor, method)(*arguments)
+
+
+def _arrived(parcel: Parcel) -> Path:
+    return subfolder("shipments") / f"{parcel.sha256}.arrived"
+
+
+def _lying_here(spec: TrialSpec) -> TrialSpec:
+    weights = None if spec.weights is None else replace(spec.weights, source=_arrived(spec.weights))
+    return replace(spec, data=replace(spec.data, source=_arrived(spec.data)), weights=weights)

@@ -1,0 +1,238 @@
+"""`run_trials`: trials on a Ray cluster, resumable, each counted once, within a hard budget."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from types import FrameType
+
+from recommender.errors import UnavailableError, UsageError
+from recommender.records import Run
+from recommender.store import Store
+from tune_jobs.cluster import Cluster, Share, connect, share_of
+from tune_jobs.storage import UrlStorage, require_writable
+from tune_jobs.sweep.allowance import Allowance
+from tune_jobs.sweep.conductor import Conductor, Slots
+from tune_jobs.sweep.display import Display, Silent
+from tune_jobs.sweep.ledger import Ledger
+from tune_jobs.sweep.plan import Limits, TrialSpec
+from tune_jobs.sweep.policy import NOTHING_FITS, Policy, RunAll, SweepView, TrialView
+
+MAX_BROKEN_FITS = 5  # in a row, with no trial ended in between: something is wrong with the cluster
+INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepSettings:
+    """Where and within what a sweep runs."""
+
+    address: str | None = None  # None: a local cluster, or RAY_ADDRESS
+    num_cpus: int | None = None  # of a local cluster
+    gpus_per_trial: float | None = None
+    cpus_per_trial: float | None = None
+    max_parallel: int | None = None
+    budget: str | None = None
+    storage: str | None = None  # a path or URL that keeps finished runs beside the store
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepResult:
+    """How a sweep ended. `reason` None: every trial came to its end."""
+
+    view: SweepView
+    reason: str | None
+
+    @property
+    def trials(self) -> tuple[TrialView, ...]:
+        """Every trial, in the order asked for."""
+        return self.view.trials
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The runs that count, known before or new, in the order asked for."""
+        return tuple(trial.run for trial in self.view.of_state("settled") if trial.run is not None)
+
+    @property
+    def was_interrupted(self) -> bool:
+        """By Ctrl-C or a signal to end."""
+        return self.reason == INTERRUPTED
+
+
+def run_trials(
+    specs: Sequence[TrialSpec],
+    *,
+    store: Store,
+    settings: SweepSettings | None = None,
+    policy: Policy | None = None,
+    display: Display | None = None,
+    began_at: float | None = None,
+    stop: Callable[[], str | None] | None = None,
+) -> SweepResult:
+    """Run the trials that the history does not know yet and record each as it ends.
+
+    Ctrl-C, or SIGTERM, ends it with everything finished kept; the same call goes on from there. A trial that
+    fails, hangs or runs out of memory is recorded as failed and the others go on. `began_at` is the moment, on
+    `time.monotonic`'s clock, from which a wall budget counts. `stop` is asked now and then and may return a
+    reason to end.
+
+    Raises:
+        UsageError: two trials are one, the budget is not understood, or no node is large enough.
+        UnavailableError: the cluster cannot be reached, or breaks again and again.
+        StorageError: store or storage refuse; what was finished before is kept.
+    """
+    settings = settings or SweepSettings()
+    began_at = time.monotonic() if began_at is None else began_at
+    _require_distinct(specs)
+    allowance = Allowance.parse(settings.budget)
+    storage = None if settings.storage is None else UrlStorage(settings.storage)
+    ledger = Ledger(store, storage, keeping=[spec.id for spec in specs if spec.job.keep])
+
+    def conductor_for(slots: Slots) -> Conductor:
+        return Conductor(
+            specs,
+            ledger=ledger,
+            policy=policy or RunAll(),
+            allowance=allowance,
+            slots=slots,
+            limits=settings.limits,
+            began_at=began_at,
+        )
+
+    known = conductor_for(Slots(count=0, device="cpu", devices_per_trial=0.0))
+    if not known.view().of_state("waiting"):  # no cluster is started for nothing
+        return _result(known)
+    if storage is not None:
+        require_writable(storage)
+    with connect(settings.address, num_cpus=settings.num_cpus) as cluster:
+        share = share_of(
+            cluster.nodes(),
+            gpus_per_trial=settings.gpus_per_trial,
+            cpus_per_trial=settings.cpus_per_trial,
+            num_trials=len(known.view().of_state("waiting")),
+            max_parallel=settings.max_parallel,
+        )
+        slots = Slots(count=share.num_slots, device=share.device, devices_per_trial=share.gpus or share.cpus)
+        conductor = conductor_for(slots)
+        with _interruptible(conductor):
+            _drive(conductor, specs, cluster, share, settings.limits, _watcher(conductor, display, stop))
+    return _result(conductor)
+
+
+def _drive(
+    conductor: Conductor,
+    specs: Sequence[TrialSpec],
+    cluster: Cluster,
+    share: Share,
+    limits: Limits,
+    on_step: Callable[[], None],
+) -> None:
+    """Fit until all is over. A trial killed for memory by Ray itself breaks the whole fit: then fit again."""
+    fit = _fit_on(cluster, conductor, specs, share, limits, on_step)
+    broken_in_a_row = 0
+    while not conductor.is_over():
+        ended = conductor.num_ended
+        try:
+            fit()
+        except Exception as error:  # of any kind: Ray Tune wraps what it meets in several of its own
+            broken_in_a_row = 1 if conductor.num_ended > ended else broken_in_a_row + 1
+            if broken_in_a_row >= MAX_BROKEN_FITS:
+                raise UnavailableError(
+                    f"Ray Tune broke {broken_in_a_row} times in a row: {_last_line(error)}",
+                    remedy="Look at the cluster (`ray status`); the same command goes on with what is finished.",
+                ) from error
+        if conductor.stop_reason() is None:
+            conductor.requeue_running("its fit broke, out of memory perhaps")
+    on_step()
+
+
+def _fit_on(
+    cluster: Cluster,
+    conductor: Conductor,
+    specs: Sequence[TrialSpec],
+    share: Share,
+    limits: Limits,
+    on_step: Callable[[], None],
+) -> Callable[[], None]:
+    """One fit of Ray Tune: in this process, or on the cluster when this one is outside."""
+    from tune_jobs.sweep.depot import open_depot
+    from tune_jobs.sweep.relay import fit_from_outside, open_host
+    from tune_jobs.sweep.trainable import Orders
+    from tune_jobs.sweep.tuning import run_fit
+
+    if cluster.node_id is None:
+        host = open_host(specs)
+        return partial(fit_from_outside, host, conductor, specs, limits=limits, share=share, on_step=on_step)
+    alone = cluster.is_local and len(cluster.nodes()) == 1
+    orders = Orders(
+        specs={spec.id: spec for spec in specs},
+        limits=limits,
+        depot=None if alone else open_depot(cluster.node_id),
+        home_node=cluster.node_id,
+        num_gpus=share.gpus,
+        num_threads=share.num_threads,
+    )
+    return partial(run_fit, conductor, orders, cpus=share.cpus, on_step=on_step)
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1][:300]
+
+
+def _watcher(
+    conductor: Conductor, display: Display | None, stop: Callable[[], str | None] | None
+) -> Callable[[], None]:
+    shown = display or Silent()
+
+    def on_step() -> None:
+        reason = None if stop is None else stop()
+        if reason is not None:
+            conductor.stop(reason)
+        shown.show(conductor.view())
+
+    return on_step
+
+
+def _result(conductor: Conductor) -> SweepResult:
+    conductor.close()
+    if conductor.error is not None:
+        raise conductor.error
+    view = conductor.view()
+    finished = not view.of_state("waiting", "cut off")
+    return SweepResult(view=view, reason=None if finished else conductor.stop_reason() or NOTHING_FITS)
+
+
+@contextlib.contextmanager
+def _interruptible(conductor: Conductor) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM asks for the end; a second one is not held back."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals belong to the main thread; a service stops a sweep by other means
+        return
+    before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        conductor.stop(INTERRUPTED)
+        for known, handler in before.items():
+            signal.signal(known, handler)
+
+    for caught in (signal.SIGINT, signal.SIGTERM):
+        before[caught] = signal.signal(caught, ask)
+    try:
+        yield
+    finally:
+        for known, handler in before.items():
+            signal.signal(known, handler)
+
+
+def _require_distinct(specs: Sequence[TrialSpec]) -> None:
+    twice = sorted(id for id, count in Counter(spec.id for spec in specs).items() if count > 1)
+    if twice:
+        raise UsageError(
+            f"{len(twice)} trials are asked for twice, {twice[0]} among them.", remedy="Name each start once."
+        )

@@ -1,0 +1,161 @@
+"""The process that drives sweeps asked for over HTTP: `python -m tune_jobs.sweep_host`. One per cluster and store.
+
+A sweep counts every run once by itself, so this host needs little: it takes a job's lease, drives the sweep, tells
+what happens, and files the end. Killed, it is started again, and the next attempt goes on with what is finished.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from os import getpid
+
+from filelock import Timeout
+
+from recommender.errors import (
+    ConflictError,
+    InputError,
+    NotFoundError,
+    RecommenderError,
+    StorageError,
+    UnavailableError,
+    UsageError,
+)
+from recommender.records import Job
+from recommender.requests import SweepRequest
+from recommender.store import Store
+from tune_jobs.hosting import Place, host_lock
+from tune_jobs.leases import Leases
+from tune_jobs.sweep.telling import Teller
+
+MODULE = "tune_jobs.sweep_host"
+KIND = "sweep"
+LOOK_EVERY_S = 2.0
+IDLE_S = 6.0
+MAX_CRASHES = 3
+log = logging.getLogger(MODULE)
+
+
+def main() -> int:
+    """Drive what there is, one sweep after the other, then end."""
+    parser = argparse.ArgumentParser()
+    for name in ("address", "storage", "python"):
+        parser.add_argument(f"--{name}")
+    parser.add_argument("--parent", type=int)
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    place = Place(address=given.address, storage=given.storage, python=given.python)
+    with Store.open_default() as store:
+        try:
+            with host_lock(store, place, MODULE).acquire(timeout=5):
+                SweepHost(store, place).run()
+        except Timeout:
+            log.info("another host looks after %s", place.cluster)
+        except RecommenderError as error:
+            log.error("%s", error)
+            return 1
+    return 0
+
+
+class SweepHost:
+    """Looks after the sweeps of one cluster."""
+
+    def __init__(self, store: Store, place: Place) -> None:
+        self._store = store
+        self._place = place
+        self._leases = Leases(store, f"{socket.gethostname()}:{getpid()}:{uuid.uuid4().hex[:8]}")
+
+    def run(self) -> None:
+        """Until there has been nothing to do for a while."""
+        idle_since = time.monotonic()
+        while time.monotonic() - idle_since < IDLE_S:
+            waiting = [
+                (job, lease)
+                for job, lease in self._store.active_jobs(self._place.cluster)
+                if job.kind == KIND
+            ]
+            for job, lease in waiting:
+                idle_since = time.monotonic()
+                if self._leases.holds(job.id, lease):
+                    with self._leases.keeping(job.id):
+                        self._drive(job)
+            if waiting:
+                idle_since = time.monotonic()
+            time.sleep(LOOK_EVERY_S)
+
+    def _drive(self, job: Job) -> None:
+        try:
+            if job.submitted:  # a host before us died of it, or with it
+                if not self._again(job, "its host died"):
+                    return
+                job = self._store.require_job(job.id)
+            if not self._store.begin_launch(job.id, job.epoch):
+                return
+            if not self._store.confirm_launch(job.id, job.epoch):
+                return
+            self._store.mark_running(job.id, job.epoch)
+            self._sweep(job)
+        except ConflictError as error:  # another host has taken over: the store is right
+            log.info("sweep %s: %s", job.id, error)
+        except UnavailableError as error:  # the cluster, for now
+            log.warning("sweep %s: %s", job.id, error)
+            self._again(job, str(error))
+        except (InputError, NotFoundError, UsageError) as error:
+            self._store.finish_job(job.id, job.epoch, status="failed", error=str(error))
+
+    def _again(self, job: Job, reason: str) -> bool:
+        """Owe another attempt, or give up after a few; returns whether there will be one."""
+        if job.crashes + 1 >= MAX_CRASHES:
+            error = f"It was tried {job.crashes + 1} times; the last time: {reason}"
+            self._store.finish_job(job.id, job.epoch, status="failed", error=error)
+            return False
+        self._store.next_attempt(job.id, job.epoch, reason=reason)
+        return True
+
+    def _sweep(self, job: Job) -> None:
+        from tune_jobs.sweep.grid import sweep
+        from tune_jobs.sweep.matrix import sweep_document
+
+        request = SweepRequest.model_validate_json(job.spec).model_copy(
+            update={"address": self._place.address}
+        )
+        teller = Teller(lambda kind, data: self._store.tell(job.id, job.epoch, kind, data))
+        swept = sweep(
+            request, store=self._store, progress=teller.progress, display=teller, stop=self._watch(job)
+        )
+        teller.show(swept.result.view, whole=True)
+        if swept.result.was_interrupted:
+            return  # told to end: whoever is started next goes on
+        document = sweep_document(swept.result)
+        document["warnings"] = [{"code": note.code, "message": note.message} for note in swept.notices]
+        self._store.tell(job.id, job.epoch, "result", document)
+        cancelled = swept.result.reason == "cancelled"
+        self._store.finish_job(job.id, job.epoch, status="cancelled" if cancelled else "succeeded")
+
+    def _watch(self, job: Job) -> Callable[[], str | None]:
+        """What tells a sweep to end: its owner, or another host that has taken over."""
+        looked_at = [float("-inf")]
+
+        def stop() -> str | None:
+            now = time.monotonic()
+            if now - looked_at[0] < LOOK_EVERY_S:
+                return None
+            looked_at[0] = now
+            try:
+                current = self._store.require_job(job.id)
+            except StorageError:
+                return None  # away for a moment
+            if current.epoch != job.epoch or current.ended:
+                return "taken over"
+            return "cancelled" if current.cancel_requested else None
+
+        return stop
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""What a run ran on."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from pathlib import Path
+
+from recommender.records import Environment
+
+PACKAGES = ("checkpoint-recommender", "torch", "torchvision", "ultralytics", "numpy", "opencv-python")
+
+
+def describe_environment(device: str, num_threads: int) -> Environment:
+    """Hardware and library versions of this process."""
+    return Environment(
+        hardware=_accelerator(device) or _processor(),
+        device=device,
+        num_threads=num_threads,
+        versions={"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES},
+    )
+
+
+def _accelerator(device: str) -> str | None:
+    if not device.startswith("cuda"):
+        return None
+    import torch
+
+    return str(torch.cuda.get_device_name(device)) if torch.cuda.is_available() else None
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text("utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,136 @@
+"""What is asked of one training: the job, its identity, and the default learning rates."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from recommender.errors import UsageError
+from recommender.records import Mode, Recipe, Start
+
+RECIPE_VERSION = 1  # raise when the same recipe would train differently; part of every run's id
+BEST_WEIGHTS = "best.safetensors"  # names of what a run leaves in its output folder
+STATE_FILE = "resume.pt"
+WORK_PREFIX = "run-"  # of the folder there that is gone when the run ends
+NOMINAL_BATCH = 16  # smaller batches accumulate up to it
+
+# Measured on mask_wearing, see benchmarks/truth/README.md. Adam-like optimisers share one row.
+LEARNING_RATES: dict[str, dict[Mode, float]] = {
+    "adamw": {"full": 1e-3, "freeze": 2e-3, "scratch": 2e-3},
+    "sgd": {"full": 1e-2, "freeze": 1e-2, "scratch": 1e-2},
+}
+OPTIMIZERS: dict[str, str] = {
+    "adamw": "adamw",
+    "adam": "adamw",
+    "nadam": "adamw",
+    "radam": "adamw",
+    "sgd": "sgd",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingJob:
+    """One training to be done.
+
+    `data` is the clean export of the whole data set; `recipe.fraction` is applied here, nested by seed.
+    Everything is written below `output`, nothing elsewhere; with `keep` False nothing is left there.
+    """
+
+    data: Path  # folder with data.yaml, images/ and labels/, written by our exporter
+    output: Path
+    start: Start
+    architecture: str
+    recipe: Recipe
+    kind: Literal["trial", "full"]
+    target_hash: str
+    target_name: str
+    weights: Path | None = None  # safetensors; None trains from random weights
+    weights_sha256: str | None = None  # checked when given
+    class_names: tuple[str, ...] | None = None  # of the checkpoint; None is unknown
+    source_hash: str | None = None
+    device: str = "cpu"  # "cpu", "cuda:0", "mps"
+    num_processes: int = 1  # several share the batch, each with a GPU of its own from cuda:0 on
+    num_threads: int = 1  # of each process
+    num_workers: int = 4  # data loading processes on an accelerator; none on the CPU
+    keep: bool = False  # leave best.safetensors in `output`
+    half: bool = True  # store kept weights in fp16
+    resumable: bool = False  # keep a state file in `output` and go on from it after a crash
+    state_share: float = 1.0  # of the time that may go into writing it; 1 writes it after every epoch
+
+    @property
+    def run_id(self) -> str:
+        """Content hash of what was asked: target, start, weights, architecture, recipe and its code."""
+        asked = {
+            "target": self.target_hash,
+            "start": str(self.start),
+            "mode": self.start.mode,
+            "weights": self.weights_sha256,
+            "architecture": self.architecture,
+            "recipe": asdict(self.recipe),
+            "version": RECIPE_VERSION,
+        }
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:24]
+
+    @property
+    def schedule_epochs(self) -> int:
+        """Epochs over which the learning rate and the augmentation are laid out."""
+        return self.recipe.schedule_epochs or self.recipe.epochs
+
+    @property
+    def learning_rate(self) -> float:
+        """The recipe's, or the default of optimiser and mode."""
+        if self.recipe.learning_rate is not None:
+            return self.recipe.learning_rate
+        return LEARNING_RATES[OPTIMIZERS[self.recipe.optimizer.lower()]][self.start.mode]
+
+    def check(self) -> None:
+        """Refuse a job that cannot mean what it says.
+
+        Raises:
+            UsageError: with the value received, what is allowed and the remedy.
+        """
+        recipe = self.recipe
+        if recipe.optimizer.lower() not in OPTIMIZERS:
+            raise UsageError(
+                f"Optimiser {recipe.optimizer!r} is not offered; allowed are AdamW, Adam, NAdam, RAdam and SGD.",
+                remedy="Name one: 'auto' would pick another one for a trial than for the full run.",
+            )
+        if (self.start.mode == "scratch") != (self.weights is None):
+            raise UsageError(
+                f"Start {str(self.start)!r} in mode {self.start.mode!r} with weights {self.weights}.",
+                remedy="Mode scratch takes no weights; full and freeze need a safetensors file.",
+            )
+        _require("epochs", recipe.epochs, 1, 100_000)
+        _require("schedule_epochs", self.schedule_epochs, recipe.epochs, 100_000)
+        _require("batch", recipe.batch, 1, 4096)
+        _require("imgsz", recipe.imgsz, 32, 4096)
+        _require("num_threads", self.num_threads, 1, 1024)
+        if not 0.0 < recipe.fraction <= 1.0:
+            raise UsageError(
+                f"fraction {recipe.fraction} is outside (0, 1].", remedy="1.0 takes every train image."
+            )
+        if not 0.0 < self.learning_rate <= 1.0:
+            raise UsageError(
+                f"learning_rate {self.learning_rate:g} is outside (0, 1].", remedy="Leave it out."
+            )
+        if "," in self.device:
+            raise UsageError(
+                f"Device {self.device!r} names several devices; one run uses one.",
+                remedy="Give one device and num_processes, or let a sweep place several runs side by side.",
+            )
+        _require("num_processes", self.num_processes, 1, 64)
+        if recipe.batch % self.num_processes:
+            raise UsageError(
+                f"A batch of {recipe.batch} cannot be shared by {self.num_processes} GPUs.",
+                remedy=f"Choose a multiple of {self.num_processes} images.",
+            )
+
+
+def _require(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise UsageError(
+            f"{name} {value} is outside {low} to {high}.", remedy=f"Choose {name} in that range."
+        )

@@ -1,0 +1,50 @@
+"""The score of a checkpoint on the target before any training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+import torch
+from ultralytics.utils import RANK
+
+NEVER = -1e4  # logit of a class that must not be predicted
+
+
+def starting_map50_95(trainer: Any, known_classes: Sequence[int]) -> float | None:
+    """Mean AP50-95 of the transferred, untrained model over the target's classes it knows by name.
+
+    None when it knows none of those that occur in the val images. The random rows of the other classes
+    are silenced, so that they take no detections away. Leaves the trainer's model and random state alone.
+    """
+    if not known_classes:
+        return None
+    model = deepcopy(trainer.bare_model).to(trainer.device).float().eval()
+    _silence(model, keep=known_classes)
+    validator = trainer.get_validator()
+    validator.device, validator.data, validator.training = trainer.device, trainer.data, True
+    validator.args.quantize = None
+    validator.init_metrics(model)
+    with torch.inference_mode():
+        for batch in validator.dataloader:
+            batch = validator.preprocess(batch)
+            validator.update_metrics(validator.postprocess(model(batch["img"])), batch)
+    validator.gather_stats()  # of the team, where there is one
+    if RANK > 0:
+        return None
+    validator.get_stats()
+    box = validator.metrics.box
+    by_class = {int(index): float(ap) for index, ap in zip(box.ap_class_index, box.ap, strict=True)}
+    scores = [by_class[index] for index in known_classes if index in by_class]
+    return sum(scores) / len(scores) if scores else None
+
+
+def _silence(model: Any, *, keep: Sequence[int]) -> None:
+    head = model.model[-1]
+    others = [index for index in range(head.nc) if index not in set(keep)]
+    for branches in (head.cv3, getattr(head, "one2one_cv3", None) or ()):
+        for branch in branches:
+            with torch.no_grad():
+                branch[-1].weight[others] = 0.0
+                branch[-1].bias[others] = NEVER

@@ -1,0 +1,284 @@
+"""Ultralytics' detection trainer with our model, our data, our record keeping. Import after prepare_environment()."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+import torch
+from torch import distributed as dist
+from torch import nn
+from ultralytics.engine import trainer as engine
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.utils import colorstr
+
+from recommender.checkpoints.architectures import architecture
+from recommender.errors import TrialError
+from recommender.records import EpochMetrics
+from tune_jobs.training.dataset import CleanDataset, read_data_yaml
+from tune_jobs.training.job import NOMINAL_BATCH, STATE_FILE, TrainingJob
+from tune_jobs.training.resume import load_state, restore_state, save_state
+from tune_jobs.training.score import starting_map50_95
+from tune_jobs.training.table import keep_epoch
+
+OnEpoch = Callable[[EpochMetrics], bool | None]
+
+
+def trainer_arguments(job: TrainingJob, *, save_dir: str, freeze: int | None) -> dict[str, Any]:
+    """The one place where a recipe becomes ultralytics arguments; all else is its default."""
+    recipe, epochs = job.recipe, job.schedule_epochs
+    adam = recipe.optimizer.lower() != "sgd"
+    return {
+        "model": job.architecture,
+        "data": str(job.data / "data.yaml"),
+        "epochs": epochs,
+        "imgsz": recipe.imgsz,
+        "batch": recipe.batch,
+        "optimizer": recipe.optimizer,
+        "lr0": job.learning_rate,
+        "momentum": 0.9 if adam else 0.937,  # 0.9 is what ultralytics takes for AdamW under "auto"
+        "warmup_epochs": min(3.0, 0.2 * epochs),
+        "warmup_bias_lr": 0.0
+        if adam
+        else 0.1,  # 0.1 is an SGD value: AdamW would move each bias by 0.1 a step
+        "nbs": max(NOMINAL_BATCH, recipe.batch),  # 64 leaves small sets with two optimiser steps an epoch
+        "close_mosaic": min(10, epochs // 2),
+        "patience": recipe.patience or 0,
+        "seed": recipe.seed,
+        "deterministic": True,
+        "device": job.device if job.num_processes == 1 else _devices(job),
+        "workers": job.num_workers,
+        "cache": "ram",
+        "amp": not job.device.startswith(("cpu", "mps")),
+        "freeze": freeze,
+        "save_dir": save_dir,
+        "plots": False,
+        "verbose": False,
+        "val": True,
+        "exist_ok": True,
+        "pretrained": False,
+    }
+
+
+def _devices(job: TrainingJob) -> str:
+    """Those of all processes, of which each takes its own."""
+    return ",".join(map(str, range(job.num_processes))) if job.device.startswith("cuda") else job.device
+
+
+class RunTrainer(DetectionTrainer):  # type: ignore[misc]
+    """Trains one job; collects the curve; keeps the best weights in memory."""
+
+    def __init__(
+        self,
+        job: TrainingJob,
+        model: Any,
+        *,
+        known_classes: Sequence[int],
+        save_dir: str,
+        on_epoch: OnEpoch | None,
+    ) -> None:
+        self.job = job
+        self.own_model = model
+        self.known_classes = known_classes
+        self.on_epoch = on_epoch
+        self.curve: list[EpochMetrics] = []
+        self.best_state: dict[str, torch.Tensor] | None = None
+        self.stopped_by_caller = False
+        self.peak_memory_mb: float | None = None
+        self.starting_map50_95: float | None = None
+        self.seconds_before = 0.0  # spent before an interruption
+        self.resumed_after = 0  # epochs
+        self.state_error: str | None = None  # why there may be nothing to resume from
+        self._saving_s = self._saved_at_s = 0.0
+        self._started_s = time.monotonic()
+        freeze = architecture(job.architecture).num_backbone_layers if job.start.mode == "freeze" else None
+        super().__init__(overrides=trainer_arguments(job, save_dir=save_dir, freeze=freeze))
+        if self.device.type == "cpu":
+            torch.set_num_threads(job.num_threads)  # select_device has set it to all cores but one
+            self.world_size = job.num_processes if job.num_processes > 1 else 0
+        self.add_callback("on_train_batch_end", lambda _: self._watch_memory())
+        self.add_callback("on_train_epoch_end", lambda _: self._finish_epoch())
+        self.add_callback("on_fit_epoch_end", lambda _: self._record_epoch())
+
+    # ── what ultralytics asks for ──
+
+    def get_dataset(self) -> dict[str, Any]:
+        return read_data_yaml(self.job.data)
+
+    def setup_model(self) -> None:
+        self.model = self.own_model
+
+    def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> CleanDataset:
+        train = mode == "train"
+        return CleanDataset(
+            img_path=img_path,
+            imgsz=self.args.imgsz,
+            batch_size=batch,
+            augment=train,
+            hyp=self.args,
+            rect=not train,
+            cache=self.args.cache,
+            stride=max(int(self.bare_model.stride.max()), 32),
+            pad=0.0 if train else 0.5,
+            prefix=colorstr(f"{mode}: "),
+            task="detect",
+            data=self.data,
+            image_fraction=self.job.recipe.fraction if train else 1.0,
+            fraction_seed=self.job.recipe.seed,
+        )
+
+    def _setup_ddp(self) -> None:
+        if self.device.type == "cpu":
+            dist.init_process_group("gloo", rank=engine.RANK, world_size=self.world_size)
+        else:
+            super()._setup_ddp()
+
+    def _setup_train(self) -> None:
+        with _no_amp_download(), _no_device_ids(self.device):
+            super()._setup_train()
+
+    def _handle_nan_recovery(self, epoch: int) -> bool:
+        return False  # _finish_epoch refuses such a run: going on from an older state is another training
+
+    def save_metrics(self, metrics: dict[str, Any]) -> None:
+        """The curve is the record; a full run keeps results.csv for its readers as well."""
+        if self.job.resumable:
+            keep_epoch(self, metrics)
+
+    def save_model(self) -> bool:
+        """Keep the best averaged weights; nothing is pickled."""
+        best = self.validator.metrics.box.map
+        if all(best >= point.map50_95 for point in self.curve):  # of equals the latest, as in run.best_point
+            self.best_state = self.averaged_state()
+        return True
+
+    def final_eval(self) -> None:
+        """The last validation of the curve is the result; a second one would look like another epoch."""
+
+    def resume_training(self, ckpt: object) -> None:
+        """Go on from our own state file where there is one for this run; else score the start."""
+        state = load_state(self.job.output / STATE_FILE, self.job.run_id) if self.job.resumable else None
+        if state is None:
+            self.starting_map50_95 = starting_map50_95(self, self.known_classes)
+        else:
+            restore_state(state, self)
+            self.resumed_after = self.start_epoch
+
+    # ── ours ──
+
+    def seconds(self) -> float:
+        """Time spent on this run, before an interruption too."""
+        return self.seconds_before + time.monotonic() - self._started_s
+
+    @property
+    def bare_model(self) -> Any:
+        """The model without what shares it between processes."""
+        return engine.unwrap_model(self.model)
+
+    def averaged_state(self) -> dict[str, torch.Tensor]:
+        """The averaged weights on the CPU; frozen layers exactly as they were loaded."""
+        live = self.bare_model.state_dict()
+        frozen = tuple(name for name in self.freeze_layer_names if name != ".dfl")
+        state = self.ema.ema.state_dict()
+        return {
+            name: (live[name] if name.startswith(frozen) else tensor)
+            .detach()
+            .to("cpu", copy=True)
+            .contiguous()
+            for name, tensor in state.items()
+        }
+
+    def _watch_memory(self) -> None:
+        if self.device.type == "cuda":
+            used = torch.cuda.max_memory_allocated(self.device)
+        else:
+            used = psutil.Process(os.getpid()).memory_info().rss
+        self.peak_memory_mb = max(self.peak_memory_mb or 0.0, used / 2**20)
+
+    def _finish_epoch(self) -> None:
+        """Before the validation: refuse what is not finite, end a trial that is shorter than its schedule."""
+        losses = {name: float(value) for name, value in (self.tloss or {}).items()}
+        bad = [name for name, value in losses.items() if not math.isfinite(value)]
+        if bad:
+            raise TrialError(
+                f"The loss {', '.join(bad)} is not finite in epoch {self.epoch + 1}.",
+                remedy=f"Lower the learning rate (it was {self.job.learning_rate:g}).",
+            )
+        if not all(torch.isfinite(p).all().item() for p in self.ema.ema.parameters()):
+            raise TrialError(
+                f"A weight is not finite after epoch {self.epoch + 1}.",
+                remedy=f"Lower the learning rate (it was {self.job.learning_rate:g}).",
+            )
+        if self.epoch + 1 >= self.job.recipe.epochs:
+            self.stop = True
+
+    def _record_epoch(self) -> None:
+        if not leads():
+            return
+        box = self.validator.metrics.box
+        point = EpochMetrics(
+            epoch=self.epoch + 1,
+            map50_95=float(box.map),
+            map50=float(box.map50),
+            map75=float(box.map75),
+            precision=float(box.mp),
+            recall=float(box.mr),
+            seconds=self.seconds(),
+        )
+        numbers = (point.map50_95, point.map50, point.map75 or 0.0, point.precision, point.recall)
+        if not all(math.isfinite(number) for number in numbers):
+            raise TrialError(f"A metric is not finite in epoch {point.epoch}: {numbers}.")
+        self.curve.append(point)
+        if self.job.resumable and not self.stop:  # after the last epoch there is nothing to go on with
+            self._save_state()
+        if self.on_epoch is not None and self.on_epoch(point) is False:
+            self.stopped_by_caller = not self.stop
+            self.stop = True
+
+    def _save_state(self) -> None:
+        """After every epoch, unless epochs are so short that writing would take too much of the time."""
+        began_s = time.monotonic()
+        if self._saving_s > self.job.state_share * (began_s - self._saved_at_s):
+            return
+        try:
+            save_state(self.job.output / STATE_FILE, self.job.run_id, self)
+        except (OSError, RuntimeError) as error:  # torch wraps what a full disk says
+            self.state_error = (
+                self.state_error or (str(error).strip().splitlines() or [type(error).__name__])[0]
+            )
+        self._saved_at_s = time.monotonic()
+        self._saving_s = self._saved_at_s - began_s if self.job.state_share < 1 else 0.0
+
+
+def leads() -> bool:
+    """Whether this process records and writes: the only one, or the first of a team."""
+    return bool(engine.RANK in {-1, 0})
+
+
+@contextmanager
+def _no_device_ids(device: torch.device) -> Iterator[None]:
+    """Ultralytics names a GPU to each process of a team; on CPUs there is none to name."""
+    parallel: Any = nn.parallel
+    original = parallel.DistributedDataParallel
+    if device.type == "cpu":
+        parallel.DistributedDataParallel = lambda model, *, device_ids, **more: original(model, **more)
+    try:
+        yield
+    finally:
+        parallel.DistributedDataParallel = original
+
+
+@contextmanager
+def _no_amp_download() -> Iterator[None]:
+    """Ultralytics checks mixed precision with a model it fetches; we take the answer as yes on CUDA."""
+    original = engine.check_amp
+    engine.check_amp = lambda model: True
+    try:
+        yield
+    finally:
+        engine.check_amp = original

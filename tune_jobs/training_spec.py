@@ -1,0 +1,166 @@
+"""A full training as asked for and as kept: all resolved, so that it can be rerun from this alone."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from recommender.errors import UsageError
+from recommender.records import MODES, SCRATCH, Checkpoint, Job, Mode, Recipe, Start
+from recommender.requests import TrainingRequest
+
+if TYPE_CHECKING:
+    from recommender.store import Store
+
+KIND = "training"
+SCRATCH_ARCHITECTURE = "yolo11n"  # what scratch trains when nothing else is said
+MAX_NAME = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSpec:
+    """One full training, pinned: data by content hash, weights by sha256."""
+
+    dataset: str  # path on the machine of the launcher
+    dataset_hash: str
+    dataset_name: str
+    split_seed: int
+    start: Start
+    architecture: str
+    weights_sha256: str | None
+    class_names: tuple[str, ...] | None  # of the checkpoint
+    source_hash: str | None
+    recipe: Recipe
+    name: str  # of the checkpoint that comes out
+    licence: str | None  # of that checkpoint: its start's; random weights have none
+    gpus: int | None
+    cpus: int | None  # None: as many as the launcher thinks right
+    allow_roots: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What must be known of the data set before its training can be asked for."""
+
+    path: str
+    hash: str
+    name: str
+    split_seed: int = 0  # with which it was opened; part of what it is where it has no val split
+
+
+def submit_training(
+    store: Store, request: TrainingRequest, target: Target, *, key: str, cluster: str, owner: str = ""
+) -> tuple[Job, bool]:
+    """Ask for a full training; returns its job and whether it is new. One short transaction, no cluster involved.
+
+    The same owner and key give the same job. Raises UsageError for a start that makes no sense or a key used for
+    another request, NotFoundError for a checkpoint nobody knows, ConflictError for a name that is taken.
+    """
+    from recommender.store.records_json import encode
+
+    body = request.model_dump_json() + target.hash
+    digest = hashlib.sha256(body.encode("utf-8", "backslashreplace")).hexdigest()
+    known = store.find_job(owner=owner, key=key)
+    spec = "" if known else encode(plan_training(store, request, target, suffix=digest[:6]))
+    return store.create_job(
+        kind=KIND, owner=owner, key=key, body_digest=digest, cluster=cluster, spec=spec or "{}"
+    )
+
+
+def plan_training(store: Store, request: TrainingRequest, target: Target, *, suffix: str) -> TrainingSpec:
+    """Resolve a request. Raises as `submit_training`."""
+    if request.start is None:
+        raise UsageError(
+            "The training has no start.", remedy="Name one, such as coco:full, or take the first advised."
+        )
+    if request.gpus and request.batch % request.gpus:
+        raise UsageError(
+            f"A batch of {request.batch} cannot be shared by {request.gpus} GPUs.",
+            remedy=f"Choose a batch that is a multiple of {request.gpus}.",
+        )
+    start, checkpoint = resolve_start(store, request.start)
+    if checkpoint is not None and request.architecture not in (None, checkpoint.architecture):
+        raise UsageError(
+            f"Checkpoint {checkpoint.name!r} is a {checkpoint.architecture}, not a {request.architecture}.",
+            remedy="Leave the architecture out; it is for scratch.",
+        )
+    architecture = checkpoint.architecture if checkpoint else request.architecture or SCRATCH_ARCHITECTURE
+    if checkpoint is None and request.architecture is not None:
+        from recommender.checkpoints.architectures import architecture as shipped
+
+        shipped(architecture)  # refused now, not on the cluster in an hour
+    return TrainingSpec(
+        dataset=target.path,
+        dataset_hash=target.hash,
+        dataset_name=target.name,
+        split_seed=target.split_seed,
+        start=start,
+        architecture=architecture,
+        weights_sha256=checkpoint.sha256 if checkpoint else None,
+        class_names=checkpoint.class_names if checkpoint else None,
+        source_hash=checkpoint.source_hash if checkpoint else None,
+        recipe=recipe_of(request),
+        name=_result_name(store, request.name, f"{target.name}-{architecture}-{suffix}"),
+        licence=checkpoint.licence if checkpoint else None,
+        gpus=request.gpus,
+        cpus=request.cpus,
+        allow_roots=request.allow_roots,
+    )
+
+
+def recipe_of(request: TrainingRequest) -> Recipe:
+    """The part of a request that says how to train."""
+    return Recipe(
+        epochs=request.epochs,
+        imgsz=request.imgsz,
+        batch=request.batch,
+        optimizer=request.optimizer,
+        learning_rate=request.learning_rate,
+        patience=request.patience or None,
+        seed=request.seed,
+    )
+
+
+def resolve_start(store: Store, text: str) -> tuple[Start, Checkpoint | None]:
+    """Read "NAME:MODE", "NAME" (mode full) or "scratch", and find the checkpoint.
+
+    Raises NotFoundError for a name nobody knows, UsageError for a mode that does not fit.
+    """
+    from recommender.checkpoints import get_checkpoint
+
+    name, mode = parse_start(text)
+    if mode == "scratch":
+        return Start(checkpoint=SCRATCH, mode="scratch"), None
+    checkpoint = get_checkpoint(store, name)
+    if not checkpoint.available:
+        raise UsageError(
+            f"The weights of {checkpoint.name!r} are not on this machine.",
+            remedy=f"`recommend checkpoints fetch {checkpoint.name}` brings them.",
+        )
+    return Start(checkpoint=checkpoint.name, mode=mode), checkpoint
+
+
+def parse_start(text: str) -> tuple[str, Mode]:
+    """Split "NAME:MODE". Raises UsageError for an unknown mode, and for weights where none belong."""
+    name, colon, last = text.strip().rpartition(":")
+    if not colon:
+        name, last = last, "scratch" if last == SCRATCH else "full"
+    mode = next((known for known in MODES if known == last), None)
+    if mode is None or not name or (mode == "scratch") != (name == SCRATCH):
+        raise UsageError(
+            f"Start {text!r} is not understood.",
+            remedy="Write CHECKPOINT:full, CHECKPOINT:freeze or scratch, for instance coco:full.",
+        )
+    return name, mode
+
+
+def _result_name(store: Store, asked: str | None, default: str) -> str:
+    from recommender.checkpoints import check_name
+
+    if asked is None:
+        safe = re.sub(r"[^A-Za-z0-9._-]+", "-", default).strip("-.")
+        return safe[-MAX_NAME:].lstrip("-._") or "trained"
+    check_name(store, asked)
+    return asked
