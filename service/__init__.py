@@ -1,0 +1,1 @@
+"""Answers over HTTP: submits and reads, never trains."""

@@ -1,0 +1,108 @@
+"""Who calls: API keys and browser sessions, both compared in constant time, neither kept in clear."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+
+from recommender.errors import UsageError
+from recommender.store import Store
+from recommender.store.clock import utc_now
+from recommender.store.service_records import ROLES, ApiKey, Role
+from recommender.text import printable
+
+PREFIX = "ckr"
+COOKIE = "ckr_session"
+SECURE_COOKIE = "__Host-ckr_session"  # browsers take this name only over HTTPS, for one host
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_NOBODY = hashlib.sha256(b"no key has this digest").hexdigest()
+_MAX_KEY_CHARS = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """An authenticated request's key. Owners see their own things, admins everybody's."""
+
+    owner: str
+    role: Role
+    key_id: str
+    by_cookie: bool
+
+    def sees(self, owner: str) -> bool:
+        """Whether a thing of this owner exists as far as the caller may know."""
+        return self.role == "admin" or self.owner == owner
+
+    @property
+    def scope(self) -> str | None:
+        """The owner whose things a list shows, None for all."""
+        return None if self.role == "admin" else self.owner
+
+    def may(self, method: str) -> bool:
+        """Whether the role allows this HTTP method."""
+        return self.role != "reader" or method in SAFE_METHODS
+
+
+def create_key(
+    store: Store, *, owner: str, role: Role = "user", days: float | None = None
+) -> tuple[ApiKey, str]:
+    """Make and keep a key; the second value is the key itself, which is shown once and never again."""
+    if not owner or len(owner) > 64 or printable(owner) != owner:
+        raise UsageError(
+            f"The owner {printable(owner)!r} is not a usable name.",
+            remedy="Use 1 to 64 printable characters.",
+        )
+    if role not in ROLES:
+        raise UsageError(
+            f"There is no role {printable(role)!r}.", remedy=f"Choose one of {', '.join(ROLES)}."
+        )
+    if days is not None and not 0 < days <= 36_500:
+        raise UsageError(f"A key cannot last {days} days.", remedy="Give a positive number, or leave it out.")
+    id, secret = secrets.token_hex(5), secrets.token_urlsafe(32)
+    key = ApiKey(
+        id=id,
+        owner=owner,
+        role=role,
+        digest=digest(secret),
+        created_at=utc_now(),
+        expires_at=None if days is None else utc_now(plus_s=days * 86_400),
+    )
+    store.add_key(key)
+    return key, f"{PREFIX}_{id}_{secret}"
+
+
+def caller_of_key(store: Store, text: str) -> Caller | None:
+    """The caller behind an API key, or None. Takes as long for an unknown key as for a wrong secret."""
+    parts = text.split("_", 2) if len(text) <= _MAX_KEY_CHARS else []
+    well_formed = len(parts) == 3 and parts[0] == PREFIX
+    id, secret = (parts[1], parts[2]) if well_formed else ("", "")
+    key = store.get_key(id)
+    matches = hmac.compare_digest(digest(secret), _NOBODY if key is None else key.digest)
+    return _in_force(key, by_cookie=False) if matches else None
+
+
+def caller_of_cookie(store: Store, cookie: str) -> Caller | None:
+    """The caller behind a browser session, or None."""
+    # Looked up by its digest: what the database compares is not what the browser sent.
+    return _in_force(store.key_of_session(digest(cookie)), by_cookie=True)
+
+
+def open_session(store: Store, caller: Caller, *, hours: float) -> str:
+    """A new session for the caller's key; returns the cookie's value."""
+    cookie = secrets.token_urlsafe(32)
+    store.open_session(digest(cookie), caller.key_id, utc_now(plus_s=hours * 3600))
+    return cookie
+
+
+def digest(secret: str) -> str:
+    """What is kept of a secret."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _in_force(key: ApiKey | None, *, by_cookie: bool) -> Caller | None:
+    if key is None or key.revoked_at is not None:
+        return None
+    if key.expires_at is not None and key.expires_at < utc_now():
+        return None
+    return Caller(owner=key.owner, role=key.role, key_id=key.id, by_cookie=by_cookie)

@@ -1,0 +1,143 @@
+"""From a request to a job in the outbox."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+
+from recommender.checkpoints import get_checkpoint
+from recommender.errors import UnavailableError, UsageError
+from recommender.records import SCRATCH, Job
+from recommender.requests import SweepRequest, TrainingRequest
+from recommender.store import Store
+from recommender.store.records_json import decode
+from recommender.store.service_records import Ask, HeldDataset
+from service.auth import Caller
+from service.context import Paging, Services, find_dataset
+from service.problems import Refusal
+from service.schemas.sweeps import SweepBody
+from service.schemas.trainings import TrainingBody
+from tune_jobs import sweep_host
+from tune_jobs.sweep.allowance import Allowance
+from tune_jobs.training_spec import KIND, Target, TrainingSpec, submit_training
+
+__all__ = ["KIND", "SWEEP", "job_page", "launch_sweep", "launch_training"]
+SWEEP = sweep_host.KIND
+
+
+def launch_training(
+    parts: Services, who: Caller, held: HeldDataset, body: TrainingBody, *, key: str | None
+) -> tuple[Job, bool]:
+    """The training's job and whether it is new. Raises UsageError, NotFoundError, ConflictError."""
+    key = key or f"once-{secrets.token_hex(16)}"
+    start = body.start or _start_before(parts.store, who, key) or _first_start(parts.store, who, held, body)
+    fields = body.model_dump(exclude={"recommendation", "dataset", "start", "allow_roots"})
+    request = TrainingRequest(dataset=held.path, start=start, **fields)
+    target = Target(path=held.path, hash=held.dataset_hash, name=held.name)
+    job, new = submit_training(
+        parts.store, request, target, key=key, cluster=parts.launching.place.cluster, owner=who.owner
+    )
+    parts.launching.wake()
+    return job, new
+
+
+def launch_sweep(parts: Services, who: Caller, body: SweepBody, *, key: str | None) -> tuple[Job, bool]:
+    """The sweep's job and whether it is new. Raises UsageError, NotFoundError, Refusal."""
+    held = [find_dataset(parts.store, who, id) for id in body.datasets]
+    _require_reach(parts)
+    for name in body.checkpoints:
+        if name != SCRATCH:
+            get_checkpoint(parts.store, name)
+    budget = _within(body.budget, parts.settings.max_budget)
+    fields = body.model_dump(exclude={"datasets", "address", "storage", "allow_roots", "budget"})
+    request = SweepRequest(datasets=tuple(dataset.path for dataset in held), budget=budget, **fields)
+    key = key or f"once-{secrets.token_hex(16)}"
+    if parts.store.find_job(owner=who.owner, key=key) is None:
+        _sweeps_left(parts, who)
+    spec = request.model_dump_json()
+    text = spec + "".join(dataset.dataset_hash for dataset in held)
+    job, new = parts.store.create_job(
+        kind=SWEEP,
+        owner=who.owner,
+        key=key,
+        body_digest=hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest(),
+        cluster=parts.launching.place.cluster,
+        spec=spec,
+    )
+    parts.launching.wake()
+    return job, new
+
+
+def job_page(parts: Services, who: Caller, kind: str, page: Paging) -> tuple[tuple[Job, ...], str | None]:
+    """Jobs of a kind, newest first, and the cursor of the next page."""
+    before = None if page.cursor is None else parts.store.get_job(page.cursor)
+    if page.cursor is not None and (before is None or before.kind != kind or not who.sees(before.owner)):
+        raise UsageError(
+            "The cursor is not one that this service gave out.", remedy="Use `next` of the page before."
+        )
+    jobs = parts.store.list_jobs(owner=who.scope, kind=kind, before=before, limit=page.limit + 1)
+    shown = jobs[: page.limit]
+    return shown, shown[-1].id if len(jobs) > page.limit else None
+
+
+def _require_reach(parts: Services) -> None:
+    """Trials are driven through Ray itself; a job server alone takes trainings only."""
+    address = parts.launching.place.address or ""
+    if address.startswith("http"):
+        raise UnavailableError(
+            f"The service reaches its cluster by the job server {address} alone, which cannot drive trials.",
+            remedy="Start it with --address ray://host:10001, or run `recommend sweep` by `ray job submit`.",
+        )
+
+
+def _within(asked: str | None, most: str) -> str:
+    """The budget asked for, the largest there is where none was. Raises UsageError for more than that."""
+    cap = Allowance.parse(most)
+    if asked is None:
+        return most
+    wanted = Allowance.parse(asked)
+    if (wanted.limit_s or 0.0) > (cap.limit_s or 0.0):
+        raise UsageError(f"The budget {asked} is more than {most}, the most this service gives a sweep.")
+    return asked
+
+
+def _sweeps_left(parts: Services, who: Caller) -> None:
+    running = parts.store.list_jobs(
+        owner=who.owner, kind=SWEEP, statuses=("queued", "running"), limit=parts.settings.max_sweeps
+    )
+    if len(running) >= parts.settings.max_sweeps:
+        raise Refusal(
+            429,
+            "quota",
+            f"{len(running)} of your sweeps are under way; more are not allowed at a time.",
+            headers={"Retry-After": "60"},
+        )
+
+
+def _start_before(store: Store, who: Caller, key: str) -> str | None:
+    """The start that an earlier request with this key was given: advice may have changed since."""
+    known = store.find_job(owner=who.owner, key=key)
+    return str(decode(TrainingSpec, known.spec).start) if known is not None and known.kind == KIND else None
+
+
+def _first_start(store: Store, who: Caller, held: HeldDataset, body: TrainingBody) -> str:
+    """The best start of the recommendation named, or of the latest, whose weights are on this machine."""
+    ask = _advice(store, who, held, body.recommendation)
+    if ask is None or ask.document is None or ask.dataset_id != held.id:
+        raise UsageError(
+            "There is no finished recommendation for this data set to take the start from.",
+            remedy='Ask POST /v1/recommendations first, or name a start such as "coco:full".',
+        )
+    for row in json.loads(ask.document)["ranking"]:
+        if row["available"]:
+            return row["checkpoint"] if row["mode"] == "scratch" else f"{row['checkpoint']}:{row['mode']}"
+    raise UsageError("None of the advised starts is on this machine.", remedy="Name a start, or fetch one.")
+
+
+def _advice(store: Store, who: Caller, held: HeldDataset, id: str | None) -> Ask | None:
+    if id is not None:
+        ask = store.get_ask(id)
+        return ask if ask is not None and who.sees(ask.owner) else None
+    asks = store.page_asks(owner=who.owner, dataset_id=held.id, limit=20).items
+    return next((ask for ask in asks if ask.status == "succeeded"), None)

@@ -1,0 +1,206 @@
+"""Every error leaves the service as an RFC 9457 problem document, without a trace of its inside."""
+
+from __future__ import annotations
+
+import http
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from recommender import errors
+from recommender.text import printable
+from service.rendering import problem_page
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:checkpoint-recommender:problem:"
+MAX_ERRORS = 20
+
+STATUS_OF: tuple[tuple[type[errors.RecommenderError], int, str], ...] = (  # the first that fits
+    (errors.UnsafeInputError, 422, "unsafe-input"),
+    (errors.WrongTaskError, 422, "wrong-task"),
+    (errors.DatasetError, 422, "dataset"),
+    (errors.IntegrityError, 422, "integrity"),
+    (errors.CheckpointError, 422, "checkpoint"),
+    (errors.InputError, 422, "input"),
+    (errors.UsageError, 422, "request"),
+    (errors.NotFoundError, 404, "not-found"),
+    (errors.ConflictError, 409, "conflict"),
+    (errors.UnavailableError, 503, "unavailable"),
+    (errors.StorageError, 503, "storage"),
+)
+
+
+class FieldProblem(BaseModel):
+    """One thing wrong with a request."""
+
+    field: str = Field(description="Where: `body.epochs`, `query.limit`.", examples=["body.epochs"])
+    message: str = Field(examples=["Input should be greater than or equal to 1"])
+
+
+class Problem(BaseModel):
+    """RFC 9457: what went wrong, for people in `detail`, for programs in `type` and `status`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "type": TYPE_PREFIX + "not-found",
+                "title": "Not Found",
+                "status": 404,
+                "detail": "There is no data set 'ds_1'.",
+                "instance": "/v1/datasets/ds_1",
+                "request_id": "9f0c2a7be4d14d0e",
+            }
+        }
+    )
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    request_id: str | None = None
+    remedy: str | None = None
+    errors: list[FieldProblem] | None = None
+
+
+class Refusal(HTTPException):
+    """A refusal of the service itself, with its place in the list of problem types."""
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        detail: str,
+        *,
+        remedy: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, detail, dict(headers) if headers else None)
+        self.kind = kind
+        self.remedy = remedy
+
+
+def problem_response(
+    scope: Mapping[str, Any],
+    status: int,
+    kind: str,
+    detail: str,
+    *,
+    remedy: str | None = None,
+    errors: Sequence[FieldProblem] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A problem document as a response, a page for browsers. Works outside FastAPI too, in the middleware."""
+    problem = Problem(
+        type=TYPE_PREFIX + kind,
+        title=http.HTTPStatus(status).phrase,
+        status=status,
+        detail=printable(detail, limit=1000),
+        instance=printable(scope.get("path", ""), limit=500),
+        request_id=scope.get("state", {}).get("request_id"),
+        remedy=None if remedy is None else printable(remedy, limit=500),
+        errors=list(errors) or None,
+    )
+    if for_people(scope):
+        return Response(problem_page(problem), status, dict(headers or {}), "text/html")
+    return JSONResponse(problem.model_dump(exclude_none=True), status, dict(headers or {}), MEDIA_TYPE)
+
+
+def for_people(scope: Mapping[str, Any]) -> bool:
+    """Whether a browser asks for a page, and not a program for data."""
+    accept = next((value for name, value in scope["headers"] if name == b"accept"), b"")
+    return b"text/html" in accept and not scope["path"].startswith("/v1/")
+
+
+def problem_of(error: errors.RecommenderError | None, instance: str) -> Problem:
+    """What went wrong with work that nobody waited for; None is an error that nobody expected."""
+    status, kind = status_of(error) if error else (500, "internal")
+    return Problem(
+        type=TYPE_PREFIX + kind,
+        title="The question could not be answered",
+        status=status,
+        detail=error.message if error else "Something failed inside the service.",
+        instance=instance,
+        remedy=error.remedy if error else None,
+    )
+
+
+def status_of(error: errors.RecommenderError) -> tuple[int, str]:
+    """Status and problem type of an error of ours."""
+    for kind, status, slug in STATUS_OF:
+        if isinstance(error, kind):
+            return status, slug
+    return 500, "internal"
+
+
+def install(app: FastAPI) -> None:
+    """Answer every kind of error with a problem document."""
+    app.add_exception_handler(errors.RecommenderError, _ours)  # type: ignore[arg-type]
+    app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
+    app.add_exception_handler(RequestValidationError, _validation)  # type: ignore[arg-type]
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def _ours(request: Request, error: errors.RecommenderError) -> Response:
+    status, kind = status_of(error)
+    if status == 500:
+        return _unexpected(request, error)
+    headers = {"Retry-After": "5"} if status == 503 else {}
+    detail, remedy = error.message, error.remedy
+    if isinstance(error, errors.StorageError):  # its message names the database's place: for the log only
+        detail, remedy = "The store cannot be reached or refused.", "Ask the operator; /readyz says more."
+        request.scope["state"]["failure"] = error
+    return problem_response(request.scope, status, kind, detail, remedy=remedy, headers=headers)
+
+
+def _http(request: Request, error: HTTPException) -> Response:
+    if isinstance(error, Refusal):
+        kind, remedy = error.kind, error.remedy
+    else:
+        kind, remedy = http.HTTPStatus(error.status_code).phrase.lower().replace(" ", "-"), None
+    return problem_response(
+        request.scope, error.status_code, kind, str(error.detail), remedy=remedy, headers=error.headers
+    )
+
+
+def _validation(request: Request, error: RequestValidationError) -> Response:
+    # Never `input`: it is what the client sent, of any size, and may not even be valid JSON.
+    if any(entry["loc"] == ("body",) for entry in error.errors()) and not _says_json(request):
+        return problem_response(
+            request.scope,
+            415,
+            "unsupported-media-type",
+            "The body is read as JSON only.",
+            remedy="Send it with Content-Type: application/json.",
+        )
+    found = [
+        FieldProblem(
+            field=printable(".".join(str(part) for part in entry["loc"])),
+            message=printable(entry["msg"].removeprefix("Value error, ")),
+        )
+        for entry in error.errors()[:MAX_ERRORS]
+    ]
+    listed = "; ".join(f"{problem.field}: {problem.message}" for problem in found[:3])
+    return problem_response(
+        request.scope, 422, "request", f"The request is not understood. {listed}", errors=found
+    )
+
+
+def _says_json(request: Request) -> bool:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+
+
+def _unexpected(request: Request, error: Exception) -> Response:
+    request.scope["state"]["failure"] = error
+    return problem_response(
+        request.scope,
+        500,
+        "internal",
+        "Something failed inside the service; the operator finds it by its request_id.",
+    )

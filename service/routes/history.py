@@ -1,0 +1,115 @@
+"""Checkpoints and runs: what there is to start from, and what was learnt."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Path as PathParameter
+from fastapi.responses import JSONResponse, Response
+
+from recommender.checkpoints import all_checkpoints, get_checkpoint
+from recommender.errors import NotFoundError
+from recommender.report.runs import RunDetail, run_detail, run_summary
+from recommender.text import printable
+from service.context import CallerOf, PagingOf, ServicesOf, costly
+from service.problems import Refusal
+from service.registering import register_upload
+from service.routes.documented import failures
+from service.schemas.common import CheckpointName
+from service.schemas.history import CheckpointAnswer, CheckpointList, RunList
+from service.uploads import receive_upload
+from service.views import checkpoint_answer
+
+router = APIRouter(tags=["checkpoints and runs"])
+
+_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file", "name"],
+                "properties": {
+                    "file": {
+                        "type": "string",
+                        "format": "binary",
+                        "description": "A .pt, state dict or safetensors.",
+                    },
+                    "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"},
+                    "dataset": {"type": "string", "description": "Id of the data set it was trained on."},
+                    "licence": {"type": "string", "maxLength": 100, "description": "Of the weights, SPDX."},
+                },
+            }
+        }
+    },
+}
+
+
+@router.get("/checkpoints", responses=failures())
+def list_checkpoints(
+    parts: ServicesOf,
+    page: PagingOf,
+    available: Annotated[
+        bool | None, Query(description="Only those whose weights are here, or are not.")
+    ] = None,
+) -> CheckpointList:
+    """Every checkpoint known: built in, registered, of the public catalogue."""
+    known = [c for c in all_checkpoints(parts.store) if available is None or c.available == available]
+    start = next((i + 1 for i, c in enumerate(known) if c.name == page.cursor), 0) if page.cursor else 0
+    if page.cursor and start == 0:
+        raise Refusal(422, "request", "The cursor is not one that this service gave out.")
+    shown = known[start : start + page.limit]
+    more = start + page.limit < len(known)
+    return CheckpointList(
+        checkpoints=tuple(checkpoint_answer(c) for c in shown), next=shown[-1].name if more else None
+    )
+
+
+@router.get("/checkpoints/{name}", responses=failures(404))
+def get_one_checkpoint(parts: ServicesOf, name: CheckpointName) -> CheckpointAnswer:
+    """One checkpoint."""
+    return checkpoint_answer(get_checkpoint(parts.store, name))
+
+
+@router.post(
+    "/checkpoints",
+    status_code=201,
+    response_model=CheckpointAnswer,
+    responses=failures(403, 404, 408, 409, 413, 415),
+    openapi_extra={"requestBody": _BODY},
+    dependencies=[Depends(costly)],
+)
+async def add_one_checkpoint(request: Request, parts: ServicesOf, who: CallerOf) -> Response:
+    """Register weights of your own. The file is read in quarantine: nothing in it is ever run."""
+    upload = await receive_upload(request, fields=frozenset({"name", "dataset", "licence"}))
+    checkpoint = await register_upload(parts, who, upload)
+    return JSONResponse(
+        checkpoint_answer(checkpoint).model_dump(mode="json"),
+        201,
+        {"Location": f"/v1/checkpoints/{checkpoint.name}"},
+    )
+
+
+@router.get("/runs", responses=failures())
+def list_runs(
+    parts: ServicesOf,
+    page: PagingOf,
+    checkpoint: Annotated[str | None, Query(max_length=200)] = None,
+    kind: Annotated[Literal["trial", "full"] | None, Query()] = None,
+    status: Annotated[Literal["succeeded", "stopped", "failed"] | None, Query()] = None,
+) -> RunList:
+    """The history of runs that forecasts learn from, newest first."""
+    found = parts.store.page_runs(
+        checkpoint=checkpoint, kind=kind, status=status, cursor=page.cursor, limit=page.limit
+    )
+    return RunList(runs=tuple(run_summary(run) for run in found.items), next=found.next_cursor)
+
+
+@router.get("/runs/{id}", responses=failures(404))
+def get_run(parts: ServicesOf, id: Annotated[str, PathParameter(min_length=1, max_length=128)]) -> RunDetail:
+    """One run with its learning curve."""
+    run = parts.store.get_run(id)
+    if run is None:
+        raise NotFoundError(f"There is no run {printable(id)!r}.", remedy="GET /v1/runs lists them.")
+    return run_detail(run)

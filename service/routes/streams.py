@@ -1,0 +1,71 @@
+"""Event streams of the store's topics as responses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import Header
+from fastapi.sse import EventSourceResponse
+from starlette.responses import Response
+
+from recommender.records import Job
+from recommender.store import Store
+from recommender.store.asks import topic_of
+from recommender.store.service_records import FINAL, Ask
+from service.auth import Caller
+from service.feeds import Feeds, Fetch, Item
+from service.problems import Refusal
+
+LastEventId = Annotated[
+    str | None,
+    Header(max_length=20, description="Continue behind this event; EventSource sends it by itself."),
+]
+
+
+def stream(
+    feeds: Feeds, who: Caller, topic: str, fetch: Fetch, *, ended: bool, last_event_id: str | None
+) -> Response:
+    """The events of a topic behind `last_event_id`; 204 where all of them were received, which ends EventSource."""
+    after = _number(last_event_id)
+    if ended and after and not fetch(after):
+        return Response(status_code=204)
+    feeds.admit(who.owner)
+    return EventSourceResponse(feeds.follow(who.owner, topic, fetch, after))
+
+
+def ask_events(store: Store, ask: Ask) -> Fetch:
+    """How to read the events of a recommendation."""
+
+    def fetch(after: int) -> Sequence[Item]:
+        return [
+            Item(seq=event.seq, kind=event.kind, data=event.data, last=_ends(event.kind, event.data))
+            for event in store.events_after(topic_of(ask.id), after)
+        ]
+
+    return fetch
+
+
+def job_events(store: Store, job: Job) -> Fetch:
+    """How to read the events of a training or sweep."""
+
+    def fetch(after: int) -> Sequence[Item]:
+        return [
+            Item(seq=event.seq, kind=event.kind, data=event.data, last=_ends(event.kind, event.data))
+            for event in store.job_events(job.id, after=after)
+        ]
+
+    return fetch
+
+
+def _ends(kind: str, data: str) -> bool:
+    return kind == "status" and json.loads(data).get("status") in FINAL
+
+
+def _number(text: str | None) -> int:
+    if text is None or text == "":
+        return 0
+    if not (text.isascii() and text.isdecimal()):
+        raise Refusal(422, "request", "Last-Event-ID is not the number of an event.")
+    return min(int(text), 2**31 - 1)

@@ -1,0 +1,101 @@
+"""Data sets, and where they lie among each other."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from recommender.report.document import ImageCounts
+from service.schemas.common import Answer, Body, DatasetId
+
+
+class DatasetByPath(Body):
+    """A data set that lies on the service's machine, below a folder the operator allowed."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"path": "/data/masks", "name": "masks"}})
+
+    path: str = Field(min_length=1, max_length=4096)
+    name: str | None = Field(None, min_length=1, max_length=200)
+
+
+class DatasetAnswer(Answer):
+    """A data set the service holds."""
+
+    id: DatasetId
+    name: str
+    hash: str = Field(description="Content hash: images, labels, splits and class names; not paths or times.")
+    origin: Literal["upload", "path"]
+    format: str
+    classes: tuple[str, ...]
+    images: ImageCounts
+    objects: int
+    created_at: str
+    profiled: bool = Field(description="Whether a recommendation for it is answered at once.")
+    health: dict[str, object] | None = Field(
+        None, description="What `recommend datasets inspect --json` says; null until it has been looked at."
+    )
+
+
+class DatasetList(Answer):
+    """Data sets, newest first."""
+
+    datasets: tuple[DatasetAnswer, ...]
+    next: str | None = Field(None, description="Cursor of the next page; null at the end.")
+
+
+class MapPlace(Answer):
+    """One data set on the map."""
+
+    hash: str
+    name: str
+    x: float
+    y: float
+    images: int
+    kind: Literal["target", "source", "held"]
+    checkpoints: tuple[str, ...] = ()
+
+
+class MapAnswer(Answer):
+    """Data sets in two dimensions: near is alike."""
+
+    generation: str = Field(description="Changes with every profile; all places are of one generation.")
+    places: tuple[MapPlace, ...]
+
+
+class NearObject(Answer):
+    """An object of a source that looks like one of the target's."""
+
+    source: str
+    image: str
+    class_name: str
+    cosine: float
+    picture: str | None = Field(
+        None, description="Address of a small picture of that image, where there is one."
+    )
+
+
+class NearPair(Answer):
+    """One of the target's images, and what looks like its objects."""
+
+    image: str
+    class_name: str
+    picture: str | None
+    nearest: tuple[NearObject, ...]
+
+
+class SimilarSource(Answer):
+    """A data set that looks like this one."""
+
+    name: str
+    hash: str
+    similarity: float
+    checkpoints: tuple[str, ...]
+
+
+class NeighboursAnswer(Answer):
+    """What looks like a data set, as sets and object by object."""
+
+    generation: str
+    sources: tuple[SimilarSource, ...]
+    pairs: tuple[NearPair, ...]

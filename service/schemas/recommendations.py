@@ -1,0 +1,62 @@
+"""Recommendations: the document of the command line, and how far it is."""
+
+from __future__ import annotations
+
+from pydantic import ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
+
+from recommender.report.document import BudgetPart, DatasetPart, NoticePart, ProvenancePart, RankedPart
+from recommender.requests import RecommendRequest
+from service.problems import Problem
+from service.schemas.common import Answer, CheckpointName, DatasetId, NoRoots, Status
+
+
+class RecommendationBody(RecommendRequest):
+    """What `recommend --dataset` asks, with the id of a data set for its path."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"dataset": "ds_5d41402abc4b2a76", "epochs": 50, "imgsz": 640}}
+    )
+
+    dataset: DatasetId
+    checkpoints: tuple[CheckpointName, ...] = Field(
+        (), max_length=64
+    )  # names only: never a path of this machine
+    allow_roots: SkipJsonSchema[NoRoots] = ()
+
+
+class RecommendationAnswer(Answer):
+    """A recommendation; the fields of `recommend --json` are there once it has succeeded."""
+
+    id: str
+    status: Status
+    dataset_id: str
+    created_at: str
+    finished_at: str | None = None
+    problem: Problem | None = None
+    dataset: DatasetPart | None = None
+    budget: BudgetPart | None = None
+    ranking: tuple[RankedPart, ...] | None = None
+    warnings: tuple[NoticePart, ...] | None = None
+    method: str | None = None
+    command: str | None = None
+    provenance: ProvenancePart | None = None
+
+
+class RecommendationSummary(Answer):
+    """A recommendation in a list."""
+
+    id: str
+    status: Status
+    dataset_id: str
+    epochs: int
+    imgsz: int
+    created_at: str
+    finished_at: str | None = None
+
+
+class RecommendationList(Answer):
+    """Recommendations, newest first."""
+
+    recommendations: tuple[RecommendationSummary, ...]
+    next: str | None = None

@@ -1,0 +1,58 @@
+"""Sweeps: every start on every target."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
+
+from recommender.requests import SweepRequest
+from service.schemas.common import Answer, CheckpointName, DatasetId, NoRoots, Status
+
+
+class SweepBody(SweepRequest):
+    """What `recommend sweep` asks, with ids of data sets for their paths; where it runs is the operator's business."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "datasets": ["ds_5d41402abc4b2a76"],
+                "checkpoints": ["coco"],
+                "epochs": 10,
+                "budget": "30m",
+            }
+        }
+    )
+
+    datasets: tuple[DatasetId, ...] = Field(min_length=1, max_length=256)
+    checkpoints: tuple[CheckpointName, ...] = Field((), max_length=256)
+    address: SkipJsonSchema[None] = None
+    storage: SkipJsonSchema[None] = None
+    allow_roots: SkipJsonSchema[NoRoots] = ()
+
+
+class SweepAnswer(Answer):
+    """A sweep as it stands."""
+
+    id: str
+    status: Status
+    datasets: int
+    budget: str | None = Field(description="The hard cap it runs under.")
+    cost: dict[str, Any] | None = Field(
+        description="What was spent so far, and how many trials wait, run and ended."
+    )
+    result: dict[str, Any] | None = Field(
+        description="What `recommend sweep --json` prints, once it has ended."
+    )
+    cancel_requested: bool
+    error: str | None
+    created_at: str
+    ended_at: str | None
+
+
+class SweepList(Answer):
+    """Sweeps, newest first."""
+
+    sweeps: tuple[SweepAnswer, ...]
+    next: str | None = None

@@ -1,0 +1,126 @@
+"""One serving process: settings checked, first key made, signals heard, connections let go in order."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from recommender.errors import UsageError
+from recommender.store import Store
+from service import logs, work
+from service.app import create_app
+from service.auth import create_key
+from service.launching import check_head
+from service.protocol import protocol_with
+from service.settings import ServiceSettings
+
+FIRST_OWNER = "admin"
+_DESCRIPTORS = 65_536  # one per connection
+_SWITCH_S = 0.001  # a thread that computes gives way to the one that answers after this long
+
+
+def serve(settings: ServiceSettings, *, say: Callable[[str], None], plain_logs: bool = False) -> None:
+    """Serve until stopped. Raises UsageError for settings or a cluster under which it must not start."""
+    settings.check()
+    _require_free(settings.host, settings.port)
+    if settings.ray_address is not None:
+        check_head(settings.ray_address)
+    logs.configure(as_json=not plain_logs)
+    _allow_many_connections()
+    sys.setswitchinterval(_SWITCH_S)
+    with Store.open_default() as store:
+        first = None if store.has_keys() else create_key(store, owner=FIRST_OWNER, role="admin")[1]
+        app = create_app(settings, store)
+        Server(app, settings, first_key=first, say=say).run()
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which tells where it listens and ends event streams when it is stopped."""
+
+    def __init__(
+        self,
+        app: FastAPI,
+        settings: ServiceSettings,
+        *,
+        first_key: str | None,
+        say: Callable[[str], None],
+        warm: bool = True,
+    ) -> None:
+        super().__init__(_configuration(app, settings))
+        self._app = app
+        self._settings = settings
+        self._first_key = first_key
+        self._say = say
+        self._warm = warm
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say where."""
+        await super().startup(sockets)
+        if self.should_exit:
+            return
+        if self._warm:
+            self._app.state.services.pools.answer(600.0, work.warm)
+        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
+        address = f"http://{host}:{self.servers[0].sockets[0].getsockname()[1]}"
+        if self._first_key is not None:
+            self._say("First start: this key opens the page and the API. It is shown once; keep it.\n")
+            self._say(f"    {self._first_key}\n")
+            self._say(f"    {address}/login#key={self._first_key}\n")
+        self._say(f"Serving on {address}")
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop, and do not wait for those who only listen."""
+        parts = getattr(self._app.state, "services", None)
+        if parts is not None:
+            parts.feeds.close()
+        # Not remembered as uvicorn would: it raises the signal again at the end, and a stop asked for is no failure.
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+
+def _configuration(app: FastAPI, settings: ServiceSettings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http=protocol_with(settings.head_timeout_s),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=settings.behind_tls_proxy,
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        # A proxy that reuses a connection in the moment in which we give it up would answer 502.
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=settings.shutdown_s,
+        h11_max_incomplete_event_size=32 * 1024,
+    )
+
+
+def _require_free(host: str, port: int) -> None:
+    family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(place)
+        except OSError as error:
+            raise UsageError(
+                f"The service cannot listen on {host}, port {port}: {error.strerror}.",
+                remedy="Name another --port, or stop what listens there.",
+            ) from error
+
+
+def _allow_many_connections() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    if soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

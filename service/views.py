@@ -1,0 +1,123 @@
+"""From records to response bodies."""
+
+from __future__ import annotations
+
+import json
+
+from recommender.checkpoints.description import describe
+from recommender.profile import ENCODER
+from recommender.profile.known import builtin_profiles
+from recommender.records import Checkpoint, Job
+from recommender.report.document import ImageCounts
+from recommender.report.runs import training_document
+from recommender.requests import RecommendRequest
+from recommender.store import Store
+from recommender.store.records_json import decode
+from recommender.store.service_records import Ask, HeldDataset
+from service.artefacts import FILES
+from service.schemas.datasets import DatasetAnswer
+from service.schemas.history import CheckpointAnswer
+from service.schemas.recommendations import RecommendationSummary
+from service.schemas.sweeps import SweepAnswer
+from service.schemas.trainings import TrainingAnswer
+from tune_jobs.training_spec import TrainingSpec
+
+
+def dataset_answer(store: Store, held: HeldDataset) -> DatasetAnswer:
+    """A data set as its owner sees it; its path stays inside."""
+    counts = held.num_images
+    return DatasetAnswer(
+        id=held.id,
+        name=held.name,
+        hash=held.dataset_hash,
+        origin=held.origin,
+        format=held.format,
+        classes=held.class_names,
+        images=ImageCounts(train=counts.train, val=counts.val, test=counts.test),
+        objects=held.num_objects,
+        created_at=held.created_at,
+        profiled=is_profiled(store, held.dataset_hash),
+        health=None if held.health is None else json.loads(held.health),
+    )
+
+
+def is_profiled(store: Store, dataset_hash: str) -> bool:
+    """Whether a question about this content needs no embedding."""
+    return store.has_profile(dataset_hash, ENCODER) or dataset_hash in builtin_profiles()
+
+
+def recommendation_json(ask: Ask) -> str:
+    """The body of a RecommendationAnswer. The stored document is passed on as it is: it was validated when made."""
+    head = {
+        "id": ask.id,
+        "status": ask.status,
+        "dataset_id": ask.dataset_id,
+        "created_at": ask.created_at,
+        "finished_at": ask.finished_at,
+    }
+    if ask.problem is not None:
+        head["problem"] = json.loads(ask.problem)
+    text = json.dumps(head)
+    return text if ask.document is None else f"{text[:-1]}, {ask.document[1:]}"
+
+
+def recommendation_summary(ask: Ask) -> RecommendationSummary:
+    """A recommendation in a list."""
+    asked = RecommendRequest.model_validate(json.loads(ask.question) | {"dataset": ask.dataset_id})
+    return RecommendationSummary(
+        id=ask.id,
+        status=ask.status,
+        dataset_id=ask.dataset_id,
+        epochs=asked.epochs,
+        imgsz=asked.imgsz,
+        created_at=ask.created_at,
+        finished_at=ask.finished_at,
+    )
+
+
+def training_answer(store: Store, job: Job) -> TrainingAnswer:
+    """A full training as its owner sees it."""
+    spec = decode(TrainingSpec, job.spec)
+    held = [
+        dataset
+        for dataset in store.held_of_hashes([spec.dataset_hash])
+        if dataset.path == spec.dataset and dataset.owner == job.owner
+    ]
+    return TrainingAnswer(
+        **training_document(job).model_dump(),
+        dataset=held[0].id if held else None,
+        dataset_name=spec.dataset_name,
+        start=str(spec.start),
+        epochs=spec.recipe.epochs,
+        imgsz=spec.recipe.imgsz,
+        name=spec.name,
+        files=FILES if job.artefacts is not None and job.status == "succeeded" else (),
+    )
+
+
+def sweep_answer(store: Store, job: Job) -> SweepAnswer:
+    """A sweep as its owner sees it."""
+    spec = json.loads(job.spec)
+    cost, result = (store.last_job_event(job.id, kind) for kind in ("cost", "result"))
+    return SweepAnswer(
+        id=job.id,
+        status=job.status,
+        datasets=len(spec["datasets"]),
+        budget=spec["budget"],
+        cost=None if cost is None else json.loads(cost.data),
+        result=None if result is None else json.loads(result.data),
+        cancel_requested=job.cancel_requested,
+        error=job.error,
+        created_at=job.created_at,
+        ended_at=job.ended_at,
+    )
+
+
+def checkpoint_answer(checkpoint: Checkpoint) -> CheckpointAnswer:
+    """A checkpoint; where its file lies stays inside."""
+    return CheckpointAnswer.model_validate(describe(checkpoint))
+
+
+def picture_address(held_id: str, number: int | None) -> str | None:
+    """Where a small picture is served."""
+    return None if number is None else f"/v1/datasets/{held_id}/pictures/{number}"

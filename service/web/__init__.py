@@ -1,0 +1,1 @@
+"""The page: rendered here, a little script on top, every asset shipped."""

@@ -1,0 +1,38 @@
+"""The few figures that pages draw from answers."""
+
+from __future__ import annotations
+
+from recommender.report.document import RankedPart
+
+CLASSES_SHOWN = 20
+SHOWN = {
+    "similarity": "similarity",
+    "class_overlap": "classes known",
+    "weights_transferred": "weights that transfer",
+    "knn_accuracy": "k-NN accuracy",
+    "logme_classes": "LogME, classes",
+    "logme_boxes": "LogME, boxes",
+    "h_score": "H-score",
+    "transrate": "TransRate",
+    "source_images_seen": "your images seen before",
+}
+
+
+def balance_of(classes: tuple[str, ...], health: dict[str, object] | None) -> list[tuple[str, int, float]]:
+    """Class, boxes, share of the largest class."""
+    if health is None or "splits" not in health:
+        return []
+    splits = health["splits"]
+    counts = [0] * len(classes)
+    for split in splits if isinstance(splits, list) else ():
+        for i, count in enumerate(split["class_counts"][: len(counts)]):
+            counts[i] += count
+    most = max(counts, default=0) or 1
+    ordered = sorted(zip(classes, counts, strict=True), key=lambda item: -item[1])
+    return [(name, count, count / most) for name, count in ordered[:CLASSES_SHOWN]]
+
+
+def evidence_of(row: RankedPart) -> list[tuple[str, str]]:
+    """The numbers of a start that were measured, in words."""
+    found = row.evidence.model_dump()
+    return [(words, f"{found[name]:.3g}") for name, words in SHOWN.items() if found[name] is not None]

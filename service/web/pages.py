@@ -1,0 +1,182 @@
+"""The pages that are read; what they do is in `actions`."""
+
+from __future__ import annotations
+
+import json
+import secrets
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.staticfiles import StaticFiles
+
+from recommender.errors import UnavailableError
+from recommender.report.runs import RunDetail, run_summary
+from service.context import AskOf, CallerOf, DatasetOf, Paging, PagingOf, ServicesOf, SweepOf, TrainingOf
+from service.jobs import KIND, SWEEP, job_page
+from service.neighbours import map_of, neighbours_of
+from service.rendering import STATIC, axis_top, login_page, render
+from service.routes.history import get_run as find_run
+from service.routes.history import list_checkpoints
+from service.schemas.recommendations import RecommendationAnswer
+from service.views import (
+    dataset_answer,
+    recommendation_json,
+    recommendation_summary,
+    sweep_answer,
+    training_answer,
+)
+from service.web import actions, reference
+from service.web.figures import balance_of, evidence_of
+from service.web.labels import labels
+
+router = APIRouter()
+router.include_router(actions.router)
+
+
+def mount_static(app: FastAPI) -> None:
+    """Serve what the pages need: one script, one style sheet, one icon."""
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+
+@router.get("/")
+def home(request: Request, parts: ServicesOf, who: CallerOf, page: PagingOf) -> Response:
+    """Drop a data set or choose a known one."""
+    found = parts.store.page_held_datasets(owner=who.scope, cursor=page.cursor, limit=page.limit)
+    return render(
+        request,
+        "home.html",
+        datasets=[dataset_answer(parts.store, held) for held in found.items],
+        next=found.next_cursor,
+        max_upload_mb=parts.settings.max_upload_mb,
+    )
+
+
+@router.get("/login")
+def login() -> Response:
+    """Ask for a key."""
+    return Response(login_page(), media_type="text/html")
+
+
+@router.get("/favicon.ico")
+def favicon() -> Response:
+    """Where browsers look without being told."""
+    return RedirectResponse("/static/icon.svg", 308)
+
+
+@router.get("/datasets/{id}")
+def dataset(request: Request, parts: ServicesOf, who: CallerOf, held: DatasetOf) -> Response:
+    """Health, neighbours, and the question to ask."""
+    parts.holdings.examine(held)
+    try:
+        near, places = neighbours_of(parts, who, held), map_of(parts, who).places
+    except UnavailableError:  # the index is still being built
+        near, places = None, ()
+    answer = dataset_answer(parts.store, held)
+    return render(
+        request,
+        "dataset.html",
+        set=answer,
+        balance=balance_of(answer.classes, answer.health),
+        asks=[
+            recommendation_summary(ask)
+            for ask in parts.store.page_asks(owner=who.scope, dataset_id=held.id, limit=10).items
+        ],
+        near=near,
+        places=places,
+        labels=labels(places, held.dataset_hash),
+    )
+
+
+@router.get("/recommendations/{id}")
+def recommendation(request: Request, parts: ServicesOf, who: CallerOf, asked: AskOf) -> Response:
+    """The ranked starts, or how far they are."""
+    answer = RecommendationAnswer.model_validate_json(recommendation_json(asked))
+    held = parts.store.get_held_dataset(asked.dataset_id)
+    rows = answer.ranking or ()
+    return render(
+        request,
+        "recommendation.html",
+        answer=answer,
+        set_name=held.name if held else "a data set that was removed",
+        top=axis_top(max((row.map50_95.high for row in rows), default=1.0)),
+        scratch=next((row.map50_95.mean for row in rows if row.mode == "scratch"), None),
+        evidence=evidence_of,
+        may_launch=held is not None and who.may("POST"),
+        token=secrets.token_hex(8),
+    )
+
+
+@router.get("/trainings")
+def trainings(request: Request, parts: ServicesOf, who: CallerOf, page: PagingOf) -> Response:
+    """Every training, newest first."""
+    jobs, following = job_page(parts, who, KIND, page)
+    tried, _ = job_page(parts, who, SWEEP, Paging(limit=10, cursor=None))
+    return render(
+        request,
+        "trainings.html",
+        trainings=[training_answer(parts.store, job) for job in jobs],
+        sweeps=[sweep_answer(parts.store, job) for job in tried],
+        next=following,
+    )
+
+
+@router.get("/sweeps/{id}")
+def sweep(request: Request, parts: ServicesOf, job: SweepOf) -> Response:
+    """Trials with their curves, live while they run."""
+    spec = json.loads(job.spec)
+    told = [json.loads(event.data) for event in parts.store.job_events(job.id) if event.kind == "trial"]
+    held = {dataset.path: dataset.name for dataset in parts.store.held_by_paths(job.owner, spec["datasets"])}
+    return render(
+        request,
+        "sweep.html",
+        sweep=sweep_answer(parts.store, job),
+        names=[held.get(path, "a data set that was removed") for path in spec["datasets"]],
+        epochs=spec["epochs"],
+        trials=told,
+        live=not job.ended,
+    )
+
+
+@router.get("/trainings/{id}")
+def training(request: Request, parts: ServicesOf, job: TrainingOf) -> Response:
+    """One training with its curve, live while it runs."""
+    points = [json.loads(event.data) for event in parts.store.job_events(job.id) if event.kind == "epoch"]
+    return render(
+        request, "training.html", job=training_answer(parts.store, job), curve=points, live=not job.ended
+    )
+
+
+@router.get("/runs")
+def runs(request: Request, parts: ServicesOf, page: PagingOf) -> Response:
+    """The history."""
+    found = parts.store.page_runs(cursor=page.cursor, limit=page.limit)
+    return render(
+        request, "runs.html", runs=[run_summary(run) for run in found.items], next=found.next_cursor
+    )
+
+
+@router.get("/runs/{id}")
+def run(request: Request, parts: ServicesOf, id: str) -> Response:
+    """One run with its curve."""
+    detail: RunDetail = find_run(parts, id)
+    return render(request, "run.html", run=detail)
+
+
+@router.get("/checkpoints")
+def checkpoints(request: Request, parts: ServicesOf) -> Response:
+    """What there is to start from."""
+    found = list_checkpoints(parts, Paging(limit=500, cursor=None), None)
+    return render(request, "checkpoints.html", checkpoints=found.checkpoints)
+
+
+@router.get("/docs")
+def docs(request: Request) -> Response:
+    """The API's reference."""
+    schema = request.app.openapi()
+    return render(request, "docs.html", schema=schema, operations=reference.operations(schema))
+
+
+@router.get("/openapi.json")
+def openapi(request: Request) -> Response:
+    """The API's description for programs."""
+    return JSONResponse(request.app.openapi())
