@@ -1,0 +1,111 @@
+"""Write the probe that ships: cut the network, fit the basis. Run once; a refit makes a new encoder id.
+
+    python -m benchmarks.fit_probe_basis --data ../shared/data --weights FILE.safetensors
+
+FILE holds a whole YOLO11n (tensors named `model.<layer>.…`). The basis is fitted on FIT_SETS, whose
+licences allow shipping what is derived from them; it is unsupervised: no label but the boxes' places is used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.datasets import open_dataset
+from recommender.profile.basis import BASIS_FILE, Basis, fit_basis
+from recommender.profile.embedding import CARD, CARD_FILE
+from recommender.profile.probe import LAYERS, PROBE_SIZE, WEIGHTS_FILE, load_probe
+from recommender.profile.stream import Work, see
+from recommender.records import Dataset
+
+FIT_SETS = ("bccd", "cards", "gtsdb_de", "mask_wearing", "pothole", "raccoon", "ships", "website_ui")
+PER_SET = 100  # images, and objects, of each set: none may dominate
+NUM_COMPONENTS = 64
+NUM_FREQUENCIES = 256
+BANDWIDTH = 1.0  # of the median distance
+SEED = 0
+
+
+def main() -> None:
+    """Write probe.safetensors (with its checksum) when weights are given, then basis.npz."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds the sets")
+    parser.add_argument("--weights", type=Path, help="a YOLO11n as safetensors; left out: keep the probe")
+    arguments = parser.parse_args()
+    if arguments.weights:
+        write_probe(arguments.weights)
+    images, objects = [], []
+    for name in FIT_SETS:
+        image_features, object_features = raw_features(open_dataset(arguments.data / name), PER_SET)
+        images.append(image_features)
+        objects.append(object_features)
+        print(f"{name}: {len(image_features)} images, {len(object_features)} objects")
+    write_basis(fit(np.concatenate(images)), fit(np.concatenate(objects)))
+    print(f"wrote {CARD['encoder']} ({BASIS_FILE.stat().st_size / 1e3:.0f} kB)")
+
+
+def fit(features_NR: NDArray[np.float32]) -> Basis:
+    """One block's basis with this script's settings."""
+    return fit_basis(
+        features_NR,
+        num_components=NUM_COMPONENTS,
+        num_frequencies=NUM_FREQUENCIES,
+        bandwidth=BANDWIDTH,
+        seed=SEED,
+    )
+
+
+def write_probe(weights: Path) -> None:
+    """Keep the probe's layers in half precision; loading turns them back to single."""
+    from safetensors.torch import load_file, save
+
+    last = len(LAYERS)
+    kept = {
+        key.removeprefix("model."): tensor.half() if tensor.is_floating_point() else tensor
+        for key, tensor in load_file(weights).items()
+        if int(key.removeprefix("model.").split(".")[0]) < last
+    }
+    content = save(kept, metadata={"licence": "AGPL-3.0", "source": "YOLO11n trained on COCO (Ultralytics)"})
+    WEIGHTS_FILE.write_bytes(content)
+    CARD["probe_sha256"] = hashlib.sha256(content).hexdigest()
+
+
+def raw_features(dataset: Dataset, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The probe's pooled features of a seeded sample of `count` images, and of `count` of their objects."""
+    rng = np.random.default_rng(SEED)
+    chosen = rng.permutation(len(dataset.images))[:count]
+    images, objects = [], []
+    works = (Work(index=int(i), image=dataset.images[i], embed=True) for i in chosen)
+    for seen in chain.from_iterable(see(works, load_probe(), lambda features_MR: features_MR)):
+        if seen.value is not None:
+            images.append(seen.value[:1])
+            objects.append(seen.value[1:])
+    objects_MR = np.concatenate(objects)
+    return np.concatenate(images), objects_MR[rng.permutation(len(objects_MR))[:count]]
+
+
+def write_basis(image: Basis, objects: Basis) -> None:
+    """Both blocks in one npz file, uncompressed: the same numbers give the same bytes."""
+    arrays = {}
+    for block, basis in (("image", image), ("object", objects)):
+        arrays[f"{block}_mean"] = basis.mean_R
+        arrays[f"{block}_scale"] = basis.scale_R
+        arrays[f"{block}_components"] = basis.components_RK
+        arrays[f"{block}_frequencies"] = basis.frequencies_KF
+    np.savez(BASIS_FILE, **arrays)  # type: ignore[arg-type]
+    CARD["basis_sha256"] = hashlib.sha256(BASIS_FILE.read_bytes()).hexdigest()
+    digest = hashlib.sha256((CARD["probe_sha256"] + CARD["basis_sha256"]).encode()).hexdigest()
+    CARD["encoder"] = f"yolo11n-{PROBE_SIZE}-{digest[:12]}"
+    CARD_FILE.write_text(json.dumps(CARD, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

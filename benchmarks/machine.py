@@ -1,0 +1,19 @@
+"""When, where and with what a benchmark ran: one line for the top of its result."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from importlib.metadata import version
+
+from tune_jobs.training.hardware import describe_environment
+
+PACKAGES = ("torch", "ultralytics", "faiss-cpu", "numpy", "opencv-python")
+
+
+def stamp() -> str:
+    """Date, processor, cores, versions, and how busy the machine was."""
+    hardware = describe_environment("cpu", os.cpu_count() or 1).hardware
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    date = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d")
+    return f"{date}; {hardware}, {os.cpu_count()} cores (load {os.getloadavg()[0]:.1f}); {versions}."

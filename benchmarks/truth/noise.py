@@ -1,0 +1,84 @@
+"""How far the ground truth can be trusted: what another seed changes. `python -m benchmarks.truth.noise`
+
+On the targets whose starts were trained with several seeds: the noise that is left when seeds and starts have had
+their say, how well the order of one seed agrees with that of the others, and what the winner of one seed loses on the
+others. No ranker, brute force included, can do better than that in one try. Writes benchmarks/results/truth_noise.md.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import weightedtau
+
+from benchmarks.truth.ledger import read_runs
+from benchmarks.truth.plan import BASE
+from benchmarks.truth.run import RUNS
+from recommender.records import Run
+
+OUT = Path("benchmarks/results/truth_noise.md")
+MIN_STARTS = 3
+
+
+def main() -> None:
+    """Measure, print and write."""
+    lines = [
+        "| target | starts | seeds | noise of a run, mAP50-95 | order of a seed against the others, τw "
+        "| its winner's relative regret there |",
+        "|---|---|---|---|---|---|",
+    ]
+    summary = []
+    for target, results_KS in sorted(tables(read_runs(RUNS)).items()):
+        numbers = (noise(results_KS), *across_seeds(results_KS))
+        summary.append(numbers)
+        starts, seeds = results_KS.shape
+        lines.append(f"| {target} | {starts} | {seeds} | " + " | ".join(f"{n:.3f}" for n in numbers) + " |")
+    mean = np.mean(np.array(summary), axis=0)
+    lines.append("| mean | | | " + " | ".join(f"{n:.3f}" for n in mean) + " |")
+    text = "\n".join(lines) + "\n"
+    OUT.write_text(text, "utf-8")
+    print(text)
+
+
+def tables(runs: list[Run]) -> dict[str, NDArray[np.float64]]:
+    """For each target its K starts × S seeds, where every start has every seed."""
+    found: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+    for run in runs:
+        recipe = run.recipe
+        same = (recipe.epochs, recipe.imgsz, recipe.fraction) == (BASE.epochs, BASE.imgsz, 1.0)
+        if same and run.best is not None and run.status == "succeeded":
+            found[run.target_name][str(run.start)][recipe.seed] = run.best.map50_95
+    whole = {}
+    for target, starts in found.items():
+        seeds = sorted({seed for results in starts.values() for seed in results})
+        rows = [
+            [results[seed] for seed in seeds] for results in starts.values() if len(results) == len(seeds)
+        ]
+        if len(seeds) > 1 and len(rows) >= MIN_STARTS:
+            whole[target] = np.array(rows)
+    return whole
+
+
+def noise(results_KS: NDArray[np.float64]) -> float:
+    """Standard deviation of what is neither the start's nor the seed's: a seed lifts all starts together."""
+    starts, seeds = results_KS.shape
+    rest = results_KS - results_KS.mean(axis=1, keepdims=True) - results_KS.mean(axis=0) + results_KS.mean()
+    return float(np.sqrt((rest**2).sum() / ((starts - 1) * (seeds - 1))))
+
+
+def across_seeds(results_KS: NDArray[np.float64]) -> tuple[float, float]:
+    """Agreement of one seed's order with the mean of the others, and what its winner loses there."""
+    taus, regrets = [], []
+    for seed in range(results_KS.shape[1]):
+        others_K = np.delete(results_KS, seed, axis=1).mean(axis=1)
+        one_K = results_KS[:, seed]
+        taus.append(weightedtau(others_K, one_K).statistic)
+        regrets.append(1 - others_K[one_K.argmax()] / others_K.max())
+    return float(np.mean(taus)), float(np.mean(regrets))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Make the ground truth: `python -m benchmarks.truth.run`. Resumable: a run already in runs.jsonl is skipped.
+
+A start whose checkpoint is still being built waits while others go ahead. Two of these may run
+side by side on different --targets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.truth.ledger import append_run, read_runs
+from benchmarks.truth.plan import Entry, plan
+from benchmarks.truth.sources import Grid, Shelf
+from recommender.datasets import export_yolo
+from recommender.records import Run, Start
+from tune_jobs.training import TrainingJob, train
+
+RUNS = Path(__file__).parent / "runs.jsonl"
+
+
+def main() -> None:
+    """Run what is missing, in the plan's order."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--weights", type=Path, default=Path("../shared/weights"))
+    parser.add_argument("--zoo", type=Path, default=Path("recommender/checkpoints/zoo"))
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "truth-work")
+    parser.add_argument("--runs", type=Path, default=RUNS)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--targets", nargs="*", help="only these")
+    parser.add_argument("--limit", type=int, default=10**6, help="stop after so many runs")
+    parser.add_argument("--list", action="store_true", help="print the plan and what is done")
+    options = parser.parse_args()
+    entries = [entry for entry in plan() if not options.targets or entry.target in options.targets]
+    done = {key_of(run) for run in read_runs(options.runs)}
+    missing = [entry for entry in entries if key(entry) not in done]
+    print(f"{len(entries) - len(missing)} of {len(entries)} runs are there", flush=True)
+    if options.list:
+        for entry in missing:
+            print(f"{entry.target:14} {entry.checkpoint:30} {entry.mode:8} {entry.recipe}")
+        return
+    shelf = Shelf(weights=options.weights, zoo=options.zoo, work=options.work)
+    grid = Grid(data=options.data, work=options.work, threads=options.threads, shelf=shelf, opened={})
+    for number in range(1, options.limit + 1):
+        ready = next((entry for entry in missing if shelf.has(entry.source)), None)
+        if ready is None:
+            break
+        missing.remove(ready)
+        run = carry_out(ready, grid)
+        append_run(options.runs, run)
+        print(f"{time.strftime('%H:%M:%S')} {number} {line_of(run)}", flush=True)
+    for entry in missing:
+        print(f"not done: {entry.target} {entry.checkpoint} {entry.mode}", flush=True)
+
+
+def line_of(run: Run) -> str:
+    """One line for the log."""
+    score = "-" if run.best is None else f"{run.best.map50_95:.3f}"
+    return (
+        f"{run.target_name} {run.start} seed {run.recipe.seed} part {run.recipe.fraction:g} "
+        f"{run.recipe.epochs} epochs: {score} {run.status} {run.seconds:.0f} s {run.error or ''}"
+    )
+
+
+def carry_out(entry: Entry, grid: Grid) -> Run:
+    """One run."""
+    weights = None if entry.source is None else grid.shelf.find(entry.source, grid)
+    dataset = grid.dataset(entry.target)
+    job = TrainingJob(
+        data=export_yolo(dataset, grid.work / "data" / entry.target).parent,
+        output=grid.work / "out",
+        start=Start(checkpoint=entry.checkpoint, mode=entry.mode),
+        architecture="yolo11n",
+        recipe=entry.recipe,
+        kind="full",
+        target_hash=dataset.content_hash,
+        target_name=entry.target,
+        weights=None if weights is None else weights.path,
+        weights_sha256=None if weights is None else weights.sha256,
+        class_names=None if weights is None else weights.class_names,
+        source_hash=None if weights is None else weights.source_hash,
+        num_threads=grid.threads,
+    )
+    return train(job)
+
+
+def key(entry: Entry) -> tuple[object, ...]:
+    """What makes an entry the same run; weights are known by name here."""
+    return (entry.target, entry.checkpoint, entry.mode, entry.recipe)
+
+
+def key_of(run: Run) -> tuple[object, ...]:
+    """The same of a finished run."""
+    return (run.target_name, run.start.checkpoint, run.start.mode, run.recipe)
+
+
+if __name__ == "__main__":
+    main()

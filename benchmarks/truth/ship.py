@@ -1,0 +1,131 @@
+"""Pack the ground truth as the built-in history: `python -m benchmarks.truth.ship`.
+
+Joins the runs with what the forecast needs of them: the cards of their checkpoints, and the evidence of every one on
+every target, gathered by the code users run. Data set profiles are shipped apart (`benchmarks.build_profiles`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import re
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.truth.ledger import read_runs
+from benchmarks.truth.plan import RANDOM_SUFFIX
+from benchmarks.truth.run import RUNS
+from benchmarks.truth.sources import Grid, Shelf
+from recommender.candidates import Candidate
+from recommender.checkpoints import zoo
+from recommender.evidence import EVIDENCE_VERSION, gather
+from recommender.forecast.history import BUILTIN, observations
+from recommender.forecast.kernels import Spread
+from recommender.forecast.learning import learnt_spread
+from recommender.profile.known import builtin_profiles
+from recommender.records import SCRATCH, Checkpoint, Evidence, Run
+from recommender.store import Store
+from recommender.store.records_json import encode
+
+LICENCE = "AGPL-3.0-or-later"
+
+
+def main() -> int:
+    """Write recommender/forecast/builtin/history.json.gz."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "truth-work")
+    parser.add_argument("--runs", type=Path, default=RUNS)
+    options = parser.parse_args()
+    runs = [run for run in read_runs(options.runs) if run.status == "succeeded"]
+    grid = _grid(options.shared, options.work)
+    checkpoints = _checkpoints(runs, grid, options.shared / "weights" / "domain" / "RESULTS.md")
+    evidence = _evidence(runs, checkpoints, grid, options.work)
+    content = {
+        "evidence_version": EVIDENCE_VERSION,
+        "runs": [json.loads(encode(run)) for run in runs],
+        "checkpoints": [json.loads(encode(replace(c, path=None))) for c in checkpoints],
+        "evidence": [
+            {"target": target, "weights": weights, "evidence": json.loads(encode(found))}
+            for (target, weights), found in evidence.items()
+        ],
+        "spread": json.loads(encode(_spread(runs, checkpoints, evidence))),
+    }
+    BUILTIN.parent.mkdir(parents=True, exist_ok=True)
+    # mtime 0: the same truth packs to the same bytes
+    BUILTIN.write_bytes(gzip.compress(json.dumps(content, sort_keys=True).encode(), mtime=0))
+    print(f"{len(runs)} runs, {len(checkpoints)} checkpoints, {BUILTIN.stat().st_size / 1024:.0f} KiB")
+    return 0
+
+
+def _grid(shared: Path, work: Path) -> Grid:
+    folder = Path("recommender/checkpoints/zoo")
+    shelf = Shelf(weights=shared / "weights", zoo=folder, work=work)
+    return Grid(data=shared / "data", work=work, threads=2, shelf=shelf, opened={})
+
+
+def _checkpoints(runs: list[Run], grid: Grid, results: Path) -> list[Checkpoint]:
+    """The card of every checkpoint that ran: the zoo's own, or what is known of a shared one."""
+    shipped = {checkpoint.name: checkpoint for checkpoint in zoo()}
+    quality = dict(
+        re.findall(r"^\| (\w+) \| \d+ \| \d+ \| ([\d.]+)", results.read_text("utf-8"), re.MULTILINE)
+    )
+    found = []
+    for name in sorted({run.start.checkpoint for run in runs} - {SCRATCH}):
+        source = name.removesuffix("-yolo11n")
+        weights = grid.shelf.find(source, grid)
+        found.append(
+            replace(shipped[name], path=weights.path)
+            if name in shipped
+            else Checkpoint(
+                name=name,
+                origin="registry",
+                architecture=weights.architecture,
+                family="yolo11",
+                num_parameters=2_590_000,
+                class_names=weights.class_names,
+                licence=LICENCE,
+                source_name=source.removesuffix(RANDOM_SUFFIX),
+                source_hash=weights.source_hash,
+                source_images=len(grid.dataset(source.removesuffix(RANDOM_SUFFIX)).of_split("train")),
+                from_scratch=source.endswith(RANDOM_SUFFIX),
+                source_map50_95=float(quality[source]) if source in quality else None,
+                sha256=weights.sha256,
+                path=weights.path,
+            )
+        )
+    return found
+
+
+def _evidence(
+    runs: list[Run], checkpoints: list[Checkpoint], grid: Grid, work: Path
+) -> dict[tuple[str, str], Evidence]:
+    """Of every checkpoint on every target, by target hash and weights sha256."""
+    profiles = builtin_profiles()
+    candidates = [Candidate(checkpoint=c, source=profiles.get(c.source_hash or "")) for c in checkpoints]
+    gathered: dict[tuple[str, str], Evidence] = {}
+    with Store(work / "evidence.sqlite3") as store:
+        for name in sorted({run.target_name for run in runs}):
+            target = grid.dataset(name)
+            profile = profiles[target.content_hash]
+            found = gather(target, profile, candidates, store=store, max_feature_candidates=len(candidates))
+            print(f"evidence on {name}", flush=True)
+            gathered |= {(target.content_hash, c.sha256 or ""): found[c.name] for c in checkpoints}
+    return gathered
+
+
+def _spread(
+    runs: list[Run], checkpoints: list[Checkpoint], evidence: dict[tuple[str, str], Evidence]
+) -> Spread:
+    known = {c.sha256: c for c in checkpoints if c.sha256}
+    return learnt_spread(
+        observations(runs, profiles=builtin_profiles(), checkpoints=known, evidence=evidence)
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

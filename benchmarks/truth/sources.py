@@ -1,0 +1,122 @@
+"""The checkpoints of the ground truth: our zoo where it has one, else the shared domain checkpoints."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.build_zoo import SOURCES as ZOO_SOURCES
+from benchmarks.material import Weights, sha256_of, to_safetensors
+from benchmarks.truth.plan import RANDOM_SUFFIX
+from recommender.datasets import export_yolo, open_dataset
+from recommender.errors import TrialError
+from recommender.records import Dataset, Recipe, Start
+from tune_jobs.training import TrainingJob, train
+
+FROM_RANDOM_RECIPE = Recipe(epochs=80, imgsz=192)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shelf:
+    """Finds, converts or trains the weights of a source, once."""
+
+    weights: Path
+    zoo: Path
+    work: Path
+    known: dict[str, Weights] = field(default_factory=dict)
+
+    def has(self, source: str | None) -> bool:
+        """Whether the weights are there, or can be made on the spot."""
+        if source is None or source.endswith(RANDOM_SUFFIX):
+            return True
+        return self._card(source).exists() if self._in_zoo(source) else self._shared(source).exists()
+
+    def find(self, source: str, grid: Grid) -> Weights:
+        """The weights called after this source, converted or trained when asked for first."""
+        if source not in self.known:
+            if source.endswith(RANDOM_SUFFIX):
+                self.known[source] = self._from_random(source, grid)
+            else:
+                make = self._from_zoo if self._in_zoo(source) else self._from_domain
+                self.known[source] = make(source, grid)
+        return self.known[source]
+
+    @staticmethod
+    def _in_zoo(source: str) -> bool:
+        # Never the shared checkpoint of the same name: the history must hold what we ship.
+        return source == "coco" or source in ZOO_SOURCES
+
+    def _card(self, source: str) -> Path:
+        return self.zoo / f"{source}-yolo11n.json"
+
+    def _shared(self, source: str) -> Path:
+        return self.weights / "domain" / f"{source}-yolo11n.pt"
+
+    def _from_zoo(self, source: str, grid: Grid) -> Weights:
+        card = self._card(source)
+        facts = json.loads(card.read_text("utf-8"))
+        return Weights(
+            name=source,
+            path=card.with_suffix(".safetensors"),
+            sha256=facts["sha256"],
+            class_names=tuple(facts["class_names"]),
+            source_hash=facts["source_hash"] or grid.dataset(source).content_hash,
+        )
+
+    def _from_domain(self, source: str, grid: Grid) -> Weights:
+        target = self.work / "weights" / f"{source}-yolo11n.safetensors"
+        class_names = to_safetensors(self._shared(source), target)
+        return Weights(
+            name=source,
+            path=target,
+            sha256=sha256_of(target),
+            class_names=class_names,
+            source_hash=grid.dataset(source).content_hash,
+        )
+
+    def _from_random(self, source: str, grid: Grid) -> Weights:
+        name = source.removesuffix(RANDOM_SUFFIX)
+        dataset = grid.dataset(name)
+        folder = self.work / "weights" / source
+        target = folder / "best.safetensors"
+        if not target.exists():
+            job = TrainingJob(
+                data=export_yolo(dataset, self.work / "data" / name).parent,
+                output=folder,
+                start=Start(checkpoint="scratch", mode="scratch"),
+                architecture="yolo11n",
+                recipe=FROM_RANDOM_RECIPE,
+                kind="full",
+                target_hash=dataset.content_hash,
+                target_name=name,
+                num_threads=grid.threads,
+                keep=True,
+            )
+            run = train(job)
+            if run.status != "succeeded":
+                raise TrialError(f"The training of {source} is {run.status}: {run.error}")
+        return Weights(
+            name=source,
+            path=target,
+            sha256=sha256_of(target),
+            class_names=dataset.class_names,
+            source_hash=dataset.content_hash,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Where things are, and what was opened already."""
+
+    data: Path
+    work: Path
+    threads: int
+    shelf: Shelf
+    opened: dict[str, Dataset]
+
+    def dataset(self, name: str) -> Dataset:
+        """One of the shared sets, opened once."""
+        if name not in self.opened:
+            self.opened[name] = open_dataset(self.data / name)
+        return self.opened[name]
