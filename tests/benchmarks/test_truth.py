@@ -1,0 +1,86 @@
+"""The ground truth: what is planned, and a ledger that survives any kill."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks.truth.ledger import append_run, read_runs
+from benchmarks.truth.plan import LONG, RANDOM_SUFFIX, plan
+from benchmarks.truth.run import key, key_of
+from recommender.records import Environment, EpochMetrics, Recipe, Run, Start
+
+POINT = EpochMetrics(epoch=1, map50_95=0.25, map50=0.5, map75=0.1, precision=0.5, recall=0.5, seconds=1.5)
+
+
+def a_run(number: int = 0) -> Run:
+    return Run(
+        id=f"run-{number}",
+        kind="full",
+        status="succeeded",
+        target_hash="t",
+        target_name="mask_wearing",
+        start=Start(checkpoint="coco-yolo11n", mode="full"),
+        weights_sha256="w",
+        source_hash=None,
+        architecture="yolo11n",
+        recipe=Recipe(epochs=10, imgsz=192),
+        num_train_images=118,
+        curve=(POINT,),
+        starting_map50_95=None,
+        best=POINT,
+        seconds=2.0,
+        peak_memory_mb=10.0,
+        batch_used=16,
+        optimizer_used="AdamW",
+        learning_rate_used=1e-3,
+        weights_transferred=0.99,
+        environment=Environment(hardware="h", device="cpu", num_threads=1, versions={}),
+    )
+
+
+def test_what_is_appended_is_read_back(tmp_path: Path) -> None:
+    file = tmp_path / "runs.jsonl"
+    assert read_runs(file) == []
+    runs = [a_run(number) for number in range(3)]
+    for run in runs:
+        append_run(file, run)
+    assert read_runs(file) == runs
+
+
+@pytest.mark.parametrize("torn", [1, 30, 400])
+def test_a_torn_last_line_is_no_run_and_does_not_spoil_the_next(tmp_path: Path, torn: int) -> None:
+    file = tmp_path / "runs.jsonl"
+    append_run(file, a_run(0))
+    whole = file.read_bytes()
+    append_run(file, a_run(1))
+    file.write_bytes(file.read_bytes()[: len(whole) + torn])
+    assert read_runs(file) == [a_run(0)]
+    append_run(file, a_run(2))
+    assert read_runs(file) == [a_run(0), a_run(2)]
+
+
+def test_a_finished_run_is_found_again_in_the_plan() -> None:
+    first = next(plan())
+    assert key(first) == key_of(a_run())
+    assert key(first) != key_of(replace(a_run(), recipe=Recipe(epochs=10, imgsz=192, seed=1)))
+
+
+def test_the_plan_covers_what_the_forecast_needs() -> None:
+    entries = list(plan())
+    assert len(entries) == len(set(entries))
+    own = [e for e in entries if e.source and e.source.removesuffix(RANDOM_SUFFIX) == e.target]
+    assert own == [], "no checkpoint is tried on the set it was trained on"
+    base = [e for e in entries if e.recipe == entries[0].recipe]
+    for mode, least in (("full", 12), ("freeze", 12), ("scratch", 1)):
+        counts = Counter(e.target for e in base if e.mode == mode)
+        assert len(counts) >= 10
+        assert min(counts.values()) >= least
+    seeds = {(e.target, e.recipe.seed) for e in entries}
+    assert len({target for target, seed in seeds if seed == 2}) >= 3
+    assert len({e.target for e in entries if e.recipe.fraction < 1}) >= 2
+    assert any(e.source is None for e in entries if e.recipe == LONG)
+    assert len({e.source for e in entries if e.source and e.source.endswith(RANDOM_SUFFIX)}) >= 3

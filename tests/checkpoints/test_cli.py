@@ -1,0 +1,75 @@
+"""`recommend checkpoints …`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from recommender.cli.checkpoints import app
+from recommender.errors import ConflictError, NotFoundError, RecommenderError
+from recommender.store import Store
+from tests.checkpoints.test_registry import kept
+from tests.datagen import make_dataset
+
+
+def recommend(*arguments: str | Path) -> Result:
+    """Run a command; an error of ours is raised."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if isinstance(result.exception, RecommenderError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def document(*arguments: str | Path) -> Any:
+    return json.loads(recommend(*arguments, "--json").stdout)
+
+
+def test_list_names_everything_with_its_fields(store: Store, home: Path) -> None:
+    store.put_checkpoint(kept(home))
+    listed = {entry["name"]: entry for entry in document("list")["checkpoints"]}
+    assert {"mine", "coco-yolo11n", "yolo26x"} <= listed.keys()
+    assert listed["mine"]["available"] is True
+    assert listed["yolo26x"]["available"] is False
+    assert listed["mine"]["licence"] is None
+    assert listed["coco-yolo11n"]["num_parameters"] == 2_624_080
+    assert listed["coco-yolo11n"]["classes"][0] == "person"
+    assert str(home) not in json.dumps(listed)
+    here = document("list", "--available")["checkpoints"]
+    assert all(entry["available"] for entry in here)
+
+
+def test_the_table_shows_names_letter_by_letter(store: Store, home: Path) -> None:
+    store.put_checkpoint(kept(home, source_name="[bold red]evil\x1b[31m\u202e", licence="[link=x]MIT"))
+    shown = recommend("list", "--available").stdout
+    assert "[bold red]evil\\x1b[31m" in shown
+    assert "[link=x]MIT" in shown
+    assert "\x1b[31m" not in shown
+
+
+def test_show_tells_layers_and_transfer(store: Store, tmp_path: Path) -> None:
+    told = document("show", "coco", "--dataset", make_dataset(tmp_path / "data", format="yolo"))
+    assert told["checkpoint"]["name"] == "coco-yolo11n"
+    assert told["transfer"]["backbone"] == 1.0
+    assert told["transfer"]["classes_matched"] == 0
+    assert {layer["part"] for layer in told["transfer"]["layers"]} == {"backbone", "neck", "head"}
+    assert "of the parameters" in recommend("show", "coco").stdout
+
+
+@pytest.mark.slow
+def test_a_life_of_a_checkpoint(store: Store, nano_pt: Path, tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", format="coco")
+    added = document("add", nano_pt, "--name", "mine", "--dataset", data, "--licence", "MIT")["checkpoint"]
+    assert (added["name"], added["licence"], added["architecture"]) == ("mine", "MIT", "yolo11n")
+    assert added["source_hash"] is not None
+    with pytest.raises(ConflictError):
+        recommend("add", nano_pt, "--name", "mine", "--yes")
+    assert "wrote" in recommend("export", "mine", tmp_path / "out.pt").stdout
+    assert (tmp_path / "out.pt").exists()
+    assert recommend("remove", "mine", "--yes").stdout == "removed mine\n"
+    with pytest.raises(NotFoundError):
+        recommend("remove", "mine")

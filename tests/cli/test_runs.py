@@ -1,0 +1,128 @@
+"""`recommend runs` and the words of `recommend train`, on a store with known runs; nothing is trained here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recommender.cli.app import run as command
+from recommender.cli.following import CurveView, sparkline
+from recommender.records import EpochMetrics, JobEvent, Run
+from recommender.store import Store
+from tests.store.builders import run as make_run
+
+
+@pytest.fixture
+def store(home: Path) -> Iterator[Store]:
+    """The store that the commands open, with two runs and a training that waits."""
+    with Store.open_default() as opened:
+        opened.add_run(make_run("aaaa1111"))
+        opened.add_run(hostile_run("bbbb2222"))
+        opened.create_job(kind="training", owner="", key="k", body_digest="b", cluster="c", spec="{}")
+        yield opened
+
+
+def hostile_run(id: str) -> Run:
+    """A run whose data set has a name that would clear the screen."""
+    return replace(make_run(id), target_name="\x1b[2J<b>evil\n", created_at="2026-01-02T03:04:05+00:00")
+
+
+def test_the_list_is_a_document(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(["runs", "list", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert {run["id"] for run in document["runs"]} == {"aaaa1111", "bbbb2222"}
+    assert [training["status"] for training in document["trainings"]] == ["queued"]
+    assert {"checkpoint", "mode", "map50_95", "epochs", "status"} <= document["runs"][0].keys()
+
+
+def test_the_table_shows_names_as_they_may_be_shown(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(["runs", "list"]) == 0
+    shown = capsys.readouterr().out
+    assert "\x1b[2J" not in shown
+    assert "\\x1b[2J<b>evil\\n" in shown
+
+
+def test_one_run_is_shown_by_its_first_characters(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(["runs", "show", "aaaa", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["id"] == "aaaa1111"
+    assert document["command"].startswith("recommend train --dataset DATASET --start ")
+    assert len(document["curve"]) == len(make_run().curve)
+    assert command(["runs", "show", "bbbb"]) == 0
+    assert "\x1b[2J" not in capsys.readouterr().out
+
+
+def test_runs_are_compared_best_first(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    worse = make_run("cccc3333")
+    point = EpochMetrics(epoch=1, map50_95=0.01, map50=0.02, map75=0, precision=0.1, recall=0.1, seconds=1.0)
+    store.add_run(replace(worse, curve=(point,), best=point))
+    assert command(["runs", "compare", "cccc3333", "aaaa1111"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.index("aaaa1111") < shown.index("cccc3333")
+
+
+@pytest.mark.parametrize("arguments", [["show", "nope"], ["compare", "aaaa1111", "nope"], ["cancel", "nope"]])
+def test_what_is_not_there_is_said(
+    store: Store, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert command(["runs", *arguments]) == 2
+    assert "runs list" in capsys.readouterr().err
+
+
+def test_a_training_is_cancelled(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    (job,) = store.list_jobs()
+    assert command(["runs", "cancel", job.id]) == 0
+    assert "cancelled" in capsys.readouterr().out
+    assert store.require_job(job.id).status == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--start", "coco:sideways"], "CHECKPOINT:full"),
+        (["--start", "nobody:full"], "no checkpoint 'nobody'"),
+        (["--start", "scratch", "--epochs", "0"], "--epochs"),
+        (["--start", "scratch", "--optimizer", "auto"], "--optimizer"),
+        (["--start", "scratch", "--address", "http://127.0.0.1:1"], "takes jobs but no files"),
+        (["--start", "scratch", "--name", "coco"], "reserved"),
+    ],
+)
+def test_bad_use_of_train_is_refused_before_anything_starts(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    from tests.datagen import make_dataset
+
+    data = make_dataset(tmp_path / "data", images=4)
+    assert command(["train", "--dataset", str(data), *arguments]) == 2
+    assert words in capsys.readouterr().err
+    with Store.open_default() as opened:
+        assert opened.list_jobs() == ()
+
+
+def test_a_line_is_drawn_per_epoch_where_there_is_no_terminal() -> None:
+    import io
+
+    from rich.console import Console
+
+    output = io.StringIO()
+    view = CurveView(Console(file=output), epochs=3)
+    with view.open():
+        view.show(JobEvent(seq=1, epoch=1, kind="status", data='{"status": "running"}', at=""))
+        for number, value in enumerate((0.1, 0.4, 0.2), 1):
+            data = {"epoch": number, "map50_95": value, "map50": 0.5, "seconds": 2.0 * number}
+            view.show(JobEvent(seq=number + 1, epoch=1, kind="epoch", data=json.dumps(data), at=""))
+    lines = output.getvalue().splitlines()
+    assert lines[0] == "running"
+    assert "epoch 3/3" in lines[3]
+    assert "mAP50-95 0.200 (best 0.400)" in lines[3]
+
+
+@pytest.mark.parametrize(
+    ("values", "bars"), [([], ""), ([0.0, 0.0], "▁▁"), ([0.0, 0.5, 1.0], "▁▅█"), ([0.3] * 50, "█" * 32)]
+)
+def test_sparklines(values: list[float], bars: str) -> None:
+    assert sparkline(values) == bars

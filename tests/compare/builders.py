@@ -1,0 +1,254 @@
+"""Comparisons nobody trained: curves, boxes and forecasts as given."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from recommender.comparison.material import (
+    Box,
+    Contestant,
+    Evaluation,
+    Expected,
+    Foresight,
+    Held,
+    Material,
+    Plan,
+    Scene,
+    Score,
+    Trained,
+)
+from recommender.records import (
+    Checkpoint,
+    Environment,
+    EpochMetrics,
+    Evidence,
+    Interval,
+    LayerTransfer,
+    Mode,
+    Recipe,
+    Run,
+    Start,
+    TransferCoverage,
+)
+
+NUM_TRAIN = 100
+SCRATCH = Start(checkpoint="scratch", mode="scratch")
+COCO = Start(checkpoint="coco", mode="full")
+
+
+def point(epoch: int, value: float) -> EpochMetrics:
+    """One point of a curve; an epoch takes two seconds."""
+    return EpochMetrics(
+        epoch=epoch,
+        map50_95=value,
+        map50=min(1.0, 1.6 * value),
+        map75=0.8 * value,
+        precision=value,
+        recall=value,
+        seconds=2.0 * epoch,
+    )
+
+
+def curve(values: Sequence[float]) -> tuple[EpochMetrics, ...]:
+    """A learning curve, one value an epoch."""
+    return tuple(point(number, value) for number, value in enumerate(values, start=1))
+
+
+def saturating(top: float, epochs: int, *, slowness: float = 3.0) -> tuple[EpochMetrics, ...]:
+    """A curve that nears `top`: a − b / epoch, cut at zero."""
+    return curve([max(0.0, top - top * slowness / (slowness + epoch)) for epoch in range(1, epochs + 1)])
+
+
+def trained(
+    start: Start,
+    points: Sequence[EpochMetrics],
+    *,
+    seed: int = 0,
+    fraction: float = 1.0,
+    boxes: dict[str, tuple[Box, ...]] | None = None,
+    **changes: Any,
+) -> Trained:
+    """A finished training with this curve; `changes` are fields of the run, or of its recipe."""
+    names = Recipe.__dataclass_fields__
+    recipe = Recipe(
+        epochs=len(points),
+        imgsz=64,
+        seed=seed,
+        fraction=fraction,
+        **{k: v for k, v in changes.items() if k in names},
+    )
+    best = max(points, key=lambda p: (p.map50_95, p.epoch))
+    rate = recipe.learning_rate or 1e-3
+    run = Run(
+        id=hashlib.sha256(f"{start} {fraction} {seed} {rate}".encode()).hexdigest()[:24],
+        kind="trial",
+        status="succeeded",
+        target_hash="t" * 64,
+        target_name="masks",
+        start=start,
+        weights_sha256=None,
+        source_hash=None,
+        architecture="yolo11n",
+        recipe=recipe,
+        num_train_images=round(fraction * NUM_TRAIN),
+        curve=tuple(points),
+        starting_map50_95=None,
+        best=best,
+        seconds=points[-1].seconds,
+        peak_memory_mb=None,
+        batch_used=recipe.batch,
+        optimizer_used="AdamW",
+        learning_rate_used=rate,
+        weights_transferred=None,
+        environment=Environment(hardware="a processor", device="cpu", num_threads=1, versions={}),
+    )
+    run = replace(run, **{k: v for k, v in changes.items() if k not in names})
+    score = Score(
+        map50_95=best.map50_95,
+        map50=best.map50,
+        map75=best.map75 or 0.0,
+        precision=best.precision,
+        recall=best.recall,
+    )
+    return Trained(run=run, evaluation=Evaluation(run_id=run.id, split="val", score=score, boxes=boxes or {}))
+
+
+def contestant(start: Start, *, head: float = 1.0, classes_matched: int = 0, **known: Any) -> Contestant:
+    """A start of two blocks and a head; `known` are fields of its evidence or of its checkpoint."""
+    filled = 0.0 if start.mode == "scratch" else 1.0
+    layers = (
+        LayerTransfer(
+            layer=0, module="Conv", part="backbone", num_parameters=600, num_transferred=round(600 * filled)
+        ),
+        LayerTransfer(
+            layer=1, module="C3k2", part="neck", num_parameters=300, num_transferred=round(300 * filled)
+        ),
+        LayerTransfer(
+            layer=2,
+            module="Detect",
+            part="head",
+            num_parameters=100,
+            num_transferred=round(100 * filled * head),
+        ),
+    )
+    evidence = {k: v for k, v in known.items() if k in Evidence.__dataclass_fields__}
+    card = {k: v for k, v in known.items() if k not in evidence}
+    checkpoint = Checkpoint(
+        name=start.checkpoint, origin="registry", architecture="yolo11n", family="yolo11", **card
+    )
+    return Contestant(
+        start=start,
+        architecture="yolo11n",
+        checkpoint=None if start.mode == "scratch" else checkpoint,
+        evidence=Evidence(**evidence),
+        coverage=TransferCoverage(layers=layers, classes_matched=classes_matched, num_classes=2),
+    )
+
+
+def material(
+    runs: Sequence[Trained],
+    contestants: Sequence[Contestant] = (),
+    *,
+    scenes: Sequence[Scene] = (),
+    expected: Sequence[Expected] = (),
+    **plan: Any,
+) -> Material:
+    """A whole comparison of these runs; `plan` are fields of the plan."""
+    starts = tuple(dict.fromkeys(one.start for one in runs))
+    known = {one.start: one for one in contestants}
+    asked = Plan(
+        dataset_name="masks",
+        dataset_hash="t" * 64,
+        class_names=("mask", "no mask"),
+        num_train=NUM_TRAIN,
+        num_val=20,
+        num_test=0,
+        starts=starts,
+        fractions=tuple(sorted({one.fraction for one in runs}, reverse=True)) or (1.0,),
+        seeds=max((one.run.recipe.seed for one in runs), default=0) + 1,
+        epochs=max((one.run.recipe.epochs for one in runs), default=1),
+        patience=None,
+        imgsz=64,
+        batch=16,
+        optimizer="AdamW",
+        learning_rates=(None,),
+        confidence=0.5,
+    )
+    return Material(
+        id="0123456789abcdef",
+        plan=replace(asked, **plan),
+        contestants=tuple(known.get(start, contestant(start)) for start in starts),
+        foresight=Foresight(
+            made_at="2026-11-21T00:00:00+00:00",
+            history_runs=0,
+            history_runs_here=0,
+            expected=tuple(expected),
+        ),
+        trained=tuple(runs),
+        failures=(),
+        held=Held(split="val", is_held_back=False, scenes=tuple(scenes)),
+        version="0",
+    )
+
+
+def expected(start: Start, mean: float, low: float, high: float, *, fraction: float = 1.0) -> Expected:
+    """A forecast."""
+    return Expected(
+        start=start, fraction=fraction, map50_95=Interval(mean=mean, low=low, high=high), p_best=0.5
+    )
+
+
+def box(x1: float, y1: float, x2: float, y2: float, label: int = 0, confidence: float = 1.0) -> Box:
+    """A box in fractions of the image."""
+    return Box(x1=x1, y1=y1, x2=x2, y2=y2, label=label, confidence=confidence)
+
+
+def start(name: str, mode: Mode = "full") -> Start:
+    """A pretrained start."""
+    return Start(checkpoint=name, mode=mode)
+
+
+def example() -> Material:
+    """Everything a report shows, at two sizes with three seeds: what the page's tests look at."""
+    names = [
+        ("scratch", "scratch"),
+        ("coco", "full"),
+        ("coco", "freeze"),
+        ("wider_face-with-a-long-name", "full"),
+    ]
+    names += [("bccd", "full"), ("cards", "full"), ("<b>pothole</b>", "full"), ("ships", "freeze")]
+    starts = [Start(checkpoint=name, mode=mode) for name, mode in names]  # type: ignore[arg-type]
+    scenes = [
+        Scene(
+            name=f"val/{number}.jpg",
+            width=320,
+            height=240,
+            truth=(box(0.1, 0.1, 0.3, 0.4), box(0.5, 0.5, 0.9, 0.9, 1)),
+        )
+        for number in range(3)
+    ]
+    poor = {
+        scene.name: (box(0.1, 0.1, 0.3, 0.4, 0, 0.9), box(0.6, 0.1, 0.8, 0.3, 1, 0.7)) for scene in scenes
+    }
+    good = {
+        scene.name: (box(0.11, 0.1, 0.3, 0.4, 0, 0.9), box(0.5, 0.5, 0.9, 0.9, 1, 0.8)) for scene in scenes
+    }
+    seen: tuple[dict[str, tuple[Box, ...]], ...] = ({}, {**poor}, {**good})
+    runs = [
+        trained(
+            one,
+            saturating((0.45 - 0.04 * rank) * (0.7 if fraction < 1 else 1.0) + 0.004 * seed, 30),
+            seed=seed,
+            fraction=fraction,
+            boxes=seen[rank % 3],
+        )
+        for rank, one in enumerate(starts)
+        for seed in range(3)
+        for fraction in (1.0, 0.33)
+    ]
+    forecasts = [expected(one, 0.4, 0.2, 0.5, fraction=f) for one in starts for f in (1.0, 0.33)]
+    known = [contestant(one, similarity=0.9 - 0.1 * rank) for rank, one in enumerate(starts)]
+    return material(runs, known, scenes=scenes, expected=forecasts)

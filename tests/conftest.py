@@ -1,0 +1,62 @@
+"""Fixtures for every test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.postgres import PostgresServer, running_server
+
+# Tiny models gain nothing from threads, and spinning ones lose twentyfold where the cores are shared.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A deadline in milliseconds, or drawing too slowly, says how busy the machine is and nothing about the code.
+settings.register_profile("shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared-machine")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data sets and weights beside the project; tests that need it skip without."""
+    folder = ROOT.parent / "shared"
+    if not (folder / "data").is_dir():
+        pytest.skip("needs real data sets in ../shared")
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def session_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What is imported once for all tests (ultralytics' settings) must not land in the user's own home."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECOMMENDER_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A `RECOMMENDER_HOME` of this test's own."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("RECOMMENDER_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of the tests' own; `fresh_database()` gives each test an empty database."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def nano_pt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A YOLO11n with three classes and random weights as ultralytics saves it. Read it, never write it."""
+    from tests.checkpoints.kit import random_model, save_ultralytics
+
+    return save_ultralytics(tmp_path_factory.mktemp("weights") / "best.pt", random_model())

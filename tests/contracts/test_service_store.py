@@ -1,0 +1,190 @@
+"""What the service's part of a store promises, on SQLite and on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recommender.errors import StorageError, UsageError
+from recommender.records import Lease, SplitCounts
+from recommender.store import Store
+from recommender.store.clock import utc_now
+from recommender.store.service_records import Ask, HeldDataset
+from service.auth import caller_of_cookie, caller_of_key, create_key, digest, open_session
+
+NOBODY = Lease(holder="", beat=0)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """A new, empty store."""
+    if request.param == "sqlite":
+        address = f"sqlite:///{tmp_path}/store.sqlite3"
+    else:
+        address = str(request.getfixturevalue("postgres").fresh_database())
+    with Store(address) as opened:
+        yield opened
+
+
+def held(id: str = "ds_1", **changes: object) -> HeldDataset:
+    dataset = HeldDataset(
+        id=id,
+        owner="ada",
+        name="<b>masks</b>\x00\ud800",
+        dataset_hash="hash",
+        origin="upload",
+        path="/uploads/1/a.zip",
+        format="yolo",
+        class_names=("a", "b\n"),
+        num_images=SplitCounts(train=3, val=1),
+        num_objects=7,
+        created_at=utc_now(),
+    )
+    return replace(dataset, **changes)  # type: ignore[arg-type]
+
+
+def ask(id: str = "rec_1", **changes: object) -> Ask:
+    asked = Ask(
+        id=id,
+        owner="ada",
+        dataset_id="ds_1",
+        dataset_hash="hash",
+        question="{}",
+        cache_key="key",
+        status="queued",
+        created_at=utc_now(),
+    )
+    return replace(asked, **changes)  # type: ignore[arg-type]
+
+
+class TestKeys:
+    """Kept by digest, in force until revoked or expired."""
+
+    def test_a_key_opens_until_it_is_revoked(self, store: Store) -> None:
+        assert not store.has_keys()
+        key, secret = create_key(store, owner="ada", role="admin")
+        found = caller_of_key(store, secret)
+        assert found is not None
+        assert (found.owner, found.role) == ("ada", "admin")
+        cookie = open_session(store, found, hours=1)
+        assert caller_of_cookie(store, cookie) is not None
+        assert store.revoke_key(key.id)
+        assert caller_of_key(store, secret) is None
+        assert caller_of_cookie(store, cookie) is None
+        assert store.has_keys()
+        assert [entry.id for entry in store.list_keys()] == [key.id]
+
+    def test_sessions_end_by_time_and_by_logging_out(self, store: Store) -> None:
+        key, secret = create_key(store, owner="ada")
+        found = caller_of_key(store, secret)
+        assert found is not None
+        store.open_session(digest("old"), key.id, utc_now(plus_s=-1))
+        assert caller_of_cookie(store, "old") is None
+        cookie = open_session(store, found, hours=1)
+        store.close_session(digest(cookie))
+        assert caller_of_cookie(store, cookie) is None
+
+    @pytest.mark.parametrize("text", ["", "\x00", "ckr_\x00_x", "ckr_\ud800_x", "ckr__", "x" * 10_000])
+    def test_odd_keys_open_nothing(self, store: Store, text: str) -> None:
+        assert caller_of_key(store, text) is None
+
+    @pytest.mark.parametrize("owner", ["", "a\nb", "a" * 65, "\u202e"])
+    def test_odd_owners_are_refused(self, store: Store, owner: str) -> None:
+        with pytest.raises(UsageError):
+            create_key(store, owner=owner)
+        with pytest.raises(UsageError):
+            create_key(store, owner="ada", role="god")  # type: ignore[arg-type]
+        with pytest.raises(UsageError):
+            create_key(store, owner="ada", days=0)
+
+
+class TestHeldDatasets:
+    """One owner holds a content once; names of any bytes survive."""
+
+    def test_it_comes_back_exactly_and_once(self, store: Store) -> None:
+        first = held()
+        assert store.hold_dataset(first) == first
+        assert store.hold_dataset(held("ds_2")) == first
+        assert store.hold_dataset(held("ds_3", owner="bob")).id == "ds_3"
+        assert store.get_held_dataset("ds_1") == first
+        store.set_health("ds_1", json.dumps({"healthy": True}))
+        assert store.get_held_dataset("ds_1") == replace(first, health='{"healthy": true}')
+        assert [dataset.id for dataset in store.held_of_hashes(["hash", "none"])] == ["ds_1", "ds_3"]
+        assert [dataset.id for dataset in store.page_held_datasets(owner="ada").items] == ["ds_1"]
+        assert {dataset.id for dataset in store.page_held_datasets(owner=None).items} == {"ds_1", "ds_3"}
+        assert store.release_dataset("ds_1")
+        assert not store.release_dataset("ds_1")
+        assert store.get_held_dataset("ds_1") is None
+
+    @pytest.mark.parametrize("id", ["", "\x00", "\ud800"])
+    def test_odd_ids_find_nothing(self, store: Store, id: str) -> None:
+        assert store.get_held_dataset(id) is None
+        assert not store.release_dataset(id)
+        assert store.held_of_hashes([id]) == ()
+
+
+class TestAsks:
+    """A queue that survives its readers, and a cache of its answers."""
+
+    def test_many_takers_get_it_once(self, store: Store) -> None:
+        store.add_ask(ask())
+        with ThreadPoolExecutor(6) as threads:
+            taken = list(
+                threads.map(lambda i: store.take_ask("rec_1", seen=NOBODY, holder=str(i)), range(12))
+            )
+        assert taken.count(True) == 1
+        assert store.num_leases("rec_1") == 1
+
+    def test_only_the_holder_files_the_answer(self, store: Store) -> None:
+        store.add_ask(ask())
+        store.add_ask(ask())  # again: nothing happens
+        assert store.take_ask("rec_1", seen=NOBODY, holder="a")
+        [(_, lease)] = store.open_asks()
+        assert store.take_ask("rec_1", seen=lease, holder="b")
+        assert not store.renew_ask("rec_1", holder="a")
+        assert not store.finish_ask("rec_1", holder="a", status="succeeded", document="{}")
+        assert store.finish_ask("rec_1", holder="b", status="succeeded", document="{}")
+        found = store.find_ask("key", status="succeeded", owner="ada")
+        assert found is not None
+        assert found.document == "{}"
+        assert store.find_ask("key", status="succeeded", owner="bob") is None
+        assert store.open_asks() == ()
+        numbers = [event.seq for event in store.events_after("recommendation/rec_1")]
+        assert numbers == [1, 2, 3, 4]
+
+    def test_owners_see_their_own_pages(self, store: Store) -> None:
+        for i in range(5):
+            store.add_ask(ask(f"rec_{i}", owner="ada" if i % 2 else "bob", created_at=f"2026-01-0{i + 1}"))
+        assert [entry.id for entry in store.page_asks(owner="ada").items] == ["rec_3", "rec_1"]
+        first = store.page_asks(owner=None, limit=2)
+        second = store.page_asks(owner=None, limit=2, cursor=first.next_cursor)
+        assert [entry.id for entry in (*first.items, *second.items)] == ["rec_4", "rec_3", "rec_2", "rec_1"]
+        assert store.page_asks(owner="ada", dataset_id="\x00").items == ()
+        with pytest.raises(UsageError):
+            store.page_asks(owner="ada", limit=0)
+
+
+class TestEvents:
+    """In order, once each, whoever writes them."""
+
+    def test_writers_of_one_topic_leave_no_gap(self, store: Store) -> None:
+        with ThreadPoolExecutor(4) as threads:
+            list(
+                threads.map(lambda i: store.add_event("recommendation/x", "progress", {"done": i}), range(24))
+            )
+        events = store.events_after("recommendation/x")
+        assert [event.seq for event in events] == list(range(1, 25))
+        assert sorted(json.loads(event.data)["done"] for event in events) == list(range(24))
+        assert [event.seq for event in store.events_after("recommendation/x", 20)] == [21, 22, 23, 24]
+        store.remove_events("recommendation/x")
+        assert store.events_after("recommendation/x") == ()
+
+    def test_numbers_that_json_does_not_know_are_refused(self, store: Store) -> None:
+        with pytest.raises((StorageError, ValueError)):
+            store.add_event("recommendation/x", "progress", {"done": float("nan")})
+        assert store.events_after("\x00") == ()

@@ -1,0 +1,79 @@
+"""The seeded split where the data set has none."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recommender.datasets import open_dataset
+from recommender.datasets.splitting import seeded_val
+from recommender.errors import DatasetError
+from recommender.records import LabelledImage
+from tests.datagen import make_dataset
+
+
+def image(number: int, classes: list[int], digest: str | None = None) -> LabelledImage:
+    return LabelledImage(
+        path=Path(f"{number}.png"),
+        name=f"{number}.png",
+        split="train",
+        width=10,
+        height=10,
+        sha256=digest or f"{number:064x}",
+        classes_M=np.array(classes, np.int64),
+        boxes_M4=np.full((len(classes), 4), 0.5, np.float32),
+    )
+
+
+def test_a_fifth_whatever_the_order(tmp_path: Path) -> None:
+    images = [image(number, [number % 3]) for number in range(100)]
+    val = seeded_val(images, 0)
+    assert len(val) == 20
+    assert seeded_val(images[::-1], 0) == val
+    assert seeded_val(images, 1) != val
+    counts = Counter(int(i.classes_M[0]) for i in images if i.sha256 in val)
+    assert set(counts.values()) <= {6, 7}
+
+
+def test_rare_classes_are_on_both_sides() -> None:
+    images = [image(number, [0]) for number in range(90)] + [
+        image(90 + k, [0, 1 + k // 2]) for k in range(10)
+    ]
+    val = seeded_val(images, 0)
+    for rare in range(1, 6):
+        sides = {each.sha256 in val for each in images if rare in each.classes_M}
+        assert sides == {True, False}
+    assert len(val) == 20
+
+
+def test_copies_stay_together() -> None:
+    images = [image(number, [0], digest=f"{number // 4:064x}") for number in range(40)]
+    val = seeded_val(images, 0)
+    assert len(val) == 2  # of ten different images
+
+
+@given(st.lists(st.lists(st.integers(0, 5), max_size=3), min_size=2, max_size=40), st.integers(0, 5))
+@settings(deadline=None)
+def test_both_sides_are_never_empty(classes: list[list[int]], seed: int) -> None:
+    images = [image(number, present) for number, present in enumerate(classes)]
+    val = seeded_val(images, seed)
+    assert 1 <= len(val) <= max(1, int(0.3 * len(images)))
+    assert val < {each.sha256 for each in images}
+
+
+def test_the_seed_of_open_dataset_decides(tmp_path: Path) -> None:
+    folder = make_dataset(tmp_path, format="yolo_flat", images=40)
+    first, second = (open_dataset(folder, seed=seed) for seed in (0, 1))
+    assert first.content_hash == open_dataset(folder, seed=0).content_hash
+    assert first.content_hash != second.content_hash
+    assert len(first.of_split("val")) == len(second.of_split("val")) == 8
+
+
+def test_one_image_cannot_be_divided(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="train and val need one each"):
+        open_dataset(make_dataset(tmp_path, format="yolo_flat", images=1))

@@ -1,0 +1,197 @@
+"""A candidate's backbone gives the features its own network computes, and scores follow from them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recommender.checkpoints import backbone_length, build_model, load_state
+from recommender.errors import CheckpointError, IntegrityError
+from recommender.evidence.estimators import ESTIMATORS
+from recommender.evidence.features import STRIDES, box_features, load_backbone
+from recommender.evidence.samples import BACKGROUND, TargetSample
+from recommender.evidence.scores import MIN_OBJECTS, reduce, scores_of, standardise
+from tests.evidence.kit import random_checkpoint
+
+
+def _squares(count: int = 2, size: int = 64) -> Any:
+    return np.random.default_rng(0).integers(0, 256, (count, 3, size, size), dtype=np.uint8)
+
+
+# yolov9e's layers read several earlier ones, yolov8n has no attention, yolo12n no fixed pooling layer.
+@pytest.mark.parametrize("architecture", ["yolo11n", "yolov8n", "yolov5n", "yolo12n", "yolov9t"])
+def test_the_maps_are_those_of_the_whole_network(architecture: str, tmp_path: Path) -> None:
+    import torch
+
+    checkpoint = random_checkpoint(tmp_path, architecture=architecture)
+    model: Any = build_model(architecture, 2)
+    model.load_state_dict(load_state(checkpoint))
+    model.eval()
+    seen: dict[int, Any] = {}
+
+    def remember(_module: Any, _inputs: Any, output: Any) -> None:
+        seen[64 // output.shape[-1]] = output.clone()
+
+    for layer in model.model[: backbone_length(architecture)]:
+        layer.register_forward_hook(remember)
+    squares = _squares()
+    with torch.inference_mode():
+        model(torch.from_numpy(squares).float() / 255)
+    found = load_backbone(checkpoint).maps(squares)
+    assert tuple(found) == STRIDES
+    for stride, map_NCHW in found.items():
+        assert torch.allclose(map_NCHW, seen[stride], rtol=1e-3, atol=1e-4)
+        assert map_NCHW.std() > 1e-3
+
+
+def test_layers_that_read_several_others_run(tmp_path: Path) -> None:
+    found = load_backbone(random_checkpoint(tmp_path, architecture="yolov9e")).maps(_squares(1))
+    assert tuple(sorted(found)) == STRIDES
+
+
+def test_building_a_backbone_leaves_torchs_random_numbers_alone(tmp_path: Path) -> None:
+    import torch
+
+    checkpoint = random_checkpoint(tmp_path)
+    from recommender.evidence import features
+
+    features._bare_backbone.cache_clear()
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    load_backbone(checkpoint)
+    assert torch.equal(torch.rand(4), expected)
+
+
+def test_weights_that_lack_a_backbone_tensor_are_refused(tmp_path: Path) -> None:
+    import hashlib
+
+    from safetensors.torch import save
+
+    checkpoint = random_checkpoint(tmp_path)
+    state = {
+        key: tensor for key, tensor in load_state(checkpoint).items() if key != "model.4.cv1.conv.weight"
+    }
+    content = save(state)
+    assert checkpoint.path is not None
+    checkpoint.path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"lacks 1 tensors.*4.cv1.conv.weight"):
+        load_backbone(replace(checkpoint, sha256=hashlib.sha256(content).hexdigest()))
+
+
+def test_swapped_weights_are_refused(tmp_path: Path) -> None:
+    checkpoint = random_checkpoint(tmp_path)
+    other = random_checkpoint(tmp_path, "other", seed=1)
+    assert checkpoint.path is not None
+    assert other.path is not None
+    checkpoint.path.write_bytes(other.path.read_bytes())
+    with pytest.raises(IntegrityError):
+        load_backbone(checkpoint)
+
+
+def _sample(boxes: tuple[Any, ...], squares: Any, labels: Any = None) -> TargetSample:
+    count = sum(map(len, boxes))
+    return TargetSample(
+        squares_N3SS=squares,
+        boxes=boxes,
+        labels_M=np.zeros(count, dtype=np.int64) if labels is None else labels,
+        images_M=np.repeat(np.arange(len(boxes)), [len(one) for one in boxes]),
+        shapes_M4=np.full((count, 4), 0.5),
+    )
+
+
+def test_box_features_are_means_over_the_map_in_the_order_of_the_boxes(tmp_path: Path) -> None:
+    backbone = load_backbone(random_checkpoint(tmp_path))
+    squares = _squares(18)  # more than a batch
+    whole, quarter = [0.0, 0.0, 1.0, 1.0], [0.5, 0.0, 1.0, 0.5]
+    boxes = tuple(np.array([whole, quarter]) for _ in squares)
+    found = box_features(backbone, _sample(boxes, squares))
+    for stride in STRIDES:
+        maps = [backbone.maps(squares[i : i + 1])[stride][0] for i in range(18)]
+        half = 64 // stride // 2
+        expected = np.stack(
+            [
+                part
+                for m in maps
+                for part in (m.mean(dim=(1, 2)).numpy(), m[:, :half, half:].mean(dim=(1, 2)).numpy())
+            ]
+        )
+        assert found[stride] == pytest.approx(expected, abs=2e-3)
+
+
+def _levels(labels: Any, *, separation: float, seed: int = 0) -> dict[int, Any]:
+    """Two levels of features; only the second tells the classes."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(4, 32))
+    noise = rng.normal(size=(2, len(labels), 32)).astype(np.float32)
+    return {8: noise[0], 16: (noise[1] + separation * centres[labels]).astype(np.float32)}
+
+
+def _labelled(labels: Any) -> TargetSample:
+    rng = np.random.default_rng(1)
+    sample = _sample((np.zeros((len(labels), 4)),), np.zeros((1, 3, 32, 32), dtype=np.uint8), labels)
+    sizes = rng.uniform(0.05, 0.5, (len(labels), 4))
+    return replace(sample, images_M=np.arange(len(labels)), shapes_M4=sizes)
+
+
+def test_scores_follow_the_level_that_tells_the_classes() -> None:
+    labels = np.arange(120) % 3
+    sample = _labelled(labels)
+    poor, fair, good = (scores_of(_levels(labels, separation=s), sample) for s in (0.0, 0.5, 2.0))
+    for name in ("knn_accuracy", "logme_classes", "h_score", "transrate"):
+        values = [one[name] for one in (poor, fair, good)]
+        assert None not in values
+        assert values == sorted(values)  # type: ignore[type-var]
+    assert good["knn_accuracy"] == pytest.approx(1.0)
+    assert set(good) == {row.name for row in ESTIMATORS}
+
+
+def test_one_class_and_its_background_can_be_told_apart() -> None:
+    labels = np.where(np.arange(80) % 2, 0, BACKGROUND)
+    scores = scores_of(_levels(labels, separation=2.0), _labelled(labels))
+    assert scores["knn_accuracy"] == pytest.approx(1.0)
+    assert all(value is not None for value in scores.values())
+
+
+def test_a_wider_network_gains_nothing_by_its_width() -> None:
+    labels = np.arange(400) % 4
+    sample, rng = _labelled(labels), np.random.default_rng(0)
+    narrow = {8: rng.normal(size=(400, 64)).astype(np.float32)}
+    wide = {8: rng.normal(size=(400, 1024)).astype(np.float32)}
+    for name, value in scores_of(narrow, sample).items():
+        other = scores_of(wide, sample)[name]
+        assert value is not None
+        assert other is not None
+        assert abs(other - value) < {"transrate": 4.0, "knn_accuracy": 0.1}.get(name, 0.1)
+
+
+def test_too_few_objects_say_nothing() -> None:
+    labels = np.arange(2 * MIN_OBJECTS - 2) % 2 - 1  # half of them background
+    nothing = scores_of(_levels(labels, separation=2.0), _labelled(labels))
+    assert set(nothing.values()) == {None}
+    enough = np.arange(MIN_OBJECTS) % 2
+    assert scores_of({}, _labelled(enough)) == nothing
+
+
+def test_standardising_and_reducing_keep_what_they_should() -> None:
+    rng = np.random.default_rng(0)
+    features = (rng.normal(size=(200, 5)) * [1, 10, 100, 0, 1e-3] + 7).astype(np.float32)
+    plain = standardise(features)
+    assert plain.mean(axis=0) == pytest.approx(np.zeros(5), abs=1e-6)
+    assert plain.std(axis=0)[[0, 1, 2, 4]] == pytest.approx(np.ones(4), abs=1e-3)
+    assert not plain[:, 3].any()
+    line = np.outer(rng.normal(size=200), [1.0, 2.0, 3.0])
+    assert reduce(line, 1).std() == pytest.approx(1.0, rel=0.05)
+    assert abs(np.corrcoef(reduce(line, 1)[:, 0], line[:, 0])[0, 1]) == pytest.approx(1.0)
+    assert reduce(np.zeros((8, 3))).shape == (8, 2)
+
+
+def test_wide_and_tall_features_reduce_to_the_same_components() -> None:
+    rng = np.random.default_rng(0)
+    tall = rng.normal(size=(40, 12)) * np.arange(1, 13)
+    wide = np.concatenate([tall, np.zeros((40, 60))], axis=1)
+    assert np.abs(reduce(wide, 5)) == pytest.approx(np.abs(reduce(tall, 5)), rel=1e-6, abs=1e-9)

@@ -1,0 +1,274 @@
+"""All evidence together: who is measured, what is kept, and what a damaged candidate does to the others."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recommender.datasets import open_dataset
+from recommender.evidence import EVIDENCE_VERSION, gather, metadata_evidence
+from recommender.evidence.gather import MEASURED, choose
+from recommender.evidence.nearest import NEAREST_OBJECTS, nearest_sources
+from recommender.profile import profile_dataset
+from recommender.profile.embedding import ENCODER
+from recommender.records import Checkpoint, Dataset, Evidence, Profile
+from recommender.store import Store
+from tests.datagen import make_dataset
+from tests.evidence.kit import Candidate, random_checkpoint
+from tests.profile.synthetic import synthetic_profile
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """A small data set of drawn shapes."""
+    return open_dataset(make_dataset(tmp_path_factory.mktemp("target"), images=14, boxes=3))
+
+
+@pytest.fixture(scope="module")
+def profile(target: Dataset) -> Profile:
+    """Its profile."""
+    return profile_dataset(target)
+
+
+@pytest.fixture(scope="module")
+def candidates(tmp_path_factory: pytest.TempPathFactory, profile: Profile) -> tuple[Candidate, ...]:
+    """One of an unknown source, one of a known stranger, one trained on the target itself, one not fetched."""
+    folder = tmp_path_factory.mktemp("weights")
+    stranger = synthetic_profile("stranger", centre=2.0)
+    kin = replace(profile, dataset_name="kin")
+    absent = replace(random_checkpoint(folder, "absent", seed=3), path=None, sha256=None)
+    return (
+        Candidate(checkpoint=random_checkpoint(folder, "unknown", seed=0)),
+        Candidate(checkpoint=random_checkpoint(folder, "stranger", seed=1), source=stranger),
+        Candidate(checkpoint=random_checkpoint(folder, "kin", seed=2), source=kin),
+        Candidate(checkpoint=absent),
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty store."""
+    with Store(tmp_path / "store.sqlite3") as opened:
+        yield opened
+
+
+def _measured(evidence: Evidence) -> bool:
+    return all(getattr(evidence, name) is not None for name in MEASURED)
+
+
+def test_everybody_has_metadata_and_those_at_hand_features(
+    target: Dataset, profile: Profile, candidates: tuple[Candidate, ...], store: Store
+) -> None:
+    seen: list[tuple[str, int, int]] = []
+    found = gather(target, profile, candidates, store=store, progress=lambda *step: seen.append(step))
+    assert list(found) == ["unknown", "stranger", "kin", "absent"]
+    assert [_measured(evidence) for evidence in found.values()] == [True, True, True, False]
+    assert found["unknown"].similarity is None
+    assert found["unknown"].source_images_seen is None
+    assert found["kin"].similarity == pytest.approx(1.0)
+    assert found["kin"].source_images_seen == 1.0
+    assert found["kin"].box_size_shift == 0.0
+    stranger = found["stranger"].similarity
+    assert stranger is not None
+    assert stranger < 0.7
+    assert found["stranger"].source_images_seen == 0.0
+    for evidence in found.values():
+        assert evidence.class_overlap == 0.5  # "circle" is known, "square" is not
+        assert evidence.backbone_transferred == 1.0
+        assert set(evidence.nearest_sources) == {"stranger"}  # the target is not its own neighbour
+    assert seen[0] == ("evidence", 0, 3)
+    assert seen[-1] == ("evidence", 3, 3)
+
+
+def test_the_second_time_nothing_is_measured(
+    target: Dataset,
+    profile: Profile,
+    candidates: tuple[Candidate, ...],
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = gather(target, profile, candidates, store=store)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("measured again")
+
+    module = sys.modules["recommender.evidence.gather"]
+    monkeypatch.setattr(module, "sample_target", refuse)
+    monkeypatch.setattr("recommender.checkpoints.coverage", refuse)
+    known = candidates[:3]
+    assert gather(target, profile, known, store=store) == {
+        c.checkpoint.name: first[c.checkpoint.name] for c in known
+    }
+    renamed = Candidate(checkpoint=replace(known[0].checkpoint, name="again"))
+    assert (
+        gather(target, profile, [renamed], store=store)["again"].knn_accuracy == first["unknown"].knn_accuracy
+    )
+    with pytest.raises(AssertionError, match="measured again"):  # other weights are another matter
+        gather(
+            target,
+            profile,
+            [Candidate(checkpoint=replace(known[0].checkpoint, sha256="0" * 64))],
+            store=store,
+        )
+
+
+def test_other_class_names_of_the_same_weights_are_counted_anew(
+    target: Dataset, profile: Profile, candidates: tuple[Candidate, ...], store: Store
+) -> None:
+    first = gather(target, profile, candidates[:1], store=store, max_feature_candidates=0)["unknown"]
+    other = replace(candidates[0].checkpoint, class_names=("cell", "face"))
+    second = gather(target, profile, [Candidate(checkpoint=other)], store=store, max_feature_candidates=0)[
+        "unknown"
+    ]
+    assert first.class_overlap == 0.5
+    assert second.class_overlap == 0.0
+    assert first.weights_transferred is not None
+    assert second.weights_transferred is not None
+    assert second.weights_transferred < first.weights_transferred
+
+
+def test_the_same_question_has_the_same_answer(
+    target: Dataset, profile: Profile, candidates: tuple[Candidate, ...], tmp_path: Path
+) -> None:
+    answers = []
+    for name in ("one", "two"):
+        with Store(tmp_path / name) as store:
+            answers.append(gather(target, profile, candidates, store=store))
+    assert answers[0] == answers[1]
+
+
+def test_the_cap_is_kept_and_measuring_may_come_later(
+    target: Dataset, profile: Profile, candidates: tuple[Candidate, ...], store: Store
+) -> None:
+    none = gather(target, profile, candidates, store=store, max_feature_candidates=0)
+    assert not any(map(_measured, none.values()))
+    one = gather(target, profile, candidates, store=store, max_feature_candidates=1)
+    assert [name for name, evidence in one.items() if _measured(evidence)] == ["kin"]
+    again = gather(target, profile, candidates, store=store, max_feature_candidates=0)
+    assert again == one  # what is known is not forgotten
+
+
+def test_the_history_finds_what_was_gathered(
+    target: Dataset, profile: Profile, candidates: tuple[Candidate, ...], store: Store
+) -> None:
+    found = gather(target, profile, candidates, store=store)
+    for candidate in candidates[:3]:
+        sha256 = candidate.checkpoint.sha256
+        assert sha256 is not None
+        assert (
+            store.get_evidence(target.content_hash, sha256, EVIDENCE_VERSION)
+            == found[candidate.checkpoint.name]
+        )
+
+
+def test_a_damaged_file_costs_its_own_features_only(
+    target: Dataset,
+    profile: Profile,
+    candidates: tuple[Candidate, ...],
+    store: Store,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    damaged = random_checkpoint(tmp_path, "damaged", seed=9)
+    assert damaged.path is not None
+    content = bytearray(damaged.path.read_bytes())
+    content[-1] ^= 1
+    damaged.path.write_bytes(content)
+    found = gather(target, profile, [candidates[0], Candidate(checkpoint=damaged)], store=store)
+    assert _measured(found["unknown"])
+    assert not _measured(found["damaged"])
+    assert found["damaged"].class_overlap == 0.5
+    assert "no feature evidence for damaged" in caplog.text
+
+
+def test_large_networks_count_several_times() -> None:
+    def card(name: str, parameters: float) -> Checkpoint:
+        return Checkpoint(
+            name=name,
+            origin="zoo",
+            architecture="yolo11n",
+            family="yolo11",
+            num_parameters=int(parameters),
+            sha256=name,
+            path=Path(name),
+        )
+
+    cards = [card("a", 2e6), card("b", 40e6), card("c", 2e6), card("d", 8e6)]
+    evidence = {
+        "a": Evidence(similarity=0.9),
+        "b": Evidence(similarity=0.95),
+        "c": Evidence(),
+        "d": Evidence(),
+    }
+    assert [c.name for c in choose(cards, evidence, 4)] == ["a", "c", "d"]
+    assert [c.name for c in choose(cards, evidence, 11)] == ["b", "a"]
+    assert choose(cards, evidence, 0) == []
+
+
+def test_what_is_unknown_stays_unknown(profile: Profile, tmp_path: Path) -> None:
+    checkpoint = replace(random_checkpoint(tmp_path), class_names=None, architecture="no-such-network")
+    evidence = metadata_evidence(profile, checkpoint, None)
+    assert evidence == Evidence()
+    other_encoder = synthetic_profile("other", encoder="another")
+    assert metadata_evidence(profile, checkpoint, other_encoder).similarity is None
+    boxless = synthetic_profile("pictures", objects=0)
+    assert metadata_evidence(profile, checkpoint, boxless).box_size_shift is None
+    assert metadata_evidence(profile, checkpoint, boxless).object_similarity is None
+
+
+def test_the_box_size_shift_is_in_octaves(profile: Profile, tmp_path: Path) -> None:
+    checkpoint = random_checkpoint(tmp_path)
+    for factor, octaves in ((4.0, 2.0), (0.5, 1.0)):
+        source = replace(profile, box_sizes_Q=tuple(factor * size for size in profile.box_sizes_Q))
+        assert metadata_evidence(profile, checkpoint, source).box_size_shift == pytest.approx(octaves)
+
+
+def test_nearest_sources_are_those_brute_force_finds() -> None:
+    target = synthetic_profile("target", seed=1)
+    sources = [
+        synthetic_profile(name, centre=centre, seed=2) for name, centre in (("near", 0.2), ("far", 3.0))
+    ]
+    names = nearest_sources(target, [*sources, replace(target, dataset_name="itself"), sources[0]])
+    assert len(names) == min(NEAREST_OBJECTS, len(target.object_vectors_MK))
+    for vector, name in zip(target.object_vectors_MK, names, strict=False):
+        distances = {
+            s.dataset_name: np.linalg.norm(s.object_vectors_MK - vector, axis=1).min() for s in sources
+        }
+        assert name == min(distances, key=distances.__getitem__)
+    assert nearest_sources(target, []) == ()
+    assert nearest_sources(target, [synthetic_profile("other", encoder="another")]) == ()
+    assert ENCODER in EVIDENCE_VERSION  # other vectors, other neighbours
+
+
+def test_importing_the_evidence_loads_nothing_heavy() -> None:
+    code = (
+        "import recommender.evidence, sys; "
+        "assert not {'torch', 'sklearn', 'ultralytics', 'faiss', 'ray'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.slow
+def test_on_real_masks_faces_and_everyday_objects_tell_more_than_circuit_boards(
+    shared: Path, tmp_path: Path
+) -> None:
+    from recommender.checkpoints.containment import admit
+    from recommender.evidence.gather import measure
+    from recommender.evidence.samples import sample_target
+
+    sample = sample_target(open_dataset(shared / "data" / "mask_wearing"))
+    scores = {}
+    for name in ("yolo11n_coco.pt", "domain/wider_face-yolo11n.pt", "domain/deep_pcb-yolo11n.pt"):
+        admitted = admit(shared / "weights" / name)
+        checkpoint = replace(random_checkpoint(tmp_path), path=admitted.path, sha256=admitted.sha256)
+        scores[name] = measure(checkpoint, sample)
+    boards = scores.pop("domain/deep_pcb-yolo11n.pt")
+    for name in ("knn_accuracy", "logme_classes", "logme_boxes", "h_score"):
+        for kin in scores.values():
+            assert kin[name] > boards[name]  # type: ignore[operator]

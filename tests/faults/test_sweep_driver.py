@@ -1,0 +1,127 @@
+"""The driver itself interrupted, killed, or cut off from its head: `recommend sweep` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recommender.store import Store
+from tests.datagen import make_dataset
+from tests.faults.ray_heads import (
+    free_port,
+    kill_with_children,
+    ray_start,
+    wait_for_port,
+    with_token,
+    without_ray,
+)
+from tests.faults.ray_nodes import wait_for_no_training
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+SEEDS = "0,1,2"
+
+
+def command(data: Path, *more: str) -> list[str]:
+    options = ["--modes", "scratch", "--checkpoint", "scratch", "--seeds", SEEDS, "--parallel", "1"]
+    small = ["--epochs", "2", "--imgsz", "64", "--batch", "4"]
+    return [
+        *(sys.executable, "-c", "from recommender.cli import main; main()", "sweep"),
+        *("--dataset", str(data), *options, *small, *more),
+    ]
+
+
+def run_until(
+    line: str, act: Callable[[subprocess.Popen[str]], None], arguments: list[str], variables: dict[str, str]
+) -> tuple[int, str]:
+    """Run a command, act when a line of its stderr holds a text, and wait for its end."""
+    with subprocess.Popen(
+        arguments, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as driver:
+        assert driver.stderr is not None
+        said = ""
+        for text in driver.stderr:
+            said += text
+            if line in text:
+                act(driver)
+                break
+        said += driver.stderr.read()
+        return driver.wait(timeout=120), said
+
+
+def runs_of(home: Path) -> set[str]:
+    with Store(home / "store.sqlite3") as store:
+        return {run.id for run in store.list_runs()}
+
+
+def test_interrupted_then_killed_then_completed(tmp_path: Path) -> None:
+    """Row R7: Ctrl-C and kill -9 keep what is finished; the same command goes on; nothing counts twice."""
+    data = make_dataset(tmp_path / "data", images=8, size=(64, 64), boxes=1)
+    home, variables = tmp_path / "home", without_ray(RECOMMENDER_HOME=str(tmp_path / "home"))
+
+    code, said = run_until("  done", lambda d: d.send_signal(signal.SIGINT), command(data), variables)
+    assert code == 130, said
+    assert "ended early: interrupted; what is finished is kept" in said
+    assert "Traceback" not in said
+    first = runs_of(home)
+    assert len(first) >= 1
+    wait_for_no_training(home)
+
+    code, said = run_until(" seed 1  done", lambda d: d.kill(), command(data), variables)
+    assert code == -signal.SIGKILL
+    second = runs_of(home)
+    assert first < second
+    wait_for_no_training(home)
+
+    last = subprocess.run(
+        command(data, "--json"), env=variables, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert last.returncode == 0, last.stderr
+    document: dict[str, Any] = json.loads(last.stdout)
+    assert document["trials"]["known_before"] == len(second) == 2
+    assert document["trials"]["settled"] == 3
+    assert document["ended_early"] is None
+    (result,) = document["results"]
+    assert set(result["runs"]) == runs_of(home)
+    assert len(result["runs"]) == 3
+    with Store(home / "store.sqlite3") as store:
+        steps = [(run.id, point.epoch) for run in store.list_runs() for point in run.curve]
+    assert len(steps) == len(set(steps)) == 6
+    assert not list((home / "states").glob("*.pt"))
+
+
+def test_a_head_that_dies_takes_no_finished_run_with_it(tmp_path: Path) -> None:
+    """Row R6: the driver ends by itself; on a new head the same command goes on, once."""
+    data = make_dataset(tmp_path / "data", images=8, size=(64, 64), boxes=1)
+    home, port = tmp_path / "home", free_port()
+    variables = with_token(home, RAY_gcs_rpc_server_reconnect_timeout_s="5")
+    on_cluster = command(data, "--address", f"127.0.0.1:{port}")
+    head = ray_start(variables, "--head", f"--port={port}", "--include-dashboard=false")
+    try:
+        wait_for_port(port)
+        code, said = run_until("  done", lambda _: kill_with_children(head), on_cluster, variables)
+        assert code != 0, said
+    finally:
+        kill_with_children(head)
+    kept = runs_of(home)
+    assert len(kept) >= 1
+    wait_for_no_training(home)
+    head = ray_start(variables, "--head", f"--port={port}", "--include-dashboard=false")
+    try:
+        wait_for_port(port)
+        last = subprocess.run(
+            [*on_cluster, "--json"], env=variables, capture_output=True, text=True, timeout=300, check=False
+        )
+    finally:
+        kill_with_children(head)
+    assert last.returncode == 0, last.stderr
+    document = json.loads(last.stdout)
+    assert document["trials"]["known_before"] == len(kept)
+    assert set(document["results"][0]["runs"]) == runs_of(home)
+    assert len(runs_of(home)) == 3

@@ -1,0 +1,141 @@
+"""Sweeps on a simulated cluster of three nodes, with what goes wrong on clusters."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from recommender.records import Recipe
+from recommender.store import RANKABLE, Store
+from tests.faults.ray_nodes import Nodes, Saboteur, home_of_training, running_nodes, wait_for_no_training
+from tests.tune_jobs.sweep_kit import exploding_weights, packed, trial
+from tune_jobs.shipment import Parcel
+from tune_jobs.sweep.plan import Limits
+from tune_jobs.sweep.policy import RunAll, SweepView, TrialView
+from tune_jobs.sweep.run import SweepSettings, run_trials
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def nodes(session_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+    with running_nodes(tmp_path_factory.mktemp("nodes"), session_home, ("second", "third")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def targets(session_home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Parcel, Parcel]:
+    folder = tmp_path_factory.mktemp("targets")
+    return packed(folder / "one"), packed(folder / "two", seed=1)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "store.sqlite3") as opened:
+        yield opened
+
+
+def test_one_trial_out_of_memory_one_hanging_one_diverging(
+    nodes: Nodes, targets: tuple[Parcel, Parcel], store: Store, tmp_path: Path
+) -> None:
+    """Rows R5, R8, R9: they fail alone, with their reasons, and never enter the history."""
+    good = [trial(targets[0], seed=1), trial(targets[1], seed=1)]
+    hungry = trial(targets[0], recipe=Recipe(epochs=2, imgsz=1280, batch=6))
+    hanging = trial(targets[0], epochs=50, seed=2)
+    diverging = trial(targets[0], mode="full", weights=exploding_weights(tmp_path))
+    saboteur = Saboteur({hanging.id: lambda trial: os.kill(trial.process, signal.SIGSTOP)})
+    result = run_trials(
+        [hungry, hanging, diverging, *good],
+        store=store,
+        settings=SweepSettings(limits=Limits(memory_mb=1600, idle_s=5)),
+        display=saboteur,
+    )
+    errors = {t.id: (t.run.error or "") for t in result.trials if t.state == "failed" and t.run}
+    assert set(errors) == {hungry.id, hanging.id, diverging.id}
+    assert "1600 MB are allowed a trial" in errors[hungry.id]
+    assert errors[hanging.id].startswith("timed out: no work done")
+    assert "not finite" in errors[diverging.id]
+    assert {run.id for run in store.list_runs(statuses=RANKABLE)} == {spec.id for spec in good}
+    wait_for_no_training(nodes.folder)
+
+
+def test_a_policy_stops_trials_and_the_budget_all(
+    nodes: Nodes, targets: tuple[Parcel, Parcel], store: Store
+) -> None:
+    class Impatient(RunAll):
+        def judge(self, view: SweepView, trial: TrialView) -> str | None:
+            return "seen enough" if trial.recipe.seed == 1 else None
+
+    short, endless = trial(targets[0], epochs=50, seed=1), trial(targets[0], epochs=100_000, seed=2)
+    budget_s = 40.0
+    result = run_trials(
+        [short, endless], store=store, policy=Impatient(), settings=SweepSettings(budget=f"{budget_s:g}s")
+    )
+    stopped, cut_off = result.trials
+    assert stopped.run is not None
+    assert stopped.run.status == "stopped"
+    assert len(stopped.run.curve) == 1
+    assert stopped.run.notes[-1] == "stopped by the policy: seen enough"
+    assert cut_off.state == "cut off"
+    assert result.reason == "the budget is spent"
+    assert result.view.spent_s <= budget_s + 1.0
+    assert store.get_run(endless.id) is None
+    wait_for_no_training(nodes.folder)
+
+
+def test_nodes_and_workers_die_in_the_middle_and_nothing_counts_twice(
+    nodes: Nodes, targets: tuple[Parcel, Parcel], store: Store
+) -> None:
+    """Row R3, and the issue's "three-node cluster, a node killed in the middle"."""
+    nodes.add("doomed")
+    doomed_home = nodes.home_of("doomed")
+    epochs = 12  # long enough that the last node to come up still finds a trial to do
+    specs = [
+        trial(parcel, mode=mode, epochs=epochs, seed=seed)
+        for seed in (1, 2)
+        for parcel in targets
+        for mode in ("full", "scratch")
+    ]
+    killed: list[str] = []
+
+    def kill_actor_or_node(trial: TrialView) -> None:
+        """The node "doomed" if the trial is there, else, once, the Ray worker that drives the training."""
+        if trial.process is None:
+            return
+        home = home_of_training(trial.process)
+        if home == doomed_home and "node" not in killed:
+            killed.append("node")
+            nodes.kill("doomed")
+        elif home != doomed_home and "actor" not in killed:
+            killed.append("actor")
+            psutil.Process(trial.process).parent().kill()  # type: ignore[union-attr]
+
+    saboteur = Saboteur({spec.id: kill_actor_or_node for spec in specs})
+    result = run_trials(specs, store=store, display=saboteur)
+    assert sorted(killed) == ["actor", "node"]
+    assert result.reason is None
+    assert {trial.state for trial in result.trials} == {"settled"}
+    runs = store.list_runs()
+    assert sorted(run.id for run in runs) == sorted(spec.id for spec in specs)
+    steps = [(run.id, point.epoch) for run in runs for point in run.curve]
+    assert len(steps) == len(set(steps)) == epochs * len(specs)
+    assert "doomed" in saboteur.nodes
+    assert len(saboteur.nodes) >= 3
+    wait_for_no_training(nodes.folder)
+
+
+def test_data_reach_each_node_once(nodes: Nodes, targets: tuple[Parcel, Parcel], session_home: Path) -> None:
+    """After the tests above: one copy of each parcel on each node, through Ray and no shared disk."""
+    for name in ("second", "third"):
+        cache = nodes.home_of(name) / "node_cache"
+        places = sorted(p.name for p in cache.iterdir() if p.is_dir())
+        assert len(places) == len(set(places))
+        assert {f"dataset-{parcel.key}.1" for parcel in targets} & set(places)
+        assert not list(cache.glob(".arriving-*"))
+        assert not (nodes.home_of(name) / "shipments").exists()
+    assert list((session_home / "shipments").glob("*.tar"))

@@ -1,0 +1,125 @@
+"""Situations made by hand: data sets as points on a circle, so that their likeness is known in closed form."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from recommender.forecast.situation import Observation, Situation
+from recommender.records import (
+    SCRATCH,
+    Budget,
+    Checkpoint,
+    Environment,
+    EpochMetrics,
+    Evidence,
+    Mode,
+    Profile,
+    Recipe,
+    Run,
+    SplitCounts,
+    Start,
+)
+
+
+def profile(name: str, angle: float, *, train: int = 150) -> Profile:
+    """A data set whose embedding stands at `angle`; two of them differ by 2 − 2·cos of the difference."""
+    direction = np.array([math.cos(angle), math.sin(angle)], dtype=np.float32) * math.sqrt(0.5)
+    return Profile(
+        dataset_hash=f"hash-{name}",
+        dataset_name=name,
+        class_names=("thing",),
+        class_counts=(train,),
+        num_images=SplitCounts(train=train, val=30),
+        num_objects=train,
+        box_sizes_Q=(0.05, 0.08, 0.1, 0.2, 0.3),
+        box_aspects_Q=(0.5, 0.8, 1.0, 1.2, 2.0),
+        median_width=640,
+        median_height=480,
+        encoder="circle",
+        embedding_D=np.concatenate([direction, direction]),
+        embedding_noise=(0.0, 0.0),
+        image_vectors_NK=np.zeros((0, 2), dtype=np.float32),
+        image_names=(),
+        object_vectors_MK=np.zeros((0, 2), dtype=np.float32),
+        object_classes_M=np.zeros(0, dtype=np.int64),
+        object_images=(),
+        image_hashes_NB=np.zeros((0, 32), dtype=np.uint8),
+    )
+
+
+def checkpoint(name: str, *, images: int = 3000, licence: str | None = "MIT") -> Checkpoint:
+    """A YOLO11n checkpoint of the source of the same name."""
+    return Checkpoint(
+        name=name,
+        origin="registry",
+        architecture="yolo11n",
+        family="yolo11",
+        num_parameters=2_600_000,
+        class_names=("thing",),
+        licence=licence,
+        source_name=name,
+        source_hash=f"hash-{name}",
+        source_licence=licence,
+        source_images=images,
+        source_map50_95=0.4,
+        sha256=f"sha-{name}",
+    )
+
+
+def situation(
+    target: Profile,
+    source: Profile | None,
+    *,
+    mode: Mode = "full",
+    evidence: Evidence | None = None,
+    epochs: int = 50,
+    images: int = 3000,
+) -> Situation:
+    """One start on `target`; `source` None is scratch."""
+    name = source.dataset_name if source else SCRATCH
+    likeness = None
+    if source is not None:
+        difference = target.embedding_D - source.embedding_D
+        likeness = 1.0 - float(difference @ difference)
+    return Situation(
+        target=target,
+        num_train_images=target.num_images.train,
+        budget=Budget(epochs=epochs, imgsz=320),
+        start=Start(checkpoint=name, mode=mode if source else "scratch"),
+        checkpoint=checkpoint(name, images=images) if source else None,
+        source=source,
+        evidence=evidence or Evidence(similarity=likeness, class_overlap=0.0, backbone_transferred=1.0),
+    )
+
+
+def observation(of: Situation, map50_95: float) -> Observation:
+    """A finished run of a situation."""
+    point = EpochMetrics(
+        epoch=1, map50_95=map50_95, map50=map50_95, map75=None, precision=0.5, recall=0.5, seconds=1.0
+    )
+    run = Run(
+        id=f"{of.target.dataset_name}-{of.start}",
+        kind="full",
+        status="succeeded",
+        target_hash=of.target.dataset_hash,
+        target_name=of.target.dataset_name,
+        start=of.start,
+        weights_sha256=of.checkpoint.sha256 if of.checkpoint else None,
+        source_hash=of.source.dataset_hash if of.source else None,
+        architecture="yolo11n",
+        recipe=Recipe(epochs=of.budget.epochs, imgsz=of.budget.imgsz),
+        num_train_images=of.num_train_images,
+        curve=(point,),
+        starting_map50_95=None,
+        best=point,
+        seconds=1.0,
+        peak_memory_mb=None,
+        batch_used=16,
+        optimizer_used="AdamW",
+        learning_rate_used=1e-3,
+        weights_transferred=None,
+        environment=Environment(hardware="test", device="cpu", num_threads=1, versions={}),
+    )
+    return Observation(situation=of, run=run)

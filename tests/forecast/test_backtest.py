@@ -1,0 +1,101 @@
+"""Metrics against hand-made values, and a backtest on a world whose law is known."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recommender.errors import UsageError
+from recommender.forecast.backtest import backtest, bootstrap, cases
+from recommender.forecast.metrics import marks, random_marks
+from recommender.forecast.situation import Observation
+from recommender.records import Evidence
+from recommender.report.backtest import backtest_document
+from tests.forecast.builders import observation, profile, situation
+
+TRUTH = np.array([0.5, 0.4, 0.3, 0.2])
+
+
+def world(num_targets: int = 8) -> list[Observation]:
+    """Results fall with the distance of source and target on the circle; scratch is poor everywhere."""
+    targets = [profile(f"t{i}", 0.35 * i) for i in range(num_targets)]
+    sources = [profile(f"s{i}", 0.35 * i + 0.1) for i in range(num_targets)]
+    found = []
+    for target, source in itertools.product(targets, sources):
+        case = situation(target, source)
+        found.append(observation(case, 0.3 + 0.2 * (case.evidence.similarity or 0.0)))
+    return found + [observation(situation(target, None), 0.02) for target in targets]
+
+
+def test_marks_of_perfect_reversed_and_middling_orders() -> None:
+    perfect, reverse = marks(TRUTH, TRUTH), marks(TRUTH, -TRUTH)
+    assert (perfect.rel_at_1, perfect.rel_at_3, perfect.regret_at_1, perfect.top_1) == (1, 1, 0, 1)
+    assert perfect.tau_w == pytest.approx(1)
+    assert reverse.rel_at_1 == pytest.approx(0.4)
+    assert reverse.rel_at_3 == pytest.approx(0.8)
+    assert reverse.regret_at_1 == pytest.approx(0.3)
+    assert reverse.tau_w == pytest.approx(-1)
+
+
+def test_equal_scores_earn_the_mean_not_luck() -> None:
+    tied = marks(TRUTH, np.zeros(4))
+    assert tied.rel_at_1 == pytest.approx(TRUTH.mean() / 0.5)
+    assert tied.top_1 == pytest.approx(0.25)
+    # Of four starts, three at random hold the best with probability 3/4, else the second best.
+    assert tied.rel_at_3 == pytest.approx((0.75 * 0.5 + 0.25 * 0.4) / 0.5)
+
+
+def test_weighted_tau_agrees_with_the_reference(shared: Path) -> None:
+    arrays = np.load(shared / "reference" / "estimators.npz")
+    expected = json.loads((shared / "reference" / "estimators.json").read_text())["weighted_kendall_tau"]
+    assert marks(arrays["tau_truth"], arrays["tau_scores"]).tau_w == pytest.approx(expected, rel=1e-6)
+
+
+def test_random_order_has_no_correlation() -> None:
+    found = random_marks(TRUTH, rng=np.random.default_rng(0), draws=2000)
+    assert abs(found.tau_w) < 0.05
+    assert found.rel_at_1 == pytest.approx(TRUTH.mean() / 0.5, abs=0.02)
+
+
+def test_bootstrap_of_equal_values_has_no_width() -> None:
+    interval = bootstrap([0.5] * 6)
+    assert interval.low == interval.high == interval.mean == 0.5
+
+
+def test_the_forecast_learns_the_law_of_the_world_and_static_cannot() -> None:
+    result = backtest(world())
+    forecast, static = result.mean("forecast", "tau_w"), result.mean("static", "tau_w")
+    assert forecast is not None
+    assert static is not None
+    assert forecast.mean > 0.85
+    assert forecast.mean > static.mean
+    assert result.difference("forecast", "static", "tau_w").low > 0
+    document = json.loads(json.dumps(backtest_document(result), allow_nan=False))
+    assert document["targets"] == 8
+    assert set(document["forecast_minus_static"]["tau_w"]) == {"mean", "low", "high"}
+
+
+def test_runs_on_the_hidden_target_never_reach_its_forecast() -> None:
+    for case in cases(world()):
+        assert all(o.situation.target.dataset_hash != case.target for o in case.history)
+        assert len(case.history) > 0
+
+
+def test_checkpoints_that_saw_the_target_do_not_run() -> None:
+    target = profile("t0", 0.0)
+    cheat = situation(
+        target, profile("cheat", 0.0), evidence=Evidence(similarity=1.0, source_images_seen=0.4)
+    )
+    own = situation(target, target)
+    observations = [*world(), observation(cheat, 0.99), observation(own, 0.99)]
+    for case in cases(observations):
+        assert not {"cheat:full", "t0:full"} & {str(c.start) for c in case.candidates}
+
+
+def test_too_little_history_is_said_not_scored() -> None:
+    with pytest.raises(UsageError, match="recommend sweep"):
+        backtest(world(2))

@@ -1,0 +1,52 @@
+"""The sizes of the prior's parts, learnt from runs drawn from a prior whose sizes are known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from recommender.forecast.kernels import Spread, lay_out
+from recommender.forecast.learning import MIN_RUNS, learnt_spread
+from recommender.forecast.process import noise_of
+from recommender.forecast.situation import Observation
+from tests.forecast.builders import observation, profile, situation
+
+
+def drawn(spread: Spread, *, targets: int = 8, seed: int = 0) -> tuple[Observation, ...]:
+    """Results drawn from the model itself: every target with the same nine sources."""
+    sources = [profile(f"source{i}", 0.3 * i) for i in range(9)]
+    situations = [
+        situation(profile(f"target{t}", 0.15 + 0.37 * t), source)
+        for t in range(targets)
+        for source in sources
+    ]
+    blank = [observation(one, 0.3) for one in situations]
+    ground = lay_out(situations)
+    covariance = ground.covariance(spread) + noise_of(blank, spread)
+    draw = np.random.default_rng(seed).multivariate_normal(ground.mean_N, covariance)
+    values = np.sin(np.clip(draw, 0.01, math.pi / 2 - 0.01)) ** 2
+    return tuple(observation(one, float(value)) for one, value in zip(situations, values, strict=True))
+
+
+def test_noise_and_pairs_are_found_where_they_are() -> None:
+    """Seeds are not repeated here, so noise and pair can only be told together."""
+    quiet = learnt_spread(drawn(Spread(level=0.1, pair=0.008, noise=0.008)))
+    loud = learnt_spread(drawn(Spread(level=0.1, pair=0.05, noise=0.06)))
+    assert math.hypot(quiet.pair, quiet.noise) < 0.03
+    assert math.hypot(loud.pair, loud.noise) == pytest.approx(math.hypot(0.05, 0.06), rel=0.3)
+
+
+def test_too_few_runs_leave_the_beliefs() -> None:
+    runs = drawn(Spread(noise=0.2))
+    assert learnt_spread(runs[: MIN_RUNS - 1]) == Spread()
+    assert learnt_spread(()) == Spread()
+    assert learnt_spread(runs) != Spread()
+
+
+def test_the_order_of_the_runs_does_not_matter() -> None:
+    runs = drawn(Spread(), targets=4)
+    one, other = learnt_spread(runs), learnt_spread(runs[::-1])
+    assert one.noise == pytest.approx(other.noise, rel=0.02)
+    assert one.habit == pytest.approx(other.habit, rel=0.02)

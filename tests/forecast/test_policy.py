@@ -1,0 +1,134 @@
+"""Trial policy: which next, when to stop one, when to stop all. Decisions on beliefs known in closed form."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from recommender.forecast.policy import (
+    Race,
+    Value,
+    as_trial,
+    current_forecast,
+    extrapolate,
+    keep_running,
+    next_trial,
+)
+from recommender.records import EpochMetrics, Start
+from tests.forecast.builders import observation, profile, situation
+
+TARGET = profile("target", 0.0)
+KIN, RIVAL, STRANGER = profile("kin", 0.1), profile("rival", 0.12), profile("stranger", 2.8)
+
+
+def race() -> Race:
+    candidates = tuple(situation(TARGET, s) for s in (KIN, RIVAL, STRANGER, None))
+    return Race(history=(), candidates=candidates, tolerance=0.0005)
+
+
+def curve(*values: float) -> tuple[EpochMetrics, ...]:
+    return tuple(
+        EpochMetrics(
+            epoch=i + 1, map50_95=v, map50=v, map75=None, precision=0.0, recall=0.0, seconds=float(i)
+        )
+        for i, v in enumerate(values)
+    )
+
+
+def test_the_first_trial_is_one_that_may_change_the_answer() -> None:
+    choice = next_trial(race())
+    assert choice is not None
+    assert choice.start.checkpoint in {"kin", "rival"}
+    assert choice.expected_gain > 0
+
+
+def test_nothing_is_tried_twice_nor_while_it_runs() -> None:
+    first = next_trial(race())
+    assert first is not None
+    second = next_trial(replace(race(), running=(first.start,)))
+    assert second is not None
+    assert second.start != first.start
+
+
+def test_trials_end_when_the_answer_is_certain() -> None:
+    """Every start tried to its end, far apart: no further trial can pay."""
+    full = race()
+    results = (0.6, 0.3, 0.2, 0.05)
+    trials = tuple(observation(c, r) for c, r in zip(full.candidates, results, strict=True))
+    assert next_trial(replace(full, trials=trials)) is None
+
+
+def test_trials_end_sooner_when_the_user_cares_less() -> None:
+    assert next_trial(replace(race(), tolerance=0.5)) is None
+
+
+def test_trials_go_on_while_together_they_are_worth_it_though_none_is_by_itself() -> None:
+    """The first of several that broke off says little: what is still to come is common to all."""
+    many = tuple(situation(TARGET, profile(f"kin {i}", 0.1 + i / 100)) for i in range(8))
+    crowd = Race(history=(), candidates=many, trial_epochs=10)
+    value = Value(crowd)
+    everyone = range(len(many))
+    single, together = max(value.of([i]) for i in everyone), value.of(everyone)
+    between = replace(crowd, tolerance=(single + together) / 2)
+    assert single < between.tolerance < together
+    assert next_trial(between) is not None
+
+
+def test_what_runs_already_is_not_counted_twice() -> None:
+    few = tuple(situation(TARGET, s) for s in (KIN, RIVAL))
+    alone = Race(history=(), candidates=few, trial_epochs=few[0].budget.epochs)
+    worth = Value(alone).of([0, 1])
+    between = replace(alone, tolerance=(worth - Value(alone).of([0])) / 2 + worth / 2)
+    assert next_trial(between) is not None
+    assert next_trial(replace(between, running=(few[0].start,))) is None
+
+
+def test_the_favourite_is_tried_before_the_unknown_for_they_are_judged_against_each_other() -> None:
+    """Only differences count of what breaks off: trials of outsiders alone would say nothing of the first start."""
+    forecast = current_forecast(race()).mean_N
+    favourite = race().candidates[int(forecast.argmax())].start
+    first = next_trial(replace(race(), trial_epochs=5))
+    assert first is not None
+    second = next_trial(replace(race(), trial_epochs=5, running=(first.start,)))
+    assert second is not None
+    assert favourite in {first.start, second.start}
+
+
+def test_a_cheaper_trial_of_equal_worth_comes_first() -> None:
+    both = (situation(TARGET, KIN), situation(TARGET, RIVAL))
+    big = replace(both[0], checkpoint=replace(both[0].checkpoint, num_parameters=26_000_000))  # type: ignore[type-var]
+    choice = next_trial(Race(history=(), candidates=(big, both[1]), tolerance=0.0005))
+    assert choice is not None
+    assert choice.start == both[1].start
+
+
+def test_what_broke_off_counts_by_differences_only() -> None:
+    """Two broken-off trials at half their final level still tell which start leads, not how high it ends."""
+    full = race()
+    low = []
+    for candidate, value in zip(full.candidates[:2], (0.12, 0.20), strict=True):
+        cut = observation(candidate, value)
+        low.append(as_trial(replace(cut, run=replace(cut.run, curve=curve(0.05, value))), full))
+    before, after = current_forecast(full), current_forecast(replace(full, trials=tuple(low)))
+    assert after.mean_N[1] > after.mean_N[0]
+    assert abs(after.mean_N[:2].mean() - before.mean_N[:2].mean()) < 0.15
+
+
+@pytest.mark.parametrize("done", [2, 4])
+def test_a_hopeless_trial_stops_at_a_rung(done: int) -> None:
+    rivals = [curve(0.2, 0.3, 0.35, 0.4, 0.42, 0.43), curve(0.18, 0.28, 0.33, 0.38, 0.4, 0.41)]
+    flat = curve(*[0.01] * done)
+    assert not keep_running(flat, rivals, start=Start(checkpoint="poor", mode="full"), epochs=6)
+
+
+def test_scratch_has_patience_and_late_bloomers_go_on() -> None:
+    rivals = [curve(0.2, 0.3, 0.35, 0.4, 0.42, 0.43), curve(0.18, 0.28, 0.33, 0.38, 0.4, 0.41)]
+    assert keep_running(curve(0.0, 0.0), rivals, start=Start(checkpoint="scratch", mode="scratch"), epochs=6)
+    steep = curve(0.02, 0.12, 0.22, 0.32)
+    assert keep_running(steep, rivals, start=Start(checkpoint="late", mode="full"), epochs=6)
+
+
+def test_extrapolation_never_falls_and_never_leaves_the_unit_interval() -> None:
+    assert extrapolate(curve(0.3, 0.2, 0.1, 0.05), 100) == pytest.approx(0.3)
+    assert extrapolate(curve(0.5, 0.7, 0.9), 1000) == 1.0

@@ -1,0 +1,148 @@
+"""The forecast's order and intervals, on data sets whose likeness is known in closed form."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recommender.forecast.kernels import Spread
+from recommender.forecast.process import posterior
+from recommender.forecast.ranking import outlooks
+from recommender.forecast.reasons import reasons
+from recommender.forecast.situation import Situation, to_scale
+from recommender.records import Evidence, Profile, Start
+from tests.forecast.builders import observation, profile, situation
+
+NEAR, MIDDLE, FAR = 0.1, 0.8, 2.5
+TARGET = profile("target", 0.0)
+KIN, STRANGER = profile("kin", NEAR), profile("stranger", FAR)
+
+
+def names(found: object) -> list[str]:
+    return [str(outlook.situation.start) for outlook in found]  # type: ignore[attr-defined]
+
+
+def race(epochs: int = 50, images: int = 150) -> list:  # type: ignore[type-arg]
+    target = profile("target", 0.0, train=images)
+    return [situation(target, source, epochs=epochs) for source in (STRANGER, None, KIN)]
+
+
+def test_without_history_kin_lead_and_scratch_trails_on_little_data() -> None:
+    assert names(outlooks([], race())) == ["kin:full", "stranger:full", "scratch"]
+
+
+def test_the_head_start_fades_with_data_and_epochs() -> None:
+    little = outlooks([], race())[0].gain_over_scratch.mean
+    much = outlooks([], race(epochs=500, images=100_000))[0].gain_over_scratch.mean
+    assert much < 0.25 * little
+
+
+def from_random_weights(source: Profile, target: Profile = TARGET, *, images: int = 300) -> Situation:
+    found = situation(target, source)
+    assert found.checkpoint is not None
+    lineage = replace(found.checkpoint, name=f"{source.dataset_name}-alone", from_scratch=True)
+    lineage = replace(lineage, source_images=images)
+    return replace(found, checkpoint=lineage, start=Start(checkpoint=lineage.name, mode="full"))
+
+
+def test_features_learnt_from_few_images_alone_are_a_poor_start() -> None:
+    alone, broad = from_random_weights(KIN), from_random_weights(KIN, images=118_000)
+    assert names(outlooks([], [*race(), alone])) == ["kin:full", "stranger:full", "kin-alone:full", "scratch"]
+    assert posterior([], [broad]).mean_N > posterior([], [alone]).mean_N + 0.2
+    assert "300 images alone, from random weights" in " ".join(reasons(outlooks([], [alone])[0], ()))
+
+
+def test_a_checkpoint_from_random_weights_says_nothing_of_its_namesake() -> None:
+    past = [profile(f"past {i}", 0.2 * i) for i in range(6)]
+    failures = [observation(from_random_weights(KIN, target), 0.02) for target in past]
+    before, after = (posterior(known, race()).mean_N for known in ([], failures))
+    assert after[2] - after[0] == pytest.approx(before[2] - before[0], abs=0.02)  # kin against the stranger
+
+
+def test_history_overrules_the_rules() -> None:
+    """Ten past targets on which the stranger won by far turn the order round."""
+    history = []
+    for i in range(10):
+        past = profile(f"past{i}", 0.05 * i)
+        history += [observation(situation(past, STRANGER), 0.5), observation(situation(past, KIN), 0.3)]
+    assert names(outlooks(history, race()))[0] == "stranger:full"
+
+
+def test_results_on_kindred_targets_count_for_more_than_results_elsewhere() -> None:
+    here, there = profile("here", 0.05), profile("there", FAR)
+    a, b = profile("a", 1.2), profile("b", -1.2)
+    history = [
+        observation(situation(here, a), 0.5),
+        observation(situation(here, b), 0.3),
+        observation(situation(there, a), 0.3),
+        observation(situation(there, b), 0.5),
+    ]
+    candidates = [situation(TARGET, a), situation(TARGET, b), situation(TARGET, None)]
+    assert names(outlooks(history, candidates))[0] == "a:full"
+
+
+def test_a_trial_on_the_target_itself_settles_most() -> None:
+    candidates = race()
+    stranger = next(c for c in candidates if c.start.checkpoint == "stranger")
+    kin = next(c for c in candidates if c.start.checkpoint == "kin")
+    trials = [observation(stranger, 0.55), observation(kin, 0.30)]
+    found = {str(o.situation.start): o for o in outlooks(trials, candidates)}
+    assert found["stranger:full"].p_best > 0.9
+    assert found["stranger:full"].map50_95.low < 0.55 < found["stranger:full"].map50_95.high
+
+
+def test_intervals_narrow_as_history_grows() -> None:
+    def width(count: int) -> float:
+        history = [
+            observation(situation(profile(f"past{i}", 0.3 * i), KIN), 0.4 + 0.01 * (i % 3))
+            for i in range(count)
+        ]
+        interval = outlooks(history, race())[0].map50_95
+        return interval.high - interval.low
+
+    assert width(0) > width(3) > width(12)
+
+
+def test_probabilities_add_up_and_do_not_depend_on_the_order_of_candidates() -> None:
+    forward = outlooks([], race())
+    backward = outlooks([], race()[::-1])
+    assert sum(o.p_best for o in forward) == pytest.approx(1.0)
+    assert names(forward) == names(backward)
+
+
+def test_a_leak_earns_nothing() -> None:
+    honest = situation(TARGET, KIN)
+    leaking = situation(
+        TARGET,
+        KIN,
+        evidence=Evidence(similarity=1.0, class_overlap=1.0, source_images_seen=0.5, backbone_transferred=1),
+    )
+    mean = [posterior([], [case]).mean_N[0] for case in (honest, leaking)]
+    assert mean[1] < mean[0]
+
+
+def test_permuting_the_history_changes_nothing() -> None:
+    history = [observation(situation(profile(f"p{i}", i), KIN), 0.1 * i) for i in range(5)]
+    a, b = posterior(history, race()), posterior(history[::-1], race())
+    np.testing.assert_allclose(a.mean_N, b.mean_N, atol=1e-9)
+    np.testing.assert_allclose(a.covariance_NN, b.covariance_NN, atol=1e-9)
+
+
+def test_one_observation_agrees_with_the_closed_form() -> None:
+    """Posterior mean of the observed situation itself: prior + k/(k + noise²) · (result − prior)."""
+    spread, case = Spread(), situation(TARGET, KIN)
+    prior = posterior([], [case], spread)
+    k = prior.covariance_NN[0, 0]
+    expected = prior.mean_N[0] + k / (k + spread.noise**2) * (to_scale(0.7) - prior.mean_N[0])
+    assert posterior([observation(case, 0.7)], [case], spread).mean_N[0] == pytest.approx(expected)
+
+
+def test_freezing_pays_more_on_kin_than_on_strangers() -> None:
+    def loss(source: object) -> float:
+        cases = [situation(TARGET, source, mode=mode) for mode in ("full", "freeze")]  # type: ignore[arg-type]
+        full, freeze = posterior([], cases).mean_N
+        return float(full - freeze)
+
+    assert loss(KIN) < loss(STRANGER)

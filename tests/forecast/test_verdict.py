@@ -1,0 +1,69 @@
+"""What is said of trials: whether they changed the answer, on which grounds, and why they stopped."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from recommender.forecast.reasons import verdict
+from recommender.records import EpochMetrics, Evidence, Interval, RankedStart, Run, Start
+from tests.forecast.builders import observation, profile, situation
+
+TARGET = profile("target", 0.0)
+ANY = Interval(mean=0.3, low=0.2, high=0.4, level=0.8)
+
+
+def ranked(*names: str, p_best: float, trials: dict[str, Run] | None = None) -> tuple[RankedStart, ...]:
+    return tuple(
+        RankedStart(
+            rank=i + 1,
+            start=Start(checkpoint=name, mode="full"),
+            map50_95=ANY,
+            p_best=p_best if i == 0 else 0.1,
+            gain_over_scratch=ANY,
+            evidence=Evidence(),
+            reasons=(),
+            available=True,
+            trial=(trials or {}).get(name),
+        )
+        for i, name in enumerate(names)
+    )
+
+
+def trial_run(name: str, values: tuple[float, ...]) -> Run:
+    run = observation(situation(TARGET, profile(name, 0.1)), max(values)).run
+    point = run.curve[0]
+    curve: tuple[EpochMetrics, ...] = tuple(
+        replace(point, epoch=i + 1, map50_95=value) for i, value in enumerate(values)
+    )
+    return replace(run, curve=curve)
+
+
+def test_a_changed_answer_names_both_starts_and_what_they_reached() -> None:
+    trials = {"coco": trial_run("coco", (0.05, 0.11)), "kin": trial_run("kin", (0.2, 0.31))}
+    said = verdict(
+        ranked("coco", "kin", p_best=0.34), ranked("kin", "coco", p_best=0.61, trials=trials), 2, ended=None
+    )
+    assert said.startswith("2 trials changed the answer: coco:full was first with a probability of 34%")
+    assert "now it is kin:full with 61%" in said
+    assert "(kin:full reached 0.310 in 2 epochs, coco:full reached 0.110 in 2 epochs)" in said
+    assert said.endswith("not expected to be worth its cost.")
+
+
+def test_a_kept_answer_tells_how_sure_it_became() -> None:
+    trials = {"coco": trial_run("coco", (0.4,))}
+    said = verdict(
+        ranked("coco", "kin", p_best=0.34),
+        ranked("coco", "kin", p_best=0.9, trials=trials),
+        1,
+        ended="as many as were asked for",
+    )
+    assert said == (
+        "1 trial kept the answer: coco:full stays first, its probability to be the best went from 34% to 90% "
+        "(coco:full reached 0.400 in 1 epoch). Trials ended: as many as were asked for."
+    )
+
+
+def test_no_trial_is_explained_too() -> None:
+    same = ranked("coco", p_best=0.99)
+    assert "none is expected to improve the choice of coco:full" in verdict(same, same, 0, ended=None)
+    assert "budget is used up" in verdict(same, same, 0, ended="the budget is used up")

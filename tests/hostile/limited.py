@@ -1,0 +1,46 @@
+"""Runs `open_dataset` in a process of its own with bounded memory and time, and measures it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+CODE = """
+import json, resource, sys, time
+limit = int(sys.argv[2]) * 1024 * 1024
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+import numpy, yaml, PIL.Image, recommender.datasets
+before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+try:
+    found = len(recommender.datasets.open_dataset(sys.argv[1]).images)
+except recommender.errors.RecommenderError as error:
+    found = f"{type(error).__name__}: {error}"
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps([found, time.process_time() - start, (peak - before) / 1024]))
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What opening came to."""
+
+    outcome: int | str  # images, or the error
+    seconds: float  # of processor time
+    grown_mb: float  # of peak memory, beyond what importing took
+
+
+def open_limited(path: Path, *, memory_mb: int = 2048) -> Measured:
+    """Open a data set with its address space bounded."""
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, str(path), str(memory_mb)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    outcome, seconds, grown_mb = json.loads(done.stdout)
+    return Measured(outcome=outcome, seconds=seconds, grown_mb=grown_mb)

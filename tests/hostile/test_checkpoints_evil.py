@@ -1,0 +1,211 @@
+"""Rows P1, P4, P7: nothing that a weights file says is ever run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import torch
+
+from recommender.checkpoints.containment import admit
+from recommender.checkpoints.quarantine.__main__ import examine
+from recommender.checkpoints.quarantine.refusal import RefusalError
+from recommender.errors import CheckpointError
+from tests.hostile.bombs import KINDS, NamedCall, plant
+
+RUNS_ON_LOAD = [
+    kind for kind in KINDS if kind not in {"yaml activation", "ultralytics function", "through getattr"}
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bombs_are_refused_and_do_not_go_off(kind: str, tmp_path: Path) -> None:
+    """Read without any wall around it: the stand-ins alone have to hold."""
+    marker = tmp_path / "marker"
+    file = plant(tmp_path / "best.pt", kind, marker)
+    before = file.read_bytes()
+    with pytest.raises(RefusalError):
+        examine(file)
+    assert not marker.exists()
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", RUNS_ON_LOAD)
+def test_the_bombs_are_live(kind: str, tmp_path: Path) -> None:
+    """The same files do go off when loaded freely: the test above tests something."""
+    marker = tmp_path / "marker"
+    file = plant(tmp_path / "best.pt", kind, marker)
+    try:
+        if kind == "plain pickle":
+            import pickle
+
+            pickle.loads(file.read_bytes())
+        else:
+            torch.load(file, weights_only=False)
+    except TypeError:
+        pass  # what a free load made of it is of no interest
+    assert marker.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["beside weights", "plain pickle"])
+def test_admission_refuses_bombs(kind: str, tmp_path: Path, home: Path) -> None:
+    marker = tmp_path / "marker"
+    with pytest.raises(CheckpointError, match="system") as caught:
+        admit(plant(tmp_path / "best.pt", kind, marker))
+    assert caught.value.remedy is not None
+    assert "state_dict" in caught.value.remedy
+    assert not marker.exists()
+    assert list((home / "checkpoints").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_command_line_refuses_with_2(tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    file = plant(tmp_path / "best.pt", "inside the model", marker)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from recommender.cli import main; main()",
+            "checkpoints",
+            "add",
+            file,
+            "--name",
+            "x",
+        ],
+        env=os.environ | {"RECOMMENDER_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "exec" in done.stderr
+    assert done.stdout == ""
+    assert not marker.exists()
+
+
+def fake_pip(folder: Path, marker: Path) -> str:
+    """A PATH whose first entry holds pip, uv and git that leave a marker."""
+    folder.mkdir()
+    for name in ("pip", "pip3", "uv", "git"):
+        script = folder / name
+        script.write_text(f"#!/bin/sh\ntouch {marker}\n", encoding="utf-8")
+        script.chmod(0o755)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+@pytest.mark.slow
+def test_absent_modules_are_not_installed(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marker = tmp_path / "marker"
+    monkeypatch.setenv("PATH", fake_pip(tmp_path / "bin", marker))
+    file = tmp_path / "best.pt"
+    file.write_bytes(NamedCall("wholly_absent_package.nets", "Model", 1).bytes())
+    with pytest.raises(CheckpointError, match="wholly_absent_package"):
+        admit(file)
+    assert not marker.exists()
+
+
+@pytest.mark.slow
+def test_behind_our_door_ultralytics_installs_nothing(tmp_path: Path) -> None:
+    """Its own loader, as a training or a Ray worker might reach it, with the switches of `prepare_ultralytics`."""
+    marker = tmp_path / "marker"
+    file = tmp_path / "best.pt"
+    code = """
+        import sys, torch
+        from recommender.ultralytics_safety import prepare_ultralytics
+        prepare_ultralytics()
+        from ultralytics.nn.tasks import torch_safe_load
+
+        class Absent:
+            pass
+
+        Absent.__module__, Absent.__qualname__ = "wholly_absent_package.nets", "Absent"
+        import types
+        for name in ("wholly_absent_package", "wholly_absent_package.nets"):
+            sys.modules[name] = types.ModuleType(name)
+        sys.modules["wholly_absent_package.nets"].Absent = Absent
+        torch.save({"model": Absent()}, sys.argv[1])
+        del sys.modules["wholly_absent_package"], sys.modules["wholly_absent_package.nets"]
+        try:
+            torch_safe_load(sys.argv[1])
+        except Exception as error:
+            print("refused", type(error).__name__)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), file],
+        env=os.environ
+        | {"RECOMMENDER_HOME": str(tmp_path / "home"), "PATH": fake_pip(tmp_path / "bin", marker)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("refused")
+    assert not marker.exists()
+
+
+# ── the second wall ──────────────────────────────────────────────────────────
+
+
+def confined(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run code behind the walls of the quarantine."""
+    start = f"""
+        import sys, os
+        from pathlib import Path
+        from recommender.checkpoints.quarantine.walls import confine
+        confine(1024, Path({str(folder)!r}))
+    """
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(start) + textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "os.system('touch {marker}')",
+        "import subprocess; subprocess.run(['touch', {marker!r}])",
+        "import socket; socket.create_connection(('127.0.0.1', 9))",
+        "open({marker!r}, 'w')",
+        "os.open({marker!r}, os.O_CREAT | os.O_WRONLY)",
+        "os.fork()",
+        "os.execv('/bin/true', ['true'])",
+        "try:\n    open({marker!r}, 'a')\nexcept BaseException:\n    pass",
+    ],
+)
+def test_walls_end_the_process(code: str, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    folder = tmp_path / "out"
+    folder.mkdir()
+    done = confined(code.format(marker=str(marker)), folder)
+    assert done.returncode == 4, done.stderr
+    assert "forbidden" in done.stderr
+    assert not marker.exists()
+
+
+def test_walls_let_the_result_be_written(tmp_path: Path) -> None:
+    done = confined(f"open({str(tmp_path / 'weights')!r}, 'wb').write(b'x'); print('done')", tmp_path)
+    assert (done.returncode, done.stdout) == (0, "done\n")
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("b'x' * (3 * 2**30)", "MemoryError"),
+        ("open(os.path.join({folder!r}, 'w'), 'wb').write(b'x' * 2**27)", "File too large"),
+    ],
+)
+def test_walls_bound_memory_and_output(code: str, error: str, tmp_path: Path) -> None:
+    done = confined(code.format(folder=str(tmp_path)), tmp_path)
+    assert done.returncode == 1
+    assert error in done.stderr

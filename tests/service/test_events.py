@@ -1,0 +1,132 @@
+"""Event streams: in order, resumed by number, ended with the last status."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+
+from recommender.store.asks import topic_of
+from tests.service.kit import Live, live, wait_until
+from tests.service.test_recommendations import NOBODY, an_ask
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with live(tmp_path_factory.mktemp("events"), max_followers=12) as made:
+        made.app.state.services.desk.close()  # nobody answers: the tests do
+        yield made
+
+
+def numbers(text: str) -> list[int]:
+    return [int(line[4:]) for line in text.splitlines() if line.startswith("id: ")]
+
+
+def begin(server: Live, id: str) -> str:
+    server.store.add_ask(an_ask(id))
+    server.store.take_ask(id, seen=NOBODY, holder="me")
+    return f"{server.address}/v1/recommendations/{id}/events"
+
+
+def test_events_come_while_they_happen_and_end_with_the_last(server: Live) -> None:
+    address = begin(server, "rec_live")
+
+    def happen() -> None:
+        for i in range(3):
+            time.sleep(0.3)
+            server.store.add_event(topic_of("rec_live"), "progress", {"stage": "x", "done": i, "total": 3})
+        server.store.finish_ask("rec_live", holder="me", status="succeeded", document="{}")
+
+    threading.Thread(target=happen).start()
+    arrived: list[tuple[float, str]] = []
+    with httpx.stream("GET", address, headers=server.headers, timeout=20) as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        for line in stream.iter_lines():
+            arrived.append((time.monotonic(), line))
+    text = "\n".join(line for _, line in arrived)
+    assert numbers(text) == [1, 2, 3, 4, 5, 6]
+    assert text.count("event: progress") == 3
+    assert '"succeeded"' in text
+    times = [at for at, line in arrived if line.startswith("id:")]
+    assert times[-1] - times[1] > 0.5  # as they happened, not all at the end
+
+
+def test_a_follower_resumes_behind_what_it_saw(server: Live) -> None:
+    address = begin(server, "rec_resume")
+    for i in range(5):
+        server.store.add_event(topic_of("rec_resume"), "progress", {"done": i})
+    server.store.finish_ask("rec_resume", holder="me", status="failed")
+    everything = httpx.get(address, headers=server.headers, timeout=20)
+    assert numbers(everything.text) == list(range(1, 9))
+    rest = httpx.get(address, headers={**server.headers, "Last-Event-ID": "5"}, timeout=20)
+    assert numbers(rest.text) == [6, 7, 8]
+    over = httpx.get(address, headers={**server.headers, "Last-Event-ID": "8"}, timeout=20)
+    assert over.status_code == 204  # EventSource then stops to ask
+    for bad in ("x", "-1", "1.5", "²"):
+        headers = [
+            (b"Last-Event-ID", bad.encode()),
+            (b"Authorization", server.headers["Authorization"].encode()),
+        ]
+        assert httpx.get(address, headers=headers, timeout=20).status_code == 422
+
+
+def test_many_follow_one_topic_with_one_poll(server: Live) -> None:
+    address = begin(server, "rec_many")
+    texts: list[str] = []
+
+    def follow() -> None:
+        texts.append(httpx.get(address, headers=server.headers, timeout=30).text)
+
+    followers = [threading.Thread(target=follow) for _ in range(8)]
+    for follower in followers:
+        follower.start()
+    feeds = server.app.state.services.feeds
+    wait_until(lambda: sum(feeds._of_owner.values()) == 8, 10)
+    assert len(feeds._watches) == 1
+    server.store.finish_ask("rec_many", holder="me", status="succeeded", document="{}")
+    for follower in followers:
+        follower.join(timeout=20)
+    assert [numbers(text) for text in texts] == [[1, 2, 3]] * 8
+    wait_until(lambda: not feeds._watches and not feeds._of_owner, 10)
+
+
+def test_followers_are_limited_and_those_who_leave_make_room(server: Live) -> None:
+    begin(server, "rec_limit")
+    path = "/v1/recommendations/rec_limit/events"
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {server.key}\r\n\r\n".encode()
+    lines = []
+    for _ in range(10):
+        line = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+        line.sendall(request)
+        assert line.recv(100).startswith(b"HTTP/1.1 200")
+        lines.append(line)
+    refused = httpx.get(f"{server.address}{path}", headers=server.headers, timeout=10)
+    assert refused.status_code == 503
+    assert "retry-after" in refused.headers
+    for line in lines:
+        line.close()
+    wait_until(lambda: not server.app.state.services.feeds._of_owner, 20)
+    server.store.cancel_ask("rec_limit")
+    assert numbers(httpx.get(f"{server.address}{path}", headers=server.headers, timeout=10).text) == [1, 2, 3]
+
+
+def test_stopping_does_not_wait_for_followers(tmp_path: Path) -> None:
+    with live(tmp_path, shutdown_s=30) as server:
+        address = begin(server, "rec_stop")
+        server.app.state.services.desk.close()
+        ended = threading.Event()
+
+        def follow() -> None:
+            httpx.get(address, headers=server.headers, timeout=60)
+            ended.set()
+
+        threading.Thread(target=follow, daemon=True).start()
+        wait_until(lambda: server.app.state.services.feeds._of_owner, 10)
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 15
+    assert ended.wait(5)

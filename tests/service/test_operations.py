@@ -1,0 +1,116 @@
+"""What operators look at: readiness, metrics, an index that is swapped whole. Row L2."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recommender.profile import ENCODER
+from recommender.profile.known import builtin_profiles
+from recommender.records import Profile
+from recommender.store import Store
+from service.atlas import AtlasKeeper
+from service.metrics import Metrics
+from tests.service.kit import running, wait_until
+
+
+def known(number: int) -> Profile:
+    """A profile like a shipped one, under a hash of its own."""
+    template = next(iter(builtin_profiles().values()))
+    assert template.encoder == ENCODER
+    return replace(template, dataset_hash=f"made-{number}", dataset_name=f"made {number}")
+
+
+def test_readiness_says_what_is_missing(tmp_path: Path) -> None:
+    with running(tmp_path, ray_address="http://127.0.0.1:9", launcher=False) as service:
+        wait_until(lambda: service.parts.atlas.current() is not None, 20)
+        answer = service.client.get("/readyz")
+        assert (answer.status_code, answer.json()) == (503, {"status": "not ready"})
+        told = service.get("/readyz").json()
+        assert told["store"] == told["index"] == "ok"
+        assert "127.0.0.1:9" in told["ray"]
+        sweep = {"datasets": ["ds_1"]}
+        assert service.post("/v1/sweeps", json=sweep).status_code == 404
+    with running(tmp_path, launcher=False) as service:
+        wait_until(lambda: service.get("/readyz").status_code == 200, 20)
+
+
+def test_metrics_count_what_happened(tmp_path: Path) -> None:
+    with running(tmp_path) as service:
+        for _ in range(3):
+            service.get("/v1/runs")
+        service.get("/v1/runs/nothing")
+        service.client.get("/v1/runs")
+        page = service.get("/metrics").text
+    assert 'recommender_requests_total{method="GET",route="/v1/runs",status="200"} 3.0' in page
+    assert 'recommender_requests_total{method="GET",route="/v1/runs/{id}",status="404"} 1.0' in page
+    assert 'status="401"' in page
+    assert 'recommender_request_seconds_bucket{le="0.05",method="GET",route="/v1/runs"}' in page
+    for name in ("questions", "runs", "jobs", "followers", "index_datasets", "index_swaps", "answer_seconds"):
+        assert f"recommender_{name}" in page, name
+
+
+def test_whoever_holds_an_atlas_sees_one_state_while_others_come(tmp_path: Path) -> None:
+    with Store(tmp_path / "store.sqlite3") as store:
+        keeper = AtlasKeeper(store, Metrics())
+        keeper.renew()
+        stop = threading.Event()
+        mixed: list[str] = []
+        generations = set()
+
+        def read() -> None:
+            while not stop.is_set():
+                atlas = keeper.current()
+                assert atlas is not None
+                generations.add(atlas.generation)
+                hits = atlas.index.search(known(0), 50)
+                if set(atlas.index.hashes) != set(atlas.places) or not {h.dataset_hash for h in hits} <= set(
+                    atlas.places
+                ):
+                    mixed.append(atlas.generation)
+
+        readers = [threading.Thread(target=read) for _ in range(3)]
+        for reader in readers:
+            reader.start()
+        for number in range(8):
+            store.put_profile(known(number))
+            if number % 3 == 2:
+                store.remove_profile(f"made-{number - 1}", ENCODER)
+            keeper.renew()
+            time.sleep(0.05)
+        stop.set()
+        for reader in readers:
+            reader.join()
+        assert mixed == []
+        assert len(generations) > 4
+
+
+def test_a_new_profile_of_any_service_reaches_the_map_within_seconds(tmp_path: Path) -> None:
+    with running(tmp_path) as service, Store(tmp_path / "store.sqlite3") as elsewhere:
+        wait_until(lambda: service.parts.atlas.current() is not None, 20)
+        elsewhere.put_profile(known(7))
+
+        def there() -> bool:
+            atlas = service.parts.atlas.current()
+            return atlas is not None and "made-7" in atlas.places
+
+        wait_until(there, 20)
+        places = service.get("/v1/map").json()["places"]
+        assert "made 7" not in {place["name"] for place in places}  # nobody's source, not yours either
+        assert len(places) == len(builtin_profiles())
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_probes_leave_no_line_in_the_log(
+    tmp_path: Path, path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running(tmp_path) as service:
+        capsys.readouterr()
+        service.client.get(path)
+        assert service.client.head(path).content == b""
+        assert service.client.head(path).status_code == service.client.get(path).status_code
+        assert "request" not in capsys.readouterr().out

@@ -1,0 +1,273 @@
+"""The page as it leaves the server: escaped, without inline script, usable without a mouse. Row H9."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recommender.records import SplitCounts
+from recommender.store.clock import utc_now
+from recommender.store.service_records import HeldDataset
+from service.rendering import STATIC, axis_top, duration, moment, signed
+from service.schemas.datasets import MapPlace
+from service.web.labels import labels
+from tests.service.kit import Service
+from tests.service.test_recommendations import DOCUMENT, an_ask
+
+HOSTILE = "<script>alert(1)</script>\n\x1b[31m\u202e\"'><img src=x onerror=alert(1)>"
+INTERVAL = {"mean": 0.5, "low": 0.4, "high": 0.6, "level": 0.8}
+
+
+class Page(HTMLParser):
+    """What a page is made of."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.said: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.said.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def hostile(service: Service) -> Iterator[HeldDataset]:
+    """A data set and an answer in which every name is hostile."""
+    health = {
+        "healthy": False,
+        "splits": [{"split": "train", "class_counts": [3]}],
+        "defects": [
+            {"kind": "x", "severity": "warning", "count": 1, "examples": [HOSTILE], "remedy": HOSTILE}
+        ],
+    }
+    held = HeldDataset(
+        id="ds_hostile",
+        owner="ada",
+        name=HOSTILE,
+        dataset_hash="hostile",
+        origin="path",
+        path="/nowhere",
+        format="yolo",
+        class_names=(HOSTILE,),
+        num_images=SplitCounts(train=1, val=1),
+        num_objects=3,
+        created_at=utc_now(),
+        health=json.dumps(health),
+    )
+    service.store.hold_dataset(held)
+    row: dict[str, Any] = {
+        "rank": 1,
+        "checkpoint": HOSTILE,
+        "mode": "full",
+        "map50_95": INTERVAL,
+        "p_best": 0.5,
+        "gain_over_scratch": INTERVAL,
+        "evidence": {"similarity": 0.5, "nearest_sources": [HOSTILE]},
+        "reasons": [HOSTILE] * 4,
+        "available": True,
+    }
+    notice = {"code": HOSTILE, "message": HOSTILE}
+    document = DOCUMENT | {"ranking": [row], "warnings": [notice], "method": HOSTILE, "command": HOSTILE}
+    service.store.add_ask(
+        an_ask("rec_hostile", dataset_id=held.id, status="succeeded", document=json.dumps(document))
+    )
+    yield held
+    service.store.release_dataset(held.id)
+
+
+@pytest.mark.parametrize("path", ["/", "/datasets/ds_hostile", "/recommendations/rec_hostile"])
+def test_hostile_names_are_shown_and_nothing_more(service: Service, hostile: HeldDataset, path: str) -> None:
+    answer = service.get(path)
+    assert answer.status_code == 200
+    page = Page(answer.text)
+    assert "alert(1)" in "".join(page.said)  # it is shown, as text
+    assert all(script.get("src", "").startswith("/static/") for script in page.all("script"))  # type: ignore[union-attr]
+    assert not [image for image in page.all("img") if image.get("src") == "x"]
+    assert "\x1b" not in answer.text
+    assert "\u202e" not in answer.text
+
+
+def test_hostile_names_in_the_api_and_its_headers(service: Service, hostile: HeldDataset) -> None:
+    answer = service.get("/v1/datasets/ds_hostile")
+    assert answer.json()["name"] == HOSTILE  # data stays what it is
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def pages(service: Service) -> list[str]:
+    return [
+        "/",
+        "/trainings",
+        "/runs",
+        "/checkpoints",
+        "/docs",
+        "/datasets/ds_hostile",
+        "/recommendations/rec_hostile",
+    ]
+
+
+def test_no_page_has_inline_script_or_style_or_anything_from_elsewhere(
+    service: Service, hostile: HeldDataset
+) -> None:
+    for path in [*pages(service), "/login"]:
+        answer = service.get(path)
+        assert answer.status_code == 200, path
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        for tag, attributes in Page(answer.text).tags:
+            assert "style" not in attributes, (path, tag)
+            assert not [name for name in attributes if name.startswith("on")], (path, tag)
+            for name in ("src", "href", "action"):
+                value = attributes.get(name) or ""
+                assert not re.match(r"(?i)(https?:)?//|javascript:|data:", value), (path, tag, value)
+            assert tag != "style"
+
+
+def test_every_asset_is_shipped_and_typed(service: Service) -> None:
+    kinds = {".css": "text/css", ".js": "javascript", ".svg": "image/svg+xml"}
+    files = [file for file in STATIC.iterdir() if file.is_file()]
+    assert {file.suffix for file in files} == set(kinds)
+    for file in files:
+        answer = service.client.get(f"/static/{file.name}")
+        assert answer.status_code == 200
+        assert kinds[file.suffix] in answer.headers["content-type"]
+        assert not re.search(r"https?://(?!www\.w3\.org/)", file.read_text())
+    assert service.client.get("/static/../app.py").status_code in (401, 404)
+    assert service.client.get("/static/%2e%2e/app.py").status_code in (401, 404)
+
+
+def test_pages_can_be_used_by_ear_and_keyboard(service: Service, hostile: HeldDataset) -> None:
+    for path in [*pages(service), "/login"]:
+        page = Page(service.get(path).text)
+        assert page.all("html") == [{"lang": "en"}]
+        assert len(page.all("h1")) == 1, path
+        assert len(page.all("main")) == 1
+        assert {"class": "skip", "href": "#main"} in page.all("a")
+        labelled = {label.get("for") for label in page.all("label")}
+        for tag in ("input", "select", "progress"):
+            for field in page.all(tag):
+                named = (
+                    field.get("id") in labelled or field.get("aria-label") or field.get("type") == "hidden"
+                )
+                assert named, (path, tag, field)
+        for image in page.all("img"):
+            assert image.get("alt") is not None, (path, image)
+        for picture in page.all("svg"):
+            described = picture.get("aria-label") or picture.get("aria-labelledby")
+            assert described or picture.get("aria-hidden") == "true", (path, picture)
+        for cell in page.all("th"):
+            assert cell.get("scope") in ("col", "row"), path
+        ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+        assert len(ids) == len(set(ids)), path
+
+
+def test_forms_work_without_script(service: Service, small_zip: Path) -> None:
+    own = {"Origin": "http://127.0.0.1"}
+    with small_zip.open("rb") as file:
+        answer = service.post("/upload", headers=own, files={"file": ("shapes.zip", file)})
+    assert answer.status_code == 303
+    address = answer.headers["location"]
+    assert service.get(address).status_code == 200
+    asked = service.post(f"{address}/ask", headers=own, data={"epochs": "5", "imgsz": "64"})
+    assert asked.status_code == 303
+    waiting = service.get(asked.headers["location"])
+    assert "data-follow" in waiting.text
+    assert service.post(f"{asked.headers['location']}/cancel", headers=own).status_code == 303
+    assert service.post(f"{address}/ask", headers=own, data={"epochs": "x", "imgsz": "64"}).status_code == 422
+
+
+def test_the_trials_form_asks_for_the_first_starts(service: Service, small_zip: Path) -> None:
+    held = service.upload(small_zip).json()["id"]
+    rows = [
+        {
+            "rank": i,
+            "checkpoint": name,
+            "mode": mode,
+            "map50_95": INTERVAL,
+            "p_best": 0.5,
+            "gain_over_scratch": INTERVAL,
+            "evidence": {},
+            "reasons": [],
+            "available": True,
+        }
+        for i, (name, mode) in enumerate((("coco-yolo11n", "full"), ("scratch", "scratch")), 1)
+    ]
+    ask = an_ask(
+        "rec_try", dataset_id=held, status="succeeded", document=json.dumps(DOCUMENT | {"ranking": rows})
+    )
+    service.store.add_ask(replace(ask, question=json.dumps({"epochs": 50, "imgsz": 96})))
+    form = {"top": "2", "epochs": "3", "budget": "10m", "token": "t"}
+    first = service.post("/recommendations/rec_try/try", data=form)
+    assert first.status_code == 303, first.text
+    again = service.post("/recommendations/rec_try/try", data=form)
+    assert again.headers["location"] == first.headers["location"]  # a double click is one sweep
+    sweep = service.get(f"/v1{first.headers['location']}").json()
+    assert (sweep["status"], sweep["budget"]) == ("queued", "10m")
+    assert service.get(first.headers["location"]).status_code == 200
+    train = {"rank": "2", "token": "t"}
+    launched = [service.post("/recommendations/rec_try/train", data=train) for _ in range(2)]
+    assert len({answer.headers["location"] for answer in launched}) == 1
+    assert service.post("/recommendations/rec_try/train", data={"rank": "9", "token": "t"}).status_code == 404
+    assert service.post(f"{first.headers['location']}/cancel").status_code == 303
+    assert service.post(f"{launched[0].headers['location']}/cancel").status_code == 303
+
+
+def test_errors_are_pages_for_people_and_documents_for_programs(service: Service) -> None:
+    people = service.get("/datasets/none", headers={"Accept": "text/html"})
+    assert people.status_code == 404
+    assert people.headers["content-type"].startswith("text/html")
+    assert "There is no data set" in people.text
+    programs = service.get("/v1/datasets/none", headers={"Accept": "text/html"})
+    assert programs.headers["content-type"] == "application/problem+json"
+    stranger = service.client.get("/", headers={"Accept": "text/html"})
+    assert stranger.status_code == 401
+    assert 'name="key"' in stranger.text
+
+
+def test_labels_on_the_map_never_cover_each_other() -> None:
+    crowd = [
+        MapPlace(
+            hash=str(i),
+            name=f"set {i}",
+            x=0.5 + 0.01 * (i % 5),
+            y=0.5 + 0.01 * (i // 5),
+            images=1,
+            kind="held",
+        )
+        for i in range(25)
+    ]
+    placed = labels(crowd, "7")
+    assert placed[0].is_target
+    assert 1 < len(placed) < 25
+    alone = labels(crowd[:1], "none")
+    assert [label.text for label in alone] == ["set 0"]
+    assert labels((), "none") == ()
+
+
+def test_small_numbers_read_well() -> None:
+    assert [axis_top(value) for value in (0.0, 0.02, 0.3, 0.31, 0.85, 2.0)] == pytest.approx(
+        [1, 0.05, 0.3, 0.4, 0.9, 1]
+    )
+    assert (duration(5), duration(65), duration(3700), duration(float("inf"))) == (
+        "5 s",
+        "1 min",
+        "1 h 1 min",
+        "?",
+    )
+    assert moment("2026-01-02T03:04:05.6+00:00") == "2026-01-02 03:04 UTC"
+    assert (signed(0.1), signed(-0.02)) == ("+0.10", "−0.02")

@@ -1,0 +1,226 @@
+"""Rows H5 and H7: whatever comes in, what goes out is a problem document and tells nothing of the inside."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from recommender.errors import (
+    CheckpointError,
+    ConflictError,
+    IntegrityError,
+    NotFoundError,
+    RecommenderError,
+    StorageError,
+    TrialError,
+    UnavailableError,
+    UnsafeInputError,
+    UsageError,
+    WrongTaskError,
+)
+from service import logs
+from service.problems import status_of
+from tests.service.kit import Service, quiet, running
+
+CANARY = "canary-5d41402abc4b2a76"
+LONE = "\ud800"
+
+
+@pytest.fixture
+def log(service: Service) -> Iterator[io.StringIO]:
+    """What the service logs, set up as when it serves."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    logs.configure()
+    text = io.StringIO()
+    root.handlers[0].setStream(text)  # type: ignore[attr-defined]
+    yield text
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+    quiet()
+
+
+def test_an_unexpected_exception_shows_nothing_of_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: io.StringIO
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError(f"{CANARY} in /secret/place")
+
+    with running(tmp_path) as service:
+        for name in ("page_runs", "page_held_datasets", "list_jobs"):
+            monkeypatch.setattr(service.store, name, fail)
+        for path in ("/v1/runs", "/v1/datasets", "/v1/trainings", "/runs", "/"):
+            for accept in ("application/json", "text/html"):
+                answer = service.get(path, headers={"Accept": accept})
+                assert answer.status_code == 500, path
+                for hidden in (CANARY, "/secret", "Traceback", "RuntimeError", str(tmp_path), ".py"):
+                    assert hidden not in answer.text, (path, hidden)
+                assert answer.headers["x-request-id"] in answer.text
+                assert "content-security-policy" in answer.headers
+    said = log.getvalue()
+    assert CANARY not in said
+    assert "/secret" not in said
+    assert "Traceback" not in said
+    assert ".py" not in said
+    assert "RuntimeError > " in said  # the operator finds where, by the request's id
+    assert answer.headers["x-request-id"] in said
+
+
+def test_an_exception_outside_the_routes_is_caught_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError(CANARY)
+
+    with running(tmp_path) as service:
+        monkeypatch.setattr("service.gate.caller_of_key", fail)
+        answer = service.get("/v1/runs")
+        assert answer.status_code == 500
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert CANARY not in answer.text
+
+
+def test_a_store_that_is_away_is_503_without_its_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise StorageError(f"The store {CANARY} failed.")
+
+    with running(tmp_path) as service:
+        monkeypatch.setattr(service.store, "page_runs", fail)
+        answer = service.get("/v1/runs")
+        assert (answer.status_code, answer.json()["type"][-8:]) == (503, ":storage")
+        assert CANARY not in answer.text
+        monkeypatch.setattr(service.store, "get_key", fail)
+        assert service.get("/v1/runs").status_code == 503
+        assert service.client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (UsageError, 422),
+        (UnsafeInputError, 422),
+        (WrongTaskError, 422),
+        (CheckpointError, 422),
+        (IntegrityError, 422),
+        (NotFoundError, 404),
+        (ConflictError, 409),
+        (UnavailableError, 503),
+        (StorageError, 503),
+        (TrialError, 500),
+    ],
+)
+def test_every_error_has_its_status(error: type[RecommenderError], status: int) -> None:
+    assert status_of(error("x"))[0] == status
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"dataset": NaN}',
+        b'{"dataset": "ds_1", "epochs": NaN}',
+        b'{"dataset": "ds_1", "epochs": Infinity}',
+        b'{"dataset": "ds_1", "epochs": 1e999}',
+        b'{"dataset": "ds_1", "epochs": ' + b"9" * 5000 + b"}",
+        b'{"dataset": "ds_1", "epochs": 1.5}',
+        b'{"dataset": "\\ud800"}',
+        b'{"dataset": "ds_1", "checkpoints": ["\\ud800"]}',
+        b'{"\\ud800": 1}',
+        b'{"dataset": "\\u0000"}',
+        b'{"dataset": "ds_1", "unknown": 1}',
+        b'{"dataset": "ds_1", "allow_roots": ["/"]}',
+        b'{"dataset": "ds_1", "checkpoints": ["/etc/passwd"]}',
+        b'{"dataset": "ds_1", "checkpoints": ["../x.pt"]}',
+        b"[" * 100_000,
+        b'{"dataset":' * 20_000,
+        b"\xff\xfe",
+        b"null",
+        b"",
+        b'"text"',
+        b'{"dataset": "ds_1"} trailing',
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/recommendations", "/v1/trainings", "/v1/datasets"])
+def test_broken_bodies_are_refused(service: Service, path: str, body: bytes) -> None:
+    answer = service.post(path, content=body, headers={"Content-Type": "application/json"})
+    assert 400 <= answer.status_code < 500, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = json.loads(answer.content)
+    assert problem["status"] == answer.status_code
+    assert len(answer.content) < 10_000  # never the input itself
+
+
+@pytest.mark.parametrize(
+    "id", ["%00", "%ED%A0%80", "%ff", "..%2f..%2fetc", "a" * 3000, "%0a", "<b>", "\u202e"]
+)
+def test_broken_ids_are_refused(service: Service, id: str) -> None:
+    for collection in ("datasets", "recommendations", "trainings", "runs", "checkpoints"):
+        answer = service.get(f"/v1/{collection}/{id}")
+        assert answer.status_code in (400, 404, 422), (collection, answer.text)
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=501", "limit=9e9", "limit=" + "9" * 5000, "cursor=%00", "cursor=AAAA"]
+)
+def test_broken_pages_are_refused(service: Service, query: str) -> None:
+    for collection in ("datasets", "recommendations", "trainings", "runs", "checkpoints"):
+        answer = service.get(f"/v1/{collection}?{query}")
+        assert answer.status_code in (404, 422), (collection, query, answer.text)
+
+
+def test_unknown_paths_and_methods_are_problems_too(service: Service) -> None:
+    for method, path, status in (
+        ("GET", "/v1/nothing", 404),
+        ("PUT", "/v1/datasets", 405),
+        ("PATCH", "/v1/runs", 405),
+    ):
+        answer = service.request(method, path)
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["instance"] == path
+    assert "allow" in answer.headers
+    assert (
+        service.post("/v1/datasets", content=b"x", headers={"Content-Type": "text/plain"}).status_code == 415
+    )
+
+
+def test_json_that_is_not_said_to_be_json_is_told_so(service: Service) -> None:
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        answer = service.post("/v1/sweeps", content=b'{"datasets": ["ds_1"]}', headers={"Content-Type": kind})
+        assert answer.status_code == 415
+        assert "Content-Type: application/json" in answer.json()["remedy"]
+    assert (
+        service.post("/v1/sweeps", content=b"[]", headers={"Content-Type": "application/json"}).status_code
+        == 422
+    )
+
+
+def test_request_ids_are_taken_over_only_when_harmless(service: Service) -> None:
+    given = service.get("/v1/runs", headers={"X-Request-Id": "abcd-1234"})
+    assert given.headers["x-request-id"] == "abcd-1234"
+    for bad in ("short", 'x" onload="', "a" * 100, "line%0abreak"):
+        assert service.get("/v1/runs", headers={"X-Request-Id": bad}).headers["x-request-id"] != bad
+
+
+def test_logs_are_one_json_object_a_line_whatever_users_send(service: Service, log: io.StringIO) -> None:
+    service.get("/v1/datasets/%0a%1b[31m{evil}", headers={"User-Agent": "a\tb"})
+    logging.getLogger("uvicorn.error").warning("bad\nline \x1b[31m%s", CANARY)
+    try:
+        raise ValueError(CANARY)
+    except ValueError:
+        logging.getLogger("uvicorn.error").exception("Exception in ASGI application")
+    lines = log.getvalue().splitlines()
+    assert lines
+    records = [json.loads(line) for line in lines]
+    assert all("\x1b" not in line for line in lines)
+    assert records[-1]["failed_in"].startswith("ValueError")
+    assert "Traceback" not in log.getvalue()

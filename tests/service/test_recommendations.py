@@ -1,0 +1,239 @@
+"""Questions and answers: asked once, leased, cached, given up, taken up again after a crash."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recommender.home import home
+from recommender.records import Lease
+from recommender.report.document import RecommendationDocument
+from recommender.store import Store
+from recommender.store.asks import topic_of
+from recommender.store.clock import utc_now
+from recommender.store.service_records import Ask
+from service.schemas.recommendations import RecommendationAnswer
+from tests.service.kit import Service, running, wait_until
+
+NOBODY = Lease(holder="", beat=0)
+DOCUMENT = {
+    "dataset": {"name": "shapes", "hash": "h", "images": {"train": 9, "val": 3, "test": 0}, "classes": ["a"]},
+    "budget": {"epochs": 50, "imgsz": 640},
+    "ranking": [],
+    "warnings": [],
+    "method": "rules",
+    "command": "yolo detect train",
+    "provenance": {
+        "version": "0",
+        "weights_sha256": {},
+        "seed": 0,
+        "history_runs": 0,
+        "encoder": "e",
+        "libraries": {},
+    },
+}
+
+
+def an_ask(id: str = "rec_1", **changes: object) -> Ask:
+    asked = Ask(
+        id=id,
+        owner="ada",
+        dataset_id="ds_1",
+        dataset_hash="h",
+        question="{}",
+        cache_key="key",
+        status="queued",
+        created_at=utc_now(),
+    )
+    return replace(asked, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "asks.sqlite3")
+
+
+def test_a_question_is_answered_by_one_holder_only(store: Store) -> None:
+    store.add_ask(an_ask())
+    [(ask, lease)] = store.open_asks()
+    assert lease == NOBODY
+    assert store.take_ask(ask.id, seen=lease, holder="a")
+    assert not store.take_ask(ask.id, seen=lease, holder="b")  # it has seen an older lease
+    assert store.renew_ask(ask.id, holder="a")
+    [(_, now)] = store.open_asks()
+    assert (now.holder, now.beat) == ("a", 2)
+    assert store.take_ask(ask.id, seen=now, holder="b")  # a has not moved for long enough
+    assert not store.renew_ask(ask.id, holder="a")
+    assert not store.finish_ask(ask.id, holder="a", status="succeeded", document="{}")
+    assert store.finish_ask(ask.id, holder="b", status="succeeded", document="{}")
+    assert not store.finish_ask(ask.id, holder="b", status="failed")
+    assert store.open_asks() == ()
+    kinds = [json.loads(event.data)["status"] for event in store.events_after(topic_of(ask.id))]
+    assert kinds == ["queued", "running", "running", "succeeded"]
+
+
+def test_two_takers_at_once_get_it_once(store: Store) -> None:
+    store.add_ask(an_ask())
+    taken: list[bool] = []
+
+    def take(name: str) -> None:
+        taken.append(store.take_ask("rec_1", seen=NOBODY, holder=name))
+
+    threads = [threading.Thread(target=take, args=(str(i),)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == [False] * 7 + [True]
+
+
+def test_a_cancelled_question_takes_no_answer(store: Store) -> None:
+    store.add_ask(an_ask())
+    store.take_ask("rec_1", seen=NOBODY, holder="a")
+    assert store.cancel_ask("rec_1")
+    assert not store.cancel_ask("rec_1")
+    assert not store.finish_ask("rec_1", holder="a", status="succeeded", document="{}")
+    assert store.count_asks() == {"queued": 0, "running": 0}
+
+
+def test_what_a_service_puts_back_counts_no_attempt(store: Store) -> None:
+    store.add_ask(an_ask())
+    store.take_ask("rec_1", seen=NOBODY, holder="a")
+    assert store.num_leases("rec_1") == 1
+    store.release_asks("a")
+    assert store.num_leases("rec_1") == 0
+    [(ask, lease)] = store.open_asks()
+    assert (ask.status, lease.holder) == ("queued", "")
+
+
+def test_pages_go_newest_first_and_miss_nothing_while_rows_are_added(store: Store) -> None:
+    for i in range(7):
+        store.add_ask(an_ask(f"rec_{i}", created_at=f"2026-01-0{i // 2 + 1}"))  # with equal times
+    first = store.page_asks(owner="ada", limit=3)
+    store.add_ask(an_ask("rec_9", created_at="2026-02-01"))
+    second = store.page_asks(owner="ada", limit=3, cursor=first.next_cursor)
+    third = store.page_asks(owner="ada", limit=3, cursor=second.next_cursor)
+    ids = [ask.id for page in (first, second, third) for ask in page.items]
+    assert ids == [f"rec_{i}" for i in reversed(range(7))]
+    assert third.next_cursor is None
+    assert store.page_asks(owner="bob").items == ()
+
+
+def test_knowledge_changes_with_checkpoints_and_runs_alone(store: Store) -> None:
+    from recommender.records import Checkpoint
+
+    before = store.knowledge()
+    store.add_ask(an_ask())
+    assert store.knowledge() == before
+    store.put_checkpoint(Checkpoint(name="own", origin="registry", architecture="yolo11n", family="yolo11"))
+    assert store.knowledge() != before
+
+
+def known_places(service: Service) -> set[str]:
+    atlas = service.parts.atlas.current()
+    return set(atlas.places) if atlas else set()
+
+
+@pytest.mark.slow
+def test_from_upload_to_answer_and_again_from_the_cache(service: Service, small_zip: Path) -> None:
+    held = service.upload(small_zip).json()
+    body = {"dataset": held["id"], "epochs": 50, "imgsz": 96, "offline": True, "max_feature_candidates": 1}
+    first = service.post("/v1/recommendations", json=body)
+    assert first.status_code == 202, first.text
+    address = first.headers["location"]
+    repeated = service.post("/v1/recommendations", json=body)
+    assert repeated.json()["id"] == first.json()["id"]  # the same question is asked once
+    wait_until(lambda: service.get(address).json()["status"] not in ("queued", "running"), 240, every_s=0.3)
+    answer = RecommendationAnswer.model_validate_json(service.get(address).text)
+    assert answer.status == "succeeded", answer.problem
+    assert answer.ranking
+    assert {"scratch", "coco-yolo11n"} <= {row.checkpoint for row in answer.ranking}
+    published = {
+        name: value
+        for name, value in service.get(address).json().items()
+        if name in RecommendationDocument.model_fields
+    }
+    RecommendationDocument.model_validate(published)  # the document of the command line, field by field
+    assert (
+        str(home()) not in service.get(address).text
+    )  # where the service keeps an upload is nobody's business
+    assert small_zip.name in str(answer.command)
+    again = service.post("/v1/recommendations", json=body)
+    assert again.status_code == 200
+    assert again.json() == service.get(address).json()
+    assert service.get(f"/v1/datasets/{held['id']}").json()["profiled"]
+    kinds = [event.kind for event in service.store.events_after(topic_of(answer.id))]
+    assert kinds[0] == "status"
+    assert kinds[-1] == "status"
+    assert "progress" in kinds
+    wait_until(lambda: held["hash"] in known_places(service), 20)
+    near = service.get(f"/v1/datasets/{held['id']}/neighbours").json()
+    assert near["sources"]
+    assert near["pairs"]
+    assert (
+        near["pairs"][0]["picture"] is None
+        or service.get(near["pairs"][0]["picture"]).content[:2] == b"\xff\xd8"
+    )
+    places = {place["hash"]: place for place in service.get("/v1/map").json()["places"]}
+    assert places[held["hash"]]["kind"] == "held"
+    assert held["hash"] not in {
+        place["hash"] for place in service.get("/v1/map", service.bob).json()["places"]
+    }
+
+
+def test_an_answer_filed_by_another_service_is_found(service: Service, small_zip: Path) -> None:
+    held = service.upload(small_zip).json()
+    document = DOCUMENT | {"dataset": DOCUMENT["dataset"] | {"hash": held["hash"]}}  # type: ignore[operator]
+    done = an_ask("rec_elsewhere", dataset_id=held["id"], status="succeeded", document=json.dumps(document))
+    service.store.add_ask(done)
+    answer = service.get("/v1/recommendations/rec_elsewhere")
+    assert answer.status_code == 200
+    assert RecommendationAnswer.model_validate_json(answer.text).method == "rules"
+    assert service.get("/v1/recommendations/rec_elsewhere", service.bob).status_code == 404
+    assert service.delete("/v1/recommendations/rec_elsewhere").status_code == 409
+
+
+def test_a_question_about_a_data_set_that_is_gone_fails_with_a_reason(tmp_path: Path) -> None:
+    with running(tmp_path) as service:
+        service.store.add_ask(an_ask(dataset_id="ds_gone"))
+        wait_until(lambda: service.get("/v1/recommendations/rec_1").json()["status"] == "failed", 10)
+        problem = service.get("/v1/recommendations/rec_1").json()["problem"]
+        assert problem["status"] == 409
+        assert "removed" in problem["detail"]
+
+
+def test_names_of_checkpoints_are_looked_up_never_opened(service: Service, small_zip: Path) -> None:
+    held = service.upload(small_zip).json()
+    answer = service.post("/v1/recommendations", json={"dataset": held["id"], "checkpoints": ["best.pt"]})
+    assert answer.status_code == 404
+
+
+def test_the_queue_of_one_owner_is_bounded(tmp_path: Path, small_zip: Path) -> None:
+    with running(tmp_path, max_waiting=2, answer_wait_s=0) as service:
+        held = service.upload(small_zip).json()
+        for i in range(2):
+            service.store.add_ask(an_ask(f"rec_{i}", dataset_id=held["id"], status="running"))
+        answer = service.post("/v1/recommendations", json={"dataset": held["id"], "epochs": 7})
+        assert answer.status_code == 429
+
+
+def test_answers_in_memory_are_kept_apart_and_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.desk.MOST_ANSWERS", 2)
+    with running(tmp_path) as service:
+        desk = service.parts.desk
+        for i in range(4):
+            service.store.add_ask(an_ask(f"rec_{i}", cache_key=f"k{i}", status="succeeded", document="{}"))
+        for i in range(4):
+            found = desk._answered(f"k{i}", "ada", "ds_1")
+            assert found is not None
+            assert found.id == f"rec_{i}"
+        assert [key for key, _, _ in desk._answers] == ["k2", "k3"]
+        assert desk._answered("k3", "bob", "ds_1") is None
+        other = desk._answered("k3", "ada", "ds_2")  # the same content, given again: asked anew
+        assert other is not None
+        assert other.dataset_id != "ds_2"
+        assert ("k3", "ada", "ds_2") not in desk._answers

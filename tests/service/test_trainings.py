@@ -1,0 +1,195 @@
+"""Launches over HTTP: once for each key, never for other people's things. Row H8."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from recommender.store.records_json import decode
+from tests.datagen import make_dataset, zip_of
+from tests.service.kit import Service
+from tests.service.test_recommendations import DOCUMENT, an_ask
+from tune_jobs.training_spec import TrainingSpec
+
+
+@pytest.fixture(scope="module")
+def held(service: Service, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A data set about which nobody has asked anything."""
+    folder = tmp_path_factory.mktemp("own")
+    make_dataset(folder / "set", seed=11)
+    return str(service.upload(zip_of(folder / "set", folder / "set.zip")).json()["id"])
+
+
+def launch(service: Service, key: str | None, **body: object) -> tuple[int, dict[str, object]]:
+    headers = {} if key is None else {"Idempotency-Key": key}
+    answer = service.post("/v1/trainings", headers=headers, json=body)
+    return answer.status_code, answer.json()
+
+
+def test_fifty_posts_with_one_key_are_one_training(service: Service, held: str) -> None:
+    def post(_: int) -> tuple[int, dict[str, object]]:
+        return launch(service, "fifty", dataset=held, start="scratch", epochs=1, imgsz=64)
+
+    with ThreadPoolExecutor(16) as threads:
+        answers = list(threads.map(post, range(50)))
+    assert sorted({status for status, _ in answers}) == [200, 202]
+    assert [status for status, _ in answers].count(202) == 1
+    [id] = {body["id"] for _, body in answers}
+    jobs = [
+        job for job in service.store.list_jobs(owner="ada", kind="training", limit=100) if job.key == "fifty"
+    ]
+    assert [job.id for job in jobs] == [id]
+
+
+def test_a_key_means_one_body(service: Service, held: str) -> None:
+    assert launch(service, "one-body", dataset=held, start="scratch", epochs=1)[0] == 202
+    assert launch(service, "one-body", dataset=held, start="scratch", epochs=1)[0] == 200
+    status, problem = launch(service, "one-body", dataset=held, start="scratch", epochs=2)
+    assert (status, problem["status"]) == (422, 422)
+
+
+def test_keys_belong_to_their_owner(service: Service, held: str, small_zip: Path) -> None:
+    mine = launch(service, "shared", dataset=held, start="scratch")[1]
+    his = service.upload(small_zip, service.bob).json()["id"]
+    body = {"dataset": his, "start": "scratch"}
+    answer = service.post("/v1/trainings", service.bob, headers={"Idempotency-Key": "shared"}, json=body)
+    assert answer.status_code == 202
+    assert answer.json()["id"] != mine["id"]
+    for method in ("GET", "DELETE"):
+        assert service.request(method, f"/v1/trainings/{mine['id']}", service.bob).status_code == 404
+    assert service.get(f"/v1/trainings/{mine['id']}/events", service.bob).status_code == 404
+
+
+def test_without_a_key_every_post_is_a_training(service: Service, held: str) -> None:
+    ids = {launch(service, None, dataset=held, start="scratch")[1]["id"] for _ in range(3)}
+    assert len(ids) == 3
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"start": "/etc/passwd:full"},
+        {"start": "../../best.pt"},
+        {"start": "nobody-knows-this:full"},
+        {"start": "coco:scratch"},
+        {"start": "coco-yolo11n:sideways"},
+        {"start": ""},
+        {"start": "scratch", "epochs": 0},
+        {"start": "scratch", "learning_rate": 1e400},
+        {"start": "scratch", "allow_roots": ["/"]},
+        {"start": "scratch", "name": "../x"},
+        {"recommendation": "rec_nobody"},
+        {},
+    ],
+)
+def test_bad_launches_are_refused(service: Service, held: str, body: dict[str, object]) -> None:
+    text = json.dumps({"dataset": held, **body})
+    answer = service.post("/v1/trainings", content=text, headers={"Content-Type": "application/json"})
+    assert answer.status_code in (400, 404, 422), answer.text
+
+
+@pytest.mark.parametrize("key", ["", "a" * 129, "with space", "caf\u00e9"])
+def test_bad_idempotency_keys_are_refused(service: Service, held: str, key: str) -> None:
+    headers = [
+        (b"idempotency-key", key.encode("latin-1")),
+        (b"authorization", f"Bearer {service.ada}".encode()),
+    ]
+    answer = service.client.post("/v1/trainings", headers=headers, json={"dataset": held, "start": "scratch"})
+    assert answer.status_code == 422
+
+
+def test_the_first_advised_start_that_is_here_is_taken(service: Service, held: str) -> None:
+    interval = {"mean": 0.5, "low": 0.4, "high": 0.6, "level": 0.8}
+    rows = [
+        {
+            "rank": rank,
+            "checkpoint": name,
+            "mode": mode,
+            "map50_95": interval,
+            "p_best": 0.5,
+            "gain_over_scratch": interval,
+            "evidence": {},
+            "reasons": [],
+            "available": here,
+        }
+        for rank, name, mode, here in ((1, "yolo11x", "full", False), (2, "coco-yolo11n", "freeze", True))
+    ]
+    advice = an_ask(
+        "rec_advice", dataset_id=held, status="succeeded", document=json.dumps(DOCUMENT | {"ranking": rows})
+    )
+    service.store.add_ask(advice)
+    status, answer = launch(service, "advised", dataset=held, recommendation="rec_advice")
+    assert status == 202, answer
+    assert answer["start"] == "coco-yolo11n:freeze"
+    assert launch(service, "advised", dataset=held, recommendation="rec_advice")[0] == 200
+    spec = decode(TrainingSpec, service.store.require_job(str(answer["id"])).spec)
+    assert spec.weights_sha256  # pinned: other bytes under this name are refused
+
+
+def test_a_cancelled_training_ends_and_lists_page_by_page(service: Service, held: str) -> None:
+    id = launch(service, "cancel-me", dataset=held, start="scratch")[1]["id"]
+    answer = service.delete(f"/v1/trainings/{id}")
+    assert answer.status_code == 202
+    assert answer.json()["status"] == "cancelled"  # no launcher had touched it
+    assert service.delete(f"/v1/trainings/{id}").json()["status"] == "cancelled"
+    events = service.get(f"/v1/trainings/{id}/events").text
+    assert events.count("event: status") == 2
+    seen: list[str] = []
+    cursor = ""
+    while True:
+        page = service.get(f"/v1/trainings?limit=2{cursor}").json()
+        seen += [entry["id"] for entry in page["trainings"]]
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+    assert (
+        len(seen) == len(set(seen)) == len(service.store.list_jobs(owner="ada", kind="training", limit=500))
+    )
+    assert id in seen
+
+
+def test_a_key_of_a_sweep_launches_no_training(service: Service, held: str) -> None:
+    headers = {"Idempotency-Key": "both"}
+    body = {"datasets": [held], "checkpoints": ["scratch"], "modes": ["scratch"], "budget": "1m"}
+    assert service.post("/v1/sweeps", headers=headers, json=body).status_code == 202
+    status, problem = launch(service, "both", dataset=held, start="scratch")
+    assert (status, problem["type"]) == (422, "urn:checkpoint-recommender:problem:request")
+    service.delete(f"/v1/sweeps/{service.get('/v1/sweeps').json()['sweeps'][0]['id']}")
+
+
+@pytest.mark.parametrize("name", ["../../x.yaml", "/etc/passwd", "yolo99n", "a\x00b", "yolo11n.yaml"])
+def test_an_architecture_nobody_ships_is_refused_at_once(service: Service, held: str, name: str) -> None:
+    status, problem = launch(service, None, dataset=held, start="scratch", architecture=name)
+    assert status == 422
+    assert "shipped detection architecture" in str(problem["detail"])
+
+
+def test_an_architecture_that_ships_is_taken(service: Service, held: str) -> None:
+    status, job = launch(service, "v8", dataset=held, start="scratch", architecture="yolov8n")
+    assert status == 202
+    spec = decode(TrainingSpec, service.store.require_job(str(job["id"])).spec)
+    assert spec.architecture == "yolov8n"
+
+
+def test_what_a_training_left_is_handed_to_its_owner_and_nothing_else(
+    service: Service, held: str, tmp_path: Path
+) -> None:
+    id = str(launch(service, "leaves-files", dataset=held, start="scratch")[1]["id"])
+    assert service.get(f"/v1/trainings/{id}").json()["files"] == []
+    assert service.get(f"/v1/trainings/{id}/files/results.csv").status_code == 404
+    results = tmp_path / "job" / "results"
+    (results / "weights").mkdir(parents=True)
+    (results / "weights" / "best.pt").write_bytes(b"weights")
+    (results / "secret").write_text("not yours")
+    service.store.finish_job(id, 1, status="succeeded", artefacts=str(results))
+    files = service.get(f"/v1/trainings/{id}").json()["files"]
+    assert "weights/best.pt" in files
+    answer = service.get(f"/v1/trainings/{id}/files/weights/best.pt")
+    assert (answer.status_code, answer.content) == (200, b"weights")
+    assert answer.headers["content-disposition"] == 'attachment; filename="best.pt"'
+    assert service.get(f"/v1/trainings/{id}/files/weights/best.pt", service.bob).status_code == 404
+    for name in ("secret", "results.png", "../results/secret", "%2e%2e/results/secret", "weights/../secret"):
+        assert service.get(f"/v1/trainings/{id}/files/{name}").status_code == 404, name

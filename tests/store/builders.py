@@ -1,0 +1,211 @@
+"""Records to store: small ones by hand, and hypothesis strategies for any at all."""
+
+from __future__ import annotations
+
+import string
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from hypothesis import strategies as st
+
+from recommender.records import (
+    Checkpoint,
+    Environment,
+    EpochMetrics,
+    Evidence,
+    Profile,
+    Recipe,
+    Run,
+    SplitCounts,
+    Start,
+)
+
+
+def profile(name: str = "masks", *, seed: int = 0, encoder: str = "probe-1", images: int = 7) -> Profile:
+    """A profile with vectors that need four bytes a number; `compact` would halve them."""
+    rng = np.random.default_rng(seed)
+    return Profile(
+        dataset_hash=f"{name}-{seed}",
+        dataset_name=name,
+        class_names=("mask", "no-mask"),
+        class_counts=(3, 4),
+        num_images=SplitCounts(train=5, val=2),
+        num_objects=7,
+        box_sizes_Q=(0.1, 0.2, 0.3, 0.4, 0.5),
+        box_aspects_Q=(0.5, 0.8, 1.0, 1.2, 2.0),
+        median_width=640,
+        median_height=480,
+        encoder=encoder,
+        embedding_D=rng.normal(size=16).astype(np.float32),
+        embedding_noise=(0.01, 0.02),
+        image_vectors_NK=rng.normal(size=(images, 4)).astype(np.float32),
+        image_names=tuple(f"{i}.jpg" for i in range(images)),
+        object_vectors_MK=rng.normal(size=(7, 4)).astype(np.float32),
+        object_classes_M=rng.integers(0, 2, 7),
+        object_images=tuple(f"{i}.jpg" for i in range(7)),
+        image_hashes_NB=rng.integers(0, 256, (images, 32), dtype=np.uint8),
+    )
+
+
+def assert_same_profile(one: Profile, other: Profile) -> None:
+    """Every field equal, arrays to the bit and in their types."""
+    for name, value in vars(one).items():
+        found = getattr(other, name)
+        if isinstance(value, np.ndarray):
+            assert value.dtype == found.dtype, name
+            assert np.array_equal(value, found), name
+        else:
+            assert value == found, name
+
+
+def checkpoint(name: str = "faces", *, images: int = 100) -> Checkpoint:
+    """A registered checkpoint."""
+    return Checkpoint(
+        name=name,
+        origin="registry",
+        architecture="yolo11n",
+        family="yolo11",
+        class_names=("face",),
+        source_images=images,
+        sha256="ab" * 32,
+        path=Path("/weights/faces.safetensors"),
+    )
+
+
+def run(
+    id: str = "run-1", *, status: str = "succeeded", target: str = "target-1", map50_95: float = 0.4
+) -> Run:
+    """A finished training of three epochs."""
+    curve = tuple(
+        EpochMetrics(
+            epoch=epoch,
+            map50_95=map50_95 * epoch / 3,
+            map50=0.5,
+            map75=None,
+            precision=0.6,
+            recall=0.7,
+            seconds=1.5 * epoch,
+        )
+        for epoch in (1, 2, 3)
+    )
+    made = Run(
+        id=id,
+        kind="full",
+        status="succeeded",
+        target_hash=target,
+        target_name="masks",
+        start=Start(checkpoint="faces", mode="full"),
+        weights_sha256="ab" * 32,
+        source_hash=None,
+        architecture="yolo11n",
+        recipe=Recipe(epochs=3, imgsz=224),
+        num_train_images=118,
+        curve=curve,
+        starting_map50_95=None,
+        best=curve[-1],
+        seconds=4.5,
+        peak_memory_mb=512.0,
+        batch_used=16,
+        optimizer_used="AdamW",
+        learning_rate_used=1e-3,
+        weights_transferred=0.93,
+        environment=Environment(hardware="x86", device="cpu", num_threads=2, versions={"torch": "2"}),
+        created_at="2026-01-01T00:00:00Z",
+    )
+    return replace(made, status=status)  # type: ignore[arg-type]
+
+
+# Any character at all: NUL, lone surrogates (file names that are not UTF-8), quotes, emoji.
+any_text = st.text(st.characters(codec=None), max_size=12)
+keys = st.text(string.ascii_letters + string.digits + "-_.", min_size=1, max_size=12)
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+counts = st.integers(-(2**62), 2**62)
+
+
+def _maybe(strategy: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    return st.none() | strategy
+
+
+def _tuples(strategy: st.SearchStrategy[object]) -> st.SearchStrategy[tuple[object, ...]]:
+    return st.lists(strategy, max_size=3).map(tuple)
+
+
+paths = st.text(st.characters(codec=None, exclude_characters="\0"), min_size=1, max_size=12).map(
+    lambda text: Path("/") / text
+)
+epochs = st.builds(
+    EpochMetrics,
+    epoch=counts,
+    map50_95=numbers,
+    map50=numbers,
+    map75=_maybe(numbers),
+    precision=numbers,
+    recall=numbers,
+    seconds=numbers,
+)
+starts = st.builds(Start, checkpoint=keys, mode=st.sampled_from(["full", "freeze", "scratch"]))
+recipes = st.builds(
+    Recipe,
+    epochs=counts,
+    imgsz=counts,
+    learning_rate=_maybe(numbers),
+    patience=_maybe(counts),
+    normalisation=st.sampled_from(["batch", "group"]),
+    fraction=numbers,
+    schedule_epochs=_maybe(counts),
+)
+environments = st.builds(
+    Environment,
+    hardware=any_text,
+    device=any_text,
+    num_threads=counts,
+    versions=st.dictionaries(any_text, any_text, max_size=2),
+)
+runs = st.builds(
+    Run,
+    id=keys,
+    kind=st.sampled_from(["trial", "full"]),
+    status=st.sampled_from(["succeeded", "stopped", "failed"]),
+    target_hash=keys,
+    target_name=any_text,
+    start=starts,
+    weights_sha256=_maybe(keys),
+    source_hash=_maybe(keys),
+    architecture=any_text,
+    recipe=recipes,
+    num_train_images=counts,
+    curve=_tuples(epochs),
+    starting_map50_95=_maybe(numbers),
+    best=_maybe(epochs),
+    seconds=numbers,
+    peak_memory_mb=_maybe(numbers),
+    batch_used=_maybe(counts),
+    optimizer_used=_maybe(any_text),
+    learning_rate_used=_maybe(numbers),
+    weights_transferred=_maybe(numbers),
+    environment=environments,
+    notes=_tuples(any_text),
+    error=_maybe(any_text),
+    created_at=st.just("2026-01-01T00:00:00Z"),
+)
+checkpoints = st.builds(
+    Checkpoint,
+    name=keys,
+    origin=st.sampled_from(["zoo", "catalogue", "registry"]),
+    architecture=any_text,
+    family=any_text,
+    num_parameters=_maybe(counts),
+    class_names=_maybe(_tuples(any_text)),
+    licence=_maybe(any_text),
+    source_name=_maybe(any_text),
+    source_map50_95=_maybe(numbers),
+    path=_maybe(paths),
+)
+evidences = st.builds(
+    Evidence,
+    similarity=_maybe(numbers),
+    class_overlap=_maybe(numbers),
+    knn_accuracy=_maybe(numbers),
+    nearest_sources=_tuples(any_text),
+)

@@ -1,0 +1,213 @@
+"""Old stores are brought up to date after a backup; what cannot be trusted is refused and left untouched (R11)."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from recommender.errors import StorageError
+from recommender.records import Evidence
+from recommender.store import Store, schema
+from recommender.store.models import HEAD, Base
+from tests.postgres import PostgresServer
+from tests.store.builders import assert_same_profile, checkpoint, profile, run
+
+OLD = sorted((Path(__file__).parent / "old_schemas").glob("*.sqlite3"))
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _refused(file: Path, match: str) -> StorageError:
+    """Opening fails with a remedy, and the file keeps its every byte."""
+    before = _sha256(file)
+    with pytest.raises(StorageError, match=match) as caught:
+        Store(file)
+    assert caught.value.remedy
+    assert _sha256(file) == before
+    assert not list(file.parent.glob("*.part"))
+    return caught.value
+
+
+def test_the_newest_migration_is_the_one_the_models_name() -> None:
+    directory = ScriptDirectory(str(Path(schema.__file__).parent / "migrations"))
+    assert directory.get_current_head() == HEAD
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+def test_the_migrations_make_what_the_models_describe(
+    backend: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    file = tmp_path / "store.sqlite3"
+    address = file if backend == "sqlite" else request.getfixturevalue("postgres").fresh_database()
+    with Store(address) as store, store.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+@pytest.mark.parametrize("old", OLD, ids=lambda file: file.stem)
+def test_an_old_file_is_migrated_after_a_backup(old: Path, tmp_path: Path) -> None:
+    file = tmp_path / "store.sqlite3"
+    shutil.copy(old, file)
+    for _ in range(2):  # the second time it is up to date already
+        with Store(file) as store:
+            assert store.list_runs() == (run(),)
+            assert store.list_checkpoints() == (checkpoint(),)
+            (found,) = store.list_profiles("probe-1")
+            assert_same_profile(found, profile())
+            store.put_evidence("data", "weights", "1", Evidence(similarity=0.5))  # a newer table
+    (backup,) = tmp_path.glob(f"store.sqlite3.before-{HEAD}-from-{old.stem}-*")
+    with closing(sqlite3.connect(backup)) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (old.stem,)
+        assert connection.execute("SELECT count(*) FROM runs").fetchone() == (1,)
+
+
+def test_an_old_file_is_left_alone_when_no_backup_can_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "store.sqlite3"
+    shutil.copy(OLD[0], file)
+
+    def full(self: Path, target: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    error = _refused(file, "no backup could be made")
+    assert "Free some disk space" in str(error)
+
+
+def test_a_migration_that_fails_leaves_the_old_schema(tmp_path: Path) -> None:
+    file = tmp_path / "store.sqlite3"
+    shutil.copy(OLD[0], file)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE claims (surprise TEXT)")  # in the way of the second migration
+        connection.commit()
+    with pytest.raises(StorageError, match="claims"):
+        Store(file)
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        assert "evidence" not in tables  # made by the same migration, a step earlier
+
+
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "store.sqlite3"
+    Store(file).close()
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+    assert "Update checkpoint-recommender" in str(_refused(file, f"schema 9999; this version knows {HEAD}"))
+
+
+def test_a_newer_schema_on_postgresql_is_refused(postgres: PostgresServer) -> None:
+    import psycopg
+
+    url = postgres.fresh_database()
+    Store(url).close()
+    with psycopg.connect(url) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(StorageError, match="schema 9999"):
+        Store(url)
+
+
+def test_the_database_of_another_program_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "bookmarks.sqlite3"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE bookmarks (url TEXT)")
+        connection.commit()
+    _refused(file, "database of another program: it holds bookmarks")
+
+
+@pytest.mark.parametrize(
+    "content", [b"plain text, and long enough to hold a header " * 9, b"SQLite format 2\x00", b"x"]
+)
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "store.sqlite3"
+    file.write_bytes(content)
+    _refused(file, "not a database")
+
+
+def _filled(file: Path) -> None:
+    with Store(file) as store:
+        for i in range(40):
+            store.add_run(run(f"run-{i}"))
+        store.put_profile(profile())
+
+
+def _truncate(data: bytearray) -> None:
+    del data[len(data) // 2 :]
+
+
+def _zero_a_page(data: bytearray) -> None:
+    data[3 * 4096 : 4 * 4096] = bytes(4096)
+
+
+def _break_a_page_header(data: bytearray) -> None:
+    data[4096 : 4096 + 8] = b"\xff" * 8
+
+
+def _break_the_header(data: bytearray) -> None:
+    data[16:40] = b"\x11" * 24
+
+
+@pytest.mark.parametrize("damage", [_truncate, _zero_a_page, _break_a_page_header, _break_the_header])
+def test_a_damaged_file_is_refused_untouched(tmp_path: Path, damage: Callable[[bytearray], None]) -> None:
+    file = tmp_path / "store.sqlite3"
+    _filled(file)
+    data = bytearray(file.read_bytes())
+    damage(data)
+    file.write_bytes(data)
+    assert "Restore a copy" in str(_refused(file, "is damaged"))
+
+
+def test_a_flipped_bit_inside_a_record_is_noticed_when_it_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "store.sqlite3"
+    _filled(file)
+    data = bytearray(file.read_bytes())
+    position = data.index(b'"learning_rate_used": 0.001') + len(b'"learning_rate_used": 0.00')
+    data[position] ^= 4  # 0.001 becomes 0.005: still JSON, still a page SQLite trusts
+    file.write_bytes(data)
+    with Store(file) as store, pytest.raises(StorageError, match="Run is damaged"):
+        store.list_runs()
+
+
+def test_random_damage_never_changes_what_is_read(tmp_path: Path) -> None:
+    """Each byte range of the file in turn: either refused, or what is read is what was written."""
+    file = tmp_path / "store.sqlite3"
+    _filled(file)
+    sound = file.read_bytes()
+    expected = {f"run-{i}": run(f"run-{i}") for i in range(40)}
+    refused = 0
+    for position in range(0, len(sound), 2999):
+        data = bytearray(sound)
+        data[position] ^= 0x20
+        file.write_bytes(data)
+        try:
+            with Store(file) as store:
+                for found in store.list_runs():
+                    assert found == expected[found.id]
+        except StorageError:
+            refused += 1
+    assert refused > 5
+
+
+def test_processes_that_start_together_make_one_schema(tmp_path: Path) -> None:
+    file = tmp_path / "store.sqlite3"
+    code = f"from recommender.store import Store; Store('sqlite:///{file}').close()"
+    started = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) for _ in range(3)]
+    for process in started:
+        _, complaint = process.communicate(timeout=60)
+        assert process.returncode == 0, complaint.decode()
+    Store(file).close()

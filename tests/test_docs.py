@@ -1,0 +1,98 @@
+"""What rots is checked: the help pages, the published schema, and the commands the README names.
+
+`UPDATE_DOCS=1 pytest tests/test_docs.py` writes the generated ones anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from recommender.cli.app import app
+from recommender.cli.mounts import COMMANDS, GROUPS
+from recommender.report.document import RecommendationDocument
+from tests.conftest import ROOT
+
+UPDATE = bool(os.environ.get("UPDATE_DOCS"))
+PAGES = ([], *[[name] for name, *_ in (*GROUPS, *COMMANDS)])
+
+
+def check(file: Path, expected: str) -> None:
+    if UPDATE:
+        file.write_text(expected, "utf-8")
+    found = file.read_text("utf-8") if file.exists() else ""
+    assert found == expected, f"{file.name} is stale: UPDATE_DOCS=1 pytest tests/test_docs.py writes it anew"
+
+
+def help_of(words: list[str]) -> str:
+    """The help page, 100 columns wide whatever the terminal."""
+    found = CliRunner().invoke(
+        app, [*words, "--help"], env={"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
+    )
+    assert found.exit_code == 0
+    return "\n".join(line.rstrip() for line in found.output.strip("\n").splitlines())
+
+
+def test_help_pages_are_current() -> None:
+    parts = ["# Help\n\nWritten from the program by `UPDATE_DOCS=1 pytest tests/test_docs.py`.\n"]
+    for words in PAGES:
+        title = " ".join(["recommend", *words])
+        parts.append(f"## {title}\n```\n{help_of(list(words))}\n```\n")
+    check(ROOT / "docs" / "help.md", "\n".join(parts))
+
+
+def test_the_published_schema_is_current() -> None:
+    schema = RecommendationDocument.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    check(
+        ROOT / "docs" / "recommendation.schema.json", json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+    )
+
+
+def readme_commands() -> list[str]:
+    blocks = re.findall(r"```(?:bash|sh)\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.split(" #")[0].strip() for line in lines if line.startswith("recommend ")]
+
+
+def test_the_readme_shows_the_main_commands() -> None:
+    text = " ".join(readme_commands())
+    assert "--dataset" in text
+    assert "checkpoints add" in text
+
+
+@pytest.mark.parametrize("command", readme_commands())
+def test_readme_commands_use_options_that_exist(command: str) -> None:
+    """Every option a README command names is on the help page of that very command."""
+    words = shlex.split(command)[1:]
+    names = {name for name, *_ in (*GROUPS, *COMMANDS)}
+    groups = {name for name, _ in GROUPS}
+    path = [words[0]] if words and words[0] in names else []
+    if path and path[0] in groups:
+        path.append(words[1])
+    page = help_of(path)
+    for option in (word.split("=")[0] for word in words if word.startswith("--")):
+        assert option in page, f"{option} is not on the page of {' '.join(['recommend', *path])}"
+
+
+def test_make_targets_of_the_readme_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for target in re.findall(r"^make (\w+)", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    script = (
+        "import sys, recommender, recommender.cli.app; "
+        "print(sorted({'torch', 'ray', 'faiss', 'ultralytics', 'numpy', 'sqlalchemy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,227 @@
+"""The main job end to end on data the suite draws itself: command line, Python call, documents."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from benchmarks.demo import CLASSES, draw_data_set
+from recommender import recommend
+from recommender.errors import NotFoundError
+from recommender.records import Recommendation
+from recommender.report.document import document
+from recommender.report.page import page
+from recommender.store import Store
+from tests.conftest import ROOT
+
+SCHEMA = ROOT / "docs" / "recommendation.schema.json"
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A data set, the home in which it was asked about, and the answer of the command line."""
+
+    data: Path
+    home: Path
+    stdout: str
+    stderr: str
+
+
+def run(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, as users start it."""
+    return subprocess.run(
+        [sys.executable, "-c", "from recommender.cli import main; main()", *arguments],
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "RECOMMENDER_HOME": str(home)},
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory: pytest.TempPathFactory) -> Answered:
+    folder = tmp_path_factory.mktemp("signs")
+    data, home = folder / "signs", folder / "home"
+    draw_data_set(data, num_images=20)
+    done = run("--dataset", str(data), "--json", "--html", str(folder / "answer.html"), home=home)
+    assert done.returncode == 0, done.stderr
+    return Answered(data=data, home=home, stdout=done.stdout, stderr=done.stderr)
+
+
+def test_json_is_one_document_of_the_published_schema(answered: Answered) -> None:
+    content = json.loads(answered.stdout)
+    Draft202012Validator(json.loads(SCHEMA.read_text("utf-8"))).validate(content)
+    assert content["dataset"]["images"] == {"train": 16, "val": 4, "test": 0}
+    assert content["dataset"]["classes"] == list(CLASSES)
+
+
+def test_every_start_is_ranked_once_and_scratch_and_coco_are_there(answered: Answered) -> None:
+    ranking = json.loads(answered.stdout)["ranking"]
+    starts = [(row["checkpoint"], row["mode"]) for row in ranking]
+    assert len(set(starts)) == len(starts) >= 9
+    assert ("scratch", "scratch") in starts
+    assert {("coco-yolo11n", "full"), ("coco-yolo11n", "freeze")} <= set(starts)
+    assert [row["rank"] for row in ranking] == list(range(1, len(ranking) + 1))
+    means = [row["map50_95"]["mean"] for row in ranking]
+    assert means == sorted(means, reverse=True)
+    assert sum(row["p_best"] for row in ranking) == pytest.approx(1, abs=0.01)
+
+
+def test_pretrained_starts_carry_measured_evidence_and_reasons(answered: Answered) -> None:
+    for row in json.loads(answered.stdout)["ranking"]:
+        assert row["reasons"]
+        if row["checkpoint"] != "scratch":
+            assert row["evidence"]["backbone_transferred"] == 1.0
+            assert 0 < row["evidence"]["weights_transferred"] < 1
+            assert row["evidence"]["knn_accuracy"] is not None
+
+
+def test_the_python_call_returns_the_same_and_the_same_seed_the_same(
+    answered: Answered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECOMMENDER_HOME", str(answered.home))
+    found = recommend(answered.data)
+    assert isinstance(found, Recommendation)
+    assert json.loads(document(found).model_dump_json()) == json.loads(answered.stdout)
+
+
+def test_a_known_data_set_is_answered_without_torch(answered: Answered) -> None:
+    script = (
+        "import sys; from recommender import recommend; "
+        f"recommend({str(answered.data)!r}); "
+        "print(sorted({'torch', 'ray', 'ultralytics'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "RECOMMENDER_HOME": str(answered.home)},
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_table_names_the_first_start_and_what_to_do_next(answered: Answered) -> None:
+    done = run("--dataset", str(answered.data), "--top", "2", home=answered.home)
+    assert done.returncode == 0, done.stderr
+    first = json.loads(answered.stdout)["ranking"][0]["checkpoint"]
+    assert f"Start from {first}" in done.stdout
+    assert "yolo detect train" in done.stdout
+    assert "scratch" in done.stdout
+
+
+def test_the_page_stands_alone_and_shows_every_start(answered: Answered) -> None:
+    html = (answered.data.parent / "answer.html").read_text("utf-8")
+    assert "http" not in html.replace("http-equiv", "")
+    assert "<script" not in html
+    assert html.count("<tr") > len(json.loads(answered.stdout)["ranking"])
+
+
+def test_hostile_names_are_escaped_on_the_page(answered: Answered, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECOMMENDER_HOME", str(answered.home))
+    found = recommend(answered.data)
+    evil = found.profile.__class__(**{**found.profile.__dict__, "dataset_name": "<script>x</script>\x1b[31m"})
+    html = page(found.__class__(**{**found.__dict__, "profile": evil}))
+    assert "<script>x" not in html
+    assert "\x1b" not in html
+
+
+def test_licence_filter_and_named_checkpoints(answered: Answered) -> None:
+    strict = run("--dataset", str(answered.data), "--licence", "permissive", "--json", home=answered.home)
+    assert [row["checkpoint"] for row in json.loads(strict.stdout)["ranking"]] == ["scratch"]
+    named = run("--dataset", str(answered.data), "--checkpoint", "bccd-yolo11n", "--json", home=answered.home)
+    checkpoints = {row["checkpoint"] for row in json.loads(named.stdout)["ranking"]}
+    assert checkpoints == {"bccd-yolo11n", "coco-yolo11n", "scratch"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--dataset", "/nowhere/at/all"], "/nowhere/at/all"),
+        (["--dataset", "DATA", "--epochs", "0"], "epochs"),
+        (["--dataset", "DATA", "--modes", "thaw"], "thaw"),
+        (["--dataset", "DATA", "--licence", "none"], "licence"),
+        (["--dataset", "DATA", "--checkpoint", "no-such"], "no-such"),
+        (["--dataset", "DATA", "--max-params", "many"], "many"),
+        (["--no-such-option"], "--no-such-option"),
+        ([], "Usage"),
+    ],
+)
+def test_bad_use_is_one_clear_error_with_code_2(
+    answered: Answered, arguments: list[str], expected: str
+) -> None:
+    done = run(*[str(answered.data) if a == "DATA" else a for a in arguments], home=answered.home)
+    assert done.returncode == 2
+    assert expected in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_the_python_call_refuses_unknown_options(answered: Answered) -> None:
+    with pytest.raises(ValueError, match="epoch_count"):
+        recommend(answered.data, epoch_count=3)
+    with pytest.raises(NotFoundError):
+        recommend(answered.data.parent / "absent")
+
+
+def test_an_unwritable_report_path_is_named_before_the_work(answered: Answered) -> None:
+    done = run("--dataset", str(answered.data), "--html", "/nowhere/x.html", home=answered.home)
+    assert done.returncode == 2
+    assert "/nowhere" in done.stderr
+
+
+def test_the_store_keeps_the_profile(answered: Answered) -> None:
+    content = json.loads(answered.stdout)
+    with Store(answered.home / "store.sqlite3") as store:
+        profile = store.get_profile(content["dataset"]["hash"], content["provenance"]["encoder"])
+    assert profile is not None
+    assert profile.num_images.train == 16
+
+
+@pytest.fixture
+def own_home(answered: Answered, tmp_path: Path) -> Path:
+    """A copy of the home, for tests that add to it."""
+    return Path(shutil.copytree(answered.home, tmp_path / "home"))
+
+
+@pytest.mark.ray
+def test_trials_are_shown_explained_and_remembered(answered: Answered, own_home: Path) -> None:
+    """`--trials`: real short trainings; the answer says what they did to it, and the next one starts from them."""
+    asked = (
+        "--dataset",
+        str(answered.data),
+        "--epochs",
+        "6",
+        "--imgsz",
+        "64",
+        "--json",
+    )
+    with_trials = run(*asked, "--trials", "1", home=own_home)
+    assert with_trials.returncode == 0, with_trials.stderr
+    content = json.loads(with_trials.stdout)
+    Draft202012Validator(json.loads(SCHEMA.read_text("utf-8"))).validate(content)
+    (tried,) = [row for row in content["ranking"] if row["trial"] is not None]
+    assert tried["trial"]["epochs"] == 5
+    assert content["verdict"].startswith("1 trial ")
+    after = json.loads(run(*asked, home=own_home).stdout)
+    assert (
+        after["provenance"]["history_runs"] == json.loads(answered.stdout)["provenance"]["history_runs"] + 1
+    )
+    assert [row["checkpoint"] for row in after["ranking"]] == [
+        row["checkpoint"] for row in content["ranking"]
+    ]
+
+
+@pytest.mark.slow
+def test_a_weights_file_runs_by_its_path(answered: Answered, own_home: Path, nano_pt: Path) -> None:
+    done = run("--dataset", str(answered.data), "--checkpoint", str(nano_pt), "--json", home=own_home)
+    assert done.returncode == 0, done.stderr
+    names = {row["checkpoint"] for row in json.loads(done.stdout)["ranking"]}
+    assert any(name.startswith(nano_pt.stem) for name in names), names

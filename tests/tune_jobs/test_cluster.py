@@ -1,0 +1,269 @@
+"""Who may run code on a cluster, and what its user hears when it cannot be used."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recommender.errors import UnavailableError, UsageError
+from recommender.store import Store
+from tests.datagen import make_dataset
+from tests.faults.ray_heads import TOKEN, free_port, running_head, wait_for_port, with_token, without_ray
+from tune_jobs.cluster import _start_local, connect
+from tune_jobs.head_security import ensure_token, is_loopback, is_open, require_token
+
+
+@pytest.mark.parametrize("address", ["head", "head:port", "ray://", ":6379", "head:99999"])
+def test_addresses_that_are_none_are_refused(address: str) -> None:
+    with pytest.raises(UsageError, match="not understood"):
+        require_token(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("127.0.0.1:6379", True),
+        ("ray://localhost:10001", True),
+        ("[::1]:6379", True),
+        ("192.0.2.1:6379", False),
+    ],
+)
+def test_loopback_is_told_from_the_rest(address: str, expected: bool) -> None:
+    assert is_loopback(address) is expected
+
+
+def test_a_head_that_is_not_there_is_named_at_once() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    with pytest.raises(UnavailableError, match=f"No Ray head answers at {address}"):
+        require_token(address)
+    with pytest.raises(UnavailableError, match="No Ray head answers"), connect(address):
+        pass
+
+
+def test_a_cluster_of_our_own_gets_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    ensure_token()
+    assert os.environ["RAY_AUTH_MODE"] == "token"
+    assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
+
+
+def test_the_users_own_choice_of_token_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "mine" * 16)
+    ensure_token()
+    assert os.environ["RAY_AUTH_TOKEN"] == "mine" * 16
+
+
+@pytest.mark.parametrize(("failures", "started"), [(1, True), (3, False)])
+def test_a_machine_too_busy_to_start_ray_in_time_is_asked_again(
+    failures: int, started: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray allows a node 30 s, raises a bare Exception, and leaves what it started."""
+    import ray
+
+    left: list[subprocess.Popen[bytes]] = []
+
+    def init(**_: object) -> None:
+        if len(left) < failures:
+            left.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
+            raise Exception("The current node timed out during startup. This could happen …")
+
+    monkeypatch.setattr(ray, "init", init)
+    if started:
+        _start_local(1)
+    else:
+        with pytest.raises(UnavailableError, match="did not start: The current node timed out"):
+            _start_local(1)
+    assert len(left) == failures
+    assert [process.wait(timeout=5) for process in left] == [-signal.SIGKILL] * failures
+
+
+def test_whatever_keeps_ray_from_starting_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def init(**_: object) -> None:
+        raise ValueError("the object store is larger than the memory")
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(UnavailableError, match="did not start: the object store is larger"):
+        _start_local(1)
+
+
+# ── real heads ──
+
+
+@pytest.fixture(scope="module")
+def open_head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
+    """A head that asks for no token, and its port for ray:// clients."""
+    client = free_port()
+    home = tmp_path_factory.mktemp("home")
+    variables = without_ray(RAY_AUTH_MODE="disabled", RECOMMENDER_HOME=str(home))
+    with running_head(variables, f"--ray-client-server-port={client}") as port:
+        wait_for_port(client)
+        yield port, client
+
+
+@pytest.fixture(scope="module")
+def closed_head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
+    """A head that asks for the token, and its port for ray:// clients."""
+    client = free_port()
+    variables = with_token(tmp_path_factory.mktemp("home"))
+    with running_head(variables, f"--ray-client-server-port={client}") as port:
+        wait_for_port(client)
+        yield port, client
+
+
+def this_machine() -> str:
+    """An address of this machine that is not loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+            found = str(probe.getsockname()[0])
+        except OSError:
+            found = "127.0.0.1"
+    if is_loopback(f"{found}:1"):
+        pytest.skip("this machine has no address but loopback")
+    return found
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_head_without_token_is_refused(open_head: tuple[int, int]) -> None:
+    """Row H1."""
+    port, client = open_head
+    host = this_machine()
+    for address in (f"{host}:{port}", f"ray://{host}:{client}"):
+        assert is_open(address)
+        with pytest.raises(UnavailableError, match="asks for no token"):
+            require_token(address)
+        with pytest.raises(UnavailableError, match="asks for no token"), connect(address):
+            pass
+    require_token(f"127.0.0.1:{port}")  # started here by hand; the service is stricter:
+    with pytest.raises(UnavailableError, match="asks for no token"):
+        require_token(f"127.0.0.1:{port}", allow_loopback=False)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_head_with_token_is_taken(closed_head: tuple[int, int]) -> None:
+    port, client = closed_head
+    for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{client}"):
+        assert not is_open(address)
+        require_token(address, allow_loopback=False)
+
+
+_CONNECT = """
+    import sys
+    from recommender.errors import UnavailableError
+    from tune_jobs.cluster import connect
+    try:
+        with connect(sys.argv[1]) as cluster:
+            print("nodes", len(cluster.nodes()))
+    except UnavailableError as error:
+        print("refused:", error)
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("token", "answer"),
+    [
+        (TOKEN, "nodes 1"),
+        ("f" * 64, "refused: The Ray cluster at '127.0.0.1:{port}' asks for a token, and the one set here"),
+        (None, "refused: The Ray cluster at '127.0.0.1:{port}' asks for a token, and none is set here"),
+    ],
+)
+def test_only_the_right_token_opens(
+    closed_head: tuple[int, int], tmp_path: Path, token: str | None, answer: str
+) -> None:
+    """Row H1: right, wrong and none."""
+    variables = {**with_token(tmp_path, HOME=str(tmp_path)), "RAY_AUTH_TOKEN": token or ""}
+    if token is None:
+        del variables["RAY_AUTH_TOKEN"], variables["RAY_AUTH_MODE"]
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(_CONNECT), f"127.0.0.1:{closed_head[0]}"],
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.stdout.startswith(answer.format(port=closed_head[0])), done.stdout + done.stderr
+    if token != TOKEN:
+        assert "RAY_AUTH_TOKEN" in done.stdout
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_sweep_is_driven_from_outside(closed_head: tuple[int, int], tmp_path: Path) -> None:
+    """By ray://: the data sets and the store are here, the trainings there."""
+    make_dataset(tmp_path / "signs", images=8, size=(64, 64), boxes=1)
+    small = [
+        "--modes",
+        "scratch",
+        "--checkpoint",
+        "scratch",
+        "--epochs",
+        "2",
+        "--imgsz",
+        "64",
+        "--batch",
+        "4",
+    ]
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", "from recommender.cli import main; main()", "sweep"),
+            *("--dataset", str(tmp_path / "signs"), *small, "--seeds", "0,1", "--json"),
+            *("--address", f"ray://127.0.0.1:{closed_head[1]}"),
+        ],
+        env=with_token(tmp_path / "home"),
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["trials"]["settled"] == 2
+    assert document["ended_early"] is None
+    with Store(tmp_path / "home" / "store.sqlite3") as store:
+        assert {run.id for run in store.list_runs()} == set(document["results"][0]["runs"])
+    assert not (tmp_path / "home" / "node_cache").exists()  # nothing was trained in this home
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_the_service_does_not_start_before_an_open_head(
+    open_head: tuple[int, int], closed_head: tuple[int, int], tmp_path: Path
+) -> None:
+    """Row H1, however the head is named, loopback included."""
+    from service.launching import check_head
+
+    port, client = open_head
+    for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{client}", f"ray://{this_machine()}:{client}"):
+        with pytest.raises(UsageError, match="asks for no token"):
+            check_head(address)
+    check_head(f"ray://127.0.0.1:{closed_head[1]}")
+    serve = (sys.executable, "-c", "from recommender.cli import main; main()", "serve", "--port", "0")
+    done = subprocess.run(
+        [*serve, "--address", f"ray://127.0.0.1:{client}"],
+        env=without_ray(RECOMMENDER_HOME=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "asks for no token" in done.stderr
+    assert "Serving" not in done.stdout

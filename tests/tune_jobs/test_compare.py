@@ -1,0 +1,136 @@
+"""`recommend compare` end to end on drawn pictures: trained, scored, reported, and never trained twice."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from recommender.datasets import open_dataset
+from recommender.errors import NotFoundError, UsageError
+from recommender.records import Start
+from recommender.requests import CompareRequest
+from recommender.store import Store
+from tests.datagen import make_dataset
+from tests.tune_jobs.sweep_kit import COCO, tiny_dataset
+from tune_jobs.compare.planning import entries_of, held_split, plan_runs
+
+
+def asked(**options: object) -> CompareRequest:
+    """A request with these options, the rest as they come."""
+    return CompareRequest.model_validate({"dataset": ".", **options})
+
+
+def with_test_split(folder: Path) -> Path:
+    """Six pictures to train, two to validate, two held back."""
+    data = make_dataset(folder / "user", images=8, size=(64, 64), boxes=1)
+    other = make_dataset(folder / "other", images=8, size=(64, 64), boxes=1, seed=9)
+    for kind in ("images", "labels"):
+        shutil.copytree(other / kind / "val", data / kind / "test")
+    with (data / "data.yaml").open("a", encoding="utf-8") as file:
+        file.write("\ntest: images/test\n")
+    return data
+
+
+def test_test_split_where_there_is_one(home: Path, tmp_path: Path) -> None:
+    held_back, plain = open_dataset(with_test_split(tmp_path)), tiny_dataset(tmp_path / "plain")
+    assert held_split(asked(), held_back) == "test"
+    assert held_split(asked(test="val"), held_back) == "val"
+    assert held_split(asked(), plain) == "val"
+    with pytest.raises(UsageError, match="has no test split"):
+        held_split(asked(test="test"), plain)
+
+
+def test_starts_by_name_alias_and_mode(home: Path) -> None:
+    request = asked(starts=("scratch", "coco", "coco:freeze", "coco:full"))
+    with Store.open_default() as store:
+        found = entries_of(request, store)
+        names = {str(entry.start) for entry in found}
+        assert names == {"scratch", "coco-yolo11n:full", "coco-yolo11n:freeze"}
+        assert len(found) == 3  # the same start twice is one
+        assert {entry.architecture for entry in found} == {"yolo11n"}
+        for text, error in (
+            ("nobody:full", NotFoundError),
+            ("coco:thaw", UsageError),
+            ("scratch:full", UsageError),
+        ):
+            with pytest.raises(error):
+                entries_of(asked(starts=(text,)), store)
+
+
+def test_learning_rates_are_tried_once_and_the_rest_waits(home: Path, tmp_path: Path) -> None:
+    request = asked(
+        starts=("scratch", "coco"),
+        seeds=2,
+        fractions=(0.5, 1.0),
+        learning_rates=("default", 1e-4),
+        batch=2,
+    )
+    with Store.open_default() as store:
+        explored, rest = plan_runs(request, tiny_dataset(tmp_path), entries_of(request, store))
+    recipes = [spec.job.recipe for spec in explored]
+    assert {(r.seed, r.fraction) for r in recipes} == {(0, 1.0)}
+    assert [r.learning_rate for r in recipes] == [None, 1e-4] * 2
+    assert len(rest) == 2 * 2 * 4 - 4
+    assert len({spec.id for spec in (*explored, *rest)}) == 16
+    scratch = Start(checkpoint="scratch", mode="scratch")
+    used = {spec.job.start == scratch: spec.job.recipe.normalisation for spec in rest}
+    assert used == {True: "group", False: "batch"}  # two images at a time are too few for batch norm
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_compare_trains_scores_reports_and_goes_on(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from recommender.cli.app import run
+    from tune_jobs.compare import run as running
+
+    data = with_test_split(tmp_path)
+    out = tmp_path / "out"
+    command = ["compare", "--dataset", str(data), "--start", "scratch", "--start", f"{COCO}:freeze"]
+    command += ["--seeds", "1", "--fractions", "0.5", "--epochs", "1", "--imgsz", "64", "--batch", "2"]
+    command += ["--confidence", "0.05", "--out", str(out), "--json"]
+    assert run(command) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert first["asked"]["scored_on"] == "test"
+    assert {(row["mode"], row["fraction"]) for row in first["table"]} == {
+        ("scratch", 0.5),
+        ("freeze", 0.5),
+    }
+    assert {row["train_images"] for row in first["table"]} == {3}
+    assert {curve["normalisation"] for curve in first["curves"] if curve["start"] == "scratch"} == {"group"}
+    frozen = next(mode for mode in first["modes"] if mode["start"] != "scratch")
+    assert 0.2 < frozen["trainable"] < 0.8
+    assert frozen["backbone_transferred"] == 1.0
+    assert len(first["forecast"]["rows"]) == 2
+    assert (out / "report.html").stat().st_size > 10_000
+
+    # Again: nothing is trained, no cluster is started, and the forecast is the one made before the runs.
+    def no_cluster(*arguments: object, **options: object) -> None:
+        raise AssertionError("a training was asked for")
+
+    monkeypatch.setattr("tune_jobs.sweep.run.connect", no_cluster)
+    for weights in (home / "trained").iterdir():
+        weights.unlink()  # scored already, so they are not needed any more
+    assert run(command) == 0
+    assert json.loads(capsys.readouterr().out) == first
+    # What was scored is gone as well: then the weights are wanted, and only a training brings them.
+    next((home / "evaluations").iterdir()).unlink()
+    with Store.open_default() as store, pytest.raises(AssertionError, match="a training was asked for"):
+        running.compare(_request(data), store=store)
+
+
+def _request(data: Path) -> CompareRequest:
+    return asked(
+        dataset=str(data),
+        starts=("scratch", f"{COCO}:freeze"),
+        seeds=1,
+        fractions=(0.5,),
+        epochs=1,
+        imgsz=64,
+        batch=2,
+        confidence=0.05,
+    )

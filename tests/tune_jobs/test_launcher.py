@@ -1,0 +1,327 @@
+"""A training from its request to its end, by launchers, processes and files as they are; only the training is short."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from recommender.errors import ConflictError, NotFoundError, UsageError
+from recommender.records import Checkpoint, Job
+from recommender.store import Store
+from tests.tune_jobs.launch_kit import Workshop
+from tune_jobs.launcher import Capacity, Launcher
+from tune_jobs.ray_jobs import Submission
+from tune_jobs.storage import attempt
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, home: Path) -> Iterator[Workshop]:
+    """A place to launch in, with a store in a file."""
+    with Store(tmp_path / "store.sqlite3") as store:
+        yield Workshop(tmp_path, store)
+
+
+def until(launcher: Launcher, done: Callable[[], object], timeout_s: float = 60.0) -> None:
+    """Step until something is so."""
+    end = time.monotonic() + timeout_s
+    while not done():
+        assert time.monotonic() < end, launcher.trouble or "timed out"
+        launcher.step()
+        time.sleep(0.05)
+
+
+def finished(workshop: Workshop, job: Job, launcher: Launcher | None = None) -> Job:
+    """The job at its end."""
+    until(launcher or workshop.launcher(), lambda: workshop.store.require_job(job.id).ended)
+    return workshop.store.require_job(job.id)
+
+
+def statuses(workshop: Workshop, job: Job) -> list[str]:
+    """What the job went through."""
+    return [json.loads(e.data)["status"] for e in workshop.store.job_events(job.id) if e.kind == "status"]
+
+
+def epochs(workshop: Workshop, job: Job) -> list[int]:
+    """Epochs of the curve as followers saw them."""
+    return [json.loads(e.data)["epoch"] for e in workshop.store.job_events(job.id) if e.kind == "epoch"]
+
+
+def make_checkpoint(workshop: Workshop, content: bytes = b"weights") -> Checkpoint:
+    """A registered checkpoint whose file can be swapped."""
+    import hashlib
+
+    path = workshop.folder / "mine.safetensors"
+    path.write_bytes(content)
+    checkpoint = Checkpoint(
+        name="mine",
+        origin="registry",
+        architecture="yolo11n",
+        family="yolo11",
+        licence="MIT",
+        class_names=("a",),
+        sha256=hashlib.sha256(content).hexdigest(),
+        path=path,
+    )
+    workshop.store.put_checkpoint(checkpoint)
+    return checkpoint
+
+
+def test_a_training_ends_in_the_registry_and_the_history(workshop: Workshop) -> None:
+    make_checkpoint(workshop)
+    job = workshop.ask("key", start="mine:freeze", epochs=3, name="better")
+    ended = finished(workshop, job)
+    assert (ended.status, ended.checkpoint, ended.error) == ("succeeded", "better", None)
+    assert epochs(workshop, job) == [1, 2, 3]
+    (run,) = workshop.store.list_runs()
+    assert (run.id, run.kind, str(run.start)) == (ended.run_id, "full", "mine:freeze")
+    registered = workshop.store.get_checkpoint("better")
+    assert registered is not None
+    assert registered.path is not None
+    assert registered.path.is_file()
+    assert registered.source_hash == workshop.target.hash
+    assert registered.licence == "MIT"
+    assert not registered.from_scratch
+    assert registered.source_map50_95 == run.best.map50_95  # type: ignore[union-attr]
+    from recommender.profile.known import source_profile
+
+    assert source_profile(registered.source_hash, workshop.store) is not None
+    assert ended.artefacts is not None
+    assert (Path(ended.artefacts) / "weights" / "best.safetensors").is_file()
+    left = {p.name for p in (workshop.folder / "storage" / job.id).rglob("*")}
+    assert not left & {"inputs", "resume", "reports"}
+    assert workshop.ask("key", start="mine:freeze", epochs=3, name="better") == ended  # asked again: the same
+    assert workshop.cluster.ids() == [job.submission_id]
+
+
+def test_a_killed_attempt_is_repeated_from_its_last_state(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIVIAL_SECONDS", "0.3")
+    launcher = workshop.launcher()
+    job = workshop.ask("key", epochs=8)
+    until(launcher, lambda: len(epochs(workshop, job)) >= 2)
+    workshop.cluster.kill(job.submission_id)
+    ended = finished(workshop, job, launcher)
+    assert (ended.status, ended.epoch, ended.crashes) == ("succeeded", 2, 1)
+    assert epochs(workshop, job) == list(range(1, 9))
+    notes = (Path(str(ended.artefacts)) / "went_on_after.txt").read_text()
+    assert int(notes) >= 2
+    assert len(workshop.store.list_runs()) == 1
+
+
+def test_a_training_that_crashes_every_time_fails_with_its_last_words(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIVIAL_ERROR", "CUDA went away")
+    job = workshop.ask("key")
+    ended = finished(workshop, job, workshop.launcher(max_crashes=2))
+    assert (ended.status, ended.epoch) == ("failed", 2)
+    assert "crashed 2 times" in str(ended.error)
+    assert "CUDA went away" in str(ended.error)
+    assert statuses(workshop, job).count("queued") == 2
+    assert workshop.store.list_runs() == ()
+
+
+def test_a_request_that_cannot_be_met_is_not_repeated(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIVIAL_USAGE_ERROR", "batch of nothing")
+    ended = finished(workshop, workshop.ask("key"))
+    assert (ended.status, ended.epoch, ended.error) == ("failed", 1, "batch of nothing")
+
+
+def test_a_job_the_cluster_forgot_is_launched_once_more(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIVIAL_SECONDS", "0.3")
+    launcher = workshop.launcher()
+    job = workshop.ask("key", epochs=5)
+    until(launcher, lambda: epochs(workshop, job))
+    workshop.cluster.forget(job.submission_id)
+    ended = finished(workshop, job, launcher)
+    assert (ended.status, ended.epoch) == ("succeeded", 2)
+
+
+def test_waiting_too_long_for_a_node_is_no_crash(workshop: Workshop) -> None:
+    launcher = workshop.launcher(max_crashes=1)
+    workshop.cluster.refuse_to_start = 2
+    ended = finished(workshop, workshop.ask("key"), launcher)
+    assert (ended.status, ended.epoch, ended.crashes) == ("succeeded", 3, 0)
+
+
+def test_cancel_ends_the_process(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIVIAL_SECONDS", "30")
+    launcher = workshop.launcher()
+    job = workshop.ask("key", epochs=100)
+    until(launcher, lambda: workshop.store.require_job(job.id).status == "running")
+    workshop.store.request_cancel(job.id)
+    ended = finished(workshop, job, launcher)
+    assert (ended.status, ended.checkpoint) == ("cancelled", None)
+    assert workshop.cluster.state(job.submission_id) == "stopped"
+    assert workshop.store.list_runs() == ()
+
+
+def test_a_job_ended_on_the_cluster_is_told_from_a_crash(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIVIAL_SECONDS", "30")
+    launcher = workshop.launcher()
+    job = workshop.ask("key")
+    until(launcher, lambda: workshop.store.require_job(job.id).status == "running")
+    workshop.cluster.stop(job.submission_id)
+    ended = finished(workshop, job, launcher)
+    assert (ended.status, ended.epoch) == ("cancelled", 1)
+    assert "not by us" in str(ended.error)
+
+
+def test_weights_swapped_before_the_launch_are_refused(workshop: Workshop) -> None:
+    checkpoint = make_checkpoint(workshop)
+    job = workshop.ask("key", start="mine:full")
+    assert checkpoint.path is not None
+    checkpoint.path.write_bytes(b"others")
+    ended = finished(workshop, job)
+    assert ended.status == "failed"
+    assert "sha256" in str(ended.error)
+    assert workshop.cluster.ids() == []
+
+
+def test_data_edited_before_the_launch_are_refused(workshop: Workshop) -> None:
+    job = workshop.ask("key")
+    label = next((workshop.folder / "user").rglob("labels/train/*.txt"))
+    label.write_text("0 0.5 0.5 0.25 0.25\n")
+    ended = finished(workshop, job)
+    assert ended.status == "failed"
+    assert "changed after the training was asked for" in str(ended.error)
+    assert workshop.cluster.ids() == []
+
+
+def test_results_damaged_on_the_way_are_not_registered(workshop: Workshop) -> None:
+    launcher = workshop.launcher()
+    job = workshop.ask("key")
+    launcher.step()
+    while workshop.cluster.state(job.submission_id) != "succeeded":
+        time.sleep(0.05)
+    name = attempt(job.id, 1, "results/weights/best.safetensors")
+    (workshop.folder / "storage" / name).write_bytes(b"not what was sent")
+    ended = finished(workshop, job, launcher)
+    assert ended.status == "failed"
+    assert "damaged" in str(ended.error)
+    assert workshop.store.list_checkpoints() == ()
+
+
+def test_a_storage_that_is_away_is_waited_for(workshop: Workshop) -> None:
+    launcher = workshop.launcher()
+    job = workshop.ask("key")
+    storage = workshop.folder / "storage"
+    storage.write_text("not a folder")
+    launcher.step()
+    assert launcher.trouble is not None
+    assert not workshop.store.require_job(job.id).ended
+    storage.unlink()
+    assert finished(workshop, job, launcher).status == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("request_", "error", "words"),
+    [
+        ({"start": "nobody:full"}, NotFoundError, "no checkpoint 'nobody'"),
+        ({"start": "coco:sideways"}, UsageError, "CHECKPOINT:full"),
+        ({"start": "scratch:full"}, UsageError, "not understood"),
+        ({"start": "scratch", "name": "coco"}, ConflictError, "reserved"),
+        ({"start": "scratch", "name": "a b"}, UsageError, "cannot name"),
+        ({"start": "coco:full", "architecture": "yolo11x"}, UsageError, "is a yolo11n"),
+        ({"start": None}, UsageError, "no start"),
+        ({"start": "scratch", "gpus": 3, "batch": 16}, UsageError, "multiple of 3"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_when_asked(
+    workshop: Workshop, request_: dict[str, str], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        workshop.ask("key", **request_)
+    assert workshop.store.list_jobs() == ()
+
+
+def test_what_began_from_random_weights_is_registered_as_such(workshop: Workshop) -> None:
+    ended = finished(workshop, workshop.ask("key", start="scratch", name="alone"))
+    registered = workshop.store.get_checkpoint(str(ended.checkpoint))
+    assert registered is not None
+    assert registered.from_scratch
+
+
+@pytest.mark.parametrize("asked", [{"gpus": 2, "batch": 4}, {"cpus": 5}])
+def test_what_never_fits_is_refused_and_not_waited_for(workshop: Workshop, asked: dict[str, int]) -> None:
+    job = workshop.ask("key", **asked)
+    launcher = workshop.launcher(capacity=lambda: Capacity(cpus=4, gpus=1))
+    launcher.step()
+    ended = workshop.store.require_job(job.id)
+    assert ended.status == "failed"
+    assert "This machine has: 1 GPU, 4 CPU" in str(ended.error)
+    assert not list(workshop.cluster.folder.iterdir())
+
+
+def test_a_name_is_found_again_when_the_request_is_repeated(workshop: Workshop) -> None:
+    first = workshop.ask("key", name="mine")
+    make_checkpoint(workshop)
+    assert workshop.ask("key", name="mine") == first
+
+
+def test_a_frozen_attempt_that_comes_back_changes_nothing(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R4: its node went silent, another attempt finished, then it goes on as if nothing had been."""
+    monkeypatch.setenv("TRIVIAL_SECONDS", "0.4")
+    launcher = workshop.launcher()
+    job = workshop.ask("key", epochs=4)
+    until(launcher, lambda: epochs(workshop, job))
+    workshop.cluster.kill(job.submission_id, signal.SIGSTOP)
+    workshop.cluster.lose(job.submission_id)
+    monkeypatch.setenv("TRIVIAL_SECONDS", "0")
+    ended = finished(workshop, job, launcher)
+    assert (ended.status, ended.epoch) == ("succeeded", 2)
+    before = (
+        workshop.store.list_runs(),
+        workshop.store.list_checkpoints(),
+        workshop.store.job_events(job.id),
+    )
+    workshop.cluster.kill(job.submission_id, signal.SIGCONT)
+    end = time.monotonic() + 20
+    while workshop.cluster.running(job.submission_id):
+        launcher.step()
+        time.sleep(0.05)
+        assert time.monotonic() < end
+    launcher.step()
+    after = (workshop.store.list_runs(), workshop.store.list_checkpoints(), workshop.store.job_events(job.id))
+    assert after == before
+    assert workshop.store.require_job(job.id) == ended
+    # It noticed by itself: no outcome of its own, though nobody stopped it.
+    assert not (workshop.folder / "storage" / attempt(job.id, 1, "outcome.json")).exists()
+
+
+def test_a_launch_that_comes_after_the_end_is_called_back(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A launcher stands still before it submits; meanwhile another one carries a cancellation out."""
+    monkeypatch.setenv("TRIVIAL_SECONDS", "5")
+    job, other = workshop.ask("key", epochs=20), workshop.launcher(ttl_s=0)
+    submit = workshop.cluster.submit
+    ended: list[Job] = []
+
+    def late(submission: Submission) -> None:
+        monkeypatch.setattr(workshop.cluster, "submit", submit)
+        workshop.store.request_cancel(job.id)
+        ended.append(finished(workshop, job, other))
+        submit(submission)
+        until(other, lambda: workshop.cluster.state(submission.id) == "running")
+
+    monkeypatch.setattr(workshop.cluster, "submit", late)
+    workshop.launcher().step()
+    assert ended[0].status == "cancelled"
+    assert workshop.store.require_job(job.id) == ended[0]  # an end is final
+    assert workshop.cluster.state(job.submission_id) == "stopped"
+    assert workshop.cluster.starts() == 1

@@ -1,0 +1,147 @@
+"""Trials chosen by the forecast: what it asks for, what it is told, when it has enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recommender.forecast.policy import Race
+from recommender.records import Run
+from recommender.store import Store
+from tests.forecast.builders import profile, situation
+from tests.tune_jobs.sweep_kit import conductor, finished, paper_trials, point, says
+from tune_jobs.sweep.certainty import ForecastPolicy, trial_epochs, trial_recipe
+from tune_jobs.sweep.conductor import Conductor
+from tune_jobs.sweep.plan import TrialSpec
+
+TARGET = profile("target", 0.0)
+SOURCES = (
+    profile("kin", 0.1),
+    profile("rival", 0.12),
+    profile("cousin", 0.15),
+    profile("stranger", 2.8),
+    None,
+)
+CANDIDATES = tuple(situation(TARGET, source) for source in SOURCES)
+
+
+@pytest.fixture
+def store(tmp_path: Path, home: Path) -> Iterator[Store]:
+    with Store(tmp_path / "store.sqlite3") as opened:
+        yield opened
+
+
+def planned(*, epochs: int = 9) -> list[TrialSpec]:
+    (paper,) = paper_trials(1, target=TARGET.dataset_hash)
+    return [
+        TrialSpec(
+            job=replace(paper.job, start=candidate.start, recipe=trial_recipe(candidate, epochs)),
+            data=paper.data,
+            weights=None,
+        )
+        for candidate in CANDIDATES
+    ]
+
+
+def driven(
+    store: Store, *, max_trials: int | None = None, tolerance: float = 0.0005
+) -> tuple[Conductor, ForecastPolicy]:
+    race = Race(history=(), candidates=CANDIDATES, trial_epochs=9, tolerance=tolerance)
+    specs = planned()
+    policy = ForecastPolicy(race, specs, max_trials=max_trials)
+    return conductor(specs, store, policy=policy, slots=2), policy
+
+
+def play(brain: Conductor, values: dict[str, float]) -> list[str]:
+    """Run what the policy asks for, each to its end at the value of its checkpoint."""
+    order = []
+    while (id := brain.next_id()) is not None:
+        (trial,) = [t for t in brain.view().trials if t.id == id]
+        brain.started(id)
+        best = values[trial.start.checkpoint]
+        spec = brain._trials[id].spec
+        run = finished(
+            spec, [best * epoch / trial.recipe.epochs for epoch in range(1, trial.recipe.epochs + 1)]
+        )
+        brain.heard(id, says(id, "run", run=run))
+        order.append(trial.start.checkpoint)
+    return order
+
+
+def test_a_trial_is_the_beginning_of_the_full_run() -> None:
+    recipe = trial_recipe(CANDIDATES[0], 5)
+    assert (recipe.epochs, recipe.schedule_epochs, recipe.imgsz) == (5, 50, 320)
+    assert [trial_epochs(full) for full in (1, 4, 30, 100, 300)] == [1, 4, 5, 10, 30]
+    whole = trial_recipe(CANDIDATES[0], 50)
+    assert (whole.epochs, whole.schedule_epochs) == (50, None)
+
+
+def test_the_promising_are_tried_first_and_the_number_is_kept(store: Store) -> None:
+    brain, policy = driven(store, max_trials=2)
+    order = play(brain, {"kin": 0.3, "rival": 0.5, "cousin": 0.2, "stranger": 0.1, "scratch": 0.1})
+    assert len(order) == 2
+    assert set(order) < {"kin", "rival", "cousin"}
+    assert brain.stop_reason() == "no further trial is wanted"
+    seen = policy.observations(brain.view())
+    assert {o.situation.start.checkpoint for o in seen} == set(order)
+    assert all(o.partial is not None for o in seen)  # nine of fifty epochs
+
+
+def test_no_trial_is_bought_that_cannot_pay(store: Store) -> None:
+    brain, _ = driven(store, tolerance=0.9)
+    assert play(brain, {}) == []
+    assert brain.stop_reason() == "no further trial is wanted"
+
+
+def test_what_is_known_already_costs_nothing_and_counts_as_evidence(store: Store) -> None:
+    known = finished(planned()[0], [0.1 * epoch for epoch in range(1, 10)])
+    store.add_run(known)
+    brain, policy = driven(store, max_trials=1)
+    order = play(brain, dict.fromkeys(("kin", "rival", "cousin", "stranger", "scratch"), 0.4))
+    assert len(order) == 1
+    assert "kin" not in order
+    assert len(policy.observations(brain.view())) == 2
+
+
+def test_the_hopeless_is_stopped_at_a_rung(store: Store) -> None:
+    brain, _ = driven(store)
+    specs = {spec.job.start.checkpoint: spec for spec in planned()}
+    for name, value in (("kin", 0.5), ("rival", 0.45), ("cousin", 0.4)):
+        store.add_run(finished(specs[name], [value * epoch / 9 for epoch in range(1, 10)]))
+    brain, _ = driven(store)
+    weak = specs["stranger"]
+    brain._trials[weak.id].state = "running"
+    brain.started(weak.id)
+    verdicts = [brain.heard(weak.id, says("w", "epoch", epoch=point(epoch, 0.01))) for epoch in range(1, 4)]
+    assert verdicts[:2] == [None, None]
+    assert "not catching up" in (verdicts[2] or "")
+
+
+def test_what_the_budget_cut_off_speaks_as_far_as_it_came(store: Store) -> None:
+    brain, policy = driven(store)
+    id = brain.next_id() or ""
+    brain.started(id)
+    for epoch in (1, 2):
+        brain.heard(id, says("a", "epoch", epoch=point(epoch, 0.1 * epoch)))
+    brain.stop("the budget is spent")
+    brain.close()
+    (seen,) = policy.observations(brain.view())
+    assert isinstance(seen.run, Run)
+    assert (seen.run.status, len(seen.run.curve)) == ("stopped", 2)
+    assert seen.partial is not None
+    assert store.list_runs() == ()
+
+
+def test_a_start_that_failed_is_not_chosen_again(store: Store) -> None:
+    from tune_jobs.sweep.outcome import failed_run
+
+    brain, _ = driven(store)
+    id = brain.next_id() or ""
+    brain.started(id)
+    brain.heard(id, says("a", "run", run=failed_run(brain._trials[id].spec.job, "out of memory")))
+    again = brain.next_id()
+    assert again is not None
+    assert again != id

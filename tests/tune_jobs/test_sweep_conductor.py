@@ -1,0 +1,411 @@
+"""The driver's side of a sweep, in virtual time: each run once, failures apart, the budget a hard cap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recommender.errors import StorageError, UsageError
+from recommender.records import Run
+from recommender.store import RANKABLE, Store
+from tests.tune_jobs.sweep_kit import Clock, conductor, finished, paper_trials, point, says
+from tune_jobs.storage import UrlStorage
+from tune_jobs.sweep.allowance import STOP_LATENCY_S, Allowance
+from tune_jobs.sweep.ledger import Ledger
+from tune_jobs.sweep.outcome import STOPPED_BY_POLICY, failed_run
+from tune_jobs.sweep.plan import Limits
+from tune_jobs.sweep.policy import NOTHING_FITS, RunAll, SweepView, TrialView
+from tune_jobs.sweep.run import SweepSettings, run_trials
+from tune_jobs.sweep.states import keep_state, state_path
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty store: migrations run once."""
+    file = tmp_path_factory.mktemp("store") / "empty.sqlite3"
+    Store(file).close()
+    return file
+
+
+@pytest.fixture
+def store(template: Path, tmp_path: Path, home: Path) -> Iterator[Store]:
+    file = tmp_path / "store.sqlite3"
+    file.write_bytes(template.read_bytes())
+    with Store(file) as opened:
+        yield opened
+
+
+def test_slots_are_filled_and_no_more(store: Store) -> None:
+    specs = paper_trials(3)
+    brain = conductor(specs, store)
+    assert [brain.next_id(), brain.next_id(), brain.next_id()] == [specs[0].id, specs[1].id, None]
+    brain.started(specs[0].id)
+    brain.heard(specs[0].id, says("a", "run", run=finished(specs[0], [0.1, 0.2, 0.3])))
+    assert brain.next_id() == specs[2].id
+    assert not brain.is_over()
+
+
+def test_a_run_in_the_history_is_not_repeated(store: Store) -> None:
+    specs = paper_trials(2)
+    store.add_run(finished(specs[0], [0.1, 0.2, 0.3]))
+    brain = conductor(specs, store)
+    assert brain.next_id() == specs[1].id
+    assert brain.next_id() is None
+    (known, _) = brain.view().trials
+    assert known.reused
+    assert known.best_map50_95 == 0.3
+    assert known.seconds == 0.0
+
+
+def test_a_run_that_another_sweep_finishes_meanwhile_is_passed_over(store: Store) -> None:
+    specs = paper_trials(2)
+    brain = conductor(specs, store, slots=1)
+    store.add_run(finished(specs[0], [0.1, 0.2, 0.3]))
+    assert brain.next_id() == specs[1].id
+
+
+@pytest.mark.parametrize("status", ["failed", "stopped"])
+def test_what_failed_or_was_cut_off_is_tried_again(store: Store, status: str) -> None:
+    (spec,) = paper_trials(1)
+    run = (
+        failed_run(spec.job, "out of memory")
+        if status == "failed"
+        else finished(spec, [0.1], status="stopped")
+    )
+    store.add_run(run)
+    assert conductor([spec], store).next_id() == spec.id
+
+
+def test_what_the_policy_stopped_is_settled(store: Store) -> None:
+    (spec,) = paper_trials(1)
+    stopped = finished(spec, [0.1], status="stopped")
+    store.add_run(replace(stopped, notes=(STOPPED_BY_POLICY + "hopeless",)))
+    assert conductor([spec], store).is_over()
+
+
+def test_failures_stay_out_of_the_history(store: Store) -> None:
+    """Rows R5, R8, R9: recorded with their reason, never ranked, and the others go on."""
+    specs = paper_trials(3)
+    brain = conductor(specs, store, slots=3)
+    reasons = [
+        "timed out: no work done for 120 s",
+        "out of memory: it used 9 MB",
+        "The loss box_loss is not finite",
+    ]
+    for spec, reason in zip(specs, reasons, strict=True):
+        assert brain.next_id() == spec.id
+        brain.started(spec.id)
+        brain.heard(spec.id, says(spec.id, "run", run=failed_run(spec.job, reason)))
+    assert brain.is_over()
+    assert store.list_runs(statuses=RANKABLE) == ()
+    assert {run.error for run in store.list_runs()} == set(reasons)
+    assert {trial.state for trial in brain.view().trials} == {"failed"}
+
+
+def test_a_result_that_is_not_finite_fails(store: Store) -> None:
+    """Row R9, should one ever get past the training: JSON of records refuses what is not finite."""
+    (spec,) = paper_trials(1)
+    run = finished(spec, [0.1, float("nan"), 0.3])
+    with pytest.raises(StorageError):
+        says("a", "run", run=run)
+    Ledger(store).accept(run)
+    assert store.list_runs(statuses=RANKABLE) == ()
+
+
+def test_each_epoch_counts_once_when_a_trial_is_resumed_a_step_back(store: Store) -> None:
+    """Rows R3 and R7: (trial, step) is unique."""
+    (spec,) = paper_trials(1, epochs=4)
+    brain = conductor([spec], store)
+    brain.next_id()
+    brain.started(spec.id)
+    for epoch in (1, 2, 3):
+        brain.heard(spec.id, says("first", "epoch", epoch=point(epoch, 0.1 * epoch)))
+    assert brain.lost(spec.id, "its node died")
+    brain.started(spec.id)
+    for epoch in (3, 4):
+        brain.heard(spec.id, says("second", "epoch", epoch=point(epoch, 0.1 * epoch)))
+    (view,) = brain.view().trials
+    assert [one.epoch for one in view.curve] == [1, 2, 3, 4]
+
+
+def test_a_node_that_was_given_up_and_comes_back_is_not_heard(store: Store) -> None:
+    """Row R4."""
+    (spec,) = paper_trials(1)
+    brain = conductor([spec], store)
+    brain.next_id()
+    brain.started(spec.id)
+    brain.heard(spec.id, says("first", "epoch", epoch=point(1)))
+    brain.lost(spec.id, "its node fell silent")
+    brain.started(spec.id)
+    brain.heard(spec.id, says("first", "run", run=finished(spec, [0.9, 0.9, 0.9])))
+    assert store.get_run(spec.id) is None
+    brain.heard(spec.id, says("second", "run", run=finished(spec, [0.1, 0.2, 0.3])))
+    run = store.get_run(spec.id)
+    assert run is not None
+    assert run.best == point(3, 0.3)
+
+
+def test_a_driver_that_was_replaced_writes_nothing(store: Store) -> None:
+    """Row R4 for drivers: a frozen one returns after the same command was given again."""
+    (spec,) = paper_trials(1)
+    old, new = conductor([spec], store), conductor([spec], store)
+    for driver in (old, new):
+        driver.next_id()
+        driver.started(spec.id)
+    old.heard(spec.id, says("old", "run", run=finished(spec, [0.9, 0.9, 0.9])))
+    assert store.get_run(spec.id) is None
+    new.heard(spec.id, says("new", "run", run=finished(spec, [0.1, 0.2, 0.3])))
+    run = store.get_run(spec.id)
+    assert run is not None
+    assert run.best == point(3, 0.3)
+
+
+def test_a_trial_that_loses_node_after_node_is_given_up(store: Store) -> None:
+    (spec,) = paper_trials(1)
+    brain = conductor([spec], store, limits=Limits(max_restarts=2))
+    brain.next_id()
+    verdicts = []
+    for _ in range(3):
+        brain.started(spec.id)
+        verdicts.append(brain.lost(spec.id, "its node died"))
+    assert verdicts == [True, True, False]
+    run = store.get_run(spec.id)
+    assert run is not None
+    assert run.status == "failed"
+    assert run.error == "given up after 3 attempts: its node died"
+    assert not brain.wants(spec.id)
+
+
+def test_a_fit_that_broke_is_begun_again_and_the_largest_trial_blamed(store: Store) -> None:
+    """Row R5: Ray kills for memory, and Tune gives up the whole fit."""
+    specs = paper_trials(3)
+    brain = conductor(specs, store, slots=3, limits=Limits(max_restarts=1))
+    for number in range(2):
+        for spec, memory_mb in zip(specs, (700.0, 9000.0, 800.0), strict=True):
+            if brain.view().trials[specs.index(spec)].state == "waiting":
+                brain.started(brain.next_id() or "")
+                brain.heard(spec.id, {**says(f"{spec.id}{number}", "beat"), "memory_mb": memory_mb})
+        brain.requeue_running("out of memory perhaps")
+    assert [trial.state for trial in brain.view().trials] == ["waiting", "failed", "waiting"]
+    assert brain.num_ended == 1
+    assert not brain.is_over()
+    assert brain.next_id() == specs[0].id
+
+
+def test_silent_actors_are_named(store: Store) -> None:
+    clock = Clock()
+    specs = paper_trials(2)
+    brain = conductor(specs, store, clock=clock, limits=Limits(silent_actor_s=90))
+    for spec in specs:
+        brain.next_id()
+        brain.started(spec.id)
+    clock.now += 60
+    brain.heard(specs[0].id, says("a", "beat"))
+    clock.now += 60
+    assert brain.silent() == [specs[1].id]
+
+
+# ── the budget ──
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "limit_s"),
+    [
+        ("90s", "wall", 90),
+        ("10m", "wall", 600),
+        ("1.5h", "wall", 5400),
+        ("2gpu-h", "device", 7200),
+        ("30 gpu-m", "device", 1800),
+    ],
+)
+def test_budgets_are_read(text: str, kind: str, limit_s: float) -> None:
+    found = Allowance.parse(text)
+    assert (found.kind, found.limit_s) == (kind, limit_s)
+
+
+@pytest.mark.parametrize("text", ["10", "ten minutes", "0m", "-3h", "2gpu", "1e400h", "nan h"])
+def test_budgets_that_mean_nothing_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"understood|nothing"):
+        Allowance.parse(text)
+
+
+@given(limit_m=st.floats(0.5, 100), slots=st.integers(1, 64), device=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_the_cap_is_hard_whatever_runs(limit_m: float, slots: int, device: bool) -> None:
+    """Stopping takes a few seconds, during which every slot still spends: that much is kept in reserve."""
+    allowance = Allowance.parse(f"{limit_m}gpu-m" if device else f"{limit_m}m")
+    rate = float(slots) if device else 1.0
+    spent = 0.0
+    while not allowance.is_spent(spent, rate=rate):
+        spent += 0.25 * rate  # the driver looks at least that often
+    limit_s = allowance.limit_s or 0.0
+    latency_s = min(STOP_LATENCY_S, 0.5 * limit_s / rate)
+    assert spent + (latency_s - 0.25) * rate <= limit_s + 1e-6
+    assert spent >= 0.5 * limit_s - 0.25 * rate  # and it is used, not hoarded
+
+
+def test_the_budget_ends_all_and_says_so(store: Store) -> None:
+    clock = Clock()
+    specs = paper_trials(3)
+    brain = conductor(specs, store, clock=clock, budget="100s")
+    for _ in range(2):
+        brain.started(brain.next_id() or "")
+    clock.now += 97
+    assert brain.stop_reason() == "the budget is spent"
+    assert brain.next_id() is None
+    brain.close()
+    view = brain.view()
+    assert [trial.state for trial in view.trials] == ["cut off", "cut off", "waiting"]
+    assert store.list_runs() == ()
+
+
+def test_device_time_is_summed_over_trials_and_restarts(store: Store) -> None:
+    clock = Clock()
+    specs = paper_trials(2)
+    brain = conductor(specs, store, clock=clock, budget="1gpu-h")
+    for _ in range(2):
+        brain.started(brain.next_id() or "")
+    clock.now += 100
+    brain.lost(specs[0].id, "its node died")
+    clock.now += 50  # nobody trains the first one
+    brain.started(specs[0].id)
+    clock.now += 10
+    view = brain.view()
+    assert view.spent_s == view.device_seconds == pytest.approx(100 + 10 + 160)
+
+
+def test_a_trial_that_cannot_end_in_time_is_not_begun(store: Store) -> None:
+    clock = Clock()
+    specs = paper_trials(3)
+    brain = conductor(specs, store, clock=clock, budget="250s", slots=1)
+    brain.started(brain.next_id() or "")
+    clock.now += 120
+    for epoch in (1, 2, 3):
+        brain.heard(specs[0].id, says("a", "epoch", epoch=point(epoch)))
+    brain.heard(specs[0].id, says("a", "run", run=finished(specs[0], [0.1, 0.2, 0.3])))
+    assert brain.next_id() == specs[1].id  # 120 s of 130 s
+    brain.started(specs[1].id)
+    clock.now += 60
+    brain.heard(specs[1].id, says("b", "run", run=failed_run(specs[1].job, "no")))
+    assert brain.next_id() is None
+    assert brain.view().trials[2].note == "too long for what is left of the budget"
+    assert brain.stop_reason() == NOTHING_FITS  # and not "no further trial is wanted"
+
+
+# ── the policy ──
+
+
+class Picky(RunAll):
+    """Stops the first trial after an epoch and wants no more than two."""
+
+    def __init__(self, first: str) -> None:
+        self.first = first
+
+    def next(self, view: SweepView) -> str | None:
+        return super().next(view) if len(view.of_state("waiting")) > 1 else None
+
+    def judge(self, view: SweepView, trial: TrialView) -> str | None:
+        return "hopeless" if trial.id == self.first else None
+
+
+def test_the_policy_decides_who_runs_and_for_how_long(store: Store) -> None:
+    specs = paper_trials(3)
+    brain = conductor(specs, store, policy=Picky(specs[0].id))
+    for _ in range(2):
+        brain.started(brain.next_id() or "")
+    assert brain.heard(specs[0].id, says("a", "epoch", epoch=point(1))) == "hopeless"
+    assert brain.heard(specs[1].id, says("b", "epoch", epoch=point(1))) is None
+    stopped = replace(finished(specs[0], [0.5], status="stopped"), notes=(STOPPED_BY_POLICY + "hopeless",))
+    brain.heard(specs[0].id, says("a", "run", run=stopped))
+    assert brain.next_id() is None
+    assert not brain.is_over()  # one still runs
+    brain.heard(specs[1].id, says("b", "run", run=finished(specs[1], [0.1, 0.2, 0.3])))
+    assert brain.next_id() is None
+    assert brain.stop_reason() == "no further trial is wanted"
+
+
+def test_a_policy_that_breaks_ends_the_sweep_and_keeps_what_is_finished(store: Store) -> None:
+    class Broken(RunAll):
+        def judge(self, view: SweepView, trial: TrialView) -> str | None:
+            raise ZeroDivisionError
+
+    specs = paper_trials(2)
+    brain = conductor(specs, store, policy=Broken())
+    for _ in range(2):
+        brain.started(brain.next_id() or "")
+    brain.heard(specs[0].id, says("a", "run", run=finished(specs[0], [0.1, 0.2, 0.3])))
+    assert brain.heard(specs[1].id, says("b", "epoch", epoch=point(1))) is None
+    assert isinstance(brain.error, ZeroDivisionError)
+    assert brain.is_over()
+    assert store.get_run(specs[0].id) is not None
+
+
+# ── store and storage ──
+
+
+def test_finished_runs_in_the_storage_are_found_again_without_the_store(store: Store, tmp_path: Path) -> None:
+    specs = paper_trials(2)
+    storage = UrlStorage(str(tmp_path / "storage"))
+    ledger = Ledger(store, storage)
+    done, failed = finished(specs[0], [0.1, 0.2, 0.3]), failed_run(specs[1].job, "no")
+    for run in (done, failed):
+        ledger.begin(run.id)
+        ledger.accept(run)
+    with Store(tmp_path / "another.sqlite3") as another:
+        assert Ledger(another, storage).settled(done.id) == done
+        assert another.get_run(done.id) == done
+        assert Ledger(another, storage).settled(failed.id) is None
+
+
+def test_a_storage_that_takes_nothing_ends_the_sweep_before_it_begins(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    settings = SweepSettings(storage=str(tmp_path / "file"), address="127.0.0.1:1")
+    with pytest.raises(StorageError, match="reachable and writable"):  # no head is looked for
+        run_trials(paper_trials(1), store=store, settings=settings)
+
+
+def test_a_damaged_file_in_the_storage_is_no_run(store: Store, tmp_path: Path) -> None:
+    (spec,) = paper_trials(1)
+    folder = tmp_path / "storage" / "runs"
+    folder.mkdir(parents=True)
+    (folder / f"{spec.id}.json").write_text('{"id": "half')
+    assert Ledger(store, UrlStorage(str(tmp_path / "storage"))).settled(spec.id) is None
+
+
+def test_a_store_that_refuses_loses_nothing_that_the_storage_takes(store: Store, tmp_path: Path) -> None:
+    """Row R10: the run is in the storage, the sweep ends with a clear error."""
+    (spec,) = paper_trials(1)
+    storage = UrlStorage(str(tmp_path / "storage"))
+
+    class Full(Store):
+        def add_run(self, run: Run, *, epoch: int | None = None) -> bool:
+            raise StorageError("The store is full.", remedy="Free some disk space.")
+
+    run = finished(spec, [0.1, 0.2, 0.3])
+    with Full(tmp_path / "full.sqlite3") as full, pytest.raises(StorageError, match="Free some"):
+        Ledger(full, storage).accept(run)
+    assert Ledger(store, storage).settled(spec.id) == run
+
+
+def test_the_state_of_a_settled_trial_is_not_kept(store: Store, tmp_path: Path) -> None:
+    (spec,) = paper_trials(1)
+    state = tmp_path / "resume.pt"
+    state.write_bytes(b"state")
+    keep_state(spec.id, state)
+    brain = conductor([spec], store)
+    brain.next_id()
+    brain.started(spec.id)
+    assert state_path(spec.id).exists()
+    brain.heard(spec.id, says("a", "run", run=finished(spec, [0.1, 0.2, 0.3])))
+    assert not state_path(spec.id).exists()
+
+
+@pytest.mark.parametrize("id", ["../store", "", "a" * 100, "XYZ"])
+def test_a_state_has_no_name_but_a_run_id(home: Path, id: str) -> None:
+    with pytest.raises(StorageError, match="no run id"):
+        state_path(id)

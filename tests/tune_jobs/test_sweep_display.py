@@ -1,0 +1,156 @@
+"""What a sweep shows: a table on a terminal, lines in a log, a matrix at the end."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from recommender.records import Start
+from recommender.store import Store
+from tests.tune_jobs.sweep_kit import Clock, conductor, finished, paper_trials, point, says
+from tune_jobs.sweep.conductor import Conductor
+from tune_jobs.sweep.display import (
+    LiveTable,
+    PlainLines,
+    duration,
+    sparkline,
+    summary_of,
+    table_of,
+)
+from tune_jobs.sweep.matrix import cells_of, matrix_table, sweep_document
+from tune_jobs.sweep.outcome import failed_run
+from tune_jobs.sweep.plan import TrialSpec
+from tune_jobs.sweep.run import SweepResult
+
+
+@pytest.fixture
+def store(tmp_path: Path, home: Path) -> Iterator[Store]:
+    with Store(tmp_path / "store.sqlite3") as opened:
+        yield opened
+
+
+@pytest.fixture
+def halfway(store: Store) -> Conductor:
+    """Of four trials one is known, one done, one running and one failed; 100 s of 600 s are spent."""
+    clock = Clock()
+    specs = paper_trials(4)
+    store.add_run(finished(specs[0], [0.1, 0.2, 0.25]))
+    brain = conductor(specs, store, clock=clock, budget="10m", slots=3)
+    for _ in range(3):
+        brain.started(brain.next_id() or "")
+    clock.now += 100
+    brain.heard(specs[1].id, says("a", "run", run=finished(specs[1], [0.1, 0.3, 0.2])))
+    brain.heard(specs[2].id, says("b", "epoch", epoch=point(1, 0.125)))
+    brain.heard(specs[3].id, says("c", "run", run=failed_run(specs[3].job, "out of memory")))
+    return brain
+
+
+def rendered(thing: object, *, width: int = 120) -> str:
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(thing)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_the_sparkline_rises_with_the_curve() -> None:
+    assert sparkline([]) == ""
+    assert sparkline([point(1, 0.0)]) == "▁"
+    assert sparkline([point(1, 0.0), point(2, 0.5), point(3, 1.0)]) == "▁▅█"
+    long = sparkline([point(epoch, epoch / 100) for epoch in range(1, 101)], width=10)
+    assert len(long) == 10
+    assert long[-1] == "█"
+    assert list(long) == sorted(long)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0.4, "0 s"), (48, "48 s"), (200, "3:20 min"), (7500, "2:05 h")]
+)
+def test_durations_read_well(seconds: float, shown: str) -> None:
+    assert duration(seconds) == shown
+
+
+def test_the_table_shows_curve_cost_and_what_is_left(halfway: Conductor) -> None:
+    view = halfway.view()
+    lines = rendered(table_of(view)).splitlines()
+    assert "running" in lines[1]
+    assert "1/3" in lines[1]
+    assert "0.300" in lines[2]  # the best of the ended first
+    assert "known" in lines[3]
+    assert "failed: out of memory" in lines[4]
+    assert summary_of(view) == (
+        "2 of 4 done · 1 failed · 1 running on 3 slots · 1:40 min elapsed · 5:00 min of CPU time · "
+        "8:20 min left of 10:00 min"
+    )
+
+
+def test_names_of_users_cannot_draw(store: Store) -> None:
+    """Row H9 on the terminal."""
+    (spec,) = paper_trials(1)
+    evil = TrialSpec(
+        job=replace(
+            spec.job,
+            target_name="[red]\x1b[31mred\n",
+            start=Start(checkpoint="[bold]x\x1b[0m", mode="full"),
+            weights=Path("w"),
+        ),
+        data=spec.data,
+        weights=None,
+    )
+    brain = conductor([evil, *paper_trials(1, target="other")], store)
+    shown = rendered(table_of(brain.view())) + rendered(
+        matrix_table(SweepResult(view=brain.view(), reason=None))
+    )
+    brain.started(brain.next_id() or "")
+    brain.heard(evil.id, says("a", "beat"))
+    shown += rendered(table_of(brain.view()))
+    assert "\x1b" not in shown
+    assert "[bold]x" in shown
+
+
+def test_the_live_table_draws_and_leaves_the_screen_clean(halfway: Conductor) -> None:
+    console = Console(file=io.StringIO(), width=120, force_terminal=True)
+    with LiveTable(console) as table:
+        assert "starting" in console.file.getvalue()  # type: ignore[attr-defined]
+        for _ in range(5):
+            table.show(halfway.view())
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert text.count("of 4 done") == 2  # once now and once at the end: the others came too soon
+    assert "curve" in text
+
+
+def test_plain_lines_say_each_thing_once(halfway: Conductor) -> None:
+    lines: list[str] = []
+    log = PlainLines(lines.append)
+    for _ in range(3):
+        log.show(halfway.view())
+    assert len(lines) == 4
+    assert sum("running" in line and "on 10.0.0.1" in line for line in lines) == 1
+    assert sum("failed: out of memory" in line for line in lines) == 1
+
+
+def test_the_matrix_is_the_mean_and_spread_over_seeds(store: Store) -> None:
+    specs = [*paper_trials(3), *paper_trials(1, target="other")]
+    brain = conductor(specs, store, slots=4)
+    for spec, best in zip(specs, (0.2, 0.3, None, 0.5), strict=True):
+        brain.started(brain.next_id() or "")
+        run = failed_run(spec.job, "no") if best is None else finished(spec, [0.1, best, 0.1])
+        brain.heard(spec.id, says(spec.id, "run", run=run))
+    result = SweepResult(view=brain.view(), reason=None)
+    first, other = cells_of(result.trials)
+    assert first.mean == pytest.approx(0.25)
+    assert first.deviation == pytest.approx(0.0707, abs=1e-4)
+    assert (other.mean, other.deviation) == (0.5, None)
+    text = rendered(matrix_table(result))
+    assert "0.250 ± 0.071 (2 of 3)" in text
+    document = sweep_document(result)
+    assert document["results"][0]["map50_95"]["seeds"] == 2
+    assert document["results"][0]["errors"] == ["no"]
+    assert document["trials"]["settled"] == 3
+    assert document["trials"]["failed"] == 1
+    assert document["ended_early"] is None

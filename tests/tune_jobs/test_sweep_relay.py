@@ -1,0 +1,110 @@
+"""A sweep driven from outside the cluster: questions, answers, and a driver that goes away."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recommender.errors import UnavailableError
+from recommender.store import Store
+from tests.tune_jobs.sweep_kit import conductor, finished, packed, paper_trials, point, says
+from tune_jobs.sweep import relay
+from tune_jobs.sweep.conductor import Conductor
+from tune_jobs.sweep.relay import Glance, Host, RemoteConductor, _answer, glance_at
+
+
+@pytest.fixture
+def store(tmp_path: Path, home: Path) -> Iterator[Store]:
+    with Store(tmp_path / "store.sqlite3") as opened:
+        yield opened
+
+
+class Driver:
+    """Answers a remote conductor's questions from a thread of its own, as the process of the user does."""
+
+    def __init__(self, remote: RemoteConductor, brain: Conductor) -> None:
+        self._remote, self._brain = remote, brain
+        self._goes_on = True
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> Driver:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._goes_on = False
+        self._thread.join()
+
+    def _serve(self) -> None:
+        answers: dict[int, Any] = {}
+        while self._goes_on:
+            questions = self._remote.exchange(answers, glance_at(self._brain))
+            answers = {number: _answer(self._brain, method, given) for number, method, given in questions}
+
+
+def test_a_whole_sweep_through_the_relay(store: Store) -> None:
+    specs = paper_trials(3)
+    brain, remote = conductor(specs, store, slots=1), RemoteConductor()
+    with Driver(remote, brain):
+        order = []
+        while (id := remote.next_id()) is not None:
+            remote.started(id)
+            assert remote.wants(id)
+            spec = next(spec for spec in specs if spec.id == id)
+            assert remote.heard(id, {**says(id, "epoch", epoch=point(1)), "more": object()}) is None
+            remote.heard(id, says(id, "run", run=finished(spec, [0.1, 0.2, 0.3])))
+            order.append(id)
+    assert order == [spec.id for spec in specs]
+    assert brain.is_over()
+    assert {run.id for run in store.list_runs()} == set(order)
+
+
+def test_losses_and_reasons_pass_through(store: Store) -> None:
+    (spec,) = paper_trials(1)
+    brain, remote = conductor([spec], store), RemoteConductor()
+    with Driver(remote, brain):
+        remote.started(remote.next_id() or "")
+        assert remote.lost(spec.id, "its node died")
+        brain.stop("cancelled")
+        until = time.monotonic() + 10
+        while remote.stop_reason() is None and time.monotonic() < until:
+            time.sleep(0.05)
+    assert remote.stop_reason() == "cancelled"
+    assert remote.is_over()
+    assert remote.next_id() is None
+
+
+def test_without_a_driver_the_sweep_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "DRIVER_GONE_S", 1.0)
+    remote = RemoteConductor()
+    remote.exchange({}, Glance(wanted=frozenset({"a"})))
+    assert remote.stop_reason() is None
+    assert remote.lost("a", "its node died") is False  # asked, and nobody answers
+    assert remote.stop_reason() == "the driver is gone"
+
+
+def test_the_cluster_may_not_call_what_it_likes(store: Store) -> None:
+    brain = conductor(paper_trials(1), store)
+    for method in ("close", "stop", "__init__", "_guarded"):
+        with pytest.raises(UnavailableError, match="asks"):
+            _answer(brain, method, ())
+
+
+def test_parcels_are_handed_over_chunk_by_chunk(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "CHUNK_BYTES", 1000)
+    parcel = packed(tmp_path / "data")
+    content = parcel.source.read_bytes()
+    monkeypatch.setenv("RECOMMENDER_HOME", str(tmp_path / "head"))
+    host = Host()
+    assert not host.has(parcel)
+    for number, begin in enumerate(range(0, len(content), 1000)):
+        host.take(parcel, number, content[begin : begin + 1000])
+        assert host.has(parcel) == (begin + 1000 >= len(content))
+    assert relay._arrived(parcel).read_bytes() == content

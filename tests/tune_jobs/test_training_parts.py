@@ -1,0 +1,136 @@
+"""The parts of the training that need no training."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recommender.records import Recipe, Start
+from tests.tune_jobs.training_kit import make_job
+from tune_jobs.training.job import TrainingJob
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> TrainingJob:
+    return make_job(tmp_path, tmp_path, learning_rate=None)
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    code = "import sys, tune_jobs.training; print([m for m in ('torch','ray','ultralytics') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_identity_is_what_was_asked_not_where(job: TrainingJob, tmp_path: Path) -> None:
+    same = replace(job, output=tmp_path / "b", data=tmp_path / "c", num_threads=9, device="cuda:0", keep=True)
+    assert same.run_id == job.run_id
+    others = [
+        replace(job, target_hash="u" * 64),
+        replace(job, weights_sha256="1" * 64),
+        replace(job, architecture="yolo11s"),
+        replace(job, start=Start(checkpoint="coco", mode="freeze")),
+        replace(job, start=Start(checkpoint="other", mode="full")),
+        *(
+            replace(job, recipe=replace(job.recipe, **change))
+            for change in ({"seed": 1}, {"epochs": 4}, {"fraction": 0.5})
+        ),
+    ]
+    assert len({job.run_id, *(other.run_id for other in others)}) == len(others) + 1
+
+
+def test_the_learning_rate_follows_mode_and_optimiser_unless_named(job: TrainingJob) -> None:
+    assert job.learning_rate == 1e-3
+    assert replace(job, start=Start(checkpoint="x", mode="freeze")).learning_rate == 2e-3
+    assert replace(job, recipe=replace(job.recipe, optimizer="SGD")).learning_rate == 1e-2
+    assert replace(job, recipe=replace(job.recipe, learning_rate=3e-4)).learning_rate == 3e-4
+
+
+def test_a_smaller_part_lies_within_a_larger_one(tmp_path: Path) -> None:
+    from tune_jobs.training.environment import prepare_environment
+
+    prepare_environment()
+    from tune_jobs.training.dataset import chosen_images
+
+    for number in range(40):
+        (tmp_path / f"{number}.jpg").touch()
+    (tmp_path / "notes.txt").touch()
+    parts = [set(chosen_images(tmp_path, fraction=share, seed=0)) for share in (0.001, 0.1, 0.33, 0.7, 1.0)]
+    assert [len(part) for part in parts] == [1, 4, 13, 28, 40]
+    assert all(small < large for small, large in itertools.pairwise(parts))
+    assert set(chosen_images(tmp_path, fraction=0.33, seed=1)) != parts[2]
+
+
+def test_group_norm_keeps_scale_shift_and_every_width(tmp_path: Path) -> None:
+    import torch
+    from torch import nn
+
+    from tune_jobs.training.normalisation import use_group_norm
+
+    first, second = nn.BatchNorm2d(80), nn.BatchNorm2d(7)
+    nn.init.uniform_(first.weight)
+    model = nn.Sequential(nn.Conv2d(3, 80, 1), first, nn.Sequential(second))
+    assert use_group_norm(model) == 2
+    norm = model[1]
+    assert isinstance(norm, nn.GroupNorm)
+    assert norm.num_groups == 20
+    assert torch.equal(norm.weight, first.weight)
+    lone, many = norm(torch.rand(1, 80, 4, 4)), norm(torch.rand(5, 80, 4, 4))
+    assert lone.shape == (1, 80, 4, 4)
+    assert many.shape == (5, 80, 4, 4)
+
+
+def test_ultralytics_imported_without_safety_is_refused() -> None:
+    code = (
+        "import ultralytics\n"
+        "from tune_jobs.training import prepare_environment\n"
+        "from recommender.errors import UnavailableError\n"
+        "try: prepare_environment()\n"
+        "except UnavailableError as error: print('refused', error)\n"
+    )
+    clean = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True, env=clean
+    )
+    assert "refused" in done.stdout
+
+
+def test_the_default_recipe_is_named(job: TrainingJob) -> None:
+    assert Recipe(epochs=1, imgsz=32).optimizer == "AdamW", "never auto"
+
+
+@pytest.mark.parametrize("content", [b"", b"no state", b"PK\x03\x04" + b"\0" * 99])
+def test_a_torn_or_foreign_state_file_means_a_new_start(tmp_path: Path, content: bytes) -> None:
+    import torch
+
+    from tune_jobs.training.resume import VERSION, load_state
+
+    file = tmp_path / "resume.pt"
+    assert load_state(file, "mine") is None
+    file.write_bytes(content)
+    assert load_state(file, "mine") is None
+    torch.save({"version": VERSION, "run_id": "mine"}, file)
+    assert load_state(file, "mine") is not None
+    assert load_state(file, "another") is None
+    file.write_bytes(file.read_bytes()[:-40])
+    assert load_state(file, "mine") is None
+
+
+def test_a_state_file_that_runs_code_is_not_obeyed(tmp_path: Path) -> None:
+    import pickle
+
+    from tune_jobs.training.resume import load_state
+
+    marker = tmp_path / "marker"
+
+    class Trap:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (Path.touch, (marker,))
+
+    (tmp_path / "resume.pt").write_bytes(pickle.dumps(Trap()))
+    assert load_state(tmp_path / "resume.pt", "mine") is None
+    assert not marker.exists()

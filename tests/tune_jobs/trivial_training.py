@@ -1,0 +1,75 @@
+"""An attempt whose training takes no time; everything around it is the real thing."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any
+
+from recommender.errors import UsageError
+from recommender.records import Environment, EpochMetrics, Run
+from tune_jobs import full_training
+from tune_jobs.training import TrainingJob
+
+
+def trivial(job: TrainingJob, *, on_epoch: Any) -> Run:
+    """Two points of a curve and a file of weights, after the seconds that TRIVIAL_SECONDS says."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    if "TRIVIAL_ERROR" in os.environ:
+        raise RuntimeError(os.environ["TRIVIAL_ERROR"])
+    if "TRIVIAL_USAGE_ERROR" in os.environ:
+        raise UsageError(os.environ["TRIVIAL_USAGE_ERROR"])
+    state = job.output / "resume.pt"
+    done = int(state.read_text()) if state.exists() else 0
+    curve = [_point(epoch) for epoch in range(1, done + 1)]
+    for epoch in range(done + 1, job.recipe.epochs + 1):
+        time.sleep(float(os.environ.get("TRIVIAL_SECONDS", "0")))
+        curve.append(_point(epoch))
+        state.write_text(str(epoch))
+        if on_epoch(curve[-1]) is False:
+            return _run(job, tuple(curve), "stopped")
+    (job.output / "went_on_after.txt").write_text(str(done))
+    weights = job.output / "weights" / "best.safetensors"
+    weights.parent.mkdir()
+    save_file({"w": np.ones(3, dtype=np.float32)}, weights, metadata={"class_names": '["a", "b"]'})
+    return _run(job, tuple(curve), "succeeded")
+
+
+def _point(epoch: int) -> EpochMetrics:
+    return EpochMetrics(
+        epoch=epoch, map50_95=0.01 * epoch, map50=0.2, map75=0.1, precision=0.3, recall=0.4, seconds=1.0
+    )
+
+
+def _run(job: TrainingJob, curve: tuple[EpochMetrics, ...], status: Any) -> Run:
+    return Run(
+        id=job.run_id,
+        kind="full",
+        status=status,
+        target_hash=job.target_hash,
+        target_name=job.target_name,
+        start=job.start,
+        weights_sha256=job.weights_sha256,
+        source_hash=job.source_hash,
+        architecture=job.architecture,
+        recipe=job.recipe,
+        num_train_images=1,
+        curve=curve,
+        starting_map50_95=None,
+        best=curve[-1],
+        seconds=1.0,
+        peak_memory_mb=None,
+        batch_used=None,
+        optimizer_used=None,
+        learning_rate_used=None,
+        weights_transferred=None,
+        environment=Environment(hardware="none", device="cpu", num_threads=1, versions={}),
+    )
+
+
+if __name__ == "__main__":
+    full_training._places = lambda gpus, num_threads: {}  # without the seconds that torch takes
+    sys.exit(full_training.main(training=trivial, artefacts=lambda job: None))
