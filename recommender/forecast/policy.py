@@ -101,9 +101,11 @@ class Value:
         rows_TN = self._belief.covariance_NN[trials]
         seen_TT = rows_TN[:, trials] + np.diag(self._noise_N[trials]) + self._offset**2
         means_SN = self._belief.mean_N + self._seen_SN[:, trials] @ np.linalg.solve(seen_TT, rows_TN)
-        best = float(self._belief.mean_N.max())
+        favourite = int(self._belief.mean_N.argmax())
+        best = float(self._belief.mean_N[favourite])
         slope = math.sin(2 * min(max(best, 0.0), math.pi / 2))  # from the arcsine square root scale to mAP
-        return float(means_SN.max(axis=1).mean() - best) * slope
+        # Against today's favourite in the same draw, whose mean is `best`: never below zero, whatever the draws.
+        return float((means_SN.max(axis=1) - means_SN[:, favourite]).mean()) * slope
 
 
 def _untried(race: Race) -> list[int]:
