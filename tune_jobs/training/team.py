@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +20,7 @@ from tune_jobs.training.job import WORK_PREFIX, TrainingJob
 from tune_jobs.training.process import TrainingProcess
 
 POLL_S = 0.2
+GRACE_S = 2.0  # in which a process that died is noticed, after another one failed for it
 OnEpoch = Callable[[EpochMetrics], bool | None]
 
 
@@ -62,11 +64,29 @@ def _follow(team: list[TrainingProcess], on_epoch: OnEpoch | None) -> Run:
                 process.answer(go_on=on_epoch is None or on_epoch(said) is not False)
             elif kind == "done" and (process is first or said.status == "failed"):
                 run: Run = said
+                if run.status == "failed":
+                    _look_for_the_dead([other for other in team if other is not process], team)
                 return run
             elif kind == "refused":
                 raise UsageError(said)
             elif kind == "died":
-                raise RuntimeError(f"Process {team.index(process) + 1} of {len(team)}: {said}")
+                raise _death(process, said, team)
+
+
+def _look_for_the_dead(others: list[TrainingProcess], team: list[TrainingProcess]) -> None:
+    """Who loses a companion fails as well, and may say so first: it is a crash all the same, after which to resume."""
+    until = time.monotonic() + GRACE_S
+    while others and (left_s := until - time.monotonic()) > 0:
+        for process in list(others):
+            word = process.poll(min(POLL_S, left_s))
+            if word is not None and word[0] == "died":
+                raise _death(process, word[1], team)
+            if word is not None and word[0] == "done":
+                others.remove(process)
+
+
+def _death(process: TrainingProcess, how: str, team: list[TrainingProcess]) -> RuntimeError:
+    return RuntimeError(f"Process {team.index(process) + 1} of {len(team)}: {how}")
 
 
 def _clear(output: Path) -> None:
