@@ -49,7 +49,8 @@ def after_trials(case: Case, asked: TrialsRequest, store: Store, *, began_at: fl
         used_up = asked.trials is not None and len(bought.trials) >= asked.trials
         ended = "as many as were asked for" if used_up else None
     said = verdict(before.ranking, after.ranking, len(bought.trials), ended=ended)
-    sys.stderr.write(f"The trials took {time.monotonic() - began_at:.0f} s.\n")
+    if bought.trials:
+        sys.stderr.write(f"The trials took {time.monotonic() - began_at:.0f} s.\n")
     if bought.result.was_interrupted:
         sys.stderr.write("Interrupted: what is finished is kept, the same command goes on.\n")
         raise typer.Exit(INTERRUPTED)

@@ -18,12 +18,13 @@ import numpy as np
 from recommender.forecast.curves import best_so_far, partial_of, speaking_for
 from recommender.forecast.kernels import Spread
 from recommender.forecast.process import Posterior, posterior
-from recommender.forecast.situation import Observation, Situation
+from recommender.forecast.situation import Observation, Situation, to_scale
 from recommender.records import SCRATCH, EpochMetrics, Start
 
 FROZEN_COST = 0.7  # a frozen backbone needs no backward pass; measured, see benchmarks/truth
 HALVING = 3  # one in three survives a rung
 DRAWS = 2000
+LOWEST = 0.05  # mAP50-95: where the best is expected below this, gains are compared with this
 SCRATCH_PATIENCE = 0.6  # share of its epochs before which scratch is never stopped
 
 
@@ -36,7 +37,7 @@ class Race:
     trials: tuple[Observation, ...] = ()  # finished or broken off, on this target
     running: tuple[Start, ...] = ()
     trial_epochs: int = 5
-    tolerance: float = 0.005  # mAP50-95 the user does not care about
+    tolerance: float = 0.01  # share of the expected best mAP50-95 that the user does not care about
     spread: Spread = field(default_factory=Spread)
 
 
@@ -46,7 +47,7 @@ class Choice:
 
     start: Start
     expected_gain: (
-        float  # of the final choice, in mAP50-95: what all that are left would be worth less without it
+        float  # of the final choice, relative: what all that are left would be worth less without it
     )
     relative_cost: float
 
@@ -78,7 +79,7 @@ def next_trial(race: Race) -> Choice | None:
 
 
 class Value:
-    """What trials are expected to raise our final choice by, in mAP50-95. The same draws for every set of trials."""
+    """What trials are expected to raise our final choice by, as a share of it. The same draws for every set."""
 
     def __init__(self, race: Race) -> None:
         self._race = race
@@ -102,10 +103,12 @@ class Value:
         seen_TT = rows_TN[:, trials] + np.diag(self._noise_N[trials]) + self._offset**2
         means_SN = self._belief.mean_N + self._seen_SN[:, trials] @ np.linalg.solve(seen_TT, rows_TN)
         favourite = int(self._belief.mean_N.argmax())
-        best = float(self._belief.mean_N[favourite])
-        slope = math.sin(2 * min(max(best, 0.0), math.pi / 2))  # from the arcsine square root scale to mAP
-        # Against today's favourite in the same draw, whose mean is `best`: never below zero, whatever the draws.
-        return float((means_SN.max(axis=1) - means_SN[:, favourite]).mean()) * slope
+        # Against today's favourite in the same draw, which is its mean on average: never below zero.
+        gain = float((means_SN.max(axis=1) - means_SN[:, favourite]).mean())
+        best = min(max(float(self._belief.mean_N[favourite]), to_scale(LOWEST)), math.pi / 2)
+        return (
+            gain * math.sin(2 * best) / math.sin(best) ** 2
+        )  # from the arcsine square root scale to mAP50-95
 
 
 def _untried(race: Race) -> list[int]:

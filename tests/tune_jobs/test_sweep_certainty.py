@@ -47,7 +47,7 @@ def planned(*, epochs: int = 9) -> list[TrialSpec]:
 
 
 def driven(
-    store: Store, *, max_trials: int | None = None, tolerance: float = 0.0005
+    store: Store, *, max_trials: int | None = None, tolerance: float = 0.001
 ) -> tuple[Conductor, ForecastPolicy]:
     race = Race(history=(), candidates=CANDIDATES, trial_epochs=9, tolerance=tolerance)
     specs = planned()

@@ -22,7 +22,7 @@ from tune_jobs.sweep.conductor import Conductor, Slots
 from tune_jobs.sweep.display import Display, Silent
 from tune_jobs.sweep.ledger import Ledger
 from tune_jobs.sweep.plan import Limits, TrialSpec
-from tune_jobs.sweep.policy import NOTHING_FITS, Policy, RunAll, SweepView, TrialView
+from tune_jobs.sweep.policy import NOT_WANTED, NOTHING_FITS, Policy, RunAll, SweepView, TrialView
 
 MAX_BROKEN_FITS = 5  # in a row, with no trial ended in between: something is wrong with the cluster
 INTERRUPTED = "interrupted"
@@ -87,7 +87,7 @@ def run_trials(
         UnavailableError: the cluster cannot be reached, or breaks again and again.
         StorageError: store or storage refuse; what was finished before is kept.
     """
-    settings = settings or SweepSettings()
+    settings, policy = settings or SweepSettings(), policy or RunAll()
     began_at = time.monotonic() if began_at is None else began_at
     _require_distinct(specs)
     allowance = Allowance.parse(settings.budget)
@@ -98,7 +98,7 @@ def run_trials(
         return Conductor(
             specs,
             ledger=ledger,
-            policy=policy or RunAll(),
+            policy=policy,
             allowance=allowance,
             slots=slots,
             limits=settings.limits,
@@ -106,8 +106,8 @@ def run_trials(
         )
 
     known = conductor_for(Slots(count=0, device="cpu", devices_per_trial=0.0))
-    if not known.view().of_state("waiting"):  # no cluster is started for nothing
-        return _result(known)
+    if policy.next(known.view()) is None:  # no cluster is started for nothing
+        return _result(known, otherwise=NOT_WANTED)
     if storage is not None:
         require_writable(storage)
     with connect(settings.address, num_cpus=settings.num_cpus) as cluster:
@@ -199,13 +199,13 @@ def _watcher(
     return on_step
 
 
-def _result(conductor: Conductor) -> SweepResult:
+def _result(conductor: Conductor, *, otherwise: str = NOTHING_FITS) -> SweepResult:
     conductor.close()
     if conductor.error is not None:
         raise conductor.error
     view = conductor.view()
     finished = not view.of_state("waiting", "cut off")
-    return SweepResult(view=view, reason=None if finished else conductor.stop_reason() or NOTHING_FITS)
+    return SweepResult(view=view, reason=None if finished else conductor.stop_reason() or otherwise)
 
 
 @contextlib.contextmanager
