@@ -36,6 +36,9 @@ def _begun(parts: Services, who: Caller, upload: Upload) -> Future[Outcome]:
     name, licence = upload.fields.get("name", ""), upload.fields.get("licence") or None
     if licence is not None and len(licence) > 100:
         raise Refusal(422, "request", "The licence is longer than 100 characters.")
+    from_scratch = upload.fields.get("from_scratch") or "false"
+    if from_scratch not in ("true", "false"):
+        raise Refusal(422, "request", "from_scratch is neither true nor false.")
     check_name(parts.store, name)
     source = upload.fields.get("dataset")
     held = find_dataset(parts.store, who, source) if source else None
@@ -47,4 +50,5 @@ def _begun(parts: Services, who: Caller, upload: Upload) -> Future[Outcome]:
         name,
         held.path if held else None,
         licence,
+        from_scratch == "true",
     )

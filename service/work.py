@@ -68,13 +68,22 @@ def examine_dataset(path: str, seed: int, thumbnails: str) -> str:
     return json.dumps(inspection_document(inspect_dataset(dataset)))
 
 
-def register_checkpoint(store_url: str, file: str, name: str, source: str | None, licence: str | None) -> str:
+def register_checkpoint(
+    store_url: str, file: str, name: str, source: str | None, licence: str | None, from_scratch: bool
+) -> str:
     """Admit weights through the quarantine and profile what they were trained on; returns the name."""
     from recommender.checkpoints import add_checkpoint
     from recommender.datasets import open_dataset
 
     dataset = None if source is None else open_dataset(source)
-    return add_checkpoint(_store(store_url), Path(file), name=name, dataset=dataset, licence=licence).name
+    return add_checkpoint(
+        _store(store_url),
+        Path(file),
+        name=name,
+        dataset=dataset,
+        licence=licence,
+        from_scratch=from_scratch,
+    ).name
 
 
 def answer_question(store_url: str, topic: str, request: str) -> str:

@@ -66,6 +66,7 @@ def add_checkpoint(
     dataset: Dataset | None = None,
     licence: str | None = None,
     source_licence: str | None = None,
+    from_scratch: bool = False,
     progress: Progress = silent,
 ) -> Checkpoint:
     """Register a weights file of the user; the file itself is only read.
@@ -77,6 +78,7 @@ def add_checkpoint(
         dataset: what it was trained on, profiled here; None when unknown, which costs most of the evidence.
         licence: of the weights, SPDX where possible. What is not told stays unknown.
         source_licence: of the data.
+        from_scratch: its training began from random weights: that data is all it has seen.
 
     Raises:
         UsageError: impossible name. ConflictError: it is taken. CheckpointError: the file is refused.
@@ -89,7 +91,8 @@ def add_checkpoint(
         from recommender.profile.known import known_profile
 
         known_profile(dataset, store, progress=progress)
-    checkpoint = _record(name, admitted, dataset=dataset, licence=licence, source_licence=source_licence)
+    recorded = _record(name, admitted, dataset=dataset, licence=licence, source_licence=source_licence)
+    checkpoint = replace(recorded, from_scratch=from_scratch)
     store.put_checkpoint(checkpoint)
     return checkpoint
 

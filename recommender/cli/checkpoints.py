@@ -75,6 +75,9 @@ def add(
         str | None, typer.Option(metavar="SPDX", help="Of the weights; unknown if not given.")
     ] = None,
     source_licence: Annotated[str | None, typer.Option(help="Of the data it was trained on.")] = None,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Its training began from random weights.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Never ask.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -96,6 +99,7 @@ def add(
             dataset=source,
             licence=licence,
             source_licence=source_licence,
+            from_scratch=from_scratch,
             progress=progress,
         )
     _warn_of_other_classes(checkpoint, source)

@@ -39,6 +39,11 @@ _BODY = {
                     "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"},
                     "dataset": {"type": "string", "description": "Id of the data set it was trained on."},
                     "licence": {"type": "string", "maxLength": 100, "description": "Of the weights, SPDX."},
+                    "from_scratch": {
+                        "type": "string",
+                        "enum": ["true", "false"],
+                        "description": "Whether its training began from random weights.",
+                    },
                 },
             }
         }
@@ -82,7 +87,7 @@ def get_one_checkpoint(parts: ServicesOf, name: CheckpointName) -> CheckpointAns
 )
 async def add_one_checkpoint(request: Request, parts: ServicesOf, who: CallerOf) -> Response:
     """Register weights of your own. The file is read in quarantine: nothing in it is ever run."""
-    upload = await receive_upload(request, fields=frozenset({"name", "dataset", "licence"}))
+    upload = await receive_upload(request, fields=frozenset({"name", "dataset", "licence", "from_scratch"}))
     checkpoint = await register_upload(parts, who, upload)
     return JSONResponse(
         checkpoint_answer(checkpoint).model_dump(mode="json"),

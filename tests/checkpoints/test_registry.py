@@ -141,7 +141,13 @@ def test_a_checkpoint_and_its_source_are_remembered(store: Store, nano_pt: Path,
     before = nano_pt.read_bytes()
     dataset = open_dataset(make_dataset(tmp_path / "data", format="yolo"))
     added = add_checkpoint(
-        store, nano_pt, name="mine", dataset=dataset, licence="MIT", source_licence="CC0-1.0"
+        store,
+        nano_pt,
+        name="mine",
+        dataset=dataset,
+        licence="MIT",
+        source_licence="CC0-1.0",
+        from_scratch=True,
     )
     assert nano_pt.read_bytes() == before
     assert get_checkpoint(store, "mine") == added
@@ -149,6 +155,7 @@ def test_a_checkpoint_and_its_source_are_remembered(store: Store, nano_pt: Path,
     assert (added.source_name, added.source_hash) == (dataset.name, dataset.content_hash)
     assert (added.source_map50_95, added.train_imgsz, added.train_epochs) == (0.4321, 256, 25)
     assert added.source_images == len(dataset.of_split("train"))
+    assert added.from_scratch
     assert store.get_profile(dataset.content_hash, ENCODER) is not None
     remove_checkpoint(store, "mine")
     assert added.path is not None
