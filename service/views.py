@@ -84,7 +84,7 @@ def training_answer(store: Store, job: Job) -> TrainingAnswer:
         if dataset.path == spec.dataset and dataset.owner == job.owner
     ]
     return TrainingAnswer(
-        **training_document(job).model_dump(),
+        **training_document(job, store.get_run(job.run_id or "")).model_dump(),
         dataset=held[0].id if held else None,
         dataset_name=spec.dataset_name,
         start=str(spec.start),
@@ -98,11 +98,17 @@ def training_answer(store: Store, job: Job) -> TrainingAnswer:
 def sweep_answer(store: Store, job: Job) -> SweepAnswer:
     """A sweep as its owner sees it."""
     spec = json.loads(job.spec)
+    held = {dataset.path: dataset.name for dataset in store.held_by_paths(job.owner, spec["datasets"])}
     cost, result = (store.last_job_event(job.id, kind) for kind in ("cost", "result"))
     return SweepAnswer(
         id=job.id,
         status=job.status,
         datasets=len(spec["datasets"]),
+        dataset_names=tuple(held.get(path, "a data set that was removed") for path in spec["datasets"]),
+        modes=spec["modes"],
+        seeds=spec["seeds"],
+        epochs=spec["epochs"],
+        imgsz=spec["imgsz"],
         budget=spec["budget"],
         cost=None if cost is None else json.loads(cost.data),
         result=None if result is None else json.loads(result.data),

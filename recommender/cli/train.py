@@ -14,7 +14,7 @@ from recommender.cli.options import AllowRoots
 from recommender.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from recommender.records import Job, Recommendation
+    from recommender.records import Job, Recommendation, Run
     from recommender.requests import RecommendRequest, TrainingRequest
     from recommender.store import Store
     from tune_jobs.hosting import Place
@@ -80,7 +80,8 @@ def train(
     with Store.open_default() as store:
         place = place_of(address, storage)
         job = launch(store, request, place, again=again, detach=detach)
-    _print(job, as_json=as_json)
+        run = store.get_run(job.run_id or "")
+    _print(job, run, as_json=as_json)
     _fail_unless_well(job)
 
 
@@ -107,7 +108,7 @@ def launch_first(
     place = place_of(address, None)
     job = launch(store, request, place, again=False, detach=False, split_seed=asked.seed)
     if not as_json:  # stdout holds one document, the recommendation
-        _print(job, as_json=False)
+        _print(job, store.get_run(job.run_id or ""), as_json=False)
     _fail_unless_well(job)
 
 
@@ -201,13 +202,15 @@ def _job_of(store: Store, request: TrainingRequest, target: Target, place: Place
     raise AssertionError("unreachable")
 
 
-def _print(job: Job, *, as_json: bool) -> None:
+def _print(job: Job, run: Run | None, *, as_json: bool) -> None:
     from recommender.report.runs import training_document
 
     if as_json:
-        sys.stdout.write(training_document(job).model_dump_json(indent=2) + "\n")
+        sys.stdout.write(training_document(job, run).model_dump_json(indent=2) + "\n")
         return
     lines = [f"training {job.id}: {job.status}"]
+    if run is not None and run.best is not None:
+        lines += [f"best mAP50-95 {run.best.map50_95:.3f} in epoch {run.best.epoch} of {len(run.curve)}"]
     if job.checkpoint:
         lines += [f"checkpoint {job.checkpoint}", f"results in {job.artefacts}"]
     sys.stdout.write("\n".join(lines) + "\n")

@@ -87,6 +87,7 @@ class TrainingDocument(Document):
     id: str
     status: str
     metrics: PointPart | None = Field(description="The newest epoch.")
+    best: PointPart | None = Field(description="The epoch whose weights were kept, once it has ended.")
     checkpoint: str | None = Field(description="The registered result.")
     run: str | None = None
     artefacts: str | None = Field(None, description="Where results.csv, weights/best.pt and the like lie.")
@@ -143,12 +144,13 @@ def run_detail(run: Run) -> RunDetail:
     )
 
 
-def training_document(job: Job) -> TrainingDocument:
-    """A training as it stands."""
+def training_document(job: Job, run: Run | None = None) -> TrainingDocument:
+    """A training as it stands, and the run it has left."""
     return TrainingDocument(
         id=job.id,
         status=job.status,
         metrics=None if job.metrics is None else point_part(job.metrics),
+        best=None if run is None or run.best is None else point_part(run.best),
         checkpoint=job.checkpoint,
         run=job.run_id,
         artefacts=job.artefacts,

@@ -37,7 +37,12 @@ class SweepAnswer(Answer):
 
     id: str
     status: Status
-    datasets: int
+    datasets: int = Field(description="How many.")
+    dataset_names: tuple[str, ...]
+    modes: tuple[str, ...]
+    seeds: tuple[int, ...]
+    epochs: int
+    imgsz: int
     budget: str | None = Field(description="The hard cap it runs under.")
     cost: dict[str, Any] | None = Field(
         description="What was spent so far, and how many trials wait, run and ended."

@@ -123,15 +123,11 @@ def trainings(request: Request, parts: ServicesOf, who: CallerOf, page: PagingOf
 @router.get("/sweeps/{id}")
 def sweep(request: Request, parts: ServicesOf, job: SweepOf) -> Response:
     """Trials with their curves, live while they run."""
-    spec = json.loads(job.spec)
     told = [json.loads(event.data) for event in parts.store.job_events(job.id) if event.kind == "trial"]
-    held = {dataset.path: dataset.name for dataset in parts.store.held_by_paths(job.owner, spec["datasets"])}
     return render(
         request,
         "sweep.html",
         sweep=sweep_answer(parts.store, job),
-        names=[held.get(path, "a data set that was removed") for path in spec["datasets"]],
-        epochs=spec["epochs"],
         trials=told,
         live=not job.ended,
     )

@@ -86,7 +86,9 @@ def test_every_command_of_the_guide_works(folder: Path, environment: dict[str, s
     trained = json.loads((folder / "trained.json").read_text())
     assert trained["status"] == "succeeded"
     assert trained["checkpoint"] in done.stdout
+    assert trained["best"]["epoch"] == trained["metrics"]["epoch"] == 1
     assert '"name":"ours"' in done.stdout
+    assert '"from_scratch":true' in done.stdout
     assert '"trials"' in done.stdout
     assert "recommender_requests_total" in done.stdout
     assert "urn:checkpoint-recommender:problem:not-found" in said[-2]

@@ -154,7 +154,10 @@ def test_a_cancelled_training_ends_and_lists_page_by_page(service: Service, held
 def test_a_key_of_a_sweep_launches_no_training(service: Service, held: str) -> None:
     headers = {"Idempotency-Key": "both"}
     body = {"datasets": [held], "checkpoints": ["scratch"], "modes": ["scratch"], "budget": "1m"}
-    assert service.post("/v1/sweeps", headers=headers, json=body).status_code == 202
+    answer = service.post("/v1/sweeps", headers=headers, json=body)
+    assert answer.status_code == 202
+    asked = answer.json()
+    assert (asked["dataset_names"], asked["modes"], asked["seeds"]) == (["set"], ["scratch"], [0])
     status, problem = launch(service, "both", dataset=held, start="scratch")
     assert (status, problem["type"]) == (422, "urn:checkpoint-recommender:problem:request")
     service.delete(f"/v1/sweeps/{service.get('/v1/sweeps').json()['sweeps'][0]['id']}")
