@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Literal
 
 from recommender.errors import RecommenderError
@@ -27,6 +29,7 @@ LIBRARIES = (
     "safetensors",
 )
 MIN_FREE_GB = 5
+COPIES = ("unpacked", "shipments", "node_cache", "held")  # of data sets; made again when they are wanted
 GB = 2**30
 
 
@@ -48,6 +51,7 @@ def all_findings(address: str | None) -> Iterator[Finding]:
     checks: tuple[tuple[str, Check], ...] = (
         ("versions", versions),
         ("home", home_folder),
+        ("copies", copies),
         ("safety", safety_switches),
         ("store", store),
         ("weights", built_in_weights),
@@ -92,6 +96,26 @@ def home_folder() -> Iterator[Finding]:
         )
     state: State = "ok" if free_gb >= MIN_FREE_GB else "note"
     yield Finding(part="home", state=state, said=f"{folder}, {free_gb:.0f} GB free")
+
+
+def copies() -> Iterator[Finding]:
+    """What the copies of data sets take, and how to be rid of them."""
+    from recommender.home import home
+
+    folders = [folder for name in COPIES if (folder := home() / name).is_dir()]
+    taken = sum(_size(Path(top) / name) for f in folders for top, _, names in os.walk(f) for name in names)
+    said = f"{taken / GB:.1f} GB of copies of data sets, kept so that no archive is unpacked twice"
+    if taken >= GB:
+        said += f"; while nothing runs they may go: rm -r {shlex.join(map(str, folders))}"
+    yield Finding(part="copies", state="ok", said=said)
+
+
+def _size(path: Path) -> int:
+    """In bytes; 0 when it has gone meanwhile."""
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0
 
 
 def safety_switches() -> Iterator[Finding]:

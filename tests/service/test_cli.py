@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from recommender.cli.app import run
+from recommender.cli.checks import copies
 from recommender.store import Store
 from service.auth import caller_of_key
 
@@ -69,6 +71,16 @@ def test_the_doctor_finds_a_sound_installation_sound(home: Path, capsys: pytest.
     assert "ULTRALYTICS_SAFE_LOAD=true" in parts["safety"]["said"]
     assert run(["doctor"]) == 0
     assert "restricted loading is on" in capsys.readouterr().out
+
+
+def test_the_doctor_tells_what_copies_take_and_how_to_be_rid_of_them(home: Path) -> None:
+    assert [finding.said[:3] for finding in copies()] == ["0.0"]
+    (home / "unpacked" / "a set").mkdir(parents=True)
+    with (home / "unpacked" / "a set" / "sparse").open("wb") as file:
+        file.truncate(2 * 2**30)
+    [finding] = copies()
+    assert finding.said.startswith("2.0 GB")
+    assert finding.said.endswith(shlex.join(["rm", "-r", str(home / "unpacked")]))
 
 
 @pytest.mark.slow
