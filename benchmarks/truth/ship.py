@@ -1,7 +1,8 @@
 """Pack the ground truth as the built-in history: `python -m benchmarks.truth.ship`.
 
 Joins the runs with what the forecast needs of them: the cards of their checkpoints, and the evidence of every one on
-every target, gathered by the code users run. Data set profiles are shipped apart (`benchmarks.build_profiles`).
+every target, gathered by the code users run. What the shipped file holds of the same evidence version is kept, so
+that more runs alone need no weights. Data set profiles are shipped apart (`benchmarks.build_profiles`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from benchmarks.truth.sources import Grid, Shelf
 from recommender.candidates import Candidate
 from recommender.checkpoints import zoo
 from recommender.evidence import EVIDENCE_VERSION, gather
-from recommender.forecast.history import BUILTIN, observations
+from recommender.forecast.history import BUILTIN, BuiltinHistory, builtin_history, observations
 from recommender.forecast.kernels import Spread
 from recommender.forecast.learning import learnt_spread
 from recommender.profile.known import builtin_profiles
@@ -43,8 +44,9 @@ def main() -> int:
     options = parser.parse_args()
     runs = [run for run in read_runs(options.runs) if run.status == "succeeded"]
     grid = _grid(options.shared, options.work)
-    checkpoints = _checkpoints(runs, grid, options.shared / "weights" / "domain" / "RESULTS.md")
-    evidence = _evidence(runs, checkpoints, grid, options.work)
+    shipped = builtin_history()
+    checkpoints = _checkpoints(runs, grid, options.shared / "weights" / "domain" / "RESULTS.md", shipped)
+    evidence = _evidence(runs, checkpoints, grid, options.work, shipped)
     content = {
         "evidence_version": EVIDENCE_VERSION,
         "runs": [json.loads(encode(run)) for run in runs],
@@ -68,18 +70,22 @@ def _grid(shared: Path, work: Path) -> Grid:
     return Grid(data=shared / "data", work=work, threads=2, shelf=shelf, opened={})
 
 
-def _checkpoints(runs: list[Run], grid: Grid, results: Path) -> list[Checkpoint]:
-    """The card of every checkpoint that ran: the zoo's own, or what is known of a shared one."""
+def _checkpoints(runs: list[Run], grid: Grid, results: Path, before: BuiltinHistory) -> list[Checkpoint]:
+    """The card of every checkpoint that ran: as shipped before, the zoo's own, or what is known of a shared one."""
     shipped = {checkpoint.name: checkpoint for checkpoint in zoo()}
     quality = dict(
         re.findall(r"^\| (\w+) \| \d+ \| \d+ \| ([\d.]+)", results.read_text("utf-8"), re.MULTILINE)
     )
+    used = {run.start.checkpoint: run.weights_sha256 or "" for run in runs}
     found = []
-    for name in sorted({run.start.checkpoint for run in runs} - {SCRATCH}):
-        source = name.removesuffix("-yolo11n")
+    for name in sorted(used.keys() - {SCRATCH}):
+        if used[name] in before.checkpoints:
+            found.append(before.checkpoints[used[name]])
+            continue
+        source = _source_of(name)
         weights = grid.shelf.find(source, grid)
         found.append(
-            replace(shipped[name], path=weights.path)
+            shipped[name]
             if name in shipped
             else Checkpoint(
                 name=name,
@@ -95,26 +101,42 @@ def _checkpoints(runs: list[Run], grid: Grid, results: Path) -> list[Checkpoint]
                 from_scratch=source.endswith(RANDOM_SUFFIX),
                 source_map50_95=float(quality[source]) if source in quality else None,
                 sha256=weights.sha256,
-                path=weights.path,
             )
         )
     return found
 
 
+def _source_of(checkpoint: str) -> str:
+    return checkpoint.removesuffix("-yolo11n")
+
+
 def _evidence(
-    runs: list[Run], checkpoints: list[Checkpoint], grid: Grid, work: Path
+    runs: list[Run], checkpoints: list[Checkpoint], grid: Grid, work: Path, before: BuiltinHistory
 ) -> dict[tuple[str, str], Evidence]:
     """Of every checkpoint on every target, by target hash and weights sha256."""
     profiles = builtin_profiles()
-    candidates = [Candidate(checkpoint=c, source=profiles.get(c.source_hash or "")) for c in checkpoints]
     gathered: dict[tuple[str, str], Evidence] = {}
+    work.mkdir(parents=True, exist_ok=True)
     with Store(work / "evidence.sqlite3") as store:
-        for name in sorted({run.target_name for run in runs}):
+        for hash_, name in sorted({(run.target_hash, run.target_name) for run in runs}):
+            keys = {(hash_, checkpoint.sha256 or "") for checkpoint in checkpoints}
+            if before.evidence_version == EVIDENCE_VERSION and keys <= before.evidence.keys():
+                gathered |= {key: before.evidence[key] for key in keys}
+                continue
+            # All of them again where one is new: what is nearest depends on who is there.
+            candidates = [
+                Candidate(
+                    checkpoint=replace(c, path=grid.shelf.find(_source_of(c.name), grid).path),
+                    source=profiles.get(c.source_hash or ""),
+                )
+                for c in checkpoints
+            ]
             target = grid.dataset(name)
-            profile = profiles[target.content_hash]
-            found = gather(target, profile, candidates, store=store, max_feature_candidates=len(candidates))
+            found = gather(
+                target, profiles[hash_], candidates, store=store, max_feature_candidates=len(candidates)
+            )
             print(f"evidence on {name}", flush=True)
-            gathered |= {(target.content_hash, c.sha256 or ""): found[c.name] for c in checkpoints}
+            gathered |= {(hash_, c.sha256 or ""): found[c.name] for c in checkpoints}
     return gathered
 
 

@@ -30,6 +30,7 @@ class BuiltinHistory:
     runs: tuple[Run, ...]
     checkpoints: dict[str, Checkpoint]  # by weights sha256
     evidence: dict[tuple[str, str], Evidence]  # by target hash and weights sha256
+    evidence_version: str  # of the code that gathered it
     spread: Spread  # learnt from these runs
 
 
@@ -37,7 +38,7 @@ class BuiltinHistory:
 def builtin_history() -> BuiltinHistory:
     """Read the shipped history (`benchmarks/truth` makes it); empty where none is shipped."""
     if not BUILTIN.exists():
-        return BuiltinHistory(runs=(), checkpoints={}, evidence={}, spread=Spread())
+        return BuiltinHistory(runs=(), checkpoints={}, evidence={}, evidence_version="", spread=Spread())
     content = json.loads(gzip.decompress(BUILTIN.read_bytes()))
     checkpoints = [decode(Checkpoint, json.dumps(item)) for item in content["checkpoints"]]
     return BuiltinHistory(
@@ -47,6 +48,7 @@ def builtin_history() -> BuiltinHistory:
             (item["target"], item["weights"]): decode(Evidence, json.dumps(item["evidence"]))
             for item in content["evidence"]
         },
+        evidence_version=content["evidence_version"],
         spread=decode(Spread, json.dumps(content["spread"])),
     )
 
