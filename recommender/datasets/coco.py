@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from recommender.datasets.coco_boxes import Corners, box_of
+from recommender.datasets.coco_boxes import Corners, box_of, refuse_other_conventions
 from recommender.datasets.coco_files import CocoFile
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.lookup import ImageIndex
 from recommender.datasets.raw import RawImage, RawSet
+from recommender.datasets.words import split_of_path
 from recommender.errors import DatasetError, UnsafeInputError
 from recommender.text import printable
 
@@ -45,6 +46,11 @@ def read_coco(files: list[CocoFile], root: Path, disk: Disk, log: DefectLog, nam
         found, missing = _read_file(file, classes, index, disk, log)
         images += found
         num_missing += missing
+    if all(image.split is None for image in images):
+        folders = [split_of_path(image.path, root) for image in images]
+        if "train" in folders and None not in folders:
+            for image, split in zip(images, folders, strict=True):
+                image.split = split
     if num_missing and not images:
         raise DatasetError(
             f"None of the {num_missing} images that {printable(files[0].path.name)} lists is below "
@@ -135,6 +141,16 @@ def _read_file(
     """The images of one file with their boxes, and how many are listed but not there."""
     named = disk.name(file.path)
     listed = _listed_images(file.images, named, log)
+    sizes = {key: _size(row) for key, row in listed.items()}
+    refuse_other_conventions(
+        [
+            (row.get("bbox"), sizes.get(identity(row.get("image_id")) or 0))
+            for row in file.annotations
+            if isinstance(row, dict)
+        ],
+        named,
+    )
+    _refuse_ambiguous(listed, index, named)
     boxes = _boxes_by_image(file.annotations, listed, classes, named, log)
     images = []
     num_missing = 0
@@ -154,11 +170,21 @@ def _read_file(
                 classes_M=np.array([kind for kind, _ in usable], np.int64),
                 corners_M4=np.array([corners for _, corners in usable], np.float64).reshape(-1, 4),
                 units="pixel",
-                declared_size=_size(row),
+                declared_size=sizes[key],
                 num_rows=len(found),
             )
         )
     return images, num_missing
+
+
+def _refuse_ambiguous(listed: dict[Identity, dict[str, Any]], index: ImageIndex, named: str) -> None:
+    """Two entries of one name, and several images so called: no telling whose boxes are whose."""
+    for name, count in Counter(str(row["file_name"]) for row in listed.values()).items():
+        if count > 1 and (number := index.count(name)) > 1:
+            raise DatasetError(
+                f"{printable(named)} lists {printable(name)!r} {count} times, and {number} images are called so.",
+                remedy="Write the folder into `file_name`.",
+            )
 
 
 def _listed_images(rows: Iterable[Any], named: str, log: DefectLog) -> dict[Identity, dict[str, Any]]:

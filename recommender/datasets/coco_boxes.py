@@ -7,13 +7,17 @@ complaint and answers with boxes far outside the image.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
 from recommender.datasets.defects import DefectLog
+from recommender.errors import DatasetError
+from recommender.text import printable
 
 Corners = tuple[float, float, float, float]
 MAX_RUNS = 1_000_000
+MIN_BOXES = 5  # fewer say nothing of a convention
 
 
 def box_of(row: dict[str, Any], where: str, log: DefectLog) -> Corners | None:
@@ -34,6 +38,32 @@ def box_of(row: dict[str, Any], where: str, log: DefectLog) -> Corners | None:
     if extent is None:
         log.add("label_no_box", where, f"bbox {str(box)[:40]}")
     return extent
+
+
+def refuse_other_conventions(boxes: Sequence[tuple[Any, tuple[float, float] | None]], named: str) -> None:
+    """Raise DatasetError where `bbox` is not x, y, width, height in pixels; with each the declared image size.
+
+    Fractions of the image, and corners: both would pass for boxes, of no size or beyond the edge.
+    """
+    rows = [
+        (box, size)
+        for box, size in boxes
+        if isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))
+    ]
+    if len(rows) < MIN_BOXES:
+        return
+    remedy = "Write `bbox` as x, y, width, height in pixels."
+    if all(0 <= value <= 1 for box, _ in rows for value in box):
+        raise DatasetError(f"{printable(named)}: every bbox is a fraction of the image.", remedy=remedy)
+    sized = [(box, size) for box, size in rows if size is not None]
+    beyond = [1 for (x, y, w, h), (width, height) in sized if x + w > width + 1 or y + h > height + 1]
+    corners = [x < x2 <= width + 1 and y < y2 <= height + 1 for (x, y, x2, y2), (width, height) in sized]
+    if 2 * len(beyond) > len(sized) and all(corners):
+        raise DatasetError(
+            f"{printable(named)}: bbox holds corners (x1, y1, x2, y2); read as COCO's, {len(beyond)} of "
+            f"{len(sized)} reach beyond their image.",
+            remedy=remedy,
+        )
 
 
 def _is_number(value: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,11 @@ def find_coco(root: Path, disk: Disk) -> list[CocoFile]:
     for path in paths:
         try:
             file = load_coco(path, root, disk)
-        except DatasetError as error:  # the settings of some other tool, unless it is all there is
-            if isinstance(error, WrongTaskError) or _is_named_like_coco(path):
-                refused = error
+        except WrongTaskError as error:  # captions and keypoints lie beside COCO's boxes
+            refused = error
+        except DatasetError:
+            if _is_named_like_coco(path):  # half of the boxes must not vanish with a damaged file
+                raise
         else:
             files += [file] if file is not None else []
     if not files and refused is not None:
@@ -64,9 +66,9 @@ def siblings_of(path: Path, disk: Disk) -> list[CocoFile]:
     if file.split is not None and split_of_words(path.stem) is not None:
         for name in disk.listing(path.parent).files:
             other = path.parent / name
-            kin = other.suffix == path.suffix and without_split_words(other.stem) == without_split_words(
-                path.stem
-            )
+            kin = other.suffix.lower() == path.suffix.lower() and without_split_words(
+                other.stem
+            ) == without_split_words(path.stem)
             if kin and split_of_words(other.stem) not in (None, file.split):
                 files += [found for found in [load_coco(other, root, disk)] if found is not None]
     return _one_a_split(files)
@@ -108,16 +110,35 @@ def load_coco(path: Path, root: Path, disk: Disk) -> CocoFile | None:
 def _is_named_like_coco(path: Path) -> bool:
     name = path.name.lower()
     words = ("coco", "instances", "annotations")
-    return any(word in name for word in words) or path.parent.name.lower() == "annotations"
+    return (
+        any(word in name for word in words)
+        or split_of_words(path.stem) is not None
+        or path.parent.name.lower() == "annotations"
+    )
 
 
 def _one_a_split(files: list[CocoFile]) -> list[CocoFile]:
-    named = [file for file in files if file.split is not None] or files
-    counts = Counter(file.split for file in named)
-    if any(count > 1 for count in counts.values()):
-        shown = ", ".join(printable(file.path.name) for file in named[:6])
-        raise DatasetError(f"Several COCO files stand for one split: {shown}.", remedy="Give one JSON.")
-    return named
+    named = [file for file in files if file.split is not None]
+    others = [file for file in files if file.split is None]
+    if named and len(others) == 1 and all(file.split != "train" for file in named):
+        named.append(replace(others.pop(), split="train"))  # annotations.json beside annotations_val.json
+    listed = {name for file in named for name in _names_in(file)}
+    untold = [
+        file for file in others if not named or not _names_in(file) <= listed
+    ]  # else: the whole, undivided
+    chosen = named + untold
+    counts = Counter(file.split for file in chosen)
+    if any(count > 1 for count in counts.values()) or (named and untold):
+        shown = ", ".join(printable(file.path.name) for file in chosen[:6])
+        raise DatasetError(
+            f"Several COCO files, and their names do not tell which is for which split: {shown}.",
+            remedy="Call them train.json, val.json and test.json, or give one JSON.",
+        )
+    return chosen
+
+
+def _names_in(file: CocoFile) -> set[str]:
+    return {str(row.get("file_name")) for row in file.images if isinstance(row, dict)}
 
 
 def _refuse_other_tasks(annotations: list[Any], named: str) -> None:

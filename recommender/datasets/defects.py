@@ -46,7 +46,7 @@ KINDS: Mapping[str, tuple[Severity, str]] = {
     "label_not_utf8": ("error", "Save the label files as UTF-8."),
     "label_unreadable": ("error", "Fix or remove these label files."),
     "label_too_large": ("error", "Split the file or remove it; honest label files are small."),
-    "label_without_image": ("warning", "Add the images, or remove the label files."),
+    "label_without_image": ("warning", "Call them as their images are called, or add the images."),
     "image_without_label": ("info", "They count as background; add an empty label file to say so."),
     # images
     "image_missing": ("error", "Put the images where the annotations say, or remove their entries."),
@@ -62,6 +62,7 @@ KINDS: Mapping[str, tuple[Severity, str]] = {
         "The annotations give another size; boxes were scaled to the real one.",
     ),
     "image_listed_twice": ("warning", "The image is listed twice; its boxes were joined."),
+    "image_unlisted": ("warning", "No list of a split names them, so they were left out; add them to one."),
     "image_in_two_splits": ("error", "An image in train must not be in val; it stayed in train."),
     "image_missing_id": ("error", "Every image entry needs an id."),
     "image_duplicate_id": ("error", "Image ids must be unique; the first one stayed."),

@@ -15,10 +15,11 @@ LIST_FILES = ("train.txt", "val.txt", "valid.txt", "test.txt")
 OTHER_TEXTS = frozenset({*NAME_FILES, *LIST_FILES, "notes.txt"})
 
 
-def has_label_files(root: Path, disk: Disk) -> bool:
-    """Whether some image below `root` has a label file of its own."""
+def count_label_files(root: Path, disk: Disk) -> tuple[int, int]:
+    """How many images below `root` have a label file of their own, and how many images there are."""
     labels = LabelFiles(disk, root)
-    return any(labels.of(path) for path in disk.images(root))
+    found = [labels.of(path) is not None for path in disk.images(root)]
+    return sum(found), len(found)
 
 
 class LabelFiles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import defaultdict
 from pathlib import Path
@@ -49,6 +50,10 @@ class ImageIndex:
             )
         return best
 
+    def count(self, reference: str) -> int:
+        """How many images are called so, in whatever folder."""
+        return len(self._by_name.get(reference, []))
+
     def of_stem(self, stem: str, near: Path, split: Split | None) -> Path | None:
         """The image of that name less its suffix."""
         return self._best(self._by_stem.get(stem, []), near, split)
@@ -57,8 +62,12 @@ class ImageIndex:
         if len(found) <= 1:
             return found[0] if found else None
 
-        def preference(path: Path) -> tuple[bool, int, int, str]:
+        def preference(path: Path) -> tuple[bool, int, int, int, str]:
             shared = len(os.path.commonpath([path.parent, near.parent]))
-            return split_of_path(path, self._root) != split, -shared, len(path.parts), str(path)
+            pairs = zip(reversed(path.parent.parts), reversed(near.parent.parts), strict=False)
+            alike = sum(
+                1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)
+            )  # cam1 and cam1
+            return split_of_path(path, self._root) != split, -alike, -shared, len(path.parts), str(path)
 
         return min(found, key=preference)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from recommender.datasets.coco_files import find_coco, root_of, siblings_of
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.description import Description, read_description
 from recommender.datasets.disk import CACHE_SUFFIXES, Disk
-from recommender.datasets.label_files import has_label_files
+from recommender.datasets.label_files import count_label_files
 from recommender.datasets.limits import LIMITS, Limits
 from recommender.datasets.other_tasks import error_without_labels
 from recommender.datasets.raw import RawSet
@@ -101,13 +102,28 @@ def _read_folder(root: Path, disk: Disk, log: DefectLog) -> RawSet:
         raw = read_described(description, disk, log, name)
         if any(image.labelled for image in raw.images):
             return raw
-    if has_label_files(root, disk):
+    root = _unwrapped(root, disk)
+    num_labelled, num_images = count_label_files(root, disk)
+    if 2 * num_labelled > num_images:
         return read_layout(root, disk, log, name)
+    # A few texts beside annotations of another form are notes, or left over from a tool's other setting.
     if files := find_coco(root, disk):
         return read_coco(files, root, disk, log, name)
     if paths := find_voc(root, disk):
         return read_voc(paths, root, disk, log, name)
+    if num_labelled:
+        return read_layout(root, disk, log, name)
     raise error_without_labels(root, disk)
+
+
+def _unwrapped(folder: Path, disk: Disk) -> Path:
+    """Down through folders that hold one folder and nothing else, as archives often have them."""
+    for _ in range(MAX_NESTED):
+        listing = disk.listing(folder)
+        if listing.files or len(listing.folders) != 1:
+            break
+        folder = folder / listing.folders[0]
+    return folder
 
 
 def _description_below(root: Path, disk: Disk, log: DefectLog) -> Description | None:
@@ -138,12 +154,20 @@ def _descriptions_in(folder: Path, disk: Disk, log: DefectLog) -> list[Descripti
         except WrongTaskError:
             raise
         except DatasetError:
-            if len(names) == 1 or usual:
+            if len(names) == 1 or usual or _speaks_of_splits(folder / name, disk):
                 raise
             continue  # some other tool's settings
         if description is not None:
             found.append(description)
     return found
+
+
+def _speaks_of_splits(path: Path, disk: Disk) -> bool:
+    """Whether a file that is not valid YAML was meant as a data.yaml."""
+    with contextlib.suppress(DatasetError):
+        lines = disk.read_text(path, disk.limits.yaml_bytes).splitlines()
+        return {"train", "val"} <= {line.partition(":")[0].strip() for line in lines}
+    return False
 
 
 def _report_caches(disk: Disk, log: DefectLog) -> None:

@@ -18,7 +18,8 @@ from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.lookup import ImageIndex
 from recommender.datasets.raw import Float64Array, RawImage, RawSet, no_boxes
-from recommender.datasets.words import split_of_path, split_of_words
+from recommender.datasets.voc_lists import ImageSets, find_image_sets
+from recommender.datasets.words import split_of_path
 from recommender.errors import UnsafeInputError, WrongTaskError
 from recommender.records import IntArray, Split
 from recommender.text import printable
@@ -44,12 +45,17 @@ def find_voc(root: Path, disk: Disk) -> list[Path]:
 def read_voc(paths: list[Path], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
     """Read the XML files; classes are sorted by name, since VOC numbers none."""
     index = ImageIndex(root, disk)
-    sets = _image_sets(root, disk)
+    stems = {path.stem for path in (*paths, *index.paths)}
+    sets = find_image_sets(root, disk, stems)
     files: list[tuple[Path, Split | None, VocFile | None]] = []
     num_missing = 0
+    for stem in sets.without(stems):
+        num_missing += 1
+        log.add("image_missing", "ImageSets", stem)
     for path in paths:
-        split = sets.get(path.stem) if sets else split_of_path(path, root)
+        split = sets.of(path) if sets else split_of_path(path, root)
         if sets and split is None:
+            log.add("image_unlisted", disk.name(path))
             continue
         file = _read_file(path, disk, log)
         image = index.of_stem(path.stem, path, split)
@@ -78,23 +84,6 @@ def read_voc(paths: list[Path], root: Path, disk: Disk, log: DefectLog, name: st
 def _is_voc(path: Path) -> bool:
     with path.open("rb") as file:
         return b"<annotation" in file.read(4096)
-
-
-def _image_sets(root: Path, disk: Disk) -> dict[str, Split]:
-    """Stems listed in ImageSets/Main/train.txt and its kin; train.txt wins over trainval.txt."""
-    sets: dict[str, Split] = {}
-    lists = [path for path in disk.walk(root) if path.suffix.lower() == ".txt" and path.parent.name == "Main"]
-    by_name = {path.stem.lower(): path for path in lists}
-    for name in ("train", "val", "test", "trainval"):
-        split = split_of_words(name)
-        if name not in by_name or split is None:
-            continue
-        for line in disk.read_text(by_name[name], disk.limits.list_file_bytes).splitlines():
-            if words := line.split():
-                sets.setdefault(
-                    Path(words[0]).stem if words[0].endswith((".jpg", ".png")) else words[0], split
-                )
-    return sets
 
 
 def _read_file(path: Path, disk: Disk, log: DefectLog) -> VocFile | None:
@@ -204,13 +193,13 @@ def _raw_image(
 
 
 def _background(
-    index: ImageIndex, images: list[RawImage], sets: dict[str, Split], root: Path, disk: Disk
+    index: ImageIndex, images: list[RawImage], sets: ImageSets, root: Path, disk: Disk
 ) -> Iterator[RawImage]:
     """Images without an XML that lie among those with one."""
     claimed = {image.path for image in images}
     folders = {image.path.parent for image in images}
     for path in index.paths:
-        split = sets.get(path.stem) if sets else split_of_path(path, root)
+        split = sets.of(path) if sets else split_of_path(path, root)
         if path in claimed or path.parent not in folders or (sets and split is None):
             continue
         classes_M, corners_M4 = no_boxes()

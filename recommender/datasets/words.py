@@ -11,12 +11,16 @@ SPLIT_WORDS: dict[str, Split] = {
     "train": "train",
     "training": "train",
     "trainval": "train",
+    "trainset": "train",
     "val": "val",
     "valid": "val",
     "validation": "val",
     "dev": "val",
+    "valset": "val",
+    "validset": "val",
     "test": "test",
     "testing": "test",
+    "testset": "test",
 }
 ANNOTATION_FOLDERS = frozenset({"annotations", "annotation", "labels", "json", "xmls", "xml", "anns"})
 

@@ -13,7 +13,7 @@ from recommender.datasets.labels import RowShapes, read_labels
 from recommender.datasets.lookup import ImageIndex
 from recommender.datasets.other_tasks import refuse_other_label_tasks
 from recommender.datasets.raw import RawImage, RawSet, no_boxes
-from recommender.datasets.words import split_of_path, split_of_words
+from recommender.datasets.words import split_of_path, split_of_words, without_split_words
 from recommender.records import Split
 
 
@@ -48,13 +48,16 @@ def read_layout(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
     names = _class_names_below(root, disk)
     if names is None:
         log.add("names_missing", name)
-    splits = {path: split_of_path(path, root) for path in paths} | _listed_splits(root, disk)
+    listed = _listed_splits(root, disk)
+    splits = listed or {path: split_of_path(path, root) for path in paths}
     reader = _LabelReader(disk, log, names)
     images = []
     for path in paths:
         split, label = splits.get(path), labels.of(path)
-        if split is None and label is None and any(splits.values()):
-            continue  # a preview or a logo beside the splits
+        if split is None and listed and label is not None:
+            log.add("image_unlisted", disk.name(path))
+        if split is None and (listed or (label is None and any(splits.values()))):
+            continue  # held back, or a preview or a logo beside the splits
         images.append(reader.read(path, split, label))
     if any(image.split for image in images):
         for image in images:
@@ -114,12 +117,14 @@ def _listed_splits(root: Path, disk: Disk) -> dict[Path, Split | None]:
     lists = [
         name
         for name in disk.listing(root).files
-        if name.lower() in ("train.txt", "val.txt", "valid.txt", "test.txt")
+        if name.lower().endswith(".txt") and split_of_words(name[:-4]) and not without_split_words(name[:-4])
     ]
     index = ImageIndex(root, disk) if lists else None
     for name in lists:
         for line in disk.read_text(root / name, disk.limits.list_file_bytes).splitlines():
             path = index.of_name(line.strip(), root / name, None) if index and line.strip() else None
+            if path is None and index and line.strip():
+                path = index.of_stem(line.strip().replace("\\", "/").rpartition("/")[2], root / name, None)
             if path is not None:
                 found.setdefault(path, split_of_words(name))
     return found

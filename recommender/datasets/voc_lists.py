@@ -1,0 +1,76 @@
+"""Which split the images of a Pascal VOC tree belong to: `ImageSets/Main/train.txt` and its kin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+from recommender.datasets.disk import Disk
+from recommender.datasets.images import IMAGE_SUFFIXES
+from recommender.datasets.words import split_of_words, without_split_words
+from recommender.records import Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSets:
+    """Stems and their splits, for each folder that holds lists: VOC2007 and VOC2012 lie side by side."""
+
+    stems: dict[Path, dict[str, Split]]
+
+    def __bool__(self) -> bool:
+        return bool(self.stems)
+
+    def of(self, path: Path) -> Split | None:
+        """The split of an XML or an image; None when no list names it."""
+        bases = [base for base in self.stems if path.is_relative_to(base)]
+        if not bases:
+            return None
+        return self.stems[max(bases, key=lambda base: len(base.parts))].get(path.stem)
+
+    def without(self, known: Set[str]) -> Iterator[str]:
+        """The stems listed that are not `known`."""
+        yield from (stem for stems in self.stems.values() for stem in stems if stem not in known)
+
+
+def find_image_sets(root: Path, disk: Disk, known: Set[str]) -> ImageSets:
+    """The lists below a folder; `known` are the stems there are. train.txt wins over trainval.txt.
+
+    Lists lie in ImageSets/Main, else in ImageSets itself, else beside everything. Lists of one class
+    (`car_train.txt`) divide nothing.
+    """
+    found: dict[int, list[tuple[Path, Path]]] = {}
+    for path in disk.walk(root):
+        place = _place(path, root) if path.suffix.lower() == ".txt" else None
+        if place is not None and split_of_words(path.stem) and not without_split_words(path.stem):
+            found.setdefault(place[0], []).append((place[1], path))
+    lists = found[min(found)] if found else []
+    stems: dict[Path, dict[str, Split]] = {}
+    for base, path in sorted(lists, key=lambda entry: (entry[1].stem.lower() == "trainval", entry[1])):
+        split = split_of_words(path.stem)
+        for line in disk.read_text(path, disk.limits.list_file_bytes).splitlines():
+            if split is not None and line.strip():
+                stems.setdefault(base, {}).setdefault(_stem(line, known), split)
+    return ImageSets(stems=stems)
+
+
+def _place(path: Path, root: Path) -> tuple[int, Path] | None:
+    """How good a place for a list this is, 0 the best, and the folder its lines speak of."""
+    folder, above = path.parent, path.parent.parent
+    if folder.name.lower() == "main" and folder != root:
+        return 0, above.parent if above.name.lower() == "imagesets" and above != root else above
+    if folder.name.lower() == "imagesets" and folder != root:
+        return 1, above
+    return (2, root) if folder == root else None
+
+
+def _stem(line: str, known: Set[str]) -> str:
+    """A line is a stem or a file name, perhaps with a folder before it and a flag behind."""
+    whole = line.strip().replace("\\", "/").rpartition("/")[2]
+    choices = [_without_suffix(whole), _without_suffix(whole.split()[0] if whole.split() else whole)]
+    return next((choice for choice in choices if choice in known), choices[-1])
+
+
+def _without_suffix(name: str) -> str:
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot and f".{suffix.lower()}" in (*IMAGE_SUFFIXES, ".xml") else name
