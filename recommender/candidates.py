@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recommender.checkpoints import COCO, all_checkpoints, fetch, get_checkpoint
+from recommender.errors import UsageError
 from recommender.forecast.warnings import is_permissive
 from recommender.profile.known import source_profile
 from recommender.progress import Progress
@@ -26,14 +28,15 @@ def choose_candidates(request: RecommendRequest, store: Store, progress: Progres
     """The checkpoints in the race, by name. Scratch is added by `starts_of`.
 
     Without names, everything on this machine runs; public checkpoints that were never fetched only run when named,
-    since fetching is the user's to ask for. Raises NotFoundError for a name nobody knows and UnavailableError for one
-    that cannot be fetched (offline).
+    since fetching is the user's to ask for. Raises NotFoundError for a name nobody knows, UnavailableError for one
+    that cannot be fetched (offline), and UsageError where all of them are larger than asked for.
     """
     if request.checkpoints:
         named = [get_checkpoint(store, name) for name in (*request.checkpoints, COCO) if name != SCRATCH]
         chosen = [_at_hand(checkpoint, request, progress) for checkpoint in named]
     else:
         chosen = [checkpoint for checkpoint in all_checkpoints(store) if checkpoint.available]
+    _require_some_small_enough(chosen, request)
     unique = {checkpoint.name: checkpoint for checkpoint in chosen if _allowed(checkpoint, request)}
     return tuple(
         Candidate(checkpoint=checkpoint, source=source_profile(checkpoint.source_hash, store))
@@ -65,6 +68,16 @@ def starts_of(
         for mode in learned
     ]
     return (*pairs, (Start(checkpoint=SCRATCH, mode="scratch"), None))
+
+
+def _require_some_small_enough(chosen: Sequence[Checkpoint], request: RecommendRequest) -> None:
+    """Scratch has the size of the others: where none may run, it may not either."""
+    sizes = [checkpoint.num_parameters for checkpoint in chosen if checkpoint.num_parameters is not None]
+    if request.max_params is not None and sizes and min(sizes) > request.max_params:
+        raise UsageError(
+            f"No start has {request.max_params:,} parameters or fewer; the smallest has {min(sizes):,}.",
+            remedy=f"Ask for --max-params {math.ceil(min(sizes) / 1e5) / 10}M or more.",
+        )
 
 
 def _at_hand(checkpoint: Checkpoint, request: RecommendRequest, progress: Progress) -> Checkpoint:

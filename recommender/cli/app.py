@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -27,6 +29,7 @@ mount(app)
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; 0 done, 2 bad use or bad input, 1 our failure."""
+    _ready_streams()
     try:
         code = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -37,8 +40,25 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, say `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _fail("the disk is full: what was written there is not whole. Free some space.", 1)
+        return _unexpected(error)
     except Exception as error:
         return _unexpected(error)
+
+
+def _ready_streams() -> None:
+    """Output that is closed goes nowhere, and no letter of a table breaks a terminal of another encoding."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+        elif isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
+            if stream.isatty():
+                stream.reconfigure(errors="replace")
+            else:
+                stream.reconfigure(encoding="utf-8")
 
 
 def _unexpected(error: Exception) -> int:

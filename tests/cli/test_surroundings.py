@@ -1,0 +1,56 @@
+"""What lies around a command: its home, its output, and requests that nothing here can meet."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recommender.cli.app import run
+from tests.datagen import make_dataset
+
+INSPECT = [sys.executable, "-c", "from recommender.cli import main; main()", "datasets", "inspect"]
+
+
+def test_a_home_that_is_a_file_is_named_with_its_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.setenv("RECOMMENDER_HOME", str(tmp_path / "file"))
+    assert run(["runs", "list"]) == 1
+    said = capsys.readouterr().err
+    assert "RECOMMENDER_HOME" in said
+    assert "our fault" not in said
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_no_start_is_small_enough(tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make_dataset(tmp_path / "set")
+    assert run(["--dataset", str(folder), "--max-params", "1"]) == 2
+    assert "--max-params 2." in capsys.readouterr().err
+
+
+def test_a_table_survives_another_encoding_and_a_closed_output(tmp_path: Path) -> None:
+    folder = make_dataset(tmp_path / "sét", classes=("größe", "平"))
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "RECOMMENDER_HOME": str(tmp_path / "home")}
+    done = subprocess.run([*INSPECT, str(folder)], env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert "größe" in done.stdout.decode("utf-8")
+    closed = subprocess.run(
+        ["bash", "-c", 'exec "$@" >&-', "bash", *INSPECT, str(folder)], env=environment, capture_output=True
+    )
+    assert closed.returncode == 0, closed.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_not_called_our_fault(tmp_path: Path) -> None:
+    folder = make_dataset(tmp_path / "set")
+    environment = {**os.environ, "RECOMMENDER_HOME": str(tmp_path / "home")}
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([*INSPECT, str(folder)], env=environment, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert b"our fault" not in done.stderr
+    assert b"disk is full" in done.stderr
