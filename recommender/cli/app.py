@@ -80,7 +80,11 @@ def _unexpected(error: Exception) -> int:
 def _validation(error: Any) -> str:
     """pydantic's findings, one line each, without its web addresses."""
     lines = []
-    for found in error.errors(include_url=False, include_context=False):
+    every = error.errors(include_url=False, include_context=False)
+    broken = {found["loc"][:1] for found in every if len(found["loc"]) > 1}
+    for found in every:
+        if found["type"] == "too_short" and found["loc"] in broken:
+            continue  # pydantic counts only the items that are well
         where = ".".join(map(str, found["loc"])).replace("_", "-")
         lines.append(f"--{where} {found.get('input')!r}: {found['msg']}" if where else found["msg"])
     return "; ".join(lines)

@@ -33,6 +33,13 @@ def test_no_start_is_small_enough(tmp_path: Path, home: Path, capsys: pytest.Cap
     assert "--max-params 2." in capsys.readouterr().err
 
 
+def test_an_unknown_mode_is_one_error(tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--dataset", str(tmp_path), "--modes", "foo"]) == 2
+    said = capsys.readouterr().err
+    assert "'foo'" in said
+    assert "at least 1 item" not in said
+
+
 def test_a_table_survives_another_encoding_and_a_closed_output(tmp_path: Path) -> None:
     folder = make_dataset(tmp_path / "sét", classes=("größe", "平"))
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "RECOMMENDER_HOME": str(tmp_path / "home")}
