@@ -8,7 +8,6 @@ from pathlib import Path
 import platformdirs
 
 from recommender.errors import StorageError
-from recommender.text import printable
 
 
 def home() -> Path:
@@ -29,7 +28,7 @@ def _made(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:  # a file lies there, or the disk is read-only or full
         raise StorageError(
-            f"{printable(folder)} cannot be a folder of ours: {error.strerror}.",
+            f"{folder} cannot be a folder of ours: {error.strerror}.",
             remedy="Set RECOMMENDER_HOME to a folder that can be written to.",
         ) from error
     return folder
