@@ -48,7 +48,7 @@ def refuse_other_conventions(boxes: Sequence[tuple[Any, tuple[float, float] | No
     rows = [
         (box, size)
         for box, size in boxes
-        if isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))
+        if isinstance(box, list) and len(box) == 4 and all(_is_number(v) and abs(v) < 1e9 for v in box)
     ]
     if len(rows) < MIN_BOXES:
         return

@@ -18,6 +18,7 @@ from recommender.datasets.limits import LIMITS, Limits
 from recommender.datasets.other_tasks import error_without_labels
 from recommender.datasets.raw import RawSet
 from recommender.datasets.voc import find_voc, read_voc
+from recommender.datasets.words import split_of_words
 from recommender.datasets.yolo import read_described, read_layout
 from recommender.errors import DatasetError, NotFoundError, WrongTaskError
 from recommender.progress import Progress, silent
@@ -120,7 +121,7 @@ def _unwrapped(folder: Path, disk: Disk) -> Path:
     """Down through folders that hold one folder and nothing else, as archives often have them."""
     for _ in range(MAX_NESTED):
         listing = disk.listing(folder)
-        if listing.files or len(listing.folders) != 1:
+        if listing.files or len(listing.folders) != 1 or split_of_words(listing.folders[0]):
             break
         folder = folder / listing.folders[0]
     return folder

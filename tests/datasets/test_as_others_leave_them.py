@@ -195,6 +195,14 @@ def test_boxes_of_another_convention_are_refused(
         open_dataset(path)
 
 
+def test_numbers_no_float_can_hold_are_counted_not_fatal(tmp_path: Path) -> None:
+    path = make_dataset(tmp_path / "set", format="coco_file", images=24)
+    content = json.loads(path.read_text())
+    content["annotations"][0]["bbox"] = [10**400, 1.5, 1.5, 10**400]
+    path.write_text(json.dumps(content))
+    assert kinds(open_dataset(path)) == {"label_not_finite": 1}
+
+
 def test_coco_entries_of_one_name_are_refused_where_two_images_have_it(tmp_path: Path) -> None:
     path = make_dataset(tmp_path / "set", format="coco_file", images=24)
     content = json.loads(path.read_text())
