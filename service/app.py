@@ -1,4 +1,4 @@
-"""The application: its parts put together, its doors in front of them."""
+"""The ASGI application: builds the components and puts the middleware in front of the routes."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from starlette.types import Scope
 from recommender import __version__
 from recommender.store import Store
 from service import openapi, problems
-from service.atlas import AtlasKeeper
 from service.auth import COOKIE, SECURE_COOKIE
-from service.bodies import Bodies
-from service.context import Services
-from service.desk import Desk
-from service.doorman import Doorman
-from service.envelope import Envelope
-from service.feeds import Feeds
-from service.gate import Gate
-from service.holdings import Holdings
-from service.launching import Launching
+from service.dataset_storage import DatasetStorage
+from service.dependencies import Services
+from service.event_streams import EventStreams
 from service.metrics import Metrics
-from service.pools import Pools
-from service.rates import TokenBuckets
+from service.middleware.authentication import AuthenticationMiddleware
+from service.middleware.body_limits import BodyLimitMiddleware
+from service.middleware.host_check import HostCheckMiddleware
+from service.middleware.request_context import RequestContextMiddleware
+from service.page_templates import login_page
+from service.rate_limits import TokenBuckets
 from service.readiness import Readiness
-from service.rendering import login_page
 from service.routes import datasets, history, operations, recommendations, sweeps, trainings
 from service.settings import MB, ServiceSettings
 from service.web import pages
+from service.workers.dataset_map import DatasetMapRefresher
+from service.workers.job_hosts import JobHosts
+from service.workers.pools import WorkerPools
+from service.workers.recommendation_queue import RecommendationQueue
 
 UPLOADS = frozenset({"/v1/datasets", "/v1/checkpoints", "/upload"})
 
@@ -41,15 +41,15 @@ def create_app(settings: ServiceSettings, store: Store) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        parts = build(settings, store, metrics)
-        app.state.services = parts
-        parts.atlas.open()
-        parts.desk.open()
-        parts.launching.open()
+        services = build(settings, store, metrics)
+        app.state.services = services
+        services.dataset_map.open()
+        services.queue.open()
+        services.job_hosts.open()
         try:
             yield
         finally:
-            close(parts)
+            close(services)
 
     app = FastAPI(
         title="Checkpoint Recommender",
@@ -67,43 +67,45 @@ def create_app(settings: ServiceSettings, store: Store) -> FastAPI:
     app.include_router(pages.router, include_in_schema=False)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
     pages.mount_static(app)
-    _add_doors(app, settings, store, metrics)
+    _add_middleware(app, settings, store, metrics)
     return app
 
 
 def build(settings: ServiceSettings, store: Store, metrics: Metrics) -> Services:
-    """The parts of a service, not yet open."""
-    pools = Pools(answer_workers=settings.workers)
-    atlas = AtlasKeeper(store, metrics)
-    launching = Launching(store, settings, metrics)
+    """The components of a service, not yet started."""
+    pools = WorkerPools(recommendation_workers=settings.workers)
+    dataset_map = DatasetMapRefresher(store, metrics)
+    job_hosts = JobHosts(store, settings, metrics)
     per_minute = settings.costly_per_minute
     return Services(
         settings=settings,
         store=store,
         metrics=metrics,
         pools=pools,
-        desk=Desk(store, pools, settings, metrics),
-        feeds=Feeds(metrics, most=settings.max_followers),
-        holdings=Holdings(store, pools, settings),
-        atlas=atlas,
-        launching=launching,
-        readiness=Readiness(store, atlas, launching, metrics),
-        costly=TokenBuckets(per_s=per_minute / 60, burst=max(1.0, per_minute)),
-        logins=TokenBuckets(per_s=settings.attempts_per_minute / 60, burst=settings.attempts_per_minute),
+        queue=RecommendationQueue(store, pools, settings, metrics),
+        event_streams=EventStreams(metrics, max_followers=settings.max_followers),
+        datasets=DatasetStorage(store, pools, settings),
+        dataset_map=dataset_map,
+        job_hosts=job_hosts,
+        readiness=Readiness(store, dataset_map, job_hosts, metrics),
+        costly_requests=TokenBuckets(per_s=per_minute / 60, burst=max(1.0, per_minute)),
+        login_attempts=TokenBuckets(
+            per_s=settings.attempts_per_minute / 60, burst=settings.attempts_per_minute
+        ),
     )
 
 
-def close(parts: Services) -> None:
-    """Stop in the order that loses nothing: first whoever takes up work, then whoever does it."""
-    parts.feeds.close()
-    parts.launching.close()
-    parts.desk.close()
-    parts.atlas.close()
-    parts.pools.close()
+def close(services: Services) -> None:
+    """Stop the components: those that start work before the worker pools that carry it out."""
+    services.event_streams.close()
+    services.job_hosts.close()
+    services.queue.close()
+    services.dataset_map.close()
+    services.pools.close()
 
 
-def _add_doors(app: FastAPI, settings: ServiceSettings, store: Store, metrics: Metrics) -> None:
-    """The middleware, innermost first."""
+def _add_middleware(app: FastAPI, settings: ServiceSettings, store: Store, metrics: Metrics) -> None:
+    """Add the middleware, innermost first."""
 
     def limit_of(scope: Scope) -> int:
         upload = scope["method"] == "POST" and scope["path"] in UPLOADS
@@ -111,18 +113,18 @@ def _add_doors(app: FastAPI, settings: ServiceSettings, store: Store, metrics: M
 
     per_minute = settings.attempts_per_minute
     app.add_middleware(
-        Gate,
+        AuthenticationMiddleware,
         store=store,
         cookie=SECURE_COOKIE if settings.behind_tls_proxy else COOKIE,
         requests=TokenBuckets(per_s=settings.requests_per_s, burst=settings.requests_per_s),
         attempts=TokenBuckets(per_s=per_minute / 60, burst=per_minute),
         login_page=login_page().encode(),
     )
-    app.add_middleware(Doorman, hosts=settings.hosts)
+    app.add_middleware(HostCheckMiddleware, hosts=settings.hosts)
     app.add_middleware(
-        Bodies,
+        BodyLimitMiddleware,
         limit_of=limit_of,
         idle_s=settings.body_idle_timeout_s,
         min_bytes_per_s=settings.min_upload_kb_per_s * 1024,
     )
-    app.add_middleware(Envelope, metrics=metrics, strict_transport=settings.behind_tls_proxy)
+    app.add_middleware(RequestContextMiddleware, metrics=metrics, strict_transport=settings.behind_tls_proxy)

@@ -1,4 +1,4 @@
-"""What a finished training has left, handed out to its owner: a fixed few names, wherever the storage is."""
+"""Files of a finished training, from its storage: a fixed list of names."""
 
 from __future__ import annotations
 

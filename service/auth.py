@@ -1,4 +1,4 @@
-"""Who calls: API keys and browser sessions, both compared in constant time, neither kept in clear."""
+"""Authentication by API key or browser session; only digests are stored, and comparisons take constant time."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ PREFIX = "ckr"
 COOKIE = "ckr_session"
 SECURE_COOKIE = "__Host-ckr_session"  # browsers take this name only over HTTPS, for one host
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_NOBODY = hashlib.sha256(b"no key has this digest").hexdigest()
+_NO_KEY_DIGEST = hashlib.sha256(b"no key has this digest").hexdigest()
 _MAX_KEY_CHARS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """An authenticated request's key. Owners see their own things, admins everybody's."""
+    """The authenticated caller of a request. Owners see what they own, admins everything."""
 
     owner: str
     role: Role
@@ -31,23 +31,23 @@ class Caller:
     by_cookie: bool
 
     def sees(self, owner: str) -> bool:
-        """Whether a thing of this owner exists as far as the caller may know."""
+        """True when the caller may read what this owner owns."""
         return self.role == "admin" or self.owner == owner
 
     @property
     def scope(self) -> str | None:
-        """The owner whose things a list shows, None for all."""
+        """The owner to filter lists by; None for admins, who see all."""
         return None if self.role == "admin" else self.owner
 
     def may(self, method: str) -> bool:
-        """Whether the role allows this HTTP method."""
+        """True when the role allows this HTTP method."""
         return self.role != "reader" or method in SAFE_METHODS
 
 
 def create_key(
     store: Store, *, owner: str, role: Role = "user", days: float | None = None
 ) -> tuple[ApiKey, str]:
-    """Make and keep a key; the second value is the key itself, which is shown once and never again."""
+    """Create a key; returns its record and the key itself, which is not stored. Raises UsageError."""
     if not owner or len(owner) > 64 or printable(owner) != owner:
         raise UsageError(
             f"The owner {printable(owner)!r} is not a usable name.",
@@ -78,14 +78,14 @@ def caller_of_key(store: Store, text: str) -> Caller | None:
     well_formed = len(parts) == 3 and parts[0] == PREFIX
     id, secret = (parts[1], parts[2]) if well_formed else ("", "")
     key = store.get_key(id)
-    matches = hmac.compare_digest(digest(secret), _NOBODY if key is None else key.digest)
-    return _in_force(key, by_cookie=False) if matches else None
+    matches = hmac.compare_digest(digest(secret), _NO_KEY_DIGEST if key is None else key.digest)
+    return _valid_caller(key, by_cookie=False) if matches else None
 
 
 def caller_of_cookie(store: Store, cookie: str) -> Caller | None:
     """The caller behind a browser session, or None."""
     # Looked up by its digest: what the database compares is not what the browser sent.
-    return _in_force(store.key_of_session(digest(cookie)), by_cookie=True)
+    return _valid_caller(store.key_of_session(digest(cookie)), by_cookie=True)
 
 
 def open_session(store: Store, caller: Caller, *, hours: float) -> str:
@@ -96,11 +96,11 @@ def open_session(store: Store, caller: Caller, *, hours: float) -> str:
 
 
 def digest(secret: str) -> str:
-    """What is kept of a secret."""
+    """SHA-256 of a secret, as hex; only this is stored."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _in_force(key: ApiKey | None, *, by_cookie: bool) -> Caller | None:
+def _valid_caller(key: ApiKey | None, *, by_cookie: bool) -> Caller | None:
     if key is None or key.revoked_at is not None:
         return None
     if key.expires_at is not None and key.expires_at < utc_now():

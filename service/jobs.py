@@ -1,4 +1,4 @@
-"""From a request to a job in the outbox."""
+"""Trainings and sweeps: from the request body to the job in the store."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from recommender.store import Store
 from recommender.store.records_json import decode
 from recommender.store.service_records import Ask, HeldDataset
 from service.auth import Caller
-from service.context import Paging, Services, find_dataset
-from service.problems import Refusal
+from service.dependencies import Paging, Services, find_dataset
+from service.problems import HTTPProblem
 from service.schemas.sweeps import SweepBody
 from service.schemas.trainings import TrainingBody
 from tune_jobs import sweep_host
@@ -27,63 +27,69 @@ SWEEP = sweep_host.KIND
 
 
 def launch_training(
-    parts: Services, who: Caller, held: HeldDataset, body: TrainingBody, *, key: str | None
+    services: Services, caller: Caller, held: HeldDataset, body: TrainingBody, *, key: str | None
 ) -> tuple[Job, bool]:
     """The training's job and whether it is new. Raises UsageError, NotFoundError, ConflictError."""
     key = key or f"once-{secrets.token_hex(16)}"
-    start = body.start or _start_before(parts.store, who, key) or _first_start(parts.store, who, held, body)
+    start = (
+        body.start
+        or _start_before(services.store, caller, key)
+        or _first_start(services.store, caller, held, body)
+    )
     fields = body.model_dump(exclude={"recommendation", "dataset", "start", "allow_roots"})
     request = TrainingRequest(dataset=held.path, start=start, **fields)
     target = Target(path=held.path, hash=held.dataset_hash, name=held.name)
     job, new = submit_training(
-        parts.store, request, target, key=key, cluster=parts.launching.place.cluster, owner=who.owner
+        services.store, request, target, key=key, cluster=services.job_hosts.place.cluster, owner=caller.owner
     )
-    parts.launching.wake()
+    services.job_hosts.wake()
     return job, new
 
 
-def launch_sweep(parts: Services, who: Caller, body: SweepBody, *, key: str | None) -> tuple[Job, bool]:
-    """The sweep's job and whether it is new. Raises UsageError, NotFoundError, Refusal."""
-    held = [find_dataset(parts.store, who, id) for id in body.datasets]
-    _require_reach(parts)
+def launch_sweep(services: Services, caller: Caller, body: SweepBody, *, key: str | None) -> tuple[Job, bool]:
+    """The sweep's job and whether it is new. Raises UsageError, NotFoundError, HTTPProblem."""
+    held = [find_dataset(services.store, caller, id) for id in body.datasets]
+    _require_reach(services)
     for name in body.checkpoints:
         if name != SCRATCH:
-            get_checkpoint(parts.store, name)
-    budget = _within(body.budget, parts.settings.max_budget)
+            get_checkpoint(services.store, name)
+    budget = _within(body.budget, services.settings.max_budget)
     fields = body.model_dump(exclude={"datasets", "address", "storage", "allow_roots", "budget"})
     request = SweepRequest(datasets=tuple(dataset.path for dataset in held), budget=budget, **fields)
     key = key or f"once-{secrets.token_hex(16)}"
-    if parts.store.find_job(owner=who.owner, key=key) is None:
-        _sweeps_left(parts, who)
+    if services.store.find_job(owner=caller.owner, key=key) is None:
+        _sweeps_left(services, caller)
     spec = request.model_dump_json()
     text = spec + "".join(dataset.dataset_hash for dataset in held)
-    job, new = parts.store.create_job(
+    job, new = services.store.create_job(
         kind=SWEEP,
-        owner=who.owner,
+        owner=caller.owner,
         key=key,
         body_digest=hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest(),
-        cluster=parts.launching.place.cluster,
+        cluster=services.job_hosts.place.cluster,
         spec=spec,
     )
-    parts.launching.wake()
+    services.job_hosts.wake()
     return job, new
 
 
-def job_page(parts: Services, who: Caller, kind: str, page: Paging) -> tuple[tuple[Job, ...], str | None]:
+def job_page(
+    services: Services, caller: Caller, kind: str, page: Paging
+) -> tuple[tuple[Job, ...], str | None]:
     """Jobs of a kind, newest first, and the cursor of the next page."""
-    before = None if page.cursor is None else parts.store.get_job(page.cursor)
-    if page.cursor is not None and (before is None or before.kind != kind or not who.sees(before.owner)):
+    before = None if page.cursor is None else services.store.get_job(page.cursor)
+    if page.cursor is not None and (before is None or before.kind != kind or not caller.sees(before.owner)):
         raise UsageError(
             "The cursor is not one that this service gave out.", remedy="Use `next` of the page before."
         )
-    jobs = parts.store.list_jobs(owner=who.scope, kind=kind, before=before, limit=page.limit + 1)
+    jobs = services.store.list_jobs(owner=caller.scope, kind=kind, before=before, limit=page.limit + 1)
     shown = jobs[: page.limit]
     return shown, shown[-1].id if len(jobs) > page.limit else None
 
 
-def _require_reach(parts: Services) -> None:
+def _require_reach(services: Services) -> None:
     """Trials are driven through Ray itself; a job server alone takes trainings only."""
-    address = parts.launching.place.address or ""
+    address = services.job_hosts.place.address or ""
     if address.startswith("http"):
         raise UnavailableError(
             f"The service reaches its cluster by the job server {address} alone, which cannot drive trials.",
@@ -102,12 +108,12 @@ def _within(asked: str | None, most: str) -> str:
     return asked
 
 
-def _sweeps_left(parts: Services, who: Caller) -> None:
-    running = parts.store.list_jobs(
-        owner=who.owner, kind=SWEEP, statuses=("queued", "running"), limit=parts.settings.max_sweeps
+def _sweeps_left(services: Services, caller: Caller) -> None:
+    running = services.store.list_jobs(
+        owner=caller.owner, kind=SWEEP, statuses=("queued", "running"), limit=services.settings.max_sweeps
     )
-    if len(running) >= parts.settings.max_sweeps:
-        raise Refusal(
+    if len(running) >= services.settings.max_sweeps:
+        raise HTTPProblem(
             429,
             "quota",
             f"{len(running)} of your sweeps are under way; more are not allowed at a time.",
@@ -115,15 +121,15 @@ def _sweeps_left(parts: Services, who: Caller) -> None:
         )
 
 
-def _start_before(store: Store, who: Caller, key: str) -> str | None:
+def _start_before(store: Store, caller: Caller, key: str) -> str | None:
     """The start that an earlier request with this key was given: advice may have changed since."""
-    known = store.find_job(owner=who.owner, key=key)
+    known = store.find_job(owner=caller.owner, key=key)
     return str(decode(TrainingSpec, known.spec).start) if known is not None and known.kind == KIND else None
 
 
-def _first_start(store: Store, who: Caller, held: HeldDataset, body: TrainingBody) -> str:
+def _first_start(store: Store, caller: Caller, held: HeldDataset, body: TrainingBody) -> str:
     """The best start of the recommendation named, or of the latest, whose weights are on this machine."""
-    ask = _advice(store, who, held, body.recommendation)
+    ask = _advice(store, caller, held, body.recommendation)
     if ask is None or ask.document is None or ask.dataset_id != held.id:
         raise UsageError(
             "There is no finished recommendation for this data set to take the start from.",
@@ -135,9 +141,9 @@ def _first_start(store: Store, who: Caller, held: HeldDataset, body: TrainingBod
     raise UsageError("None of the advised starts is on this machine.", remedy="Name a start, or fetch one.")
 
 
-def _advice(store: Store, who: Caller, held: HeldDataset, id: str | None) -> Ask | None:
+def _advice(store: Store, caller: Caller, held: HeldDataset, id: str | None) -> Ask | None:
     if id is not None:
         ask = store.get_ask(id)
-        return ask if ask is not None and who.sees(ask.owner) else None
-    asks = store.page_asks(owner=who.owner, dataset_id=held.id, limit=20).items
+        return ask if ask is not None and caller.sees(ask.owner) else None
+    asks = store.page_asks(owner=caller.owner, dataset_id=held.id, limit=20).items
     return next((ask for ask in asks if ask.status == "succeeded"), None)

@@ -1,4 +1,4 @@
-"""Structured logs on stderr: one JSON object a line, with the request's id; what users sent is escaped."""
+"""Structured logs on stderr: one JSON object a line, with the request id; user input is escaped."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def configure(*, as_json: bool = True) -> None:
 
 
 def where(error: BaseException, *, limit: int = 6) -> str:
-    """What failed and in which functions, without messages, values or file paths: they may hold secrets."""
+    """The error's class and the functions it came through, without messages, values or paths, which may be secret."""
     frames = []
     trace: TracebackType | None = error.__traceback__
     while trace is not None:

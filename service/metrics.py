@@ -1,4 +1,4 @@
-"""What an operator watches, in Prometheus' form. One registry per application."""
+"""Prometheus metrics, one registry per application."""
 
 from __future__ import annotations
 

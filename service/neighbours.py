@@ -1,4 +1,4 @@
-"""What looks like a data set: sources on the map, and pictures side by side."""
+"""Neighbours of a data set: similar sources, and pairs of similar objects; the map of data sets."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from recommender.profile import source_profile
 from recommender.records import Profile
 from recommender.store import Store
 from recommender.store.service_records import HeldDataset
-from service.atlas import Atlas, shared_hashes
 from service.auth import Caller
-from service.context import Services
+from service.dependencies import Services
 from service.schemas.datasets import (
     MapAnswer,
     MapPlace,
@@ -22,25 +21,30 @@ from service.schemas.datasets import (
     NeighboursAnswer,
     SimilarSource,
 )
-from service.thumbnails import Pictures
-from service.views import picture_address
+from service.schemas.from_records import thumbnail_url
+from service.workers.dataset_map import DatasetMap, builtin_hashes
+from service.workers.thumbnails import ThumbnailIndex
 
 NUM_SOURCES = 8
 NUM_PAIRS = 6
 NUM_NEAREST = 3
-LOOKED_AT = 40  # objects of the target among which pairs are chosen
-HELD_SHOWN = 200
+NUM_CANDIDATES = 40  # objects of the target among which pairs are chosen
+MAX_OWN_DATASETS = 200
 
 
-def map_of(parts: Services, who: Caller) -> MapAnswer:
-    """The map as this caller may see it: shared sources and the caller's own data sets."""
-    atlas = _atlas(parts)
-    trained_on = checkpoints_by_source(parts.store)
-    held = _held(parts.store, who)
+def visible_map(services: Services, caller: Caller) -> MapAnswer:
+    """The map of the sources of checkpoints and the caller's own data sets."""
+    snapshot = _current_map(services)
+    trained_on = checkpoints_by_source(services.store)
+    held = _own_datasets(services.store, caller)
     places = []
-    for place in atlas.places.values():
+    for place in snapshot.points.values():
         own = held.get(place.dataset_hash)
-        if own is None and place.dataset_hash not in trained_on and place.dataset_hash not in shared_hashes():
+        if (
+            own is None
+            and place.dataset_hash not in trained_on
+            and place.dataset_hash not in builtin_hashes()
+        ):
             continue
         places.append(
             MapPlace(
@@ -53,30 +57,30 @@ def map_of(parts: Services, who: Caller) -> MapAnswer:
                 checkpoints=trained_on.get(place.dataset_hash, ()),
             )
         )
-    return MapAnswer(generation=atlas.generation, places=tuple(places))
+    return MapAnswer(generation=snapshot.generation, places=tuple(places))
 
 
-def neighbours_of(parts: Services, who: Caller, held: HeldDataset) -> NeighboursAnswer:
+def neighbours(services: Services, caller: Caller, held: HeldDataset) -> NeighboursAnswer:
     """Similar sources of a data set; empty until it has been profiled."""
-    atlas = _atlas(parts)
-    profile = source_profile(held.dataset_hash, parts.store)
+    snapshot = _current_map(services)
+    profile = source_profile(held.dataset_hash, services.store)
     if profile is None:
-        return NeighboursAnswer(generation=atlas.generation, sources=(), pairs=())
-    trained_on = checkpoints_by_source(parts.store)
-    among = [name for name in trained_on if name in atlas.places and name != held.dataset_hash]
-    hits = atlas.index.search(profile, NUM_SOURCES, among=among) if among else ()
+        return NeighboursAnswer(generation=snapshot.generation, sources=(), pairs=())
+    trained_on = checkpoints_by_source(services.store)
+    among = [name for name in trained_on if name in snapshot.points and name != held.dataset_hash]
+    hits = snapshot.index.search(profile, NUM_SOURCES, among=among) if among else ()
     return NeighboursAnswer(
-        generation=atlas.generation,
+        generation=snapshot.generation,
         sources=tuple(
             SimilarSource(
-                name=atlas.places[hit.dataset_hash].name,
+                name=snapshot.points[hit.dataset_hash].name,
                 hash=hit.dataset_hash,
                 similarity=round(hit.similarity, 4),
                 checkpoints=trained_on[hit.dataset_hash],
             )
             for hit in hits
         ),
-        pairs=_pairs(parts.store, who, atlas, held, profile, among) if among else (),
+        pairs=_pairs(services.store, caller, snapshot, held, profile, among) if among else (),
     )
 
 
@@ -90,13 +94,13 @@ def checkpoints_by_source(store: Store) -> dict[str, tuple[str, ...]]:
 
 
 def _pairs(
-    store: Store, who: Caller, atlas: Atlas, held: HeldDataset, profile: Profile, among: list[str]
+    store: Store, caller: Caller, snapshot: DatasetMap, held: HeldDataset, profile: Profile, among: list[str]
 ) -> tuple[NearPair, ...]:
     """Objects from different images of the target, each with its nearest from the sources."""
-    own_pictures = Pictures(held.dataset_hash)
-    visible = _held(store, who)
-    rows = _spread(profile, own_pictures)[:NUM_PAIRS]
-    found = atlas.index.search_objects(profile.object_vectors_MK[rows], 3 * NUM_NEAREST, among=among)
+    own_pictures = ThumbnailIndex(held.dataset_hash)
+    visible = _own_datasets(store, caller)
+    rows = _varied_rows(profile, own_pictures)[:NUM_PAIRS]
+    found = snapshot.index.search_objects(profile.object_vectors_MK[rows], 3 * NUM_NEAREST, among=among)
     near = {hit.dataset_hash for hits in found for hit in hits}
     sources = {dataset_hash: source_profile(dataset_hash, store) for dataset_hash in near}
     pairs = []
@@ -112,7 +116,7 @@ def _pairs(
             NearPair(
                 image=profile.object_images[row],
                 class_name=_class_name(profile, row),
-                picture=picture_address(held.id, own_pictures.number_of(profile.object_images[row])),
+                picture=thumbnail_url(held.id, own_pictures.number_of(profile.object_images[row])),
                 nearest=tuple(nearest.values())[:NUM_NEAREST],
             )
         )
@@ -123,8 +127,8 @@ def _near(source: Profile, row: int, cosine: float, visible: Mapping[str, HeldDa
     holder = visible.get(source.dataset_hash)
     picture = None
     if holder is not None:
-        number = Pictures(source.dataset_hash).number_of(source.object_images[row])
-        picture = picture_address(holder.id, number)
+        number = ThumbnailIndex(source.dataset_hash).number_of(source.object_images[row])
+        picture = thumbnail_url(holder.id, number)
     return NearObject(
         source=holder.name if holder else source.dataset_name,
         image=source.object_images[row],
@@ -134,7 +138,7 @@ def _near(source: Profile, row: int, cosine: float, visible: Mapping[str, HeldDa
     )
 
 
-def _spread(profile: Profile, pictures: Pictures) -> list[int]:
+def _varied_rows(profile: Profile, pictures: ThumbnailIndex) -> list[int]:
     """Rows of objects, one per image and class first, images with pictures before others."""
     seen: set[str] = set()
     classes: set[int] = set()
@@ -148,7 +152,7 @@ def _spread(profile: Profile, pictures: Pictures) -> list[int]:
         new = number not in classes and pictures.number_of(image) is not None
         classes.add(number)
         (first if new else later).append(row)
-        if len(seen) >= LOOKED_AT:
+        if len(seen) >= NUM_CANDIDATES:
             break
     later.sort(key=lambda row: pictures.number_of(profile.object_images[row]) is None)
     return first + later
@@ -159,13 +163,13 @@ def _class_name(profile: Profile, row: int) -> str:
     return profile.class_names[number] if number < len(profile.class_names) else str(number)
 
 
-def _held(store: Store, who: Caller) -> dict[str, HeldDataset]:
-    items = store.page_held_datasets(owner=who.scope, limit=HELD_SHOWN).items
+def _own_datasets(store: Store, caller: Caller) -> dict[str, HeldDataset]:
+    items = store.page_held_datasets(owner=caller.scope, limit=MAX_OWN_DATASETS).items
     return {held.dataset_hash: held for held in reversed(items)}
 
 
-def _atlas(parts: Services) -> Atlas:
-    atlas = parts.atlas.current()
-    if atlas is None:
+def _current_map(services: Services) -> DatasetMap:
+    snapshot = services.dataset_map.current()
+    if snapshot is None:
         raise UnavailableError("The index is being built.", remedy="Try again in a few seconds.")
-    return atlas
+    return snapshot

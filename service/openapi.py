@@ -1,4 +1,4 @@
-"""The OpenAPI document: every failure a problem document, every route's key named."""
+"""The OpenAPI document, with problem documents for failures and the key each route needs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from recommender import __version__
-from service.gate import OPEN_PATHS
+from service.middleware.authentication import OPEN_PATHS
 from service.problems import MEDIA_TYPE
 from service.schemas.datasets import DatasetByPath
 
@@ -20,7 +20,7 @@ DESCRIPTION = (
 
 
 def document(app: FastAPI) -> dict[str, Any]:
-    """The document, made once."""
+    """The OpenAPI document; made at the first call."""
     if app.openapi_schema:
         return app.openapi_schema
     schema = get_openapi(

@@ -1,4 +1,4 @@
-"""Every error leaves the service as an RFC 9457 problem document, without a trace of its inside."""
+"""RFC 9457 problem documents for every error; no stack traces or internal messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from recommender import errors
 from recommender.text import printable
-from service.rendering import problem_page
+from service.page_templates import problem_page
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:checkpoint-recommender:problem:"
@@ -68,8 +68,8 @@ class Problem(BaseModel):
     errors: list[FieldProblem] | None = None
 
 
-class Refusal(HTTPException):
-    """A refusal of the service itself, with its place in the list of problem types."""
+class HTTPProblem(HTTPException):
+    """An error raised by the service itself, with its problem type."""
 
     def __init__(
         self,
@@ -106,19 +106,19 @@ def problem_response(
         remedy=None if remedy is None else printable(remedy, limit=500),
         errors=list(errors) or None,
     )
-    if for_people(scope):
+    if wants_html(scope):
         return Response(problem_page(problem), status, dict(headers or {}), "text/html")
     return JSONResponse(problem.model_dump(exclude_none=True), status, dict(headers or {}), MEDIA_TYPE)
 
 
-def for_people(scope: Mapping[str, Any]) -> bool:
-    """Whether a browser asks for a page, and not a program for data."""
+def wants_html(scope: Mapping[str, Any]) -> bool:
+    """True when a browser asks for a page."""
     accept = next((value for name, value in scope["headers"] if name == b"accept"), b"")
     return b"text/html" in accept and not scope["path"].startswith("/v1/")
 
 
 def problem_of(error: errors.RecommenderError | None, instance: str) -> Problem:
-    """What went wrong with work that nobody waited for; None is an error that nobody expected."""
+    """The problem document of failed background work; None stands for an unexpected error."""
     status, kind = status_of(error) if error else (500, "internal")
     return Problem(
         type=TYPE_PREFIX + kind,
@@ -140,13 +140,13 @@ def status_of(error: errors.RecommenderError) -> tuple[int, str]:
 
 def install(app: FastAPI) -> None:
     """Answer every kind of error with a problem document."""
-    app.add_exception_handler(errors.RecommenderError, _ours)  # type: ignore[arg-type]
+    app.add_exception_handler(errors.RecommenderError, _recommender_error)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _validation)  # type: ignore[arg-type]
     app.add_exception_handler(Exception, _unexpected)
 
 
-def _ours(request: Request, error: errors.RecommenderError) -> Response:
+def _recommender_error(request: Request, error: errors.RecommenderError) -> Response:
     status, kind = status_of(error)
     if status == 500:
         return _unexpected(request, error)
@@ -159,7 +159,7 @@ def _ours(request: Request, error: errors.RecommenderError) -> Response:
 
 
 def _http(request: Request, error: HTTPException) -> Response:
-    if isinstance(error, Refusal):
+    if isinstance(error, HTTPProblem):
         kind, remedy = error.kind, error.remedy
     else:
         kind, remedy = http.HTTPStatus(error.status_code).phrase.lower().replace(" ", "-"), None

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as uvicorn speaks it, with a limit on how long a request's head may take."""
+"""uvicorn's HTTP/1.1 protocol with a timeout for the request head."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from service.envelope import SECURITY_HEADERS
+from service.middleware.request_context import SECURITY_HEADERS
 from service.problems import MEDIA_TYPE, TYPE_PREFIX
 
 
 class TimedProtocol(H11Protocol):
-    """uvicorn itself waits for a head without end."""
+    """H11Protocol with a timeout for the request head; uvicorn has none."""
 
     head_timeout_s = 10.0
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._watch_head()
+        self._start_head_timer()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self._waits_for_head() and self._head_timer is None and not self.transport.is_closing():
-            self._watch_head()  # the head of a further request on the same connection has begun
+            self._start_head_timer()  # the head of a further request on the same connection has begun
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._unwatch()
+        self._stop_head_timer()
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
@@ -58,15 +58,15 @@ class TimedProtocol(H11Protocol):
     def _waits_for_head(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
-    def _watch_head(self) -> None:
-        self._head_timer = self.loop.call_later(self.head_timeout_s, self._head_late)
+    def _start_head_timer(self) -> None:
+        self._head_timer = self.loop.call_later(self.head_timeout_s, self._head_timed_out)
 
-    def _unwatch(self) -> None:
+    def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
 
-    def _head_late(self) -> None:
+    def _head_timed_out(self) -> None:
         self._head_timer = None
         if (
             self._waits_for_head()

@@ -1,4 +1,4 @@
-"""Whether the parts around the service answer, asked at most every two seconds however often somebody looks."""
+"""Readiness of the store, the index and the cluster, checked at most every two seconds."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from recommender.errors import RecommenderError
 from recommender.profile import ENCODER
 from recommender.store import Store
-from service.atlas import AtlasKeeper
-from service.launching import Launching
 from service.metrics import Metrics
+from service.workers.dataset_map import DatasetMapRefresher
+from service.workers.job_hosts import JobHosts
 
-BELIEVED_S = 2.0
+CACHE_S = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class State:
-    """Each part: "ok", or what is wrong."""
+class ReadinessState:
+    """Each component: "ok", or what is wrong."""
 
     store: str
     index: str
@@ -26,30 +26,32 @@ class State:
 
     @property
     def ready(self) -> bool:
-        """Whether requests can be served."""
+        """True when requests can be served."""
         return self.store == self.index == "ok" and not self.ray.startswith("not ")
 
 
 class Readiness:
     """Safe between threads."""
 
-    def __init__(self, store: Store, atlas: AtlasKeeper, launching: Launching, metrics: Metrics) -> None:
+    def __init__(
+        self, store: Store, dataset_map: DatasetMapRefresher, job_hosts: JobHosts, metrics: Metrics
+    ) -> None:
         self._store = store
-        self._atlas = atlas
-        self._launching = launching
+        self._dataset_map = dataset_map
+        self._job_hosts = job_hosts
         self._metrics = metrics
         self._lock = threading.Lock()
-        self._seen: tuple[float, State] | None = None
+        self._cached: tuple[float, ReadinessState] | None = None
 
-    def look(self) -> State:
+    def state(self) -> ReadinessState:
         """The state as of the last two seconds."""
         with self._lock:
             now = time.monotonic()
-            if self._seen is None or now - self._seen[0] > BELIEVED_S:
-                self._seen = (now, self._ask())
-            return self._seen[1]
+            if self._cached is None or now - self._cached[0] > CACHE_S:
+                self._cached = (now, self._check())
+            return self._cached[1]
 
-    def measure(self) -> None:
+    def update_gauges(self) -> None:
         """Set the gauges that are read from the store. Raises StorageError."""
         for status, count in self._store.count_asks().items():
             self._metrics.questions.labels(status).set(count)
@@ -57,12 +59,14 @@ class Readiness:
             self._metrics.runs.labels(status).set(count)
         for (kind, status), count in self._store.count_jobs().items():
             self._metrics.jobs.labels(kind, status).set(count)
-        spent_s, allowed_s = self._launching.budget()
+        spent_s, allowed_s = self._job_hosts.budget()
         self._metrics.budget.labels("spent").set(spent_s)
         self._metrics.budget.labels("allowed").set(allowed_s)
 
-    def _ask(self) -> State:
-        return State(store=self._store_state(), index=self._index_state(), ray=self._launching.state())
+    def _check(self) -> ReadinessState:
+        return ReadinessState(
+            store=self._store_state(), index=self._index_state(), ray=self._job_hosts.state()
+        )
 
     def _store_state(self) -> str:
         try:
@@ -72,4 +76,4 @@ class Readiness:
         return "ok"
 
     def _index_state(self) -> str:
-        return "ok" if self._atlas.current() is not None else "not built yet"
+        return "ok" if self._dataset_map.current() is not None else "not built yet"

@@ -15,12 +15,13 @@ from fastapi import FastAPI
 
 from recommender.errors import UsageError
 from recommender.store import Store
-from service import logs, work
+from service import logs
 from service.app import create_app
 from service.auth import create_key
-from service.launching import check_head
 from service.protocol import protocol_with
 from service.settings import ServiceSettings
+from service.workers import tasks
+from service.workers.job_hosts import check_head
 
 FIRST_OWNER = "admin"
 _DESCRIPTORS = 65_536  # one per connection
@@ -43,7 +44,7 @@ def serve(settings: ServiceSettings, *, say: Callable[[str], None], plain_logs: 
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which tells where it listens and ends event streams when it is stopped."""
+    """uvicorn's server; says its address when it listens, and ends event streams when it is stopped."""
 
     def __init__(
         self,
@@ -67,7 +68,7 @@ class Server(uvicorn.Server):
         if self.should_exit:
             return
         if self._warm:
-            self._app.state.services.pools.answer(600.0, work.warm)
+            self._app.state.services.pools.submit_recommendation(600.0, tasks.warm)
         host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
         address = f"http://{host}:{self.servers[0].sockets[0].getsockname()[1]}"
         if self._first_key is not None:
@@ -77,10 +78,10 @@ class Server(uvicorn.Server):
         self._say(f"Serving on {address}")
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop, and do not wait for those who only listen."""
-        parts = getattr(self._app.state, "services", None)
-        if parts is not None:
-            parts.feeds.close()
+        """Stop, and end event streams, which would delay the shutdown."""
+        services = getattr(self._app.state, "services", None)
+        if services is not None:
+            services.event_streams.close()
         # Not remembered as uvicorn would: it raises the signal again at the end, and a stop asked for is no failure.
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True

@@ -1,4 +1,4 @@
-"""Everything an operator may set: `RECOMMENDER_SERVICE_*` variables, overridden by the flags of `recommend serve`."""
+"""Settings: `RECOMMENDER_SERVICE_*` variables, overridden by the flags of `recommend serve`."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class ServiceSettings(BaseSettings):
 
     @property
     def public(self) -> bool:
-        """Whether other machines can reach the address the service binds."""
+        """True when other machines can reach the address that the service binds."""
         if self.host in LOOPBACK_NAMES:
             return False
         try:
@@ -113,6 +113,11 @@ class ServiceSettings(BaseSettings):
             raise UsageError(
                 f"The service would listen on {self.host} for any host name, which lets other sites reach it.",
                 remedy="Name the public host with --allowed-host recommender.example.org.",
+            )
+        if any("*" in name for name in self.allowed_hosts):
+            raise UsageError(
+                "An allowed host has a wildcard, which lets other sites reach the service.",
+                remedy="Name each host in full: --allowed-host recommender.example.org.",
             )
         for root in self.dataset_roots:
             if not root.is_dir():

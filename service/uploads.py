@@ -1,4 +1,4 @@
-"""Uploads: multipart bodies streamed to disk, one file and a few short fields, never held in memory."""
+"""Multipart uploads, streamed to disk: one file and a few short fields."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from starlette.requests import Request
 
 from recommender.errors import StorageError
 from recommender.home import subfolder
-from service.problems import Refusal
+from service.problems import HTTPProblem
 
 FLUSH_BYTES = 1024 * 1024
 MAX_FIELD_BYTES = 4096
@@ -29,7 +29,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._ -]+")
 
 @dataclass(kw_only=True)
 class Upload:
-    """What a form brought. The folder holds the file alone and belongs to whoever got this."""
+    """One received form. The receiver deletes the folder, which contains the file only."""
 
     folder: Path
     file: Path | None = None
@@ -38,16 +38,16 @@ class Upload:
 
 
 def uploads_folder() -> Path:
-    """Where uploads lie, one folder each."""
+    """The folder of all uploads, which have a subfolder each."""
     return subfolder("uploads")
 
 
 async def receive_upload(request: Request, *, fields: frozenset[str]) -> Upload:
-    """Stream a multipart form to disk. Raises Refusal; nothing stays behind then."""
+    """Stream a multipart form to disk. Raises HTTPProblem or StorageError, after deleting what was written."""
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     boundary = options.get(b"boundary")
     if kind != b"multipart/form-data" or not boundary:
-        raise Refusal(415, "media-type", "A multipart/form-data body with a boundary is expected.")
+        raise HTTPProblem(415, "media-type", "A multipart/form-data body with a boundary is expected.")
     folder = uploads_folder() / secrets.token_hex(8)
     folder.mkdir()
     form = _Form(folder, fields)
@@ -60,12 +60,12 @@ async def receive_upload(request: Request, *, fields: frozenset[str]) -> Upload:
             parser.finalize()
         await run_in_threadpool(form.close)
         if form.upload.file is None:
-            raise Refusal(422, "request", "The form has no part named `file`.")
+            raise HTTPProblem(422, "request", "The form has no part named `file`.")
         if not form.ended:
-            raise Refusal(400, "form", "The form ends before its last boundary.")
+            raise HTTPProblem(400, "form", "The form ends before its last boundary.")
     except FormParserError as error:
         await run_in_threadpool(form.abandon)
-        raise Refusal(400, "form", "The multipart form is malformed.") from error
+        raise HTTPProblem(400, "form", "The multipart form is malformed.") from error
     except OSError as error:
         await run_in_threadpool(form.abandon)
         raise StorageError(
@@ -78,7 +78,7 @@ async def receive_upload(request: Request, *, fields: frozenset[str]) -> Upload:
 
 
 class _Form:
-    """The parts of one form, as the parser calls them out."""
+    """Callbacks for the parts of one form."""
 
     def __init__(self, folder: Path, fields: frozenset[str]) -> None:
         self.upload = Upload(folder=folder)
@@ -126,7 +126,7 @@ class _Form:
             self._file.close()
 
     def abandon(self) -> None:
-        """Leave nothing behind."""
+        """Delete what was written."""
         if self._file is not None:
             self._buffer.clear()
             self._file.close()
@@ -135,7 +135,7 @@ class _Form:
     def _part_begin(self) -> None:
         self._parts += 1
         if self._parts > MAX_PARTS:
-            raise Refusal(422, "request", f"The form has more than {MAX_PARTS} parts.")
+            raise HTTPProblem(422, "request", f"The form has more than {MAX_PARTS} parts.")
         self._headers = {}
 
     def _header_end(self) -> None:
@@ -148,13 +148,13 @@ class _Form:
         name = options.get(b"name", b"").decode("utf-8", "replace")
         if kind != b"form-data" or (name != "file" and name not in self._allowed):
             allowed = ", ".join(sorted({"file", *self._allowed}))
-            raise Refusal(422, "request", f"The form has a part {name!r}; allowed are {allowed}.")
+            raise HTTPProblem(422, "request", f"The form has a part {name!r}; allowed are {allowed}.")
         self._in_file = name == "file"
         if not self._in_file:
             self._field = (name, bytearray())
             return
         if self.upload.file is not None:
-            raise Refusal(422, "request", "The form has two parts named `file`.")
+            raise HTTPProblem(422, "request", "The form has two parts named `file`.")
         self.upload.file_name = options.get(b"filename", b"").decode("utf-8", "replace")
         self.upload.file = self.upload.folder / safe_name(self.upload.file_name)
         self._file = self.upload.file.open("xb")
@@ -165,7 +165,7 @@ class _Form:
         elif self._field is not None:
             self._field[1].extend(data[start:end])
             if len(self._field[1]) > MAX_FIELD_BYTES:
-                raise Refusal(
+                raise HTTPProblem(
                     413, "too-large", f"The field {self._field[0]!r} is longer than {MAX_FIELD_BYTES} bytes."
                 )
 
@@ -173,7 +173,7 @@ class _Form:
         if self._field is not None:
             name, value = self._field
             if name in self.upload.fields:
-                raise Refusal(422, "request", f"The field {name!r} is given twice.")
+                raise HTTPProblem(422, "request", f"The field {name!r} is given twice.")
             self.upload.fields[name] = value.decode("utf-8", "replace")
             self._field = None
 

@@ -1,4 +1,4 @@
-"""Data sets: upload, name by path, list, look at, give back; what lies near."""
+"""Routes of data sets: add, list, get, delete, neighbours, map."""
 
 from __future__ import annotations
 
@@ -16,14 +16,21 @@ from starlette.concurrency import run_in_threadpool
 
 from recommender.errors import NotFoundError
 from recommender.store.service_records import HeldDataset
-from service.context import CallerOf, DatasetOf, PagingOf, Services, ServicesOf, costly
-from service.neighbours import map_of, neighbours_of
-from service.problems import Refusal
-from service.routes.documented import failures
+from service.dependencies import (
+    CallerDep,
+    DatasetDep,
+    PagingDep,
+    Services,
+    ServicesDep,
+    limit_costly_requests,
+)
+from service.neighbours import neighbours, visible_map
+from service.problems import HTTPProblem
+from service.routes.responses import failures
 from service.schemas.datasets import DatasetAnswer, DatasetByPath, DatasetList, MapAnswer, NeighboursAnswer
-from service.thumbnails import MOST, folder_of
+from service.schemas.from_records import dataset_answer
 from service.uploads import Upload, receive_upload
-from service.views import dataset_answer
+from service.workers.thumbnails import MAX_THUMBNAILS, thumbnail_folder
 
 router = APIRouter(tags=["data sets"])
 MAX_NAME = 200
@@ -59,9 +66,9 @@ _BODY = {
         **failures(403, 404, 408, 413, 415),
     },
     openapi_extra={"requestBody": _BODY},
-    dependencies=[Depends(costly)],
+    dependencies=[Depends(limit_costly_requests)],
 )
-async def add_dataset(request: Request, parts: ServicesOf, who: CallerOf) -> Response:
+async def add_dataset(request: Request, services: ServicesDep, caller: CallerDep) -> Response:
     """Upload a zip (form field `file`), or name a folder of the service's machine: `{"path": …}`.
 
     It is read and checked before the answer: a data set that cannot be used is refused with the reason.
@@ -72,40 +79,40 @@ async def add_dataset(request: Request, parts: ServicesOf, who: CallerOf) -> Res
         path, name = upload.file or upload.folder, upload.fields.get("name") or None
     else:
         body = await json_body(request)
-        path, name = await run_in_threadpool(parts.holdings.inside_roots, body.path), body.name
-    held, new = await take_in(parts, who, path, name, upload)
-    answer = await run_in_threadpool(dataset_answer, parts.store, held)
+        path, name = await run_in_threadpool(services.datasets.resolve_allowed_path, body.path), body.name
+    held, new = await read_and_register(services, caller, path, name, upload)
+    answer = await run_in_threadpool(dataset_answer, services.store, held)
     return JSONResponse(
         answer.model_dump(mode="json"), 201 if new else 200, {"Location": f"/v1/datasets/{held.id}"}
     )
 
 
 @router.get("/datasets", responses=failures())
-def list_datasets(parts: ServicesOf, who: CallerOf, page: PagingOf) -> DatasetList:
+def list_datasets(services: ServicesDep, caller: CallerDep, page: PagingDep) -> DatasetList:
     """Your data sets, newest first."""
-    found = parts.store.page_held_datasets(owner=who.scope, cursor=page.cursor, limit=page.limit)
+    found = services.store.page_held_datasets(owner=caller.scope, cursor=page.cursor, limit=page.limit)
     return DatasetList(
-        datasets=tuple(dataset_answer(parts.store, held) for held in found.items), next=found.next_cursor
+        datasets=tuple(dataset_answer(services.store, held) for held in found.items), next=found.next_cursor
     )
 
 
 @router.get("/datasets/{id}", responses=failures(404))
-def get_dataset(parts: ServicesOf, held: DatasetOf) -> DatasetAnswer:
+def get_dataset(services: ServicesDep, held: DatasetDep) -> DatasetAnswer:
     """One data set, with its health once that has been looked at."""
-    parts.holdings.examine(held)  # again, should a restart have cut it short
-    return dataset_answer(parts.store, held)
+    services.datasets.start_inspection(held)  # again, should a restart have cut it short
+    return dataset_answer(services.store, held)
 
 
 @router.delete("/datasets/{id}", status_code=204, responses=failures(404))
-def remove_dataset(parts: ServicesOf, held: DatasetOf) -> None:
-    """Give a data set back; the files of an upload are deleted, a folder named by path is left as it is."""
-    parts.holdings.release(held)
+def remove_dataset(services: ServicesDep, held: DatasetDep) -> None:
+    """Delete a data set; the files of an upload are deleted, a folder named by path is left as it is."""
+    services.datasets.delete(held)
 
 
 @router.get("/datasets/{id}/neighbours", responses=failures(404))
-def get_neighbours(parts: ServicesOf, who: CallerOf, held: DatasetOf) -> NeighboursAnswer:
+def get_neighbours(services: ServicesDep, caller: CallerDep, held: DatasetDep) -> NeighboursAnswer:
     """The most similar sources, and for some of its objects those that look most like them."""
-    return neighbours_of(parts, who, held)
+    return neighbours(services, caller, held)
 
 
 @router.get(
@@ -113,9 +120,9 @@ def get_neighbours(parts: ServicesOf, who: CallerOf, held: DatasetOf) -> Neighbo
     response_class=FileResponse,
     responses={200: {"content": {"image/jpeg": {}}, "description": "A small JPEG."}, **failures(404)},
 )
-def get_picture(held: DatasetOf, number: Annotated[int, PathParameter(ge=0, lt=MOST)]) -> Response:
+def get_picture(held: DatasetDep, number: Annotated[int, PathParameter(ge=0, lt=MAX_THUMBNAILS)]) -> Response:
     """A small picture of one of its images."""
-    file = folder_of(held.dataset_hash) / f"{number}.jpg"
+    file = thumbnail_folder(held.dataset_hash) / f"{number}.jpg"
     if not file.is_file():
         raise NotFoundError(
             f"There is no picture {number}.", remedy="The neighbours name the pictures there are."
@@ -124,36 +131,38 @@ def get_picture(held: DatasetOf, number: Annotated[int, PathParameter(ge=0, lt=M
 
 
 @router.get("/map", responses=failures())
-def get_map(parts: ServicesOf, who: CallerOf) -> MapAnswer:
-    """Where the known data sets lie, in the two directions in which they differ most."""
-    return map_of(parts, who)
+def get_map(services: ServicesDep, caller: CallerDep) -> MapAnswer:
+    """The known data sets on a map of two dimensions, along which they differ most."""
+    return visible_map(services, caller)
 
 
-async def take_in(
-    parts: Services, who: CallerOf, path: Path, name: str | None, upload: Upload | None
+async def read_and_register(
+    services: Services, caller: CallerDep, path: Path, name: str | None, upload: Upload | None
 ) -> tuple[HeldDataset, bool]:
-    """Have a worker read a data set and file it; returns it and whether it is new. Raises InputError, Refusal."""
+    """Read a data set in a worker and register it; returns it and True when new. Raises InputError, HTTPProblem."""
     try:
         if name is not None and len(name) > MAX_NAME:
-            raise Refusal(422, "request", f"The name is longer than {MAX_NAME} characters.")
+            raise HTTPProblem(422, "request", f"The name is longer than {MAX_NAME} characters.")
         if upload is not None:
-            await run_in_threadpool(parts.holdings.room_for, who)
-        future = parts.holdings.read(path)
+            await run_in_threadpool(services.datasets.check_quota, caller)
+        future = services.datasets.submit_read(path)
         watched = asyncio.wrap_future(future)
         await asyncio.wait([watched])
         if not watched.cancelled():
-            watched.exception()  # seen: `taken_in` speaks of it
+            watched.exception()  # seen: `register` speaks of it
     except BaseException:
         if upload is not None:
             await run_in_threadpool(shutil.rmtree, upload.folder, True)
         raise
-    return await run_in_threadpool(parts.holdings.taken_in, who, future, path=path, name=name, upload=upload)
+    return await run_in_threadpool(
+        services.datasets.register, caller, future, path=path, name=name, upload=upload
+    )
 
 
 async def json_body(request: Request) -> DatasetByPath:
-    """The JSON form of the body. Raises Refusal for other media types, RequestValidationError for bad JSON."""
+    """The JSON form of the body. Raises HTTPProblem for other media types, RequestValidationError for bad JSON."""
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
-        raise Refusal(415, "media-type", "The body is neither multipart/form-data nor application/json.")
+        raise HTTPProblem(415, "media-type", "The body is neither multipart/form-data nor application/json.")
     try:
         return DatasetByPath.model_validate_json(await request.body())
     except ValidationError as error:

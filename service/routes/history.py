@@ -1,4 +1,4 @@
-"""Checkpoints and runs: what there is to start from, and what was learnt."""
+"""Routes of checkpoints and runs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from recommender.checkpoints import all_checkpoints, get_checkpoint
 from recommender.errors import NotFoundError
 from recommender.report.runs import RunDetail, run_detail, run_summary
 from recommender.text import printable
-from service.context import CallerOf, PagingOf, ServicesOf, costly
-from service.problems import Refusal
-from service.registering import register_upload
-from service.routes.documented import failures
+from service.checkpoint_uploads import register_upload
+from service.dependencies import CallerDep, PagingDep, ServicesDep, limit_costly_requests
+from service.problems import HTTPProblem
+from service.routes.responses import failures
 from service.schemas.common import CheckpointName
+from service.schemas.from_records import checkpoint_answer
 from service.schemas.history import CheckpointAnswer, CheckpointList, RunList
 from service.uploads import receive_upload
-from service.views import checkpoint_answer
 
 router = APIRouter(tags=["checkpoints and runs"])
 
@@ -53,17 +53,17 @@ _BODY = {
 
 @router.get("/checkpoints", responses=failures())
 def list_checkpoints(
-    parts: ServicesOf,
-    page: PagingOf,
+    services: ServicesDep,
+    page: PagingDep,
     available: Annotated[
         bool | None, Query(description="Only those whose weights are here, or are not.")
     ] = None,
 ) -> CheckpointList:
     """Every checkpoint known: built in, registered, of the public catalogue."""
-    known = [c for c in all_checkpoints(parts.store) if available is None or c.available == available]
+    known = [c for c in all_checkpoints(services.store) if available is None or c.available == available]
     start = next((i + 1 for i, c in enumerate(known) if c.name == page.cursor), 0) if page.cursor else 0
     if page.cursor and start == 0:
-        raise Refusal(422, "request", "The cursor is not one that this service gave out.")
+        raise HTTPProblem(422, "request", "The cursor is not one that this service gave out.")
     shown = known[start : start + page.limit]
     more = start + page.limit < len(known)
     return CheckpointList(
@@ -72,9 +72,9 @@ def list_checkpoints(
 
 
 @router.get("/checkpoints/{name}", responses=failures(404))
-def get_one_checkpoint(parts: ServicesOf, name: CheckpointName) -> CheckpointAnswer:
+def get_one_checkpoint(services: ServicesDep, name: CheckpointName) -> CheckpointAnswer:
     """One checkpoint."""
-    return checkpoint_answer(get_checkpoint(parts.store, name))
+    return checkpoint_answer(get_checkpoint(services.store, name))
 
 
 @router.post(
@@ -83,12 +83,12 @@ def get_one_checkpoint(parts: ServicesOf, name: CheckpointName) -> CheckpointAns
     response_model=CheckpointAnswer,
     responses=failures(403, 404, 408, 409, 413, 415),
     openapi_extra={"requestBody": _BODY},
-    dependencies=[Depends(costly)],
+    dependencies=[Depends(limit_costly_requests)],
 )
-async def add_one_checkpoint(request: Request, parts: ServicesOf, who: CallerOf) -> Response:
+async def add_one_checkpoint(request: Request, services: ServicesDep, caller: CallerDep) -> Response:
     """Register weights of your own. The file is read in quarantine: nothing in it is ever run."""
     upload = await receive_upload(request, fields=frozenset({"name", "dataset", "licence", "from_scratch"}))
-    checkpoint = await register_upload(parts, who, upload)
+    checkpoint = await register_upload(services, caller, upload)
     return JSONResponse(
         checkpoint_answer(checkpoint).model_dump(mode="json"),
         201,
@@ -98,23 +98,25 @@ async def add_one_checkpoint(request: Request, parts: ServicesOf, who: CallerOf)
 
 @router.get("/runs", responses=failures())
 def list_runs(
-    parts: ServicesOf,
-    page: PagingOf,
+    services: ServicesDep,
+    page: PagingDep,
     checkpoint: Annotated[str | None, Query(max_length=200)] = None,
     kind: Annotated[Literal["trial", "full"] | None, Query()] = None,
     status: Annotated[Literal["succeeded", "stopped", "failed"] | None, Query()] = None,
 ) -> RunList:
     """The history of runs that forecasts learn from, newest first."""
-    found = parts.store.page_runs(
+    found = services.store.page_runs(
         checkpoint=checkpoint, kind=kind, status=status, cursor=page.cursor, limit=page.limit
     )
     return RunList(runs=tuple(run_summary(run) for run in found.items), next=found.next_cursor)
 
 
 @router.get("/runs/{id}", responses=failures(404))
-def get_run(parts: ServicesOf, id: Annotated[str, PathParameter(min_length=1, max_length=128)]) -> RunDetail:
+def get_run(
+    services: ServicesDep, id: Annotated[str, PathParameter(min_length=1, max_length=128)]
+) -> RunDetail:
     """One run with its learning curve."""
-    run = parts.store.get_run(id)
+    run = services.store.get_run(id)
     if run is None:
         raise NotFoundError(f"There is no run {printable(id)!r}.", remedy="GET /v1/runs lists them.")
     return run_detail(run)

@@ -1,4 +1,4 @@
-"""For operators and their machines: alive, ready, metrics."""
+"""Routes for operators: liveness, readiness, metrics."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from service import metrics
-from service.context import ServicesOf
-from service.routes.documented import failures
+from service.dependencies import ServicesDep
+from service.routes.responses import failures
 from service.schemas.common import Answer
 
 router = APIRouter(tags=["operations"])
@@ -22,7 +22,7 @@ class Alive(Answer):
 
 
 class Readiness(Answer):
-    """Whether requests can be served; what of it is missing is told to those with a key."""
+    """ "ready" when requests can be served. The components are listed for callers with a key."""
 
     status: Literal["ready", "not ready"]
     store: str | None = None
@@ -33,7 +33,7 @@ class Readiness(Answer):
 @router.head("/healthz", include_in_schema=False)  # what many monitors send
 @router.get("/healthz")
 async def healthz() -> Alive:
-    """Alive: touches nothing, so that nothing can make it slow."""
+    """The process answers; no other component is asked."""
     return Alive()
 
 
@@ -41,21 +41,21 @@ async def healthz() -> Alive:
 @router.get(
     "/readyz", response_model=Readiness, responses={503: {"model": Readiness, "description": "Not ready."}}
 )
-def readyz(request: Request, parts: ServicesOf) -> Response:
+def readyz(request: Request, services: ServicesDep) -> Response:
     """Ready: the store answers, the index is built, the cluster takes jobs. Details only with a key."""
-    state = parts.readiness.look()
+    state = services.readiness.state()
     known = hasattr(request.state, "caller")
-    said = Readiness(
+    answer = Readiness(
         status="ready" if state.ready else "not ready",
         store=state.store if known else None,
         index=state.index if known else None,
         ray=state.ray if known else None,
     )
-    return JSONResponse(said.model_dump(exclude_none=True), 200 if state.ready else 503)
+    return JSONResponse(answer.model_dump(exclude_none=True), 200 if state.ready else 503)
 
 
 @router.get("/metrics", response_class=PlainTextResponse, responses=failures())
-def get_metrics(parts: ServicesOf) -> Response:
+def get_metrics(services: ServicesDep) -> Response:
     """Prometheus' text format."""
-    parts.readiness.measure()
-    return Response(parts.metrics.page(), media_type=metrics.CONTENT_TYPE)
+    services.readiness.update_gauges()
+    return Response(services.metrics.page(), media_type=metrics.CONTENT_TYPE)

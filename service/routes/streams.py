@@ -1,4 +1,4 @@
-"""Event streams of the store's topics as responses."""
+"""Responses that stream the events of recommendations and jobs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from recommender.store import Store
 from recommender.store.asks import topic_of
 from recommender.store.service_records import FINAL, Ask
 from service.auth import Caller
-from service.feeds import Feeds, Fetch, Item
-from service.problems import Refusal
+from service.event_streams import EventStreams, Fetch, StreamEvent
+from service.problems import HTTPProblem
 
 LastEventId = Annotated[
     str | None,
@@ -25,22 +25,28 @@ LastEventId = Annotated[
 
 
 def stream(
-    feeds: Feeds, who: Caller, topic: str, fetch: Fetch, *, ended: bool, last_event_id: str | None
+    event_streams: EventStreams,
+    caller: Caller,
+    topic: str,
+    fetch: Fetch,
+    *,
+    ended: bool,
+    last_event_id: str | None,
 ) -> Response:
     """The events of a topic behind `last_event_id`; 204 where all of them were received, which ends EventSource."""
     after = _number(last_event_id)
     if ended and after and not fetch(after):
         return Response(status_code=204)
-    feeds.admit(who.owner)
-    return EventSourceResponse(feeds.follow(who.owner, topic, fetch, after))
+    event_streams.check_limit(caller.owner)
+    return EventSourceResponse(event_streams.follow(caller.owner, topic, fetch, after))
 
 
-def ask_events(store: Store, ask: Ask) -> Fetch:
-    """How to read the events of a recommendation."""
+def recommendation_events(store: Store, ask: Ask) -> Fetch:
+    """A function that reads the events of a recommendation from the store."""
 
-    def fetch(after: int) -> Sequence[Item]:
+    def fetch(after: int) -> Sequence[StreamEvent]:
         return [
-            Item(seq=event.seq, kind=event.kind, data=event.data, last=_ends(event.kind, event.data))
+            StreamEvent(seq=event.seq, kind=event.kind, data=event.data, last=_ends(event.kind, event.data))
             for event in store.events_after(topic_of(ask.id), after)
         ]
 
@@ -48,11 +54,11 @@ def ask_events(store: Store, ask: Ask) -> Fetch:
 
 
 def job_events(store: Store, job: Job) -> Fetch:
-    """How to read the events of a training or sweep."""
+    """A function that reads the events of a training or sweep from the store."""
 
-    def fetch(after: int) -> Sequence[Item]:
+    def fetch(after: int) -> Sequence[StreamEvent]:
         return [
-            Item(seq=event.seq, kind=event.kind, data=event.data, last=_ends(event.kind, event.data))
+            StreamEvent(seq=event.seq, kind=event.kind, data=event.data, last=_ends(event.kind, event.data))
             for event in store.job_events(job.id, after=after)
         ]
 
@@ -67,5 +73,5 @@ def _number(text: str | None) -> int:
     if text is None or text == "":
         return 0
     if not (text.isascii() and text.isdecimal()):
-        raise Refusal(422, "request", "Last-Event-ID is not the number of an event.")
+        raise HTTPProblem(422, "request", "Last-Event-ID is not the number of an event.")
     return min(int(text), 2**31 - 1)

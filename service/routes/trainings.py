@@ -1,4 +1,4 @@
-"""Full trainings: launch exactly once, follow, cancel."""
+"""Routes of full trainings: launch, list, get, follow, cancel, files."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from service.artefacts import artefact
-from service.context import CallerOf, PagingOf, ServicesOf, TrainingOf, costly, find_dataset
+from service.dependencies import (
+    CallerDep,
+    PagingDep,
+    ServicesDep,
+    TrainingDep,
+    find_dataset,
+    limit_costly_requests,
+)
 from service.jobs import KIND, job_page, launch_training
-from service.routes.documented import events, failures
+from service.routes.responses import events, failures
 from service.routes.streams import LastEventId, job_events, stream
+from service.schemas.from_records import training_answer
 from service.schemas.trainings import TrainingAnswer, TrainingBody, TrainingList
-from service.views import training_answer
 
 router = APIRouter(tags=["trainings"])
 IdempotencyKey = Annotated[
@@ -36,29 +43,29 @@ IdempotencyKey = Annotated[
         200: {"model": TrainingAnswer, "description": "This key has launched it before."},
         **failures(403, 404, 409),
     },
-    dependencies=[Depends(costly)],
+    dependencies=[Depends(limit_costly_requests)],
 )
 def launch(
-    parts: ServicesOf, who: CallerOf, body: TrainingBody, idempotency_key: IdempotencyKey = None
+    services: ServicesDep, caller: CallerDep, body: TrainingBody, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Launch a full training on the cluster, exactly once for each Idempotency-Key."""
-    held = find_dataset(parts.store, who, body.dataset)
-    job, new = launch_training(parts, who, held, body, key=idempotency_key)
-    answer = training_answer(parts.store, job).model_dump(mode="json")
+    held = find_dataset(services.store, caller, body.dataset)
+    job, new = launch_training(services, caller, held, body, key=idempotency_key)
+    answer = training_answer(services.store, job).model_dump(mode="json")
     return JSONResponse(answer, 202 if new else 200, {"Location": f"/v1/trainings/{job.id}"})
 
 
 @router.get("/trainings", responses=failures())
-def list_trainings(parts: ServicesOf, who: CallerOf, page: PagingOf) -> TrainingList:
+def list_trainings(services: ServicesDep, caller: CallerDep, page: PagingDep) -> TrainingList:
     """Your trainings, newest first."""
-    jobs, following = job_page(parts, who, KIND, page)
-    return TrainingList(trainings=tuple(training_answer(parts.store, job) for job in jobs), next=following)
+    jobs, following = job_page(services, caller, KIND, page)
+    return TrainingList(trainings=tuple(training_answer(services.store, job) for job in jobs), next=following)
 
 
 @router.get("/trainings/{id}", responses=failures(404))
-def get_training(parts: ServicesOf, job: TrainingOf) -> TrainingAnswer:
+def get_training(services: ServicesDep, job: TrainingDep) -> TrainingAnswer:
     """One training as it stands."""
-    return training_answer(parts.store, job)
+    return training_answer(services.store, job)
 
 
 @router.get(
@@ -67,11 +74,13 @@ def get_training(parts: ServicesOf, job: TrainingOf) -> TrainingAnswer:
     responses={**events("`status`, `epoch` and `note` events."), **failures(404)},
 )
 def follow_training(
-    parts: ServicesOf, who: CallerOf, job: TrainingOf, last_event_id: LastEventId = None
+    services: ServicesDep, caller: CallerDep, job: TrainingDep, last_event_id: LastEventId = None
 ) -> Response:
     """Follow a training epoch by epoch; the stream ends with its last status."""
-    fetch = job_events(parts.store, job)
-    return stream(parts.feeds, who, f"job/{job.id}", fetch, ended=job.ended, last_event_id=last_event_id)
+    fetch = job_events(services.store, job)
+    return stream(
+        services.event_streams, caller, f"job/{job.id}", fetch, ended=job.ended, last_event_id=last_event_id
+    )
 
 
 @router.get(
@@ -83,7 +92,7 @@ def follow_training(
     },
 )
 def get_file(
-    job: TrainingOf, name: Annotated[str, PathParameter(max_length=64, examples=["weights/best.pt"])]
+    job: TrainingDep, name: Annotated[str, PathParameter(max_length=64, examples=["weights/best.pt"])]
 ) -> FileResponse:
     """Fetch what a finished training has left: results.csv, results.png, args.yaml, weights/best.pt."""
     return artefact(job, name)
@@ -92,8 +101,8 @@ def get_file(
 @router.delete(
     "/trainings/{id}", status_code=202, responses={202: {"model": TrainingAnswer}, **failures(404)}
 )
-def cancel_training(parts: ServicesOf, job: TrainingOf) -> TrainingAnswer:
+def cancel_training(services: ServicesDep, job: TrainingDep) -> TrainingAnswer:
     """Cancel a training; its status becomes `cancelled` once the cluster has let go. One that ended stays as it is."""
-    cancelled = parts.store.request_cancel(job.id)
-    parts.launching.wake()
-    return training_answer(parts.store, cancelled)
+    cancelled = services.store.request_cancel(job.id)
+    services.job_hosts.wake()
+    return training_answer(services.store, cancelled)

@@ -1,4 +1,4 @@
-"""Common to all bodies."""
+"""Types shared by the request and response bodies."""
 
 from __future__ import annotations
 

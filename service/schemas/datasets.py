@@ -1,4 +1,4 @@
-"""Data sets, and where they lie among each other."""
+"""Bodies of the routes of data sets, neighbours and the map."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class DatasetByPath(Body):
 
 
 class DatasetAnswer(Answer):
-    """A data set the service holds."""
+    """A data set given to the service."""
 
     id: DatasetId
     name: str
@@ -57,14 +57,14 @@ class MapPlace(Answer):
 
 
 class MapAnswer(Answer):
-    """Data sets in two dimensions: near is alike."""
+    """Data sets in two dimensions; near ones are similar."""
 
     generation: str = Field(description="Changes with every profile; all places are of one generation.")
     places: tuple[MapPlace, ...]
 
 
 class NearObject(Answer):
-    """An object of a source that looks like one of the target's."""
+    """An object of a source that is similar to one of the target's."""
 
     source: str
     image: str
@@ -76,7 +76,7 @@ class NearObject(Answer):
 
 
 class NearPair(Answer):
-    """One of the target's images, and what looks like its objects."""
+    """One of the target's images and the most similar objects of sources."""
 
     image: str
     class_name: str
@@ -85,7 +85,7 @@ class NearPair(Answer):
 
 
 class SimilarSource(Answer):
-    """A data set that looks like this one."""
+    """A similar data set."""
 
     name: str
     hash: str
@@ -94,7 +94,7 @@ class SimilarSource(Answer):
 
 
 class NeighboursAnswer(Answer):
-    """What looks like a data set, as sets and object by object."""
+    """Similar data sets, and pairs of similar objects."""
 
     generation: str
     sources: tuple[SimilarSource, ...]

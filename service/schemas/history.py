@@ -1,4 +1,4 @@
-"""Checkpoints and runs, in the form of `recommend checkpoints list --json` and `recommend runs list --json`."""
+"""Bodies of the routes of checkpoints and runs, as in the command line's `--json`."""
 
 from __future__ import annotations
 

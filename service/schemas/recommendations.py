@@ -1,4 +1,4 @@
-"""Recommendations: the document of the command line, and how far it is."""
+"""Bodies of the routes of recommendations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.schemas.common import Answer, CheckpointName, DatasetId, NoRoots, S
 
 
 class RecommendationBody(RecommendRequest):
-    """What `recommend --dataset` asks, with the id of a data set for its path."""
+    """The options of `recommend --dataset`, with the id of a data set instead of its path."""
 
     model_config = ConfigDict(
         json_schema_extra={"example": {"dataset": "ds_5d41402abc4b2a76", "epochs": 50, "imgsz": 640}}

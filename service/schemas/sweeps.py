@@ -1,4 +1,4 @@
-"""Sweeps: every start on every target."""
+"""Bodies of the routes of sweeps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.schemas.common import Answer, CheckpointName, DatasetId, NoRoots, S
 
 
 class SweepBody(SweepRequest):
-    """What `recommend sweep` asks, with ids of data sets for their paths; where it runs is the operator's business."""
+    """The options of `recommend sweep`, with ids of data sets instead of paths; the operator sets where it runs."""
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -1,4 +1,4 @@
-"""Full trainings."""
+"""Bodies of the routes of trainings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.schemas.common import Answer, DatasetId, NoRoots
 
 
 class TrainingBody(TrainingRequest):
-    """What `recommend train` asks; without `start`, the first start of `recommendation` or of the latest one."""
+    """The options of `recommend train`; without `start`, the first start of `recommendation` or of the latest one."""
 
     model_config = ConfigDict(
         json_schema_extra={

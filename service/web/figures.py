@@ -1,11 +1,11 @@
-"""The few figures that pages draw from answers."""
+"""Rows of the charts and tables on the pages."""
 
 from __future__ import annotations
 
 from recommender.report.document import RankedPart
 
 CLASSES_SHOWN = 20
-SHOWN = {
+EVIDENCE_NAMES = {
     "similarity": "similarity",
     "class_overlap": "classes known",
     "weights_transferred": "weights that transfer",
@@ -19,7 +19,7 @@ SHOWN = {
 
 
 def balance_of(classes: tuple[str, ...], health: dict[str, object] | None) -> list[tuple[str, int, float]]:
-    """Class, boxes, share of the largest class."""
+    """(class, boxes, share of the largest class) of the largest classes."""
     if health is None or "splits" not in health:
         return []
     splits = health["splits"]
@@ -33,6 +33,8 @@ def balance_of(classes: tuple[str, ...], health: dict[str, object] | None) -> li
 
 
 def evidence_of(row: RankedPart) -> list[tuple[str, str]]:
-    """The numbers of a start that were measured, in words."""
+    """(name, value) of the evidence of a start that was measured."""
     found = row.evidence.model_dump()
-    return [(words, f"{found[name]:.3g}") for name, words in SHOWN.items() if found[name] is not None]
+    return [
+        (words, f"{found[name]:.3g}") for name, words in EVIDENCE_NAMES.items() if found[name] is not None
+    ]

@@ -1,4 +1,4 @@
-"""Names on the map, placed so that none covers another; those that find no room are left to the pointer."""
+"""Placement of labels on the map without overlaps; names without room are shown on hover only."""
 
 from __future__ import annotations
 

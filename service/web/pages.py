@@ -1,4 +1,4 @@
-"""The pages that are read; what they do is in `actions`."""
+"""The pages; their forms are in `actions`."""
 
 from __future__ import annotations
 
@@ -11,20 +11,29 @@ from fastapi.staticfiles import StaticFiles
 
 from recommender.errors import UnavailableError
 from recommender.report.runs import RunDetail, run_summary
-from service.context import AskOf, CallerOf, DatasetOf, Paging, PagingOf, ServicesOf, SweepOf, TrainingOf
+from service.dependencies import (
+    CallerDep,
+    DatasetDep,
+    Paging,
+    PagingDep,
+    RecommendationDep,
+    ServicesDep,
+    SweepDep,
+    TrainingDep,
+)
 from service.jobs import KIND, SWEEP, job_page
-from service.neighbours import map_of, neighbours_of
-from service.rendering import STATIC, axis_top, login_page, render
+from service.neighbours import neighbours, visible_map
+from service.page_templates import STATIC, axis_top, login_page, render
 from service.routes.history import get_run as find_run
 from service.routes.history import list_checkpoints
-from service.schemas.recommendations import RecommendationAnswer
-from service.views import (
+from service.schemas.from_records import (
     dataset_answer,
     recommendation_json,
     recommendation_summary,
     sweep_answer,
     training_answer,
 )
+from service.schemas.recommendations import RecommendationAnswer
 from service.web import actions, reference
 from service.web.figures import balance_of, evidence_of
 from service.web.labels import labels
@@ -39,15 +48,15 @@ def mount_static(app: FastAPI) -> None:
 
 
 @router.get("/")
-def home(request: Request, parts: ServicesOf, who: CallerOf, page: PagingOf) -> Response:
-    """Drop a data set or choose a known one."""
-    found = parts.store.page_held_datasets(owner=who.scope, cursor=page.cursor, limit=page.limit)
+def home(request: Request, services: ServicesDep, caller: CallerDep, page: PagingDep) -> Response:
+    """The data sets, and the form to upload one."""
+    found = services.store.page_held_datasets(owner=caller.scope, cursor=page.cursor, limit=page.limit)
     return render(
         request,
         "home.html",
-        datasets=[dataset_answer(parts.store, held) for held in found.items],
+        datasets=[dataset_answer(services.store, held) for held in found.items],
         next=found.next_cursor,
-        max_upload_mb=parts.settings.max_upload_mb,
+        max_upload_mb=services.settings.max_upload_mb,
     )
 
 
@@ -59,19 +68,19 @@ def login() -> Response:
 
 @router.get("/favicon.ico")
 def favicon() -> Response:
-    """Where browsers look without being told."""
+    """A redirect to the icon."""
     return RedirectResponse("/static/icon.svg", 308)
 
 
 @router.get("/datasets/{id}")
-def dataset(request: Request, parts: ServicesOf, who: CallerOf, held: DatasetOf) -> Response:
-    """Health, neighbours, and the question to ask."""
-    parts.holdings.examine(held)
+def dataset(request: Request, services: ServicesDep, caller: CallerDep, held: DatasetDep) -> Response:
+    """A data set: health, neighbours, and the form for a recommendation."""
+    services.datasets.start_inspection(held)
     try:
-        near, places = neighbours_of(parts, who, held), map_of(parts, who).places
+        near, places = neighbours(services, caller, held), visible_map(services, caller).places
     except UnavailableError:  # the index is still being built
         near, places = None, ()
-    answer = dataset_answer(parts.store, held)
+    answer = dataset_answer(services.store, held)
     return render(
         request,
         "dataset.html",
@@ -79,7 +88,7 @@ def dataset(request: Request, parts: ServicesOf, who: CallerOf, held: DatasetOf)
         balance=balance_of(answer.classes, answer.health),
         asks=[
             recommendation_summary(ask)
-            for ask in parts.store.page_asks(owner=who.scope, dataset_id=held.id, limit=10).items
+            for ask in services.store.page_asks(owner=caller.scope, dataset_id=held.id, limit=10).items
         ],
         near=near,
         places=places,
@@ -88,10 +97,12 @@ def dataset(request: Request, parts: ServicesOf, who: CallerOf, held: DatasetOf)
 
 
 @router.get("/recommendations/{id}")
-def recommendation(request: Request, parts: ServicesOf, who: CallerOf, asked: AskOf) -> Response:
-    """The ranked starts, or how far they are."""
+def recommendation(
+    request: Request, services: ServicesDep, caller: CallerDep, asked: RecommendationDep
+) -> Response:
+    """The ranked starts, or the progress."""
     answer = RecommendationAnswer.model_validate_json(recommendation_json(asked))
-    held = parts.store.get_held_dataset(asked.dataset_id)
+    held = services.store.get_held_dataset(asked.dataset_id)
     rows = answer.ranking or ()
     return render(
         request,
@@ -101,67 +112,67 @@ def recommendation(request: Request, parts: ServicesOf, who: CallerOf, asked: As
         top=axis_top(max((row.map50_95.high for row in rows), default=1.0)),
         scratch=next((row.map50_95.mean for row in rows if row.mode == "scratch"), None),
         evidence=evidence_of,
-        may_launch=held is not None and who.may("POST"),
+        may_launch=held is not None and caller.may("POST"),
         token=secrets.token_hex(8),
     )
 
 
 @router.get("/trainings")
-def trainings(request: Request, parts: ServicesOf, who: CallerOf, page: PagingOf) -> Response:
+def trainings(request: Request, services: ServicesDep, caller: CallerDep, page: PagingDep) -> Response:
     """Every training, newest first."""
-    jobs, following = job_page(parts, who, KIND, page)
-    tried, _ = job_page(parts, who, SWEEP, Paging(limit=10, cursor=None))
+    jobs, following = job_page(services, caller, KIND, page)
+    tried, _ = job_page(services, caller, SWEEP, Paging(limit=10, cursor=None))
     return render(
         request,
         "trainings.html",
-        trainings=[training_answer(parts.store, job) for job in jobs],
-        sweeps=[sweep_answer(parts.store, job) for job in tried],
+        trainings=[training_answer(services.store, job) for job in jobs],
+        sweeps=[sweep_answer(services.store, job) for job in tried],
         next=following,
     )
 
 
 @router.get("/sweeps/{id}")
-def sweep(request: Request, parts: ServicesOf, job: SweepOf) -> Response:
+def sweep(request: Request, services: ServicesDep, job: SweepDep) -> Response:
     """Trials with their curves, live while they run."""
-    told = [json.loads(event.data) for event in parts.store.job_events(job.id) if event.kind == "trial"]
+    told = [json.loads(event.data) for event in services.store.job_events(job.id) if event.kind == "trial"]
     return render(
         request,
         "sweep.html",
-        sweep=sweep_answer(parts.store, job),
+        sweep=sweep_answer(services.store, job),
         trials=told,
         live=not job.ended,
     )
 
 
 @router.get("/trainings/{id}")
-def training(request: Request, parts: ServicesOf, job: TrainingOf) -> Response:
+def training(request: Request, services: ServicesDep, job: TrainingDep) -> Response:
     """One training with its curve, live while it runs."""
-    points = [json.loads(event.data) for event in parts.store.job_events(job.id) if event.kind == "epoch"]
+    points = [json.loads(event.data) for event in services.store.job_events(job.id) if event.kind == "epoch"]
     return render(
-        request, "training.html", job=training_answer(parts.store, job), curve=points, live=not job.ended
+        request, "training.html", job=training_answer(services.store, job), curve=points, live=not job.ended
     )
 
 
 @router.get("/runs")
-def runs(request: Request, parts: ServicesOf, page: PagingOf) -> Response:
+def runs(request: Request, services: ServicesDep, page: PagingDep) -> Response:
     """The history."""
-    found = parts.store.page_runs(cursor=page.cursor, limit=page.limit)
+    found = services.store.page_runs(cursor=page.cursor, limit=page.limit)
     return render(
         request, "runs.html", runs=[run_summary(run) for run in found.items], next=found.next_cursor
     )
 
 
 @router.get("/runs/{id}")
-def run(request: Request, parts: ServicesOf, id: str) -> Response:
+def run(request: Request, services: ServicesDep, id: str) -> Response:
     """One run with its curve."""
-    detail: RunDetail = find_run(parts, id)
+    detail: RunDetail = find_run(services, id)
     return render(request, "run.html", run=detail)
 
 
 @router.get("/checkpoints")
-def checkpoints(request: Request, parts: ServicesOf) -> Response:
-    """What there is to start from."""
-    found = list_checkpoints(parts, Paging(limit=500, cursor=None), None)
+def checkpoints(request: Request, services: ServicesDep) -> Response:
+    """The checkpoints."""
+    found = list_checkpoints(services, Paging(limit=500, cursor=None), None)
     return render(request, "checkpoints.html", checkpoints=found.checkpoints)
 
 

@@ -1,4 +1,4 @@
-"""The API's reference page, from the OpenAPI document: the usual viewers load their scripts from elsewhere."""
+"""The API reference page, made from the OpenAPI document, without scripts from other hosts."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 from recommender.store import Store
 from service.app import create_app
 from service.auth import create_key
-from service.context import Services
+from service.dependencies import Services
 from service.server import Server
 from service.settings import ServiceSettings
 
@@ -38,10 +38,10 @@ class Service:
     admin: str
 
     @property
-    def parts(self) -> Services:
-        """Its insides."""
-        parts: Services = self.app.state.services
-        return parts
+    def services(self) -> Services:
+        """The components behind the application."""
+        found: Services = self.app.state.services
+        return found
 
     def as_(self, key: str) -> dict[str, str]:
         """Headers of somebody."""
@@ -135,7 +135,7 @@ def live(folder: Path, **changes: Any) -> Iterator[Live]:
             yield Live(port=port, store=store, key=key, app=app)
         finally:
             server.should_exit = True
-            app.state.services.feeds.close()
+            app.state.services.event_streams.close()
             thread.join(timeout=30)
             assert not thread.is_alive(), "the service does not stop"
 

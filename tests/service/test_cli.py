@@ -67,7 +67,16 @@ def test_the_doctor_finds_a_sound_installation_sound(home: Path, capsys: pytest.
     document = json.loads(capsys.readouterr().out)
     assert document["healthy"]
     parts = {finding["part"]: finding for finding in document["findings"]}
-    assert set(parts) >= {"versions", "home", "safety", "store", "weights", "offline", "cluster", "service"}
+    assert set(parts) >= {
+        "versions",
+        "home",
+        "safety",
+        "store",
+        "weights",
+        "offline",
+        "cluster",
+        "service",
+    }
     assert "ULTRALYTICS_SAFE_LOAD=true" in parts["safety"]["said"]
     assert run(["doctor"]) == 0
     assert "restricted loading is on" in capsys.readouterr().out

@@ -19,7 +19,7 @@ from tests.service.test_recommendations import NOBODY, an_ask
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     with live(tmp_path_factory.mktemp("events"), max_followers=12) as made:
-        made.app.state.services.desk.close()  # nobody answers: the tests do
+        made.app.state.services.queue.close()  # nobody answers: the tests do
         yield made
 
 
@@ -85,14 +85,14 @@ def test_many_follow_one_topic_with_one_poll(server: Live) -> None:
     followers = [threading.Thread(target=follow) for _ in range(8)]
     for follower in followers:
         follower.start()
-    feeds = server.app.state.services.feeds
-    wait_until(lambda: sum(feeds._of_owner.values()) == 8, 10)
-    assert len(feeds._watches) == 1
+    streams = server.app.state.services.event_streams
+    wait_until(lambda: sum(streams._of_owner.values()) == 8, 10)
+    assert len(streams._polls) == 1
     server.store.finish_ask("rec_many", holder="me", status="succeeded", document="{}")
     for follower in followers:
         follower.join(timeout=20)
     assert [numbers(text) for text in texts] == [[1, 2, 3]] * 8
-    wait_until(lambda: not feeds._watches and not feeds._of_owner, 10)
+    wait_until(lambda: not streams._polls and not streams._of_owner, 10)
 
 
 def test_followers_are_limited_and_those_who_leave_make_room(server: Live) -> None:
@@ -110,7 +110,7 @@ def test_followers_are_limited_and_those_who_leave_make_room(server: Live) -> No
     assert "retry-after" in refused.headers
     for line in lines:
         line.close()
-    wait_until(lambda: not server.app.state.services.feeds._of_owner, 20)
+    wait_until(lambda: not server.app.state.services.event_streams._of_owner, 20)
     server.store.cancel_ask("rec_limit")
     assert numbers(httpx.get(f"{server.address}{path}", headers=server.headers, timeout=10).text) == [1, 2, 3]
 
@@ -118,7 +118,7 @@ def test_followers_are_limited_and_those_who_leave_make_room(server: Live) -> No
 def test_stopping_does_not_wait_for_followers(tmp_path: Path) -> None:
     with live(tmp_path, shutdown_s=30) as server:
         address = begin(server, "rec_stop")
-        server.app.state.services.desk.close()
+        server.app.state.services.queue.close()
         ended = threading.Event()
 
         def follow() -> None:
@@ -126,7 +126,7 @@ def test_stopping_does_not_wait_for_followers(tmp_path: Path) -> None:
             ended.set()
 
         threading.Thread(target=follow, daemon=True).start()
-        wait_until(lambda: server.app.state.services.feeds._of_owner, 10)
+        wait_until(lambda: server.app.state.services.event_streams._of_owner, 10)
         begun = time.monotonic()
     assert time.monotonic() - begun < 15
     assert ended.wait(5)

@@ -13,8 +13,8 @@ from recommender.profile import ENCODER
 from recommender.profile.known import builtin_profiles
 from recommender.records import Profile
 from recommender.store import Store
-from service.atlas import AtlasKeeper
 from service.metrics import Metrics
+from service.workers.dataset_map import DatasetMapRefresher
 from tests.service.kit import running, wait_until
 
 
@@ -27,7 +27,7 @@ def known(number: int) -> Profile:
 
 def test_readiness_says_what_is_missing(tmp_path: Path) -> None:
     with running(tmp_path, ray_address="http://127.0.0.1:9", launcher=False) as service:
-        wait_until(lambda: service.parts.atlas.current() is not None, 20)
+        wait_until(lambda: service.services.dataset_map.current() is not None, 20)
         answer = service.client.get("/readyz")
         assert (answer.status_code, answer.json()) == (503, {"status": "not ready"})
         told = service.get("/readyz").json()
@@ -54,24 +54,24 @@ def test_metrics_count_what_happened(tmp_path: Path) -> None:
         assert f"recommender_{name}" in page, name
 
 
-def test_whoever_holds_an_atlas_sees_one_state_while_others_come(tmp_path: Path) -> None:
+def test_whoever_holds_a_snapshot_sees_one_state_while_others_come(tmp_path: Path) -> None:
     with Store(tmp_path / "store.sqlite3") as store:
-        keeper = AtlasKeeper(store, Metrics())
-        keeper.renew()
+        refresher = DatasetMapRefresher(store, Metrics())
+        refresher.refresh()
         stop = threading.Event()
         mixed: list[str] = []
         generations = set()
 
         def read() -> None:
             while not stop.is_set():
-                atlas = keeper.current()
-                assert atlas is not None
-                generations.add(atlas.generation)
-                hits = atlas.index.search(known(0), 50)
-                if set(atlas.index.hashes) != set(atlas.places) or not {h.dataset_hash for h in hits} <= set(
-                    atlas.places
-                ):
-                    mixed.append(atlas.generation)
+                snapshot = refresher.current()
+                assert snapshot is not None
+                generations.add(snapshot.generation)
+                hits = snapshot.index.search(known(0), 50)
+                if set(snapshot.index.hashes) != set(snapshot.points) or not {
+                    h.dataset_hash for h in hits
+                } <= set(snapshot.points):
+                    mixed.append(snapshot.generation)
 
         readers = [threading.Thread(target=read) for _ in range(3)]
         for reader in readers:
@@ -80,7 +80,7 @@ def test_whoever_holds_an_atlas_sees_one_state_while_others_come(tmp_path: Path)
             store.put_profile(known(number))
             if number % 3 == 2:
                 store.remove_profile(f"made-{number - 1}", ENCODER)
-            keeper.renew()
+            refresher.refresh()
             time.sleep(0.05)
         stop.set()
         for reader in readers:
@@ -91,12 +91,12 @@ def test_whoever_holds_an_atlas_sees_one_state_while_others_come(tmp_path: Path)
 
 def test_a_new_profile_of_any_service_reaches_the_map_within_seconds(tmp_path: Path) -> None:
     with running(tmp_path) as service, Store(tmp_path / "store.sqlite3") as elsewhere:
-        wait_until(lambda: service.parts.atlas.current() is not None, 20)
+        wait_until(lambda: service.services.dataset_map.current() is not None, 20)
         elsewhere.put_profile(known(7))
 
         def there() -> bool:
-            atlas = service.parts.atlas.current()
-            return atlas is not None and "made-7" in atlas.places
+            snapshot = service.services.dataset_map.current()
+            return snapshot is not None and "made-7" in snapshot.points
 
         wait_until(there, 20)
         places = service.get("/v1/map").json()["places"]

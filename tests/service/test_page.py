@@ -15,7 +15,7 @@ import pytest
 from recommender.records import SplitCounts
 from recommender.store.clock import utc_now
 from recommender.store.service_records import HeldDataset
-from service.rendering import STATIC, axis_top, duration, moment, signed
+from service.page_templates import STATIC, axis_top, duration, moment, signed
 from service.schemas.datasets import MapPlace
 from service.web.labels import labels
 from tests.service.kit import Service

@@ -12,15 +12,15 @@ from concurrent.futures import Future
 import pytest
 
 from recommender.errors import UnavailableError, UsageError
-from service.pools import Outcome, Pools, result_of
+from service.workers.pools import TaskResult, WorkerPools, task_result
 from tests.service.kit import wait_until
 
 pytestmark = pytest.mark.slow  # they start processes
 
 
 @pytest.fixture
-def pools() -> Iterator[Pools]:
-    made = Pools(answer_workers=1)
+def pools() -> Iterator[WorkerPools]:
+    made = WorkerPools(recommendation_workers=1)
     yield made
     made.close()
 
@@ -33,11 +33,11 @@ def alive(pid: int) -> bool:
     return True
 
 
-def pid_of(pools: Pools) -> int:
-    return int(result_of(pools.read(60, os.getpid)))
+def pid_of(pools: WorkerPools) -> int:
+    return int(task_result(pools.submit_read(60, os.getpid)))
 
 
-def test_a_worker_outlives_the_thread_that_asked_for_it_first(pools: Pools) -> None:
+def test_a_worker_outlives_the_thread_that_asked_for_it_first(pools: WorkerPools) -> None:
     """A thread of the server ends after ten idle seconds; Linux would end the processes it started with it."""
     found: list[int] = []
     asking = threading.Thread(target=lambda: found.append(pid_of(pools)))
@@ -48,44 +48,44 @@ def test_a_worker_outlives_the_thread_that_asked_for_it_first(pools: Pools) -> N
     assert pid_of(pools) == found[0]
 
 
-def test_a_worker_killed_while_it_idles_is_replaced(pools: Pools) -> None:
+def test_a_worker_killed_while_it_idles_is_replaced(pools: WorkerPools) -> None:
     first = pid_of(pools)
     for _ in range(2):
         os.kill(first, signal.SIGKILL)
-        wait_until(lambda: not pools._reading._pool.active, 10)
+        wait_until(lambda: not pools._read_pool._pool.active, 10)
         second = pid_of(pools)
         assert second != first
         first = second
 
 
-def test_work_whose_process_dies_is_told_so_and_the_next_is_done(pools: Pools) -> None:
+def test_work_whose_process_dies_is_told_so_and_the_next_is_done(pools: WorkerPools) -> None:
     pid = pid_of(pools)
-    under_way = pools.read(60, time.sleep, 60)
+    under_way = pools.submit_read(60, time.sleep, 60)
     wait_until(under_way.running, 10)
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(UnavailableError, match="process that did the work died"):
-        result_of(under_way)
+        task_result(under_way)
     assert pid_of(pools) != pid
 
 
-def test_what_a_broken_pool_never_began_is_told_too(pools: Pools) -> None:
+def test_what_a_broken_pool_never_began_is_told_too(pools: WorkerPools) -> None:
     pid_of(pools)
-    lost: Future[Outcome] = Future()
-    pools._reading._waited_for.add(lost)
-    pools._starter.submit(pools._reading._replace).result()
+    lost: Future[TaskResult] = Future()
+    pools._read_pool._pending.add(lost)
+    pools._starter.submit(pools._read_pool._replace).result()
     with pytest.raises(UnavailableError, match="died"):
-        result_of(lost)
+        task_result(lost)
 
 
-def test_work_that_takes_too_long_is_ended(pools: Pools) -> None:
+def test_work_that_takes_too_long_is_ended(pools: WorkerPools) -> None:
     pid = pid_of(pools)
     with pytest.raises(UsageError, match="longer than the service allows"):
-        result_of(pools.read(0.2, time.sleep, 60))
+        task_result(pools.submit_read(0.2, time.sleep, 60))
     wait_until(lambda: not alive(pid), 10)
 
 
-@pytest.mark.parametrize("ask", [Pools.examine, Pools.answer])
-def test_each_kind_of_work_recovers(pools: Pools, ask: Callable[..., Future[Outcome]]) -> None:
-    os.kill(int(result_of(ask(pools, 60, os.getpid))), signal.SIGKILL)
+@pytest.mark.parametrize("ask", [WorkerPools.submit_inspection, WorkerPools.submit_recommendation])
+def test_each_kind_of_work_recovers(pools: WorkerPools, ask: Callable[..., Future[TaskResult]]) -> None:
+    os.kill(int(task_result(ask(pools, 60, os.getpid))), signal.SIGKILL)
     time.sleep(0.5)
-    assert int(result_of(ask(pools, 60, os.getpid)))
+    assert int(task_result(ask(pools, 60, os.getpid)))

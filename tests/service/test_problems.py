@@ -80,7 +80,7 @@ def test_an_exception_outside_the_routes_is_caught_too(
         raise RuntimeError(CANARY)
 
     with running(tmp_path) as service:
-        monkeypatch.setattr("service.gate.caller_of_key", fail)
+        monkeypatch.setattr("service.middleware.authentication.caller_of_key", fail)
         answer = service.get("/v1/runs")
         assert answer.status_code == 500
         assert answer.headers["content-type"] == "application/problem+json"

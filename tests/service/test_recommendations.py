@@ -134,8 +134,8 @@ def test_knowledge_changes_with_checkpoints_and_runs_alone(store: Store) -> None
 
 
 def known_places(service: Service) -> set[str]:
-    atlas = service.parts.atlas.current()
-    return set(atlas.places) if atlas else set()
+    snapshot = service.services.dataset_map.current()
+    return set(snapshot.points) if snapshot else set()
 
 
 @pytest.mark.slow
@@ -222,18 +222,18 @@ def test_the_queue_of_one_owner_is_bounded(tmp_path: Path, small_zip: Path) -> N
 
 
 def test_answers_in_memory_are_kept_apart_and_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.desk.MOST_ANSWERS", 2)
+    monkeypatch.setattr("service.workers.recommendation_queue.MAX_CACHED_ANSWERS", 2)
     with running(tmp_path) as service:
-        desk = service.parts.desk
+        queue = service.services.queue
         for i in range(4):
             service.store.add_ask(an_ask(f"rec_{i}", cache_key=f"k{i}", status="succeeded", document="{}"))
         for i in range(4):
-            found = desk._answered(f"k{i}", "ada", "ds_1")
+            found = queue._cached_answer(f"k{i}", "ada", "ds_1")
             assert found is not None
             assert found.id == f"rec_{i}"
-        assert [key for key, _, _ in desk._answers] == ["k2", "k3"]
-        assert desk._answered("k3", "bob", "ds_1") is None
-        other = desk._answered("k3", "ada", "ds_2")  # the same content, given again: asked anew
+        assert [key for key, _, _ in queue._answers] == ["k2", "k3"]
+        assert queue._cached_answer("k3", "bob", "ds_1") is None
+        other = queue._cached_answer("k3", "ada", "ds_2")  # the same content, given again: asked anew
         assert other is not None
         assert other.dataset_id != "ds_2"
-        assert ("k3", "ada", "ds_2") not in desk._answers
+        assert ("k3", "ada", "ds_2") not in queue._answers

@@ -10,7 +10,7 @@ import pytest
 from starlette.requests import Request
 
 from recommender.errors import StorageError
-from service.problems import Refusal
+from service.problems import HTTPProblem
 from service.uploads import Upload, receive_upload, safe_name, uploads_folder
 
 FILE = b"\x00\r\n--b\r\nnot the boundary\xff" * 5
@@ -74,7 +74,7 @@ def test_pieces_of_any_size_make_the_same_file(home: Path, size: int) -> None:
     ],
 )
 def test_bad_forms_are_refused_and_leave_nothing(home: Path, body: bytes, kind: str, status: int) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(HTTPProblem) as refused:
         receive(body, kind=kind)
     assert refused.value.status_code == status
     assert list(uploads_folder().iterdir()) == []

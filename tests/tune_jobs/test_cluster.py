@@ -248,7 +248,7 @@ def test_the_service_does_not_start_before_an_open_head(
     open_head: tuple[int, int], closed_head: tuple[int, int], tmp_path: Path
 ) -> None:
     """Row H1, however the head is named, loopback included."""
-    from service.launching import check_head
+    from service.workers.job_hosts import check_head
 
     port, client = open_head
     for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{client}", f"ray://{this_machine()}:{client}"):

@@ -1,4 +1,4 @@
-"""Worker processes: whatever takes longer than a request should runs here, and cannot take the service down."""
+"""Pools of worker processes for work that is too long, or too dangerous, for the server's own process."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _TASKS_PER_WORKER = 200  # then a fresh process: whatever a library leaks is giv
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What came of a piece of work."""
+class TaskResult:
+    """Result or error of a task."""
 
     result: Any = None
     error: str | None = None  # the name of a class in recommender.errors, or "unexpected"
@@ -38,37 +38,41 @@ class Outcome:
     remedy: str | None = None
 
 
-class Pools:
-    """Three pools, so that reading an upload never waits behind an inspection, nor that behind an answer."""
+class WorkerPools:
+    """Three pools: uploads, inspections and recommendations do not wait for each other."""
 
-    def __init__(self, *, answer_workers: int) -> None:
+    def __init__(self, *, recommendation_workers: int) -> None:
         # A worker ends with the *thread* that started it, and those that serve requests come and go.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="pools")
-        self._reading = _Workers(1)
-        self._examining = _Workers(1)
-        self._answering = _Workers(answer_workers)
+        self._read_pool = _RestartingPool(1)
+        self._inspection_pool = _RestartingPool(1)
+        self._recommendation_pool = _RestartingPool(recommendation_workers)
 
-    def read(self, timeout_s: float, work: Callable[..., Any], *arguments: Any) -> Future[Outcome]:
-        """Work that a request waits for: reading an upload, registering a checkpoint."""
-        return self._starter.submit(self._reading.schedule, timeout_s, work, arguments).result()
+    def submit_read(self, timeout_s: float, work: Callable[..., Any], *arguments: Any) -> Future[TaskResult]:
+        """Schedule work that a request waits for: reading an upload."""
+        return self._starter.submit(self._read_pool.schedule, timeout_s, work, arguments).result()
 
-    def examine(self, timeout_s: float, work: Callable[..., Any], *arguments: Any) -> Future[Outcome]:
-        """Work that nobody waits for: the health of a data set."""
-        return self._starter.submit(self._examining.schedule, timeout_s, work, arguments).result()
+    def submit_inspection(
+        self, timeout_s: float, work: Callable[..., Any], *arguments: Any
+    ) -> Future[TaskResult]:
+        """Schedule slower work: inspections and imports of checkpoints."""
+        return self._starter.submit(self._inspection_pool.schedule, timeout_s, work, arguments).result()
 
-    def answer(self, timeout_s: float, work: Callable[..., Any], *arguments: Any) -> Future[Outcome]:
-        """Answers to questions. Cancelling the future ends the process."""
-        return self._starter.submit(self._answering.schedule, timeout_s, work, arguments).result()
+    def submit_recommendation(
+        self, timeout_s: float, work: Callable[..., Any], *arguments: Any
+    ) -> Future[TaskResult]:
+        """Schedule a recommendation. Cancelling the future ends the process."""
+        return self._starter.submit(self._recommendation_pool.schedule, timeout_s, work, arguments).result()
 
     def close(self) -> None:
-        """End every worker now; what they were doing is lost here and taken up again by whoever leases it."""
-        for workers in (self._reading, self._examining, self._answering):
+        """End every worker process now. Leased recommendations are requeued by the queue."""
+        for workers in (self._read_pool, self._inspection_pool, self._recommendation_pool):
             self._starter.submit(workers.stop).result()
         self._starter.shutdown()
 
 
-class _Workers:
-    """A pool of pebble's that is replaced when it breaks. To be called from one thread.
+class _RestartingPool:
+    """A pebble pool that is replaced when it breaks. To be called from one thread.
 
     Pebble gives a pool up for good when a process dies that has nothing to do, as the kernel's memory killer may
     well choose: whatever is asked of it afterwards fails.
@@ -77,19 +81,19 @@ class _Workers:
     def __init__(self, number: int) -> None:
         self._number = number
         self._pool = _pool(number)
-        self._waited_for: set[Future[Outcome]] = set()
+        self._pending: set[Future[TaskResult]] = set()
 
     def schedule(
         self, timeout_s: float, work: Callable[..., Any], arguments: tuple[Any, ...]
-    ) -> Future[Outcome]:
-        """Have work done; the future fails with BrokenProcessPool when the pool breaks under it."""
+    ) -> Future[TaskResult]:
+        """Schedule work; the future fails with BrokenProcessPool when the pool breaks first."""
         if not self._pool.active:
             self._replace()
-        future: Future[Outcome] = self._pool.schedule(
-            _carried_out, args=[work, *arguments], timeout=timeout_s
+        future: Future[TaskResult] = self._pool.schedule(
+            _run_task, args=[work, *arguments], timeout=timeout_s
         )
-        self._waited_for.add(future)
-        future.add_done_callback(self._waited_for.discard)
+        self._pending.add(future)
+        future.add_done_callback(self._pending.discard)
         if not self._pool.active:  # it broke this moment: nobody else would tell
             self._replace()
         return future
@@ -101,14 +105,14 @@ class _Workers:
 
     def _replace(self) -> None:
         self.stop()
-        for future in tuple(self._waited_for):
+        for future in tuple(self._pending):
             with contextlib.suppress(InvalidStateError):
                 future.set_exception(BrokenProcessPool("The pool broke before the work was begun."))
         self._pool = _pool(self._number)
 
 
-def result_of(future: Future[Outcome]) -> Any:
-    """The result of a finished future, or what went wrong as an error of ours."""
+def task_result(future: Future[TaskResult]) -> Any:
+    """The result of a finished future. Raises RecommenderError, or WorkerError for anything unexpected."""
     try:
         outcome = future.result()
     except TimeoutError as error:
@@ -129,29 +133,33 @@ def result_of(future: Future[Outcome]) -> Any:
 
 
 class WorkerError(Exception):
-    """Something unexpected in a worker; its text says where, and nothing else."""
+    """Something unexpected in a worker; the message names the functions it happened in."""
 
 
-def _carried_out(work: Callable[..., Any], *arguments: Any) -> Outcome:
+def _run_task(work: Callable[..., Any], *arguments: Any) -> TaskResult:
     """In the worker. Errors travel as text: exceptions of libraries do not survive pickling."""
     try:
-        return Outcome(result=work(*arguments))
+        return TaskResult(result=work(*arguments))
     except errors.RecommenderError as error:
         known = next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _ERRORS)
-        return Outcome(error=known, message=error.message, remedy=error.remedy)
+        return TaskResult(error=known, message=error.message, remedy=error.remedy)
     except Exception as error:
-        return Outcome(error="unexpected", message=where(error))
+        return TaskResult(error="unexpected", message=where(error))
 
 
 def _pool(workers: int) -> ProcessPool:
     # Spawned, not forked: the service has threads, and torch does not survive a fork.
     context = multiprocessing.get_context("spawn")
     return ProcessPool(
-        workers, max_tasks=_TASKS_PER_WORKER, initializer=_begin, initargs=[os.getpid()], context=context
+        workers,
+        max_tasks=_TASKS_PER_WORKER,
+        initializer=_initialise_worker,
+        initargs=[os.getpid()],
+        context=context,
     )
 
 
-def _begin(parent: int) -> None:
+def _initialise_worker(parent: int) -> None:
     """In the worker: end with the service even when that is killed, and leave Ctrl-C to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(ctypes, "CDLL") and os.uname().sysname == "Linux":

@@ -1,4 +1,4 @@
-"""Templates, and the few numbers that they draw. Everything users named is escaped, control characters too."""
+"""Jinja templates and their filters. User-given text is escaped, control characters included."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def render(request: Request, name: str, status: int = 200, **values: Any) -> HTM
 
 @functools.cache
 def login_page(refused: str | None = None) -> str:
-    """The page that asks for a key."""
+    """The login page, with a message when a key was refused."""
     return TEMPLATES.get_template("login.html").render(caller=None, path="/login", refused=refused)
 
 
@@ -93,7 +93,7 @@ def duration(seconds: float) -> str:
 
 
 def coded(text: str) -> Markup:
-    """Words between backticks as code, everything escaped."""
+    """Escaped HTML, with text between backticks as <code>."""
     parts = [escape(part) for part in text.split("`")]
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if i % 2 and i < len(parts) - 1 else part
@@ -102,7 +102,7 @@ def coded(text: str) -> Markup:
 
 
 def axis_top(highest: float) -> float:
-    """A round end for an axis from 0 that holds `highest`."""
+    """A round upper end, at most 1, for an axis from 0 to `highest`."""
     if not math.isfinite(highest) or highest <= 0:
         return 1.0
     step = 0.1 if highest > 0.3 else 0.05

@@ -1,4 +1,4 @@
-"""What worker processes do. Each function takes and returns plain values, and opens the store once per process."""
+"""The tasks of worker processes. Each takes and returns plain values; the store is opened once per process."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ PROGRESS_EVERY_S = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
-    """What an upload turned out to be."""
+class DatasetSummary:
+    """Name, content hash, format, classes and counts of a data set that was read."""
 
     name: str
     dataset_hash: str
@@ -34,19 +34,19 @@ def _store(url: str) -> Store:
 
 
 def warm() -> None:
-    """Load what answers need, so that the first one does not wait for it."""
+    """Import what recommendations need, so that the first one does not wait for it."""
     import torch  # noqa: F401
 
     import recommender.pipeline  # noqa: F401
 
 
-def read_dataset(path: str, seed: int) -> Reading:
-    """Open a data set. Raises InputError for one that cannot be used."""
+def read_dataset(path: str, seed: int) -> DatasetSummary:
+    """The summary of a data set. Raises InputError for one that cannot be used."""
     from recommender.datasets import open_dataset
 
     dataset = open_dataset(path, seed=seed)
     counts = {split: len(dataset.of_split(split)) for split in ("train", "val", "test")}
-    return Reading(
+    return DatasetSummary(
         name=dataset.name,
         dataset_hash=dataset.content_hash,
         format=dataset.format,
@@ -56,22 +56,22 @@ def read_dataset(path: str, seed: int) -> Reading:
     )
 
 
-def examine_dataset(path: str, seed: int, thumbnails: str) -> str:
-    """Inspect a data set's health and draw its thumbnails; returns the health as JSON."""
+def inspect_uploaded_dataset(path: str, seed: int, thumbnails: str) -> str:
+    """Inspect a data set and draw its thumbnails; returns the inspection as JSON."""
     from recommender.datasets import open_dataset
     from recommender.datasets.inspection import inspect_dataset
     from recommender.report.inspection import inspection_document
-    from service.thumbnails import draw_thumbnails
+    from service.workers.thumbnails import write_thumbnails
 
     dataset = open_dataset(path, seed=seed)
-    draw_thumbnails(dataset, Path(thumbnails))
+    write_thumbnails(dataset, Path(thumbnails))
     return json.dumps(inspection_document(inspect_dataset(dataset)))
 
 
 def register_checkpoint(
     store_url: str, file: str, name: str, source: str | None, licence: str | None, from_scratch: bool
 ) -> str:
-    """Admit weights through the quarantine and profile what they were trained on; returns the name."""
+    """Import weights through the quarantine process and profile their source; returns the checkpoint's name."""
     from recommender.checkpoints import add_checkpoint
     from recommender.datasets import open_dataset
 
@@ -86,28 +86,28 @@ def register_checkpoint(
     ).name
 
 
-def answer_question(store_url: str, topic: str, request: str) -> str:
-    """One recommendation, from the request's JSON to the document's; progress goes into the store."""
+def compute_recommendation(store_url: str, topic: str, request: str) -> str:
+    """The recommendation document (JSON) of a RecommendRequest (JSON); progress is written to the store as events."""
     from recommender.pipeline import answer
     from recommender.report.document import document
     from recommender.requests import RecommendRequest
 
     store = _store(store_url)
     recommendation = answer(
-        RecommendRequest.model_validate_json(request), store=store, progress=Reporter(store, topic)
+        RecommendRequest.model_validate_json(request), store=store, progress=ProgressEvents(store, topic)
     )
     published = document(recommendation)
     return published.model_copy(update={"command": _without_our_folders(published.command)}).model_dump_json()
 
 
 def _without_our_folders(command: str) -> str:
-    """Where the service keeps an upload is nobody's business; the user's own copy has the same name and layout."""
+    """The command without the service's own upload folders; the user's copy has the same name and layout."""
     ours = "|".join(re.escape(str(subfolder(name))) for name in ("unpacked", "uploads"))
     return re.sub(rf"(?:{ours})/[^/\s]+/", "", command)
 
 
-class Reporter:
-    """Progress as events: the first and last step of a stage, and between them no more than a few a second."""
+class ProgressEvents:
+    """Writes progress events: the first and last step of a stage, between them one every PROGRESS_EVERY_S."""
 
     def __init__(self, store: Store, topic: str) -> None:
         self._store = store

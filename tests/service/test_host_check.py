@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recommender.errors import UsageError
-from service.rates import TokenBuckets
+from service.rate_limits import TokenBuckets
 from service.settings import ServiceSettings
 from tests.service.kit import Service, running, settings_for_tests
 
@@ -106,6 +106,8 @@ def test_a_public_address_needs_a_proxy_and_names() -> None:
         with pytest.raises(UsageError, match="any host name"):
             ServiceSettings(host=host, behind_tls_proxy=True).check()
         ServiceSettings(host=host, behind_tls_proxy=True, allowed_hosts=("ml.example.org",)).check()
+    with pytest.raises(UsageError, match="wildcard"):
+        ServiceSettings(allowed_hosts=("*.example.org",)).check()
     for host in ("127.0.0.1", "::1", "localhost", "127.8.8.8"):
         ServiceSettings(host=host).check()
 

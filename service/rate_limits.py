@@ -1,4 +1,4 @@
-"""Token buckets: so many requests per second, some of them at once."""
+"""Rate limits by token bucket."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 
 class TokenBuckets:
-    """One bucket per name, refilled steadily. Safe between threads; forgets the names unused longest."""
+    """One bucket per name. Thread-safe; the least recently used names are forgotten above `max_names`."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says about every route's failures."""
+"""Documented responses of the routes, for the OpenAPI document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeps hosts at work while there are trainings and sweeps: processes of their own, so that nothing here waits."""
+"""Starts the host processes of trainings and sweeps while there are unfinished jobs."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from service.settings import ServiceSettings
 from tune_jobs import hosting, sweep_host, training_spec
 from tune_jobs.hosting import Place, ensure_host
 
-LOOK_EVERY_S = 2.0
+CHECK_INTERVAL_S = 2.0
 PROBE_S = 2.0
-HOSTS = {training_spec.KIND: hosting.__name__, sweep_host.KIND: sweep_host.MODULE}  # which host runs what
+HOST_MODULES = {
+    training_spec.KIND: hosting.__name__,
+    sweep_host.KIND: sweep_host.MODULE,
+}  # host module by kind of job
 
 
-class Launching:
-    """The outbox' other end: what routes write there, a host takes to the cluster, exactly once."""
+class JobHosts:
+    """Looks after the host processes, which submit the jobs in the store to the cluster, each once."""
 
     def __init__(self, store: Store, settings: ServiceSettings, metrics: Metrics) -> None:
         self._store = store
@@ -30,26 +33,26 @@ class Launching:
         self.place = Place(address=settings.ray_address, storage=settings.storage)
         self._wake = threading.Event()
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="launching", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="job-hosts", daemon=True)
 
     def open(self) -> None:
-        """Start looking after trainings, those of an earlier life included."""
+        """Start the thread; jobs that an earlier service left unfinished are continued."""
         if self._enabled:
             self._thread.start()
 
     def close(self) -> None:
-        """Stop; a host with work goes on without us, and is found again."""
+        """Stop the thread. A host process with work goes on and is found again at the next start."""
         self._closing.set()
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(timeout=30)
 
     def wake(self) -> None:
-        """There is something new to launch."""
+        """Look for new jobs at once."""
         self._wake.set()
 
     def state(self) -> str:
-        """Whether trainings can be launched: "ok …", or "not …" and why."""
+        """The state of the cluster: "ok …", or "not …" with the reason."""
         address = self.place.address
         if address is None:
             return "ok, local: started with the first training"
@@ -77,31 +80,28 @@ class Launching:
         while not self._closing.is_set():
             try:
                 kinds = {job.kind for job, _ in self._store.active_jobs(self.place.cluster)}
-                for kind in kinds & HOSTS.keys():
-                    ensure_host(self._store, self.place, module=HOSTS[kind])
-            except Exception as error:  # nobody else looks after launchers
+                for kind in kinds & HOST_MODULES.keys():
+                    ensure_host(self._store, self.place, module=HOST_MODULES[kind])
+            except Exception as error:  # the thread must go on: nothing else starts hosts
                 self._metrics.launch_failures.inc()
                 said = {"message": str(error)} if isinstance(error, RecommenderError | OSError) else {}
                 logger().error("no launcher", failed_in=where(error), **said)
-            self._wake.wait(LOOK_EVERY_S)
+            self._wake.wait(CHECK_INTERVAL_S)
             self._wake.clear()
 
 
 def check_head(address: str) -> None:
-    """Refuse a Ray head that runs anybody's code. One that does not answer yet is checked when it is used.
-
-    Raises UsageError.
-    """
+    """Raise UsageError for a Ray head without token authentication; one that does not answer is not judged here."""
     from tune_jobs.head_security import is_open
 
     known = _current_head() if address == "auto" else address
     if known is None:
         return
     try:
-        is_anybodys = is_open(known)
+        without_token = is_open(known)
     except RecommenderError:
         return
-    if is_anybodys:
+    if without_token:
         raise UsageError(
             f"The Ray head at {known} asks for no token: whoever reaches it runs code there as its user.",
             remedy="Start it with RAY_AUTH_MODE=token and give the service the same token; see docs/cluster.md.",
@@ -109,7 +109,7 @@ def check_head(address: str) -> None:
 
 
 def _current_head() -> str | None:
-    """The head that `auto` means on this machine."""
+    """The address of this machine's running Ray head, which `auto` stands for; None where there is none."""
     import ray._private.utils as ray_utils
 
     found: str | None = ray_utils.read_ray_address()

@@ -12,7 +12,7 @@ import pytest
 from recommender.store.clock import utc_now
 from recommender.store.service_records import ApiKey
 from service.auth import caller_of_key, create_key
-from service.gate import OPEN_PATHS
+from service.middleware.authentication import OPEN_PATHS
 from tests.service.kit import Service, running
 
 WRONG = "ckr_0123456789_" + "x" * 43

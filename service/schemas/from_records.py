@@ -1,4 +1,4 @@
-"""From records to response bodies."""
+"""Conversions from records to response bodies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tune_jobs.training_spec import TrainingSpec
 
 
 def dataset_answer(store: Store, held: HeldDataset) -> DatasetAnswer:
-    """A data set as its owner sees it; its path stays inside."""
+    """The response body of a data set; its path is not part of it."""
     counts = held.num_images
     return DatasetAnswer(
         id=held.id,
@@ -42,12 +42,12 @@ def dataset_answer(store: Store, held: HeldDataset) -> DatasetAnswer:
 
 
 def is_profiled(store: Store, dataset_hash: str) -> bool:
-    """Whether a question about this content needs no embedding."""
+    """True when a profile exists, so that a recommendation needs no embedding."""
     return store.has_profile(dataset_hash, ENCODER) or dataset_hash in builtin_profiles()
 
 
 def recommendation_json(ask: Ask) -> str:
-    """The body of a RecommendationAnswer. The stored document is passed on as it is: it was validated when made."""
+    """The JSON of a RecommendationAnswer; the stored document was validated when it was made."""
     head = {
         "id": ask.id,
         "status": ask.status,
@@ -62,7 +62,7 @@ def recommendation_json(ask: Ask) -> str:
 
 
 def recommendation_summary(ask: Ask) -> RecommendationSummary:
-    """A recommendation in a list."""
+    """The entry of a recommendation in a list."""
     asked = RecommendRequest.model_validate(json.loads(ask.question) | {"dataset": ask.dataset_id})
     return RecommendationSummary(
         id=ask.id,
@@ -76,7 +76,7 @@ def recommendation_summary(ask: Ask) -> RecommendationSummary:
 
 
 def training_answer(store: Store, job: Job) -> TrainingAnswer:
-    """A full training as its owner sees it."""
+    """The response body of a training."""
     spec = decode(TrainingSpec, job.spec)
     held = [
         dataset
@@ -96,7 +96,7 @@ def training_answer(store: Store, job: Job) -> TrainingAnswer:
 
 
 def sweep_answer(store: Store, job: Job) -> SweepAnswer:
-    """A sweep as its owner sees it."""
+    """The response body of a sweep."""
     spec = json.loads(job.spec)
     held = {dataset.path: dataset.name for dataset in store.held_by_paths(job.owner, spec["datasets"])}
     cost, result = (store.last_job_event(job.id, kind) for kind in ("cost", "result"))
@@ -120,10 +120,10 @@ def sweep_answer(store: Store, job: Job) -> SweepAnswer:
 
 
 def checkpoint_answer(checkpoint: Checkpoint) -> CheckpointAnswer:
-    """A checkpoint; where its file lies stays inside."""
+    """The response body of a checkpoint; its file's path is not part of it."""
     return CheckpointAnswer.model_validate(describe(checkpoint))
 
 
-def picture_address(held_id: str, number: int | None) -> str | None:
-    """Where a small picture is served."""
+def thumbnail_url(held_id: str, number: int | None) -> str | None:
+    """The URL of a thumbnail; None for None."""
     return None if number is None else f"/v1/datasets/{held_id}/pictures/{number}"

@@ -1,4 +1,4 @@
-"""Event streams: server-sent events from the store, resumed by Last-Event-ID, shared polling per topic."""
+"""Server-sent event streams from the store; resumed by Last-Event-ID, with one poll of the store per topic."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from recommender.errors import StorageError
 from service.metrics import Metrics
-from service.problems import Refusal
+from service.problems import HTTPProblem
 
 POLL_S = 0.3
 PING_S = 15.0
@@ -20,8 +20,8 @@ RETRY_MS = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Item:
-    """One event as a follower gets it. Nothing follows a `last` one."""
+class StreamEvent:
+    """One event of a stream; a `last` one ends it."""
 
     seq: int
     kind: str
@@ -29,11 +29,13 @@ class Item:
     last: bool = False
 
 
-Fetch = Callable[[int], Sequence[Item]]  # the events behind a number, in order, perhaps not all at once
+Fetch = Callable[
+    [int], Sequence[StreamEvent]
+]  # the events behind a number, in order, perhaps not all at once
 
 
-class _Watch:
-    """One topic that somebody follows: a single poll of the store wakes them all."""
+class _TopicPoll:
+    """Polls the store for one topic and wakes all its followers."""
 
     def __init__(self, fetch: Fetch, seq: int) -> None:
         self.followers = 0
@@ -52,28 +54,28 @@ class _Watch:
                     self.changed = asyncio.Event()
 
 
-class Feeds:
-    """Everybody who follows something. Belongs to the event loop."""
+class EventStreams:
+    """All open event streams. To be used from the event loop only."""
 
-    def __init__(self, metrics: Metrics, *, most: int) -> None:
+    def __init__(self, metrics: Metrics, *, max_followers: int) -> None:
         self._metrics = metrics
-        self._most = most
-        self._most_of_one = max(10, most // 4)
-        self._watches: dict[str, _Watch] = {}
+        self._max_followers = max_followers
+        self._max_per_owner = max(10, max_followers // 4)
+        self._polls: dict[str, _TopicPoll] = {}
         self._of_owner: dict[str, int] = {}
         self._closing = False
 
     def close(self) -> None:
-        """End every stream; the service is shutting down and would wait for them."""
+        """End every stream, for the shutdown would wait for them."""
         self._closing = True
-        for watch in self._watches.values():
-            watch.changed.set()
+        for poll in self._polls.values():
+            poll.changed.set()
 
-    def admit(self, owner: str) -> None:
-        """Raise Refusal where there are too many followers already."""
+    def check_limit(self, owner: str) -> None:
+        """Raise HTTPProblem 503 when too many streams are open."""
         total, own = sum(self._of_owner.values()), self._of_owner.get(owner, 0)
-        if total >= self._most or own >= self._most_of_one or self._closing:
-            raise Refusal(
+        if total >= self._max_followers or own >= self._max_per_owner or self._closing:
+            raise HTTPProblem(
                 503, "too-many-followers", "Too many event streams are open.", headers={"Retry-After": "10"}
             )
 
@@ -83,8 +85,8 @@ class Feeds:
         self._metrics.followers.inc()
         try:
             yield f"retry: {RETRY_MS}\n\n".encode()
-            with self._watching(topic, fetch, after) as watch:
-                async for chunk in self._events(watch, fetch, after):
+            with self._polling(topic, fetch, after) as poll:
+                async for chunk in self._events(poll, fetch, after):
                     yield chunk
         finally:
             self._metrics.followers.dec()
@@ -92,9 +94,9 @@ class Feeds:
             if not self._of_owner[owner]:
                 del self._of_owner[owner]
 
-    async def _events(self, watch: _Watch, fetch: Fetch, after: int) -> AsyncIterator[bytes]:
+    async def _events(self, poll: _TopicPoll, fetch: Fetch, after: int) -> AsyncIterator[bytes]:
         while not self._closing:
-            changed = watch.changed  # before looking: what comes meanwhile wakes us at once
+            changed = poll.changed  # before looking: what comes meanwhile wakes us at once
             try:
                 items = await run_in_threadpool(fetch, after)
             except StorageError:
@@ -111,16 +113,16 @@ class Feeds:
                     yield KEEPALIVE_COMMENT
 
     @contextlib.contextmanager
-    def _watching(self, topic: str, fetch: Fetch, after: int) -> Iterator[_Watch]:
-        watch = self._watches.get(topic)
-        if watch is None:
-            watch = self._watches[topic] = _Watch(fetch, after)
-        watch.followers += 1
+    def _polling(self, topic: str, fetch: Fetch, after: int) -> Iterator[_TopicPoll]:
+        poll = self._polls.get(topic)
+        if poll is None:
+            poll = self._polls[topic] = _TopicPoll(fetch, after)
+        poll.followers += 1
         try:
-            yield watch
+            yield poll
         finally:
-            watch.followers -= 1
-            if not watch.followers:
-                watch.task.cancel()
-                if self._watches.get(topic) is watch:
-                    del self._watches[topic]
+            poll.followers -= 1
+            if not poll.followers:
+                poll.task.cancel()
+                if self._polls.get(topic) is poll:
+                    del self._polls[topic]

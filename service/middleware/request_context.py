@@ -1,4 +1,4 @@
-"""Around every request: its id, its log line, its metrics, the security headers, and the last catch of errors."""
+"""Request context: request id, log line, metrics and security headers; errors nobody handled become a 500."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ SECURITY_HEADERS = (
 )
 
 
-class Envelope:
-    """The outermost middleware; nothing inside it can answer without its headers or fail without its notice."""
+class RequestContextMiddleware:
+    """The outermost middleware: every response gets its headers, every failure is logged and counted."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics, strict_transport: bool) -> None:
         self._app = app
@@ -52,27 +52,27 @@ class Envelope:
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send, self._headers)
+        record = _RequestRecord(scope, send, self._headers)
         self._metrics.under_way.inc()
-        structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
+        structlog.contextvars.bind_contextvars(request_id=record.request_id)
         try:
-            await self._app(scope, receive, exchange.send)
+            await self._app(scope, receive, record.send)
         except Exception as error:
             scope["state"]["failure"] = error
-            if exchange.status is None:
+            if record.status is None:
                 detail = "Something failed inside the service; the operator finds it by its request_id."
-                await problem_response(scope, 500, "internal", detail)(scope, receive, exchange.send)
+                await problem_response(scope, 500, "internal", detail)(scope, receive, record.send)
         finally:
             self._metrics.under_way.dec()
-            self._record(scope, exchange)
+            self._log(scope, record)
             structlog.contextvars.clear_contextvars()
 
-    def _record(self, scope: Scope, exchange: _Exchange) -> None:
+    def _log(self, scope: Scope, record: _RequestRecord) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         route = _route_of(scope)
-        status = exchange.status or 499  # the client went away before there was an answer
+        status = record.status or 499  # the client went away before there was an answer
         self._metrics.requests.labels(method, route, str(status)).inc()
-        self._metrics.seconds.labels(method, route).observe(exchange.seconds)
+        self._metrics.seconds.labels(method, route).observe(record.seconds)
         failure = scope["state"].get("failure")
         if failure is not None and not _client_left(failure):
             said = {"message": str(failure)} if isinstance(failure, RecommenderError) else {}
@@ -84,13 +84,13 @@ class Envelope:
                 method=method,
                 route=route,
                 status=status,
-                ms=round(1000 * exchange.seconds, 1),
+                ms=round(1000 * record.seconds, 1),
                 key=getattr(caller, "key_id", None),
             )
 
 
-class _Exchange:
-    """One request's id, and what its response turned out to be."""
+class _RequestRecord:
+    """The id of one request, and the status and time of its response."""
 
     def __init__(self, scope: Scope, send: Send, headers: Iterable[tuple[str, str]]) -> None:
         given = Headers(scope=scope).get("x-request-id", "")
@@ -100,13 +100,13 @@ class _Exchange:
         self.seconds = 0.0
         self._send = send
         self._headers = headers
-        self._begun = time.perf_counter()
+        self._started_s = time.perf_counter()
         self._is_asset = scope.get("path", "").startswith("/static/")
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            self.seconds = time.perf_counter() - self._begun
+            self.seconds = time.perf_counter() - self._started_s
             headers = MutableHeaders(scope=message)
             headers["x-request-id"] = self.request_id
             for name, value in self._headers:
@@ -116,7 +116,7 @@ class _Exchange:
 
 
 def _route_of(scope: Scope) -> str:
-    """The route's template: its labels stay few, and ids stay out of logs."""
+    """The route's path template, e.g. `/v1/datasets/{id}`; "unmatched" where no route fits."""
     context: Any = scope.get("fastapi", {}).get(
         "effective_route_context"
     )  # knows the prefix; newer FastAPIs only

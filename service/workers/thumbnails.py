@@ -1,4 +1,4 @@
-"""Small pictures of the data sets that the service holds, drawn once per content."""
+"""Thumbnails of the images of held data sets, made once per content hash."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from recommender.home import subfolder
 from recommender.records import Dataset, LabelledImage
 
 SIDE = 160  # pixels, longer side
-MOST = 400  # pictures per data set
-SHEET = "names.json"  # written last: its presence means complete
+MAX_THUMBNAILS = 400  # pictures per data set
+INDEX_FILE = "names.json"  # written last: its presence means complete
 
 
-def folder_of(dataset_hash: str) -> Path:
-    """Where the pictures of a content lie."""
+def thumbnail_folder(dataset_hash: str) -> Path:
+    """The folder of a data set's thumbnails."""
     return subfolder("thumbnails") / hashlib.sha256(dataset_hash.encode()).hexdigest()[:32]
 
 
-def draw_thumbnails(dataset: Dataset, folder: Path) -> None:
-    """Draw up to `MOST` images, the same ones every time; images that cannot be read are left out."""
-    if (folder / SHEET).exists():
+def write_thumbnails(dataset: Dataset, folder: Path) -> None:
+    """Write up to MAX_THUMBNAILS JPEGs, always of the same images; unreadable images are left out."""
+    if (folder / INDEX_FILE).exists():
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=".drawing-", dir=folder.parent))
@@ -34,19 +34,21 @@ def draw_thumbnails(dataset: Dataset, folder: Path) -> None:
             number = len(names)
             if _draw(image, aside / f"{number}.jpg"):
                 names[image.name] = number
-        (aside / SHEET).write_text(json.dumps(names))
+        (aside / INDEX_FILE).write_text(json.dumps(names))
         shutil.rmtree(folder, ignore_errors=True)
         aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-class Pictures:
-    """Which images of a content have a picture. Asked by name: the same content may lie in other folders."""
+class ThumbnailIndex:
+    """Thumbnail numbers by image name; by the last part of the name where the folders differ."""
 
     def __init__(self, dataset_hash: str) -> None:
         try:
-            self._numbers: dict[str, int] = json.loads((folder_of(dataset_hash) / SHEET).read_text())
+            self._numbers: dict[str, int] = json.loads(
+                (thumbnail_folder(dataset_hash) / INDEX_FILE).read_text()
+            )
         except (OSError, ValueError):
             self._numbers = {}
         last = Counter(PurePosixPath(name).name for name in self._numbers)
@@ -57,13 +59,15 @@ class Pictures:
         }
 
     def number_of(self, name: str) -> int | None:
-        """The picture's number, None where there is none."""
+        """The number of an image's thumbnail; None where it has none."""
         return self._numbers.get(name, self._by_last.get(PurePosixPath(name).name))
 
 
 def _chosen(dataset: Dataset) -> list[LabelledImage]:
-    """Images with boxes first, then by content, so that no folder order decides."""
-    return sorted(dataset.images, key=lambda image: (len(image.classes_M) == 0, image.sha256))[:MOST]
+    """The images to draw: those with boxes first, then in the order of their content hashes."""
+    return sorted(dataset.images, key=lambda image: (len(image.classes_M) == 0, image.sha256))[
+        :MAX_THUMBNAILS
+    ]
 
 
 def _draw(image: LabelledImage, path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Bodies: how large, how slow, and what becomes of the rest of one that was answered early."""
+"""Limits on request bodies: size, idle time and mean speed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.problems import Refusal, problem_response
+from service.problems import HTTPProblem, problem_response
 from service.settings import MB
 
 GRACE_S = 30.0  # before the mean speed of a body counts
@@ -20,8 +20,8 @@ LINGER_BYTES = 512 * MB
 LimitOf = Callable[[Scope], int]
 
 
-class Bodies:
-    """Refuses bodies above a limit with 413 and those that stall with 408, and never buffers one.
+class BodyLimitMiddleware:
+    """Refuses bodies above the size limit with 413 and slow ones with 408; never buffers a body.
 
     A client that is refused while it sends would see a broken connection instead of the reason: what it still
     sends is read and thrown away for a short while.
@@ -39,7 +39,9 @@ class Bodies:
             return
         headers = Headers(scope=scope)
         limit = self._limit_of(scope)
-        body = _Body(receive, send, limit=limit, idle_s=self._idle_s, min_bytes_per_s=self._min_bytes_per_s)
+        body = _LimitedBody(
+            receive, send, limit=limit, idle_s=self._idle_s, min_bytes_per_s=self._min_bytes_per_s
+        )
         declared = headers.get("content-length")
         body.complete = declared in (None, "0") and "transfer-encoding" not in headers
         if declared is not None and (not declared.isdecimal() or int(declared[:20]) > limit):
@@ -51,7 +53,7 @@ class Bodies:
         await self._app(scope, body.receive, body.send)
 
 
-class _Body:
+class _LimitedBody:
     def __init__(
         self, receive: Receive, send: Send, *, limit: int, idle_s: float, min_bytes_per_s: float
     ) -> None:
@@ -60,7 +62,7 @@ class _Body:
         self._limit = limit
         self._idle_s = idle_s
         self._min_bytes_per_s = min_bytes_per_s
-        self._begun = time.monotonic()
+        self._started_s = time.monotonic()
         self._bytes = 0
         self._ended = False
         self.complete = False
@@ -72,14 +74,14 @@ class _Body:
             message = await asyncio.wait_for(self._receive(), self._idle_s)
         except TimeoutError:
             self._stop()
-            raise Refusal(408, "too-slow", f"Nothing came for {self._idle_s:g} seconds.") from None
+            raise HTTPProblem(408, "too-slow", f"Nothing came for {self._idle_s:g} seconds.") from None
         self._count(message)
         if self._bytes > self._limit:
-            raise Refusal(413, "too-large", _too_large(self._limit), remedy="Send less at once.")
-        seconds = time.monotonic() - self._begun
+            raise HTTPProblem(413, "too-large", _too_large(self._limit), remedy="Send less at once.")
+        seconds = time.monotonic() - self._started_s
         if not self.complete and seconds > GRACE_S and self._bytes < seconds * self._min_bytes_per_s:
             self._stop()
-            raise Refusal(408, "too-slow", f"{self._bytes} bytes in {seconds:.0f} seconds is too slow.")
+            raise HTTPProblem(408, "too-slow", f"{self._bytes} bytes in {seconds:.0f} seconds is too slow.")
         return message
 
     async def send(self, message: Message) -> None:

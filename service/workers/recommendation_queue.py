@@ -1,4 +1,4 @@
-"""The desk: takes questions in, finds answers that are known already, has workers find the others."""
+"""The recommendation queue: returns cached answers, and has worker processes compute the others."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from recommender.store import Store
 from recommender.store.asks import MAX_LEASES, topic_of
 from recommender.store.clock import utc_now
 from recommender.store.service_records import FINAL, Ask, HeldDataset
-from service import work
 from service.auth import Caller
 from service.logs import logger, where
 from service.metrics import Metrics
-from service.pools import Outcome, Pools, result_of
-from service.problems import Refusal, problem_of
+from service.problems import HTTPProblem, problem_of
 from service.settings import ServiceSettings
+from service.workers import tasks
+from service.workers.pools import TaskResult, WorkerPools, task_result
 from tune_jobs.leases import Leases
 
-TICK_S = 0.5
-MOST_ANSWERS = 512  # kept in memory, some 20 kB each
-KNOWLEDGE_S = 0.25  # how long the fingerprint of what is known is believed
+POLL_INTERVAL_S = 0.5
+MAX_CACHED_ANSWERS = 512  # kept in memory, some 20 kB each
+KNOWLEDGE_TTL_S = 0.25  # how long the fingerprint of what is known is believed
 
 
 @dataclass(frozen=True, kw_only=True)
-class _UnderWay:
+class _RunningTask:
     ask: Ask
-    future: Future[Outcome]
-    begun_s: float
+    future: Future[TaskResult]
+    started_s: float
 
 
-class Desk:
-    """One per service. Its thread leases questions from the store; several services share a queue."""
+class RecommendationQueue:
+    """One per service. Its thread leases recommendation jobs from the store, which several services may share."""
 
-    def __init__(self, store: Store, pools: Pools, settings: ServiceSettings, metrics: Metrics) -> None:
+    def __init__(self, store: Store, pools: WorkerPools, settings: ServiceSettings, metrics: Metrics) -> None:
         self._store = store
         self._pools = pools
         self._settings = settings
@@ -53,42 +53,42 @@ class Desk:
         self._holder = secrets.token_hex(8)
         self._wake = threading.Event()
         self._closing = threading.Event()
-        self._under_way: dict[str, _UnderWay] = {}
+        self._running: dict[str, _RunningTask] = {}
         self._knowledge: tuple[float, str] = (-1.0, "")
         self._answers: OrderedDict[tuple[str, str, str], Ask] = OrderedDict()  # by key, owner and data set
         self._lock = threading.Lock()
         self._leases = Leases(_AskLeases(store), self._holder)
-        self._thread = threading.Thread(target=self._run, name="desk", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="recommendation-queue", daemon=True)
 
     def open(self) -> None:
-        """Start answering."""
+        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop, and put back what is not answered."""
+        """Stop the thread and requeue what is not answered."""
         self._closing.set()
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(timeout=30)
-        for entry in self._under_way.values():
+        for entry in self._running.values():
             entry.future.cancel()
         self._store.release_asks(self._holder)
 
-    def ask(
-        self, caller: Caller, held: HeldDataset, request: RecommendRequest, *, allowance: Callable[[], None]
+    def submit(
+        self, caller: Caller, held: HeldDataset, request: RecommendRequest, *, on_new_work: Callable[[], None]
     ) -> Ask:
-        """The question as filed: answered already where the answer is known, else queued.
+        """The recommendation: answered already where the answer is cached, else queued.
 
-        `allowance` is called before work is caused and may refuse it.
+        `on_new_work` is called before work is queued and may refuse it. Raises HTTPProblem.
         """
         question = json.dumps(request.model_dump(exclude={"dataset", "allow_roots"}), sort_keys=True)
         key = self._cache_key(held.dataset_hash, question)
-        known = self._answered(key, caller.owner, held.id)
+        known = self._cached_answer(key, caller.owner, held.id)
         for status in ("queued", "running"):
             known = known or self._store.find_ask(key, status=status, owner=caller.owner)
         if known is not None and known.dataset_id == held.id:
             return known
-        allowance()
+        on_new_work()
         ask = Ask(
             id=f"rec_{secrets.token_hex(8)}",
             owner=caller.owner,
@@ -100,7 +100,7 @@ class Desk:
             created_at=utc_now(),
         )
         if self._store.count_waiting(caller.owner) >= self._settings.max_waiting:
-            raise Refusal(
+            raise HTTPProblem(
                 429, "too-many", "Too many of your questions wait already.", headers={"Retry-After": "30"}
             )
         self._store.add_ask(ask)
@@ -108,7 +108,7 @@ class Desk:
         return ask
 
     def wait(self, ask: Ask, seconds: float) -> Ask:
-        """The question once it is finished, or as it stands after so many seconds."""
+        """The recommendation once it is finished, or as it stands after so many seconds."""
         end = time.monotonic() + seconds
         while ask.status not in FINAL and time.monotonic() < end:
             time.sleep(0.05)
@@ -116,29 +116,29 @@ class Desk:
         return ask
 
     def cancel(self, id: str) -> bool:
-        """Give a question up; False when it is finished already."""
+        """Cancel a recommendation; False when it is finished already."""
         done = self._store.cancel_ask(id)
         self._wake.set()
         return done
 
-    def _answered(self, key: str, owner: str, dataset_id: str) -> Ask | None:
-        """The answer to a question, from memory where it was given lately: an answer is final."""
-        place = (key, owner, dataset_id)
+    def _cached_answer(self, key: str, owner: str, dataset_id: str) -> Ask | None:
+        """The finished recommendation with this cache key, from memory or from the store; None where there is none."""
+        cache_key = (key, owner, dataset_id)
         with self._lock:
-            if place in self._answers:
-                self._answers.move_to_end(place)
-                return self._answers[place]
+            if cache_key in self._answers:
+                self._answers.move_to_end(cache_key)
+                return self._answers[cache_key]
         found = self._store.find_ask(key, status="succeeded", owner=owner)
         if found is not None and found.dataset_id == dataset_id:
             with self._lock:
-                self._answers[place] = found
-                while len(self._answers) > MOST_ANSWERS:
+                self._answers[cache_key] = found
+                while len(self._answers) > MAX_CACHED_ANSWERS:
                     self._answers.popitem(last=False)
         return found
 
     def _cache_key(self, dataset_hash: str, question: str) -> str:
         now = time.monotonic()
-        if now - self._knowledge[0] > KNOWLEDGE_S:
+        if now - self._knowledge[0] > KNOWLEDGE_TTL_S:
             self._knowledge = (now, self._store.knowledge())
         parts = (__version__, ENCODER, self._knowledge[1], dataset_hash, question)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -146,33 +146,33 @@ class Desk:
     def _run(self) -> None:
         while not self._closing.is_set():
             try:
-                self._round()
+                self._poll()
             except (
                 Exception
             ) as error:  # the store is away for a moment, or worse: nobody else answers questions
                 said = {"message": str(error)} if isinstance(error, RecommenderError) else {}
-                logger().error("the desk pauses", failed_in=where(error), **said)
+                logger().error("the recommendation queue pauses", failed_in=where(error), **said)
                 self._closing.wait(2.0)
-            self._wake.wait(TICK_S)
+            self._wake.wait(POLL_INTERVAL_S)
             self._wake.clear()
 
-    def _round(self) -> None:
-        for id, entry in list(self._under_way.items()):
+    def _poll(self) -> None:
+        for id, entry in list(self._running.items()):
             if entry.future.done():
-                del self._under_way[id]
-                self._file(entry)
+                del self._running[id]
+                self._finish(entry)
         waiting = self._store.open_asks()
-        for id in self._under_way.keys() - {ask.id for ask, _ in waiting}:  # cancelled, or another's by now
-            self._under_way.pop(id).future.cancel()
+        for id in self._running.keys() - {ask.id for ask, _ in waiting}:  # cancelled, or another's by now
+            self._running.pop(id).future.cancel()
         self._leases.forget({ask.id for ask, _ in waiting})
         for ask, lease in waiting:
-            if ask.id in self._under_way:
+            if ask.id in self._running:
                 if not self._leases.holds(ask.id, lease):
-                    self._under_way.pop(ask.id).future.cancel()
-            elif len(self._under_way) < self._settings.workers and self._leases.holds(ask.id, lease):
-                self._take_up(ask)
+                    self._running.pop(ask.id).future.cancel()
+            elif len(self._running) < self._settings.workers and self._leases.holds(ask.id, lease):
+                self._start(ask)
 
-    def _take_up(self, ask: Ask) -> None:
+    def _start(self, ask: Ask) -> None:
         held = self._store.get_held_dataset(ask.dataset_id)
         if held is None:
             self._fail(ask, ConflictError("The data set was removed before the question was answered."))
@@ -182,20 +182,20 @@ class Desk:
             )
         else:
             request = RecommendRequest(dataset=held.path, **json.loads(ask.question)).model_dump_json()
-            future = self._pools.answer(
+            future = self._pools.submit_recommendation(
                 self._settings.answer_timeout_s,
-                work.answer_question,
+                tasks.compute_recommendation,
                 self._store.url,
                 topic_of(ask.id),
                 request,
             )
             future.add_done_callback(lambda _: self._wake.set())
-            self._under_way[ask.id] = _UnderWay(ask=ask, future=future, begun_s=time.monotonic())
+            self._running[ask.id] = _RunningTask(ask=ask, future=future, started_s=time.monotonic())
 
-    def _file(self, entry: _UnderWay) -> None:
+    def _finish(self, entry: _RunningTask) -> None:
         ask = entry.ask
         try:
-            document: str = result_of(entry.future)
+            document: str = task_result(entry.future)
             if json.loads(document)["dataset"]["hash"] != ask.dataset_hash:
                 raise ConflictError(
                     "The data set has changed since it was given to the service.",
@@ -207,7 +207,7 @@ class Desk:
             logger().error("no answer", recommendation=ask.id, failed_in=where(error), message=str(error))
             self._fail(ask, None)
         else:
-            self._metrics.answer_seconds.observe(time.monotonic() - entry.begun_s)
+            self._metrics.answer_seconds.observe(time.monotonic() - entry.started_s)
             self._store.finish_ask(ask.id, holder=self._holder, status="succeeded", document=document)
 
     def _fail(self, ask: Ask, error: RecommenderError | None) -> None:
@@ -216,7 +216,7 @@ class Desk:
 
 
 class _AskLeases:
-    """Leases on questions, in the form that `Leases` works with."""
+    """Leases on recommendation jobs, in the form that `Leases` works with."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""The gate: every path needs a key or a session except the few named here."""
+"""Authentication: every path needs a key or a session except the few named here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recommender.errors import StorageError
 from recommender.store import Store
 from service.auth import SAFE_METHODS, Caller, caller_of_cookie, caller_of_key
 from service.problems import problem_response
-from service.rates import TokenBuckets
+from service.rate_limits import TokenBuckets
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/login", "/favicon.ico"})
 ALWAYS_OPEN = OPEN_PATHS - {"/readyz"}  # which says more to those with a key
@@ -22,8 +22,8 @@ OPEN_FOLDER = "/static/"
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="checkpoint recommender"'}
 
 
-class Gate:
-    """Authenticates, checks the role against the method, and spends the key's allowance."""
+class AuthenticationMiddleware:
+    """Authenticates, checks the role against the method, and counts the request against the key's rate limit."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Gate:
         await (response or self._app)(scope, receive, send)
 
     async def _refusal(self, scope: Scope) -> Response | None:
-        """The response that keeps a request out, None for those that may pass."""
+        """The response that refuses a request; None for requests that may pass."""
         path = scope["path"]
         headers = Headers(scope=scope)
         given = headers.get("authorization")
@@ -63,7 +63,7 @@ class Gate:
             detail = "The store cannot be reached, so no key can be checked."
             return problem_response(scope, 503, "storage", detail, headers={"Retry-After": "5"})
         if caller is None:
-            return self._stranger(scope, headers)
+            return self._unauthenticated(scope, headers)
         scope["state"]["caller"] = caller
         wait_s = self._requests.take(caller.key_id)
         if wait_s:
@@ -83,7 +83,7 @@ class Gate:
         cookie = cookie_of(headers, self._cookie)
         return None if cookie is None else caller_of_cookie(self._store, cookie)
 
-    def _stranger(self, scope: Scope, headers: Headers) -> Response:
+    def _unauthenticated(self, scope: Scope, headers: Headers) -> Response:
         if "authorization" in headers:
             client = scope.get("client")
             wait_s = self._attempts.take(client[0] if client else "unknown")
@@ -97,7 +97,7 @@ class Gate:
 
 
 def _from_our_page(method: str, headers: Headers) -> bool:
-    """Whether a browser vouches for the sender. The doorman has refused what comes from elsewhere."""
+    """True when the browser names our own page as the sender; HostCheckMiddleware has refused other origins."""
     return method in SAFE_METHODS or "origin" in headers or headers.get("sec-fetch-site") == "same-origin"
 
 

@@ -1,0 +1,1 @@
+"""ASGI middleware: request context, body limits, host check, authentication."""

@@ -1,0 +1,109 @@
+"""The data set map and its index: an immutable snapshot, replaced when profiles change."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from recommender.errors import RecommenderError
+from recommender.profile import SourceIndex
+from recommender.profile.known import builtin_profiles, known_sources
+from recommender.records import Profile
+from recommender.report.dataset_map import dataset_map
+from recommender.store import Store
+from service.logs import logger, where
+from service.metrics import Metrics
+
+CHECK_INTERVAL_S = 1.0
+MAX_MAP_POINTS = 300  # the layout compares all pairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapPoint:
+    """One data set on the map; x and y are between 0 and 1."""
+
+    dataset_hash: str
+    name: str
+    num_images: int
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DatasetMap:
+    """One snapshot: the index over data set profiles and their positions in two dimensions."""
+
+    generation: str
+    index: SourceIndex
+    points: Mapping[str, MapPoint]  # by data set hash
+
+
+class DatasetMapRefresher:
+    """Holds the newest snapshot, which a thread replaces when profiles change. `current` never blocks."""
+
+    def __init__(self, store: Store, metrics: Metrics) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._closing = threading.Event()
+        self._snapshot: DatasetMap | None = None
+        self._thread = threading.Thread(target=self._run, name="dataset-map", daemon=True)
+
+    def open(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop the thread."""
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=30)
+
+    def current(self) -> DatasetMap | None:
+        """The newest snapshot; None until the first is built."""
+        return self._snapshot
+
+    def refresh(self) -> None:
+        """Build a snapshot of the store's current profiles and publish it."""
+        generation = (
+            self._store.profiles_generation()
+        )  # before the profiles: too old is noticed, too new is not
+        profiles = known_sources(self._store)
+        self._snapshot = build_dataset_map(generation, profiles)
+        self._metrics.index_sets.set(len(profiles))
+        self._metrics.index_swaps.inc()
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            try:
+                snapshot = self._snapshot
+                if snapshot is None or snapshot.generation != self._store.profiles_generation():
+                    self.refresh()
+            except Exception as error:  # the thread must go on: nothing else refreshes the map
+                said = {"message": str(error)} if isinstance(error, RecommenderError) else {}
+                logger().error("the index is not refreshed", failed_in=where(error), **said)
+            self._closing.wait(CHECK_INTERVAL_S)
+
+
+def build_dataset_map(generation: str, profiles: Collection[Profile]) -> DatasetMap:
+    """The snapshot of these profiles; only the first MAX_MAP_POINTS get a position."""
+    ordered = sorted(profiles, key=lambda profile: profile.dataset_hash)
+    sizes = {p.dataset_hash: p.num_images.train + p.num_images.val + p.num_images.test for p in ordered}
+    points = {
+        place.hash: MapPoint(
+            dataset_hash=place.hash,
+            name=place.name,
+            num_images=sizes[place.hash],
+            x=round(place.x, 4),
+            y=round(place.y, 4),
+        )
+        for place in dataset_map(ordered[:MAX_MAP_POINTS])
+    }
+    return DatasetMap(
+        generation=generation, index=SourceIndex.build(ordered, fingerprint=generation), points=points
+    )
+
+
+def builtin_hashes() -> frozenset[str]:
+    """Content hashes of the data sets whose profiles ship with the program; visible to every owner."""
+    return frozenset(builtin_profiles())
