@@ -75,7 +75,7 @@ def _entry(
         "architecture": name,
         "source": source,
         "num_parameters": tensor_shapes(name, num_classes).num_parameters,
-        "map50_95": score,
+        "score": score,
         "sha256": None,
     }
 

@@ -84,7 +84,7 @@ def build_source(name: str, options: argparse.Namespace) -> None:
         run = train_source(name, recipe, options)
         if run.status != "succeeded" or run.best is None:
             raise SystemExit(f"{name}: {run.status} {run.error}")
-        print(f"{name}: mAP50-95 {run.best.map50_95:.3f} in {run.seconds:.0f} s", flush=True)
+        print(f"{name}: mAP50-95 {run.best.score:.3f} in {run.seconds:.0f} s", flush=True)
         record.parent.mkdir(parents=True, exist_ok=True)
         record.write_text(json.dumps(run_facts(run)))
         (options.work / name / "best.safetensors").replace(weights)
@@ -121,7 +121,7 @@ def train_source(name: str, recipe: Recipe, options: argparse.Namespace) -> Run:
     )
     return train(
         job,
-        on_epoch=lambda p: print(f"  {name} {p.epoch}: {p.map50_95:.3f} {p.seconds:.0f} s", flush=True),
+        on_epoch=lambda p: print(f"  {name} {p.epoch}: {p.score:.3f} {p.seconds:.0f} s", flush=True),
     )
 
 
@@ -135,8 +135,8 @@ def run_facts(run: Run) -> dict[str, Any]:
         "learning_rate": run.learning_rate_used,
         "seed": run.recipe.seed,
         "source_images": run.num_train_images,
-        "map50_95": round(run.best.map50_95, 4),
-        "map50": round(run.best.map50, 4),
+        "map50_95": round(run.best.score, 4),
+        "map50": round(run.best.details["map50"], 4),
         "initialised_from": run.start.checkpoint,
         "seconds": round(run.seconds),
         "hardware": run.environment.hardware,

@@ -184,7 +184,7 @@ def _agreement(measured: Mapping[str, Scores], name: str, runs: Iterable[Run], m
             and run.best is not None
             and not run.start.checkpoint.startswith(run.target_name)
         ):
-            truth[run.target_name][run.start.checkpoint] = run.best.map50_95
+            truth[run.target_name][run.start.checkpoint] = run.best.score
     values = [
         value
         for target, reached in truth.items()

@@ -131,7 +131,7 @@ def read_truth(path: Path) -> Truth:
         usable = run.status == "succeeded" and run.best is not None and run.start.mode == "full"
         if usable and run.recipe.fraction == 1.0 and run.recipe.epochs <= 20 and "from_random" not in source:
             assert run.best is not None
-            found[run.target_name, COCO_SET if source == "coco" else source].append(run.best.map50_95)
+            found[run.target_name, COCO_SET if source == "coco" else source].append(run.best.score)
     truth: Truth = defaultdict(dict)
     for (target, source), values in found.items():
         truth[target][source] = float(np.mean(values))

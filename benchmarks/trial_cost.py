@@ -59,7 +59,7 @@ def main() -> int:
         costs, regrets, lost = [], [], []
         for case in found:
             runs = one_seed(case, observations)
-            results = np.array([run.map50_95 for run in runs])
+            results = np.array([run.score for run in runs])
             replays = [policy(case, runs, seed) for seed in range(options.orders if name in BY_CHANCE else 1)]
             ends = [steps[-1] for steps in replays]
             lost.append(np.mean([regret_along(steps, results, grid) for steps in replays], axis=0))

@@ -102,6 +102,7 @@ def conclude(
     return Recommendation(
         profile=case.profile,
         budget=Budget(epochs=case.request.epochs, imgsz=case.request.imgsz),
+        task=case.target.task,
         ranking=shown_starts(ranked, history, case.request.top, runs or {}),
         warnings=warnings(ranked),
         method=_method(history),
@@ -148,8 +149,9 @@ def _row(rank: int, outlook: Outlook, history: Sequence[Observation], trial: Run
     return RankedStart(
         rank=rank,
         start=situation.start,
-        map50_95=outlook.map50_95,
+        score=outlook.score,
         p_best=outlook.p_best,
+        expected_loss=outlook.expected_loss,
         gain_over_scratch=outlook.gain_over_scratch,
         evidence=situation.evidence,
         reasons=reasons(outlook, history),

@@ -14,6 +14,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.tasks import Task
+
 Mode = Literal["full", "freeze", "scratch"]
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -65,6 +67,7 @@ class Dataset:
     images: tuple[LabelledImage, ...]
     content_hash: str  # of image bytes, labels, splits and class names; not of paths or times
     split_origin: Literal["given", "seeded"]
+    task: Task = "detect"
     config: Path | None = None  # the user's data.yaml, where ultralytics could read it as it is
     defects: tuple[Defect, ...] = ()
 
@@ -108,6 +111,7 @@ class Profile:
     object_classes_M: IntArray
     object_images: tuple[str, ...]  # image name of each sampled object
     image_hashes_NB: ByteArray  # 256-bit dHash of every image, for near duplicates
+    task: Task = "detect"
 
 
 # ── checkpoints ──────────────────────────────────────────────────────────────
@@ -128,7 +132,7 @@ class Checkpoint:
     source_hash: str | None = None  # content hash of the source data set
     source_licence: str | None = None
     source_images: int | None = None
-    source_map50_95: float | None = None  # on its own val split
+    source_score: float | None = None  # the task's primary metric on its own val split
     train_imgsz: int | None = None
     train_epochs: int | None = None
     from_scratch: bool = (
@@ -138,6 +142,7 @@ class Checkpoint:
     url: str | None = None
     path: Path | None = None  # the safetensors file here, None while not fetched
     attribution: str | None = None
+    task: Task = "detect"
 
     @property
     def available(self) -> bool:
@@ -229,8 +234,9 @@ class RankedStart:
 
     rank: int
     start: Start
-    map50_95: Interval
+    score: Interval  # of the task's primary metric
     p_best: float
+    expected_loss: float  # what choosing it is expected to lose against the best of all the starts
     gain_over_scratch: Interval
     evidence: Evidence
     reasons: tuple[str, ...]
@@ -270,6 +276,7 @@ class Recommendation:
     method: str  # which forecast spoke: "prior", "learned", …
     command: str  # the equivalent `yolo detect train …` of the first start
     provenance: Provenance
+    task: Task = "detect"
     verdict: str | None = None  # what trials did to the answer; None where none ran
 
 
@@ -301,11 +308,10 @@ class EpochMetrics:
     """One point of a learning curve. Losses that are not finite never get here."""
 
     epoch: int  # 1 is after the first epoch
-    map50_95: float
-    map50: float
-    map75: float | None
-    precision: float
-    recall: float
+    score: float  # the task's primary metric: mAP50-95 of detection
+    details: dict[
+        str, float
+    ]  # the task's other metrics by name (`recommender.tasks`); what is unknown is left out
     seconds: float  # since the start of the training
 
 
@@ -335,7 +341,7 @@ class Run:
     recipe: Recipe
     num_train_images: int
     curve: tuple[EpochMetrics, ...]
-    starting_map50_95: float | None  # the checkpoint's own score before the transfer, where classes match
+    starting_score: float | None  # the checkpoint's own score before the transfer, where classes match
     best: EpochMetrics | None
     seconds: float
     peak_memory_mb: float | None
@@ -347,6 +353,7 @@ class Run:
     notes: tuple[str, ...] = ()  # differences from what was asked
     error: str | None = None
     created_at: str = ""  # ISO 8601, UTC
+    task: Task = "detect"
     cpu_seconds: float | None = None  # processor time of all threads, which a busy machine does not stretch
 
 

@@ -70,7 +70,7 @@ def test_every_start_is_ranked_once_and_scratch_and_coco_are_there(answered: Ans
     assert ("scratch", "scratch") in starts
     assert {("coco-yolo11n", "full"), ("coco-yolo11n", "freeze")} <= set(starts)
     assert [row["rank"] for row in ranking] == list(range(1, len(ranking) + 1))
-    means = [row["map50_95"]["mean"] for row in ranking]
+    means = [row["score"]["mean"] for row in ranking]
     assert means == sorted(means, reverse=True)
     assert sum(row["p_best"] for row in ranking) == pytest.approx(1, abs=0.01)
 

@@ -87,7 +87,7 @@ def _register(
         source_name=spec.dataset_name,
         source_hash=spec.dataset_hash,
         source_images=run.num_train_images,
-        source_map50_95=None if run.best is None else run.best.map50_95,
+        source_score=None if run.best is None else run.best.score,
         train_imgsz=spec.recipe.imgsz,
         train_epochs=len(run.curve),
         from_scratch=spec.start.mode == "scratch",

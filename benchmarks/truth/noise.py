@@ -62,7 +62,7 @@ def tables(runs: list[Run]) -> dict[str, NDArray[np.float64]]:
         recipe = run.recipe
         same = (recipe.epochs, recipe.imgsz, recipe.fraction) == (BASE.epochs, BASE.imgsz, 1.0)
         if same and run.best is not None and run.status == "succeeded":
-            found[run.target_name][str(run.start)][recipe.seed] = run.best.map50_95
+            found[run.target_name][str(run.start)][recipe.seed] = run.best.score
     whole = {}
     for target, starts in found.items():
         seeds = sorted({seed for results in starts.values() for seed in results})

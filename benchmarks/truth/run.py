@@ -58,7 +58,7 @@ def main() -> None:
 
 def line_of(run: Run) -> str:
     """One line for the log."""
-    score = "-" if run.best is None else f"{run.best.map50_95:.3f}"
+    score = "-" if run.best is None else f"{run.best.score:.3f}"
     return (
         f"{run.target_name} {run.start} seed {run.recipe.seed} part {run.recipe.fraction:g} "
         f"{run.recipe.epochs} epochs: {score} {run.status} {run.seconds:.0f} s {run.error or ''}"

@@ -99,7 +99,7 @@ def _checkpoints(runs: list[Run], grid: Grid, results: Path, before: BuiltinHist
                 source_hash=weights.source_hash,
                 source_images=len(grid.dataset(source.removesuffix(RANDOM_SUFFIX)).of_split("train")),
                 from_scratch=source.endswith(RANDOM_SUFFIX),
-                source_map50_95=float(quality[source]) if source in quality else None,
+                source_score=float(quality[source]) if source in quality else None,
                 sha256=weights.sha256,
             )
         )

@@ -113,7 +113,7 @@ def _checkpoint(document: dict[str, Any], entry: dict[str, Any], official: str) 
         source_name=source["name"],
         source_licence=source["licence"],
         source_images=source["train_images"],
-        source_map50_95=entry["map50_95"],
+        source_score=entry["map50_95"],
         train_imgsz=document["train_imgsz"],
         url=f"{official}/{entry['file']}",
         attribution=document["attribution"],

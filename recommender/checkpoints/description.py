@@ -21,7 +21,7 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "source_hash": checkpoint.source_hash,
         "source_licence": checkpoint.source_licence,
         "source_images": checkpoint.source_images,
-        "source_map50_95": checkpoint.source_map50_95,
+        "source_score": checkpoint.source_score,
         "classes": None if checkpoint.class_names is None else list(checkpoint.class_names),
         "train_imgsz": checkpoint.train_imgsz,
         "train_epochs": checkpoint.train_epochs,

@@ -37,7 +37,7 @@ def _read(file: Path) -> Checkpoint:
         source_hash=card.get("source_hash"),
         source_licence=card["source_licence"],
         source_images=card.get("source_images"),
-        source_map50_95=card.get("map50_95"),
+        source_score=card.get("map50_95"),
         train_imgsz=card.get("train_imgsz"),
         train_epochs=card.get("train_epochs"),
         sha256=card["sha256"],

@@ -220,7 +220,7 @@ def _print_table(checkpoints: list[Checkpoint]) -> None:
     for heading in ("parameters", "classes", "mAP50-95*"):
         table.add_column(heading, justify="right")
     for entry in checkpoints:
-        score = entry.source_map50_95
+        score = entry.source_score
         cells = (
             entry.name,
             "yes" if entry.available else "no",

@@ -45,7 +45,7 @@ class CurveView:
         """Draw one event."""
         data = json.loads(event.data)
         if event.kind == "epoch":
-            self._curve.append(float(data["map50_95"]))
+            self._curve.append(float(data["score"]))
             line = self._line(data)
         else:
             words = data.get("message") or data.get("reason") or data.get("error") or ""
@@ -58,10 +58,11 @@ class CurveView:
 
     def _line(self, point: dict[str, Any]) -> Text:
         best = max(self._curve)
+        others = "  ".join(f"{name} {value:.3f}" for name, value in list(point["details"].items())[:1])
         return Text.assemble(
             f"epoch {point['epoch']}/{self._epochs}  ",
             (sparkline(self._curve), "cyan"),
-            f"  mAP50-95 {point['map50_95']:.3f} (best {best:.3f})  mAP50 {point['map50']:.3f}  ",
+            f"  mAP50-95 {point['score']:.3f} (best {best:.3f})  {others}  ",
             f"{point['seconds']:.0f} s",
         )
 

@@ -210,7 +210,7 @@ def _print(job: Job, run: Run | None, *, as_json: bool) -> None:
         return
     lines = [f"training {job.id}: {job.status}"]
     if run is not None and run.best is not None:
-        lines += [f"best mAP50-95 {run.best.map50_95:.3f} in epoch {run.best.epoch} of {len(run.curve)}"]
+        lines += [f"best mAP50-95 {run.best.score:.3f} in epoch {run.best.epoch} of {len(run.curve)}"]
     if job.checkpoint:
         lines += [f"checkpoint {job.checkpoint}", f"results in {job.artefacts}"]
     sys.stdout.write("\n".join(lines) + "\n")

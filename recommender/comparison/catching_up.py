@@ -48,9 +48,9 @@ def catch_up(
     seed: int = 0,
 ) -> CatchUp:
     """Compare scratch's curves with the final level of the best pretrained start's, one curve a seed."""
-    goals = np.array([max(point.map50_95 for point in curve) for curve in rival])
+    goals = np.array([max(point.score for point in curve) for curve in rival])
     goal = float(goals.mean())
-    curves = [np.array([point.map50_95 for point in curve]) for curve in scratch]
+    curves = [np.array([point.score for point in curve]) for curve in scratch]
     mean_E = _mean_so_far(curves)
     reached = float(mean_E.max())
     blank = CatchUp(kind="too early to say", goal=goal, reached=reached, budget=budget)

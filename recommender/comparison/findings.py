@@ -74,11 +74,11 @@ def curves_of(material: Material, row: Row) -> tuple[tuple[EpochMetrics, ...], .
 def shown_run(material: Material, row: Row) -> str | None:
     """The run whose boxes stand for its row: the one in the middle of its seeds."""
     maps = {
-        one.run.id: one.run.best.map50_95
+        one.run.id: one.run.best.score
         for one in material.trained
         if one.run.id in row.runs and one.evaluation is not None and one.run.best is not None
     }
-    return min(maps, key=lambda id: (abs(maps[id] - row.val_map50_95.mean), id), default=None)
+    return min(maps, key=lambda id: (abs(maps[id] - row.val_score.mean), id), default=None)
 
 
 def _catch_up(material: Material, main: tuple[Row, ...]) -> CatchUp | None:
@@ -86,7 +86,7 @@ def _catch_up(material: Material, main: tuple[Row, ...]) -> CatchUp | None:
     rivals = [row for row in main if row.start.mode != "scratch"]
     if scratch is None or not rivals:
         return None
-    rival = max(rivals, key=lambda row: row.val_map50_95.mean)
+    rival = max(rivals, key=lambda row: row.val_score.mean)
     return catch_up(curves_of(material, scratch), curves_of(material, rival), budget=material.plan.epochs)
 
 

@@ -21,7 +21,7 @@ class Judged:
     @property
     def inside(self) -> bool:
         """Whether the outcome lies within the interval."""
-        return self.expected.map50_95.low <= self.outcome <= self.expected.map50_95.high
+        return self.expected.score.low <= self.outcome <= self.expected.score.high
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Hindsight:
         """Mean of outcome minus forecast; above zero the forecast was too low."""
         if not self.judged:
             return None
-        return sum(one.outcome - one.expected.map50_95.mean for one in self.judged) / len(self.judged)
+        return sum(one.outcome - one.expected.score.mean for one in self.judged) / len(self.judged)
 
 
 def hindsight_of(material: Material, rows: Sequence[Row]) -> Hindsight:
@@ -51,8 +51,8 @@ def hindsight_of(material: Material, rows: Sequence[Row]) -> Hindsight:
     judged = tuple(
         Judged(
             expected=expected,
-            outcome=row.val_map50_95.mean,
-            deviation=row.val_map50_95.deviation,
+            outcome=row.val_score.mean,
+            deviation=row.val_score.deviation,
         )
         for expected in material.foresight.expected
         if (row := at.get((expected.start, expected.fraction))) is not None
@@ -61,7 +61,7 @@ def hindsight_of(material: Material, rows: Sequence[Row]) -> Hindsight:
     here = [one for one in judged if one.expected.fraction == largest]
     if not here:
         return Hindsight(judged=judged, first_choice=None, regret=None)
-    first = max(here, key=lambda one: one.expected.map50_95.mean)
+    first = max(here, key=lambda one: one.expected.score.mean)
     return Hindsight(
         judged=judged,
         first_choice=first.expected.start,

@@ -14,6 +14,7 @@ from recommender.records import (
     Start,
     TransferCoverage,
 )
+from recommender.tasks import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +33,8 @@ class Box:
 class Score:
     """How trained weights do on the held-back images."""
 
-    map50_95: float
-    map50: float
-    map75: float
-    precision: float
-    recall: float
+    score: float  # the task's primary metric
+    details: dict[str, float]  # the others by name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +92,7 @@ class Expected:
 
     start: Start
     fraction: float
-    map50_95: Interval  # on the validation images, at the best epoch
+    score: Interval  # on the validation images, at the best epoch
     p_best: float  # among the starts compared, at this fraction
 
 
@@ -166,6 +164,7 @@ class Material:
     notices: tuple[Notice, ...] = ()
     hardware: tuple[str, ...] = ()
     version: str = ""
+    task: Task = "detect"
 
     def contestant(self, start: Start) -> Contestant:
         """What was known of that start."""

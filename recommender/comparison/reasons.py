@@ -47,16 +47,16 @@ def losses_of(material: Material, rows: Sequence[Row], noise: SeedNoise) -> tupl
     for row in rows:
         if row.start.mode == "scratch":
             continue
-        to_scratch = scratch is not None and noise.verdict(row.map50_95, scratch.map50_95) == "less"
+        to_scratch = scratch is not None and noise.verdict(row.score, scratch.score) == "less"
         winner = scratch if to_scratch and scratch is not None else rows[0]
-        if row is rows[0] or noise.verdict(row.map50_95, winner.map50_95) != "less":
+        if row is rows[0] or noise.verdict(row.score, winner.score) != "less":
             continue
         found.append(
             Loss(
                 row=row,
                 winner=winner,
                 to_scratch=to_scratch,
-                gap=winner.map50_95.mean - row.map50_95.mean,
+                gap=winner.score.mean - row.score.mean,
                 reasons=_reasons(material, row, rows, noise),
             )
         )
@@ -96,10 +96,10 @@ def _frozen(one: Contestant, row: Row, rows: Sequence[Row], noise: SeedNoise) ->
         (r for r in rows if r.start.checkpoint == one.start.checkpoint and r.start.mode == "full"), None
     )
     if same is not None:
-        gap = same.map50_95.mean - row.map50_95.mean
-        if noise.verdict(same.map50_95, row.map50_95) == "more":
+        gap = same.score.mean - row.score.mean
+        if noise.verdict(same.score, row.score) == "more":
             text += f"; the same weights trained in full reach {gap:+.3f} mAP50-95"
-        elif abs(gap) <= CARE or noise.verdict(same.map50_95, row.map50_95) == "same":
+        elif abs(gap) <= CARE or noise.verdict(same.score, row.score) == "same":
             return None  # freezing is not what made the difference
     return Reason(code="frozen", text=text + ".")
 
@@ -142,7 +142,7 @@ def _only_rate(material: Material, row: Row, trained: Sequence[Trained]) -> Reas
 def rates_tried(material: Material, row: Row) -> tuple[tuple[float, float], ...]:
     """Each learning rate and the mAP50-95 it reached on the validation images with the first seed."""
     found = {
-        one.run.learning_rate_used: one.run.best.map50_95
+        one.run.learning_rate_used: one.run.best.score
         for one in material.trained
         if one.start == row.start
         and one.fraction == max(material.plan.fractions)
@@ -154,8 +154,8 @@ def rates_tried(material: Material, row: Row) -> tuple[tuple[float, float], ...]
 
 
 def _early_drop(row: Row, trained: Sequence[Trained]) -> tuple[float, float] | None:
-    before = row.starting.map50_95 if row.starting.on == "target" else None
-    after = spread_of(max(point.map50_95 for point in t.run.curve[:2]) for t in trained if t.run.curve)
+    before = row.starting.score if row.starting.on == "target" else None
+    after = spread_of(max(point.score for point in t.run.curve[:2]) for t in trained if t.run.curve)
     if before is None or after is None or before < 0.05 or after.mean > (1 - HARMFUL_DROP) * before:
         return None
     return before, after.mean

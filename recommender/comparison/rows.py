@@ -15,7 +15,7 @@ from recommender.records import EpochMetrics, Start
 class Starting:
     """The checkpoint's own score before any training, and on what."""
 
-    map50_95: float | None
+    score: float | None
     on: Literal["target", "own domain", "unknown", "random weights"]
 
 
@@ -28,12 +28,9 @@ class Row:
     num_images: int  # it was trained on
     learning_rate: float | None  # really used
     starting: Starting
-    map50_95: Spread  # on the split that scores
-    map50: Spread
-    map75: Spread | None
-    precision: Spread
-    recall: Spread
-    val_map50_95: Spread  # of the best epoch on the validation images; what the forecast speaks of
+    score: Spread  # on the split that scores
+    details: dict[str, Spread]  # the task's other metrics, by name
+    val_score: Spread  # of the best epoch on the validation images; what the forecast speaks of
     epochs_to_best: Spread
     seconds_to_best: Spread
     seconds: Spread  # of the whole training
@@ -48,7 +45,7 @@ def rows_of(material: Material) -> tuple[Row, ...]:
         if trained.run.recipe.learning_rate == rates[trained.start] and _is_scored(material, trained):
             groups.setdefault((trained.fraction, trained.start), []).append(trained)
     rows = [_row(material, group) for group in groups.values()]
-    return tuple(sorted(rows, key=lambda row: (-row.fraction, -row.map50_95.mean, str(row.start))))
+    return tuple(sorted(rows, key=lambda row: (-row.fraction, -row.score.mean, str(row.start))))
 
 
 def main_rows(rows: Sequence[Row]) -> tuple[Row, ...]:
@@ -67,8 +64,8 @@ def held_map(material: Material, trained: Trained) -> float:
     """mAP50-95 on the split that scores."""
     best = trained.run.best
     if material.held.is_held_back and trained.evaluation is not None:
-        return trained.evaluation.score.map50_95
-    return 0.0 if best is None else best.map50_95
+        return trained.evaluation.score.score
+    return 0.0 if best is None else best.score
 
 
 def chosen_rates(material: Material) -> dict[Start, float | None]:
@@ -100,12 +97,9 @@ def _row(material: Material, group: Sequence[Trained]) -> Row:
         num_images=runs[0].num_train_images,
         learning_rate=runs[0].learning_rate_used,
         starting=_starting(material.contestant(runs[0].start), group),
-        map50_95=_known([score.map50_95 for score in scores]),
-        map50=_known([score.map50 for score in scores]),
-        map75=spread_of(score.map75 for score in scores),
-        precision=_known([score.precision for score in scores]),
-        recall=_known([score.recall for score in scores]),
-        val_map50_95=_known([point.map50_95 for point in best]),
+        score=_known([score.score for score in scores]),
+        details=_details(scores),
+        val_score=_known([point.score for point in best]),
         epochs_to_best=_known([float(point.epoch) for point in best]),
         seconds_to_best=_known([point.seconds for point in best]),
         seconds=_known([run.seconds for run in runs]),
@@ -122,8 +116,14 @@ def _score(material: Material, trained: Trained) -> Score | EpochMetrics:
     return trained.run.best
 
 
+def _details(scores: Sequence[Score | EpochMetrics]) -> dict[str, Spread]:
+    """The spread of every other metric that all of them have."""
+    names = [name for name in scores[0].details if all(name in score.details for score in scores)]
+    return {name: _known([score.details[name] for score in scores]) for name in names}
+
+
 def _val(trained: Trained) -> float:
-    return trained.run.best.map50_95 if trained.run.best else 0.0
+    return trained.run.best.score if trained.run.best else 0.0
 
 
 def _known(values: Sequence[float]) -> Spread:
@@ -136,10 +136,10 @@ def _known(values: Sequence[float]) -> Spread:
 def _starting(contestant: Contestant, group: Sequence[Trained]) -> Starting:
     checkpoint = contestant.checkpoint
     if checkpoint is None:
-        return Starting(map50_95=None, on="random weights")
-    here = spread_of(trained.run.starting_map50_95 for trained in group)
+        return Starting(score=None, on="random weights")
+    here = spread_of(trained.run.starting_score for trained in group)
     if here is not None:
-        return Starting(map50_95=here.mean, on="target")
-    if checkpoint.source_map50_95 is not None:
-        return Starting(map50_95=checkpoint.source_map50_95, on="own domain")
-    return Starting(map50_95=None, on="unknown")
+        return Starting(score=here.mean, on="target")
+    if checkpoint.source_score is not None:
+        return Starting(score=checkpoint.source_score, on="own domain")
+    return Starting(score=None, on="unknown")

@@ -68,13 +68,13 @@ def _gains(rows: Sequence[Row], noise: SeedNoise) -> list[Gain]:
         others = [row for row in here if row.start.mode != "scratch"]
         if scratch is None or not others:
             continue
-        best = max(others, key=lambda row: row.map50_95.mean)
+        best = max(others, key=lambda row: row.score.mean)
         found.append(
             Gain(
                 num_images=best.num_images,
                 start=best.start,
-                gain=best.map50_95.mean - scratch.map50_95.mean,
-                noise=noise.of_difference(best.map50_95.count, scratch.map50_95.count),
+                gain=best.score.mean - scratch.score.mean,
+                noise=noise.of_difference(best.score.count, scratch.score.count),
             )
         )
     return found

@@ -46,7 +46,7 @@ def noise_sentence(noise: SeedNoise, rows: Sequence[Row]) -> str:
             "Seed noise was not measured (one finished seed for each start), so no difference here can be told from "
             "chance; --seeds 3 measures it."
         )
-    counts = [row.map50_95.count for row in rows]
+    counts = [row.score.count for row in rows]
     bound = noise.of_difference(min(counts), min(counts)) or 0.0
     return (
         f"The same start with another seed ends ±{noise.deviation:.3f} mAP50-95 apart (standard deviation, pooled over "
@@ -57,7 +57,7 @@ def noise_sentence(noise: SeedNoise, rows: Sequence[Row]) -> str:
 
 def _winner(rows: Sequence[Row], noise: SeedNoise) -> str:
     best = rows[0]
-    if best.map50_95.mean < LEARNT:
+    if best.score.mean < LEARNT:
         return (
             f"No start has learnt enough to choose by: the best, {_name(best.start)}, is at mAP50-95 {_value(best)}. "
             "Give it more --epochs, a larger --imgsz or more images before you decide."
@@ -65,16 +65,16 @@ def _winner(rows: Sequence[Row], noise: SeedNoise) -> str:
     head = f"{_name(best.start)}: mAP50-95 {_value(best)}"
     if len(rows) == 1:
         return f"The only start that finished is {head}."
-    equals = [row for row in rows[1:] if noise.verdict(best.map50_95, row.map50_95) == "same"]
+    equals = [row for row in rows[1:] if noise.verdict(best.score, row.score) == "same"]
     if equals:
         names = " and ".join(_name(row.start) for row in equals[:3])
-        gap = best.map50_95.mean - equals[0].map50_95.mean
+        gap = best.score.mean - equals[0].score.mean
         return (
             f"{_name(best.start)} is ahead with mAP50-95 {_value(best)}, but {names} cannot be told apart from it "
             f"({gap:.3f} behind, which is seed noise or too little to matter): {_choice(best, equals)}."
         )
     second = rows[1]
-    gap = best.map50_95.mean - second.map50_95.mean
+    gap = best.score.mean - second.score.mean
     if noise.deviation is None:
         return (
             f"Start from {head}, {gap:.3f} above {_name(second.start)}; with one seed this may be chance: "
@@ -98,8 +98,8 @@ def _scratch(rows: Sequence[Row], noise: SeedNoise, found: CatchUp | None) -> st
     best = next((row for row in rows if row.start.mode != "scratch"), None)
     if scratch is None or best is None:
         return None
-    gap = best.map50_95.mean - scratch.map50_95.mean
-    if noise.verdict(best.map50_95, scratch.map50_95) == "same":
+    gap = best.score.mean - scratch.score.mean
+    if noise.verdict(best.score, scratch.score) == "same":
         lead = f"Pretraining brings {gap:+.3f} over random weights here, which is seed noise or too little to matter"
     elif gap < 0:
         lead = (
@@ -149,9 +149,9 @@ def _modes(rows: Sequence[Row], noise: SeedNoise) -> str | None:
         other = by_start.get(Start(checkpoint=row.start.checkpoint, mode="freeze"))
         if row.start.mode != "full" or other is None:
             continue
-        gap = other.map50_95.mean - row.map50_95.mean
+        gap = other.score.mean - row.score.mean
         saved = 1 - other.seconds.mean / row.seconds.mean if row.seconds.mean else 0.0
-        same = noise.verdict(other.map50_95, row.map50_95) == "same"
+        same = noise.verdict(other.score, row.score) == "same"
         noted = " (seed noise)" if same else ""
         return (
             f"Freezing the backbone of {printable(row.start.checkpoint)} changes mAP50-95 by {gap:+.3f}{noted} and "
@@ -211,7 +211,7 @@ def _name(start: Start) -> str:
 
 
 def _value(row: Row) -> str:
-    spread = row.map50_95
+    spread = row.score
     return f"{spread.mean:.3f}" + ("" if spread.deviation is None else f" ± {spread.deviation:.3f}")
 
 

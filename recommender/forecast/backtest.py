@@ -74,7 +74,7 @@ def cases(observations: Sequence[Observation], *, min_starts: int = 4) -> tuple[
                 target=target,
                 target_name=own[0].situation.target.dataset_name,
                 candidates=tuple(group[0].situation for group in results.values()),
-                truth=tuple(float(np.mean([o.map50_95 for o in group])) for group in results.values()),
+                truth=tuple(float(np.mean([o.score for o in group])) for group in results.values()),
                 history=tuple(o for o in honest if o.situation.target.dataset_hash != target),
             )
         )
@@ -151,7 +151,7 @@ def _inside(history: Sequence[Observation], case: Case, seed: int) -> NDArray[np
     truth = {str(c.start): result for c, result in zip(case.candidates, case.truth, strict=True)}
     return np.array(
         [
-            o.map50_95.low <= truth[str(o.situation.start)] <= o.map50_95.high
+            o.score.low <= truth[str(o.situation.start)] <= o.score.high
             for o in outlooks(history, case.candidates, seed=seed, spread=learnt_spread(tuple(history)))
         ],
         dtype=np.float64,

@@ -26,7 +26,7 @@ MIN_CURVES = 12
 
 def best_so_far(curve: Sequence[EpochMetrics], epochs: int) -> float:
     """Best mAP50-95 within the first `epochs` epochs."""
-    return max((point.map50_95 for point in curve if point.epoch <= epochs), default=0.0)
+    return max((point.score for point in curve if point.epoch <= epochs), default=0.0)
 
 
 def speaking_for(full: Situation, observation: Observation, history: Sequence[Observation]) -> Observation:
@@ -74,7 +74,7 @@ def _learnt(
         other = situation.target.dataset_hash != target and situation.start.mode != "scratch"
         if observation.partial is None and other and epochs >= 1 and len(curve) > epochs:
             early.append(to_scale(best_so_far(curve, epochs)))
-            final.append(to_scale(observation.map50_95))
+            final.append(to_scale(observation.score))
             targets.append(situation.target.dataset_hash)
             modes.append(situation.start.mode)
     if len(early) < MIN_CURVES:

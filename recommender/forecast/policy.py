@@ -166,7 +166,7 @@ def extrapolate(curve: Sequence[EpochMetrics], epochs: int) -> float:
     if len(half) < 2:
         return min(1.0, 2 * last)  # one point: anything up to twice as good is possible
     x = np.log([point.epoch for point in half])
-    y = np.array([point.map50_95 for point in half])
+    y = np.array([point.score for point in half])
     slope = max(0.0, float(np.polyfit(x, y, 1)[0]))
     return min(1.0, last + slope * math.log(epochs / curve[-1].epoch))
 

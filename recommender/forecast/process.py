@@ -72,7 +72,7 @@ def posterior(
 
 def result_of(observation: Observation) -> float:
     """What a run says of its start at the full budget, on the arcsine square root scale."""
-    value = to_scale(observation.map50_95)
+    value = to_scale(observation.score)
     part = observation.partial
     return part.offset + value * part.slope if part else value
 

@@ -105,7 +105,7 @@ def by_target(history: Sequence[Observation]) -> dict[str, dict[str, float]]:
     gathered: dict[str, dict[str, list[float]]] = {}
     for observation in history:
         target = gathered.setdefault(observation.situation.target.dataset_hash, {})
-        target.setdefault(str(observation.situation.start), []).append(observation.map50_95)
+        target.setdefault(str(observation.situation.start), []).append(observation.score)
     return {
         target: {start: float(np.mean(values)) for start, values in starts.items()}
         for target, starts in gathered.items()

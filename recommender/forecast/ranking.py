@@ -22,8 +22,9 @@ class Outlook:
     """What is expected of one start."""
 
     situation: Situation
-    map50_95: Interval
+    score: Interval
     p_best: float
+    expected_loss: float  # against the best of the candidates
     gain_over_scratch: Interval
 
 
@@ -42,18 +43,20 @@ def outlooks(
     draws_SN = posterior(history, candidates, spread).samples(NUM_DRAWS, seed)
     winners = np.bincount(draws_SN.argmax(axis=1), minlength=len(candidates)) / NUM_DRAWS
     scratch = [i for i, candidate in enumerate(candidates) if candidate.start.checkpoint == SCRATCH]
+    best_S = draws_SN.max(axis=1)
     base_S = draws_SN[:, scratch[0]] if scratch else np.zeros(NUM_DRAWS)
     found = [
         Outlook(
             situation=candidate,
-            map50_95=_interval(draws_SN[:, i]),
+            score=_interval(draws_SN[:, i]),
             p_best=float(winners[i]),
+            expected_loss=float((best_S - draws_SN[:, i]).mean()),
             gain_over_scratch=_interval(draws_SN[:, i] - base_S),
         )
         for i, candidate in enumerate(candidates)
     ]
     # Ties (identical draws) are broken by name, so that the same question has the same answer.
-    return tuple(sorted(found, key=lambda o: (-round(o.map50_95.mean, 6), o.situation.start)))
+    return tuple(sorted(found, key=lambda o: (-round(o.score.mean, 6), o.situation.start)))
 
 
 def _interval(draws_S: NDArray[np.float64]) -> Interval:

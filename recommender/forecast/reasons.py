@@ -53,7 +53,7 @@ def verdict(
             f"best, now it is {now.start} with {now.p_best:.0%}"
         )
     reached = [
-        f"{row.start} reached {row.trial.best.map50_95:.3f} in {_epochs(len(row.trial.curve))}"
+        f"{row.start} reached {row.trial.best.score:.3f} in {_epochs(len(row.trial.curve))}"
         for row in sorted(after, key=lambda row: row.start != now.start)
         if row.start in (now.start, first.start) and row.trial is not None and row.trial.best is not None
     ]
@@ -117,8 +117,8 @@ def _size(situation: Situation) -> list[str]:
         return []
     alone = " alone, from random weights" if checkpoint.from_scratch else ""
     text = f"learnt from {checkpoint.source_images:,} images{alone}"
-    if checkpoint.source_map50_95 is not None:
-        text += f", mAP50-95 {checkpoint.source_map50_95:.2f} on its own"
+    if checkpoint.source_score is not None:
+        text += f", mAP50-95 {checkpoint.source_score:.2f} on its own"
     return [text]
 
 
@@ -129,8 +129,8 @@ def _past(situation: Situation, history: Sequence[Observation]) -> list[str]:
         by_target.setdefault(observation.situation.target.dataset_hash, []).append(observation)
     beaten, places = 0.0, 0
     for target, observations in by_target.items():
-        own = [o.map50_95 for o in observations if o.situation.start == situation.start]
-        rest = [o.map50_95 for o in observations if o.situation.start != situation.start]
+        own = [o.score for o in observations if o.situation.start == situation.start]
+        rest = [o.score for o in observations if o.situation.start != situation.start]
         if not own or not rest or target == situation.target.dataset_hash:
             continue
         beaten += sum(value < max(own) for value in rest) / len(rest)

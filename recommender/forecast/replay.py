@@ -137,7 +137,7 @@ def _cut(
 
 
 def _with_curve(observation: Observation, curve: tuple[EpochMetrics, ...]) -> Run:
-    best = max(curve, key=lambda point: point.map50_95)
+    best = max(curve, key=lambda point: point.score)
     return replace(observation.run, curve=curve, best=best)
 
 
@@ -145,8 +145,8 @@ def _in_order(case: Case, runs: Sequence[Observation], order: Sequence[int]) -> 
     steps, cost, best, choice = [], 0.0, -1.0, 0
     for number in order:
         cost += relative_cost(case.candidates[number])
-        if runs[number].map50_95 > best:
-            best, choice = runs[number].map50_95, int(number)
+        if runs[number].score > best:
+            best, choice = runs[number].score, int(number)
         steps.append(Step(cost=cost, choice=choice))
     return steps
 

@@ -94,7 +94,7 @@ def _narrow(situation: Situation) -> float:
 
 
 def _source_quality(situation: Situation) -> float:
-    quality = situation.checkpoint.source_map50_95 if situation.checkpoint else None
+    quality = situation.checkpoint.source_score if situation.checkpoint else None
     return 0.0 if quality is None else _pretrained(situation) * (quality - 0.4)
 
 

@@ -44,13 +44,13 @@ class Observation:
     partial: Partial | None = None  # set where the run broke off before its schedule's end
 
     @property
-    def map50_95(self) -> float:
+    def score(self) -> float:
         """The result: the best epoch's mAP50-95."""
         if self.run.best is None:
             raise ValueError(f"run {self.run.id} has no finished epoch; failed runs are no observations")
-        return self.run.best.map50_95
+        return self.run.best.score
 
 
-def to_scale(map50_95: float) -> float:
+def to_scale(score: float) -> float:
     """Map mAP in [0, 1] to the arcsine square root scale, on which seed noise is about even."""
-    return math.asin(math.sqrt(min(max(map50_95, 0.0), 1.0)))
+    return math.asin(math.sqrt(min(max(score, 0.0), 1.0)))

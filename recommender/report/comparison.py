@@ -92,13 +92,10 @@ def _row(row: Row) -> RowPart:
         fraction=row.fraction,
         train_images=row.num_images,
         learning_rate=row.learning_rate,
-        starting=StartingPart(map50_95=_round(row.starting.map50_95), measured_on=row.starting.on),
-        map50_95=_spread(row.map50_95),
-        map50=_spread(row.map50),
-        map75=None if row.map75 is None else _spread(row.map75),
-        precision=_spread(row.precision),
-        recall=_spread(row.recall),
-        val_map50_95=_spread(row.val_map50_95),
+        starting=StartingPart(score=_round(row.starting.score), measured_on=row.starting.on),
+        score=_spread(row.score),
+        details={name: _spread(spread) for name, spread in row.details.items()},
+        val_score=_spread(row.val_score),
         epochs_to_best=_spread(row.epochs_to_best),
         seconds_to_best=_spread(row.seconds_to_best),
         seconds=_spread(row.seconds),
@@ -162,7 +159,7 @@ def _mode(material: Material, row: Row) -> ModePart:
         classes_matched=coverage.classes_matched,
         trainable=round(trainable_share(one), 4),
         rates_tried=tuple(
-            RatePart(learning_rate=rate, val_map50_95=round(value, 5))
+            RatePart(learning_rate=rate, val_score=round(value, 5))
             for rate, value in rates_tried(material, row)
         ),
         similarity=_round(one.evidence.similarity),
@@ -202,7 +199,7 @@ def _forecast(material: Material, findings: Findings) -> ForecastPart:
 
 
 def _judged(one: Judged) -> ForecastRow:
-    interval = one.expected.map50_95
+    interval = one.expected.score
     return ForecastRow(
         start=str(one.expected.start),
         fraction=one.expected.fraction,

@@ -7,23 +7,23 @@ import io
 from collections.abc import Sequence
 
 from recommender.comparison.findings import Findings
-from recommender.comparison.material import Material
+from recommender.comparison.material import Material, Trained
 from recommender.comparison.noise import Spread
 
 
 def summary_csv(findings: Findings) -> str:
     """The table, one line for each start and share of the data; what spreads over seeds has two columns."""
-    spreads = ["map50_95", "map50", "map75", "precision", "recall", "val_map50_95"]
-    spreads += ["epochs_to_best", "seconds_to_best", "seconds"]
+    details = detail_names(findings)
+    spreads = ["score", *details, "val_score", "epochs_to_best", "seconds_to_best", "seconds"]
     header = ["start", "checkpoint", "mode", "fraction", "train_images", "seeds", "learning_rate"]
-    header += ["starting_map50_95", "starting_measured_on"]
+    header += ["starting_score", "starting_measured_on"]
     header += [name for spread in spreads for name in (spread, f"{spread}_deviation")]
     lines = []
     for row in findings.rows:
         line: list[object] = [row.start, row.start.checkpoint, row.start.mode, row.fraction, row.num_images]
-        line += [row.map50_95.count, row.learning_rate, row.starting.map50_95, row.starting.on]
+        line += [row.score.count, row.learning_rate, row.starting.score, row.starting.on]
         for name in spreads:
-            spread: Spread | None = getattr(row, name)
+            spread: Spread | None = row.details.get(name) if name in details else getattr(row, name)
             line += [None, None] if spread is None else [_round(spread.mean), _round(spread.deviation)]
         lines.append(line)
     return _csv(header, lines)
@@ -32,17 +32,10 @@ def summary_csv(findings: Findings) -> str:
 def runs_csv(material: Material) -> str:
     """Every training, one line each, with its best epoch and its score on the split that scores."""
     header = ["run", "start", "fraction", "seed", "learning_rate", "normalisation", "batch", "train_images"]
-    header += [
-        "epochs",
-        "best_epoch",
-        "val_map50_95",
-        "val_map50",
-        "val_map75",
-        "val_precision",
-        "val_recall",
-    ]
-    header += [f"{material.held.split}_scored_{name}" for name in ("map50_95", "map50", "map75")]
-    header += ["starting_map50_95", "seconds", "cpu_seconds"]
+    details = sorted({name for trained in material.trained for name in _details(trained)})
+    header += ["epochs", "best_epoch", "val_score", *(f"val_{name}" for name in details)]
+    header += [f"{material.held.split}_scored_{name}" for name in ("score", *details)]
+    header += ["starting_score", "seconds", "cpu_seconds"]
     lines = []
     for trained in material.trained:
         run, best, seen = trained.run, trained.run.best, trained.evaluation
@@ -50,11 +43,22 @@ def runs_csv(material: Material) -> str:
             continue
         line: list[object] = [run.id, run.start, run.recipe.fraction, run.recipe.seed, run.learning_rate_used]
         line += [run.recipe.normalisation, run.batch_used, run.num_train_images, len(run.curve), best.epoch]
-        line += [_round(v) for v in (best.map50_95, best.map50, best.map75, best.precision, best.recall)]
-        scores = [None] * 3 if seen is None else [seen.score.map50_95, seen.score.map50, seen.score.map75]
-        line += [_round(v) for v in (*scores, run.starting_map50_95, run.seconds, run.cpu_seconds)]
+        line += [_round(v) for v in (best.score, *(best.details.get(name) for name in details))]
+        held = None if seen is None else seen.score
+        line += [_round(None if held is None else held.score)]
+        line += [_round(None if held is None else held.details.get(name)) for name in details]
+        line += [_round(v) for v in (run.starting_score, run.seconds, run.cpu_seconds)]
         lines.append(line)
     return _csv(header, lines)
+
+
+def detail_names(findings: Findings) -> tuple[str, ...]:
+    """The metrics beside the score that any row has, in the rows' order."""
+    return tuple(dict.fromkeys(name for row in findings.rows for name in row.details))
+
+
+def _details(trained: Trained) -> dict[str, float]:
+    return trained.run.best.details if trained.run.best else {}
 
 
 def _csv(header: Sequence[str], lines: Sequence[Sequence[object]]) -> str:

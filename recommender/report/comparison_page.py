@@ -17,6 +17,7 @@ from recommender.records import EpochMetrics, Start
 from recommender.report.charts import NUM_STYLES, Axes, Point, Series, line_chart, swatch
 from recommender.report.comparison_pictures import Pixels, pictures_of
 from recommender.report.page import environment
+from recommender.tasks import task_definition
 from recommender.text import printable
 
 SCRATCH_STYLE = 0  # ink, dashed: the yardstick
@@ -31,6 +32,7 @@ def comparison_page(material: Material, findings: Findings, pixels: Pixels) -> s
     return made.get_template("comparison.html").render(
         material=material,
         plan=material.plan,
+        task=task_definition(material.task),
         findings=findings,
         legend=[(printable(start), swatch(style)) for start, style in styles.items()],
         swatches={start: swatch(style) for start, style in styles.items()},
@@ -49,7 +51,7 @@ def comparison_page(material: Material, findings: Findings, pixels: Pixels) -> s
         ],
         forecast=_forecast(findings),
         pictures=pictures_of(material, findings, pixels),
-        best_value=max((row.map50_95.mean for row in findings.main), default=0.0),
+        best_value=max((row.score.mean for row in findings.main), default=0.0),
     )
 
 
@@ -93,7 +95,7 @@ def _mean_curve(curves: Curves) -> list[tuple[int, float, float, float]]:
     """(epoch, mean, deviation, mean seconds) where every seed still trained."""
     found = []
     for points in zip(*curves, strict=False):
-        values = [point.map50_95 for point in points]
+        values = [point.score for point in points]
         deviation = stdev(values) if len(values) > 1 else 0.0
         found.append((points[0].epoch, fmean(values), deviation, fmean(point.seconds for point in points)))
     return found
@@ -126,11 +128,11 @@ def _size_chart(findings: Findings, styles: dict[Start, int]) -> Markup | None:
     for start, style in styles.items():
         rows = sorted((row for row in findings.rows if row.start == start), key=lambda row: row.num_images)
         if rows:
-            points: tuple[Point, ...] = tuple((float(r.num_images), r.map50_95.mean) for r in rows)
+            points: tuple[Point, ...] = tuple((float(r.num_images), r.score.mean) for r in rows)
             band = tuple(
-                (float(r.num_images), r.map50_95.mean - d, r.map50_95.mean + d)
+                (float(r.num_images), r.score.mean - d, r.score.mean + d)
                 for r in rows
-                if (d := r.map50_95.deviation) is not None
+                if (d := r.score.deviation) is not None
             )
             series.append(Series(label=printable(start), style=style, points_X=points, band_X=band))
     axes = Axes(
@@ -145,7 +147,7 @@ def _size_chart(findings: Findings, styles: dict[Start, int]) -> Markup | None:
 
 def _forecast(findings: Findings) -> dict[str, Any]:
     judged = findings.hindsight.judged
-    highest = [one.expected.map50_95.high for one in judged] + [
+    highest = [one.expected.score.high for one in judged] + [
         one.outcome + (one.deviation or 0.0) for one in judged
     ]
     return {"top": max(highest, default=1.0) or 1.0, "rows": judged}

@@ -35,7 +35,7 @@ class AskedPart(Document):
 class StartingPart(Document):
     """The checkpoint's own score before any training."""
 
-    map50_95: float | None
+    score: float | None
     measured_on: str = Field(description='"target", "own domain", "random weights" or "unknown".')
 
 
@@ -49,12 +49,9 @@ class RowPart(Document):
     train_images: int
     learning_rate: float | None
     starting: StartingPart
-    map50_95: SpreadPart
-    map50: SpreadPart
-    map75: SpreadPart | None
-    precision: SpreadPart
-    recall: SpreadPart
-    val_map50_95: SpreadPart
+    score: SpreadPart
+    details: dict[str, SpreadPart] = Field(description="The task's other metrics by name.")
+    val_score: SpreadPart
     epochs_to_best: SpreadPart
     seconds_to_best: SpreadPart
     seconds: SpreadPart
@@ -117,7 +114,7 @@ class RatePart(Document):
     """A learning rate and what it reached with the first seed."""
 
     learning_rate: float
-    val_map50_95: float
+    val_score: float
 
 
 class ModePart(Document):

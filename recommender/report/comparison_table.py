@@ -10,6 +10,7 @@ from rich.text import Text
 from recommender.comparison.findings import Findings
 from recommender.comparison.material import Material
 from recommender.comparison.noise import Spread
+from recommender.tasks import task_definition
 from recommender.text import printable
 
 
@@ -18,28 +19,27 @@ def print_comparison(material: Material, findings: Findings, console: Console) -
     for number, sentence in enumerate(findings.sentences, start=1):
         console.print(Text(f"{number}. {sentence}"))
     console.print(Text(findings.noise_sentence, style="dim"))
+    task = task_definition(material.task)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("start", no_wrap=True)
     for title in (
         "data",
         "starting",
-        "mAP50-95",
-        "mAP50",
-        "mAP75",
-        "precision",
-        "recall",
+        task.metric.label,
+        *(metric.label for metric in task.details),
         "to best",
         "seconds",
     ):
         table.add_column(title, justify="right", no_wrap=True)
     for row in findings.rows:
-        starting = row.starting.map50_95
+        starting = row.starting.score
         own = " own" if row.starting.on == "own domain" else ""
         table.add_row(
             Text(printable(row.start, limit=48)),
             f"{row.fraction:.0%}",
             "" if starting is None else f"{starting:.3f}{own}",
-            *(_shown(spread) for spread in (row.map50_95, row.map50, row.map75, row.precision, row.recall)),
+            _shown(row.score),
+            *(_shown(row.details.get(metric.name)) for metric in task.details),
             f"{row.epochs_to_best.mean:.0f}",
             f"{row.seconds.mean:.0f}",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from recommender.records import Evidence, Interval, RankedStart, Recommendation, Run
+from recommender.tasks import task_definition
 
 
 class Document(BaseModel):
@@ -25,6 +26,7 @@ class DatasetPart(Document):
     """The target."""
 
     name: str
+    task: str = Field(description='"detect".')
     hash: str = Field(description="Content hash: images, labels, splits and class names; not paths or times.")
     images: ImageCounts
     classes: tuple[str, ...]
@@ -71,7 +73,7 @@ class TrialPart(Document):
     run: str
     status: str
     epochs: int
-    map50_95: float | None
+    score: float | None
     seconds: float
 
 
@@ -81,8 +83,11 @@ class RankedPart(Document):
     rank: int
     checkpoint: str = Field(description='Name of the checkpoint; "scratch" for random weights.')
     mode: str
-    map50_95: IntervalPart
-    p_best: float
+    score: IntervalPart = Field(description="Of the metric named above, after the full training.")
+    p_best: float = Field(description="Chance that no other start ends better.")
+    expected_loss: float | None = Field(
+        None, description="What choosing it is expected to lose against the best start."
+    )
     gain_over_scratch: IntervalPart
     evidence: EvidencePart
     reasons: tuple[str, ...]
@@ -113,6 +118,7 @@ class RecommendationDocument(Document):
 
     dataset: DatasetPart
     budget: BudgetPart
+    metric: str = Field(description='The metric of every score: "map50_95".')
     ranking: tuple[RankedPart, ...]
     warnings: tuple[NoticePart, ...]
     method: str = Field(
@@ -131,10 +137,12 @@ def document(recommendation: Recommendation) -> RecommendationDocument:
         dataset=DatasetPart(
             name=profile.dataset_name,
             hash=profile.dataset_hash,
+            task=profile.task,
             images=ImageCounts(train=counts.train, val=counts.val, test=counts.test),
             classes=profile.class_names,
         ),
         budget=BudgetPart(epochs=recommendation.budget.epochs, imgsz=recommendation.budget.imgsz),
+        metric=task_definition(recommendation.task).metric.name,
         ranking=tuple(_ranked(row) for row in recommendation.ranking),
         warnings=tuple(NoticePart(code=n.code, message=n.message) for n in recommendation.warnings),
         method=recommendation.method,
@@ -156,8 +164,9 @@ def _ranked(row: RankedStart) -> RankedPart:
         rank=row.rank,
         checkpoint=row.start.checkpoint,
         mode=row.start.mode,
-        map50_95=_interval(row.map50_95),
+        score=_interval(row.score),
         p_best=round(row.p_best, 4),
+        expected_loss=round(row.expected_loss, 4),
         gain_over_scratch=_interval(row.gain_over_scratch),
         evidence=_evidence(row.evidence),
         reasons=row.reasons,
@@ -189,6 +198,6 @@ def _trial(run: Run) -> TrialPart:
         run=run.id,
         status=run.status,
         epochs=len(run.curve),
-        map50_95=run.best.map50_95 if run.best else None,
+        score=run.best.score if run.best else None,
         seconds=round(run.seconds, 2),
     )

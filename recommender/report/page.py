@@ -19,7 +19,7 @@ def page(recommendation: Recommendation, sources: Sequence[Profile] = ()) -> str
     """The page's HTML. `sources` are the known data sets to draw around the target on the map."""
     profile = recommendation.profile
     others = {p.dataset_hash: p for p in sources if p.dataset_hash != profile.dataset_hash}
-    top = max((row.map50_95.high for row in recommendation.ranking), default=1.0) or 1.0
+    top = max((row.score.high for row in recommendation.ranking), default=1.0) or 1.0
     total = max(sum(profile.class_counts), 1)
     balance = sorted(zip(profile.class_names, profile.class_counts, strict=True), key=lambda item: -item[1])
     return (

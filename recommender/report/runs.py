@@ -9,17 +9,15 @@ from pydantic import Field
 
 from recommender.records import EpochMetrics, Job, Recipe, Run
 from recommender.report.document import Document
+from recommender.tasks import task_definition
 
 
 class PointPart(Document):
     """One point of a learning curve."""
 
     epoch: int
-    map50_95: float
-    map50: float
-    map75: float | None = None
-    precision: float
-    recall: float
+    score: float = Field(description="The task's primary metric, e.g. mAP50-95.")
+    details: dict[str, float] = Field(description="The task's other metrics by name.")
     seconds: float = Field(description="Since the start of the training.")
 
 
@@ -48,7 +46,9 @@ class RunSummary(Document):
     target_hash: str
     checkpoint: str = Field(description='"scratch" for random weights.')
     mode: str
-    map50_95: float | None = Field(description="Of the best epoch.")
+    task: str
+    metric: str = Field(description="What `score` is, e.g. map50_95.")
+    score: float | None = Field(description="Of the best epoch.")
     epochs: int = Field(description="Epochs that were trained.")
     imgsz: int
     seed: int
@@ -65,7 +65,7 @@ class RunDetail(RunSummary):
     weights_sha256: str | None
     source_hash: str | None
     num_train_images: int
-    starting_map50_95: float | None
+    starting_score: float | None
     best: PointPart | None
     curve: tuple[PointPart, ...]
     peak_memory_mb: float | None
@@ -108,7 +108,9 @@ def run_summary(run: Run) -> RunSummary:
         target_hash=run.target_hash,
         checkpoint=run.start.checkpoint,
         mode=run.start.mode,
-        map50_95=None if run.best is None else run.best.map50_95,
+        task=run.task,
+        metric=task_definition(run.task).metric.name,
+        score=None if run.best is None else run.best.score,
         epochs=len(run.curve),
         imgsz=run.recipe.imgsz,
         seed=run.recipe.seed,
@@ -127,7 +129,7 @@ def run_detail(run: Run) -> RunDetail:
         weights_sha256=run.weights_sha256,
         source_hash=run.source_hash,
         num_train_images=run.num_train_images,
-        starting_map50_95=run.starting_map50_95,
+        starting_score=run.starting_score,
         best=None if run.best is None else point_part(run.best),
         curve=tuple(point_part(point) for point in run.curve),
         peak_memory_mb=run.peak_memory_mb,

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from recommender.records import Job, Run
 from recommender.report.runs import repeat_command
+from recommender.tasks import task_definition
 from recommender.text import printable
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -45,7 +46,7 @@ def print_runs(runs: Sequence[Run], jobs: Sequence[Job], console: Console) -> No
 def print_training(job: Job, console: Console) -> None:
     """One training in a line."""
     point = job.metrics
-    at = f"epoch {point.epoch}, mAP50-95 {point.map50_95:.3f}" if point else "no epoch yet"
+    at = f"epoch {point.epoch}, mAP50-95 {point.score:.3f}" if point else "no epoch yet"
     result = f", checkpoint {job.checkpoint}, results in {job.artefacts}" if job.checkpoint else ""
     error = f": {job.error}" if job.error else ""
     console.print(
@@ -63,7 +64,7 @@ def print_run(run: Run, console: Console) -> None:
         "weights": run.weights_sha256 or "random",
         "recipe": ", ".join(f"{name} {value}" for name, value in _recipe(run)),
         "curve": f"{curve(run)}  best {_score(run)} in epoch {run.best.epoch if run.best else '-'}",
-        "start score": "unknown" if run.starting_map50_95 is None else f"{run.starting_map50_95:.3f}",
+        "start score": "unknown" if run.starting_score is None else f"{run.starting_score:.3f}",
         "cost": f"{run.seconds:.0f} s, {_megabytes(run)}",
         "hardware": f"{run.environment.hardware}, {run.environment.device}, {run.environment.num_threads} threads",
         "versions": ", ".join(
@@ -87,17 +88,22 @@ def print_comparison(runs: Sequence[Run], console: Console) -> None:
     table.add_column("start")
     table.add_column("target")
     table.add_column("curve", no_wrap=True)
-    for column in ("before", "mAP50-95", "mAP50", "mAP75", "precision", "recall", "best epoch", "seconds"):
+    task = task_definition(runs[0].task)
+    labels = [task.metric.label, *(metric.label for metric in task.details)]
+    scores: list[float | None]
+    for column in ("before", *labels, "best epoch", "seconds"):
         table.add_column(column, justify="right")
-    for run in sorted(runs, key=lambda run: run.best.map50_95 if run.best else -1.0, reverse=True):
+    for run in sorted(runs, key=lambda run: run.best.score if run.best else -1.0, reverse=True):
         best = run.best
-        scores = (best.map50_95, best.map50, best.map75, best.precision, best.recall) if best else (None,) * 5
+        scores = [None] * len(labels)
+        if best:
+            scores = [best.score, *(best.details.get(metric.name) for metric in task.details)]
         table.add_row(
             run.id[:12],
             Text(printable(run.start)),
             Text(printable(run.target_name)),
             curve(run),
-            _number(run.starting_map50_95),
+            _number(run.starting_score),
             *(_number(score) for score in scores),
             str(best.epoch) if best else "",
             f"{run.seconds:.0f}",
@@ -107,7 +113,7 @@ def print_comparison(runs: Sequence[Run], console: Console) -> None:
 
 def curve(run: Run) -> str:
     """The curve of mAP50-95 in one line of bars, on a scale of 0 to 1."""
-    values = [point.map50_95 for point in run.curve]
+    values = [point.score for point in run.curve]
     step = max(1, -(-len(values) // CURVE_WIDTH))
     kept = [max(values[i : i + step]) for i in range(0, len(values), step)]
     return "".join(BARS[min(len(BARS) - 1, int(value * len(BARS)))] for value in kept)
@@ -128,7 +134,7 @@ def _recipe(run: Run) -> list[tuple[str, object]]:
 
 
 def _score(run: Run) -> str:
-    return _number(run.best.map50_95 if run.best else None)
+    return _number(run.best.score if run.best else None)
 
 
 def _number(value: float | None) -> str:

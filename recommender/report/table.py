@@ -47,7 +47,7 @@ def _head(recommendation: Recommendation) -> RenderableType:
 
 def _ranking(recommendation: Recommendation, width: int) -> RenderableType:
     rows = recommendation.ranking
-    top = max((row.map50_95.high for row in rows), default=1.0) or 1.0
+    top = max((row.score.high for row in rows), default=1.0) or 1.0
     bar_width, gain, roomy = _layout(rows, width)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False)
     table.add_column("#", justify="right", no_wrap=True)
@@ -70,7 +70,7 @@ def _ranking(recommendation: Recommendation, width: int) -> RenderableType:
             str(row.rank),
             Text(printable(row.start.checkpoint)),
             row.start.mode,
-            _bar(row.map50_95, top, bar_width),
+            _bar(row.score, top, bar_width),
             f"{row.p_best:.0%}",
             *([f"{row.gain_over_scratch.mean:+.2f}" if row.start.mode != "scratch" else ""] if gain else []),
             *(_facts(row, classes) if roomy else ()),
@@ -122,7 +122,7 @@ def _said(row: RankedStart) -> str:
     if not row.available:
         said.insert(0, "not on this machine yet")
     if row.trial is not None and row.trial.best is not None:
-        said.insert(0, f"trial reached {row.trial.best.map50_95:.3f} in {len(row.trial.curve)} epochs")
+        said.insert(0, f"trial reached {row.trial.best.score:.3f} in {len(row.trial.curve)} epochs")
     return "; ".join(printable(reason) for reason in said)
 
 

@@ -149,7 +149,7 @@ def without_broken_numbers(run: Run) -> Run:
         name: getattr(run, name)
         for name in (
             "seconds",
-            "starting_map50_95",
+            "starting_score",
             "peak_memory_mb",
             "learning_rate_used",
             "weights_transferred",
@@ -173,5 +173,4 @@ def without_broken_numbers(run: Run) -> Run:
 
 
 def _finite(point: EpochMetrics) -> bool:
-    numbers = (point.map50_95, point.map50, point.map75, point.precision, point.recall, point.seconds)
-    return all(number is None or math.isfinite(number) for number in numbers)
+    return all(math.isfinite(number) for number in (point.score, point.seconds, *point.details.values()))

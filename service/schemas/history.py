@@ -22,7 +22,7 @@ class CheckpointAnswer(Answer):
     source_hash: str | None
     source_licence: str | None
     source_images: int | None
-    source_map50_95: float | None
+    source_score: float | None
     classes: tuple[str, ...] | None
     train_imgsz: int | None
     train_epochs: int | None

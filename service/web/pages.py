@@ -11,6 +11,7 @@ from fastapi.staticfiles import StaticFiles
 
 from recommender.errors import UnavailableError
 from recommender.report.runs import RunDetail, run_summary
+from recommender.tasks import task_definition
 from service.dependencies import (
     CallerDep,
     DatasetDep,
@@ -109,8 +110,8 @@ def recommendation(
         "recommendation.html",
         answer=answer,
         set_name=held.name if held else "a data set that was removed",
-        top=axis_top(max((row.map50_95.high for row in rows), default=1.0)),
-        scratch=next((row.map50_95.mean for row in rows if row.mode == "scratch"), None),
+        top=axis_top(max((row.score.high for row in rows), default=1.0)),
+        scratch=next((row.score.mean for row in rows if row.mode == "scratch"), None),
         evidence=evidence_of,
         may_launch=held is not None and caller.may("POST"),
         token=secrets.token_hex(8),
@@ -149,7 +150,12 @@ def training(request: Request, services: ServicesDep, job: TrainingDep) -> Respo
     """One training with its curve, live while it runs."""
     points = [json.loads(event.data) for event in services.store.job_events(job.id) if event.kind == "epoch"]
     return render(
-        request, "training.html", job=training_answer(services.store, job), curve=points, live=not job.ended
+        request,
+        "training.html",
+        job=training_answer(services.store, job),
+        task=task_definition("detect"),
+        curve=points,
+        live=not job.ended,
     )
 
 
@@ -166,7 +172,7 @@ def runs(request: Request, services: ServicesDep, page: PagingDep) -> Response:
 def run(request: Request, services: ServicesDep, id: str) -> Response:
     """One run with its curve."""
     detail: RunDetail = find_run(services, id)
-    return render(request, "run.html", run=detail)
+    return render(request, "run.html", run=detail, task=task_definition("detect"))
 
 
 @router.get("/checkpoints")

@@ -13,7 +13,7 @@ from benchmarks.truth.plan import LONG, RANDOM_SUFFIX, plan
 from benchmarks.truth.run import key, key_of
 from recommender.records import Environment, EpochMetrics, Recipe, Run, Start
 
-POINT = EpochMetrics(epoch=1, map50_95=0.25, map50=0.5, map75=0.1, precision=0.5, recall=0.5, seconds=1.5)
+POINT = EpochMetrics(epoch=1, score=0.25, details={"map50": 0.5, "precision": 0.5}, seconds=1.5)
 
 
 def a_run(number: int = 0) -> Run:
@@ -30,7 +30,7 @@ def a_run(number: int = 0) -> Run:
         recipe=Recipe(epochs=10, imgsz=192),
         num_train_images=118,
         curve=(POINT,),
-        starting_map50_95=None,
+        starting_score=None,
         best=POINT,
         seconds=2.0,
         peak_memory_mb=10.0,

@@ -48,8 +48,8 @@ def test_every_entry_is_complete_and_plausible(home: Path) -> None:
             == f"https://github.com/ultralytics/assets/releases/download/v8.4.0/{checkpoint.name}.pt"
         )
         assert checkpoint.source_images in {118_287, 1_743_042}
-        assert checkpoint.source_map50_95 is not None
-        assert 0.1 < checkpoint.source_map50_95 < 0.6
+        assert checkpoint.source_score is not None
+        assert 0.1 < checkpoint.source_score < 0.6
         assert not checkpoint.available
         assert checkpoint.sha256 is None
 

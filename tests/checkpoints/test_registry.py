@@ -153,7 +153,7 @@ def test_a_checkpoint_and_its_source_are_remembered(store: Store, nano_pt: Path,
     assert get_checkpoint(store, "mine") == added
     assert (added.architecture, added.class_names, added.licence) == ("yolo11n", NAMES, "MIT")
     assert (added.source_name, added.source_hash) == (dataset.name, dataset.content_hash)
-    assert (added.source_map50_95, added.train_imgsz, added.train_epochs) == (0.4321, 256, 25)
+    assert (added.source_score, added.train_imgsz, added.train_epochs) == (0.4321, 256, 25)
     assert added.source_images == len(dataset.of_split("train"))
     assert added.from_scratch
     assert store.get_profile(dataset.content_hash, ENCODER) is not None
@@ -169,7 +169,7 @@ def test_what_nobody_told_stays_unknown(store: Store, tmp_path: Path) -> None:
     torch.save({"state_dict": yolov5_state(43)}, file)
     added = add_checkpoint(store, file, name="v5")
     assert (added.architecture, added.class_names, added.licence) == ("yolov5n", None, None)
-    assert (added.source_name, added.source_hash, added.source_images, added.source_map50_95) == (None,) * 4
+    assert (added.source_name, added.source_hash, added.source_images, added.source_score) == (None,) * 4
 
 
 def test_weights_shared_by_two_names_stay_until_the_last_goes(store: Store, home: Path) -> None:

@@ -36,7 +36,7 @@ def test_the_list_is_a_document(store: Store, capsys: pytest.CaptureFixture[str]
     document = json.loads(capsys.readouterr().out)
     assert {run["id"] for run in document["runs"]} == {"aaaa1111", "bbbb2222"}
     assert [training["status"] for training in document["trainings"]] == ["queued"]
-    assert {"checkpoint", "mode", "map50_95", "epochs", "status"} <= document["runs"][0].keys()
+    assert {"checkpoint", "mode", "score", "epochs", "status"} <= document["runs"][0].keys()
 
 
 def test_the_table_shows_names_as_they_may_be_shown(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,7 +58,7 @@ def test_one_run_is_shown_by_its_first_characters(store: Store, capsys: pytest.C
 
 def test_runs_are_compared_best_first(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     worse = make_run("cccc3333")
-    point = EpochMetrics(epoch=1, map50_95=0.01, map50=0.02, map75=0, precision=0.1, recall=0.1, seconds=1.0)
+    point = EpochMetrics(epoch=1, score=0.01, details={"map50": 0.02, "precision": 0.1}, seconds=1.0)
     store.add_run(replace(worse, curve=(point,), best=point))
     assert command(["runs", "compare", "cccc3333", "aaaa1111"]) == 0
     shown = capsys.readouterr().out
@@ -113,7 +113,7 @@ def test_a_line_is_drawn_per_epoch_where_there_is_no_terminal() -> None:
     with view.open():
         view.show(JobEvent(seq=1, epoch=1, kind="status", data='{"status": "running"}', at=""))
         for number, value in enumerate((0.1, 0.4, 0.2), 1):
-            data = {"epoch": number, "map50_95": value, "map50": 0.5, "seconds": 2.0 * number}
+            data = {"epoch": number, "score": value, "details": {"map50": 0.5}, "seconds": 2.0 * number}
             view.show(JobEvent(seq=number + 1, epoch=1, kind="epoch", data=json.dumps(data), at=""))
     lines = output.getvalue().splitlines()
     assert lines[0] == "running"

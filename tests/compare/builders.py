@@ -43,11 +43,8 @@ def point(epoch: int, value: float) -> EpochMetrics:
     """One point of a curve; an epoch takes two seconds."""
     return EpochMetrics(
         epoch=epoch,
-        map50_95=value,
-        map50=min(1.0, 1.6 * value),
-        map75=0.8 * value,
-        precision=value,
-        recall=value,
+        score=value,
+        details={"map50": min(1.0, 1.6 * value), "map75": 0.8 * value, "precision": value, "recall": value},
         seconds=2.0 * epoch,
     )
 
@@ -80,7 +77,7 @@ def trained(
         fraction=fraction,
         **{k: v for k, v in changes.items() if k in names},
     )
-    best = max(points, key=lambda p: (p.map50_95, p.epoch))
+    best = max(points, key=lambda p: (p.score, p.epoch))
     rate = recipe.learning_rate or 1e-3
     run = Run(
         id=hashlib.sha256(f"{start} {fraction} {seed} {rate}".encode()).hexdigest()[:24],
@@ -95,7 +92,7 @@ def trained(
         recipe=recipe,
         num_train_images=round(fraction * NUM_TRAIN),
         curve=tuple(points),
-        starting_map50_95=None,
+        starting_score=None,
         best=best,
         seconds=points[-1].seconds,
         peak_memory_mb=None,
@@ -107,11 +104,8 @@ def trained(
     )
     run = replace(run, **{k: v for k, v in changes.items() if k not in names})
     score = Score(
-        map50_95=best.map50_95,
-        map50=best.map50,
-        map75=best.map75 or 0.0,
-        precision=best.precision,
-        recall=best.recall,
+        score=best.score,
+        details=best.details,
     )
     return Trained(run=run, evaluation=Evaluation(run_id=run.id, split="val", score=score, boxes=boxes or {}))
 
@@ -196,9 +190,7 @@ def material(
 
 def expected(start: Start, mean: float, low: float, high: float, *, fraction: float = 1.0) -> Expected:
     """A forecast."""
-    return Expected(
-        start=start, fraction=fraction, map50_95=Interval(mean=mean, low=low, high=high), p_best=0.5
-    )
+    return Expected(start=start, fraction=fraction, score=Interval(mean=mean, low=low, high=high), p_best=0.5)
 
 
 def box(x1: float, y1: float, x2: float, y2: float, label: int = 0, confidence: float = 1.0) -> Box:

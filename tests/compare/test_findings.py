@@ -45,34 +45,34 @@ def reasons_of(found: Findings, name: str) -> dict[str, str]:
 def test_rows_are_means_over_seeds_the_best_first() -> None:
     rows = rows_of(material(runs_of((SCRATCH, 0.2), (COCO, 0.5))))
     assert [str(row.start) for row in rows] == ["coco:full", "scratch"]
-    assert rows[0].map50_95.count == 3
-    assert rows[0].map50_95.mean == pytest.approx(0.5 * EPOCHS / (EPOCHS + 3), abs=1e-3)
+    assert rows[0].score.count == 3
+    assert rows[0].score.mean == pytest.approx(0.5 * EPOCHS / (EPOCHS + 3), abs=1e-3)
     assert rows[0].epochs_to_best.mean == EPOCHS
 
 
 def test_held_back_images_score_the_models_when_there_are_some() -> None:
     made = material(runs_of((COCO, 0.5), seeds=1))
     run = made.trained[0].run
-    score = Score(map50_95=0.11, map50=0.2, map75=0.1, precision=0.3, recall=0.4)
+    score = Score(score=0.11, details={"map50": 0.2, "map75": 0.1, "precision": 0.3, "recall": 0.4})
     tested = replace(
         made.trained[0], evaluation=Evaluation(run_id=run.id, split="test", score=score, boxes={})
     )
     held = replace(made.held, split="test", is_held_back=True)
     (row,) = rows_of(replace(made, trained=(tested,), held=held))
-    assert row.map50_95.mean == 0.11
-    assert row.val_map50_95.mean > 0.4  # what the forecast spoke of stays the validation's
+    assert row.score.mean == 0.11
+    assert row.val_score.mean > 0.4  # what the forecast spoke of stays the validation's
     assert rows_of(replace(made, trained=(replace(tested, evaluation=None),), held=held)) == ()
 
 
 def test_starting_score_says_what_it_was_measured_on() -> None:
-    here = [replace(one, run=replace(one.run, starting_map50_95=0.3)) for one in runs_of((COCO, 0.5))]
+    here = [replace(one, run=replace(one.run, starting_score=0.3)) for one in runs_of((COCO, 0.5))]
     elsewhere = start("bccd")
     made = material(
-        [*here, *runs_of((elsewhere, 0.4), (SCRATCH, 0.1))], [contestant(elsewhere, source_map50_95=0.6)]
+        [*here, *runs_of((elsewhere, 0.4), (SCRATCH, 0.1))], [contestant(elsewhere, source_score=0.6)]
     )
     found = {str(row.start): row.starting for row in rows_of(made)}
-    assert (found["coco:full"].map50_95, found["coco:full"].on) == (0.3, "target")
-    assert (found["bccd:full"].map50_95, found["bccd:full"].on) == (0.6, "own domain")
+    assert (found["coco:full"].score, found["coco:full"].on) == (0.3, "target")
+    assert (found["bccd:full"].score, found["bccd:full"].on) == (0.6, "own domain")
     assert found["scratch"].on == "random weights"
 
 
@@ -86,7 +86,7 @@ def test_each_start_goes_on_at_its_best_learning_rate() -> None:
     assert chosen_rates(made)[COCO] == 1e-4
     row = next(row for row in rows_of(made) if row.start == COCO)
     assert row.learning_rate == 1e-4
-    assert row.map50_95.count == 2
+    assert row.score.count == 2
 
 
 # ── sizes ──
@@ -169,7 +169,7 @@ def test_the_learning_rate_is_shown_where_others_were_tried_and_a_suspect_where_
 def test_a_start_that_forgets_itself_at_once_is_seen() -> None:
     forgetful = start("kin")
     falls = [
-        replace(one, run=replace(one.run, starting_map50_95=0.4))
+        replace(one, run=replace(one.run, starting_score=0.4))
         for one in (trained(forgetful, curve([0.01, 0.02, *[0.2 + 0.001 * s] * 8]), seed=s) for s in range(3))
     ]
     text = reasons_of(findings_of(material([*runs_of((COCO, 0.5)), *falls])), "kin:full")["learning_rate"]

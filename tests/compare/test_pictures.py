@@ -8,7 +8,7 @@ from recommender.comparison.material import Box, Evaluation, Scene, Score
 from recommender.comparison.pictures import differing_scenes, iou, marks_of
 from tests.compare.builders import box, start
 
-SCORE = Score(map50_95=0.0, map50=0.0, map75=0.0, precision=0.0, recall=0.0)
+SCORE = Score(score=0.0, details={"map50": 0.0, "map75": 0.0, "precision": 0.0, "recall": 0.0})
 TRUE = box(0.1, 0.1, 0.3, 0.3)
 
 

@@ -92,7 +92,7 @@ def test_json_and_csv_hold_the_same_numbers(made: tuple[Material, Findings]) -> 
     again = ComparisonDocument.model_validate_json(document.model_dump_json())
     assert again == document
     rows = list(csv.DictReader(io.StringIO(summary_csv(made[1]))))
-    assert [float(row["map50_95"]) for row in rows] == [row.map50_95.mean for row in document.table]
+    assert [float(row["score"]) for row in rows] == [row.score.mean for row in document.table]
     assert [row["start"] for row in rows] == [row.start for row in document.table]
     assert len(list(csv.DictReader(io.StringIO(runs_csv(made[0]))))) == len(document.curves) == 48
 

@@ -38,7 +38,7 @@ def ask(store: Store, key: str = "key", *, body: str = "body", owner: str = "ada
 def point(epoch: int) -> EpochMetrics:
     """A point of a curve."""
     return EpochMetrics(
-        epoch=epoch, map50_95=epoch / 10, map50=0.2, map75=None, precision=0.3, recall=0.4, seconds=epoch
+        epoch=epoch, score=epoch / 10, details={"map50": 0.2, "precision": 0.3, "recall": 0.4}, seconds=epoch
     )
 
 

@@ -131,7 +131,7 @@ class TestRuns:
     @pytest.mark.parametrize("number", [math.nan, math.inf])
     def test_numbers_that_are_not_finite_make_a_failed_run(self, store: Store, number: float) -> None:
         sound = run()
-        broken_point = replace(sound.curve[1], map50_95=number)
+        broken_point = replace(sound.curve[1], score=number)
         broken = replace(
             sound, curve=(sound.curve[0], broken_point), best=broken_point, peak_memory_mb=number
         )

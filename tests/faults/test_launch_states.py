@@ -263,7 +263,7 @@ def spec(key: str) -> TrainingSpec:
 
 def point(epoch: int) -> EpochMetrics:
     return EpochMetrics(
-        epoch=epoch, map50_95=0.1, map50=0.2, map75=None, precision=0.3, recall=0.4, seconds=float(epoch)
+        epoch=epoch, score=0.1, details={"map50": 0.2, "precision": 0.3, "recall": 0.4}, seconds=float(epoch)
     )
 
 

@@ -63,7 +63,7 @@ def checkpoint(name: str, *, images: int = 3000, licence: str | None = "MIT") ->
         source_hash=f"hash-{name}",
         source_licence=licence,
         source_images=images,
-        source_map50_95=0.4,
+        source_score=0.4,
         sha256=f"sha-{name}",
     )
 
@@ -94,10 +94,10 @@ def situation(
     )
 
 
-def observation(of: Situation, map50_95: float) -> Observation:
+def observation(of: Situation, score: float) -> Observation:
     """A finished run of a situation."""
     point = EpochMetrics(
-        epoch=1, map50_95=map50_95, map50=map50_95, map75=None, precision=0.5, recall=0.5, seconds=1.0
+        epoch=1, score=score, details={"map50": score, "precision": 0.5, "recall": 0.5}, seconds=1.0
     )
     run = Run(
         id=f"{of.target.dataset_name}-{of.start}",
@@ -112,7 +112,7 @@ def observation(of: Situation, map50_95: float) -> Observation:
         recipe=Recipe(epochs=of.budget.epochs, imgsz=of.budget.imgsz),
         num_train_images=of.num_train_images,
         curve=(point,),
-        starting_map50_95=None,
+        starting_score=None,
         best=point,
         seconds=1.0,
         peak_memory_mb=None,

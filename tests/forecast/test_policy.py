@@ -30,7 +30,7 @@ def race() -> Race:
 def curve(*values: float) -> tuple[EpochMetrics, ...]:
     return tuple(
         EpochMetrics(
-            epoch=i + 1, map50_95=v, map50=v, map75=None, precision=0.0, recall=0.0, seconds=float(i)
+            epoch=i + 1, score=v, details={"map50": v, "precision": 0.0, "recall": 0.0}, seconds=float(i)
         )
         for i, v in enumerate(values)
     )

@@ -90,7 +90,7 @@ def test_a_trial_on_the_target_itself_settles_most() -> None:
     trials = [observation(stranger, 0.55), observation(kin, 0.30)]
     found = {str(o.situation.start): o for o in outlooks(trials, candidates)}
     assert found["stranger:full"].p_best > 0.9
-    assert found["stranger:full"].map50_95.low < 0.55 < found["stranger:full"].map50_95.high
+    assert found["stranger:full"].score.low < 0.55 < found["stranger:full"].score.high
 
 
 def test_intervals_narrow_as_history_grows() -> None:
@@ -99,7 +99,7 @@ def test_intervals_narrow_as_history_grows() -> None:
             observation(situation(profile(f"past{i}", 0.3 * i), KIN), 0.4 + 0.01 * (i % 3))
             for i in range(count)
         ]
-        interval = outlooks(history, race())[0].map50_95
+        interval = outlooks(history, race())[0].score
         return interval.high - interval.low
 
     assert width(0) > width(3) > width(12)

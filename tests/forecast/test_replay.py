@@ -26,15 +26,12 @@ def with_curves() -> list[Observation]:
     """The world of the backtest, every run with a curve that rises to its result by the square root."""
     found = []
     for observation in world(6):
-        end = observation.map50_95
+        end = observation.score
         curve = tuple(
             EpochMetrics(
                 epoch=e,
-                map50_95=end * (e / EPOCHS) ** 0.5,
-                map50=0.0,
-                map75=None,
-                precision=0,
-                recall=0,
+                score=end * (e / EPOCHS) ** 0.5,
+                details={"map50": 0.0, "precision": 0, "recall": 0},
                 seconds=e,
             )
             for e in range(1, EPOCHS + 1)
@@ -57,7 +54,7 @@ CASES = cases(OBSERVATIONS)
 
 
 def regret(step: Step, runs: list[Observation]) -> float:
-    results = [run.map50_95 for run in runs]
+    results = [run.score for run in runs]
     return max(results) - results[step.choice]
 
 

@@ -17,8 +17,9 @@ def ranked(*names: str, p_best: float, trials: dict[str, Run] | None = None) -> 
         RankedStart(
             rank=i + 1,
             start=Start(checkpoint=name, mode="full"),
-            map50_95=ANY,
+            score=ANY,
             p_best=p_best if i == 0 else 0.1,
+            expected_loss=0.0,
             gain_over_scratch=ANY,
             evidence=Evidence(),
             reasons=(),
@@ -33,7 +34,7 @@ def trial_run(name: str, values: tuple[float, ...]) -> Run:
     run = observation(situation(TARGET, profile(name, 0.1)), max(values)).run
     point = run.curve[0]
     curve: tuple[EpochMetrics, ...] = tuple(
-        replace(point, epoch=i + 1, map50_95=value) for i, value in enumerate(values)
+        replace(point, epoch=i + 1, score=value) for i, value in enumerate(values)
     )
     return replace(run, curve=curve)
 

@@ -187,7 +187,7 @@ def test_odd_facts_become_unknown(tmp_path: Path) -> None:
     }
     torch.save(package, tmp_path / "x.pt")
     _, facts = examine(tmp_path / "x.pt")
-    assert (facts["imgsz"], facts["epochs"], facts["map50_95"]) == (None, None, None)
+    assert (facts["imgsz"], facts["epochs"], facts["score"]) == (None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_the_model_counts_exactly_as_its_own_state_dict(tmp_path: Path) -> None:
     assert tensors.keys() == expected.keys()
     assert all(torch.equal(tensors[key], expected[key]) for key in expected)
     assert facts["class_names"] == list(NAMES)
-    assert (facts["imgsz"], facts["epochs"], facts["map50_95"], facts["task"]) == (
+    assert (facts["imgsz"], facts["epochs"], facts["score"], facts["task"]) == (
         256,
         25,
         0.4321,

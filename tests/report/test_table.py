@@ -26,8 +26,9 @@ def ranked(rank: int, name: str, mode: Mode) -> RankedStart:
     return RankedStart(
         rank=rank,
         start=Start(checkpoint=name, mode=mode),
-        map50_95=Interval(mean=0.27, low=0.22, high=0.32, level=0.8),
+        score=Interval(mean=0.27, low=0.22, high=0.32, level=0.8),
         p_best=0.17,
+        expected_loss=0.0,
         gain_over_scratch=Interval(mean=0.26, low=0.2, high=0.3, level=0.8),
         evidence=Evidence(similarity=0.88, class_overlap=1.0, weights_transferred=0.93),
         reasons=("a reason",),

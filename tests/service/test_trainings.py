@@ -108,7 +108,7 @@ def test_the_first_advised_start_that_is_here_is_taken(service: Service, held: s
             "rank": rank,
             "checkpoint": name,
             "mode": mode,
-            "map50_95": interval,
+            "score": interval,
             "p_best": 0.5,
             "gain_over_scratch": interval,
             "evidence": {},

@@ -73,18 +73,13 @@ def checkpoint(name: str = "faces", *, images: int = 100) -> Checkpoint:
     )
 
 
-def run(
-    id: str = "run-1", *, status: str = "succeeded", target: str = "target-1", map50_95: float = 0.4
-) -> Run:
+def run(id: str = "run-1", *, status: str = "succeeded", target: str = "target-1", score: float = 0.4) -> Run:
     """A finished training of three epochs."""
     curve = tuple(
         EpochMetrics(
             epoch=epoch,
-            map50_95=map50_95 * epoch / 3,
-            map50=0.5,
-            map75=None,
-            precision=0.6,
-            recall=0.7,
+            score=score * epoch / 3,
+            details={"map50": 0.5, "precision": 0.6, "recall": 0.7},
             seconds=1.5 * epoch,
         )
         for epoch in (1, 2, 3)
@@ -102,7 +97,7 @@ def run(
         recipe=Recipe(epochs=3, imgsz=224),
         num_train_images=118,
         curve=curve,
-        starting_map50_95=None,
+        starting_score=None,
         best=curve[-1],
         seconds=4.5,
         peak_memory_mb=512.0,
@@ -137,11 +132,8 @@ paths = st.text(st.characters(codec=None, exclude_characters="\0"), min_size=1, 
 epochs = st.builds(
     EpochMetrics,
     epoch=counts,
-    map50_95=numbers,
-    map50=numbers,
-    map75=_maybe(numbers),
-    precision=numbers,
-    recall=numbers,
+    score=numbers,
+    details=st.dictionaries(st.sampled_from(["map50", "map75", "precision", "recall"]), numbers),
     seconds=numbers,
 )
 starts = st.builds(Start, checkpoint=keys, mode=st.sampled_from(["full", "freeze", "scratch"]))
@@ -176,7 +168,7 @@ runs = st.builds(
     recipe=recipes,
     num_train_images=counts,
     curve=_tuples(epochs),
-    starting_map50_95=_maybe(numbers),
+    starting_score=_maybe(numbers),
     best=_maybe(epochs),
     seconds=numbers,
     peak_memory_mb=_maybe(numbers),
@@ -199,7 +191,7 @@ checkpoints = st.builds(
     class_names=_maybe(_tuples(any_text)),
     licence=_maybe(any_text),
     source_name=_maybe(any_text),
-    source_map50_95=_maybe(numbers),
+    source_score=_maybe(numbers),
     path=_maybe(paths),
 )
 evidences = st.builds(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import sqlite3
 import subprocess
@@ -18,6 +19,7 @@ from alembic.script import ScriptDirectory
 
 from recommender.errors import StorageError
 from recommender.records import Evidence
+from recommender.report.document import RecommendationDocument
 from recommender.store import Store, schema
 from recommender.store.models import HEAD, Base
 from tests.postgres import PostgresServer
@@ -211,3 +213,20 @@ def test_processes_that_start_together_make_one_schema(tmp_path: Path) -> None:
         _, complaint = process.communicate(timeout=60)
         assert process.returncode == 0, complaint.decode()
     Store(file).close()
+
+
+def test_scores_of_version_0_1_are_found_under_their_new_names(tmp_path: Path) -> None:
+    file = tmp_path / "store.sqlite3"
+    shutil.copy(Path(__file__).parent / "old_schemas" / "0004.sqlite3", file)
+    with Store(file) as store:
+        job = store.get_job("job-1")
+        assert job is not None
+        assert job.metrics is not None
+        assert job.metrics.score == 0.25
+        assert job.metrics.details == {"map50": 0.5, "precision": 0.6, "recall": 0.7}
+        (event,) = store.job_events("job-1")
+        assert json.loads(event.data)["score"] == 0.25
+    with closing(sqlite3.connect(file)) as connection:
+        answer = json.loads(connection.execute("SELECT document FROM asks").fetchone()[0])
+        assert answer["ranking"][0]["score"]["mean"] == 0.1
+        RecommendationDocument.model_validate(answer)

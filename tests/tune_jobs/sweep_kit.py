@@ -91,11 +91,8 @@ def point(epoch: int, value: float = 0.5) -> EpochMetrics:
     """One point of a curve."""
     return EpochMetrics(
         epoch=epoch,
-        map50_95=value,
-        map50=value,
-        map75=value,
-        precision=value,
-        recall=value,
+        score=value,
+        details={"map50": value, "map75": value, "precision": value, "recall": value},
         seconds=float(epoch),
     )
 
@@ -103,7 +100,7 @@ def point(epoch: int, value: float = 0.5) -> EpochMetrics:
 def finished(spec: TrialSpec, values: Sequence[float], *, status: str = "succeeded") -> Run:
     """A run of a trial with this curve."""
     curve = tuple(point(number + 1, value) for number, value in enumerate(values))
-    best = max(curve, key=lambda one: one.map50_95, default=None)
+    best = max(curve, key=lambda one: one.score, default=None)
     done: Literal["succeeded", "stopped"] = "stopped" if status == "stopped" else "succeeded"
     return replace(failed_run(spec.job, ""), status=done, curve=curve, best=best, error=None)
 

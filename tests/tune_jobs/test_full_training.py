@@ -68,7 +68,7 @@ def test_a_killed_training_resumes_leaves_its_files_and_becomes_a_start(workshop
     rows = list(csv.DictReader((results / "results.csv").read_text().splitlines()))
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4]
     for row, point in zip(rows, run.curve, strict=True):
-        assert float(row["metrics/mAP50-95(B)"]) == pytest.approx(point.map50_95, abs=1e-5)
+        assert float(row["metrics/mAP50-95(B)"]) == pytest.approx(point.score, abs=1e-5)
     assert (results / "results.png").read_bytes().startswith(b"\x89PNG")
     assert "epochs: 4" in (results / "args.yaml").read_text()
     assert_ultralytics_loads(results / "weights" / "best.pt", ["circle", "square"])
@@ -77,7 +77,7 @@ def test_a_killed_training_resumes_leaves_its_files_and_becomes_a_start(workshop
     second = see_through(workshop, again, launcher)
     assert second.weights_sha256 == workshop.store.get_checkpoint("ours").sha256  # type: ignore[union-attr]
     assert second.source_hash == workshop.target.hash
-    assert second.starting_map50_95 is not None
+    assert second.starting_score is not None
     from recommender.candidates import choose_candidates
     from recommender.progress import silent
     from recommender.requests import RecommendRequest
@@ -106,8 +106,8 @@ def test_the_record_alone_suffices_to_train_the_same_again(workshop: Workshop) -
     fields = request.model_dump(exclude={"dataset"})
     second = see_through(workshop, workshop.ask("two", **fields), launcher)
     assert second.id == first.id
-    assert [(p.map50_95, p.map50, p.recall) for p in second.curve] == [
-        (p.map50_95, p.map50, p.recall) for p in first.curve
+    assert [(p.score, p.details["map50"], p.details["recall"]) for p in second.curve] == [
+        (p.score, p.details["map50"], p.details["recall"]) for p in first.curve
     ]
     for known in (first.target_hash, first.environment.hardware, first.environment.versions["torch"]):
         assert known

@@ -86,7 +86,7 @@ def test_a_training_ends_in_the_registry_and_the_history(workshop: Workshop) -> 
     assert registered.source_hash == workshop.target.hash
     assert registered.licence == "MIT"
     assert not registered.from_scratch
-    assert registered.source_map50_95 == run.best.map50_95  # type: ignore[union-attr]
+    assert registered.source_score == run.best.score  # type: ignore[union-attr]
     from recommender.profile.known import source_profile
 
     assert source_profile(registered.source_hash, workshop.store) is not None

@@ -58,7 +58,7 @@ def test_a_run_in_the_history_is_not_repeated(store: Store) -> None:
     assert brain.next_id() is None
     (known, _) = brain.view().trials
     assert known.reused
-    assert known.best_map50_95 == 0.3
+    assert known.best_score == 0.3
     assert known.seconds == 0.0
 
 

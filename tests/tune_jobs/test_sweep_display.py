@@ -149,7 +149,7 @@ def test_the_matrix_is_the_mean_and_spread_over_seeds(store: Store) -> None:
     text = rendered(matrix_table(result))
     assert "0.250 ± 0.071 (2 of 3)" in text
     document = sweep_document(result)
-    assert document["results"][0]["map50_95"]["seeds"] == 2
+    assert document["results"][0]["score"]["seeds"] == 2
     assert document["results"][0]["errors"] == ["no"]
     assert document["trials"]["settled"] == 3
     assert document["trials"]["failed"] == 1

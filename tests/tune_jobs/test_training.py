@@ -60,14 +60,14 @@ def untimed(curve: tuple[EpochMetrics, ...]) -> list[EpochMetrics]:
 def test_a_run_says_all_there_is_to_know(bench: Bench, full_run: Run) -> None:
     assert full_run.status == "succeeded"
     assert [point.epoch for point in full_run.curve] == [1, 2, 3], "the final evaluation is no epoch"
-    assert full_run.best == max(full_run.curve, key=lambda point: (point.map50_95, point.epoch))
+    assert full_run.best == max(full_run.curve, key=lambda point: (point.score, point.epoch))
     assert (full_run.optimizer_used, full_run.learning_rate_used) == ("AdamW", 5e-3)
     assert (full_run.batch_used, full_run.num_train_images) == (4, 12)
     assert full_run.best is not None
-    assert full_run.best.map50_95 > 0.05, "it learns, or the tests below say little"
+    assert full_run.best.score > 0.05, "it learns, or the tests below say little"
     assert full_run.weights_transferred is not None
     assert full_run.weights_transferred > 0.9
-    assert full_run.starting_map50_95 is None, "no class of the checkpoint is one of the target"
+    assert full_run.starting_score is None, "no class of the checkpoint is one of the target"
     assert full_run.peak_memory_mb is not None
     assert full_run.peak_memory_mb > 100
     assert full_run.environment.versions["ultralytics"]
@@ -246,10 +246,10 @@ def test_the_starting_score_is_the_checkpoints_own(bench: Bench, full_run: Run) 
         weights=bench.folder / "out/full" / BEST_WEIGHTS,
         class_names=("circle", "square"),
     )
-    assert train(job).starting_map50_95 == pytest.approx(full_run.best.map50_95, abs=1e-4)
+    assert train(job).starting_score == pytest.approx(full_run.best.score, abs=1e-4)
     half = train(replace(job, class_names=("circle", "wheel")))
-    assert half.starting_map50_95 is not None
-    assert half.starting_map50_95 != pytest.approx(full_run.best.map50_95, abs=1e-4)
+    assert half.starting_score is not None
+    assert half.starting_score != pytest.approx(full_run.best.score, abs=1e-4)
 
 
 @pytest.mark.slow

@@ -40,7 +40,10 @@ def trivial(job: TrainingJob, *, on_epoch: Any) -> Run:
 
 def _point(epoch: int) -> EpochMetrics:
     return EpochMetrics(
-        epoch=epoch, map50_95=0.01 * epoch, map50=0.2, map75=0.1, precision=0.3, recall=0.4, seconds=1.0
+        epoch=epoch,
+        score=0.01 * epoch,
+        details={"map50": 0.2, "map75": 0.1, "precision": 0.3, "recall": 0.4},
+        seconds=1.0,
     )
 
 
@@ -58,7 +61,7 @@ def _run(job: TrainingJob, curve: tuple[EpochMetrics, ...], status: Any) -> Run:
         recipe=job.recipe,
         num_train_images=1,
         curve=curve,
-        starting_map50_95=None,
+        starting_score=None,
         best=curve[-1],
         seconds=1.0,
         peak_memory_mb=None,

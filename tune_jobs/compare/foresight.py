@@ -113,7 +113,7 @@ def _expected(outlook: Outlook, fraction: float) -> Expected:
     return Expected(
         start=outlook.situation.start,
         fraction=fraction,
-        map50_95=outlook.map50_95,
+        score=outlook.score,
         p_best=outlook.p_best,
     )
 

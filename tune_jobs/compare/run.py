@@ -103,7 +103,7 @@ def best_rates(trials: Sequence[TrialView]) -> dict[Start, float | None]:
     for trial in trials:
         if trial.state == "settled" and trial.run is not None and trial.run.best is not None:
             known = best.get(trial.start)
-            if known is None or (trial.best_map50_95 or 0.0) > (known.best_map50_95 or 0.0):
+            if known is None or (trial.best_score or 0.0) > (known.best_score or 0.0):
                 best[trial.start] = trial
     return {start: trial.recipe.learning_rate for start, trial in best.items()}
 

@@ -15,6 +15,7 @@ from recommender.errors import CheckpointError, StorageError
 from recommender.home import subfolder
 from recommender.records import Dataset, LabelledImage, Split
 from recommender.store.records_json import decode, encode
+from tune_jobs.training.score import detection_metrics
 
 if TYPE_CHECKING:
     from torch import nn
@@ -139,15 +140,8 @@ def _validate(
                     boxes[Path(seen["im_file"]).stem] = _boxes(validator.scale_preds(image, seen), seen)
                 validator.update_metrics(found, prepared)
         validator.get_stats()
-        box = validator.metrics.box
-    score = Score(
-        map50_95=float(box.map),
-        map50=float(box.map50),
-        map75=float(box.map75),
-        precision=float(box.mp),
-        recall=float(box.mr),
-    )
-    return score, boxes
+        score, details = detection_metrics(validator.metrics.box)
+    return Score(score=score, details=details), boxes
 
 
 def _loader(data: Path, split: Split, *, imgsz: int, stride: int) -> Any:

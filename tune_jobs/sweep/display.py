@@ -91,7 +91,7 @@ def sparkline(curve: Sequence[EpochMetrics], width: int = CURVE_WIDTH) -> str:
     """The curve of mAP50-95 as bars between zero and its own maximum."""
     if not curve:
         return ""
-    values = [point.map50_95 for point in curve]
+    values = [point.score for point in curve]
     if len(values) > width:  # the last of each stretch
         values = [values[(i + 1) * len(values) // width - 1] for i in range(width)]
     top = max(values)
@@ -114,7 +114,7 @@ def table_of(view: SweepView) -> Table:
         table.add_column(name, justify="right" if right else "left", no_wrap=True)
     rows = _rows(view)
     for trial in rows[:MAX_ROWS]:
-        best = trial.best_map50_95
+        best = trial.best_score
         cells = [
             *([printable(trial.target_name, limit=24)] if several else []),
             _name(trial),
@@ -150,7 +150,7 @@ def summary_of(view: SweepView) -> str:
 
 def line_of(trial: TrialView) -> str:
     """One trial in one line."""
-    best = trial.best_map50_95
+    best = trial.best_score
     parts = [
         f"{printable(trial.target_name, limit=60)}  {_name(trial)}  {_state(trial)}",
         *([] if best is None else [f"mAP50-95 {best:.3f} {sparkline(trial.curve)}"]),
@@ -174,7 +174,7 @@ def _rows(view: SweepView) -> list[TrialView]:
     running = list(view.of_state("running"))
     ended = sorted(
         view.of_state("settled", "failed", "cut off"),
-        key=lambda trial: (trial.target_name, -(trial.best_map50_95 or -1.0)),
+        key=lambda trial: (trial.target_name, -(trial.best_score or -1.0)),
     )
     return running + ended
 

@@ -91,7 +91,7 @@ def sweep_document(result: SweepResult) -> dict[str, Any]:
                 "fraction": cell.row.fraction,
                 "checkpoint": cell.start.checkpoint,
                 "mode": cell.start.mode,
-                "map50_95": None
+                "score": None
                 if cell.mean is None
                 else {"mean": cell.mean, "deviation": cell.deviation, "seeds": len(cell.values)},
                 "asked": cell.num_asked,
@@ -119,7 +119,7 @@ def _cell(row: Row, start: Start, members: Sequence[TrialView]) -> Cell:
     return Cell(
         row=row,
         start=start,
-        values=tuple(run.best.map50_95 for run in ended if run.best is not None),
+        values=tuple(run.best.score for run in ended if run.best is not None),
         num_asked=len(members),
         errors=tuple(trial.run.error for trial in members if trial.run is not None and trial.run.error),
         run_ids=tuple(run.id for run in ended),

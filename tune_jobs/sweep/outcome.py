@@ -30,7 +30,7 @@ def failed_run(
         recipe=job.recipe,
         num_train_images=0,
         curve=tuple(curve),
-        starting_map50_95=None,
+        starting_score=None,
         best=None,
         seconds=seconds,
         peak_memory_mb=None,
@@ -52,7 +52,7 @@ def cut_off_run(job: TrainingJob, curve: Sequence[EpochMetrics], *, seconds: flo
         failed_run(job, "", curve=curve, seconds=seconds),
         status="stopped",
         error=None,
-        best=max(curve, key=lambda point: (point.map50_95, point.epoch), default=None),
+        best=max(curve, key=lambda point: (point.score, point.epoch), default=None),
         notes=(f"cut off after epoch {curve[-1].epoch}" if curve else "cut off before its first epoch",),
     )
 

@@ -29,9 +29,9 @@ class TrialView:
     note: str | None = None
 
     @property
-    def best_map50_95(self) -> float | None:
+    def best_score(self) -> float | None:
         """The best epoch so far."""
-        return max((point.map50_95 for point in self.curve), default=None)
+        return max((point.score for point in self.curve), default=None)
 
 
 @dataclass(frozen=True, kw_only=True)

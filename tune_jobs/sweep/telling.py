@@ -82,7 +82,7 @@ def trial_event(trial: TrialView) -> dict[str, Any]:
         "state": trial.state,
         "reused": trial.reused,
         "epoch": last.epoch if last else 0,
-        "map50_95": last.map50_95 if last else None,
-        "best": trial.best_map50_95,
+        "score": last.score if last else None,
+        "best": trial.best_score,
         "note": trial.note,
     }

@@ -36,7 +36,7 @@ def save_state(path: Path, run_id: str, trainer: Any) -> None:
         "curve": [asdict(point) for point in trainer.curve],
         "best_state": trainer.best_state,
         "seconds": trainer.seconds(),
-        "starting_map50_95": trainer.starting_map50_95,
+        "starting_score": trainer.starting_score,
         "random": _random_state(trainer),
     }
     part = path.with_suffix(".part")
@@ -75,7 +75,7 @@ def restore_state(state: dict[str, Any], trainer: Any) -> None:
     trainer.curve = [EpochMetrics(**point) for point in state["curve"]]
     trainer.best_state = state["best_state"]
     trainer.seconds_before = state["seconds"]
-    trainer.starting_map50_95 = state["starting_map50_95"]
+    trainer.starting_score = state["starting_score"]
     _restore_criterion(trainer)
     if trainer.job.num_processes == 1:
         _restore_random_state(state["random"], trainer)

@@ -121,7 +121,7 @@ class _Outcome:
             "curve": tuple(trainer.curve),
             "status": "stopped" if trainer.stopped_by_caller else "succeeded",
             "peak_memory_mb": trainer.peak_memory_mb,
-            "starting_map50_95": trainer.starting_map50_95,
+            "starting_score": trainer.starting_score,
             "seconds": trainer.seconds(),
             "batch_used": int(trainer.batch_size),
             "optimizer_used": None if optimizer is None else type(optimizer).__name__,
@@ -176,7 +176,7 @@ class _Outcome:
 
 def best_point(curve: tuple[EpochMetrics, ...]) -> EpochMetrics | None:
     """The point whose weights are kept: the highest mAP50-95, of equals the latest."""
-    return max(curve, key=lambda point: (point.map50_95, point.epoch), default=None)
+    return max(curve, key=lambda point: (point.score, point.epoch), default=None)
 
 
 def _differences(job: TrainingJob, result: dict[str, Any]) -> list[str]:
@@ -229,7 +229,7 @@ def _blank_record(job: TrainingJob) -> Run:
         recipe=job.recipe,
         num_train_images=0,
         curve=(),
-        starting_map50_95=None,
+        starting_score=None,
         best=None,
         seconds=0.0,
         peak_memory_mb=None,

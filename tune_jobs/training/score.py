@@ -12,7 +12,7 @@ from ultralytics.utils import RANK
 NEVER = -1e4  # logit of a class that must not be predicted
 
 
-def starting_map50_95(trainer: Any, known_classes: Sequence[int]) -> float | None:
+def starting_score(trainer: Any, known_classes: Sequence[int]) -> float | None:
     """Mean AP50-95 of the transferred, untrained model over the target's classes it knows by name.
 
     None when it knows none of those that occur in the val images. The random rows of the other classes
@@ -38,6 +38,12 @@ def starting_map50_95(trainer: Any, known_classes: Sequence[int]) -> float | Non
     by_class = {int(index): float(ap) for index, ap in zip(box.ap_class_index, box.ap, strict=True)}
     scores = [by_class[index] for index in known_classes if index in by_class]
     return sum(scores) / len(scores) if scores else None
+
+
+def detection_metrics(box: Any) -> tuple[float, dict[str, float]]:
+    """Score and details (`recommender.tasks`) of ultralytics' box metrics."""
+    details = {"map50": box.map50, "map75": box.map75, "precision": box.mp, "recall": box.mr}
+    return float(box.map), {name: float(value) for name, value in details.items()}
 
 
 def _silence(model: Any, *, keep: Sequence[int]) -> None:

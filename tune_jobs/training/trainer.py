@@ -23,7 +23,7 @@ from recommender.records import EpochMetrics
 from tune_jobs.training.dataset import CleanDataset, read_data_yaml
 from tune_jobs.training.job import NOMINAL_BATCH, STATE_FILE, TrainingJob
 from tune_jobs.training.resume import load_state, restore_state, save_state
-from tune_jobs.training.score import starting_map50_95
+from tune_jobs.training.score import detection_metrics, starting_score
 from tune_jobs.training.table import keep_epoch
 
 OnEpoch = Callable[[EpochMetrics], bool | None]
@@ -90,7 +90,7 @@ class RunTrainer(DetectionTrainer):  # type: ignore[misc]
         self.best_state: dict[str, torch.Tensor] | None = None
         self.stopped_by_caller = False
         self.peak_memory_mb: float | None = None
-        self.starting_map50_95: float | None = None
+        self.starting_score: float | None = None
         self.seconds_before = 0.0  # spent before an interruption
         self.resumed_after = 0  # epochs
         self.state_error: str | None = None  # why there may be nothing to resume from
@@ -153,7 +153,7 @@ class RunTrainer(DetectionTrainer):  # type: ignore[misc]
     def save_model(self) -> bool:
         """Keep the best averaged weights; nothing is pickled."""
         best = self.validator.metrics.box.map
-        if all(best >= point.map50_95 for point in self.curve):  # of equals the latest, as in run.best_point
+        if all(best >= point.score for point in self.curve):  # of equals the latest, as in run.best_point
             self.best_state = self.averaged_state()
         return True
 
@@ -164,7 +164,7 @@ class RunTrainer(DetectionTrainer):  # type: ignore[misc]
         """Go on from our own state file where there is one for this run; else score the start."""
         state = load_state(self.job.output / STATE_FILE, self.job.run_id) if self.job.resumable else None
         if state is None:
-            self.starting_map50_95 = starting_map50_95(self, self.known_classes)
+            self.starting_score = starting_score(self, self.known_classes)
         else:
             restore_state(state, self)
             self.resumed_after = self.start_epoch
@@ -220,17 +220,9 @@ class RunTrainer(DetectionTrainer):  # type: ignore[misc]
     def _record_epoch(self) -> None:
         if not leads():
             return
-        box = self.validator.metrics.box
-        point = EpochMetrics(
-            epoch=self.epoch + 1,
-            map50_95=float(box.map),
-            map50=float(box.map50),
-            map75=float(box.map75),
-            precision=float(box.mp),
-            recall=float(box.mr),
-            seconds=self.seconds(),
-        )
-        numbers = (point.map50_95, point.map50, point.map75 or 0.0, point.precision, point.recall)
+        score, details = detection_metrics(self.validator.metrics.box)
+        point = EpochMetrics(epoch=self.epoch + 1, score=score, details=details, seconds=self.seconds())
+        numbers = (point.score, *point.details.values())
         if not all(math.isfinite(number) for number in numbers):
             raise TrialError(f"A metric is not finite in epoch {point.epoch}: {numbers}.")
         self.curve.append(point)

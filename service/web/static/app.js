@@ -71,7 +71,7 @@ if (waiting) {
 }
 
 const curve = document.querySelector("[data-curve]");
-const points = byId("points") ? [...byId("points").rows].map((row) => ({ epoch: Number(row.cells[0].textContent), map50_95: Number(row.cells[1].textContent) })) : [];
+const points = byId("points") ? [...byId("points").rows].map((row) => ({ epoch: Number(row.cells[0].textContent), score: Number(row.cells[1].textContent) })) : [];
 const drawOne = () => drawCurves(curve.querySelector("svg"), [points], Number(curve.dataset.epochs));
 if (curve && byId("points")) { drawOne(); window.addEventListener("resize", drawOne); }
 
@@ -84,9 +84,10 @@ if (training) {
       if (points.some((known) => known.epoch === point.epoch)) return;
       points.push(point);
       const row = byId("points").insertRow();
-      for (const text of [point.epoch, point.map50_95.toFixed(4), point.map50.toFixed(4), point.precision.toFixed(3), point.recall.toFixed(3), point.seconds.toFixed(0)]) row.insertCell().textContent = text;
+      const details = byId("points").dataset.details.split(" ").map((name) => (name in point.details ? point.details[name].toFixed(4) : ""));
+      for (const text of [point.epoch, point.score.toFixed(4), ...details, point.seconds.toFixed(0)]) row.insertCell().textContent = text;
       drawOne();
-      now.textContent = `Epoch ${point.epoch} of ${curve.dataset.epochs}: mAP50-95 ${point.map50_95.toFixed(3)}`;
+      now.textContent = `Epoch ${point.epoch} of ${curve.dataset.epochs}: mAP50-95 ${point.score.toFixed(3)}`;
     },
     note: ({ message }) => { if (message) now.textContent = message; },
   });
@@ -114,7 +115,7 @@ if (trials) {
     trial.cells[1].textContent = event.reused ? "known before" : event.state;
     trial.cells[2].textContent = `${event.epoch} of ${event.epochs}`;
     trial.cells[3].textContent = event.best === null ? "—" : event.best.toFixed(3);
-    if (event.map50_95 !== null && !trial.points.some((point) => point.epoch === event.epoch)) trial.points.push({ epoch: event.epoch, map50_95: event.map50_95 });
+    if (event.score !== null && !trial.points.some((point) => point.epoch === event.epoch)) trial.points.push({ epoch: event.epoch, score: event.score });
     draw();
   };
   for (const entry of JSON.parse(byId("trial-data").textContent)) take(entry);

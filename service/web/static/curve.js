@@ -31,14 +31,14 @@ const axes = (svg, { steps, top }, last, x, y) => {
   add(svg, "text", { x: 4, y: 13 }, "mAP50-95");
 };
 
-// `series` are lists of {epoch, map50_95}; `epochs` is how far the axis reaches at least.
+// `series` are lists of {epoch, score}; `epochs` is how far the axis reaches at least.
 export const drawCurves = (svg, series, epochs) => {
   svg.replaceChildren();
   BOX.width = Math.max(300, Math.round(svg.parentElement.clientWidth));
   BOX.height = BOX.width < 480 ? 240 : 320;
   svg.setAttribute("viewBox", `0 0 ${BOX.width} ${BOX.height}`);
   const all = series.flat();
-  const scale = scaleOf(Math.max(0, ...all.map((point) => point.map50_95)));
+  const scale = scaleOf(Math.max(0, ...all.map((point) => point.score)));
   const last = Math.max(epochs || 1, 1, ...all.map((point) => point.epoch));
   const x = (epoch) => BOX.left + (BOX.width - BOX.left - BOX.right) * (last > 1 ? (epoch - 1) / (last - 1) : 0.5);
   const y = (value) => BOX.height - BOX.bottom - (BOX.height - BOX.top - BOX.bottom) * value / scale.top;
@@ -46,12 +46,12 @@ export const drawCurves = (svg, series, epochs) => {
   series.forEach((points, number) => {
     if (!points.length) return;
     const group = add(svg, "g", { class: `curve-${number % STYLES}` });
-    add(group, "polyline", { class: "line", points: points.map((point) => `${x(point.epoch)},${y(point.map50_95)}`).join(" ") });
-    if (points.length <= 60) for (const point of points) add(group, "circle", { class: "point", cx: x(point.epoch), cy: y(point.map50_95), r: 3 });
+    add(group, "polyline", { class: "line", points: points.map((point) => `${x(point.epoch)},${y(point.score)}`).join(" ") });
+    if (points.length <= 60) for (const point of points) add(group, "circle", { class: "point", cx: x(point.epoch), cy: y(point.score), r: 3 });
   });
   if (series.length !== 1 || !all.length) return;
-  const best = all.reduce((a, b) => (b.map50_95 > a.map50_95 ? b : a));
-  add(svg, "circle", { class: "best", cx: x(best.epoch), cy: y(best.map50_95), r: 6 });
+  const best = all.reduce((a, b) => (b.score > a.score ? b : a));
+  add(svg, "circle", { class: "best", cx: x(best.epoch), cy: y(best.score), r: 6 });
   const end = x(best.epoch) > BOX.width - 110;
-  add(svg, "text", { class: "best-label", x: x(best.epoch) + (end ? -10 : 10), y: Math.max(y(best.map50_95) - 8, 22), "text-anchor": end ? "end" : "start" }, `best ${best.map50_95.toFixed(3)}`);
+  add(svg, "text", { class: "best-label", x: x(best.epoch) + (end ? -10 : 10), y: Math.max(y(best.score) - 8, 22), "text-anchor": end ? "end" : "start" }, `best ${best.score.toFixed(3)}`);
 };
