@@ -21,6 +21,7 @@ from recommender.forecast.reasons import reasons
 from recommender.forecast.situation import Observation, Situation
 from recommender.forecast.warnings import warnings
 from recommender.profile.known import known_profile
+from recommender.profile.notices import dataset_notices
 from recommender.progress import Progress, silent
 from recommender.records import (
     SCRATCH,
@@ -104,7 +105,7 @@ def conclude(
         budget=Budget(epochs=case.request.epochs, imgsz=case.request.imgsz),
         task=case.target.task,
         ranking=shown_starts(ranked, history, case.request.top, runs or {}),
-        warnings=warnings(ranked),
+        warnings=(*dataset_notices(case.target, case.profile), *warnings(ranked)),
         method=_method(history),
         command=yolo_command(ranked[0].situation, case.target, case.request.dataset),
         provenance=_provenance(case.request, case.profile, ranked, history),

@@ -23,6 +23,7 @@ from recommender.cli.options import (
 from recommender.errors import UsageError
 
 if TYPE_CHECKING:
+    from recommender.records import Notice
     from recommender.requests import CompareRequest
     from tune_jobs.compare.run import Compared
 
@@ -116,7 +117,7 @@ def compare(
 
 
 def _run(request: CompareRequest) -> Compared:
-    from recommender.cli.console import progress_bars
+    from recommender.cli.console import err, print_notices, progress_bars
     from recommender.cli.sweep import LateDisplay
     from recommender.store import Store
     from tune_jobs.compare.run import compare as run
@@ -124,10 +125,13 @@ def _run(request: CompareRequest) -> Compared:
     with Store.open_default() as store, contextlib.ExitStack() as screen:
         bars = contextlib.ExitStack()
         progress = bars.enter_context(progress_bars())
+
+        def begin(told: tuple[Notice, ...]) -> None:
+            bars.close()
+            print_notices(told, err())
+
         with bars:
-            return run(
-                request, store=store, progress=progress, display=LateDisplay(screen), on_plan=bars.close
-            )
+            return run(request, store=store, progress=progress, display=LateDisplay(screen), on_plan=begin)
 
 
 def _show(request: CompareRequest, compared: Compared, folder: Path | None, *, as_json: bool) -> None:

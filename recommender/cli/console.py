@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -15,8 +15,11 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.text import Text
 
 from recommender import progress as reporting
+from recommender.records import Notice
+from recommender.text import printable
 
 PLAIN_WIDTH = 140  # columns where the output is no terminal: a pipe or a log
 
@@ -29,6 +32,13 @@ def out() -> Console:
 def err() -> Console:
     """Progress, notices and errors."""
     return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_notices(notices: Sequence[Notice], console: Console) -> None:
+    """Write each warning on a line of its own."""
+    for notice in notices:
+        message = printable(notice.message, limit=1000)
+        console.print(Text.assemble(("! ", "bold yellow"), (f"{notice.code}: ", "yellow"), message))
 
 
 @contextmanager

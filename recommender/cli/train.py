@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +16,7 @@ from recommender.cli.options import AllowRoots
 from recommender.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from recommender.records import Job, Recommendation, Run
+    from recommender.records import Job, Notice, Recommendation, Run
     from recommender.requests import RecommendRequest, TrainingRequest
     from recommender.store import Store
     from tune_jobs.hosting import Place
@@ -79,9 +81,9 @@ def train(
     )
     with Store.open_default() as store:
         place = place_of(address, storage)
-        job = launch(store, request, place, again=again, detach=detach)
+        job, notices = launch(store, request, place, again=again, detach=detach)
         run = store.get_run(job.run_id or "")
-    _print(job, run, as_json=as_json)
+    _print(job, run, notices, as_json=as_json)
     _fail_unless_well(job)
 
 
@@ -106,9 +108,9 @@ def launch_first(
         }
     )
     place = place_of(address, None)
-    job = launch(store, request, place, again=False, detach=False, split_seed=asked.seed)
+    job, notices = launch(store, request, place, again=False, detach=False, split_seed=asked.seed)
     if not as_json:  # stdout holds one document, the recommendation
-        _print(job, store.get_run(job.run_id or ""), as_json=False)
+        _print(job, store.get_run(job.run_id or ""), notices, as_json=False)
     _fail_unless_well(job)
 
 
@@ -130,18 +132,23 @@ def place_of(address: str | None, storage: str | None) -> Place:
 
 def launch(
     store: Store, request: TrainingRequest, place: Place, *, again: bool, detach: bool, split_seed: int = 0
-) -> Job:
-    """Ask for the training, or find it again, and see it to its end; returns it as it is then."""
-    from recommender.cli.console import err
+) -> tuple[Job, tuple[Notice, ...]]:
+    """Ask for the training, or find it again, and see it to its end; returns it as it is then.
+
+    What is wrong with the data set is said before anything is trained, and returned too.
+    """
+    from recommender.cli.console import err, print_notices
     from recommender.cli.following import CurveView, follow
     from tune_jobs.hosting import ensure_host
 
-    request, target = _resolved(store, request, split_seed)
+    request, target, notices = _resolved(store, request, split_seed)
+    print_notices(notices, err())
     job = _job_of(store, request, target, place, again=again)
     if detach:
         ensure_host(store, place)
-        return job
-    return follow(store, job, place, CurveView(err(), request.epochs)) or store.require_job(job.id)
+        return job, notices
+    ended = follow(store, job, place, CurveView(err(), request.epochs)) or store.require_job(job.id)
+    return ended, notices
 
 
 def _fail_unless_well(job: Job) -> None:
@@ -151,10 +158,14 @@ def _fail_unless_well(job: Job) -> None:
         raise typer.Exit(1)
 
 
-def _resolved(store: Store, request: TrainingRequest, split_seed: int) -> tuple[TrainingRequest, Target]:
-    """The request with its start chosen, and what it is to be trained on."""
+def _resolved(
+    store: Store, request: TrainingRequest, split_seed: int
+) -> tuple[TrainingRequest, Target, tuple[Notice, ...]]:
+    """The request with its start chosen, what it is to be trained on, and what is wrong with that."""
     from recommender.cli.console import progress_bars
     from recommender.datasets import open_dataset
+    from recommender.profile.known import known_profile
+    from recommender.profile.notices import dataset_notices
     from tune_jobs.training_spec import Target
 
     roots = tuple(Path(root) for root in request.allow_roots)
@@ -171,10 +182,11 @@ def _resolved(store: Store, request: TrainingRequest, split_seed: int) -> tuple[
         elif Path(request.start.rpartition(":")[0] or request.start).is_file():
             request = request.model_copy(update={"start": _registered(store, request.start)})
         dataset = open_dataset(request.dataset, seed=split_seed, allowed_roots=roots, progress=progress)
+        # The checkpoint that comes out needs this profile as well, so it is made once, here.
+        notices = dataset_notices(dataset, known_profile(dataset, store, progress=progress))
     sys.stderr.write(f"Training {request.start} on {dataset.name!a}.\n")
-    return request, Target(
-        path=request.dataset, hash=dataset.content_hash, name=dataset.name, split_seed=split_seed
-    )
+    target = Target(path=request.dataset, hash=dataset.content_hash, name=dataset.name, split_seed=split_seed)
+    return request, target, notices
 
 
 def _registered(store: Store, start: str) -> str:
@@ -202,11 +214,13 @@ def _job_of(store: Store, request: TrainingRequest, target: Target, place: Place
     raise AssertionError("unreachable")
 
 
-def _print(job: Job, run: Run | None, *, as_json: bool) -> None:
+def _print(job: Job, run: Run | None, notices: tuple[Notice, ...], *, as_json: bool) -> None:
     from recommender.report.runs import training_document
 
     if as_json:
-        sys.stdout.write(training_document(job, run).model_dump_json(indent=2) + "\n")
+        warnings = [asdict(notice) for notice in notices]
+        document = {**training_document(job, run).model_dump(mode="json"), "warnings": warnings}
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return
     lines = [f"training {job.id}: {job.status}"]
     if run is not None and run.best is not None:

@@ -37,6 +37,8 @@ def box_of(row: dict[str, Any], where: str, log: DefectLog) -> Corners | None:
     extent = _extent(row.get("segmentation"))
     if extent is None:
         log.add("label_no_box", where, f"bbox {str(box)[:40]}")
+    else:
+        log.add("label_outline", where)
     return extent
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recommender.datasets.defects import DefectLog
+from recommender.datasets.checks import class_defects, exact_copies
+from recommender.datasets.defects import DefectLog, worst_first
 from recommender.datasets.duplicates import HASH_BYTES, THUMB_SIDE, Pictures, copies, image_hash, thumbnail
 from recommender.datasets.images import ImageError, read_image
 from recommender.progress import Progress, silent
@@ -85,7 +86,6 @@ def inspect_dataset(dataset: Dataset, *, progress: Progress = silent) -> Inspect
     found = _copies(dataset, log, progress)
     splits = tuple(_health(split, dataset) for split in SPLITS if dataset.of_split(split))
     _judge_boxes(dataset, log)
-    _judge_classes(dataset, splits, log)
     return Inspection(
         dataset_name=dataset.name,
         format=dataset.format,
@@ -93,23 +93,19 @@ def inspect_dataset(dataset: Dataset, *, progress: Progress = silent) -> Inspect
         class_names=dataset.class_names,
         split_origin=dataset.split_origin,
         splits=splits,
-        defects=_merged(dataset.defects, log.defects()),
+        defects=worst_first((*dataset.defects, *class_defects(dataset), *log.defects())),
         copies=found,
     )
 
 
 def _copies(dataset: Dataset, log: DefectLog, progress: Progress) -> tuple[Copy, ...]:
     """Copies within each split and between any two; of exact ones, the first stands for all."""
-    found, first_of = [], dict[str, LabelledImage]()
-    for image in sorted(dataset.images, key=lambda image: SPLITS.index(image.split)):
-        first = first_of.setdefault(image.sha256, image)
-        if first is not image:
-            found.append(_copy(image, first, exact=True))
+    exact = exact_copies(dataset)
+    found = [_copy(image, first, exact=True) for image, first in exact]
+    later = {id(image) for image, _ in exact}
     images, looks = _looked_at(dataset, log, progress)
     members = {
-        split: [
-            n for n, image in enumerate(images) if image.split == split and first_of[image.sha256] is image
-        ]
+        split: [n for n, image in enumerate(images) if image.split == split and id(image) not in later]
         for split in SPLITS
     }
     for position, split in enumerate(SPLITS):
@@ -198,21 +194,3 @@ def _judge_boxes(dataset: Dataset, log: DefectLog) -> None:
         tiny = int((_sides(image) < TINY_BOX).sum())
         if tiny:
             log.add("box_tiny", image.name, f"{tiny} boxes below {TINY_BOX:g} px", count=tiny)
-
-
-def _judge_classes(dataset: Dataset, splits: tuple[SplitHealth, ...], log: DefectLog) -> None:
-    counts = {health.split: health.class_counts for health in splits}
-    for index, name in enumerate(dataset.class_names):
-        train, val = (counts.get(split, (0,) * (index + 1))[index] for split in ("train", "val"))
-        if not any(each[index] for each in counts.values()):
-            log.add("class_empty", name)
-        elif not train:
-            log.add("class_missing_in_train", name, f"{val} boxes in val")
-        elif not val:
-            log.add("class_missing_in_val", name, f"{train} boxes in train")
-
-
-def _merged(*groups: tuple[Defect, ...]) -> tuple[Defect, ...]:
-    order = {"error": 0, "warning": 1, "info": 2}
-    every = [defect for group in groups for defect in group]
-    return tuple(sorted(every, key=lambda defect: (order[defect.severity], -defect.count, defect.kind)))

@@ -106,7 +106,10 @@ def _row(
     if kind is not None:
         log.add(kind, where, " ".join(tokens)[:60])
         return None
-    return int(numbers[0]), _box_corners(box) if len(box) == 4 else _extent(box)
+    if len(box) == 4:
+        return int(numbers[0]), _box_corners(box)
+    log.add("label_outline", where)
+    return int(numbers[0]), _extent(box)
 
 
 def _class_is_known(number: float, num_classes: int, where: str, log: DefectLog) -> bool:

@@ -144,6 +144,7 @@ def _object(thing: Any, where: str, log: DefectLog) -> tuple[str, tuple[float, f
         if not xs or not ys:
             log.add("label_no_box", where, name)
             return name, None
+        log.add("label_outline", where)
         x1, y1, x2, y2 = min(xs), min(ys), max(xs), max(ys)
     if not all(map(math.isfinite, (x1, y1, x2, y2))):
         log.add("label_not_finite", where, f"{name} {x1:g} {y1:g} {x2:g} {y2:g}")

@@ -9,6 +9,7 @@ import numpy as np
 from recommender.records import Profile
 
 MAX_EXAMPLES = 5
+MAX_PAIRS = 50_000_000  # of val and train images compared; a second of work
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,3 +37,20 @@ def images_seen(target: Profile, source: Profile) -> SeenImages:
     # A plain picture may match by what the source's copy has more of; it is not in the denominator.
     indices = tuple(int(index) for index in found_N if structure_N[index] >= MIN_BITS)
     return SeenImages(share=len(indices) / recognisable, indices=indices)
+
+
+def val_images_in_train(profile: Profile) -> int:
+    """How many val images have a near duplicate, or a copy, in train; by hash, blank images match nothing.
+
+    Where the pairs are very many an even sample of val is compared and the count scaled up.
+    """
+    from recommender.datasets.duplicates import near_duplicates
+
+    counts = profile.num_images
+    if len(profile.image_hashes_NB) != counts.test + counts.train + counts.val:
+        return 0  # hashes of an older form, which do not tell the splits
+    # Images are in the data set's order: by split in alphabetical order, then by name.
+    _, train_NB, val_NB = np.split(profile.image_hashes_NB, [counts.test, counts.test + counts.train])
+    step = max(1, -(-len(val_NB) * len(train_NB) // MAX_PAIRS))
+    found = near_duplicates(np.ascontiguousarray(val_NB[::step]), train_NB, nearest=1)
+    return min(len(val_NB), step * len(found))

@@ -57,7 +57,7 @@ def comparison_document(material: Material, findings: Findings) -> ComparisonDoc
             ScenePart(image=d.scene.name, spread=round(d.spread, 4)) for d in findings.differences
         ),
         curves=tuple(_curve(trained) for trained in material.trained),
-        notices=tuple(NoticePart(code=n.code, message=n.message) for n in findings.notices),
+        warnings=tuple(NoticePart(code=n.code, message=n.message) for n in findings.notices),
         failures=tuple(
             FailurePart(start=str(f.start), fraction=f.fraction, seed=f.seed, why=f.why)
             for f in material.failures

@@ -210,7 +210,7 @@ class ComparisonDocument(Document):
     forecast: ForecastPart
     pictures: tuple[ScenePart, ...]
     curves: tuple[CurvePart, ...]
-    notices: tuple[NoticePart, ...]
+    warnings: tuple[NoticePart, ...]
     failures: tuple[FailurePart, ...]
     ended_early: str | None
     hardware: tuple[str, ...]

@@ -59,7 +59,7 @@ def test_odd_rows(tmp_path: Path, row: str, kind: str) -> None:
     folder = yolo_set(tmp_path)
     write_rows(folder, 0, f"{GOOD}{row}\n")
     dataset = open_dataset(folder)
-    assert kinds(dataset) == {kind: 1}
+    assert {k: n for k, n in kinds(dataset).items() if k != "label_outline"} == {kind: 1}
     assert dataset.defects[0].examples[0].isprintable()
 
 

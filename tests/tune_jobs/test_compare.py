@@ -89,12 +89,17 @@ def test_compare_trains_scores_reports_and_goes_on(
     from tune_jobs.compare import run as running
 
     data = with_test_split(tmp_path)
+    label = next((data / "labels" / "train").iterdir())
+    label.write_text(label.read_text() + "\n0 0.95 0.5 0.3 0.3\n")  # over the edge
     out = tmp_path / "out"
     command = ["compare", "--dataset", str(data), "--start", "scratch", "--start", f"{COCO}:freeze"]
     command += ["--seeds", "1", "--fractions", "0.5", "--epochs", "1", "--imgsz", "64", "--batch", "2"]
     command += ["--confidence", "0.05", "--out", str(out), "--json"]
     assert run(command) == 0
-    first = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr()
+    first = json.loads(printed.out)
+    assert "label_clipped" in {warning["code"] for warning in first["warnings"]}
+    assert "label_clipped" in printed.err
     assert first["asked"]["scored_on"] == "test"
     assert {(row["mode"], row["fraction"]) for row in first["table"]} == {
         ("scratch", 0.5),

@@ -20,8 +20,10 @@ from recommender.comparison.material import (
     Trained,
 )
 from recommender.home import subfolder
+from recommender.profile.known import known_profile
+from recommender.profile.notices import dataset_notices
 from recommender.progress import Progress, silent
-from recommender.records import SPLITS, Dataset, Run, Start
+from recommender.records import SPLITS, Dataset, Notice, Run, Start
 from recommender.requests import CompareRequest
 from recommender.store import Store
 from tune_jobs.compare.foresight import contestants_of, foresee
@@ -53,11 +55,12 @@ def compare(
     progress: Progress = silent,
     display: Display | None = None,
     limits: Limits | None = None,
-    on_plan: Callable[[], None] | None = None,
+    on_plan: Callable[[tuple[Notice, ...]], None] | None = None,
 ) -> Compared:
     """Train each start at each fraction and seed, within the budget; given again, it goes on where it was.
 
-    `on_plan` is called between reading and training, when a display may take the screen. What is finished is kept
+    `on_plan` is called between reading and training with what is wrong with the data set; a display may take the
+    screen then. What is finished is kept
     and never trained twice. Raises as `open_dataset`, `entries_of`, `held_split` and `run_trials`.
     """
     from recommender.datasets import open_dataset
@@ -80,11 +83,12 @@ def compare(
         hidden={spec.id for part in parts for spec in part},
         file=folder / "forecast.json",
     )
+    told = dataset_notices(target, known_profile(target, store))
     if on_plan is not None:
-        on_plan()
+        on_plan(told)
     results = _train(request, parts, store=store, display=display, limits=limits, began_at=began_at)
     trained = _scored(request, results, target, held, progress)
-    material = _material(request, target, held, contestants, foresight, trained, results)
+    material = _material(request, target, held, contestants, foresight, trained, results, told)
     return Compared(
         material=replace(material, id=id),
         target=target,
@@ -200,6 +204,7 @@ def _material(
     foresight: Foresight,
     trained: tuple[Trained, ...],
     results: Sequence[SweepResult],
+    told: tuple[Notice, ...],
 ) -> Material:
     counts = {split: len(target.of_split(split)) for split in SPLITS}
     plan = Plan(
@@ -232,7 +237,7 @@ def _material(
         ),
         held=held,
         ended_early=reasons[0] if reasons else None,
-        notices=foresight.warnings,
+        notices=(*told, *foresight.warnings),
         hardware=tuple(dict.fromkeys(one.run.environment.hardware for one in trained)),
         version=__version__,
     )

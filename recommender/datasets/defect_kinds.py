@@ -1,0 +1,237 @@
+"""Every kind of fault a data set may have: how grave it is, what it is called, and its remedy.
+
+An `error` costs data: the row or the image is left out. A `warning` is worth a look: a doubtful reading was
+settled, or a score will mislead. `info` is only told by `recommend datasets inspect`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+Severity = Literal["info", "warning", "error"]
+
+
+class Kind(NamedTuple):
+    """One row of the table."""
+
+    severity: Severity
+    title: str  # singular, for "12 × title"
+    remedy: str
+
+
+IMAGE_REMEDY = "Replace or remove these files."
+KINDS: Mapping[str, Kind] = {
+    # rows of labels
+    "label_not_number": Kind(
+        "error",
+        "label row that is no list of numbers",
+        "Rows read `class x y w h`, numbers apart from spaces; remove or fix these.",
+    ),
+    "label_not_finite": Kind(
+        "error",
+        "label with NaN or infinity",
+        "NaN and infinity are no coordinates; fix the tool that wrote them.",
+    ),
+    "label_columns": Kind(
+        "error",
+        "label row with a wrong number of columns",
+        "A row has 5 columns, or 1 + 2n with n ≥ 3 for a polygon; drop extra columns.",
+    ),
+    "label_class_fraction": Kind(
+        "error", "class id that is no integer", "Class ids are whole numbers from 0."
+    ),
+    "label_class_negative": Kind(
+        "error", "negative class id", "Class ids count from 0; remove rows of class −1."
+    ),
+    "label_class_unknown": Kind(
+        "error", "label of an unknown class", "The id has no name; complete `names` or fix the rows."
+    ),
+    "label_negative": Kind(
+        "error",
+        "label with a negative coordinate or size",
+        "Coordinates and sizes cannot be negative; export the labels again.",
+    ),
+    "label_out_of_range": Kind(
+        "error",
+        "label outside the image",
+        "Coordinates are fractions of the image, within 0 … 1; export again.",
+    ),
+    "label_in_pixels": Kind(
+        "error",
+        "label in pixels instead of fractions",
+        "Divide x and w by the image's width, y and h by its height.",
+    ),
+    "label_zero_area": Kind("error", "box without area", "Remove boxes without area."),
+    "label_clipped": Kind(
+        "warning", "box beyond the image's edge", "Boxes reached beyond the image and were cut at its edge."
+    ),
+    "label_corners_swapped": Kind(
+        "warning", "box with swapped corners", "Minimum and maximum were swapped; they were put in order."
+    ),
+    "label_duplicate": Kind(
+        "warning", "box that comes twice", "The same box of the same class twice; it counts once."
+    ),
+    "label_crowd": Kind("info", "crowd region", "Crowd regions are no single objects and are left out."),
+    "label_outline": Kind(
+        "info",
+        "outline taken as a box",
+        "The labels are polygons or masks: only the boxes around them are used.",
+    ),
+    "label_no_box": Kind(
+        "error", "object without a box", "The object has neither box nor outline; remove it."
+    ),
+    "label_dangling_image": Kind(
+        "error",
+        "annotation of an image that is not listed",
+        "The annotation names an image that is not listed; remove it.",
+    ),
+    "label_duplicate_id": Kind(
+        "warning", "annotation id used twice", "Annotation ids should be unique; the rows were kept."
+    ),
+    "label_missing_id": Kind("info", "annotation without an id", "Annotations without an id were kept."),
+    # label files
+    "label_not_utf8": Kind("error", "label file that is not UTF-8", "Save the label files as UTF-8."),
+    "label_unreadable": Kind("error", "unreadable label file", "Fix or remove these label files."),
+    "label_too_large": Kind(
+        "error", "label file that is too large", "Split the file or remove it; honest label files are small."
+    ),
+    "label_without_image": Kind(
+        "warning",
+        "label file without an image",
+        "Call them as their images are called, or add the images.",
+    ),
+    "image_without_label": Kind(
+        "info",
+        "image without a label file",
+        "They count as background; add an empty label file to say so.",
+    ),
+    # images
+    "image_missing": Kind(
+        "error",
+        "listed image that is not there",
+        "Put the images where the annotations say, or remove their entries.",
+    ),
+    "image_empty": Kind("error", "empty image file", "The file has no bytes. " + IMAGE_REMEDY),
+    "image_unreadable": Kind(
+        "error", "unreadable image", "No image format that is known here. " + IMAGE_REMEDY
+    ),
+    "image_truncated": Kind("error", "damaged image", "The file ends early. " + IMAGE_REMEDY),
+    "image_too_large": Kind("error", "image that is too large", "Scale these images down."),
+    "image_too_small": Kind(
+        "error", "image that is too small", "Detectors need at least 10 pixels a side. " + IMAGE_REMEDY
+    ),
+    "image_unlabelled": Kind(
+        "error", "image without a usable label", "None of their label rows is usable; fix the labels."
+    ),
+    "image_wrong_extension": Kind(
+        "warning",
+        "image with a wrong file extension",
+        "The content decides; rename the files to match it.",
+    ),
+    "image_size_differs": Kind(
+        "warning",
+        "image of another size than annotated",
+        "The annotations give another size; boxes were scaled to the real one.",
+    ),
+    "image_listed_twice": Kind(
+        "warning", "image listed twice", "The image is listed twice; its boxes were joined."
+    ),
+    "image_unlisted": Kind(
+        "warning",
+        "labelled image in no list of a split",
+        "No list of a split names them, so they were left out; add them to one.",
+    ),
+    "image_in_two_splits": Kind(
+        "error", "image in two splits", "An image in train must not be in val; it stayed in train."
+    ),
+    "image_missing_id": Kind("error", "image entry without an id", "Every image entry needs an id."),
+    "image_duplicate_id": Kind(
+        "error", "image id used twice", "Image ids must be unique; the first one stayed."
+    ),
+    # the description
+    "names_missing": Kind(
+        "warning",
+        "data set without class names",
+        "Name the classes in a data.yaml or classes.txt; ids stand for names now.",
+    ),
+    "names_incomplete": Kind(
+        "warning", "class without a name", "Complete `names`; ids stand for the missing ones."
+    ),
+    "names_duplicate": Kind("warning", "class name used twice", "Give each class a name of its own."),
+    "names_odd": Kind("warning", "odd class name", "Names hold control characters; they are shown escaped."),
+    "names_differ": Kind(
+        "warning",
+        "difference in class names between splits",
+        "Splits name different classes; they were matched by name.",
+    ),
+    "nc_mismatch": Kind(
+        "warning",
+        "contradiction between `nc` and `names`",
+        "`nc` should equal the number of `names`; the names were believed.",
+    ),
+    "category_unused": Kind(
+        "info",
+        "category without boxes",
+        "Roboflow's supercategory has no boxes; it is left out of the classes.",
+    ),
+    "category_broken": Kind(
+        "error", "broken category", "Every category needs a whole-number id of its own and a name."
+    ),
+    "yaml_path_ignored": Kind(
+        "info",
+        "path of another machine",
+        "`path:` names this folder as it was elsewhere; the folder itself was used.",
+    ),
+    "download_ignored": Kind(
+        "info",
+        "`download:` line",
+        "`download:` is never run here; the images were already there.",
+    ),
+    "planted_cache": Kind(
+        "warning",
+        "label cache or array file",
+        "Label caches and arrays are never loaded: they can run code. Delete them.",
+    ),
+    "split_missing": Kind(
+        "info", "missing test split", "The test split named is not there; nothing here needs it."
+    ),
+    "val_is_train": Kind(
+        "warning",
+        "val split that lists the images of train",
+        "val lists the images of train; a seeded split took its place.",
+    ),
+    # what needs all images at once
+    "exact_duplicate": Kind(
+        "warning", "exact copy within a split", "Remove the copies, they only weigh more."
+    ),
+    "near_duplicate": Kind(
+        "info", "near duplicate within a split", "Nearly the same picture twice in a split; thin them out."
+    ),
+    "exact_duplicate_leak": Kind(
+        "error",
+        "exact copy across splits",
+        "The val score is too good: keep copies on one side of the split.",
+    ),
+    "near_duplicate_leak": Kind(
+        "warning",
+        "near duplicate across splits",
+        "The val score is too good: split by scene, not by image.",
+    ),
+    "box_tiny": Kind(
+        "info",
+        "box below 4 pixels",
+        "Boxes below 4 pixels are hardly learnable; train at a larger image size.",
+    ),
+    "class_empty": Kind("warning", "class without a box", "The class has no box; remove it or label some."),
+    "class_missing_in_val": Kind(
+        "warning",
+        "class without a box in val",
+        "The class has boxes in train and none in val: its score is unknown.",
+    ),
+    "class_missing_in_train": Kind(
+        "error",
+        "class without a box in train",
+        "The class has boxes in val and none in train: it cannot be learnt.",
+    ),
+}

@@ -1,0 +1,37 @@
+"""What is wrong with a data set, as the warnings of an answer about it."""
+
+from __future__ import annotations
+
+from recommender.datasets.checks import quick_defects
+from recommender.datasets.defect_kinds import KINDS
+from recommender.profile.leaks import val_images_in_train
+from recommender.records import Dataset, Defect, Notice, Profile
+from recommender.text import printable
+
+ALWAYS_TOLD = frozenset({"label_outline"})  # no fault, but the answer is about boxes and the user drew more
+
+
+def dataset_notices(dataset: Dataset, profile: Profile) -> tuple[Notice, ...]:
+    """A notice for every defect of severity error or warning, the worst first.
+
+    `profile` must be the data set's own: its hashes tell which val images look like train images.
+    """
+    defects = quick_defects(dataset)
+    exact = sum(d.count for d in defects if d.kind == "exact_duplicate_leak")
+    near = val_images_in_train(profile) - exact
+    told = [_notice(d) for d in defects if d.severity != "info" or d.kind in ALWAYS_TOLD]
+    if near > 0:
+        told.append(
+            Notice(
+                code="near_duplicate_leak",
+                message=f"{near} of {profile.num_images.val} val images look like images of train. "
+                + KINDS["near_duplicate_leak"].remedy,
+            )
+        )
+    return tuple(told)
+
+
+def _notice(defect: Defect) -> Notice:
+    example = f" (for example {printable(defect.examples[0])})" if defect.examples else ""
+    message = f"{defect.count:,} × {KINDS[defect.kind].title}{example}. {defect.remedy}"
+    return Notice(code=defect.kind, message=message)
