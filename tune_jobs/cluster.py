@@ -6,25 +6,27 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import psutil
 
 from recommender.errors import UnavailableError, UsageError
-from tune_jobs.head_security import ensure_token, is_loopback, is_open, require_entrance, require_token
+from tune_jobs.head_security import ensure_token, is_open, require_entrance, require_head, require_token
+from tune_jobs.local_environment import (
+    QUIET_VARIABLES,
+    environment,
+    loopback_only,
+    ray_folder,
+    require_short_temp_folder,
+)
 
 MAX_THREADS_PER_TRIAL = 8  # of a small detector: more threads bring little
 START_ATTEMPTS = 3
 TOO_SLOW = "timed out during startup"
 SERVER_TOO_SLOW = "Initialization failure from server"
-QUIET_VARIABLES = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_DISABLE_IMPORT_WARNING": "1",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a trial without GPUs leaves CUDA_VISIBLE_DEVICES alone
-}
+MAX_REASON = 500  # characters of what Ray says
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +78,14 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def connect(address: str | None = None, *, num_cpus: int | None = None) -> Iterator[Cluster]:
+def connect(
+    address: str | None = None, *, num_cpus: int | None = None, allow_loopback: bool = True
+) -> Iterator[Cluster]:
     """Connect to Ray and leave it again; a process that is connected already stays so.
 
     `address` None starts a local cluster, on one machine and with a token of its own, unless RAY_ADDRESS names
-    one (so it is inside `ray job submit`); else `auto`, `host:port` of the head, or `ray://host:port`.
+    one (so it is inside `ray job submit`); else `auto`, `host:port` of the head, or `ray://host:port`. With
+    `allow_loopback` a head at a loopback address need not ask for a token.
 
     Raises:
         UnavailableError: nothing answers there, the token is missing or wrong, or the head runs anybody's
@@ -91,14 +96,16 @@ def connect(address: str | None = None, *, num_cpus: int | None = None) -> Itera
     if ray.is_initialized():
         yield _describe("this process's", is_local=False)
         return
-    wanted = address or os.environ.get("RAY_ADDRESS") or None
-    with _environment(QUIET_VARIABLES):
-        if wanted is None or wanted == "local":
+    wanted = address or os.environ.get("RAY_ADDRESS") or "local"
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(environment(QUIET_VARIABLES))
+        if wanted == "local":
+            stack.enter_context(loopback_only())
             _start_local(num_cpus)
         else:
-            _join(wanted)
+            _join(wanted, allow_loopback=allow_loopback)
         try:
-            yield _describe(wanted or "local", is_local=wanted in (None, "local"))
+            yield _describe(wanted, is_local=wanted == "local")
         finally:
             ray.shutdown()
 
@@ -142,11 +149,12 @@ def share_of(
 
 def _start_local(num_cpus: int | None) -> None:
     ensure_token()
+    require_short_temp_folder()
     for attempt in range(START_ATTEMPTS):
         ours = set(_children())
         try:
             _init_local(num_cpus)
-            return
+            break
         except Exception as error:  # Ray raises bare Exceptions too
             for process in set(_children()) - ours:  # Ray would keep them until this process ends
                 with contextlib.suppress(psutil.Error):
@@ -154,10 +162,11 @@ def _start_local(num_cpus: int | None) -> None:
             if TOO_SLOW in str(error) and attempt + 1 < START_ATTEMPTS:
                 continue  # Ray gives a node half a minute, which a busy machine may need longer than
             raise UnavailableError(
-                f"A local Ray cluster did not start: {_first_line(error)}.",
-                remedy="Look into /tmp/ray/session_latest/logs, or start one by `ray start --head` and use "
+                f"A local Ray cluster did not start: {_reason(error)}.",
+                remedy=f"Look into {ray_folder()}/session_latest/logs, or start one by `ray start --head` and use "
                 "--address auto.",
             ) from error
+    _require_closed()
 
 
 def _init_local(num_cpus: int | None) -> None:
@@ -176,26 +185,31 @@ def _children() -> list[psutil.Process]:
     return psutil.Process().children(recursive=True)
 
 
-def _join(address: str) -> None:
+def _require_closed() -> None:
+    """End the cluster just started and raise UnavailableError if it runs code for whoever asks."""
     import ray
 
-    if address != "auto":
-        require_token(address)
-        if not os.environ.get("RAY_USE_TLS"):
-            require_entrance(address)
+    if ray.is_initialized() and is_open(ray.get_runtime_context().gcs_address):
+        ray.shutdown()
+        raise UnavailableError(
+            "The local Ray cluster asked for no token, and was ended: whoever reaches it could run code as you.",
+            remedy="Unset the variables RAY_AUTH_*, or start one by `ray start --head` and use --address auto.",
+        )
+
+
+def _join(address: str, *, allow_loopback: bool) -> None:
+    head = require_head(address)
+    require_token(head, allow_loopback=allow_loopback)
+    if not os.environ.get("RAY_USE_TLS"):
+        require_entrance(head)
     try:
-        context = _init_joined(address)
+        _init_joined(head)
     except Exception as error:  # connection, authentication, version: Ray has an error for each
         raise UnavailableError(
-            f"The Ray cluster at {address!r} cannot be used: {_first_line(error)}.",
+            f"The Ray cluster at {address!r} cannot be used: {_reason(error)}.",
             remedy="Check that it runs (`ray status`), has this Ray version, and that RAY_AUTH_MODE=token and "
             "RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH are set as on its head.",
         ) from error
-    if address == "auto":
-        head = context.address_info["gcs_address"]
-        if is_open(head) and not is_loopback(head):
-            ray.shutdown()
-            require_token(head)
 
 
 def _init_joined(address: str) -> Any:
@@ -225,18 +239,6 @@ def _describe(address: str, *, is_local: bool) -> Cluster:
     )
 
 
-@contextlib.contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set what is not set, and take it back."""
-    ours = {name: value for name, value in variables.items() if name not in os.environ}
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        for name in ours:
-            os.environ.pop(name, None)
-
-
 def _cpus_each(nodes: list[Node], gpus: float, num_trials: int | None) -> float:
     if gpus:
         per_trial = min((node.cpus // max(1.0, node.gpus // gpus) for node in nodes), default=1.0)
@@ -251,6 +253,9 @@ def _fitting(node: Node, cpus: float, gpus: float) -> int:
     return min(by_cpu, int(node.gpus / gpus + 1e-6)) if gpus else by_cpu
 
 
-def _first_line(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
+    """What Ray says: the first line, or all where that names two versions that differ."""
     text = str(error).strip() or type(error).__name__
+    if "mismatch" in text.lower():
+        return " ".join(text.split())[:MAX_REASON].rstrip(".")
     return text.splitlines()[0].rstrip(".")

@@ -34,6 +34,7 @@ from tune_jobs.messages import (
     Revoked,
     StateCard,
 )
+from tune_jobs.orphans import end_with_node
 from tune_jobs.shipment import CHUNK_BYTES, Parcel, deliver
 from tune_jobs.storage import (
     PatientStorage,
@@ -68,6 +69,8 @@ def main(
     artefacts: Finish = write_artefacts,
 ) -> int:
     """Run the attempt; 0 when an outcome is left or nobody wants one, 1 when another attempt may do better."""
+    if arguments is None:
+        end_with_node()
     url, job_id, epoch = sys.argv[1:] if arguments is None else arguments
     one = Attempt(PatientStorage(open_storage(url)), job_id, int(epoch))
     try:

@@ -19,15 +19,15 @@ CLIENT_SCHEME = "ray://"
 
 
 def ensure_token() -> None:
-    """A token for a cluster of our own, unless the user chose how to authenticate.
+    """Make clusters of our own ask for a token, whatever RAY_AUTH_MODE was before.
 
-    Ray's ports listen on every address of the machine; without a token any user of it runs code as us. The
-    token lives in this process's environment only and is inherited by Ray's processes.
+    Without a token any user of this machine runs code as us. One of our own making lives in this process's
+    environment only and is inherited by Ray's processes; one that the user has set is kept.
     """
-    if "RAY_AUTH_MODE" not in os.environ:
-        os.environ["RAY_AUTH_MODE"] = "token"
-        if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
-            os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    os.environ["RAY_AUTH_MODE"] = "token"
+    if _own_token() is None:
+        os.environ.pop("RAY_AUTH_TOKEN_PATH", None)
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     _refresh_ray()
 
 
@@ -47,12 +47,8 @@ def require_token(address: str, *, allow_loopback: bool = True) -> None:
 
     Raises UnavailableError when the head answers somebody without a token, or does not answer at all.
     """
+    require_head(address)
     host, port = _host_and_port(address)
-    if not _answers(host, port):
-        raise UnavailableError(
-            f"No Ray head answers at {host}:{port}.",
-            remedy="Check the address and that `ray start --head` runs there; `ray status` tells.",
-        )
     if allow_loopback and _resolves_to_loopback(host):
         return
     if is_open(address):
@@ -60,6 +56,46 @@ def require_token(address: str, *, allow_loopback: bool = True) -> None:
             f"The Ray head at {host}:{port} asks for no token: whoever reaches it runs code there as its user.",
             remedy="Restart it with RAY_AUTH_MODE=token (see docs/cluster.md) and set the same token here.",
         )
+
+
+def require_head(address: str) -> str:
+    """The address of a head that answers: `address` itself, or what `auto` stands for on this machine.
+
+    Raises UnavailableError where nobody listens.
+    """
+    if address != "auto":
+        host, port = _host_and_port(address)
+        if _answers(host, port):
+            return address
+        raise UnavailableError(
+            f"No Ray head answers at {host}:{port}.",
+            remedy="Check the address and that `ray start --head` runs there; `ray status` tells.",
+        )
+    head = current_head()
+    if head is None:
+        raise UnavailableError(
+            "--address auto: no Ray cluster runs on this machine.",
+            remedy="Start one by `ray start --head`, name its address, or leave --address out for one of our own.",
+        )
+    host, port = _host_and_port(head)
+    if not _answers(host, port):
+        raise UnavailableError(
+            f"--address auto stands for {head}, and nothing answers there: that cluster has ended.",
+            remedy="Start it again by `ray start --head`, or leave --address out for one of our own.",
+        )
+    return head
+
+
+def current_head() -> str | None:
+    """The head that `auto` means on this machine: RAY_ADDRESS, one that runs here, or the last one recorded."""
+    from ray._private import services, utils
+
+    named = os.environ.get("RAY_ADDRESS", "")
+    if named not in ("", "auto", "local"):
+        return named
+    running = sorted(services.find_gcs_addresses())
+    recorded: str | None = utils.read_ray_address() or None
+    return recorded if not running or recorded in running else str(running[0])
 
 
 def require_entrance(address: str) -> None:
@@ -91,7 +127,8 @@ def _answers_question(address: str, token: str | None) -> bool:
     options: dict[str, Any] = {"timeout": PROBE_TIMEOUT_S}
     if token is not None:
         options["metadata"] = [("authorization", f"Bearer {token}")]
-    with grpc.insecure_channel(f"{host}:{port}") as channel:
+    # Ray itself goes round proxies; through one, an open head would seem to refuse.
+    with grpc.insecure_channel(f"{host}:{port}", options=[("grpc.enable_http_proxy", 0)]) as channel:
         try:
             if address.startswith(CLIENT_SCHEME):
                 ping = ray_client_pb2.ClusterInfoRequest(type=ray_client_pb2.ClusterInfoType.PING)
@@ -153,9 +190,11 @@ def _http_is_open(address: str) -> bool:
     import urllib.error
     import urllib.request
 
+    around = urllib.request.ProxyHandler({})
+    opener = urllib.request.build_opener(*([around] if is_loopback(address) else []))
     try:
         # The scheme was checked by the caller: http or https only.
-        with urllib.request.urlopen(f"{address.rstrip('/')}/api/jobs/", timeout=PROBE_TIMEOUT_S) as response:  # noqa: S310
+        with opener.open(f"{address.rstrip('/')}/api/jobs/", timeout=PROBE_TIMEOUT_S) as response:
             return bool(response.status < 400)
     except (urllib.error.URLError, OSError):
         return False

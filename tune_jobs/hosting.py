@@ -7,6 +7,7 @@ Killed, it is started again by whoever watches a job, and finds everything as th
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import logging
 import os
@@ -24,9 +25,10 @@ from filelock import FileLock, Timeout
 from recommender.errors import RecommenderError, UsageError
 from recommender.home import home, subfolder
 from recommender.ultralytics_safety import safe_environment
-from tune_jobs.launcher import Capacity, Launcher, LauncherSettings
+from tune_jobs.launcher import Capacity, Launcher, LauncherSettings, tell_once
 
 if TYPE_CHECKING:
+    from recommender.records import Job
     from recommender.store import Store
 
 log = logging.getLogger("tune_jobs.hosting")
@@ -50,6 +52,13 @@ class Place:
             return self.address.rstrip("/")
         machine = f"{socket.gethostname()} {home()}"
         return f"local-{hashlib.sha256(machine.encode()).hexdigest()[:12]}"
+
+    def require_answer(self) -> None:
+        """Raise UnavailableError while nobody listens at the address."""
+        if self.address is not None:
+            from tune_jobs.head_security import require_head
+
+            require_head(self.address)
 
     def check(self) -> None:
         """Raise UsageError for a place that cannot work."""
@@ -119,6 +128,9 @@ def main() -> int:
             log.info("another host looks after %s", place.cluster)
         except RecommenderError as error:
             log.error("%s", error)
+            with contextlib.suppress(RecommenderError):
+                for job, _ in store.active_jobs(place.cluster):
+                    tell_once(store, job, str(error))
             return 1
     return 0
 
@@ -164,9 +176,20 @@ def _launcher(store: Store, place: Place) -> Iterator[Launcher]:
             environment=environment,
             default_cpus=(os.cpu_count() or 1) if local else 1,
             capacity=_local_capacity if local else None,
+            guard=None if local else lambda job: _require_token(place, job),
             download_to=subfolder("trainings") if url.startswith("actor://") else None,
         )
         yield Launcher(store, RayJobs(address), open_storage(url), settings)
+
+
+def _require_token(place: Place, job: Job) -> None:
+    """At each launch anew, for another head may have come up at the same address.
+
+    Whoever starts an open head on loopback and names it on the command line knows; whoever asks over HTTP does not.
+    """
+    from tune_jobs.head_security import require_head, require_token
+
+    require_token(require_head(place.address or "auto"), allow_loopback=not job.owner)
 
 
 def _local_capacity() -> Capacity:
@@ -179,15 +202,14 @@ def _local_capacity() -> Capacity:
 def _jobs_address(place: Place) -> Iterator[str]:
     """The job server's address; a connection to the cluster around it where files travel through Ray."""
     from tune_jobs.cluster import connect
-    from tune_jobs.head_security import require_token
+    from tune_jobs.head_security import require_head, require_token
     from tune_jobs.local_ray import local_job_server
 
     if place.address is None:
         with local_job_server(subfolder("logs") / "launcher.log") as address:
             yield address
     elif place.storage is not None:
-        if place.address != "auto":
-            require_token(place.address)
+        require_token(require_head(place.address))
         yield place.address
     else:
         with connect(place.address):

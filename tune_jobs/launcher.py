@@ -8,6 +8,8 @@ time, and `kill -9` anywhere loses nothing and doubles nothing.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import os
 import socket
@@ -62,6 +64,7 @@ class LauncherSettings:
     environment: Mapping[str, str] = field(default_factory=dict)  # of the attempts
     default_cpus: int = 1  # of a training that does not say
     capacity: Callable[[], Capacity] | None = None  # of a cluster that cannot grow
+    guard: Callable[[Job], None] | None = None  # raises UnavailableError where this job must not be launched
     download_to: Path | None = None  # bring results here, from a storage that people cannot see
     max_crashes: int = 3
     state_every_s: float = 30.0
@@ -108,6 +111,7 @@ class Launcher:
             except (UnavailableError, StorageError) as error:
                 log.warning("job %s: %s", job.id, error)
                 self.trouble = str(error)
+                tell_once(self._store, job, self.trouble)
         return len(active)
 
     def _advance(self, job: Job, spec: TrainingSpec) -> None:
@@ -126,6 +130,8 @@ class Launcher:
             return
         try:
             self._require_fit(spec)
+            if self._settings.guard is not None:
+                self._settings.guard(job)
             prepare(
                 self._store,
                 self._storage,
@@ -241,3 +247,11 @@ class Launcher:
             self._storage.remove(attempt(job.id, epoch, "reports"))
             if self._settings.download_to is not None:
                 self._storage.remove(attempt(job.id, epoch, "results"))
+
+
+def tell_once(store: Store, job: Job, message: str) -> None:
+    """A note for whoever follows the job, unless it is the last one already."""
+    with contextlib.suppress(ConflictError, StorageError):  # another attempt counts, or the store is away
+        last = store.last_job_event(job.id, "note")
+        if last is None or json.loads(last.data).get("message") != message:
+            store.note(job.id, job.epoch, message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,12 +15,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from recommender.errors import UnavailableError
-from tune_jobs.cluster import QUIET_VARIABLES
-from tune_jobs.head_security import ensure_token
+from tune_jobs.head_security import ensure_token, is_open
+from tune_jobs.local_environment import (
+    LOOPBACK_ONLY,
+    QUIET_VARIABLES,
+    bypass_proxies,
+    require_short_temp_folder,
+)
 
 START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 20.0
 PR_SET_PDEATHSIG = 1
+LOG_BYTES, LONGEST_LINE = 2**16, 300
+EXCEPTION = re.compile(r"[\w.]*(Error|Exception)\b")
 
 
 @contextmanager
@@ -30,19 +38,23 @@ def local_job_server(log: Path, *, num_cpus: int | None = None) -> Iterator[str]
     token in this process's environment. Raises UnavailableError when it does not start; `log` says why.
     """
     ensure_token()
+    require_short_temp_folder()
+    bypass_proxies()
     os.environ.pop("RAY_ADDRESS", None)  # a cluster of our own was asked for
     port = free_port()
     with log.open("ab") as output:
+        begin = output.tell()
         head = subprocess.Popen(  # noqa: S603
             head_command(port, num_cpus=num_cpus),
-            env={**QUIET_VARIABLES, **os.environ},
+            env={**QUIET_VARIABLES, **os.environ, **LOOPBACK_ONLY},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             preexec_fn=_end_with_parent,
         )
     try:
-        _await(head, port, log)
+        _await(head, port, log, begin)
+        _require_closed(port)
         yield f"http://127.0.0.1:{port}"
     finally:
         head.terminate()
@@ -73,7 +85,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _await(head: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _await(head: subprocess.Popen[bytes], port: int, log: Path, begin: int) -> None:
+    """Until the job server listens. What the head wrote into `log` after byte `begin` tells why it does not."""
     end = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < end and head.poll() is None:
         with socket.socket() as probe:
@@ -81,10 +94,35 @@ def _await(head: subprocess.Popen[bytes], port: int, log: Path) -> None:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.2)
-    raise UnavailableError(
-        f"A local Ray did not start within {START_TIMEOUT_S:.0f} s.",
-        remedy=f"{log} says why; or start one by `ray start --head` and name its --address.",
+    code = head.poll()
+    how = (
+        f"did not start within {START_TIMEOUT_S:.0f} s"
+        if code is None
+        else f"ended at once, with code {code}"
     )
+    raise UnavailableError(
+        f"A local Ray {how}: {_last_error(log, begin)}.",
+        remedy=f"{log} says more; or start one by `ray start --head` and name its --address.",
+    )
+
+
+def _last_error(log: Path, begin: int) -> str:
+    """The last exception that the log shows after byte `begin`, else its last line."""
+    with log.open("rb") as file:
+        file.seek(begin)
+        lines = file.read()[-LOG_BYTES:].decode("utf-8", "replace").splitlines()
+    said = [line.strip() for line in lines if line.strip()]
+    errors = [line for line in said if EXCEPTION.match(line)]
+    return (errors or said or ["it said nothing"])[-1][:LONGEST_LINE].rstrip(".")
+
+
+def _require_closed(port: int) -> None:
+    """Raise UnavailableError if the head just started runs code for whoever asks."""
+    if is_open(f"http://127.0.0.1:{port}"):
+        raise UnavailableError(
+            "The local Ray asked for no token, and was ended: whoever reaches it could run code as you.",
+            remedy="Unset the variables RAY_AUTH_*, or start one by `ray start --head` and name its --address.",
+        )
 
 
 def _end_with_parent() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from recommender.errors import UnavailableError
+from tune_jobs.local_environment import bypass_proxies
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -98,6 +99,7 @@ class RayJobs:
         if self._client is None:
             from ray.job_submission import JobSubmissionClient
 
+            bypass_proxies()
             try:
                 self._client = JobSubmissionClient(self._address)
             except (RuntimeError, ConnectionError, OSError) as error:

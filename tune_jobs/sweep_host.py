@@ -126,7 +126,12 @@ class SweepHost:
         )
         teller = Teller(lambda kind, data: self._store.tell(job.id, job.epoch, kind, data))
         swept = sweep(
-            request, store=self._store, progress=teller.progress, display=teller, stop=self._watch(job)
+            request,
+            store=self._store,
+            progress=teller.progress,
+            display=teller,
+            stop=self._watch(job),
+            allow_loopback=False,  # asked for over HTTP, by people who cannot know who else reaches that head
         )
         teller.show(swept.result.view, whole=True)
         if swept.result.was_interrupted:

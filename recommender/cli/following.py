@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tune_jobs.hosting import Place
 
 POLL_S, HOST_CHECK_S = 0.3, 3.0
+SILENCE_S = 60.0  # of a cluster, after which nobody is kept waiting
 MAX_STARTS = 4  # of a host that ends again while it has work
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -75,7 +76,7 @@ def sparkline(values: list[float], width: int = 32) -> str:
 
 def follow(store: Store, job: Job, place: Place, view: CurveView) -> Job | None:
     """Watch until the training has ended; None when the user leaves it to itself."""
-    seen, starts, checked_s = 0, 0, float("-inf")
+    seen, starts, checked_s, answered_s = 0, 0, float("-inf"), time.monotonic()
     from tune_jobs.hosting import ensure_host
 
     while True:
@@ -91,11 +92,26 @@ def follow(store: Store, job: Job, place: Place, view: CurveView) -> Job | None:
                     if time.monotonic() - checked_s > HOST_CHECK_S:
                         starts += ensure_host(store, place, parent=os.getpid())
                         checked_s = time.monotonic()
+                        answered_s = _answered(place, answered_s)
                         _give_up_after(starts)
                     time.sleep(POLL_S)
         except KeyboardInterrupt:
             if not _asked_to_go_on(store, job):
                 return None
+
+
+def _answered(place: Place, last_s: float) -> float:
+    """When the cluster last answered. Raises UnavailableError when that is too long ago."""
+    try:
+        place.require_answer()
+    except UnavailableError as error:
+        if time.monotonic() - last_s > SILENCE_S:
+            raise UnavailableError(
+                f"The cluster has not answered for {SILENCE_S:.0f} s. {error.message}",
+                remedy="The training is kept: once the cluster is back, the same command goes on with it.",
+            ) from error
+        return last_s
+    return time.monotonic()
 
 
 def _give_up_after(starts: int) -> None:

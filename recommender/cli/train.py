@@ -141,6 +141,7 @@ def launch(
     from recommender.cli.following import CurveView, follow
     from tune_jobs.hosting import ensure_host
 
+    place.require_answer()  # before the data are read
     request, target, notices = _resolved(store, request, split_seed)
     print_notices(notices, err())
     job = _job_of(store, request, target, place, again=again)

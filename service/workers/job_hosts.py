@@ -12,7 +12,7 @@ from recommender.store import Store
 from service.logs import logger, where
 from service.metrics import Metrics
 from service.settings import ServiceSettings
-from tune_jobs import hosting, sweep_host, training_spec
+from tune_jobs import head_security, hosting, sweep_host, training_spec
 from tune_jobs.hosting import Place, ensure_host
 
 CHECK_INTERVAL_S = 2.0
@@ -57,7 +57,7 @@ class JobHosts:
         if address is None:
             return "ok, local: started with the first training"
         if address == "auto":
-            address = _current_head() or ""
+            address = head_security.current_head() or ""
         parts = urlsplit(address if "://" in address else f"//{address}")
         try:
             with socket.create_connection((parts.hostname or "", parts.port or 8265), timeout=PROBE_S):
@@ -92,13 +92,11 @@ class JobHosts:
 
 def check_head(address: str) -> None:
     """Raise UsageError for a Ray head without token authentication; one that does not answer is not judged here."""
-    from tune_jobs.head_security import is_open
-
-    known = _current_head() if address == "auto" else address
+    known = head_security.current_head() if address == "auto" else address
     if known is None:
         return
     try:
-        without_token = is_open(known)
+        without_token = head_security.is_open(known)
     except RecommenderError:
         return
     if without_token:
@@ -106,11 +104,3 @@ def check_head(address: str) -> None:
             f"The Ray head at {known} asks for no token: whoever reaches it runs code there as its user.",
             remedy="Start it with RAY_AUTH_MODE=token and give the service the same token; see docs/cluster.md.",
         )
-
-
-def _current_head() -> str | None:
-    """The address of this machine's running Ray head, which `auto` stands for; None where there is none."""
-    import ray._private.utils as ray_utils
-
-    found: str | None = ray_utils.read_ray_address()
-    return found or None

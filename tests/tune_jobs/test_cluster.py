@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from recommender.errors import UnavailableError, UsageError
+from recommender.requests import TrainingRequest
 from recommender.store import Store
 from tests.datagen import make_dataset
 from tests.faults.ray_heads import TOKEN, free_port, running_head, wait_for_port, with_token, without_ray
@@ -160,6 +161,46 @@ def test_a_head_with_token_is_taken(closed_head: tuple[int, int]) -> None:
     for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{client}"):
         assert not is_open(address)
         require_token(address, allow_loopback=False)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_proxy_does_not_hide_that_a_head_is_open(
+    open_head: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    assert is_open(f"127.0.0.1:{open_head[0]}")
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_an_open_head_that_came_up_later_gets_nothing_from_the_service(
+    open_head: tuple[int, int], tmp_path: Path, home: Path
+) -> None:
+    """Whoever names it on the command line may use it; whoever asks over HTTP may not, and no file leaves here."""
+    from tests.tune_jobs.launch_kit import Workshop
+    from tune_jobs.hosting import Place, _require_token
+    from tune_jobs.training_spec import submit_training
+
+    place = Place(address=f"ray://127.0.0.1:{open_head[1]}")
+    with Store(tmp_path / "store.sqlite3") as store:
+        workshop = Workshop(tmp_path, store)
+        own = workshop.ask("key")
+        _require_token(place, own)
+        request = TrainingRequest.model_validate(
+            {"dataset": str(workshop.data), "start": "scratch", "imgsz": 64, "batch": 4}
+        )
+        job, _ = submit_training(store, request, workshop.target, key="key", cluster=own.cluster, owner="ada")
+        store.request_cancel(own.id)
+        launcher = workshop.launcher(guard=lambda job: _require_token(place, job))
+        for _ in range(2):
+            launcher.step()
+        assert "asks for no token" in (launcher.trouble or "")
+        notes = [event.data for event in store.job_events(job.id) if event.kind == "note"]
+        assert len(notes) == 1, "told once"
+        assert "asks for no token" in notes[0]
+        assert workshop.cluster.ids() == []
+        assert not [path for path in (tmp_path / "storage").rglob("*") if path.is_file()]
 
 
 _CONNECT = """

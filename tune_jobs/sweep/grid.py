@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recommender.progress import Progress, silent
@@ -34,11 +34,13 @@ def sweep(
     limits: Limits | None = None,
     on_plan: Callable[[], None] | None = None,
     stop: Callable[[], str | None] | None = None,
+    allow_loopback: bool = True,
 ) -> Swept:
     """Read and profile the targets, plan the trials, run those the history does not know.
 
     `on_plan` is called between reading and training, when a display may take the screen. `stop` is asked now and
-    then and may return a reason to end. Raises as `open_dataset`, `plan_sweep` and `run_trials`.
+    then and may return a reason to end. `allow_loopback` as in `connect`.
+    Raises as `open_dataset`, `plan_sweep` and `run_trials`.
     """
     from recommender.datasets import open_dataset
     from recommender.profile.known import known_profile
@@ -54,7 +56,7 @@ def sweep(
     result = run_trials(
         plan.specs,
         store=store,
-        settings=settings_of(request, limits),
+        settings=replace(settings_of(request, limits), allow_loopback=allow_loopback),
         display=display,
         began_at=began_at,
         stop=stop,

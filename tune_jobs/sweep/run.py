@@ -33,6 +33,7 @@ class SweepSettings:
     """Where and within what a sweep runs."""
 
     address: str | None = None  # None: a local cluster, or RAY_ADDRESS
+    allow_loopback: bool = True  # a head at a loopback address need not ask for a token
     num_cpus: int | None = None  # of a local cluster
     gpus_per_trial: float | None = None
     cpus_per_trial: float | None = None
@@ -110,7 +111,8 @@ def run_trials(
         return _result(known, otherwise=NOT_WANTED)
     if storage is not None:
         require_writable(storage)
-    with connect(settings.address, num_cpus=settings.num_cpus) as cluster:
+    joined = connect(settings.address, num_cpus=settings.num_cpus, allow_loopback=settings.allow_loopback)
+    with joined as cluster:
         share = share_of(
             cluster.nodes(),
             gpus_per_trial=settings.gpus_per_trial,
