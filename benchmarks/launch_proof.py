@@ -76,7 +76,7 @@ def ask_twice(workshop: Workshop, url: str, launches: int) -> None:
 
 def progress(store: Store) -> int:
     """How much has happened: launches confirmed, reports taken in, ends."""
-    return sum(job.submitted + job.collected + job.ended for job in store.list_jobs(limit=100_000))
+    return sum(job.submitted + job.collected + job.ended for job in store.jobs.list(limit=100_000))
 
 
 def torment(workshop: Workshop, postgres: PostgresServer, url: str, address: str, seed: int) -> Counts:
@@ -85,7 +85,7 @@ def torment(workshop: Workshop, postgres: PostgresServer, url: str, address: str
     command = [sys.executable, "-m", "benchmarks.launch_proof", "--serve", url, address, workshop.storage.url]
     launchers = [subprocess.Popen(command) for _ in range(2)]
     seen, patience = 0, 0
-    while left := len(workshop.store.active_jobs(CLUSTER)):
+    while left := len(workshop.store.launches.active(CLUSTER)):
         time.sleep(dice.uniform(0.1, 0.6))
         for index, launcher in enumerate(launchers):
             if launcher.poll() is not None:
@@ -111,7 +111,7 @@ def account(workshop: Workshop, address: str) -> dict[str, Any]:
     """What there is at the end, in the store and on the cluster."""
     from ray.job_submission import JobSubmissionClient
 
-    jobs = workshop.store.list_jobs(limit=100_000)
+    jobs = workshop.store.jobs.list(limit=100_000)
     submitted = [str(job.submission_id) for job in JobSubmissionClient(address).list_jobs()]
     return {
         "jobs": len(jobs),
@@ -121,8 +121,8 @@ def account(workshop: Workshop, address: str) -> dict[str, Any]:
         "submissions_nobody_asked_for": len(
             set(submitted) - {f"recommend-{job.id}-{n}" for job in jobs for n in range(1, job.epoch + 1)}
         ),
-        "runs": len(workshop.store.list_runs()),
-        "checkpoints": len(workshop.store.list_checkpoints()),
+        "runs": len(workshop.store.runs.list()),
+        "checkpoints": len(workshop.store.checkpoints.list()),
     }
 
 

@@ -204,7 +204,7 @@ def swapping(home: Path) -> Iterator[list[int]]:
     def work() -> None:
         with Store(home / "store.sqlite3") as store:
             while not stop.wait(1.0):
-                store.put_profile(
+                store.profiles.put(
                     replace(template, dataset_hash=f"swap-{swaps[0]}", dataset_name=f"swap {swaps[0]}")
                 )
                 swaps[0] += 1

@@ -68,7 +68,7 @@ def create_key(
         created_at=utc_now(),
         expires_at=None if days is None else utc_now(plus_s=days * 86_400),
     )
-    store.add_key(key)
+    store.keys.add(key)
     return key, f"{PREFIX}_{id}_{secret}"
 
 
@@ -77,7 +77,7 @@ def caller_of_key(store: Store, text: str) -> Caller | None:
     parts = text.split("_", 2) if len(text) <= _MAX_KEY_CHARS else []
     well_formed = len(parts) == 3 and parts[0] == PREFIX
     id, secret = (parts[1], parts[2]) if well_formed else ("", "")
-    key = store.get_key(id)
+    key = store.keys.get(id)
     matches = hmac.compare_digest(digest(secret), _NO_KEY_DIGEST if key is None else key.digest)
     return _valid_caller(key, by_cookie=False) if matches else None
 
@@ -85,13 +85,13 @@ def caller_of_key(store: Store, text: str) -> Caller | None:
 def caller_of_cookie(store: Store, cookie: str) -> Caller | None:
     """The caller behind a browser session, or None."""
     # Looked up by its digest: what the database compares is not what the browser sent.
-    return _valid_caller(store.key_of_session(digest(cookie)), by_cookie=True)
+    return _valid_caller(store.keys.of_session(digest(cookie)), by_cookie=True)
 
 
 def open_session(store: Store, caller: Caller, *, hours: float) -> str:
     """A new session for the caller's key; returns the cookie's value."""
     cookie = secrets.token_urlsafe(32)
-    store.open_session(digest(cookie), caller.key_id, utc_now(plus_s=hours * 3600))
+    store.keys.open_session(digest(cookie), caller.key_id, utc_now(plus_s=hours * 3600))
     return cookie
 
 

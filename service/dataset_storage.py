@@ -38,7 +38,7 @@ class DatasetStorage:
 
     def check_quota(self, caller: Caller) -> None:
         """Raise HTTPProblem 429 when the owner's uploads take more than `max_held_mb`."""
-        held = self._store.page_held_datasets(owner=caller.owner, limit=500).items
+        held = self._store.datasets.page(owner=caller.owner, limit=500).items
         total = sum(size_of(Path(dataset.path)) for dataset in held if dataset.origin == "upload")
         if total > self._settings.max_held_mb * MB:
             raise HTTPProblem(
@@ -90,7 +90,7 @@ class DatasetStorage:
                 num_objects=summary.num_objects,
                 created_at=utc_now(),
             )
-            held = self._store.hold_dataset(wanted)
+            held = self._store.datasets.hold(wanted)
         except BaseException:
             if upload is not None:
                 shutil.rmtree(upload.folder, ignore_errors=True)
@@ -115,12 +115,12 @@ class DatasetStorage:
 
     def delete(self, held: HeldDataset) -> None:
         """Delete a data set with the files of its upload, and its thumbnails when no other owner holds the content."""
-        self._store.release_dataset(held.id)
+        self._store.datasets.release(held.id)
         if held.origin == "upload":
             folder = Path(held.path).parent
             if folder.parent == uploads_folder():
                 shutil.rmtree(folder, ignore_errors=True)
-        if not self._store.held_of_hashes([held.dataset_hash]):
+        if not self._store.datasets.of_hashes([held.dataset_hash]):
             shutil.rmtree(thumbnail_folder(held.dataset_hash), ignore_errors=True)
 
     def _finish_inspection(self, id: str, done: Future[TaskResult]) -> None:
@@ -134,7 +134,7 @@ class DatasetStorage:
             logger().error("no health", dataset=id, failed_in=where(error), message=str(error))
             health = json.dumps({"error": "Something failed inside the service."})
         try:
-            self._store.set_health(id, health)
+            self._store.datasets.set_health(id, health)
         except RecommenderError as error:  # the next to look at the data set tries again
             logger().warning("health not kept", dataset=id, message=str(error))
             self._inspected.discard(id)

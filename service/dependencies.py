@@ -76,7 +76,7 @@ def get_dataset(services: ServicesDep, caller: CallerDep, id: Annotated[str, ID]
 
 def find_dataset(store: Store, caller: Caller, id: str) -> HeldDataset:
     """The data set of this id. Raises NotFoundError, also where it is another owner's."""
-    held = store.get_held_dataset(id)
+    held = store.datasets.get(id)
     if held is None or not caller.sees(held.owner):
         raise NotFoundError(
             f"There is no data set {printable(id)!r}.", remedy="GET /v1/datasets lists yours."
@@ -86,7 +86,7 @@ def find_dataset(store: Store, caller: Caller, id: str) -> HeldDataset:
 
 def get_recommendation(services: ServicesDep, caller: CallerDep, id: Annotated[str, ID]) -> Ask:
     """The recommendation that the path names. Raises NotFoundError when the caller does not own it."""
-    found = services.store.get_ask(id)
+    found = services.store.recommendations.get(id)
     if found is None or not caller.sees(found.owner):
         raise NotFoundError(
             f"There is no recommendation {printable(id)!r}.", remedy="GET /v1/recommendations lists yours."
@@ -96,7 +96,7 @@ def get_recommendation(services: ServicesDep, caller: CallerDep, id: Annotated[s
 
 def find_job(store: Store, caller: Caller, id: str, kind: str) -> Job:
     """The job of this id and kind. Raises NotFoundError, also where it is another owner's."""
-    job = store.get_job(id)
+    job = store.jobs.get(id)
     if job is None or job.kind != kind or not caller.sees(job.owner):
         raise NotFoundError(f"There is no {kind} {printable(id)!r}.", remedy=f"GET /v1/{kind}s lists yours.")
     return job

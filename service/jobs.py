@@ -57,11 +57,11 @@ def launch_sweep(services: Services, caller: Caller, body: SweepBody, *, key: st
     fields = body.model_dump(exclude={"datasets", "address", "storage", "allow_roots", "budget"})
     request = SweepRequest(datasets=tuple(dataset.path for dataset in held), budget=budget, **fields)
     key = key or f"once-{secrets.token_hex(16)}"
-    if services.store.find_job(owner=caller.owner, key=key) is None:
+    if services.store.jobs.find(owner=caller.owner, key=key) is None:
         _sweeps_left(services, caller)
     spec = request.model_dump_json()
     text = spec + "".join(dataset.dataset_hash for dataset in held)
-    job, new = services.store.create_job(
+    job, new = services.store.jobs.create(
         kind=SWEEP,
         owner=caller.owner,
         key=key,
@@ -77,12 +77,12 @@ def job_page(
     services: Services, caller: Caller, kind: str, page: Paging
 ) -> tuple[tuple[Job, ...], str | None]:
     """Jobs of a kind, newest first, and the cursor of the next page."""
-    before = None if page.cursor is None else services.store.get_job(page.cursor)
+    before = None if page.cursor is None else services.store.jobs.get(page.cursor)
     if page.cursor is not None and (before is None or before.kind != kind or not caller.sees(before.owner)):
         raise UsageError(
             "The cursor is not one that this service gave out.", remedy="Use `next` of the page before."
         )
-    jobs = services.store.list_jobs(owner=caller.scope, kind=kind, before=before, limit=page.limit + 1)
+    jobs = services.store.jobs.list(owner=caller.scope, kind=kind, before=before, limit=page.limit + 1)
     shown = jobs[: page.limit]
     return shown, shown[-1].id if len(jobs) > page.limit else None
 
@@ -109,7 +109,7 @@ def _within(asked: str | None, most: str) -> str:
 
 
 def _sweeps_left(services: Services, caller: Caller) -> None:
-    running = services.store.list_jobs(
+    running = services.store.jobs.list(
         owner=caller.owner, kind=SWEEP, statuses=("queued", "running"), limit=services.settings.max_sweeps
     )
     if len(running) >= services.settings.max_sweeps:
@@ -123,7 +123,7 @@ def _sweeps_left(services: Services, caller: Caller) -> None:
 
 def _start_before(store: Store, caller: Caller, key: str) -> str | None:
     """The start that an earlier request with this key was given: advice may have changed since."""
-    known = store.find_job(owner=caller.owner, key=key)
+    known = store.jobs.find(owner=caller.owner, key=key)
     return str(decode(TrainingSpec, known.spec).start) if known is not None and known.kind == KIND else None
 
 
@@ -143,7 +143,7 @@ def _first_start(store: Store, caller: Caller, held: HeldDataset, body: Training
 
 def _advice(store: Store, caller: Caller, held: HeldDataset, id: str | None) -> Ask | None:
     if id is not None:
-        ask = store.get_ask(id)
+        ask = store.recommendations.get(id)
         return ask if ask is not None and caller.sees(ask.owner) else None
-    asks = store.page_asks(owner=caller.owner, dataset_id=held.id, limit=20).items
+    asks = store.recommendations.page(owner=caller.owner, dataset_id=held.id, limit=20).items
     return next((ask for ask in asks if ask.status == "succeeded"), None)

@@ -164,7 +164,7 @@ def _class_name(profile: Profile, row: int) -> str:
 
 
 def _own_datasets(store: Store, caller: Caller) -> dict[str, HeldDataset]:
-    items = store.page_held_datasets(owner=caller.scope, limit=MAX_OWN_DATASETS).items
+    items = store.datasets.page(owner=caller.scope, limit=MAX_OWN_DATASETS).items
     return {held.dataset_hash: held for held in reversed(items)}
 
 

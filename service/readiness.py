@@ -53,11 +53,11 @@ class Readiness:
 
     def update_gauges(self) -> None:
         """Set the gauges that are read from the store. Raises StorageError."""
-        for status, count in self._store.count_asks().items():
+        for status, count in self._store.recommendations.count().items():
             self._metrics.questions.labels(status).set(count)
-        for status, count in self._store.count_runs().items():
+        for status, count in self._store.runs.count().items():
             self._metrics.runs.labels(status).set(count)
-        for (kind, status), count in self._store.count_jobs().items():
+        for (kind, status), count in self._store.jobs.count().items():
             self._metrics.jobs.labels(kind, status).set(count)
         spent_s, allowed_s = self._job_hosts.budget()
         self._metrics.budget.labels("spent").set(spent_s)
@@ -70,7 +70,7 @@ class Readiness:
 
     def _store_state(self) -> str:
         try:
-            self._store.has_profile("readiness", ENCODER)
+            self._store.profiles.has("readiness", ENCODER)
         except RecommenderError as error:
             return f"not reachable: {error.message}"
         return "ok"

@@ -38,7 +38,7 @@ def serve(settings: ServiceSettings, *, say: Callable[[str], None], plain_logs: 
     _allow_many_connections()
     sys.setswitchinterval(_SWITCH_S)
     with Store.open_default() as store:
-        first = None if store.has_keys() else create_key(store, owner=FIRST_OWNER, role="admin")[1]
+        first = None if store.keys.exist() else create_key(store, owner=FIRST_OWNER, role="admin")[1]
         app = create_app(settings, store)
         Server(app, settings, first_key=first, say=say).run()
 

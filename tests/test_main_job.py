@@ -180,7 +180,7 @@ def test_an_unwritable_report_path_is_named_before_the_work(answered: Answered) 
 def test_the_store_keeps_the_profile(answered: Answered) -> None:
     content = json.loads(answered.stdout)
     with Store(answered.home / "store.sqlite3") as store:
-        profile = store.get_profile(content["dataset"]["hash"], content["provenance"]["encoder"])
+        profile = store.profiles.get(content["dataset"]["hash"], content["provenance"]["encoder"])
     assert profile is not None
     assert profile.num_images.train == 16
 

@@ -129,7 +129,7 @@ def main() -> int:
         except RecommenderError as error:
             log.error("%s", error)
             with contextlib.suppress(RecommenderError):
-                for job, _ in store.active_jobs(place.cluster):
+                for job, _ in store.launches.active(place.cluster):
                     tell_once(store, job, str(error))
             return 1
     return 0

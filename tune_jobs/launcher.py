@@ -88,7 +88,7 @@ class Launcher:
         self._storage = storage
         self._settings = settings
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        self._leases = Leases(store, self.name, ttl_s=settings.ttl_s, clock=clock)
+        self._leases = Leases(store.launches, self.name, ttl_s=settings.ttl_s, clock=clock)
         self.trouble: str | None = None  # why the last step could not do everything
 
     def step(self) -> int:
@@ -98,7 +98,9 @@ class Launcher:
         """
         self.trouble = None
         active = [
-            (job, lease) for job, lease in self._store.active_jobs(self._settings.cluster) if job.kind == KIND
+            (job, lease)
+            for job, lease in self._store.launches.active(self._settings.cluster)
+            if job.kind == KIND
         ]
         self._leases.forget({job.id for job, _ in active})
         for job, lease in active:
@@ -123,7 +125,7 @@ class Launcher:
     # ── towards the cluster ──
 
     def _deliver(self, job: Job, spec: TrainingSpec) -> None:
-        if not self._store.begin_launch(job.id, job.epoch):
+        if not self._store.launches.begin(job.id, job.epoch):
             return
         if job.cancel_requested:  # a launch was begun before, so it may be there already
             self._cancel(job)
@@ -141,10 +143,10 @@ class Launcher:
                 state_every_s=self._settings.state_every_s,
             )
         except (InputError, NotFoundError, UsageError) as error:
-            self._store.finish_job(job.id, job.epoch, status="failed", error=str(error))
+            self._store.launches.finish(job.id, job.epoch, status="failed", error=str(error))
             return
         self._cluster.submit(self._submission(job, spec))
-        if not self._store.confirm_launch(job.id, job.epoch):
+        if not self._store.launches.confirm(job.id, job.epoch):
             self._cluster.stop(job.submission_id)  # we stood still while another launcher ended the job
 
     def _require_fit(self, spec: TrainingSpec) -> None:
@@ -190,9 +192,9 @@ class Launcher:
             self._cancel(job)
         elif state == "running":
             if job.status == "queued":
-                self._store.mark_running(job.id, job.epoch)
+                self._store.launches.mark_running(job.id, job.epoch)
         elif state == "stopped":
-            self._store.finish_job(
+            self._store.launches.finish(
                 job.id, job.epoch, status="cancelled", error="It was stopped on the cluster, not by us."
             )
         elif state == "unstarted":
@@ -203,7 +205,7 @@ class Launcher:
     def _collect(self, job: Job) -> None:
         batch = job.collected
         while (found := get_record(self._storage, report(job.id, job.epoch, batch), Report)) is not None:
-            self._store.collect(job.id, job.epoch, batch=batch, points=found.points)
+            self._store.launches.collect(job.id, job.epoch, batch=batch, points=found.points)
             batch += 1
 
     def _settle(self, job: Job, spec: TrainingSpec, outcome: Outcome) -> None:
@@ -213,13 +215,13 @@ class Launcher:
                 artefacts = str(download(self._storage, job, outcome, self._settings.download_to))
             settle(self._store, self._storage, job, spec, outcome, artefacts=artefacts)
         except InputError as error:
-            self._store.finish_job(job.id, job.epoch, status="failed", run=outcome.run, error=str(error))
+            self._store.launches.finish(job.id, job.epoch, status="failed", run=outcome.run, error=str(error))
         self._clear(job)
 
     def _cancel(self, job: Job) -> None:
         self._revoke(job, "cancelled")
         self._cluster.stop(job.submission_id)
-        self._store.finish_job(job.id, job.epoch, status="cancelled")
+        self._store.launches.finish(job.id, job.epoch, status="cancelled")
         self._clear(job)
 
     def _retry_or_fail(self, job: Job, *, lost: bool) -> None:
@@ -229,11 +231,11 @@ class Launcher:
             self._again(job, reason)
             return
         message = f"It crashed {job.crashes + 1} times; the last time: {reason}"
-        if self._store.finish_job(job.id, job.epoch, status="failed", error=message):
+        if self._store.launches.finish(job.id, job.epoch, status="failed", error=message):
             self._clear(job)
 
     def _again(self, job: Job, reason: str, *, crashed: bool = True) -> None:
-        self._store.next_attempt(job.id, job.epoch, reason=reason, crashed=crashed)
+        self._store.launches.next_attempt(job.id, job.epoch, reason=reason, crashed=crashed)
         self._revoke(job, reason)  # it may be frozen, not dead: should it come back, it stops by itself
 
     def _revoke(self, job: Job, reason: str) -> None:
@@ -252,6 +254,6 @@ class Launcher:
 def tell_once(store: Store, job: Job, message: str) -> None:
     """A note for whoever follows the job, unless it is the last one already."""
     with contextlib.suppress(ConflictError, StorageError):  # another attempt counts, or the store is away
-        last = store.last_job_event(job.id, "note")
+        last = store.jobs.last_event(job.id, "note")
         if last is None or json.loads(last.data).get("message") != message:
-            store.note(job.id, job.epoch, message)
+            store.launches.note(job.id, job.epoch, message)

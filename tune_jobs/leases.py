@@ -19,8 +19,8 @@ from recommender.records import Lease
 TTL_S = 15.0
 
 
-class LeaseStore(Protocol):
-    """The two calls of the store that leases need; safe from several threads."""
+class LeaseTable(Protocol):
+    """The two calls of a repository of the store that leases need; safe from several threads."""
 
     def take_lease(self, id: str, *, seen: Lease, holder: str) -> bool:
         """Take the lease if it is still as seen."""
@@ -34,13 +34,13 @@ class Leases:
 
     def __init__(
         self,
-        store: LeaseStore,
+        table: LeaseTable,
         holder: str,
         *,
         ttl_s: float = TTL_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store = store
+        self._table = table
         self._holder = holder
         self._ttl_s = ttl_s
         self._clock = clock
@@ -53,7 +53,7 @@ class Leases:
         if lease.holder == self._holder:
             if now - self._renewed.get(id, float("-inf")) < self._ttl_s / 3:
                 return True
-            return self._note(id, self._store.renew_lease(id, holder=self._holder))
+            return self._note(id, self._table.renew_lease(id, holder=self._holder))
         seen, since = self._watched.get(id, (None, now))
         if seen != lease:
             self._watched[id] = (lease, now)
@@ -61,7 +61,7 @@ class Leases:
         if lease.holder and now - since < self._ttl_s:
             return False
         self._watched.pop(id, None)
-        return self._note(id, self._store.take_lease(id, seen=lease, holder=self._holder))
+        return self._note(id, self._table.take_lease(id, seen=lease, holder=self._holder))
 
     def forget(self, ids: set[str]) -> None:
         """Drop what is remembered of jobs other than these."""
@@ -77,7 +77,7 @@ class Leases:
         def beat() -> None:
             while not done.wait(self._ttl_s / 3):
                 try:
-                    if not self._store.renew_lease(id, holder=self._holder):
+                    if not self._table.renew_lease(id, holder=self._holder):
                         return
                 except StorageError:
                     continue  # the next beat may reach it; the work itself will say so if not

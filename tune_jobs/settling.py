@@ -24,10 +24,10 @@ def settle(
 ) -> None:
     """End the job as its outcome says. Raises IntegrityError when what arrived is not what was sent."""
     if outcome.status == "failed" or outcome.run is None:
-        store.finish_job(job.id, job.epoch, status="failed", run=outcome.run, error=outcome.error)
+        store.launches.finish(job.id, job.epoch, status="failed", run=outcome.run, error=outcome.error)
         return
     checkpoint = _register(storage, job, spec, outcome.run, outcome.files)
-    store.finish_job(
+    store.launches.finish(
         job.id,
         job.epoch,
         status="succeeded",

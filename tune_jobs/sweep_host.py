@@ -68,7 +68,7 @@ class SweepHost:
     def __init__(self, store: Store, place: Place) -> None:
         self._store = store
         self._place = place
-        self._leases = Leases(store, f"{socket.gethostname()}:{getpid()}:{uuid.uuid4().hex[:8]}")
+        self._leases = Leases(store.launches, f"{socket.gethostname()}:{getpid()}:{uuid.uuid4().hex[:8]}")
 
     def run(self) -> None:
         """Until there has been nothing to do for a while."""
@@ -76,7 +76,7 @@ class SweepHost:
         while time.monotonic() - idle_since < IDLE_S:
             waiting = [
                 (job, lease)
-                for job, lease in self._store.active_jobs(self._place.cluster)
+                for job, lease in self._store.launches.active(self._place.cluster)
                 if job.kind == KIND
             ]
             for job, lease in waiting:
@@ -93,12 +93,12 @@ class SweepHost:
             if job.submitted:  # a host before us died of it, or with it
                 if not self._again(job, "its host died"):
                     return
-                job = self._store.require_job(job.id)
-            if not self._store.begin_launch(job.id, job.epoch):
+                job = self._store.jobs.require(job.id)
+            if not self._store.launches.begin(job.id, job.epoch):
                 return
-            if not self._store.confirm_launch(job.id, job.epoch):
+            if not self._store.launches.confirm(job.id, job.epoch):
                 return
-            self._store.mark_running(job.id, job.epoch)
+            self._store.launches.mark_running(job.id, job.epoch)
             self._sweep(job)
         except ConflictError as error:  # another host has taken over: the store is right
             log.info("sweep %s: %s", job.id, error)
@@ -106,15 +106,15 @@ class SweepHost:
             log.warning("sweep %s: %s", job.id, error)
             self._again(job, str(error))
         except (InputError, NotFoundError, UsageError) as error:
-            self._store.finish_job(job.id, job.epoch, status="failed", error=str(error))
+            self._store.launches.finish(job.id, job.epoch, status="failed", error=str(error))
 
     def _again(self, job: Job, reason: str) -> bool:
         """Owe another attempt, or give up after a few; returns whether there will be one."""
         if job.crashes + 1 >= MAX_CRASHES:
             error = f"It was tried {job.crashes + 1} times; the last time: {reason}"
-            self._store.finish_job(job.id, job.epoch, status="failed", error=error)
+            self._store.launches.finish(job.id, job.epoch, status="failed", error=error)
             return False
-        self._store.next_attempt(job.id, job.epoch, reason=reason)
+        self._store.launches.next_attempt(job.id, job.epoch, reason=reason)
         return True
 
     def _sweep(self, job: Job) -> None:
@@ -124,7 +124,7 @@ class SweepHost:
         request = SweepRequest.model_validate_json(job.spec).model_copy(
             update={"address": self._place.address}
         )
-        teller = Teller(lambda kind, data: self._store.tell(job.id, job.epoch, kind, data))
+        teller = Teller(lambda kind, data: self._store.launches.tell(job.id, job.epoch, kind, data))
         swept = sweep(
             request,
             store=self._store,
@@ -138,9 +138,9 @@ class SweepHost:
             return  # told to end: whoever is started next goes on
         document = sweep_document(swept.result)
         document["warnings"] = [{"code": note.code, "message": note.message} for note in swept.notices]
-        self._store.tell(job.id, job.epoch, "result", document)
+        self._store.launches.tell(job.id, job.epoch, "result", document)
         cancelled = swept.result.reason == "cancelled"
-        self._store.finish_job(job.id, job.epoch, status="cancelled" if cancelled else "succeeded")
+        self._store.launches.finish(job.id, job.epoch, status="cancelled" if cancelled else "succeeded")
 
     def _watch(self, job: Job) -> Callable[[], str | None]:
         """What tells a sweep to end: its owner, or another host that has taken over."""
@@ -152,7 +152,7 @@ class SweepHost:
                 return None
             looked_at[0] = now
             try:
-                current = self._store.require_job(job.id)
+                current = self._store.jobs.require(job.id)
             except StorageError:
                 return None  # away for a moment
             if current.epoch != job.epoch or current.ended:

@@ -62,9 +62,9 @@ def submit_training(
 
     body = request.model_dump_json() + target.hash
     digest = hashlib.sha256(body.encode("utf-8", "backslashreplace")).hexdigest()
-    known = store.find_job(owner=owner, key=key)
+    known = store.jobs.find(owner=owner, key=key)
     spec = "" if known else encode(plan_training(store, request, target, suffix=digest[:6]))
-    return store.create_job(
+    return store.jobs.create(
         kind=KIND, owner=owner, key=key, body_digest=digest, cluster=cluster, spec=spec or "{}"
     )
 

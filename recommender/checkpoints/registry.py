@@ -28,7 +28,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 def all_checkpoints(store: Store) -> tuple[Checkpoint, ...]:
     """Zoo, registry and catalogue; catalogue entries have a path once fetched."""
-    return (*zoo(), *map(_located, store.list_checkpoints()), *catalogue())
+    return (*zoo(), *map(_located, store.checkpoints.list()), *catalogue())
 
 
 def get_checkpoint(store: Store, name: str, *, allow_paths: bool = False) -> Checkpoint:
@@ -93,7 +93,7 @@ def add_checkpoint(
         known_profile(dataset, store, progress=progress)
     recorded = _record(name, admitted, dataset=dataset, licence=licence, source_licence=source_licence)
     checkpoint = replace(recorded, from_scratch=from_scratch)
-    store.put_checkpoint(checkpoint)
+    store.checkpoints.put(checkpoint)
     return checkpoint
 
 
@@ -109,7 +109,7 @@ def remove_checkpoint(store: Store, name: str) -> Checkpoint:
             f"{checkpoint.name!r} is built in.", remedy="Leave it out with --checkpoint instead."
         )
     if checkpoint.origin == "registry":
-        store.remove_checkpoint(checkpoint.name)
+        store.checkpoints.remove(checkpoint.name)
     elif not forget(checkpoint.name):
         raise UsageError(f"{checkpoint.name!r} was never fetched.", remedy="There is nothing to remove.")
     if checkpoint.sha256 is not None and checkpoint.sha256 not in _hashes_in_use(store):
@@ -130,7 +130,7 @@ def check_name(store: Store, name: str) -> None:
             f"The name {name!r} is reserved for a built-in or public checkpoint.",
             remedy="Choose another name.",
         )
-    if store.get_checkpoint(name) is not None:
+    if store.checkpoints.get(name) is not None:
         raise ConflictError(
             f"A checkpoint {name!r} is registered already.",
             remedy=f"Choose another name, or first: recommend checkpoints remove {name}",
@@ -179,16 +179,16 @@ def _record(
 
 def _register_file(store: Store, file: Path) -> Checkpoint:
     admitted = admit(file)
-    for known in store.list_checkpoints():
+    for known in store.checkpoints.list():
         if known.sha256 == admitted.sha256:
             return known
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-._")[:48] or "file"
     checkpoint = _record(f"{stem}-{admitted.sha256[:8]}", admitted)
-    store.put_checkpoint(checkpoint)
+    store.checkpoints.put(checkpoint)
     return checkpoint
 
 
 def _hashes_in_use(store: Store) -> set[str]:
-    registered = {checkpoint.sha256 for checkpoint in store.list_checkpoints()}
+    registered = {checkpoint.sha256 for checkpoint in store.checkpoints.list()}
     public = {record.sha256 for entry in catalogue() if (record := fetched(entry.name)) is not None}
     return {sha256 for sha256 in registered | public if sha256 is not None}

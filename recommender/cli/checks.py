@@ -132,9 +132,9 @@ def store() -> Iterator[Finding]:
     from recommender.store import Store
 
     with Store.open_default() as opened:
-        runs = sum(opened.count_runs().values())
-        keys = sum(key.revoked_at is None for key in opened.list_keys())
-        said = f"{opened.place}: {runs} runs, {len(opened.list_checkpoints())} checkpoints, {keys} API keys"
+        runs = sum(opened.runs.count().values())
+        keys = sum(key.revoked_at is None for key in opened.keys.list())
+        said = f"{opened.place}: {runs} runs, {len(opened.checkpoints.list())} checkpoints, {keys} API keys"
         yield Finding(part="store", state="ok", said=said)
 
 

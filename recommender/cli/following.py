@@ -83,10 +83,10 @@ def follow(store: Store, job: Job, place: Place, view: CurveView) -> Job | None:
         try:
             with view.open():
                 while True:
-                    for event in store.job_events(job.id, after=seen):
+                    for event in store.jobs.events(job.id, after=seen):
                         view.show(event)
                         seen = event.seq
-                    job = store.require_job(job.id)
+                    job = store.jobs.require(job.id)
                     if job.ended:
                         return job
                     if time.monotonic() - checked_s > HOST_CHECK_S:
@@ -136,7 +136,7 @@ def _asked_to_go_on(store: Store, job: Job) -> bool:
         except KeyboardInterrupt:
             answer = "d"
         if answer.startswith("c"):
-            store.request_cancel(job.id)
+            store.jobs.request_cancel(job.id)
             return True  # its end is watched
         if not answer.startswith("d"):
             return True

@@ -40,7 +40,7 @@ def list_keys(
     from recommender.store import Store
 
     with Store.open_default() as store:
-        keys = store.list_keys()
+        keys = store.keys.list()
     if as_json:
         shown = [
             {
@@ -84,7 +84,7 @@ def revoke(key: Annotated[str, typer.Argument(help="Its id, or the key itself.")
     parts = key.split("_", 2)
     id = parts[1] if len(parts) == 3 else key
     with Store.open_default() as store:
-        if not store.revoke_key(id):
+        if not store.keys.revoke(id):
             raise NotFoundError(
                 f"There is no key {printable(id)!r} in force.", remedy="`recommend keys list` shows them."
             )

@@ -31,8 +31,8 @@ def list_runs(
     from recommender.store import Store
 
     with Store.open_default() as store:
-        runs = store.list_runs(kind=kind, checkpoint=checkpoint)[::-1][:limit]
-        jobs = store.list_jobs(kind="training", statuses=("queued", "running"))
+        runs = store.runs.list(kind=kind, checkpoint=checkpoint)[::-1][:limit]
+        jobs = store.jobs.list(kind="training", statuses=("queued", "running"))
     if as_json:
         document = {
             "runs": [run_summary(run).model_dump() for run in runs],
@@ -56,9 +56,9 @@ def show(
     from recommender.store import Store
 
     with Store.open_default() as store:
-        run, job = _find_run(store, id), store.get_job(id)
+        run, job = _find_run(store, id), store.jobs.get(id)
         if run is None and job is not None and job.run_id is not None:
-            run = store.get_run(job.run_id)
+            run = store.runs.get(job.run_id)
     if run is None and job is None:
         raise NotFoundError(f"There is no run {id!a}.", remedy="See `recommend runs list`.")
     if as_json:
@@ -108,14 +108,14 @@ def cancel(id: Annotated[str, typer.Argument(help="Of a training that has not en
     from recommender.store import Store
 
     with Store.open_default() as store:
-        job = store.request_cancel(id)
+        job = store.jobs.request_cancel(id)
     typer.echo(f"training {job.id}: {'cancel requested' if not job.ended else job.status}")
 
 
 def _find_run(store: Store, id: str) -> Run | None:
     """The run of this id, or the only one that begins so."""
-    known = store.get_run(id)
+    known = store.runs.get(id)
     if known is not None or len(id) < 4:
         return known
-    close = [run for run in store.list_runs() if run.id.startswith(id)]
+    close = [run for run in store.runs.list() if run.id.startswith(id)]
     return close[0] if len(close) == 1 else None

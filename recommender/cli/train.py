@@ -82,7 +82,7 @@ def train(
     with Store.open_default() as store:
         place = place_of(address, storage)
         job, notices = launch(store, request, place, again=again, detach=detach)
-        run = store.get_run(job.run_id or "")
+        run = store.runs.get(job.run_id or "")
     _print(job, run, notices, as_json=as_json)
     _fail_unless_well(job)
 
@@ -110,7 +110,7 @@ def launch_first(
     place = place_of(address, None)
     job, notices = launch(store, request, place, again=False, detach=False, split_seed=asked.seed)
     if not as_json:  # stdout holds one document, the recommendation
-        _print(job, store.get_run(job.run_id or ""), notices, as_json=False)
+        _print(job, store.runs.get(job.run_id or ""), notices, as_json=False)
     _fail_unless_well(job)
 
 
@@ -148,7 +148,7 @@ def launch(
     if detach:
         ensure_host(store, place)
         return job, notices
-    ended = follow(store, job, place, CurveView(err(), request.epochs)) or store.require_job(job.id)
+    ended = follow(store, job, place, CurveView(err(), request.epochs)) or store.jobs.require(job.id)
     return ended, notices
 
 
@@ -206,7 +206,7 @@ def _job_of(store: Store, request: TrainingRequest, target: Target, place: Place
     base = hashlib.sha256(body.encode("utf-8", "backslashreplace")).hexdigest()[:32]
     for number in itertools.count(1):
         key = f"cli:{base}:{number}"
-        known = store.find_job(owner="", key=key)
+        known = store.jobs.find(owner="", key=key)
         over = known is not None and (
             known.status in ("failed", "cancelled") or (again and known.status == "succeeded")
         )

@@ -56,7 +56,7 @@ def gather(
     """
     sources = [candidate.source for candidate in candidates if candidate.source is not None]
     nearest = nearest_sources(profile, sources)
-    known = store.list_evidence(target.content_hash, EVIDENCE_VERSION)
+    known = store.evidence.list(target.content_hash, EVIDENCE_VERSION)
     found = {
         candidate.checkpoint.name: metadata_evidence(
             profile,
@@ -76,7 +76,7 @@ def gather(
     fresh = {c.sha256: found[c.name] for c in checkpoints if c.sha256}
     changed = {sha256: evidence for sha256, evidence in fresh.items() if known.get(sha256) != evidence}
     if changed:
-        store.put_all_evidence(target.content_hash, EVIDENCE_VERSION, changed)
+        store.evidence.put_all(target.content_hash, EVIDENCE_VERSION, changed)
     return found
 
 

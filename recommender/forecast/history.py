@@ -61,13 +61,13 @@ def known_spread() -> Spread:
 def known_history(store: Store) -> tuple[Observation, ...]:
     """Every run the forecast may learn from: the built-in ones and the user's."""
     builtin = builtin_history()
-    own_runs = store.list_runs()
-    profiles = {**builtin_profiles(), **{p.dataset_hash: p for p in store.list_profiles(ENCODER)}}
+    own_runs = store.runs.list()
+    profiles = {**builtin_profiles(), **{p.dataset_hash: p for p in store.profiles.list(ENCODER)}}
     checkpoints = {**builtin.checkpoints, **{c.sha256: c for c in all_checkpoints(store) if c.sha256}}
     evidence = dict(builtin.evidence)
     for run in own_runs:
         key = (run.target_hash, run.weights_sha256 or "")
-        found = store.get_evidence(*key, EVIDENCE_VERSION)
+        found = store.evidence.get(*key, EVIDENCE_VERSION)
         if found is not None:
             evidence[key] = found
     unique = {run.id: run for run in (*builtin.runs, *own_runs)}

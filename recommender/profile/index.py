@@ -212,7 +212,7 @@ def unit_rows(vectors_MK: FloatArray) -> FloatArray:
 
 
 def _fingerprint(store: Store) -> str:
-    parts = [SCHEMA, ENCODER, store.profiles_generation(), sorted(builtin_profiles())]
+    parts = [SCHEMA, ENCODER, store.profiles.generation(), sorted(builtin_profiles())]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -26,21 +26,21 @@ def source_profile(source_hash: str | None, store: Store) -> Profile | None:
     """The profile of a checkpoint's source data set, None where it is not known."""
     if source_hash is None:
         return None
-    return store.get_profile(source_hash, ENCODER) or builtin_profiles().get(source_hash)
+    return store.profiles.get(source_hash, ENCODER) or builtin_profiles().get(source_hash)
 
 
 def known_profile(dataset: Dataset, store: Store, *, progress: Progress = silent) -> Profile:
     """The data set's profile from the store or what is shipped, else embedded now and kept."""
-    known = store.get_profile(dataset.content_hash, ENCODER) or builtin_profiles().get(dataset.content_hash)
+    known = store.profiles.get(dataset.content_hash, ENCODER) or builtin_profiles().get(dataset.content_hash)
     if known is None:
         from recommender.profile.profiling import profile_dataset
 
         known = profile_dataset(dataset, progress=progress)
-        store.put_profile(known)
+        store.profiles.put(known)
     # The content is what was profiled; its name is whatever the user calls it today.
     return replace(known, dataset_name=dataset.name)
 
 
 def known_sources(store: Store) -> tuple[Profile, ...]:
     """Every profile there is, shipped or the user's, each data set once."""
-    return tuple({**builtin_profiles(), **{p.dataset_hash: p for p in store.list_profiles(ENCODER)}}.values())
+    return tuple({**builtin_profiles(), **{p.dataset_hash: p for p in store.profiles.list(ENCODER)}}.values())

@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 
 from recommender.records import Lease
 from recommender.store.clock import utc_now
-from recommender.store.database import Database, require_key, storable
+from recommender.store.database import require_key, storable
 from recommender.store.events import append_event
 from recommender.store.paging import cursor_after, paged
+from recommender.store.repository import Repository
 from recommender.store.service_models import AskRow
 from recommender.store.service_records import Ask, Page, Status
 
@@ -23,10 +24,10 @@ _OPEN = ("queued", "running")
 MAX_LEASES = 3  # a question that has killed this many services is given up
 
 
-class Asks(Database):
+class RecommendationJobs(Repository):
     """Keyed by id."""
 
-    def add_ask(self, ask: Ask) -> None:
+    def add(self, ask: Ask) -> None:
         """Queue a question, or file one that is answered already."""
         require_key("recommendation id", ask.id)
 
@@ -37,25 +38,25 @@ class Asks(Database):
             session.add(AskRow(**columns, lease_holder="", lease_beat=0, num_leases=0))
             append_event(session, topic_of(ask.id), "status", {"status": ask.status})
 
-        self.write(work)
+        self._write(work)
 
-    def get_ask(self, id: str) -> Ask | None:
+    def get(self, id: str) -> Ask | None:
         """The question of this id with its answer, or None."""
         if not storable(id):
             return None
-        row = self.read(lambda session: session.get(AskRow, id))
+        row = self._read(lambda session: session.get(AskRow, id))
         return None if row is None else _ask(row)
 
-    def find_ask(self, cache_key: str, *, status: Status, owner: str | None = None) -> Ask | None:
+    def find(self, cache_key: str, *, status: Status, owner: str | None = None) -> Ask | None:
         """The latest with this cache key in this state."""
         query = select(AskRow).where(AskRow.cache_key == cache_key, AskRow.status == status)
         if owner is not None:
             query = query.where(AskRow.owner == owner)
         query = query.order_by(AskRow.created_at.desc()).limit(1)
-        row = self.read(lambda session: session.scalars(query).first())
+        row = self._read(lambda session: session.scalars(query).first())
         return None if row is None else _ask(row)
 
-    def page_asks(
+    def page(
         self,
         *,
         owner: str | None,
@@ -72,16 +73,16 @@ class Asks(Database):
                 return Page(items=(), next_cursor=None)
             query = query.where(AskRow.dataset_id == dataset_id)
         query = paged(query, AskRow, cursor=cursor, limit=limit)
-        rows = self.read(lambda session: session.scalars(query).all())
+        rows = self._read(lambda session: session.scalars(query).all())
         return Page(items=tuple(_ask(row) for row in rows[:limit]), next_cursor=cursor_after(rows, limit))
 
-    def open_asks(self, *, limit: int = 100) -> tuple[tuple[Ask, Lease], ...]:
+    def open(self, *, limit: int = 100) -> tuple[tuple[Ask, Lease], ...]:
         """Questions without an answer, oldest first, and who is at them."""
         query = select(AskRow).where(AskRow.status.in_(_OPEN)).order_by(AskRow.created_at).limit(limit)
-        rows = self.read(lambda session: session.scalars(query).all())
+        rows = self._read(lambda session: session.scalars(query).all())
         return tuple((_ask(row), Lease(holder=row.lease_holder, beat=row.lease_beat)) for row in rows)
 
-    def take_ask(self, id: str, *, seen: Lease, holder: str) -> bool:
+    def take_lease(self, id: str, *, seen: Lease, holder: str) -> bool:
         """Become the one who answers, if the lease is still as `seen`."""
 
         def work(session: Session) -> bool:
@@ -98,9 +99,9 @@ class Asks(Database):
             append_event(session, topic_of(row.id), "status", {"status": "running"})
             return True
 
-        return self.write(work)
+        return self._write(work)
 
-    def renew_ask(self, id: str, *, holder: str) -> bool:
+    def renew_lease(self, id: str, *, holder: str) -> bool:
         """Show that the holder lives; False when it is not the holder any more."""
 
         def work(session: Session) -> bool:
@@ -111,13 +112,13 @@ class Asks(Database):
             )
             return cast(CursorResult[Any], session.execute(change)).rowcount > 0
 
-        return self.write(work)
+        return self._write(work)
 
     def num_leases(self, id: str) -> int:
         """How often this question was taken up."""
-        return self.read(lambda s: s.scalar(select(AskRow.num_leases).where(AskRow.id == id))) or 0
+        return self._read(lambda s: s.scalar(select(AskRow.num_leases).where(AskRow.id == id))) or 0
 
-    def finish_ask(
+    def finish(
         self,
         id: str,
         *,
@@ -137,9 +138,9 @@ class Asks(Database):
             append_event(session, topic_of(id), "status", {"status": status})
             return True
 
-        return self.write(work)
+        return self._write(work)
 
-    def release_asks(self, holder: str) -> None:
+    def release(self, holder: str) -> None:
         """Put back what this service was answering; it is shutting down."""
         change = (
             update(AskRow)
@@ -150,9 +151,9 @@ class Asks(Database):
         def work(session: Session) -> None:
             session.execute(change)
 
-        self.write(work)
+        self._write(work)
 
-    def cancel_ask(self, id: str) -> bool:
+    def cancel(self, id: str) -> bool:
         """Give a question up; False when it is finished already."""
 
         def work(session: Session) -> bool:
@@ -166,18 +167,18 @@ class Asks(Database):
             append_event(session, topic_of(id), "status", {"status": "cancelled"})
             return True
 
-        return storable(id) and self.write(work)
+        return storable(id) and self._write(work)
 
-    def count_asks(self) -> dict[str, int]:
+    def count(self) -> dict[str, int]:
         """How many questions are in each open state."""
         query = select(AskRow.status, func.count()).where(AskRow.status.in_(_OPEN)).group_by(AskRow.status)
-        found = self.read(lambda session: [(status, count) for status, count in session.execute(query)])
+        found = self._read(lambda session: [(status, count) for status, count in session.execute(query)])
         return dict.fromkeys(_OPEN, 0) | dict(found)
 
-    def count_waiting(self, owner: str) -> int:
+    def count_open(self, owner: str) -> int:
         """How many questions of an owner are open."""
         query = select(func.count()).where(AskRow.owner == owner, AskRow.status.in_(_OPEN))
-        return self.read(lambda session: session.scalar(query)) or 0
+        return self._read(lambda session: session.scalar(query)) or 0
 
 
 def topic_of(id: str) -> str:

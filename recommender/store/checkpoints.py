@@ -7,33 +7,34 @@ from sqlalchemy.orm import Session
 
 from recommender.errors import ConflictError
 from recommender.records import Checkpoint
-from recommender.store.database import Database, require_key, storable
+from recommender.store.database import require_key, storable
 from recommender.store.models import CheckpointRow
 from recommender.store.records_json import digest_of, encode
+from recommender.store.repository import Repository
 from recommender.store.rows import checked
 
 
-class Checkpoints(Database):
+class Checkpoints(Repository):
     """Keyed by name."""
 
-    def put_checkpoint(self, checkpoint: Checkpoint, *, replace: bool = False) -> None:
+    def put(self, checkpoint: Checkpoint, *, replace: bool = False) -> None:
         """Keep a checkpoint. Raises ConflictError when the name is taken by another and `replace` is off."""
-        self.write(lambda session: record_checkpoint(session, checkpoint, replace=replace))
+        self._write(lambda session: record_checkpoint(session, checkpoint, replace=replace))
 
-    def get_checkpoint(self, name: str) -> Checkpoint | None:
+    def get(self, name: str) -> Checkpoint | None:
         """The checkpoint of this name, or None."""
         if not storable(name):
             return None
-        row = self.read(lambda session: session.get(CheckpointRow, name))
+        row = self._read(lambda session: session.get(CheckpointRow, name))
         return None if row is None else checked(Checkpoint, row)
 
-    def list_checkpoints(self) -> tuple[Checkpoint, ...]:
+    def list(self) -> tuple[Checkpoint, ...]:
         """All of them, by name."""
         query = select(CheckpointRow).order_by(CheckpointRow.name)
-        rows = self.read(lambda session: session.scalars(query).all())
+        rows = self._read(lambda session: session.scalars(query).all())
         return tuple(checked(Checkpoint, row) for row in rows)
 
-    def remove_checkpoint(self, name: str) -> bool:
+    def remove(self, name: str) -> bool:
         """Forget a checkpoint; False when there was none. Its file is the registry's business."""
 
         def work(session: Session) -> bool:
@@ -43,7 +44,7 @@ class Checkpoints(Database):
             session.delete(row)
             return True
 
-        return storable(name) and self.write(work)
+        return storable(name) and self._write(work)
 
 
 def record_checkpoint(session: Session, checkpoint: Checkpoint, *, replace: bool = False) -> None:

@@ -14,19 +14,20 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from recommender.store.clock import utc_now
-from recommender.store.database import Database, require_key, storable
+from recommender.store.database import require_key, storable
+from recommender.store.repository import Repository
 from recommender.store.service_models import EventRow
 from recommender.store.service_records import Event
 
 
-class Events(Database):
+class Events(Repository):
     """Keyed by topic and number."""
 
-    def add_event(self, topic: str, kind: str, data: Mapping[str, Any]) -> int:
+    def add(self, topic: str, kind: str, data: Mapping[str, Any]) -> int:
         """Append an event; returns its number."""
-        return self.write(lambda session: append_event(session, topic, kind, data))
+        return self._write(lambda session: append_event(session, topic, kind, data))
 
-    def events_after(self, topic: str, seq: int = 0, *, limit: int = 500) -> tuple[Event, ...]:
+    def after(self, topic: str, seq: int = 0, *, limit: int = 500) -> tuple[Event, ...]:
         """The events of a topic behind number `seq`, in order."""
         if not storable(topic):
             return ()
@@ -36,16 +37,16 @@ class Events(Database):
             .order_by(EventRow.seq)
             .limit(limit)
         )
-        return tuple(_event(row) for row in self.read(lambda session: session.scalars(query).all()))
+        return tuple(_event(row) for row in self._read(lambda session: session.scalars(query).all()))
 
-    def remove_events(self, topic: str) -> None:
+    def remove(self, topic: str) -> None:
         """Forget all events of a topic."""
 
         def work(session: Session) -> None:
             session.execute(delete(EventRow).where(EventRow.topic == topic))
 
         if storable(topic):
-            self.write(work)
+            self._write(work)
 
 
 def append_event(session: Session, topic: str, kind: str, data: Mapping[str, Any]) -> int:

@@ -10,16 +10,17 @@ from sqlalchemy.orm import Session
 
 from recommender.errors import StorageError
 from recommender.records import Evidence
-from recommender.store.database import Database, require_key, storable
+from recommender.store.database import require_key, storable
 from recommender.store.models import EvidenceRow
 from recommender.store.records_json import digest_of, encode
+from recommender.store.repository import Repository
 from recommender.store.rows import checked
 
 
-class EvidenceCache(Database):
+class EvidenceCache(Repository):
     """Keyed by data set hash, weights and the version of the code and settings that measured."""
 
-    def put_all_evidence(self, dataset_hash: str, version: str, by_weights: Mapping[str, Evidence]) -> None:
+    def put_all(self, dataset_hash: str, version: str, by_weights: Mapping[str, Evidence]) -> None:
         """Keep what was measured on a data set, by the weights' sha256, replacing what was there."""
         require_key("data set hash", dataset_hash)
         require_key("evidence version", version)
@@ -40,24 +41,24 @@ class EvidenceCache(Database):
             for row in rows:
                 session.merge(row)
 
-        self.write(work)
+        self._write(work)
 
-    def put_evidence(self, dataset_hash: str, weights_sha256: str, version: str, evidence: Evidence) -> None:
+    def put(self, dataset_hash: str, weights_sha256: str, version: str, evidence: Evidence) -> None:
         """Keep what was measured of one checkpoint."""
-        self.put_all_evidence(dataset_hash, version, {weights_sha256: evidence})
+        self.put_all(dataset_hash, version, {weights_sha256: evidence})
 
-    def get_evidence(self, dataset_hash: str, weights_sha256: str, version: str) -> Evidence | None:
+    def get(self, dataset_hash: str, weights_sha256: str, version: str) -> Evidence | None:
         """What was measured, or None: not yet, or no longer readable. It can always be measured again."""
         key = (dataset_hash, weights_sha256, version)
         if not all(storable(part) for part in key):
             return None
-        row = self.read(lambda session: session.get(EvidenceRow, key))
+        row = self._read(lambda session: session.get(EvidenceRow, key))
         try:
             return None if row is None else checked(Evidence, row)
         except StorageError:
             return None
 
-    def list_evidence(self, dataset_hash: str, version: str) -> dict[str, Evidence]:
+    def list(self, dataset_hash: str, version: str) -> dict[str, Evidence]:
         """All that was measured on a data set, by the weights' sha256; damaged rows are left out."""
         if not (storable(dataset_hash) and storable(version)):
             return {}
@@ -65,12 +66,12 @@ class EvidenceCache(Database):
             EvidenceRow.dataset_hash == dataset_hash, EvidenceRow.version == version
         )
         found = {}
-        for row in self.read(lambda session: session.scalars(query).all()):
+        for row in self._read(lambda session: session.scalars(query).all()):
             with suppress(StorageError):
                 found[row.weights_sha256] = checked(Evidence, row)
         return found
 
-    def clear_evidence(self, dataset_hash: str) -> None:
+    def clear(self, dataset_hash: str) -> None:
         """Forget all evidence about a data set."""
         query = delete(EvidenceRow).where(EvidenceRow.dataset_hash == dataset_hash)
 
@@ -78,4 +79,4 @@ class EvidenceCache(Database):
             session.execute(query)
 
         if storable(dataset_hash):
-            self.write(work)
+            self._write(work)

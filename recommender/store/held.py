@@ -8,18 +8,19 @@ from dataclasses import replace
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from recommender.store.database import Database, require_key, storable
+from recommender.store.database import require_key, storable
 from recommender.store.paging import cursor_after, paged
 from recommender.store.records_json import digest_of, encode
+from recommender.store.repository import Repository
 from recommender.store.rows import checked
 from recommender.store.service_models import HeldDatasetRow
 from recommender.store.service_records import HeldDataset, Page
 
 
-class HeldDatasets(Database):
+class HeldDatasets(Repository):
     """Keyed by id; one owner holds a content once."""
 
-    def hold_dataset(self, dataset: HeldDataset) -> HeldDataset:
+    def hold(self, dataset: HeldDataset) -> HeldDataset:
         """Keep a data set; returns the one the owner already holds where content and path are the same."""
         require_key("data set id", dataset.id)
 
@@ -34,41 +35,39 @@ class HeldDatasets(Database):
             session.merge(_row(dataset))
             return dataset
 
-        return self.write(work)
+        return self._write(work)
 
-    def get_held_dataset(self, id: str) -> HeldDataset | None:
+    def get(self, id: str) -> HeldDataset | None:
         """The data set of this id, or None."""
         if not storable(id):
             return None
-        row = self.read(lambda session: session.get(HeldDatasetRow, id))
+        row = self._read(lambda session: session.get(HeldDatasetRow, id))
         return None if row is None else checked(HeldDataset, row)
 
-    def page_held_datasets(
-        self, *, owner: str | None, cursor: str | None = None, limit: int = 50
-    ) -> Page[HeldDataset]:
+    def page(self, *, owner: str | None, cursor: str | None = None, limit: int = 50) -> Page[HeldDataset]:
         """Data sets of an owner, or of all, newest first."""
         query = select(HeldDatasetRow)
         if owner is not None:
             query = query.where(HeldDatasetRow.owner == owner)
         query = paged(query, HeldDatasetRow, cursor=cursor, limit=limit)
-        rows = self.read(lambda session: session.scalars(query).all())
+        rows = self._read(lambda session: session.scalars(query).all())
         items = tuple(checked(HeldDataset, row) for row in rows[:limit])
         return Page(items=items, next_cursor=cursor_after(rows, limit))
 
-    def held_of_hashes(self, hashes: Collection[str]) -> tuple[HeldDataset, ...]:
+    def of_hashes(self, hashes: Collection[str]) -> tuple[HeldDataset, ...]:
         """Every held data set with one of these contents."""
         query = (
             select(HeldDatasetRow)
             .where(HeldDatasetRow.dataset_hash.in_([text for text in hashes if storable(text)]))
             .order_by(HeldDatasetRow.created_at)
         )
-        rows = self.read(lambda session: session.scalars(query).all())
+        rows = self._read(lambda session: session.scalars(query).all())
         return tuple(checked(HeldDataset, row) for row in rows)
 
-    def held_by_paths(self, owner: str, paths: Collection[str]) -> tuple[HeldDataset, ...]:
+    def at_paths(self, owner: str, paths: Collection[str]) -> tuple[HeldDataset, ...]:
         """What an owner holds at these paths."""
         query = select(HeldDatasetRow).where(HeldDatasetRow.owner == owner)
-        rows = self.read(lambda session: session.scalars(query).all())
+        rows = self._read(lambda session: session.scalars(query).all())
         held = (checked(HeldDataset, row) for row in rows)
         return tuple(dataset for dataset in held if dataset.path in set(paths))
 
@@ -80,9 +79,9 @@ class HeldDatasets(Database):
             if row is not None:
                 session.merge(_row(replace(checked(HeldDataset, row), health=health)))
 
-        self.write(work)
+        self._write(work)
 
-    def release_dataset(self, id: str) -> bool:
+    def release(self, id: str) -> bool:
         """Forget a data set; False when there was none. Its files are the service's business."""
 
         def work(session: Session) -> bool:
@@ -92,7 +91,7 @@ class HeldDatasets(Database):
             session.delete(row)
             return True
 
-        return storable(id) and self.write(work)
+        return storable(id) and self._write(work)
 
 
 def _row(dataset: HeldDataset) -> HeldDatasetRow:

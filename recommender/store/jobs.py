@@ -5,20 +5,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
 from recommender.errors import NotFoundError, UsageError
 from recommender.records import Job, JobEvent
-from recommender.store.database import Database, require_key, storable
+from recommender.store.database import require_key, storable
 from recommender.store.job_models import JobEventRow, JobRow, OutboxRow
 from recommender.store.job_rows import add_event, end, event_of, job_of, locked, now
+from recommender.store.repository import Repository
 
 
-class Jobs(Database):
+class Jobs(Repository):
     """Keyed by id, which follows from owner and idempotency key: the same request is the same job."""
 
-    def create_job(
+    def create(
         self, *, kind: str, owner: str, key: str, body_digest: str, cluster: str, spec: str
     ) -> tuple[Job, bool]:
         """The job of this owner and key, and whether it is new. The launch it owes is written with it.
@@ -59,9 +60,9 @@ class Jobs(Database):
             session.flush()
             return job_of(session, row), True
 
-        return self.write(work)
+        return self._write(work)
 
-    def get_job(self, id: str) -> Job | None:
+    def get(self, id: str) -> Job | None:
         """The job of this id, or None."""
         if not storable(id):
             return None
@@ -70,22 +71,22 @@ class Jobs(Database):
             row = session.get(JobRow, id)
             return None if row is None else job_of(session, row)
 
-        return self.read(work)
+        return self._read(work)
 
-    def find_job(self, *, owner: str, key: str) -> Job | None:
+    def find(self, *, owner: str, key: str) -> Job | None:
         """The job of this owner and idempotency key, or None."""
-        return self.get_job(_id_of(owner, key))
+        return self.get(_id_of(owner, key))
 
-    def require_job(self, id: str) -> Job:
+    def require(self, id: str) -> Job:
         """The job of this id. Raises NotFoundError."""
-        job = self.get_job(id)
+        job = self.get(id)
         if job is None:
             raise NotFoundError(
                 f"There is no job {id!r}.", remedy="`recommend runs list` shows what there is."
             )
         return job
 
-    def list_jobs(
+    def list(
         self,
         *,
         owner: str | None = None,
@@ -108,9 +109,9 @@ class Jobs(Database):
         def work(session: Session) -> tuple[Job, ...]:
             return tuple(job_of(session, row) for row in session.scalars(query).all())
 
-        return self.read(work)
+        return self._read(work)
 
-    def job_events(self, id: str, *, after: int = 0, limit: int = 1000) -> tuple[JobEvent, ...]:
+    def events(self, id: str, *, after: int = 0, limit: int = 1000) -> tuple[JobEvent, ...]:
         """What happened after event `after`, oldest first; empty for a job that does not exist."""
         if not storable(id):
             return ()
@@ -120,8 +121,27 @@ class Jobs(Database):
             .order_by(JobEventRow.seq)
             .limit(limit)
         )
-        rows = self.read(lambda session: session.scalars(query).all())
+        rows = self._read(lambda session: session.scalars(query).all())
         return tuple(event_of(row) for row in rows)
+
+    def last_event(self, job_id: str, kind: str) -> JobEvent | None:
+        """The newest event of this kind, or None."""
+        if not storable(job_id):
+            return None
+        query = (
+            select(JobEventRow)
+            .where(JobEventRow.job_id == job_id, JobEventRow.kind == kind)
+            .order_by(JobEventRow.seq.desc())
+            .limit(1)
+        )
+        row = self._read(lambda session: session.scalars(query).first())
+        return None if row is None else event_of(row)
+
+    def count(self) -> dict[tuple[str, str], int]:
+        """Jobs by kind and status."""
+        query = select(JobRow.kind, JobRow.status, func.count()).group_by(JobRow.kind, JobRow.status)
+        rows = self._read(lambda session: session.execute(query).all())
+        return {(row[0], row[1]): row[2] for row in rows}
 
     def request_cancel(self, id: str) -> Job:
         """Ask for the end of a job; one that no launcher has touched ends at once. Raises NotFoundError."""
@@ -138,7 +158,7 @@ class Jobs(Database):
             return job_of(session, row)
 
         require_key("job id", id)
-        return self.write(work)
+        return self._write(work)
 
 
 def _refuse_other_body(row: JobRow, body_digest: str) -> None:

@@ -8,15 +8,16 @@ from sqlalchemy import CursorResult, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from recommender.store.clock import utc_now
-from recommender.store.database import Database, require_key, storable
+from recommender.store.database import require_key, storable
+from recommender.store.repository import Repository
 from recommender.store.service_models import ApiKeyRow, SessionRow
 from recommender.store.service_records import ApiKey, Role
 
 
-class Keys(Database):
+class Keys(Repository):
     """Keys by their public id."""
 
-    def add_key(self, key: ApiKey) -> None:
+    def add(self, key: ApiKey) -> None:
         """Keep a new key."""
         require_key("key id", key.id)
         require_key("owner", key.owner)
@@ -34,25 +35,25 @@ class Keys(Database):
                 )
             )
 
-        self.write(work)
+        self._write(work)
 
-    def get_key(self, id: str) -> ApiKey | None:
+    def get(self, id: str) -> ApiKey | None:
         """The key, revoked and expired ones too, or None."""
         if not storable(id):
             return None
-        row = self.read(lambda session: session.get(ApiKeyRow, id))
+        row = self._read(lambda session: session.get(ApiKeyRow, id))
         return None if row is None else _key(row)
 
-    def list_keys(self) -> tuple[ApiKey, ...]:
+    def list(self) -> tuple[ApiKey, ...]:
         """All keys, oldest first."""
         query = select(ApiKeyRow).order_by(ApiKeyRow.created_at, ApiKeyRow.id)
-        return tuple(_key(row) for row in self.read(lambda session: session.scalars(query).all()))
+        return tuple(_key(row) for row in self._read(lambda session: session.scalars(query).all()))
 
-    def has_keys(self) -> bool:
+    def exist(self) -> bool:
         """Whether any key was ever created."""
-        return bool(self.read(lambda session: session.scalar(select(func.count()).select_from(ApiKeyRow))))
+        return bool(self._read(lambda session: session.scalar(select(func.count()).select_from(ApiKeyRow))))
 
-    def revoke_key(self, id: str) -> bool:
+    def revoke(self, id: str) -> bool:
         """End a key and every session opened with it; False when there is no such key in force."""
 
         def work(session: Session) -> bool:
@@ -64,7 +65,7 @@ class Keys(Database):
             )
             return cast(CursorResult[Any], session.execute(change)).rowcount > 0
 
-        return storable(id) and self.write(work)
+        return storable(id) and self._write(work)
 
     def open_session(self, digest: str, key_id: str, expires_at: str) -> None:
         """Remember a browser by the digest of its cookie; forget those that have expired."""
@@ -73,16 +74,16 @@ class Keys(Database):
             session.execute(delete(SessionRow).where(SessionRow.expires_at < utc_now()))
             session.merge(SessionRow(digest=digest, key_id=key_id, expires_at=expires_at))
 
-        self.write(work)
+        self._write(work)
 
-    def key_of_session(self, digest: str) -> ApiKey | None:
+    def of_session(self, digest: str) -> ApiKey | None:
         """The key behind a session that has not expired, or None."""
         query = (
             select(ApiKeyRow)
             .join(SessionRow, SessionRow.key_id == ApiKeyRow.id)
             .where(SessionRow.digest == digest, SessionRow.expires_at >= utc_now())
         )
-        row = self.read(lambda session: session.scalars(query).first())
+        row = self._read(lambda session: session.scalars(query).first())
         return None if row is None else _key(row)
 
     def close_session(self, digest: str) -> None:
@@ -91,7 +92,7 @@ class Keys(Database):
         def work(session: Session) -> None:
             session.execute(delete(SessionRow).where(SessionRow.digest == digest))
 
-        self.write(work)
+        self._write(work)
 
 
 def _key(row: ApiKeyRow) -> ApiKey:

@@ -16,17 +16,17 @@ from sqlalchemy.orm import Session
 from recommender.errors import ConflictError
 from recommender.records import JOB_ENDED, Checkpoint, EpochMetrics, Job, Lease, Run
 from recommender.store.checkpoints import record_checkpoint
-from recommender.store.database import Database
 from recommender.store.job_models import JobRow, OutboxRow
 from recommender.store.job_rows import add_event, end, job_of, lease_of, locked, refuse_stale
 from recommender.store.records_json import decode, encode
+from recommender.store.repository import Repository
 from recommender.store.runs import record_run, without_broken_numbers
 
 
-class Launches(Database):
+class Launches(Repository):
     """What a launcher does to jobs."""
 
-    def active_jobs(self, cluster: str) -> tuple[tuple[Job, Lease], ...]:
+    def active(self, cluster: str) -> tuple[tuple[Job, Lease], ...]:
         """Jobs of this cluster that have not ended, oldest first, and who looks after them."""
         query = (
             select(JobRow)
@@ -37,7 +37,7 @@ class Launches(Database):
         def work(session: Session) -> tuple[tuple[Job, Lease], ...]:
             return tuple((job_of(session, row), lease_of(row)) for row in session.scalars(query).all())
 
-        return self.read(work)
+        return self._read(work)
 
     def take_lease(self, id: str, *, seen: Lease, holder: str) -> bool:
         """Become the one who looks after a job, if its lease is still as `seen`."""
@@ -49,7 +49,7 @@ class Launches(Database):
             row.lease_holder, row.lease_beat = holder, row.lease_beat + 1
             return True
 
-        return self.write(work)
+        return self._write(work)
 
     def renew_lease(self, id: str, *, holder: str) -> bool:
         """Show that the holder lives; False when somebody else has taken over."""
@@ -61,9 +61,9 @@ class Launches(Database):
             row.lease_beat += 1
             return True
 
-        return self.write(work)
+        return self._write(work)
 
-    def begin_launch(self, id: str, epoch: int) -> bool:
+    def begin(self, id: str, epoch: int) -> bool:
         """Before the cluster hears of it. False when the launch is no longer wanted."""
 
         def work(session: Session) -> bool:
@@ -77,9 +77,9 @@ class Launches(Database):
             outbox.begun = True
             return True
 
-        return self.write(work)
+        return self._write(work)
 
-    def confirm_launch(self, id: str, epoch: int) -> bool:
+    def confirm(self, id: str, epoch: int) -> bool:
         """After the cluster has taken it, or said that it had it already.
 
         False when the job has ended meanwhile, or another attempt counts: what was launched is nobody's.
@@ -93,7 +93,7 @@ class Launches(Database):
             outbox.delivered = True
             return True
 
-        return self.write(work)
+        return self._write(work)
 
     def mark_running(self, id: str, epoch: int) -> None:
         """The cluster has started it. Raises ConflictError for an older epoch."""
@@ -105,7 +105,7 @@ class Launches(Database):
                 row.status = "running"
                 add_event(session, row, "status", {"status": "running"})
 
-        self.write(work)
+        self._write(work)
 
     def note(self, id: str, epoch: int, message: str) -> None:
         """Tell whoever follows the job. Raises ConflictError for an older epoch."""
@@ -119,7 +119,7 @@ class Launches(Database):
             refuse_stale(row, epoch)
             add_event(session, row, kind, data)
 
-        self.write(work)
+        self._write(work)
 
     def collect(self, id: str, epoch: int, *, batch: int, points: Sequence[EpochMetrics]) -> bool:
         """Take in the report number `batch` of an attempt: points of its curve, each counted once.
@@ -140,7 +140,7 @@ class Launches(Database):
                     row.metrics, last = encode(point), point.epoch
             return True
 
-        return self.write(work)
+        return self._write(work)
 
     def next_attempt(self, id: str, epoch: int, *, reason: str, crashed: bool = True) -> Job:
         """Owe the cluster another attempt; from now on the old one's words do not count."""
@@ -155,9 +155,9 @@ class Launches(Database):
                 session.flush()
             return job_of(session, row)
 
-        return self.write(work)
+        return self._write(work)
 
-    def finish_job(
+    def finish(
         self,
         id: str,
         epoch: int,
@@ -189,7 +189,7 @@ class Launches(Database):
             end(session, row, status, error)
             return True
 
-        return self.write(work)
+        return self._write(work)
 
 
 def _register(session: Session, checkpoint: Checkpoint) -> str:

@@ -10,16 +10,17 @@ from sqlalchemy.orm import Session
 
 from recommender.records import Profile
 from recommender.store.codec import from_bytes, to_bytes
-from recommender.store.database import Database, require_key, storable
+from recommender.store.database import require_key, storable
 from recommender.store.models import MetaRow, ProfileRow
+from recommender.store.repository import Repository
 
 _GENERATION = "profiles_generation"
 
 
-class Profiles(Database):
+class Profiles(Repository):
     """Keyed by content hash and encoder: vectors of two encoders never meet."""
 
-    def put_profile(self, profile: Profile) -> None:
+    def put(self, profile: Profile) -> None:
         """Keep a profile; an equal one is left alone, another one of the same key is replaced."""
         key = (require_key("data set hash", profile.dataset_hash), require_key("encoder", profile.encoder))
         data = to_bytes(profile)
@@ -31,21 +32,30 @@ class Profiles(Database):
             session.merge(ProfileRow(dataset_hash=key[0], encoder=key[1], data=data))
             _renew_generation(session)
 
-        self.write(work)
+        self._write(work)
 
-    def get_profile(self, dataset_hash: str, encoder: str) -> Profile | None:
+    def get(self, dataset_hash: str, encoder: str) -> Profile | None:
         """The profile, or None. Raises StorageError where its bytes are damaged."""
         if not (storable(dataset_hash) and storable(encoder)):
             return None
-        row = self.read(lambda session: session.get(ProfileRow, (dataset_hash, encoder)))
+        row = self._read(lambda session: session.get(ProfileRow, (dataset_hash, encoder)))
         return None if row is None else from_bytes(row.data)
 
-    def list_profiles(self, encoder: str) -> tuple[Profile, ...]:
+    def list(self, encoder: str) -> tuple[Profile, ...]:
         """Every profile of an encoder, by content hash."""
         query = select(ProfileRow.data).where(ProfileRow.encoder == encoder).order_by(ProfileRow.dataset_hash)
-        return tuple(_decoded(data) for data in self.read(lambda session: session.scalars(query).all()))
+        return tuple(_decoded(data) for data in self._read(lambda session: session.scalars(query).all()))
 
-    def remove_profile(self, dataset_hash: str, encoder: str) -> bool:
+    def has(self, dataset_hash: str, encoder: str) -> bool:
+        """Whether a content has been profiled, without reading the profile."""
+        if not (storable(dataset_hash) and storable(encoder)):
+            return False
+        query = select(ProfileRow.dataset_hash).where(
+            ProfileRow.dataset_hash == dataset_hash, ProfileRow.encoder == encoder
+        )
+        return self._read(lambda session: session.scalar(query)) is not None
+
+    def remove(self, dataset_hash: str, encoder: str) -> bool:
         """Forget a profile; False when there was none."""
 
         def work(session: Session) -> bool:
@@ -56,11 +66,11 @@ class Profiles(Database):
             _renew_generation(session)
             return True
 
-        return storable(dataset_hash) and storable(encoder) and self.write(work)
+        return storable(dataset_hash) and storable(encoder) and self._write(work)
 
-    def profiles_generation(self) -> str:
+    def generation(self) -> str:
         """Changes with every change of any profile; never an earlier value for other content."""
-        row = self.read(lambda session: session.get(MetaRow, _GENERATION))
+        row = self._read(lambda session: session.get(MetaRow, _GENERATION))
         return "empty" if row is None else row.value
 
 

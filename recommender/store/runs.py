@@ -7,25 +7,28 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from recommender.errors import ConflictError
 from recommender.records import EpochMetrics, Run
-from recommender.store.database import Database, require_key, storable
+from recommender.store.database import require_key, storable
 from recommender.store.models import ClaimRow, RunRow
+from recommender.store.paging import cursor_after, paged
 from recommender.store.records_json import digest_of, encode
+from recommender.store.repository import Repository
 from recommender.store.rows import checked
+from recommender.store.service_records import Page
 
 # A run that is repeated may only improve on what is known of it.
 _STATUS_RANK = {"failed": 0, "stopped": 1, "succeeded": 2}
 RANKABLE = ("succeeded", "stopped")
 
 
-class Runs(Database):
+class Runs(Repository):
     """Keyed by the content hash of what was asked, so that the same training is never counted twice."""
 
-    def add_run(self, run: Run, *, epoch: int | None = None) -> bool:
+    def add(self, run: Run, *, epoch: int | None = None) -> bool:
         """Record a run; False when it was known already, in which case nothing changes.
 
         A failed run is replaced by a finished one, never the reverse. Numbers that are not finite make a run
@@ -42,16 +45,16 @@ class Runs(Database):
                 _refuse_stale(session, kept.id, epoch)
             return record_run(session, kept)
 
-        return self.write(work)
+        return self._write(work)
 
-    def get_run(self, id: str) -> Run | None:
+    def get(self, id: str) -> Run | None:
         """The run of this id, or None."""
         if not storable(id):
             return None
-        row = self.read(lambda session: session.get(RunRow, id))
+        row = self._read(lambda session: session.get(RunRow, id))
         return None if row is None else checked(Run, row)
 
-    def list_runs(
+    def list(
         self,
         *,
         target_hash: str | None = None,
@@ -68,10 +71,37 @@ class Runs(Database):
         query = _filtered(target_hash=target_hash, checkpoint=checkpoint, mode=mode, kind=kind)
         if statuses is not None:
             query = query.where(RunRow.status.in_(list(statuses)))
-        rows = self.read(lambda session: session.scalars(query.limit(limit)).all())
+        rows = self._read(lambda session: session.scalars(query.limit(limit)).all())
         return tuple(checked(Run, row) for row in rows)
 
-    def remove_run(self, id: str) -> bool:
+    def page(
+        self,
+        *,
+        checkpoint: str | None = None,
+        kind: str | None = None,
+        status: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[Run]:
+        """Runs that match every filter given, newest first."""
+        query = select(RunRow)
+        for column, value in ((RunRow.checkpoint, checkpoint), (RunRow.kind, kind), (RunRow.status, status)):
+            if value is not None:
+                if not storable(value):
+                    return Page(items=(), next_cursor=None)
+                query = query.where(column == value)
+        query = paged(query, RunRow, cursor=cursor, limit=limit)
+        rows = self._read(lambda session: session.scalars(query).all())
+        return Page(
+            items=tuple(checked(Run, row) for row in rows[:limit]), next_cursor=cursor_after(rows, limit)
+        )
+
+    def count(self) -> dict[str, int]:
+        """Runs by status."""
+        query = select(RunRow.status, func.count()).group_by(RunRow.status)
+        return dict(self._read(lambda session: [(status, count) for status, count in session.execute(query)]))
+
+    def remove(self, id: str) -> bool:
         """Forget a run; False when there was none."""
 
         def work(session: Session) -> bool:
@@ -81,7 +111,7 @@ class Runs(Database):
             session.delete(row)
             return True
 
-        return storable(id) and self.write(work)
+        return storable(id) and self._write(work)
 
     def claim(self, key: str) -> int:
         """Become the only one whose results count for this key; returns the epoch to write with."""
@@ -96,7 +126,7 @@ class Runs(Database):
             row.epoch += 1
             return row.epoch
 
-        return self.write(work)
+        return self._write(work)
 
 
 def record_run(session: Session, run: Run) -> bool:

@@ -2,42 +2,47 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Self
 
-from recommender.store.asks import Asks
+from recommender.store.asks import RecommendationJobs
 from recommender.store.checkpoints import Checkpoints
+from recommender.store.database import Database
 from recommender.store.events import Events
 from recommender.store.evidence import EvidenceCache
-from recommender.store.fingerprint import Fingerprints
+from recommender.store.fingerprint import fingerprint
 from recommender.store.held import HeldDatasets
 from recommender.store.jobs import Jobs
 from recommender.store.keys import Keys
 from recommender.store.launches import Launches
-from recommender.store.listings import Listings
 from recommender.store.profiles import Profiles
 from recommender.store.runs import Runs
 
 
-class Store(
-    Profiles,
-    Checkpoints,
-    Runs,
-    EvidenceCache,
-    Keys,
-    HeldDatasets,
-    Asks,
-    Events,
-    Fingerprints,
-    Listings,
-    Jobs,
-    Launches,
-):
-    """Profiles, checkpoints, runs, jobs and cached evidence, in SQLite or PostgreSQL.
+class Store(Database):
+    """An open database, SQLite or PostgreSQL, and a repository for each subject in it.
 
     `Store()` opens RECOMMENDER_STORE_URL, else `store.sqlite3` in our home; `Store(path)` a SQLite file;
     `Store(url)` any supported address. New and older databases are brought to this version's schema, SQLite
     files after a backup. Raises StorageError for a database that cannot be trusted, leaving it untouched.
     """
+
+    def __init__(self, url: str | Path | None = None) -> None:
+        super().__init__(url)
+        self.profiles = Profiles(self)
+        self.checkpoints = Checkpoints(self)
+        self.runs = Runs(self)
+        self.evidence = EvidenceCache(self)
+        self.keys = Keys(self)
+        self.datasets = HeldDatasets(self)
+        self.jobs = Jobs(self)
+        self.launches = Launches(self)
+        self.recommendations = RecommendationJobs(self)
+        self.events = Events(self)
+
+    def knowledge(self) -> str:
+        """A text that changes whenever an answer may: with the runs that teach, and with the checkpoints."""
+        return self.read(fingerprint)
 
     @classmethod
     def open_default(cls) -> Self:

@@ -90,7 +90,7 @@ async def add_dataset(request: Request, services: ServicesDep, caller: CallerDep
 @router.get("/datasets", responses=failures())
 def list_datasets(services: ServicesDep, caller: CallerDep, page: PagingDep) -> DatasetList:
     """Your data sets, newest first."""
-    found = services.store.page_held_datasets(owner=caller.scope, cursor=page.cursor, limit=page.limit)
+    found = services.store.datasets.page(owner=caller.scope, cursor=page.cursor, limit=page.limit)
     return DatasetList(
         datasets=tuple(dataset_answer(services.store, held) for held in found.items), next=found.next_cursor
     )

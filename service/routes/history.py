@@ -105,7 +105,7 @@ def list_runs(
     status: Annotated[Literal["succeeded", "stopped", "failed"] | None, Query()] = None,
 ) -> RunList:
     """The history of runs that forecasts learn from, newest first."""
-    found = services.store.page_runs(
+    found = services.store.runs.page(
         checkpoint=checkpoint, kind=kind, status=status, cursor=page.cursor, limit=page.limit
     )
     return RunList(runs=tuple(run_summary(run) for run in found.items), next=found.next_cursor)
@@ -116,7 +116,7 @@ def get_run(
     services: ServicesDep, id: Annotated[str, PathParameter(min_length=1, max_length=128)]
 ) -> RunDetail:
     """One run with its learning curve."""
-    run = services.store.get_run(id)
+    run = services.store.runs.get(id)
     if run is None:
         raise NotFoundError(f"There is no run {printable(id)!r}.", remedy="GET /v1/runs lists them.")
     return run_detail(run)

@@ -70,7 +70,7 @@ def list_recommendations(
     dataset: Annotated[str | None, Query(max_length=64, description="Only about this data set.")] = None,
 ) -> RecommendationList:
     """Your recommendations, newest first."""
-    found = services.store.page_asks(
+    found = services.store.recommendations.page(
         owner=caller.scope, dataset_id=dataset, cursor=page.cursor, limit=page.limit
     )
     return RecommendationList(

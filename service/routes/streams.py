@@ -47,7 +47,7 @@ def recommendation_events(store: Store, ask: Ask) -> Fetch:
     def fetch(after: int) -> Sequence[StreamEvent]:
         return [
             StreamEvent(seq=event.seq, kind=event.kind, data=event.data, last=_ends(event.kind, event.data))
-            for event in store.events_after(topic_of(ask.id), after)
+            for event in store.events.after(topic_of(ask.id), after)
         ]
 
     return fetch
@@ -59,7 +59,7 @@ def job_events(store: Store, job: Job) -> Fetch:
     def fetch(after: int) -> Sequence[StreamEvent]:
         return [
             StreamEvent(seq=event.seq, kind=event.kind, data=event.data, last=_ends(event.kind, event.data))
-            for event in store.job_events(job.id, after=after)
+            for event in store.jobs.events(job.id, after=after)
         ]
 
     return fetch

@@ -66,6 +66,6 @@ def follow_sweep(
 @router.delete("/sweeps/{id}", status_code=202, responses={202: {"model": SweepAnswer}, **failures(404)})
 def cancel_sweep(services: ServicesDep, job: SweepDep) -> SweepAnswer:
     """Cancel a sweep; its finished trials stay in the history."""
-    cancelled = services.store.request_cancel(job.id)
+    cancelled = services.store.jobs.request_cancel(job.id)
     services.job_hosts.wake()
     return sweep_answer(services.store, cancelled)

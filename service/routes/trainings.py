@@ -103,6 +103,6 @@ def get_file(
 )
 def cancel_training(services: ServicesDep, job: TrainingDep) -> TrainingAnswer:
     """Cancel a training; its status becomes `cancelled` once the cluster has let go. One that ended stays as it is."""
-    cancelled = services.store.request_cancel(job.id)
+    cancelled = services.store.jobs.request_cancel(job.id)
     services.job_hosts.wake()
     return training_answer(services.store, cancelled)

@@ -43,7 +43,7 @@ def dataset_answer(store: Store, held: HeldDataset) -> DatasetAnswer:
 
 def is_profiled(store: Store, dataset_hash: str) -> bool:
     """True when a profile exists, so that a recommendation needs no embedding."""
-    return store.has_profile(dataset_hash, ENCODER) or dataset_hash in builtin_profiles()
+    return store.profiles.has(dataset_hash, ENCODER) or dataset_hash in builtin_profiles()
 
 
 def recommendation_json(ask: Ask) -> str:
@@ -80,11 +80,11 @@ def training_answer(store: Store, job: Job) -> TrainingAnswer:
     spec = decode(TrainingSpec, job.spec)
     held = [
         dataset
-        for dataset in store.held_of_hashes([spec.dataset_hash])
+        for dataset in store.datasets.of_hashes([spec.dataset_hash])
         if dataset.path == spec.dataset and dataset.owner == job.owner
     ]
     return TrainingAnswer(
-        **training_document(job, store.get_run(job.run_id or "")).model_dump(),
+        **training_document(job, store.runs.get(job.run_id or "")).model_dump(),
         dataset=held[0].id if held else None,
         dataset_name=spec.dataset_name,
         start=str(spec.start),
@@ -98,8 +98,8 @@ def training_answer(store: Store, job: Job) -> TrainingAnswer:
 def sweep_answer(store: Store, job: Job) -> SweepAnswer:
     """The response body of a sweep."""
     spec = json.loads(job.spec)
-    held = {dataset.path: dataset.name for dataset in store.held_by_paths(job.owner, spec["datasets"])}
-    cost, result = (store.last_job_event(job.id, kind) for kind in ("cost", "result"))
+    held = {dataset.path: dataset.name for dataset in store.datasets.at_paths(job.owner, spec["datasets"])}
+    cost, result = (store.jobs.last_event(job.id, kind) for kind in ("cost", "result"))
     return SweepAnswer(
         id=job.id,
         status=job.status,

@@ -63,7 +63,7 @@ def logout(request: Request, services: ServicesDep) -> Response:
     """End the session here and in the store."""
     cookie = cookie_of(request.headers, _cookie_name(services))
     if cookie is not None:
-        services.store.close_session(auth.digest(cookie))
+        services.store.keys.close_session(auth.digest(cookie))
     response = RedirectResponse("/", 303)
     response.delete_cookie(
         _cookie_name(services), path="/", secure=services.settings.behind_tls_proxy, httponly=True
@@ -162,7 +162,7 @@ def try_first(
 @router.post("/sweeps/{id}/cancel")
 def cancel_sweep(services: ServicesDep, job: SweepDep) -> Response:
     """Cancel a sweep."""
-    services.store.request_cancel(job.id)
+    services.store.jobs.request_cancel(job.id)
     services.job_hosts.wake()
     return RedirectResponse(f"/sweeps/{job.id}", 303)
 
@@ -170,7 +170,7 @@ def cancel_sweep(services: ServicesDep, job: SweepDep) -> Response:
 @router.post("/trainings/{id}/cancel")
 def cancel(services: ServicesDep, job: TrainingDep) -> Response:
     """Cancel a training."""
-    services.store.request_cancel(job.id)
+    services.store.jobs.request_cancel(job.id)
     services.job_hosts.wake()
     return RedirectResponse(f"/trainings/{job.id}", 303)
 

@@ -51,7 +51,7 @@ def mount_static(app: FastAPI) -> None:
 @router.get("/")
 def home(request: Request, services: ServicesDep, caller: CallerDep, page: PagingDep) -> Response:
     """The data sets, and the form to upload one."""
-    found = services.store.page_held_datasets(owner=caller.scope, cursor=page.cursor, limit=page.limit)
+    found = services.store.datasets.page(owner=caller.scope, cursor=page.cursor, limit=page.limit)
     return render(
         request,
         "home.html",
@@ -89,7 +89,9 @@ def dataset(request: Request, services: ServicesDep, caller: CallerDep, held: Da
         balance=balance_of(answer.classes, answer.health),
         asks=[
             recommendation_summary(ask)
-            for ask in services.store.page_asks(owner=caller.scope, dataset_id=held.id, limit=10).items
+            for ask in services.store.recommendations.page(
+                owner=caller.scope, dataset_id=held.id, limit=10
+            ).items
         ],
         near=near,
         places=places,
@@ -103,7 +105,7 @@ def recommendation(
 ) -> Response:
     """The ranked starts, or the progress."""
     answer = RecommendationAnswer.model_validate_json(recommendation_json(asked))
-    held = services.store.get_held_dataset(asked.dataset_id)
+    held = services.store.datasets.get(asked.dataset_id)
     rows = answer.ranking or ()
     return render(
         request,
@@ -135,7 +137,7 @@ def trainings(request: Request, services: ServicesDep, caller: CallerDep, page: 
 @router.get("/sweeps/{id}")
 def sweep(request: Request, services: ServicesDep, job: SweepDep) -> Response:
     """Trials with their curves, live while they run."""
-    told = [json.loads(event.data) for event in services.store.job_events(job.id) if event.kind == "trial"]
+    told = [json.loads(event.data) for event in services.store.jobs.events(job.id) if event.kind == "trial"]
     return render(
         request,
         "sweep.html",
@@ -148,7 +150,7 @@ def sweep(request: Request, services: ServicesDep, job: SweepDep) -> Response:
 @router.get("/trainings/{id}")
 def training(request: Request, services: ServicesDep, job: TrainingDep) -> Response:
     """One training with its curve, live while it runs."""
-    points = [json.loads(event.data) for event in services.store.job_events(job.id) if event.kind == "epoch"]
+    points = [json.loads(event.data) for event in services.store.jobs.events(job.id) if event.kind == "epoch"]
     return render(
         request,
         "training.html",
@@ -162,7 +164,7 @@ def training(request: Request, services: ServicesDep, job: TrainingDep) -> Respo
 @router.get("/runs")
 def runs(request: Request, services: ServicesDep, page: PagingDep) -> Response:
     """The history."""
-    found = services.store.page_runs(cursor=page.cursor, limit=page.limit)
+    found = services.store.runs.page(cursor=page.cursor, limit=page.limit)
     return render(
         request, "runs.html", runs=[run_summary(run) for run in found.items], next=found.next_cursor
     )

@@ -66,7 +66,7 @@ class DatasetMapRefresher:
     def refresh(self) -> None:
         """Build a snapshot of the store's current profiles and publish it."""
         generation = (
-            self._store.profiles_generation()
+            self._store.profiles.generation()
         )  # before the profiles: too old is noticed, too new is not
         profiles = known_sources(self._store)
         self._snapshot = build_dataset_map(generation, profiles)
@@ -77,7 +77,7 @@ class DatasetMapRefresher:
         while not self._closing.is_set():
             try:
                 snapshot = self._snapshot
-                if snapshot is None or snapshot.generation != self._store.profiles_generation():
+                if snapshot is None or snapshot.generation != self._store.profiles.generation():
                     self.refresh()
             except Exception as error:  # the thread must go on: nothing else refreshes the map
                 said = {"message": str(error)} if isinstance(error, RecommenderError) else {}

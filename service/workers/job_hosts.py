@@ -68,8 +68,8 @@ class JobHosts:
     def budget(self) -> tuple[float, float]:
         """Seconds that sweeps under way have spent, and may spend where they have a budget. Raises StorageError."""
         spent_s = allowed_s = 0.0
-        for job, _ in self._store.active_jobs(self.place.cluster):
-            told = self._store.last_job_event(job.id, "cost") if job.kind == sweep_host.KIND else None
+        for job, _ in self._store.launches.active(self.place.cluster):
+            told = self._store.jobs.last_event(job.id, "cost") if job.kind == sweep_host.KIND else None
             if told is not None:
                 cost = json.loads(told.data)
                 spent_s += cost["spent_s"]
@@ -79,7 +79,7 @@ class JobHosts:
     def _run(self) -> None:
         while not self._closing.is_set():
             try:
-                kinds = {job.kind for job, _ in self._store.active_jobs(self.place.cluster)}
+                kinds = {job.kind for job, _ in self._store.launches.active(self.place.cluster)}
                 for kind in kinds & HOST_MODULES.keys():
                     ensure_host(self._store, self.place, module=HOST_MODULES[kind])
             except Exception as error:  # the thread must go on: nothing else starts hosts

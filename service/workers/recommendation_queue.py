@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from recommender import __version__
 from recommender.errors import ConflictError, RecommenderError
 from recommender.profile import ENCODER
-from recommender.records import Lease
 from recommender.requests import RecommendRequest
 from recommender.store import Store
 from recommender.store.asks import MAX_LEASES, topic_of
@@ -57,7 +56,7 @@ class RecommendationQueue:
         self._knowledge: tuple[float, str] = (-1.0, "")
         self._answers: OrderedDict[tuple[str, str, str], Ask] = OrderedDict()  # by key, owner and data set
         self._lock = threading.Lock()
-        self._leases = Leases(_AskLeases(store), self._holder)
+        self._leases = Leases(store.recommendations, self._holder)
         self._thread = threading.Thread(target=self._run, name="recommendation-queue", daemon=True)
 
     def open(self) -> None:
@@ -72,7 +71,7 @@ class RecommendationQueue:
             self._thread.join(timeout=30)
         for entry in self._running.values():
             entry.future.cancel()
-        self._store.release_asks(self._holder)
+        self._store.recommendations.release(self._holder)
 
     def submit(
         self, caller: Caller, held: HeldDataset, request: RecommendRequest, *, on_new_work: Callable[[], None]
@@ -85,7 +84,7 @@ class RecommendationQueue:
         key = self._cache_key(held.dataset_hash, question)
         known = self._cached_answer(key, caller.owner, held.id)
         for status in ("queued", "running"):
-            known = known or self._store.find_ask(key, status=status, owner=caller.owner)
+            known = known or self._store.recommendations.find(key, status=status, owner=caller.owner)
         if known is not None and known.dataset_id == held.id:
             return known
         on_new_work()
@@ -99,11 +98,11 @@ class RecommendationQueue:
             status="queued",
             created_at=utc_now(),
         )
-        if self._store.count_waiting(caller.owner) >= self._settings.max_waiting:
+        if self._store.recommendations.count_open(caller.owner) >= self._settings.max_waiting:
             raise HTTPProblem(
                 429, "too-many", "Too many of your questions wait already.", headers={"Retry-After": "30"}
             )
-        self._store.add_ask(ask)
+        self._store.recommendations.add(ask)
         self._wake.set()
         return ask
 
@@ -112,12 +111,12 @@ class RecommendationQueue:
         end = time.monotonic() + seconds
         while ask.status not in FINAL and time.monotonic() < end:
             time.sleep(0.05)
-            ask = self._store.get_ask(ask.id) or ask
+            ask = self._store.recommendations.get(ask.id) or ask
         return ask
 
     def cancel(self, id: str) -> bool:
         """Cancel a recommendation; False when it is finished already."""
-        done = self._store.cancel_ask(id)
+        done = self._store.recommendations.cancel(id)
         self._wake.set()
         return done
 
@@ -128,7 +127,7 @@ class RecommendationQueue:
             if cache_key in self._answers:
                 self._answers.move_to_end(cache_key)
                 return self._answers[cache_key]
-        found = self._store.find_ask(key, status="succeeded", owner=owner)
+        found = self._store.recommendations.find(key, status="succeeded", owner=owner)
         if found is not None and found.dataset_id == dataset_id:
             with self._lock:
                 self._answers[cache_key] = found
@@ -161,7 +160,7 @@ class RecommendationQueue:
             if entry.future.done():
                 del self._running[id]
                 self._finish(entry)
-        waiting = self._store.open_asks()
+        waiting = self._store.recommendations.open()
         for id in self._running.keys() - {ask.id for ask, _ in waiting}:  # cancelled, or another's by now
             self._running.pop(id).future.cancel()
         self._leases.forget({ask.id for ask, _ in waiting})
@@ -173,10 +172,10 @@ class RecommendationQueue:
                 self._start(ask)
 
     def _start(self, ask: Ask) -> None:
-        held = self._store.get_held_dataset(ask.dataset_id)
+        held = self._store.datasets.get(ask.dataset_id)
         if held is None:
             self._fail(ask, ConflictError("The data set was removed before the question was answered."))
-        elif self._store.num_leases(ask.id) > MAX_LEASES:
+        elif self._store.recommendations.num_leases(ask.id) > MAX_LEASES:
             self._fail(
                 ask, ConflictError(f"The answer was given up after {MAX_LEASES} services had died of it.")
             )
@@ -208,21 +207,10 @@ class RecommendationQueue:
             self._fail(ask, None)
         else:
             self._metrics.answer_seconds.observe(time.monotonic() - entry.started_s)
-            self._store.finish_ask(ask.id, holder=self._holder, status="succeeded", document=document)
+            self._store.recommendations.finish(
+                ask.id, holder=self._holder, status="succeeded", document=document
+            )
 
     def _fail(self, ask: Ask, error: RecommenderError | None) -> None:
         problem = problem_of(error, f"/v1/recommendations/{ask.id}").model_dump_json(exclude_none=True)
-        self._store.finish_ask(ask.id, holder=self._holder, status="failed", problem=problem)
-
-
-class _AskLeases:
-    """Leases on recommendation jobs, in the form that `Leases` works with."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def take_lease(self, id: str, *, seen: Lease, holder: str) -> bool:
-        return self._store.take_ask(id, seen=seen, holder=holder)
-
-    def renew_lease(self, id: str, *, holder: str) -> bool:
-        return self._store.renew_ask(id, holder=holder)
+        self._store.recommendations.finish(ask.id, holder=self._holder, status="failed", problem=problem)

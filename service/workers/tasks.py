@@ -120,4 +120,4 @@ class ProgressEvents:
         if stage == self._stage and done < total and now - self._at < PROGRESS_EVERY_S:
             return
         self._stage, self._at = stage, now
-        self._store.add_event(self._topic, "progress", {"stage": stage, "done": done, "total": total})
+        self._store.events.add(self._topic, "progress", {"stage": stage, "done": done, "total": total})

@@ -30,7 +30,7 @@ def document(*arguments: str | Path) -> Any:
 
 
 def test_list_names_everything_with_its_fields(store: Store, home: Path) -> None:
-    store.put_checkpoint(kept(home))
+    store.checkpoints.put(kept(home))
     listed = {entry["name"]: entry for entry in document("list")["checkpoints"]}
     assert {"mine", "coco-yolo11n", "yolo26x"} <= listed.keys()
     assert listed["mine"]["available"] is True
@@ -44,7 +44,7 @@ def test_list_names_everything_with_its_fields(store: Store, home: Path) -> None
 
 
 def test_the_table_shows_names_letter_by_letter(store: Store, home: Path) -> None:
-    store.put_checkpoint(kept(home, source_name="[bold red]evil\x1b[31m\u202e", licence="[link=x]MIT"))
+    store.checkpoints.put(kept(home, source_name="[bold red]evil\x1b[31m\u202e", licence="[link=x]MIT"))
     shown = recommend("list", "--available").stdout
     assert "[bold red]evil\\x1b[31m" in shown
     assert "[link=x]MIT" in shown

@@ -93,7 +93,7 @@ def test_accepted_names_are_safe_everywhere(name: str) -> None:
 
 
 def test_nobody_is_replaced_silently(store: Store, home: Path, tmp_path: Path) -> None:
-    store.put_checkpoint(kept(home))
+    store.checkpoints.put(kept(home))
     with pytest.raises(ConflictError, match="registered already"):
         add_checkpoint(store, tmp_path / "never-read.pt", name="mine")
 
@@ -123,11 +123,11 @@ def test_a_path_registers_itself_once(store: Store, nano_pt: Path) -> None:
     assert first.name == f"best-{(first.sha256 or '')[:8]}"
     assert get_checkpoint(store, str(nano_pt), allow_paths=True) == first
     assert get_checkpoint(store, first.name) == first
-    assert store.list_checkpoints() == (first,)
+    assert store.checkpoints.list() == (first,)
 
 
 def test_zoo_registry_and_catalogue_are_all_there(store: Store, home: Path) -> None:
-    store.put_checkpoint(kept(home))
+    store.checkpoints.put(kept(home))
     origins = [checkpoint.origin for checkpoint in all_checkpoints(store)]
     assert set(origins) == {"zoo", "registry", "catalogue"}
     assert len({checkpoint.name for checkpoint in all_checkpoints(store)}) == len(origins)
@@ -156,11 +156,11 @@ def test_a_checkpoint_and_its_source_are_remembered(store: Store, nano_pt: Path,
     assert (added.source_score, added.train_imgsz, added.train_epochs) == (0.4321, 256, 25)
     assert added.source_images == len(dataset.of_split("train"))
     assert added.from_scratch
-    assert store.get_profile(dataset.content_hash, ENCODER) is not None
+    assert store.profiles.get(dataset.content_hash, ENCODER) is not None
     remove_checkpoint(store, "mine")
     assert added.path is not None
     assert not added.path.exists()
-    assert store.get_checkpoint("mine") is None
+    assert store.checkpoints.get("mine") is None
 
 
 @pytest.mark.slow
@@ -176,8 +176,8 @@ def test_weights_shared_by_two_names_stay_until_the_last_goes(store: Store, home
     one, two = kept(home, "one"), kept(home, "two")
     assert one.path == two.path
     assert one.path is not None
-    store.put_checkpoint(one)
-    store.put_checkpoint(two)
+    store.checkpoints.put(one)
+    store.checkpoints.put(two)
     remove_checkpoint(store, "one")
     assert one.path.exists()
     remove_checkpoint(store, "two")

@@ -20,9 +20,9 @@ from tests.store.builders import run as make_run
 def store(home: Path) -> Iterator[Store]:
     """The store that the commands open, with two runs and a training that waits."""
     with Store.open_default() as opened:
-        opened.add_run(make_run("aaaa1111"))
-        opened.add_run(hostile_run("bbbb2222"))
-        opened.create_job(kind="training", owner="", key="k", body_digest="b", cluster="c", spec="{}")
+        opened.runs.add(make_run("aaaa1111"))
+        opened.runs.add(hostile_run("bbbb2222"))
+        opened.jobs.create(kind="training", owner="", key="k", body_digest="b", cluster="c", spec="{}")
         yield opened
 
 
@@ -59,7 +59,7 @@ def test_one_run_is_shown_by_its_first_characters(store: Store, capsys: pytest.C
 def test_runs_are_compared_best_first(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     worse = make_run("cccc3333")
     point = EpochMetrics(epoch=1, score=0.01, details={"map50": 0.02, "precision": 0.1}, seconds=1.0)
-    store.add_run(replace(worse, curve=(point,), best=point))
+    store.runs.add(replace(worse, curve=(point,), best=point))
     assert command(["runs", "compare", "cccc3333", "aaaa1111"]) == 0
     shown = capsys.readouterr().out
     assert shown.index("aaaa1111") < shown.index("cccc3333")
@@ -74,10 +74,10 @@ def test_what_is_not_there_is_said(
 
 
 def test_a_training_is_cancelled(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    (job,) = store.list_jobs()
+    (job,) = store.jobs.list()
     assert command(["runs", "cancel", job.id]) == 0
     assert "cancelled" in capsys.readouterr().out
-    assert store.require_job(job.id).status == "cancelled"
+    assert store.jobs.require(job.id).status == "cancelled"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_bad_use_of_train_is_refused_before_anything_starts(
     assert command(["train", "--dataset", str(data), *arguments]) == 2
     assert words in capsys.readouterr().err
     with Store.open_default() as opened:
-        assert opened.list_jobs() == ()
+        assert opened.jobs.list() == ()
 
 
 def test_a_line_is_drawn_per_epoch_where_there_is_no_terminal() -> None:

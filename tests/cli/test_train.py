@@ -17,5 +17,5 @@ def test_what_is_wrong_with_the_data_is_said_before_it_is_trained_on(home: Path,
     with Store.open_default() as store:
         request = TrainingRequest.model_validate({"dataset": str(folder), "start": "scratch"})
         _, target, notices = _resolved(store, request, 0)
-        assert store.get_profile(target.hash, ENCODER) is not None  # made once, for the result as well
+        assert store.profiles.get(target.hash, ENCODER) is not None  # made once, for the result as well
     assert {"label_clipped", "label_columns"} <= {notice.code for notice in notices}

@@ -30,7 +30,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 def ask(store: Store, key: str = "key", *, body: str = "body", owner: str = "ada") -> Job:
     """The job of a key."""
-    return store.create_job(
+    return store.jobs.create(
         kind="training", owner=owner, key=key, body_digest=body, cluster="here", spec='{"a": 1}'
     )[0]
 
@@ -46,11 +46,11 @@ def test_a_key_is_one_job_with_one_launch_owed(store: Store) -> None:
     with ThreadPoolExecutor(8) as pool:
         jobs = list(pool.map(lambda _: ask(store), range(50)))
     assert len({job.id for job in jobs}) == 1
-    assert [(job.id, lease) for job, lease in store.active_jobs("here")] == [
+    assert [(job.id, lease) for job, lease in store.launches.active("here")] == [
         (jobs[0].id, Lease(holder="", beat=0))
     ]
-    assert [event.kind for event in store.job_events(jobs[0].id)] == ["status"]
-    assert store.find_job(owner="ada", key="key") == store.get_job(jobs[0].id)
+    assert [event.kind for event in store.jobs.events(jobs[0].id)] == ["status"]
+    assert store.jobs.find(owner="ada", key="key") == store.jobs.get(jobs[0].id)
 
 
 def test_a_key_used_for_another_request_is_refused(store: Store) -> None:
@@ -62,155 +62,159 @@ def test_a_key_used_for_another_request_is_refused(store: Store) -> None:
 
 def test_clusters_and_kinds_are_kept_apart(store: Store) -> None:
     ask(store)
-    assert store.active_jobs("elsewhere") == ()
-    assert store.list_jobs(kind="sweep") == ()
-    assert store.list_jobs(owner="bob") == ()
+    assert store.launches.active("elsewhere") == ()
+    assert store.jobs.list(kind="sweep") == ()
+    assert store.jobs.list(owner="bob") == ()
 
 
 def test_pages_are_newest_first_and_hold_each_job_once(store: Store) -> None:
     ids = [ask(store, key=f"k{number}").id for number in range(7)]
     seen: list[str] = []
     last = None
-    while page := store.list_jobs(before=last, limit=3):
+    while page := store.jobs.list(before=last, limit=3):
         seen += [job.id for job in page]
         last = page[-1]
     assert sorted(seen) == sorted(ids)
-    created = [store.require_job(id).created_at for id in seen]
+    created = [store.jobs.require(id).created_at for id in seen]
     assert created == sorted(created, reverse=True)
 
 
 def test_reports_are_counted_once_each(store: Store) -> None:
     job = ask(store)
-    assert store.collect(job.id, 1, batch=0, points=[point(1)])
-    assert not store.collect(job.id, 1, batch=0, points=[point(1)])
-    assert not store.collect(job.id, 1, batch=2, points=[point(3)])  # batch 1 has not come yet
-    assert store.collect(job.id, 1, batch=1, points=[point(2)])
-    epochs = [json.loads(e.data)["epoch"] for e in store.job_events(job.id) if e.kind == "epoch"]
+    assert store.launches.collect(job.id, 1, batch=0, points=[point(1)])
+    assert not store.launches.collect(job.id, 1, batch=0, points=[point(1)])
+    assert not store.launches.collect(job.id, 1, batch=2, points=[point(3)])  # batch 1 has not come yet
+    assert store.launches.collect(job.id, 1, batch=1, points=[point(2)])
+    epochs = [json.loads(e.data)["epoch"] for e in store.jobs.events(job.id) if e.kind == "epoch"]
     assert epochs == [1, 2]
-    assert store.require_job(job.id).metrics == point(2)
+    assert store.jobs.require(job.id).metrics == point(2)
 
 
 def test_a_later_attempt_shuts_the_earlier_one_out(store: Store) -> None:
     job = ask(store)
-    store.collect(job.id, 1, batch=0, points=[point(1), point(2), point(3)])
-    later = store.next_attempt(job.id, 1, reason="its node went silent")
+    store.launches.collect(job.id, 1, batch=0, points=[point(1), point(2), point(3)])
+    later = store.launches.next_attempt(job.id, 1, reason="its node went silent")
     assert (later.epoch, later.status, later.submitted, later.crashes) == (2, "queued", False, 1)
     assert later.submission_id != job.submission_id
     for stale in (
-        lambda: store.collect(job.id, 1, batch=1, points=[point(4)]),
-        lambda: store.mark_running(job.id, 1),
-        lambda: store.note(job.id, 1, "I am back"),
-        lambda: store.finish_job(job.id, 1, status="succeeded", run=run(), checkpoint=checkpoint()),
+        lambda: store.launches.collect(job.id, 1, batch=1, points=[point(4)]),
+        lambda: store.launches.mark_running(job.id, 1),
+        lambda: store.launches.note(job.id, 1, "I am back"),
+        lambda: store.launches.finish(job.id, 1, status="succeeded", run=run(), checkpoint=checkpoint()),
     ):
         with pytest.raises(ConflictError, match="epoch 1, but epoch 2 counts"):
             stale()
-    assert store.list_runs() == ()
-    assert store.list_checkpoints() == ()
-    assert store.next_attempt(job.id, 1, reason="said twice").epoch == 2
-    store.collect(job.id, 2, batch=0, points=[point(3), point(4)])  # it went on after epoch 2
-    events = store.job_events(job.id)
+    assert store.runs.list() == ()
+    assert store.checkpoints.list() == ()
+    assert store.launches.next_attempt(job.id, 1, reason="said twice").epoch == 2
+    store.launches.collect(job.id, 2, batch=0, points=[point(3), point(4)])  # it went on after epoch 2
+    events = store.jobs.events(job.id)
     assert [e.seq for e in events] == list(range(1, len(events) + 1))
     assert [json.loads(e.data)["epoch"] for e in events if e.kind == "epoch"] == [1, 2, 3, 4]
 
 
 def test_an_end_is_one_transaction_and_final(store: Store) -> None:
     job = ask(store)
-    assert store.finish_job(job.id, 1, status="succeeded", run=run(), checkpoint=checkpoint(), artefacts="/x")
-    ended = store.require_job(job.id)
+    assert store.launches.finish(
+        job.id, 1, status="succeeded", run=run(), checkpoint=checkpoint(), artefacts="/x"
+    )
+    ended = store.jobs.require(job.id)
     assert (ended.status, ended.run_id, ended.checkpoint, ended.artefacts) == (
         "succeeded",
         run().id,
         checkpoint().name,
         "/x",
     )
-    assert store.list_runs() == (run(),)
-    assert store.get_checkpoint(checkpoint().name) == checkpoint()
-    before = store.require_job(job.id)
-    assert not store.finish_job(job.id, 1, status="failed", error="late")
-    store.next_attempt(job.id, 1, reason="late")
-    assert not store.collect(job.id, 1, batch=0, points=[point(1)])
-    store.request_cancel(job.id)
-    assert not store.begin_launch(job.id, 1)
-    assert store.require_job(job.id) == before
-    assert store.active_jobs("here") == ()
+    assert store.runs.list() == (run(),)
+    assert store.checkpoints.get(checkpoint().name) == checkpoint()
+    before = store.jobs.require(job.id)
+    assert not store.launches.finish(job.id, 1, status="failed", error="late")
+    store.launches.next_attempt(job.id, 1, reason="late")
+    assert not store.launches.collect(job.id, 1, batch=0, points=[point(1)])
+    store.jobs.request_cancel(job.id)
+    assert not store.launches.begin(job.id, 1)
+    assert store.jobs.require(job.id) == before
+    assert store.launches.active("here") == ()
 
 
 def test_a_refused_end_leaves_nothing_behind(store: Store) -> None:
     job = ask(store)
     broken = replace(checkpoint(), name="nul\x00")
     with pytest.raises(Exception, match="cannot be a key"):
-        store.finish_job(job.id, 1, status="succeeded", run=run(), checkpoint=broken)
-    assert store.list_runs() == ()
-    assert not store.require_job(job.id).ended
+        store.launches.finish(job.id, 1, status="succeeded", run=run(), checkpoint=broken)
+    assert store.runs.list() == ()
+    assert not store.jobs.require(job.id).ended
 
 
 def test_a_name_taken_meanwhile_gets_a_number(store: Store) -> None:
     other = replace(checkpoint(), sha256="f" * 64)
-    store.put_checkpoint(other)
+    store.checkpoints.put(other)
     job = ask(store)
-    store.finish_job(job.id, 1, status="succeeded", run=run(), checkpoint=checkpoint())
-    assert store.require_job(job.id).checkpoint == f"{checkpoint().name}-2"
-    assert store.get_checkpoint(checkpoint().name) == other
+    store.launches.finish(job.id, 1, status="succeeded", run=run(), checkpoint=checkpoint())
+    assert store.jobs.require(job.id).checkpoint == f"{checkpoint().name}-2"
+    assert store.checkpoints.get(checkpoint().name) == other
 
 
 def test_a_cancel_before_any_launch_ends_the_job_at_once(store: Store) -> None:
     job = ask(store)
-    assert store.request_cancel(job.id).status == "cancelled"
-    assert not store.begin_launch(job.id, 1)
+    assert store.jobs.request_cancel(job.id).status == "cancelled"
+    assert not store.launches.begin(job.id, 1)
 
 
 def test_a_cancel_after_a_launch_was_begun_waits_for_the_launcher(store: Store) -> None:
     job = ask(store)
-    assert store.begin_launch(job.id, 1)
-    asked = store.request_cancel(job.id)
+    assert store.launches.begin(job.id, 1)
+    asked = store.jobs.request_cancel(job.id)
     assert (asked.status, asked.cancel_requested) == ("queued", True)
-    assert store.begin_launch(job.id, 1)  # again, by another launcher: it must look at the cluster
-    assert len(store.job_events(job.id)) == len(store.job_events(store.request_cancel(job.id).id))
+    assert store.launches.begin(job.id, 1)  # again, by another launcher: it must look at the cluster
+    assert len(store.jobs.events(job.id)) == len(store.jobs.events(store.jobs.request_cancel(job.id).id))
 
 
 def test_a_confirmed_launch_is_not_owed_again(store: Store) -> None:
     job = ask(store)
-    store.begin_launch(job.id, 1)
-    assert store.confirm_launch(job.id, 1)
-    assert store.require_job(job.id).submitted
-    assert not store.next_attempt(job.id, 1, reason="lost").submitted
-    assert not store.confirm_launch(job.id, 1)  # by one that stood still: another attempt counts
+    store.launches.begin(job.id, 1)
+    assert store.launches.confirm(job.id, 1)
+    assert store.jobs.require(job.id).submitted
+    assert not store.launches.next_attempt(job.id, 1, reason="lost").submitted
+    assert not store.launches.confirm(job.id, 1)  # by one that stood still: another attempt counts
 
 
 def test_a_launch_confirmed_after_the_end_changes_nothing(store: Store) -> None:
     job = ask(store)
-    store.begin_launch(job.id, 1)
-    store.finish_job(job.id, 1, status="cancelled")
-    ended = store.require_job(job.id)
-    assert not store.confirm_launch(job.id, 1)
-    assert store.require_job(job.id) == ended
+    store.launches.begin(job.id, 1)
+    store.launches.finish(job.id, 1, status="cancelled")
+    ended = store.jobs.require(job.id)
+    assert not store.launches.confirm(job.id, 1)
+    assert store.jobs.require(job.id) == ended
 
 
 def test_one_of_many_takes_a_lease(store: Store) -> None:
     job = ask(store)
     seen = Lease(holder="", beat=0)
     with ThreadPoolExecutor(8) as pool:
-        won = list(pool.map(lambda n: store.take_lease(job.id, seen=seen, holder=f"l{n}"), range(16)))
+        won = list(
+            pool.map(lambda n: store.launches.take_lease(job.id, seen=seen, holder=f"l{n}"), range(16))
+        )
     assert sum(won) == 1
-    (_, lease), *_ = store.active_jobs("here")
+    (_, lease), *_ = store.launches.active("here")
     assert lease == Lease(holder=f"l{won.index(True)}", beat=1)
-    assert store.renew_lease(job.id, holder=lease.holder)
-    assert not store.renew_lease(job.id, holder="somebody else")
-    assert not store.take_lease(job.id, seen=lease, holder="late")  # its beat has moved on
+    assert store.launches.renew_lease(job.id, holder=lease.holder)
+    assert not store.launches.renew_lease(job.id, holder="somebody else")
+    assert not store.launches.take_lease(job.id, seen=lease, holder="late")  # its beat has moved on
 
 
 @pytest.mark.parametrize("text", ["nul \x00 inside", "lone \ud800 surrogate", "x" * 10_000])
 def test_any_error_text_can_be_kept(store: Store, text: str) -> None:
     job = ask(store)
-    store.finish_job(job.id, 1, status="failed", error=text)
-    kept = store.require_job(job.id).error
+    store.launches.finish(job.id, 1, status="failed", error=text)
+    kept = store.jobs.require(job.id).error
     assert kept is not None
     assert kept[:3] == text[:3]
 
 
 def test_a_job_that_does_not_exist_is_said_so(store: Store) -> None:
-    assert store.get_job("none") is None
-    assert store.get_job("nul\x00") is None
-    assert store.job_events("none") == ()
+    assert store.jobs.get("none") is None
+    assert store.jobs.get("nul\x00") is None
+    assert store.jobs.events("none") == ()
     with pytest.raises(NotFoundError, match="no job 'none'"):
-        store.request_cancel("none")
+        store.jobs.request_cancel("none")

@@ -66,27 +66,27 @@ class TestKeys:
     """Kept by digest, in force until revoked or expired."""
 
     def test_a_key_opens_until_it_is_revoked(self, store: Store) -> None:
-        assert not store.has_keys()
+        assert not store.keys.exist()
         key, secret = create_key(store, owner="ada", role="admin")
         found = caller_of_key(store, secret)
         assert found is not None
         assert (found.owner, found.role) == ("ada", "admin")
         cookie = open_session(store, found, hours=1)
         assert caller_of_cookie(store, cookie) is not None
-        assert store.revoke_key(key.id)
+        assert store.keys.revoke(key.id)
         assert caller_of_key(store, secret) is None
         assert caller_of_cookie(store, cookie) is None
-        assert store.has_keys()
-        assert [entry.id for entry in store.list_keys()] == [key.id]
+        assert store.keys.exist()
+        assert [entry.id for entry in store.keys.list()] == [key.id]
 
     def test_sessions_end_by_time_and_by_logging_out(self, store: Store) -> None:
         key, secret = create_key(store, owner="ada")
         found = caller_of_key(store, secret)
         assert found is not None
-        store.open_session(digest("old"), key.id, utc_now(plus_s=-1))
+        store.keys.open_session(digest("old"), key.id, utc_now(plus_s=-1))
         assert caller_of_cookie(store, "old") is None
         cookie = open_session(store, found, hours=1)
-        store.close_session(digest(cookie))
+        store.keys.close_session(digest(cookie))
         assert caller_of_cookie(store, cookie) is None
 
     @pytest.mark.parametrize("text", ["", "\x00", "ckr_\x00_x", "ckr_\ud800_x", "ckr__", "x" * 10_000])
@@ -108,65 +108,69 @@ class TestHeldDatasets:
 
     def test_it_comes_back_exactly_and_once(self, store: Store) -> None:
         first = held()
-        assert store.hold_dataset(first) == first
-        assert store.hold_dataset(held("ds_2")) == first
-        assert store.hold_dataset(held("ds_3", owner="bob")).id == "ds_3"
-        assert store.get_held_dataset("ds_1") == first
-        store.set_health("ds_1", json.dumps({"healthy": True}))
-        assert store.get_held_dataset("ds_1") == replace(first, health='{"healthy": true}')
-        assert [dataset.id for dataset in store.held_of_hashes(["hash", "none"])] == ["ds_1", "ds_3"]
-        assert [dataset.id for dataset in store.page_held_datasets(owner="ada").items] == ["ds_1"]
-        assert {dataset.id for dataset in store.page_held_datasets(owner=None).items} == {"ds_1", "ds_3"}
-        assert store.release_dataset("ds_1")
-        assert not store.release_dataset("ds_1")
-        assert store.get_held_dataset("ds_1") is None
+        assert store.datasets.hold(first) == first
+        assert store.datasets.hold(held("ds_2")) == first
+        assert store.datasets.hold(held("ds_3", owner="bob")).id == "ds_3"
+        assert store.datasets.get("ds_1") == first
+        store.datasets.set_health("ds_1", json.dumps({"healthy": True}))
+        assert store.datasets.get("ds_1") == replace(first, health='{"healthy": true}')
+        assert [dataset.id for dataset in store.datasets.of_hashes(["hash", "none"])] == ["ds_1", "ds_3"]
+        assert [dataset.id for dataset in store.datasets.page(owner="ada").items] == ["ds_1"]
+        assert {dataset.id for dataset in store.datasets.page(owner=None).items} == {"ds_1", "ds_3"}
+        assert store.datasets.release("ds_1")
+        assert not store.datasets.release("ds_1")
+        assert store.datasets.get("ds_1") is None
 
     @pytest.mark.parametrize("id", ["", "\x00", "\ud800"])
     def test_odd_ids_find_nothing(self, store: Store, id: str) -> None:
-        assert store.get_held_dataset(id) is None
-        assert not store.release_dataset(id)
-        assert store.held_of_hashes([id]) == ()
+        assert store.datasets.get(id) is None
+        assert not store.datasets.release(id)
+        assert store.datasets.of_hashes([id]) == ()
 
 
 class TestAsks:
     """A queue that survives its readers, and a cache of its answers."""
 
     def test_many_takers_get_it_once(self, store: Store) -> None:
-        store.add_ask(ask())
+        store.recommendations.add(ask())
         with ThreadPoolExecutor(6) as threads:
             taken = list(
-                threads.map(lambda i: store.take_ask("rec_1", seen=NOBODY, holder=str(i)), range(12))
+                threads.map(
+                    lambda i: store.recommendations.take_lease("rec_1", seen=NOBODY, holder=str(i)), range(12)
+                )
             )
         assert taken.count(True) == 1
-        assert store.num_leases("rec_1") == 1
+        assert store.recommendations.num_leases("rec_1") == 1
 
     def test_only_the_holder_files_the_answer(self, store: Store) -> None:
-        store.add_ask(ask())
-        store.add_ask(ask())  # again: nothing happens
-        assert store.take_ask("rec_1", seen=NOBODY, holder="a")
-        [(_, lease)] = store.open_asks()
-        assert store.take_ask("rec_1", seen=lease, holder="b")
-        assert not store.renew_ask("rec_1", holder="a")
-        assert not store.finish_ask("rec_1", holder="a", status="succeeded", document="{}")
-        assert store.finish_ask("rec_1", holder="b", status="succeeded", document="{}")
-        found = store.find_ask("key", status="succeeded", owner="ada")
+        store.recommendations.add(ask())
+        store.recommendations.add(ask())  # again: nothing happens
+        assert store.recommendations.take_lease("rec_1", seen=NOBODY, holder="a")
+        [(_, lease)] = store.recommendations.open()
+        assert store.recommendations.take_lease("rec_1", seen=lease, holder="b")
+        assert not store.recommendations.renew_lease("rec_1", holder="a")
+        assert not store.recommendations.finish("rec_1", holder="a", status="succeeded", document="{}")
+        assert store.recommendations.finish("rec_1", holder="b", status="succeeded", document="{}")
+        found = store.recommendations.find("key", status="succeeded", owner="ada")
         assert found is not None
         assert found.document == "{}"
-        assert store.find_ask("key", status="succeeded", owner="bob") is None
-        assert store.open_asks() == ()
-        numbers = [event.seq for event in store.events_after("recommendation/rec_1")]
+        assert store.recommendations.find("key", status="succeeded", owner="bob") is None
+        assert store.recommendations.open() == ()
+        numbers = [event.seq for event in store.events.after("recommendation/rec_1")]
         assert numbers == [1, 2, 3, 4]
 
     def test_owners_see_their_own_pages(self, store: Store) -> None:
         for i in range(5):
-            store.add_ask(ask(f"rec_{i}", owner="ada" if i % 2 else "bob", created_at=f"2026-01-0{i + 1}"))
-        assert [entry.id for entry in store.page_asks(owner="ada").items] == ["rec_3", "rec_1"]
-        first = store.page_asks(owner=None, limit=2)
-        second = store.page_asks(owner=None, limit=2, cursor=first.next_cursor)
+            store.recommendations.add(
+                ask(f"rec_{i}", owner="ada" if i % 2 else "bob", created_at=f"2026-01-0{i + 1}")
+            )
+        assert [entry.id for entry in store.recommendations.page(owner="ada").items] == ["rec_3", "rec_1"]
+        first = store.recommendations.page(owner=None, limit=2)
+        second = store.recommendations.page(owner=None, limit=2, cursor=first.next_cursor)
         assert [entry.id for entry in (*first.items, *second.items)] == ["rec_4", "rec_3", "rec_2", "rec_1"]
-        assert store.page_asks(owner="ada", dataset_id="\x00").items == ()
+        assert store.recommendations.page(owner="ada", dataset_id="\x00").items == ()
         with pytest.raises(UsageError):
-            store.page_asks(owner="ada", limit=0)
+            store.recommendations.page(owner="ada", limit=0)
 
 
 class TestEvents:
@@ -175,16 +179,18 @@ class TestEvents:
     def test_writers_of_one_topic_leave_no_gap(self, store: Store) -> None:
         with ThreadPoolExecutor(4) as threads:
             list(
-                threads.map(lambda i: store.add_event("recommendation/x", "progress", {"done": i}), range(24))
+                threads.map(
+                    lambda i: store.events.add("recommendation/x", "progress", {"done": i}), range(24)
+                )
             )
-        events = store.events_after("recommendation/x")
+        events = store.events.after("recommendation/x")
         assert [event.seq for event in events] == list(range(1, 25))
         assert sorted(json.loads(event.data)["done"] for event in events) == list(range(24))
-        assert [event.seq for event in store.events_after("recommendation/x", 20)] == [21, 22, 23, 24]
-        store.remove_events("recommendation/x")
-        assert store.events_after("recommendation/x") == ()
+        assert [event.seq for event in store.events.after("recommendation/x", 20)] == [21, 22, 23, 24]
+        store.events.remove("recommendation/x")
+        assert store.events.after("recommendation/x") == ()
 
     def test_numbers_that_json_does_not_know_are_refused(self, store: Store) -> None:
         with pytest.raises((StorageError, ValueError)):
-            store.add_event("recommendation/x", "progress", {"done": float("nan")})
-        assert store.events_after("\x00") == ()
+            store.events.add("recommendation/x", "progress", {"done": float("nan")})
+        assert store.events.after("\x00") == ()

@@ -162,7 +162,7 @@ def test_the_history_finds_what_was_gathered(
         sha256 = candidate.checkpoint.sha256
         assert sha256 is not None
         assert (
-            store.get_evidence(target.content_hash, sha256, EVIDENCE_VERSION)
+            store.evidence.get(target.content_hash, sha256, EVIDENCE_VERSION)
             == found[candidate.checkpoint.name]
         )
 

@@ -18,10 +18,10 @@ from tests.tune_jobs.launch_kit import ProcessCluster, make_launcher
 from tune_jobs import launcher as launching
 from tune_jobs.storage import UrlStorage
 
-STEPS = ("begin_launch", "prepare", "submit", "confirm_launch", "collect", "settle", "finish_job")
+STEPS = ("begin", "prepare", "submit", "confirm", "collect", "settle", "finish")
 # In the order in which one job meets them; nothing is left to be killed after its end.
 POINTS = (*(f"{side}:{name}" for name in STEPS[:5] for side in ("before", "after")), "before:settle")
-POINTS += ("before:finish_job", "after:finish_job")
+POINTS += ("before:finish", "after:finish")
 
 
 def deadly(call: Callable[..., Any], name: str, point: str) -> Callable[..., Any]:
@@ -42,8 +42,8 @@ def main() -> None:
     folder, url, point = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
     cluster = ProcessCluster(folder / "cluster")
     with Store(url) as store:
-        for name in ("begin_launch", "confirm_launch", "collect", "finish_job"):
-            setattr(store, name, deadly(getattr(store, name), name, point))
+        for name in ("begin", "confirm", "collect", "finish"):
+            setattr(store.launches, name, deadly(getattr(store.launches, name), name, point))
         cluster.submit = deadly(cluster.submit, "submit", point)  # type: ignore[method-assign]
         for name in ("prepare", "settle"):
             setattr(launching, name, deadly(getattr(launching, name), name, point))

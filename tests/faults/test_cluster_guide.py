@@ -99,7 +99,7 @@ def test_the_guide_works_letter_by_letter(reader: dict[str, str], ray_folder: st
     assert again["trials"]["known_before"] == again["trials"]["settled"] == 4
     assert "succeeded" in said["4"]
     with Store(Path(reader["RECOMMENDER_HOME"]) / "store.sqlite3") as store:
-        runs = store.list_runs()
+        runs = store.runs.list()
     assert len(runs) == 6  # the job knew the two of seed 0
     assert {run.recipe.seed for run in runs} == {0, 1}
 

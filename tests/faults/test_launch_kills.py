@@ -19,8 +19,8 @@ from tests.tune_jobs.launch_kit import ROOT, Workshop
 from tune_jobs.launcher import Launcher
 
 BEFORE_IT_RAN = {
-    "before:begin_launch",
-    "after:begin_launch",
+    "before:begin",
+    "after:begin",
     "before:prepare",
     "after:prepare",
     "before:submit",
@@ -62,13 +62,13 @@ def finish(workshop: Workshop, launcher: Launcher, timeout_s: float = 60.0) -> N
 
 def assert_launched_once(workshop: Workshop, num_jobs: int) -> None:
     """Every job succeeded on its first attempt, ran once, and is remembered once."""
-    jobs = workshop.store.list_jobs(limit=1000)
+    jobs = workshop.store.jobs.list(limit=1000)
     assert [(job.status, job.epoch) for job in jobs] == [("succeeded", 1)] * num_jobs
     assert workshop.cluster.ids() == sorted(job.submission_id for job in jobs)
     assert workshop.cluster.starts() == num_jobs
-    assert len(workshop.store.list_checkpoints()) == num_jobs
+    assert len(workshop.store.checkpoints.list()) == num_jobs
     for job in jobs:
-        events = workshop.store.job_events(job.id)
+        events = workshop.store.jobs.events(job.id)
         assert [e.kind for e in events].count("epoch") == 2
         assert [e.seq for e in events] == list(range(1, len(events) + 1))
 
@@ -77,11 +77,11 @@ def assert_launched_once(workshop: Workshop, num_jobs: int) -> None:
 def test_a_launcher_killed_at_every_point_in_turn_is_taken_over(workshop: Workshop) -> None:
     job = workshop.ask("key")
     on_sqlite = workshop.store.url.startswith("sqlite")
-    for point in POINTS if on_sqlite else ("after:submit", "before:finish_job", "after:finish_job"):
+    for point in POINTS if on_sqlite else ("after:submit", "before:finish", "after:finish"):
         with start_launcher(workshop, point) as doomed:
             assert doomed.wait(timeout=60) == -9, point
         assert workshop.cluster.ids() == ([] if point in BEFORE_IT_RAN else [job.submission_id])
-    assert workshop.store.require_job(job.id).ended  # the last one died just after it had ended the job
+    assert workshop.store.jobs.require(job.id).ended  # the last one died just after it had ended the job
     assert_launched_once(workshop, 1)
 
 
@@ -91,7 +91,7 @@ def test_launchers_on_one_database_launch_each_job_once(workshop: Workshop) -> N
     launchers = [start_launcher(workshop) for _ in range(2)]
     for launcher in launchers:
         assert launcher.wait(timeout=120) == 0
-    assert len(workshop.store.list_runs()) == len(jobs)
+    assert len(workshop.store.runs.list()) == len(jobs)
     assert_launched_once(workshop, len(jobs))
 
 

@@ -111,7 +111,7 @@ class Launches(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(["a", "b"]))
     def ask(self, key: str) -> None:
-        job, new = self.store.create_job(
+        job, new = self.store.jobs.create(
             kind="training", owner="", key=key, body_digest=key, cluster="table", spec=encode(spec(key))
         )
         assert new == (job.id not in self.jobs)
@@ -124,7 +124,7 @@ class Launches(RuleBasedStateMachine):
     @rule(data=st.data(), meant=st.integers(0, 3))
     def cancel(self, data: st.DataObject, meant: int) -> None:
         if self.jobs and not meant:
-            self.store.request_cancel(data.draw(st.sampled_from(self.jobs)))
+            self.store.jobs.request_cancel(data.draw(st.sampled_from(self.jobs)))
 
     # ── what launchers do, and what becomes of them ──
 
@@ -206,9 +206,9 @@ class Launches(RuleBasedStateMachine):
             for body in list(self.cluster.bodies.values()):
                 if body.state == "running":
                     self._advance(body)
-            if not self.store.active_jobs("table"):
+            if not self.store.launches.active("table"):
                 break
-        assert self.store.active_jobs("table") == ()
+        assert self.store.launches.active("table") == ()
         self.each_promise_holds()
 
     # ── the promises ──
@@ -218,10 +218,10 @@ class Launches(RuleBasedStateMachine):
         if not hasattr(self, "store"):
             return
         known = {(body.job, body.epoch) for body in (*self.cluster.bodies.values(), *self.cluster.forgotten)}
-        runs, names = self.store.list_runs(), {c.name for c in self.store.list_checkpoints()}
+        runs, names = self.store.runs.list(), {c.name for c in self.store.checkpoints.list()}
         for id in self.jobs:
-            job = self.store.require_job(id)
-            events = self.store.job_events(id)
+            job = self.store.jobs.require(id)
+            events = self.store.jobs.events(id)
             assert [e.seq for e in events] == list(range(1, len(events) + 1))
             curve = [json.loads(e.data)["epoch"] for e in events if e.kind == "epoch"]
             assert curve == sorted(set(curve))
@@ -237,7 +237,7 @@ class Launches(RuleBasedStateMachine):
                 assert f"attempt-{job.epoch}/" in str(job.artefacts), "an older attempt was heard"
                 assert job.run_id in {run.id for run in runs}
                 assert curve == list(range(1, EPOCHS + 1))
-        succeeded = [self.store.require_job(id) for id in self.jobs]
+        succeeded = [self.store.jobs.require(id) for id in self.jobs]
         assert len(names) == sum(job.status == "succeeded" for job in succeeded)
         assert len(runs) == len(names)
 

@@ -64,7 +64,7 @@ def test_a_question_survives_its_service(tmp_path: Path) -> None:
         asked = httpx.post(
             f"{first.address}/v1/recommendations", headers=headers, json=body, timeout=60
         ).json()
-        wait_until(lambda: any(ask.status == "running" for ask, _ in store.open_asks()), 60)
+        wait_until(lambda: any(ask.status == "running" for ask, _ in store.recommendations.open()), 60)
         workers = first.process.children(recursive=True)
         first.process.send_signal(signal.SIGKILL)
         wait_until(lambda: not any(alive(worker) for worker in workers), 20)
@@ -77,8 +77,8 @@ def test_a_question_survives_its_service(tmp_path: Path) -> None:
 
         wait_until(lambda: status() not in ("queued", "running"), 300, every_s=0.5)
         assert status() == "succeeded"
-        assert store.num_leases(asked["id"]) == 2
-        numbers = [event.seq for event in store.events_after(f"recommendation/{asked['id']}")]
+        assert store.recommendations.num_leases(asked["id"]) == 2
+        numbers = [event.seq for event in store.events.after(f"recommendation/{asked['id']}")]
         assert numbers == list(range(1, len(numbers) + 1))
 
 

@@ -57,7 +57,7 @@ def run_until(
 
 def runs_of(home: Path) -> set[str]:
     with Store(home / "store.sqlite3") as store:
-        return {run.id for run in store.list_runs()}
+        return {run.id for run in store.runs.list()}
 
 
 def test_interrupted_then_killed_then_completed(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_interrupted_then_killed_then_completed(tmp_path: Path) -> None:
     assert set(result["runs"]) == runs_of(home)
     assert len(result["runs"]) == 3
     with Store(home / "store.sqlite3") as store:
-        steps = [(run.id, point.epoch) for run in store.list_runs() for point in run.curve]
+        steps = [(run.id, point.epoch) for run in store.runs.list() for point in run.curve]
     assert len(steps) == len(set(steps)) == 6
     assert not list((home / "states").glob("*.pt"))
 

@@ -60,7 +60,7 @@ def test_one_trial_out_of_memory_one_hanging_one_diverging(
     assert "1600 MB are allowed a trial" in errors[hungry.id]
     assert errors[hanging.id].startswith("timed out: no work done")
     assert "not finite" in errors[diverging.id]
-    assert {run.id for run in store.list_runs(statuses=RANKABLE)} == {spec.id for spec in good}
+    assert {run.id for run in store.runs.list(statuses=RANKABLE)} == {spec.id for spec in good}
     wait_for_no_training(nodes.folder)
 
 
@@ -84,7 +84,7 @@ def test_a_policy_stops_trials_and_the_budget_all(
     assert cut_off.state == "cut off"
     assert result.reason == "the budget is spent"
     assert result.view.spent_s <= budget_s + 1.0
-    assert store.get_run(endless.id) is None
+    assert store.runs.get(endless.id) is None
     wait_for_no_training(nodes.folder)
 
 
@@ -120,7 +120,7 @@ def test_nodes_and_workers_die_in_the_middle_and_nothing_counts_twice(
     assert sorted(killed) == ["actor", "node"]
     assert result.reason is None
     assert {trial.state for trial in result.trials} == {"settled"}
-    runs = store.list_runs()
+    runs = store.runs.list()
     assert sorted(run.id for run in runs) == sorted(spec.id for spec in specs)
     steps = [(run.id, point.epoch) for run in runs for point in run.curve]
     assert len(steps) == len(set(steps)) == epochs * len(specs)

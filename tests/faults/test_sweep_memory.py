@@ -48,7 +48,7 @@ _SWEEP = """
     with Store(folder / "store.sqlite3") as store:
         once = SweepSettings(limits=Limits(max_restarts=0))
         result = run_trials([hungry, good], store=store, settings=once)
-        print(broken[:1], [t.state for t in result.trials], len(store.list_runs(statuses=RANKABLE)))
+        print(broken[:1], [t.state for t in result.trials], len(store.runs.list(statuses=RANKABLE)))
 """
 
 

@@ -158,7 +158,7 @@ def test_a_node_is_cut_off_and_comes_back(net: Net, address: str, tmp_path: Path
             settings=SweepSettings(address=address, limits=Limits(silent_actor_s=10)),
             display=saboteur,
         )
-        runs = store.list_runs()
+        runs = store.runs.list()
     assert cut, "no trial ran in the namespace that was to be cut off"
     assert {one.state for one in result.trials} == {"settled"}
     assert sorted(run.id for run in runs) == sorted(spec.id for spec in specs)

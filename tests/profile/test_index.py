@@ -35,7 +35,7 @@ def profiles() -> list[Profile]:
 def store(tmp_path: Path, profiles: list[Profile]) -> Store:
     opened = Store(tmp_path / "store.sqlite3")
     for profile in profiles:
-        opened.put_profile(profile)
+        opened.profiles.put(profile)
     return opened
 
 
@@ -156,7 +156,7 @@ def test_a_stale_file_is_rebuilt(
 ) -> None:
     old = open_index(store, folder=tmp_path)
     added = synthetic_profile("added", centre=5.0, seed=50)
-    store.put_profile(added)
+    store.profiles.put(added)
     with caplog.at_level(logging.INFO):
         new = open_index(store, folder=tmp_path)
     assert "older than the store" in caplog.text
@@ -166,13 +166,13 @@ def test_a_stale_file_is_rebuilt(
         == len(new)
         == len({p.dataset_hash for p in (*profiles, added)} | set(builtin_profiles()))
     )
-    store.remove_profile(added.dataset_hash, ENCODER)
+    store.profiles.remove(added.dataset_hash, ENCODER)
     assert len(open_index(store, folder=tmp_path)) == len(old)
 
 
 def test_profiles_of_another_encoder_stay_out(store: Store, tmp_path: Path, profiles: list[Profile]) -> None:
     other = replace(profiles[0], encoder="other-probe", dataset_hash="f" * 64)
-    store.put_profile(other)
+    store.profiles.put(other)
     assert "f" * 64 not in open_index(store, folder=tmp_path).hashes
 
 
@@ -183,7 +183,7 @@ def test_a_full_disk_leaves_the_old_file(
     index = open_index(store, folder=tmp_path)
     file = tmp_path / f"{ENCODER}.index"
     sound = file.read_bytes()
-    store.put_profile(synthetic_profile("added", centre=5.0, seed=50))
+    store.profiles.put(synthetic_profile("added", centre=5.0, seed=50))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(sound) // 2, hard))
     try:

@@ -52,7 +52,7 @@ def test_the_stored_profile_of_a_source_comes_before_the_shipped(
     assert source_profile(None, store) is None
     assert source_profile("b" * 64, store) is None
     assert source_profile(shipped.dataset_hash, store) is shipped
-    store.put_profile(replace(shipped, dataset_name="mine"))
+    store.profiles.put(replace(shipped, dataset_name="mine"))
     found = source_profile(shipped.dataset_hash, store)
     assert found is not None
     assert found.dataset_name == "mine"

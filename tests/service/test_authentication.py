@@ -80,11 +80,11 @@ def test_wrong_key_on_every_route(service: Service) -> None:
 def test_a_revoked_key_opens_nothing_from_then_on(service: Service) -> None:
     key, secret = create_key(service.store, owner="eve")
     assert service.get("/v1/datasets", secret).status_code == 200
-    assert service.store.revoke_key(key.id)
+    assert service.store.keys.revoke(key.id)
     for method, path in every_route(service):
         answer = service.request(method, path, secret)
         assert answer.status_code == (200 if path == "/healthz" else 401), (method, path)
-    assert not service.store.revoke_key(key.id)
+    assert not service.store.keys.revoke(key.id)
 
 
 def test_an_expired_key_opens_nothing(service: Service) -> None:
@@ -98,7 +98,7 @@ def test_an_expired_key_opens_nothing(service: Service) -> None:
         created_at=key.created_at,
         expires_at=utc_now(plus_s=-1),
     )
-    service.store.add_key(expired)
+    service.store.keys.add(expired)
     assert service.get("/v1/datasets", secret).status_code == 401
 
 

@@ -28,8 +28,8 @@ def numbers(text: str) -> list[int]:
 
 
 def begin(server: Live, id: str) -> str:
-    server.store.add_ask(an_ask(id))
-    server.store.take_ask(id, seen=NOBODY, holder="me")
+    server.store.recommendations.add(an_ask(id))
+    server.store.recommendations.take_lease(id, seen=NOBODY, holder="me")
     return f"{server.address}/v1/recommendations/{id}/events"
 
 
@@ -39,8 +39,8 @@ def test_events_come_while_they_happen_and_end_with_the_last(server: Live) -> No
     def happen() -> None:
         for i in range(3):
             time.sleep(0.3)
-            server.store.add_event(topic_of("rec_live"), "progress", {"stage": "x", "done": i, "total": 3})
-        server.store.finish_ask("rec_live", holder="me", status="succeeded", document="{}")
+            server.store.events.add(topic_of("rec_live"), "progress", {"stage": "x", "done": i, "total": 3})
+        server.store.recommendations.finish("rec_live", holder="me", status="succeeded", document="{}")
 
     threading.Thread(target=happen).start()
     arrived: list[tuple[float, str]] = []
@@ -59,8 +59,8 @@ def test_events_come_while_they_happen_and_end_with_the_last(server: Live) -> No
 def test_a_follower_resumes_behind_what_it_saw(server: Live) -> None:
     address = begin(server, "rec_resume")
     for i in range(5):
-        server.store.add_event(topic_of("rec_resume"), "progress", {"done": i})
-    server.store.finish_ask("rec_resume", holder="me", status="failed")
+        server.store.events.add(topic_of("rec_resume"), "progress", {"done": i})
+    server.store.recommendations.finish("rec_resume", holder="me", status="failed")
     everything = httpx.get(address, headers=server.headers, timeout=20)
     assert numbers(everything.text) == list(range(1, 9))
     rest = httpx.get(address, headers={**server.headers, "Last-Event-ID": "5"}, timeout=20)
@@ -88,7 +88,7 @@ def test_many_follow_one_topic_with_one_poll(server: Live) -> None:
     streams = server.app.state.services.event_streams
     wait_until(lambda: sum(streams._of_owner.values()) == 8, 10)
     assert len(streams._polls) == 1
-    server.store.finish_ask("rec_many", holder="me", status="succeeded", document="{}")
+    server.store.recommendations.finish("rec_many", holder="me", status="succeeded", document="{}")
     for follower in followers:
         follower.join(timeout=20)
     assert [numbers(text) for text in texts] == [[1, 2, 3]] * 8
@@ -111,7 +111,7 @@ def test_followers_are_limited_and_those_who_leave_make_room(server: Live) -> No
     for line in lines:
         line.close()
     wait_until(lambda: not server.app.state.services.event_streams._of_owner, 20)
-    server.store.cancel_ask("rec_limit")
+    server.store.recommendations.cancel("rec_limit")
     assert numbers(httpx.get(f"{server.address}{path}", headers=server.headers, timeout=10).text) == [1, 2, 3]
 
 

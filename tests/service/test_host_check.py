@@ -83,7 +83,7 @@ def test_a_session_ends_with_its_key(tmp_path: Path) -> None:
         answer = service.client.post("/login", data={"key": service.ada})
         session = {"Cookie": answer.headers["set-cookie"].split(";")[0]}
         assert service.client.get("/v1/datasets", headers=session).status_code == 200
-        service.store.revoke_key(service.ada.split("_")[1])
+        service.store.keys.revoke(service.ada.split("_")[1])
         assert service.client.get("/v1/datasets", headers=session).status_code == 401
 
 

@@ -77,9 +77,9 @@ def test_whoever_holds_a_snapshot_sees_one_state_while_others_come(tmp_path: Pat
         for reader in readers:
             reader.start()
         for number in range(8):
-            store.put_profile(known(number))
+            store.profiles.put(known(number))
             if number % 3 == 2:
-                store.remove_profile(f"made-{number - 1}", ENCODER)
+                store.profiles.remove(f"made-{number - 1}", ENCODER)
             refresher.refresh()
             time.sleep(0.05)
         stop.set()
@@ -92,7 +92,7 @@ def test_whoever_holds_a_snapshot_sees_one_state_while_others_come(tmp_path: Pat
 def test_a_new_profile_of_any_service_reaches_the_map_within_seconds(tmp_path: Path) -> None:
     with running(tmp_path) as service, Store(tmp_path / "store.sqlite3") as elsewhere:
         wait_until(lambda: service.services.dataset_map.current() is not None, 20)
-        elsewhere.put_profile(known(7))
+        elsewhere.profiles.put(known(7))
 
         def there() -> bool:
             snapshot = service.services.dataset_map.current()

@@ -68,7 +68,7 @@ def hostile(service: Service) -> Iterator[HeldDataset]:
         created_at=utc_now(),
         health=json.dumps(health),
     )
-    service.store.hold_dataset(held)
+    service.store.datasets.hold(held)
     row: dict[str, Any] = {
         "rank": 1,
         "checkpoint": HOSTILE,
@@ -82,11 +82,11 @@ def hostile(service: Service) -> Iterator[HeldDataset]:
     }
     notice = {"code": HOSTILE, "message": HOSTILE}
     document = DOCUMENT | {"ranking": [row], "warnings": [notice], "method": HOSTILE, "command": HOSTILE}
-    service.store.add_ask(
+    service.store.recommendations.add(
         an_ask("rec_hostile", dataset_id=held.id, status="succeeded", document=json.dumps(document))
     )
     yield held
-    service.store.release_dataset(held.id)
+    service.store.datasets.release(held.id)
 
 
 @pytest.mark.parametrize("path", ["/", "/datasets/ds_hostile", "/recommendations/rec_hostile"])
@@ -210,7 +210,7 @@ def test_the_trials_form_asks_for_the_first_starts(service: Service, small_zip: 
     ask = an_ask(
         "rec_try", dataset_id=held, status="succeeded", document=json.dumps(DOCUMENT | {"ranking": rows})
     )
-    service.store.add_ask(replace(ask, question=json.dumps({"epochs": 50, "imgsz": 96})))
+    service.store.recommendations.add(replace(ask, question=json.dumps({"epochs": 50, "imgsz": 96})))
     form = {"top": "2", "epochs": "3", "budget": "10m", "token": "t"}
     first = service.post("/recommendations/rec_try/try", data=form)
     assert first.status_code == 303, first.text

@@ -54,8 +54,12 @@ def test_an_unexpected_exception_shows_nothing_of_itself(
         raise RuntimeError(f"{CANARY} in /secret/place")
 
     with running(tmp_path) as service:
-        for name in ("page_runs", "page_held_datasets", "list_jobs"):
-            monkeypatch.setattr(service.store, name, fail)
+        for repository, name in (
+            (service.store.runs, "page"),
+            (service.store.datasets, "page"),
+            (service.store.jobs, "list"),
+        ):
+            monkeypatch.setattr(repository, name, fail)
         for path in ("/v1/runs", "/v1/datasets", "/v1/trainings", "/runs", "/"):
             for accept in ("application/json", "text/html"):
                 answer = service.get(path, headers={"Accept": accept})
@@ -94,11 +98,11 @@ def test_a_store_that_is_away_is_503_without_its_address(
         raise StorageError(f"The store {CANARY} failed.")
 
     with running(tmp_path) as service:
-        monkeypatch.setattr(service.store, "page_runs", fail)
+        monkeypatch.setattr(service.store.runs, "page", fail)
         answer = service.get("/v1/runs")
         assert (answer.status_code, answer.json()["type"][-8:]) == (503, ":storage")
         assert CANARY not in answer.text
-        monkeypatch.setattr(service.store, "get_key", fail)
+        monkeypatch.setattr(service.store.keys, "get", fail)
         assert service.get("/v1/runs").status_code == 503
         assert service.client.get("/healthz").status_code == 200
 

@@ -58,30 +58,30 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_a_question_is_answered_by_one_holder_only(store: Store) -> None:
-    store.add_ask(an_ask())
-    [(ask, lease)] = store.open_asks()
+    store.recommendations.add(an_ask())
+    [(ask, lease)] = store.recommendations.open()
     assert lease == NOBODY
-    assert store.take_ask(ask.id, seen=lease, holder="a")
-    assert not store.take_ask(ask.id, seen=lease, holder="b")  # it has seen an older lease
-    assert store.renew_ask(ask.id, holder="a")
-    [(_, now)] = store.open_asks()
+    assert store.recommendations.take_lease(ask.id, seen=lease, holder="a")
+    assert not store.recommendations.take_lease(ask.id, seen=lease, holder="b")  # it has seen an older lease
+    assert store.recommendations.renew_lease(ask.id, holder="a")
+    [(_, now)] = store.recommendations.open()
     assert (now.holder, now.beat) == ("a", 2)
-    assert store.take_ask(ask.id, seen=now, holder="b")  # a has not moved for long enough
-    assert not store.renew_ask(ask.id, holder="a")
-    assert not store.finish_ask(ask.id, holder="a", status="succeeded", document="{}")
-    assert store.finish_ask(ask.id, holder="b", status="succeeded", document="{}")
-    assert not store.finish_ask(ask.id, holder="b", status="failed")
-    assert store.open_asks() == ()
-    kinds = [json.loads(event.data)["status"] for event in store.events_after(topic_of(ask.id))]
+    assert store.recommendations.take_lease(ask.id, seen=now, holder="b")  # a has not moved for long enough
+    assert not store.recommendations.renew_lease(ask.id, holder="a")
+    assert not store.recommendations.finish(ask.id, holder="a", status="succeeded", document="{}")
+    assert store.recommendations.finish(ask.id, holder="b", status="succeeded", document="{}")
+    assert not store.recommendations.finish(ask.id, holder="b", status="failed")
+    assert store.recommendations.open() == ()
+    kinds = [json.loads(event.data)["status"] for event in store.events.after(topic_of(ask.id))]
     assert kinds == ["queued", "running", "running", "succeeded"]
 
 
 def test_two_takers_at_once_get_it_once(store: Store) -> None:
-    store.add_ask(an_ask())
+    store.recommendations.add(an_ask())
     taken: list[bool] = []
 
     def take(name: str) -> None:
-        taken.append(store.take_ask("rec_1", seen=NOBODY, holder=name))
+        taken.append(store.recommendations.take_lease("rec_1", seen=NOBODY, holder=name))
 
     threads = [threading.Thread(target=take, args=(str(i),)) for i in range(8)]
     for thread in threads:
@@ -92,44 +92,44 @@ def test_two_takers_at_once_get_it_once(store: Store) -> None:
 
 
 def test_a_cancelled_question_takes_no_answer(store: Store) -> None:
-    store.add_ask(an_ask())
-    store.take_ask("rec_1", seen=NOBODY, holder="a")
-    assert store.cancel_ask("rec_1")
-    assert not store.cancel_ask("rec_1")
-    assert not store.finish_ask("rec_1", holder="a", status="succeeded", document="{}")
-    assert store.count_asks() == {"queued": 0, "running": 0}
+    store.recommendations.add(an_ask())
+    store.recommendations.take_lease("rec_1", seen=NOBODY, holder="a")
+    assert store.recommendations.cancel("rec_1")
+    assert not store.recommendations.cancel("rec_1")
+    assert not store.recommendations.finish("rec_1", holder="a", status="succeeded", document="{}")
+    assert store.recommendations.count() == {"queued": 0, "running": 0}
 
 
 def test_what_a_service_puts_back_counts_no_attempt(store: Store) -> None:
-    store.add_ask(an_ask())
-    store.take_ask("rec_1", seen=NOBODY, holder="a")
-    assert store.num_leases("rec_1") == 1
-    store.release_asks("a")
-    assert store.num_leases("rec_1") == 0
-    [(ask, lease)] = store.open_asks()
+    store.recommendations.add(an_ask())
+    store.recommendations.take_lease("rec_1", seen=NOBODY, holder="a")
+    assert store.recommendations.num_leases("rec_1") == 1
+    store.recommendations.release("a")
+    assert store.recommendations.num_leases("rec_1") == 0
+    [(ask, lease)] = store.recommendations.open()
     assert (ask.status, lease.holder) == ("queued", "")
 
 
 def test_pages_go_newest_first_and_miss_nothing_while_rows_are_added(store: Store) -> None:
     for i in range(7):
-        store.add_ask(an_ask(f"rec_{i}", created_at=f"2026-01-0{i // 2 + 1}"))  # with equal times
-    first = store.page_asks(owner="ada", limit=3)
-    store.add_ask(an_ask("rec_9", created_at="2026-02-01"))
-    second = store.page_asks(owner="ada", limit=3, cursor=first.next_cursor)
-    third = store.page_asks(owner="ada", limit=3, cursor=second.next_cursor)
+        store.recommendations.add(an_ask(f"rec_{i}", created_at=f"2026-01-0{i // 2 + 1}"))  # with equal times
+    first = store.recommendations.page(owner="ada", limit=3)
+    store.recommendations.add(an_ask("rec_9", created_at="2026-02-01"))
+    second = store.recommendations.page(owner="ada", limit=3, cursor=first.next_cursor)
+    third = store.recommendations.page(owner="ada", limit=3, cursor=second.next_cursor)
     ids = [ask.id for page in (first, second, third) for ask in page.items]
     assert ids == [f"rec_{i}" for i in reversed(range(7))]
     assert third.next_cursor is None
-    assert store.page_asks(owner="bob").items == ()
+    assert store.recommendations.page(owner="bob").items == ()
 
 
 def test_knowledge_changes_with_checkpoints_and_runs_alone(store: Store) -> None:
     from recommender.records import Checkpoint
 
     before = store.knowledge()
-    store.add_ask(an_ask())
+    store.recommendations.add(an_ask())
     assert store.knowledge() == before
-    store.put_checkpoint(Checkpoint(name="own", origin="registry", architecture="yolo11n", family="yolo11"))
+    store.checkpoints.put(Checkpoint(name="own", origin="registry", architecture="yolo11n", family="yolo11"))
     assert store.knowledge() != before
 
 
@@ -166,7 +166,7 @@ def test_from_upload_to_answer_and_again_from_the_cache(service: Service, small_
     assert again.status_code == 200
     assert again.json() == service.get(address).json()
     assert service.get(f"/v1/datasets/{held['id']}").json()["profiled"]
-    kinds = [event.kind for event in service.store.events_after(topic_of(answer.id))]
+    kinds = [event.kind for event in service.store.events.after(topic_of(answer.id))]
     assert kinds[0] == "status"
     assert kinds[-1] == "status"
     assert "progress" in kinds
@@ -189,7 +189,7 @@ def test_an_answer_filed_by_another_service_is_found(service: Service, small_zip
     held = service.upload(small_zip).json()
     document = DOCUMENT | {"dataset": DOCUMENT["dataset"] | {"hash": held["hash"]}}  # type: ignore[operator]
     done = an_ask("rec_elsewhere", dataset_id=held["id"], status="succeeded", document=json.dumps(document))
-    service.store.add_ask(done)
+    service.store.recommendations.add(done)
     answer = service.get("/v1/recommendations/rec_elsewhere")
     assert answer.status_code == 200
     assert RecommendationAnswer.model_validate_json(answer.text).method == "rules"
@@ -199,7 +199,7 @@ def test_an_answer_filed_by_another_service_is_found(service: Service, small_zip
 
 def test_a_question_about_a_data_set_that_is_gone_fails_with_a_reason(tmp_path: Path) -> None:
     with running(tmp_path) as service:
-        service.store.add_ask(an_ask(dataset_id="ds_gone"))
+        service.store.recommendations.add(an_ask(dataset_id="ds_gone"))
         wait_until(lambda: service.get("/v1/recommendations/rec_1").json()["status"] == "failed", 10)
         problem = service.get("/v1/recommendations/rec_1").json()["problem"]
         assert problem["status"] == 409
@@ -216,7 +216,7 @@ def test_the_queue_of_one_owner_is_bounded(tmp_path: Path, small_zip: Path) -> N
     with running(tmp_path, max_waiting=2, answer_wait_s=0) as service:
         held = service.upload(small_zip).json()
         for i in range(2):
-            service.store.add_ask(an_ask(f"rec_{i}", dataset_id=held["id"], status="running"))
+            service.store.recommendations.add(an_ask(f"rec_{i}", dataset_id=held["id"], status="running"))
         answer = service.post("/v1/recommendations", json={"dataset": held["id"], "epochs": 7})
         assert answer.status_code == 429
 
@@ -226,7 +226,9 @@ def test_answers_in_memory_are_kept_apart_and_few(tmp_path: Path, monkeypatch: p
     with running(tmp_path) as service:
         queue = service.services.queue
         for i in range(4):
-            service.store.add_ask(an_ask(f"rec_{i}", cache_key=f"k{i}", status="succeeded", document="{}"))
+            service.store.recommendations.add(
+                an_ask(f"rec_{i}", cache_key=f"k{i}", status="succeeded", document="{}")
+            )
         for i in range(4):
             found = queue._cached_answer(f"k{i}", "ada", "ds_1")
             assert found is not None

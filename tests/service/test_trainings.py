@@ -39,7 +39,7 @@ def test_fifty_posts_with_one_key_are_one_training(service: Service, held: str) 
     assert [status for status, _ in answers].count(202) == 1
     [id] = {body["id"] for _, body in answers}
     jobs = [
-        job for job in service.store.list_jobs(owner="ada", kind="training", limit=100) if job.key == "fifty"
+        job for job in service.store.jobs.list(owner="ada", kind="training", limit=100) if job.key == "fifty"
     ]
     assert [job.id for job in jobs] == [id]
 
@@ -120,12 +120,12 @@ def test_the_first_advised_start_that_is_here_is_taken(service: Service, held: s
     advice = an_ask(
         "rec_advice", dataset_id=held, status="succeeded", document=json.dumps(DOCUMENT | {"ranking": rows})
     )
-    service.store.add_ask(advice)
+    service.store.recommendations.add(advice)
     status, answer = launch(service, "advised", dataset=held, recommendation="rec_advice")
     assert status == 202, answer
     assert answer["start"] == "coco-yolo11n:freeze"
     assert launch(service, "advised", dataset=held, recommendation="rec_advice")[0] == 200
-    spec = decode(TrainingSpec, service.store.require_job(str(answer["id"])).spec)
+    spec = decode(TrainingSpec, service.store.jobs.require(str(answer["id"])).spec)
     assert spec.weights_sha256  # pinned: other bytes under this name are refused
 
 
@@ -146,7 +146,7 @@ def test_a_cancelled_training_ends_and_lists_page_by_page(service: Service, held
             break
         cursor = f"&cursor={page['next']}"
     assert (
-        len(seen) == len(set(seen)) == len(service.store.list_jobs(owner="ada", kind="training", limit=500))
+        len(seen) == len(set(seen)) == len(service.store.jobs.list(owner="ada", kind="training", limit=500))
     )
     assert id in seen
 
@@ -173,7 +173,7 @@ def test_an_architecture_nobody_ships_is_refused_at_once(service: Service, held:
 def test_an_architecture_that_ships_is_taken(service: Service, held: str) -> None:
     status, job = launch(service, "v8", dataset=held, start="scratch", architecture="yolov8n")
     assert status == 202
-    spec = decode(TrainingSpec, service.store.require_job(str(job["id"])).spec)
+    spec = decode(TrainingSpec, service.store.jobs.require(str(job["id"])).spec)
     assert spec.architecture == "yolov8n"
 
 
@@ -187,7 +187,7 @@ def test_what_a_training_left_is_handed_to_its_owner_and_nothing_else(
     (results / "weights").mkdir(parents=True)
     (results / "weights" / "best.pt").write_bytes(b"weights")
     (results / "secret").write_text("not yours")
-    service.store.finish_job(id, 1, status="succeeded", artefacts=str(results))
+    service.store.launches.finish(id, 1, status="succeeded", artefacts=str(results))
     files = service.get(f"/v1/trainings/{id}").json()["files"]
     assert "weights/best.pt" in files
     answer = service.get(f"/v1/trainings/{id}/files/weights/best.pt")

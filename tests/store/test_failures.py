@@ -31,7 +31,7 @@ def file(tmp_path: Path) -> Path:
     """A store with one run in it."""
     place = tmp_path / "store.sqlite3"
     with Store(place) as store:
-        store.add_run(run())
+        store.runs.add(run())
     return place
 
 
@@ -47,11 +47,11 @@ def test_a_full_database_refuses_and_keeps_what_it_has(file: Path) -> None:
         )
         store.engine.dispose()  # so that the next connection has the limit
         with pytest.raises(StorageError, match=r"full.*Free some disk space"):
-            store.put_profile(_big_profile())
-        assert store.list_runs() == (run(),)
+            store.profiles.put(_big_profile())
+        assert store.runs.list() == (run(),)
     with Store(file) as store:
-        assert store.list_runs() == (run(),)
-        store.put_profile(_big_profile())
+        assert store.runs.list() == (run(),)
+        store.profiles.put(_big_profile())
 
 
 _ON_A_SMALL_DISK = """
@@ -64,15 +64,15 @@ _ON_A_SMALL_DISK = """
     from tests.store.test_failures import _big_profile
     file = Path(sys.argv[1]) / "store.sqlite3"
     with Store(file) as store:
-        store.add_run(run())
+        store.runs.add(run())
         try:
-            store.put_profile(_big_profile())
+            store.profiles.put(_big_profile())
         except StorageError as error:
             print(error)
-        assert store.list_runs() == (run(),)
+        assert store.runs.list() == (run(),)
     with Store(file) as store:
-        assert store.list_runs() == (run(),) and store.list_profiles("probe-1") == ()
-        store.add_run(run("run-2"))
+        assert store.runs.list() == (run(),) and store.profiles.list("probe-1") == ()
+        store.runs.add(run("run-2"))
         print("intact")
 """
 
@@ -103,10 +103,10 @@ def test_a_writer_that_waits_in_vain_says_who_is_in_the_way(
     with Store(file) as store, closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StorageError, match=r"locked.*Another process has been writing"):
-            store.add_run(run("run-2"))
-        assert store.list_runs() == (run(),)  # readers are not in the way
+            store.runs.add(run("run-2"))
+        assert store.runs.list() == (run(),)  # readers are not in the way
         other.execute("ROLLBACK")
-        assert store.add_run(run("run-2"))
+        assert store.runs.add(run("run-2"))
 
 
 def test_a_writer_waits_for_another_to_finish(file: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_writer_waits_for_another_to_finish(file: Path) -> None:
         other.execute("BEGIN IMMEDIATE")
         timer = threading.Timer(0.3, other.execute, ["ROLLBACK"])
         timer.start()
-        assert store.add_run(run("run-2"))
+        assert store.runs.add(run("run-2"))
         timer.join()
 
 
@@ -180,12 +180,12 @@ def own_server() -> Iterator[PostgresServer]:
 def test_killed_connections_are_replaced_unnoticed(own_server: PostgresServer) -> None:
     url = own_server.fresh_database()
     with Store(url) as store:
-        store.put_checkpoint(checkpoint())
+        store.checkpoints.put(checkpoint())
         assert own_server.kill_backends(url) >= 1
-        assert store.list_checkpoints() == (checkpoint(),)
+        assert store.checkpoints.list() == (checkpoint(),)
         assert own_server.kill_backends(url) >= 1
-        assert store.add_run(run())
-        assert store.list_runs() == (run(),)
+        assert store.runs.add(run())
+        assert store.runs.list() == (run(),)
 
 
 def test_a_restart_in_the_middle_of_writing_loses_nothing(own_server: PostgresServer) -> None:
@@ -198,16 +198,16 @@ def test_a_restart_in_the_middle_of_writing_loses_nothing(own_server: PostgresSe
             halted.set()
             own_server.start()
 
-        store.add_run(run("run-0"))
+        store.runs.add(run("run-0"))
         thread = threading.Thread(target=restart)
         for i in range(1, 60):
             if i == 10:
                 thread.start()
             if i == 11:
                 halted.wait(timeout=10)  # the server is down now, not yet up again
-            assert store.add_run(run(f"run-{i}"))
+            assert store.runs.add(run(f"run-{i}"))
         thread.join()
-        assert len(store.list_runs()) == 60
+        assert len(store.runs.list()) == 60
 
 
 def test_a_server_that_stays_away_is_named_without_its_password(
@@ -219,7 +219,7 @@ def test_a_server_that_stays_away_is_named_without_its_password(
         own_server.stop()
         try:
             with pytest.raises(StorageError, match="recommend doctor") as caught:
-                store.list_runs()
+                store.runs.list()
             with pytest.raises(StorageError) as at_once:
                 Store(url)
         finally:

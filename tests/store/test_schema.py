@@ -65,11 +65,11 @@ def test_an_old_file_is_migrated_after_a_backup(old: Path, tmp_path: Path) -> No
     shutil.copy(old, file)
     for _ in range(2):  # the second time it is up to date already
         with Store(file) as store:
-            assert store.list_runs() == (run(),)
-            assert store.list_checkpoints() == (checkpoint(),)
-            (found,) = store.list_profiles("probe-1")
+            assert store.runs.list() == (run(),)
+            assert store.checkpoints.list() == (checkpoint(),)
+            (found,) = store.profiles.list("probe-1")
             assert_same_profile(found, profile())
-            store.put_evidence("data", "weights", "1", Evidence(similarity=0.5))  # a newer table
+            store.evidence.put("data", "weights", "1", Evidence(similarity=0.5))  # a newer table
     (backup,) = tmp_path.glob(f"store.sqlite3.before-{HEAD}-from-{old.stem}-*")
     with closing(sqlite3.connect(backup)) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (old.stem,)
@@ -144,8 +144,8 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path, content: bytes) -
 def _filled(file: Path) -> None:
     with Store(file) as store:
         for i in range(40):
-            store.add_run(run(f"run-{i}"))
-        store.put_profile(profile())
+            store.runs.add(run(f"run-{i}"))
+        store.profiles.put(profile())
 
 
 def _truncate(data: bytearray) -> None:
@@ -182,7 +182,7 @@ def test_a_flipped_bit_inside_a_record_is_noticed_when_it_is_read(tmp_path: Path
     data[position] ^= 4  # 0.001 becomes 0.005: still JSON, still a page SQLite trusts
     file.write_bytes(data)
     with Store(file) as store, pytest.raises(StorageError, match="Run is damaged"):
-        store.list_runs()
+        store.runs.list()
 
 
 def test_random_damage_never_changes_what_is_read(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_random_damage_never_changes_what_is_read(tmp_path: Path) -> None:
         file.write_bytes(data)
         try:
             with Store(file) as store:
-                for found in store.list_runs():
+                for found in store.runs.list():
                     assert found == expected[found.id]
         except StorageError:
             refused += 1
@@ -219,12 +219,12 @@ def test_scores_of_version_0_1_are_found_under_their_new_names(tmp_path: Path) -
     file = tmp_path / "store.sqlite3"
     shutil.copy(Path(__file__).parent / "old_schemas" / "0004.sqlite3", file)
     with Store(file) as store:
-        job = store.get_job("job-1")
+        job = store.jobs.get("job-1")
         assert job is not None
         assert job.metrics is not None
         assert job.metrics.score == 0.25
         assert job.metrics.details == {"map50": 0.5, "precision": 0.6, "recall": 0.7}
-        (event,) = store.job_events("job-1")
+        (event,) = store.jobs.events("job-1")
         assert json.loads(event.data)["score"] == 0.25
     with closing(sqlite3.connect(file)) as connection:
         answer = json.loads(connection.execute("SELECT document FROM asks").fetchone()[0])

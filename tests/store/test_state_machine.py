@@ -54,7 +54,7 @@ class StoreMachine(RuleBasedStateMachine):
     def some_rows(self) -> None:
         """Enough rows that a transaction touches several pages."""
         for i in range(8):
-            self.store.add_run(run(f"first-{i}"))
+            self.store.runs.add(run(f"first-{i}"))
             self.runs[f"first-{i}"] = run(f"first-{i}")
 
     @rule(
@@ -71,24 +71,24 @@ class StoreMachine(RuleBasedStateMachine):
         epoch = (latest - 1 if old else latest) if fenced else None
         if fenced and old:
             with pytest.raises(ConflictError):
-                self.store.add_run(made, epoch=epoch)
+                self.store.runs.add(made, epoch=epoch)
             return
         known = self.runs.get(id)
         better = known is None or STATUSES.index(status) > STATUSES.index(known.status)
-        assert self.store.add_run(made, epoch=epoch) == better
+        assert self.store.runs.add(made, epoch=epoch) == better
         if better:
             self.runs[id] = made
 
     @rule(id=NAMES)
     def remove_run(self, id: str) -> None:
         """Gone once."""
-        assert self.store.remove_run(id) == (self.runs.pop(id, None) is not None)
+        assert self.store.runs.remove(id) == (self.runs.pop(id, None) is not None)
 
     @rule(id=NAMES)
     def claim(self, id: str) -> None:
         """Epochs only grow."""
         self.epochs[id] = self.epochs.get(id, 0) + 1
-        assert self.store.claim(id) == self.epochs[id]
+        assert self.store.runs.claim(id) == self.epochs[id]
 
     @rule(name=NAMES, images=st.integers(1, 3), replace_it=st.booleans())
     def put_checkpoint(self, name: str, images: int, replace_it: bool) -> None:
@@ -96,15 +96,15 @@ class StoreMachine(RuleBasedStateMachine):
         made = checkpoint(name, images=images)
         if not replace_it and self.checkpoints.get(name, made) != made:
             with pytest.raises(ConflictError):
-                self.store.put_checkpoint(made)
+                self.store.checkpoints.put(made)
             return
-        self.store.put_checkpoint(made, replace=replace_it)
+        self.store.checkpoints.put(made, replace=replace_it)
         self.checkpoints[name] = made
 
     @rule(name=NAMES)
     def remove_checkpoint(self, name: str) -> None:
         """Gone once."""
-        assert self.store.remove_checkpoint(name) == (self.checkpoints.pop(name, None) is not None)
+        assert self.store.checkpoints.remove(name) == (self.checkpoints.pop(name, None) is not None)
 
     @rule()
     def reopen(self) -> None:
@@ -124,8 +124,8 @@ class StoreMachine(RuleBasedStateMachine):
     @invariant()
     def agrees(self) -> None:
         """What is read is what was written."""
-        assert {r.id: r for r in self.store.list_runs()} == self.runs
-        assert {c.name: c for c in self.store.list_checkpoints()} == self.checkpoints
+        assert {r.id: r for r in self.store.runs.list()} == self.runs
+        assert {c.name: c for c in self.store.checkpoints.list()} == self.checkpoints
 
     def teardown(self) -> None:
         """Give files and connections back."""

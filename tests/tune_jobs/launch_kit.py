@@ -135,7 +135,9 @@ class Workshop:
         self.storage = UrlStorage(str(folder / "storage"))
         self.data = make_dataset(folder / "user", images=6, seed=3)
         dataset = open_dataset(self.data)
-        store.put_profile(_profile_of(dataset))  # as if it had been recommended for: launching needs no probe
+        store.profiles.put(
+            _profile_of(dataset)
+        )  # as if it had been recommended for: launching needs no probe
         self.target = Target(path=str(self.data), hash=dataset.content_hash, name=dataset.name)
 
     def launcher(self, **settings: Any) -> Launcher:

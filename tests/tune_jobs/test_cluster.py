@@ -191,12 +191,12 @@ def test_an_open_head_that_came_up_later_gets_nothing_from_the_service(
             {"dataset": str(workshop.data), "start": "scratch", "imgsz": 64, "batch": 4}
         )
         job, _ = submit_training(store, request, workshop.target, key="key", cluster=own.cluster, owner="ada")
-        store.request_cancel(own.id)
+        store.jobs.request_cancel(own.id)
         launcher = workshop.launcher(guard=lambda job: _require_token(place, job))
         for _ in range(2):
             launcher.step()
         assert "asks for no token" in (launcher.trouble or "")
-        notes = [event.data for event in store.job_events(job.id) if event.kind == "note"]
+        notes = [event.data for event in store.jobs.events(job.id) if event.kind == "note"]
         assert len(notes) == 1, "told once"
         assert "asks for no token" in notes[0]
         assert workshop.cluster.ids() == []
@@ -279,7 +279,7 @@ def test_a_sweep_is_driven_from_outside(closed_head: tuple[int, int], tmp_path: 
     assert document["trials"]["settled"] == 2
     assert document["ended_early"] is None
     with Store(tmp_path / "home" / "store.sqlite3") as store:
-        assert {run.id for run in store.list_runs()} == set(document["results"][0]["runs"])
+        assert {run.id for run in store.runs.list()} == set(document["results"][0]["runs"])
     assert not (tmp_path / "home" / "node_cache").exists()  # nothing was trained in this home
 
 

@@ -40,17 +40,17 @@ def see_through(
 ) -> Run:
     """Step to the end, killing the first attempt after so many epochs; returns the run."""
     end = time.monotonic() + timeout_s
-    while not workshop.store.require_job(job.id).ended:
+    while not workshop.store.jobs.require(job.id).ended:
         assert time.monotonic() < end
         launcher.step()
-        metrics = workshop.store.require_job(job.id).metrics
+        metrics = workshop.store.jobs.require(job.id).metrics
         if kill_after is not None and metrics is not None and metrics.epoch >= kill_after:
             workshop.cluster.kill(job.submission_id)
             kill_after = None
         time.sleep(0.1)
-    ended = workshop.store.require_job(job.id)
+    ended = workshop.store.jobs.require(job.id)
     assert ended.status == "succeeded", ended.error
-    run = workshop.store.get_run(str(ended.run_id))
+    run = workshop.store.runs.get(str(ended.run_id))
     assert run is not None
     return run
 
@@ -60,7 +60,7 @@ def test_a_killed_training_resumes_leaves_its_files_and_becomes_a_start(workshop
     launcher = workshop.launcher(module=REAL)
     job = workshop.ask("key", start="coco:full", epochs=4, cpus=1, name="ours")
     run = see_through(workshop, job, launcher, kill_after=1)
-    ended = workshop.store.require_job(job.id)
+    ended = workshop.store.jobs.require(job.id)
     assert ended.epoch == 2
     assert [point.epoch for point in run.curve] == [1, 2, 3, 4]
     assert any("resumed after epoch" in note for note in run.notes)
@@ -75,7 +75,7 @@ def test_a_killed_training_resumes_leaves_its_files_and_becomes_a_start(workshop
     # The next training can start from it, and the next recommendation ranks it.
     again = workshop.ask("second", start="ours:freeze", epochs=1, cpus=1)
     second = see_through(workshop, again, launcher)
-    assert second.weights_sha256 == workshop.store.get_checkpoint("ours").sha256  # type: ignore[union-attr]
+    assert second.weights_sha256 == workshop.store.checkpoints.get("ours").sha256  # type: ignore[union-attr]
     assert second.source_hash == workshop.target.hash
     assert second.starting_score is not None
     from recommender.candidates import choose_candidates
@@ -180,7 +180,7 @@ def test_the_command_survives_the_death_of_its_launcher_and_of_ray(workshop: Wor
         while job is None or job.metrics is None:
             assert shell.poll() is None, shell.communicate()
             assert time.monotonic() < end
-            job = next(iter(workshop.store.list_jobs()), None)
+            job = next(iter(workshop.store.jobs.list()), None)
             time.sleep(0.2)
         hosts = [
             child for child in psutil.Process(shell.pid).children() if "tune_jobs.hosting" in words(child)
@@ -195,7 +195,7 @@ def test_the_command_survives_the_death_of_its_launcher_and_of_ray(workshop: Wor
     assert shell.returncode == 0, errors
     document = json.loads(output)
     assert (document["status"], document["attempts"]) == ("succeeded", 2)
-    run = workshop.store.get_run(document["run"])
+    run = workshop.store.runs.get(document["run"])
     assert run is not None
     assert [point.epoch for point in run.curve] == list(range(1, 13))
     assert b"epoch 12/12" in errors
@@ -231,7 +231,7 @@ def test_a_cluster_without_a_shared_disk_trains_and_sends_its_results(
         request = TrainingRequest.model_validate(asked | {"gpus": 0, "cpus": 1})
         job, _ = submit_training(workshop.store, request, workshop.target, key="k", cluster=place.cluster)
         end = time.monotonic() + 400
-        while not workshop.store.require_job(job.id).ended:
+        while not workshop.store.jobs.require(job.id).ended:
             assert time.monotonic() < end
             assert head.poll() is None
             ensure_host(workshop.store, place)
@@ -239,11 +239,11 @@ def test_a_cluster_without_a_shared_disk_trains_and_sends_its_results(
     finally:
         head.terminate()
         head.wait(timeout=60)
-    ended = workshop.store.require_job(job.id)
+    ended = workshop.store.jobs.require(job.id)
     assert ended.status == "succeeded", ended.error
     results = Path(str(ended.artefacts))
     assert results.is_relative_to(tmp_path / "home")
     assert (results / "weights" / "best.pt").is_file()
-    assert workshop.store.get_checkpoint(str(ended.checkpoint)) is not None
+    assert workshop.store.checkpoints.get(str(ended.checkpoint)) is not None
     left = [p for p in (tmp_path / "home of the head" / "storage").rglob("*.p*") if p.is_file()]
     assert left == [], "the head's disk is not ours to fill"

@@ -37,18 +37,18 @@ def until(launcher: Launcher, done: Callable[[], object], timeout_s: float = 60.
 
 def finished(workshop: Workshop, job: Job, launcher: Launcher | None = None) -> Job:
     """The job at its end."""
-    until(launcher or workshop.launcher(), lambda: workshop.store.require_job(job.id).ended)
-    return workshop.store.require_job(job.id)
+    until(launcher or workshop.launcher(), lambda: workshop.store.jobs.require(job.id).ended)
+    return workshop.store.jobs.require(job.id)
 
 
 def statuses(workshop: Workshop, job: Job) -> list[str]:
     """What the job went through."""
-    return [json.loads(e.data)["status"] for e in workshop.store.job_events(job.id) if e.kind == "status"]
+    return [json.loads(e.data)["status"] for e in workshop.store.jobs.events(job.id) if e.kind == "status"]
 
 
 def epochs(workshop: Workshop, job: Job) -> list[int]:
     """Epochs of the curve as followers saw them."""
-    return [json.loads(e.data)["epoch"] for e in workshop.store.job_events(job.id) if e.kind == "epoch"]
+    return [json.loads(e.data)["epoch"] for e in workshop.store.jobs.events(job.id) if e.kind == "epoch"]
 
 
 def make_checkpoint(workshop: Workshop, content: bytes = b"weights") -> Checkpoint:
@@ -67,7 +67,7 @@ def make_checkpoint(workshop: Workshop, content: bytes = b"weights") -> Checkpoi
         sha256=hashlib.sha256(content).hexdigest(),
         path=path,
     )
-    workshop.store.put_checkpoint(checkpoint)
+    workshop.store.checkpoints.put(checkpoint)
     return checkpoint
 
 
@@ -77,9 +77,9 @@ def test_a_training_ends_in_the_registry_and_the_history(workshop: Workshop) -> 
     ended = finished(workshop, job)
     assert (ended.status, ended.checkpoint, ended.error) == ("succeeded", "better", None)
     assert epochs(workshop, job) == [1, 2, 3]
-    (run,) = workshop.store.list_runs()
+    (run,) = workshop.store.runs.list()
     assert (run.id, run.kind, str(run.start)) == (ended.run_id, "full", "mine:freeze")
-    registered = workshop.store.get_checkpoint("better")
+    registered = workshop.store.checkpoints.get("better")
     assert registered is not None
     assert registered.path is not None
     assert registered.path.is_file()
@@ -111,7 +111,7 @@ def test_a_killed_attempt_is_repeated_from_its_last_state(
     assert epochs(workshop, job) == list(range(1, 9))
     notes = (Path(str(ended.artefacts)) / "went_on_after.txt").read_text()
     assert int(notes) >= 2
-    assert len(workshop.store.list_runs()) == 1
+    assert len(workshop.store.runs.list()) == 1
 
 
 def test_a_training_that_crashes_every_time_fails_with_its_last_words(
@@ -124,7 +124,7 @@ def test_a_training_that_crashes_every_time_fails_with_its_last_words(
     assert "crashed 2 times" in str(ended.error)
     assert "CUDA went away" in str(ended.error)
     assert statuses(workshop, job).count("queued") == 2
-    assert workshop.store.list_runs() == ()
+    assert workshop.store.runs.list() == ()
 
 
 def test_a_request_that_cannot_be_met_is_not_repeated(
@@ -158,12 +158,12 @@ def test_cancel_ends_the_process(workshop: Workshop, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("TRIVIAL_SECONDS", "30")
     launcher = workshop.launcher()
     job = workshop.ask("key", epochs=100)
-    until(launcher, lambda: workshop.store.require_job(job.id).status == "running")
-    workshop.store.request_cancel(job.id)
+    until(launcher, lambda: workshop.store.jobs.require(job.id).status == "running")
+    workshop.store.jobs.request_cancel(job.id)
     ended = finished(workshop, job, launcher)
     assert (ended.status, ended.checkpoint) == ("cancelled", None)
     assert workshop.cluster.state(job.submission_id) == "stopped"
-    assert workshop.store.list_runs() == ()
+    assert workshop.store.runs.list() == ()
 
 
 def test_a_job_ended_on_the_cluster_is_told_from_a_crash(
@@ -172,7 +172,7 @@ def test_a_job_ended_on_the_cluster_is_told_from_a_crash(
     monkeypatch.setenv("TRIVIAL_SECONDS", "30")
     launcher = workshop.launcher()
     job = workshop.ask("key")
-    until(launcher, lambda: workshop.store.require_job(job.id).status == "running")
+    until(launcher, lambda: workshop.store.jobs.require(job.id).status == "running")
     workshop.cluster.stop(job.submission_id)
     ended = finished(workshop, job, launcher)
     assert (ended.status, ended.epoch) == ("cancelled", 1)
@@ -211,7 +211,7 @@ def test_results_damaged_on_the_way_are_not_registered(workshop: Workshop) -> No
     ended = finished(workshop, job, launcher)
     assert ended.status == "failed"
     assert "damaged" in str(ended.error)
-    assert workshop.store.list_checkpoints() == ()
+    assert workshop.store.checkpoints.list() == ()
 
 
 def test_a_storage_that_is_away_is_waited_for(workshop: Workshop) -> None:
@@ -221,7 +221,7 @@ def test_a_storage_that_is_away_is_waited_for(workshop: Workshop) -> None:
     storage.write_text("not a folder")
     launcher.step()
     assert launcher.trouble is not None
-    assert not workshop.store.require_job(job.id).ended
+    assert not workshop.store.jobs.require(job.id).ended
     storage.unlink()
     assert finished(workshop, job, launcher).status == "succeeded"
 
@@ -244,12 +244,12 @@ def test_what_makes_no_sense_is_refused_when_asked(
 ) -> None:
     with pytest.raises(error, match=words):
         workshop.ask("key", **request_)
-    assert workshop.store.list_jobs() == ()
+    assert workshop.store.jobs.list() == ()
 
 
 def test_what_began_from_random_weights_is_registered_as_such(workshop: Workshop) -> None:
     ended = finished(workshop, workshop.ask("key", start="scratch", name="alone"))
-    registered = workshop.store.get_checkpoint(str(ended.checkpoint))
+    registered = workshop.store.checkpoints.get(str(ended.checkpoint))
     assert registered is not None
     assert registered.from_scratch
 
@@ -259,7 +259,7 @@ def test_what_never_fits_is_refused_and_not_waited_for(workshop: Workshop, asked
     job = workshop.ask("key", **asked)
     launcher = workshop.launcher(capacity=lambda: Capacity(cpus=4, gpus=1))
     launcher.step()
-    ended = workshop.store.require_job(job.id)
+    ended = workshop.store.jobs.require(job.id)
     assert ended.status == "failed"
     assert "This machine has: 1 GPU, 4 CPU" in str(ended.error)
     assert not list(workshop.cluster.folder.iterdir())
@@ -285,9 +285,9 @@ def test_a_frozen_attempt_that_comes_back_changes_nothing(
     ended = finished(workshop, job, launcher)
     assert (ended.status, ended.epoch) == ("succeeded", 2)
     before = (
-        workshop.store.list_runs(),
-        workshop.store.list_checkpoints(),
-        workshop.store.job_events(job.id),
+        workshop.store.runs.list(),
+        workshop.store.checkpoints.list(),
+        workshop.store.jobs.events(job.id),
     )
     workshop.cluster.kill(job.submission_id, signal.SIGCONT)
     end = time.monotonic() + 20
@@ -296,9 +296,13 @@ def test_a_frozen_attempt_that_comes_back_changes_nothing(
         time.sleep(0.05)
         assert time.monotonic() < end
     launcher.step()
-    after = (workshop.store.list_runs(), workshop.store.list_checkpoints(), workshop.store.job_events(job.id))
+    after = (
+        workshop.store.runs.list(),
+        workshop.store.checkpoints.list(),
+        workshop.store.jobs.events(job.id),
+    )
     assert after == before
-    assert workshop.store.require_job(job.id) == ended
+    assert workshop.store.jobs.require(job.id) == ended
     # It noticed by itself: no outcome of its own, though nobody stopped it.
     assert not (workshop.folder / "storage" / attempt(job.id, 1, "outcome.json")).exists()
 
@@ -314,7 +318,7 @@ def test_a_launch_that_comes_after_the_end_is_called_back(
 
     def late(submission: Submission) -> None:
         monkeypatch.setattr(workshop.cluster, "submit", submit)
-        workshop.store.request_cancel(job.id)
+        workshop.store.jobs.request_cancel(job.id)
         ended.append(finished(workshop, job, other))
         submit(submission)
         until(other, lambda: workshop.cluster.state(submission.id) == "running")
@@ -322,6 +326,6 @@ def test_a_launch_that_comes_after_the_end_is_called_back(
     monkeypatch.setattr(workshop.cluster, "submit", late)
     workshop.launcher().step()
     assert ended[0].status == "cancelled"
-    assert workshop.store.require_job(job.id) == ended[0]  # an end is final
+    assert workshop.store.jobs.require(job.id) == ended[0]  # an end is final
     assert workshop.cluster.state(job.submission_id) == "stopped"
     assert workshop.cluster.starts() == 1

@@ -106,8 +106,8 @@ def test_the_record_alone_suffices_to_run_it_again(table: Table, data: Parcel, t
     """Row S2: data by content hash, weights by sha256, start, architecture and recipe are all in the record."""
     with Store(tmp_path / "store.sqlite3") as store:
         first = table.run(table.attempt(trial(data, mode="full", epochs=3, seed=9)))
-        store.add_run(first)
-        record = store.get_run(first.id)
+        store.runs.add(first)
+        record = store.runs.get(first.id)
     assert record is not None
     parcels = {parcel.key: parcel for parcel in (data, coco_parcel())}  # found by hash, wherever they lie
     rebuilt = TrainingJob(

@@ -98,7 +98,7 @@ def test_no_trial_is_bought_that_cannot_pay(store: Store) -> None:
 
 def test_what_is_known_already_costs_nothing_and_counts_as_evidence(store: Store) -> None:
     known = finished(planned()[0], [0.1 * epoch for epoch in range(1, 10)])
-    store.add_run(known)
+    store.runs.add(known)
     brain, policy = driven(store, max_trials=1)
     order = play(brain, dict.fromkeys(("kin", "rival", "cousin", "stranger", "scratch"), 0.4))
     assert len(order) == 1
@@ -110,7 +110,7 @@ def test_the_hopeless_is_stopped_at_a_rung(store: Store) -> None:
     brain, _ = driven(store)
     specs = {spec.job.start.checkpoint: spec for spec in planned()}
     for name, value in (("kin", 0.5), ("rival", 0.45), ("cousin", 0.4)):
-        store.add_run(finished(specs[name], [value * epoch / 9 for epoch in range(1, 10)]))
+        store.runs.add(finished(specs[name], [value * epoch / 9 for epoch in range(1, 10)]))
     brain, _ = driven(store)
     weak = specs["stranger"]
     brain._trials[weak.id].state = "running"
@@ -132,7 +132,7 @@ def test_what_the_budget_cut_off_speaks_as_far_as_it_came(store: Store) -> None:
     assert isinstance(seen.run, Run)
     assert (seen.run.status, len(seen.run.curve)) == ("stopped", 2)
     assert seen.partial is not None
-    assert store.list_runs() == ()
+    assert store.runs.list() == ()
 
 
 def test_a_start_that_failed_is_not_chosen_again(store: Store) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from recommender.errors import StorageError, UsageError
 from recommender.records import Run
 from recommender.store import RANKABLE, Store
+from recommender.store.runs import Runs
 from tests.tune_jobs.sweep_kit import Clock, conductor, finished, paper_trials, point, says
 from tune_jobs.storage import UrlStorage
 from tune_jobs.sweep.allowance import STOP_LATENCY_S, Allowance
@@ -52,7 +53,7 @@ def test_slots_are_filled_and_no_more(store: Store) -> None:
 
 def test_a_run_in_the_history_is_not_repeated(store: Store) -> None:
     specs = paper_trials(2)
-    store.add_run(finished(specs[0], [0.1, 0.2, 0.3]))
+    store.runs.add(finished(specs[0], [0.1, 0.2, 0.3]))
     brain = conductor(specs, store)
     assert brain.next_id() == specs[1].id
     assert brain.next_id() is None
@@ -65,7 +66,7 @@ def test_a_run_in_the_history_is_not_repeated(store: Store) -> None:
 def test_a_run_that_another_sweep_finishes_meanwhile_is_passed_over(store: Store) -> None:
     specs = paper_trials(2)
     brain = conductor(specs, store, slots=1)
-    store.add_run(finished(specs[0], [0.1, 0.2, 0.3]))
+    store.runs.add(finished(specs[0], [0.1, 0.2, 0.3]))
     assert brain.next_id() == specs[1].id
 
 
@@ -77,14 +78,14 @@ def test_what_failed_or_was_cut_off_is_tried_again(store: Store, status: str) ->
         if status == "failed"
         else finished(spec, [0.1], status="stopped")
     )
-    store.add_run(run)
+    store.runs.add(run)
     assert conductor([spec], store).next_id() == spec.id
 
 
 def test_what_the_policy_stopped_is_settled(store: Store) -> None:
     (spec,) = paper_trials(1)
     stopped = finished(spec, [0.1], status="stopped")
-    store.add_run(replace(stopped, notes=(STOPPED_BY_POLICY + "hopeless",)))
+    store.runs.add(replace(stopped, notes=(STOPPED_BY_POLICY + "hopeless",)))
     assert conductor([spec], store).is_over()
 
 
@@ -102,8 +103,8 @@ def test_failures_stay_out_of_the_history(store: Store) -> None:
         brain.started(spec.id)
         brain.heard(spec.id, says(spec.id, "run", run=failed_run(spec.job, reason)))
     assert brain.is_over()
-    assert store.list_runs(statuses=RANKABLE) == ()
-    assert {run.error for run in store.list_runs()} == set(reasons)
+    assert store.runs.list(statuses=RANKABLE) == ()
+    assert {run.error for run in store.runs.list()} == set(reasons)
     assert {trial.state for trial in brain.view().trials} == {"failed"}
 
 
@@ -114,7 +115,7 @@ def test_a_result_that_is_not_finite_fails(store: Store) -> None:
     with pytest.raises(StorageError):
         says("a", "run", run=run)
     Ledger(store).accept(run)
-    assert store.list_runs(statuses=RANKABLE) == ()
+    assert store.runs.list(statuses=RANKABLE) == ()
 
 
 def test_each_epoch_counts_once_when_a_trial_is_resumed_a_step_back(store: Store) -> None:
@@ -143,9 +144,9 @@ def test_a_node_that_was_given_up_and_comes_back_is_not_heard(store: Store) -> N
     brain.lost(spec.id, "its node fell silent")
     brain.started(spec.id)
     brain.heard(spec.id, says("first", "run", run=finished(spec, [0.9, 0.9, 0.9])))
-    assert store.get_run(spec.id) is None
+    assert store.runs.get(spec.id) is None
     brain.heard(spec.id, says("second", "run", run=finished(spec, [0.1, 0.2, 0.3])))
-    run = store.get_run(spec.id)
+    run = store.runs.get(spec.id)
     assert run is not None
     assert run.best == point(3, 0.3)
 
@@ -158,9 +159,9 @@ def test_a_driver_that_was_replaced_writes_nothing(store: Store) -> None:
         driver.next_id()
         driver.started(spec.id)
     old.heard(spec.id, says("old", "run", run=finished(spec, [0.9, 0.9, 0.9])))
-    assert store.get_run(spec.id) is None
+    assert store.runs.get(spec.id) is None
     new.heard(spec.id, says("new", "run", run=finished(spec, [0.1, 0.2, 0.3])))
-    run = store.get_run(spec.id)
+    run = store.runs.get(spec.id)
     assert run is not None
     assert run.best == point(3, 0.3)
 
@@ -174,7 +175,7 @@ def test_a_trial_that_loses_node_after_node_is_given_up(store: Store) -> None:
         brain.started(spec.id)
         verdicts.append(brain.lost(spec.id, "its node died"))
     assert verdicts == [True, True, False]
-    run = store.get_run(spec.id)
+    run = store.runs.get(spec.id)
     assert run is not None
     assert run.status == "failed"
     assert run.error == "given up after 3 attempts: its node died"
@@ -261,7 +262,7 @@ def test_the_budget_ends_all_and_says_so(store: Store) -> None:
     brain.close()
     view = brain.view()
     assert [trial.state for trial in view.trials] == ["cut off", "cut off", "waiting"]
-    assert store.list_runs() == ()
+    assert store.runs.list() == ()
 
 
 def test_device_time_is_summed_over_trials_and_restarts(store: Store) -> None:
@@ -342,7 +343,7 @@ def test_a_policy_that_breaks_ends_the_sweep_and_keeps_what_is_finished(store: S
     assert brain.heard(specs[1].id, says("b", "epoch", epoch=point(1))) is None
     assert isinstance(brain.error, ZeroDivisionError)
     assert brain.is_over()
-    assert store.get_run(specs[0].id) is not None
+    assert store.runs.get(specs[0].id) is not None
 
 
 # ── store and storage ──
@@ -358,7 +359,7 @@ def test_finished_runs_in_the_storage_are_found_again_without_the_store(store: S
         ledger.accept(run)
     with Store(tmp_path / "another.sqlite3") as another:
         assert Ledger(another, storage).settled(done.id) == done
-        assert another.get_run(done.id) == done
+        assert another.runs.get(done.id) == done
         assert Ledger(another, storage).settled(failed.id) is None
 
 
@@ -382,13 +383,15 @@ def test_a_store_that_refuses_loses_nothing_that_the_storage_takes(store: Store,
     (spec,) = paper_trials(1)
     storage = UrlStorage(str(tmp_path / "storage"))
 
-    class Full(Store):
-        def add_run(self, run: Run, *, epoch: int | None = None) -> bool:
+    class Full(Runs):
+        def add(self, run: Run, *, epoch: int | None = None) -> bool:
             raise StorageError("The store is full.", remedy="Free some disk space.")
 
     run = finished(spec, [0.1, 0.2, 0.3])
-    with Full(tmp_path / "full.sqlite3") as full, pytest.raises(StorageError, match="Free some"):
-        Ledger(full, storage).accept(run)
+    with Store(tmp_path / "full.sqlite3") as full:
+        full.runs = Full(full)
+        with pytest.raises(StorageError, match="Free some"):
+            Ledger(full, storage).accept(run)
     assert Ledger(store, storage).settled(spec.id) == run
 
 

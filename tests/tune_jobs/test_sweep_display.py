@@ -39,7 +39,7 @@ def halfway(store: Store) -> Conductor:
     """Of four trials one is known, one done, one running and one failed; 100 s of 600 s are spent."""
     clock = Clock()
     specs = paper_trials(4)
-    store.add_run(finished(specs[0], [0.1, 0.2, 0.25]))
+    store.runs.add(finished(specs[0], [0.1, 0.2, 0.25]))
     brain = conductor(specs, store, clock=clock, budget="10m", slots=3)
     for _ in range(3):
         brain.started(brain.next_id() or "")

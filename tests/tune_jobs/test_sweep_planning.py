@@ -58,7 +58,7 @@ def test_a_checkpoint_is_not_tried_on_its_own_source(store: Store, tmp_path: Pat
 
     target = tiny_dataset(tmp_path / "data")
     coco = get_checkpoint(store, "coco")
-    store.put_checkpoint(replace(coco, name="own", origin="registry", source_hash=target.content_hash))
+    store.checkpoints.put(replace(coco, name="own", origin="registry", source_hash=target.content_hash))
     plan = plan_sweep(request(checkpoints=("coco", "own")), [target], store)
     assert "own" not in {spec.job.start.checkpoint for spec in plan.specs}
     assert [notice.code for notice in plan.notices] == ["trained_on_target"]

@@ -61,7 +61,7 @@ def test_a_whole_sweep_through_the_relay(store: Store) -> None:
             order.append(id)
     assert order == [spec.id for spec in specs]
     assert brain.is_over()
-    assert {run.id for run in store.list_runs()} == set(order)
+    assert {run.id for run in store.runs.list()} == set(order)
 
 
 def test_losses_and_reasons_pass_through(store: Store) -> None:

@@ -20,7 +20,7 @@ def test_a_known_run_is_asked_again_when_its_weights_are_wanted_and_gone(home: P
     (spec,) = paper_trials(1)
     run = finished(spec, [0.1, 0.2, 0.3])
     with Store.open_default() as store:
-        store.add_run(run)
+        store.runs.add(run)
         assert Ledger(store).settled(spec.id) == run
         keeping = Ledger(store, keeping=[spec.id])
         assert keeping.settled(spec.id) is None

@@ -36,23 +36,23 @@ class Ledger:
         """
         if id in self._keeping and not trained_path(id).exists():
             return None
-        run = self._store.get_run(id)
+        run = self._store.runs.get(id)
         if run is not None and is_settled(run):
             return run
         found = self._from_storage(id)
         if found is None or found.id != id or not is_settled(found):
             return None
-        self._store.add_run(found)
+        self._store.runs.add(found)
         return found
 
     def begin(self, id: str) -> None:
         """A trial starts here, or starts again: whoever began it before may not write its result any more."""
-        self._epochs[id] = self._store.claim(id)
+        self._epochs[id] = self._store.runs.claim(id)
 
     def accept(self, run: Run) -> bool:
         """Record a finished or failed run. False when another driver has begun the same trial since."""
         try:
-            self._store.add_run(run, epoch=self._epochs.get(run.id))
+            self._store.runs.add(run, epoch=self._epochs.get(run.id))
         except ConflictError:
             return False
         except StorageError:
