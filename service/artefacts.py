@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import IO
 
-from fastapi.responses import FileResponse
-from starlette.background import BackgroundTask
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
 
 from recommender.errors import NotFoundError
 from recommender.records import Job
@@ -21,21 +22,33 @@ MEDIA_TYPES = {
     "weights/best.safetensors": "application/octet-stream",
 }
 FILES = tuple(MEDIA_TYPES)
+PIECE_BYTES = 256 * 1024
 
 
-def artefact(job: Job, name: str) -> FileResponse:
-    """One of the files. Raises NotFoundError for any other name, and where the file is gone."""
+def artefact(job: Job, name: str) -> StreamingResponse:
+    """One of the files, streamed out of the storage: no copy is made, so none can be left behind.
+
+    Always the whole file; a Range header is ignored. Raises NotFoundError for any other name, and where the file is
+    gone.
+    """
     if name not in MEDIA_TYPES or job.artefacts is None:
         raise NotFoundError(f"This training has no file {name!r}.", remedy=f"There are {', '.join(FILES)}.")
-    with tempfile.NamedTemporaryFile(prefix="artefact-", delete=False) as copy:
-        place = Path(copy.name)
-    if not UrlStorage(job.artefacts).get(name, place):
-        place.unlink()
+    opened = UrlStorage(job.artefacts).open(name)
+    if opened is None:
         raise NotFoundError(f"The file {name!r} is no longer in the storage.")
-    return FileResponse(
-        place,
-        media_type=MEDIA_TYPES[name],
-        filename=Path(name).name,
-        content_disposition_type="inline" if name.endswith(".png") else "attachment",
-        background=BackgroundTask(place.unlink),
-    )
+    file, num_bytes = opened
+    disposition = "inline" if name.endswith(".png") else "attachment"
+    headers = {
+        "Content-Length": str(num_bytes),
+        "Content-Disposition": f'{disposition}; filename="{Path(name).name}"',
+        "Accept-Ranges": "none",
+    }
+    return StreamingResponse(_pieces(file), media_type=MEDIA_TYPES[name], headers=headers)
+
+
+async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
+    try:
+        while piece := await run_in_threadpool(file.read, PIECE_BYTES):
+            yield piece
+    finally:
+        file.close()

@@ -92,7 +92,7 @@ def _configuration(app: FastAPI, settings: ServiceSettings) -> uvicorn.Config:
         app,
         host=settings.host,
         port=settings.port,
-        http=protocol_with(settings.head_timeout_s),
+        http=protocol_with(head_timeout_s=settings.head_timeout_s, write_timeout_s=settings.write_timeout_s),
         ws="none",
         log_config=None,
         access_log=False,

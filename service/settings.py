@@ -37,6 +37,9 @@ class ServiceSettings(BaseSettings):
     max_body_kb: int = Field(default=256, ge=1, description="Any body that is no upload.")
 
     head_timeout_s: float = Field(default=10.0, gt=0, description="For a request's line and headers.")
+    write_timeout_s: float = Field(
+        default=60.0, gt=0, description="For a client that has stopped reading its response."
+    )
     keep_alive_s: int = Field(
         default=75, ge=1, description="For a connection between two requests; longer than any proxy's."
     )

@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 from recommender.errors import StorageError
 from recommender.store.records_json import decode, encode
@@ -85,6 +85,16 @@ class UrlStorage:
             except FileNotFoundError:
                 return False
             return True
+
+    def open(self, name: str) -> tuple[IO[bytes], int] | None:
+        """A file opened for reading and its size in bytes; None when there is none of this name."""
+        with self._refusals(name):
+            try:
+                place = self._place(name)
+                num_bytes = int(self._files.size(place))
+                return self._files.open(place, "rb"), num_bytes
+            except FileNotFoundError:
+                return None
 
     def remove(self, prefix: str) -> None:
         with self._refusals(prefix):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header
 from fastapi import Path as PathParameter
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from service.artefacts import artefact
 from service.dependencies import (
@@ -85,7 +85,7 @@ def follow_training(
 
 @router.get(
     "/trainings/{id}/files/{name:path}",
-    response_class=FileResponse,
+    response_class=StreamingResponse,
     responses={
         200: {"description": "The file.", "content": {"application/octet-stream": {}}},
         **failures(404),
@@ -93,7 +93,7 @@ def follow_training(
 )
 def get_file(
     job: TrainingDep, name: Annotated[str, PathParameter(max_length=64, examples=["weights/best.pt"])]
-) -> FileResponse:
+) -> StreamingResponse:
     """Fetch what a finished training has left: results.csv, results.png, args.yaml, weights/best.pt."""
     return artefact(job, name)
 
