@@ -14,7 +14,9 @@ from recommender.checkpoints import COCO_NAMES
 from recommender.command_line import yolo_command
 from recommender.datasets import open_dataset
 from recommender.evidence import gather
+from recommender.forecast.decision import decide
 from recommender.forecast.history import known_history, known_spread
+from recommender.forecast.influence import runs_used
 from recommender.forecast.kernels import Spread
 from recommender.forecast.ranking import Outlook, outlooks
 from recommender.forecast.reasons import reasons
@@ -109,6 +111,8 @@ def conclude(
         method=_method(history),
         command=yolo_command(ranked[0].situation, case.target, case.request.dataset),
         provenance=_provenance(case.request, case.profile, ranked, history),
+        decision=decide(ranked, history, spread=case.spread),
+        rests_on=runs_used(history, ranked[0].situation, case.spread),
     )
 
 

@@ -235,8 +235,8 @@ class RankedStart:
     rank: int
     start: Start
     score: Interval  # of the task's primary metric
-    p_best: float
-    expected_loss: float  # what choosing it is expected to lose against the best of all the starts
+    p_best: float  # never rises with the rank: starts that it would order otherwise share their mean
+    expected_loss: float  # against the best of all the starts, one training each; what the rank follows
     gain_over_scratch: Interval
     evidence: Evidence
     reasons: tuple[str, ...]
@@ -266,8 +266,47 @@ class Provenance:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrialValue:
+    """What training some starts to their end, before choosing, is expected to bring."""
+
+    starts: tuple[Start, ...]  # which to try
+    gain: float  # expected rise of the final choice, in the task's primary metric
+    cost: float  # in full-mode trainings of a YOLO11n on the same data and epochs
+    hours: float | None = None  # None where the speed of this machine is not known
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What to take, and how little that decides: the first row of the ranking against all the starts."""
+
+    start: Start
+    expected_loss: float  # against the best of all the starts, one training each
+    num_starts: int  # how many were compared, shown or not
+    tied: tuple[
+        Start, ...
+    ]  # starts not told apart from the first, itself included, as `tie_rule` orders them
+    tie_rule: str  # what decides among them
+    trials: TrialValue | None  # None where trials are not expected to improve the choice
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunUsed:
+    """A past run that the answer rests on."""
+
+    run: str  # its id
+    target_name: str
+    same_target: bool  # whether it ran on the data set in question
+    start: Start
+    epochs: int
+    imgsz: int
+    num_train_images: int
+    score: float
+    effect: float  # by how much it moves the expected score of the first start
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recommendation:
-    """Starts ordered by forecast, with reasons, warnings and provenance."""
+    """Starts ordered by expected loss, with reasons, warnings and provenance."""
 
     profile: Profile
     budget: Budget
@@ -276,6 +315,9 @@ class Recommendation:
     method: str  # which forecast spoke: "prior", "learned", …
     command: str  # the equivalent `yolo detect train …` of the first start
     provenance: Provenance
+    decision: Decision
+    rests_on: tuple[RunUsed, ...] = ()  # the runs with the largest effect, largest first
+    level_supported: bool = True  # False: no run is near this budget, so only the order is worth trusting
     task: Task = "detect"
     verdict: str | None = None  # what trials did to the answer; None where none ran
 

@@ -25,6 +25,7 @@ class Outlook:
     score: Interval
     p_best: float
     expected_loss: float  # against the best of the candidates
+    p_beats_first: float  # share of draws in which it ends above the first start
     gain_over_scratch: Interval
 
 
@@ -35,28 +36,47 @@ def outlooks(
     seed: int = 0,
     spread: Spread | None = None,
 ) -> tuple[Outlook, ...]:
-    """Forecast every candidate and order them by expected mAP50-95, best first.
+    """Forecast every candidate and order them by expected loss, which is the order of expected scores too.
 
     The candidates are starts on one target at one budget and include scratch. Draws are joint, so what the starts
-    share (the target's difficulty) cancels in `p_best` and in the gains.
+    share (the target's difficulty) cancels in `p_best` and in the gains. Where the probability to be the best would
+    order starts otherwise, those share its mean: rank and probability never contradict each other.
     """
     draws_SN = posterior(history, candidates, spread).samples(NUM_DRAWS, seed)
-    winners = np.bincount(draws_SN.argmax(axis=1), minlength=len(candidates)) / NUM_DRAWS
+    means_N = draws_SN.mean(axis=0)
+    # Ties (identical draws) are broken by name, so that the same question has the same answer.
+    order = sorted(range(len(candidates)), key=lambda i: (-round(float(means_N[i]), 6), candidates[i].start))
+    winners_N = np.bincount(draws_SN.argmax(axis=1), minlength=len(candidates)) / NUM_DRAWS
+    p_best_N = never_rising(winners_N[order])
     scratch = [i for i, candidate in enumerate(candidates) if candidate.start.checkpoint == SCRATCH]
     best_S = draws_SN.max(axis=1)
     base_S = draws_SN[:, scratch[0]] if scratch else np.zeros(NUM_DRAWS)
-    found = [
+    first_S = draws_SN[:, order[0]] if order else np.zeros(NUM_DRAWS)
+    return tuple(
         Outlook(
-            situation=candidate,
+            situation=candidates[i],
             score=_interval(draws_SN[:, i]),
-            p_best=float(winners[i]),
+            p_best=float(p_best),
             expected_loss=float((best_S - draws_SN[:, i]).mean()),
+            p_beats_first=float((draws_SN[:, i] > first_S).mean()),
             gain_over_scratch=_interval(draws_SN[:, i] - base_S),
         )
-        for i, candidate in enumerate(candidates)
-    ]
-    # Ties (identical draws) are broken by name, so that the same question has the same answer.
-    return tuple(sorted(found, key=lambda o: (-round(o.score.mean, 6), o.situation.start)))
+        for i, p_best in zip(order, p_best_N, strict=True)
+    )
+
+
+def never_rising(values_N: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The nearest sequence that never rises, same sum: neighbours in the wrong order share their mean.
+
+    Isotonic regression by pooling adjacent violators (Barlow et al. 1972).
+    """
+    pools: list[tuple[float, int]] = []  # mean, how many
+    for value in values_N:
+        pools.append((float(value), 1))
+        while len(pools) > 1 and pools[-2][0] < pools[-1][0]:
+            (above, many), (below, few) = pools[-2:]
+            pools[-2:] = [((above * many + below * few) / (many + few), many + few)]
+    return np.repeat([mean for mean, _ in pools], [count for _, count in pools])
 
 
 def _interval(draws_S: NDArray[np.float64]) -> Interval:

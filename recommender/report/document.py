@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from recommender.records import Evidence, Interval, RankedStart, Recommendation, Run
+from recommender.records import (
+    Decision,
+    Evidence,
+    Interval,
+    RankedStart,
+    Recommendation,
+    Run,
+    RunUsed,
+    Start,
+    TrialValue,
+)
 from recommender.tasks import task_definition
 
 
@@ -84,7 +94,7 @@ class RankedPart(Document):
     checkpoint: str = Field(description='Name of the checkpoint; "scratch" for random weights.')
     mode: str
     score: IntervalPart = Field(description="Of the metric named above, after the full training.")
-    p_best: float = Field(description="Chance that no other start ends better.")
+    p_best: float = Field(description="Chance that no other start ends better; never rises with the rank.")
     expected_loss: float | None = Field(
         None, description="What choosing it is expected to lose against the best start."
     )
@@ -113,13 +123,67 @@ class ProvenancePart(Document):
     libraries: dict[str, str]
 
 
+class StartPart(Document):
+    """A checkpoint and a mode."""
+
+    checkpoint: str
+    mode: str
+
+
+class TrialValuePart(Document):
+    """What training some starts to their end, before choosing, is expected to bring."""
+
+    starts: tuple[StartPart, ...]
+    gain: float = Field(description="Expected rise of the final choice, in the metric named above.")
+    cost: float = Field(description="In full-mode trainings of a YOLO11n on the same data and epochs.")
+    hours: float | None = None
+
+
+class DecisionPart(Document):
+    """What to take, and how little that decides."""
+
+    checkpoint: str
+    mode: str
+    expected_loss: float = Field(description="Against the best of all the starts, one training each.")
+    num_starts: int = Field(description="How many were compared, shown or not.")
+    tied: tuple[StartPart, ...] = Field(
+        description="Starts not told apart from the first, itself included, as `tie_rule` orders them."
+    )
+    tie_rule: str
+    trials: TrialValuePart | None = Field(
+        None, description="null where trials are not expected to improve the choice."
+    )
+
+
+class RunUsedPart(Document):
+    """A past run that the answer rests on."""
+
+    run: str
+    target: str
+    same_target: bool
+    checkpoint: str
+    mode: str
+    epochs: int
+    imgsz: int
+    train_images: int
+    score: float
+    effect: float = Field(description="By how much it moves the expected score of the first start.")
+
+
 class RecommendationDocument(Document):
-    """A recommendation: starts ordered by forecast, with reasons, warnings and provenance."""
+    """A recommendation: starts ordered by expected loss, with reasons, warnings and provenance."""
 
     dataset: DatasetPart
     budget: BudgetPart
     metric: str = Field(description='The metric of every score: "map50_95".')
+    decision: DecisionPart | None = Field(None, description="What to take; null in answers of version 0.1.")
+    level_supported: bool = Field(
+        True, description="false: no run is near this budget, so only the order is worth trusting."
+    )
     ranking: tuple[RankedPart, ...]
+    rests_on: tuple[RunUsedPart, ...] = Field(
+        (), description="The runs with the largest effect, largest first."
+    )
     warnings: tuple[NoticePart, ...]
     method: str = Field(
         description='What the forecast rests on, e.g. "rules" or "rules and 118 runs on 10 targets".'
@@ -143,7 +207,10 @@ def document(recommendation: Recommendation) -> RecommendationDocument:
         ),
         budget=BudgetPart(epochs=recommendation.budget.epochs, imgsz=recommendation.budget.imgsz),
         metric=task_definition(recommendation.task).metric.name,
+        decision=_decision(recommendation.decision),
+        level_supported=recommendation.level_supported,
         ranking=tuple(_ranked(row) for row in recommendation.ranking),
+        rests_on=tuple(_run_used(used) for used in recommendation.rests_on),
         warnings=tuple(NoticePart(code=n.code, message=n.message) for n in recommendation.warnings),
         method=recommendation.method,
         command=recommendation.command,
@@ -172,6 +239,46 @@ def _ranked(row: RankedStart) -> RankedPart:
         reasons=row.reasons,
         available=row.available,
         trial=_trial(row.trial) if row.trial else None,
+    )
+
+
+def _start(start: Start) -> StartPart:
+    return StartPart(checkpoint=start.checkpoint, mode=start.mode)
+
+
+def _decision(decision: Decision) -> DecisionPart:
+    return DecisionPart(
+        checkpoint=decision.start.checkpoint,
+        mode=decision.start.mode,
+        expected_loss=round(decision.expected_loss, 4),
+        num_starts=decision.num_starts,
+        tied=tuple(map(_start, decision.tied)),
+        tie_rule=decision.tie_rule,
+        trials=_trial_value(decision.trials) if decision.trials else None,
+    )
+
+
+def _trial_value(value: TrialValue) -> TrialValuePart:
+    return TrialValuePart(
+        starts=tuple(map(_start, value.starts)),
+        gain=round(value.gain, 4),
+        cost=round(value.cost, 2),
+        hours=None if value.hours is None else round(value.hours, 3),
+    )
+
+
+def _run_used(used: RunUsed) -> RunUsedPart:
+    return RunUsedPart(
+        run=used.run,
+        target=used.target_name,
+        same_target=used.same_target,
+        checkpoint=used.start.checkpoint,
+        mode=used.start.mode,
+        epochs=used.epochs,
+        imgsz=used.imgsz,
+        train_images=used.num_train_images,
+        score=round(used.score, 4),
+        effect=round(used.effect, 4),
     )
 
 

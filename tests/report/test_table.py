@@ -10,6 +10,7 @@ from rich.console import Console
 from recommender.records import (
     SCRATCH,
     Budget,
+    Decision,
     Evidence,
     Interval,
     Mode,
@@ -56,6 +57,14 @@ def drawn(name: str, width: int) -> list[str]:
         method="rules",
         command="yolo detect train",
         provenance=provenance,
+        decision=Decision(
+            start=starts[0].start,
+            expected_loss=0.01,
+            num_starts=17,
+            tied=(starts[0].start,),
+            tie_rule="full before freeze",
+            trials=None,
+        ),
     )
     print_recommendation(recommendation, console)
     assert isinstance(console.file, io.StringIO)

@@ -1,0 +1,79 @@
+"""What to take: the first start, the starts that cannot be told apart from it, and what trials would add."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from recommender.forecast.kernels import Spread
+from recommender.forecast.policy import Race, Value, relative_cost
+from recommender.forecast.ranking import Outlook
+from recommender.forecast.situation import Observation, Situation
+from recommender.forecast.warnings import is_permissive
+from recommender.records import Decision, Start, TrialValue
+
+TIED_CHANCE = 0.2  # a start that would end above the first one so often is not told apart from it
+TIED_LOSS = 0.02  # mAP; nor does it matter: another seed moves a result by as much
+MOST_TRIALS = 5
+WORTH_TRYING = 0.002  # mAP; less than this is not worth a sentence
+TIE_RULE = "full before freeze, then a permissive licence, then the smaller model"
+
+
+def decide(
+    ranked: Sequence[Outlook],
+    history: Sequence[Observation],
+    *,
+    spread: Spread | None = None,
+    hours: Mapping[Start, float] | None = None,
+) -> Decision:
+    """The decision for `ranked` starts, best first; `hours` of a full training by start, where they are known."""
+    first = ranked[0]
+    tied = [outlook for outlook in ranked if _is_tied(outlook, first)]
+    ordered = sorted(tied, key=lambda outlook: _preference(outlook.situation))
+    return Decision(
+        start=first.situation.start,
+        expected_loss=first.expected_loss,
+        num_starts=len(ranked),
+        tied=tuple(outlook.situation.start for outlook in ordered),
+        tie_rule=TIE_RULE,
+        trials=_trials(tied[:MOST_TRIALS], history, spread or Spread(), hours or {}),
+    )
+
+
+def _is_tied(outlook: Outlook, first: Outlook) -> bool:
+    lost = outlook.expected_loss - first.expected_loss
+    return outlook is first or (lost <= TIED_LOSS and outlook.p_beats_first >= TIED_CHANCE)
+
+
+def _preference(situation: Situation) -> tuple[bool, bool, float]:
+    checkpoint = situation.checkpoint
+    permissive = checkpoint is None or (
+        is_permissive(checkpoint.licence) and is_permissive(checkpoint.source_licence)
+    )
+    size = (checkpoint.num_parameters if checkpoint else None) or math.inf
+    return situation.start.mode == "freeze", not permissive, size
+
+
+def _trials(
+    tied: Sequence[Outlook], history: Sequence[Observation], spread: Spread, hours: Mapping[Start, float]
+) -> TrialValue | None:
+    """What whole trainings of the tied starts would raise the final choice by."""
+    candidates = tuple(outlook.situation for outlook in tied)
+    if len(candidates) < 2:
+        return None
+    race = Race(
+        history=tuple(history),
+        candidates=candidates,
+        trial_epochs=candidates[0].budget.epochs,
+        spread=spread,
+    )
+    gain = Value(race).of(range(len(candidates))) * tied[0].score.mean
+    if gain < WORTH_TRYING:
+        return None
+    starts = tuple(candidate.start for candidate in candidates)
+    return TrialValue(
+        starts=starts,
+        gain=gain,
+        cost=sum(relative_cost(candidate) for candidate in candidates),
+        hours=sum(hours[start] for start in starts) if all(start in hours for start in starts) else None,
+    )

@@ -1,0 +1,62 @@
+"""Which past runs a forecast rests on: by how much each moves the expected score of one start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from recommender.forecast.kernels import Matrix, Spread, lay_out
+from recommender.forecast.process import noise_of, result_of
+from recommender.forecast.situation import Observation, Situation
+from recommender.records import RunUsed
+
+MOST_SHOWN = 8
+
+
+def runs_used(
+    history: Sequence[Observation], situation: Situation, spread: Spread | None = None
+) -> tuple[RunUsed, ...]:
+    """The runs whose absence would change the forecast of `situation` most, and all on its target, largest first."""
+    if not history:
+        return ()
+    spread = spread or Spread()
+    ground = lay_out([observation.situation for observation in history] + [situation])
+    covariance = ground.covariance(spread)
+    factor = cho_factor(covariance[:-1, :-1] + noise_of(history, spread), lower=True)
+    residual_R = np.array([result_of(observation) for observation in history]) - ground.mean_N[:-1]
+    inverse_RR = cho_solve(factor, np.eye(len(history)))
+    weights_R, residual_weights_R = inverse_RR @ covariance[-1, :-1], inverse_RR @ residual_R
+    mean_R = np.full(len(history), ground.mean_N[-1] + weights_R @ residual_R)
+    # Leaving run i out moves the mean by w_i α_i / (K⁻¹)_ii: Rasmussen & Williams (2006), section 5.4.2.
+    moved_R = weights_R * residual_weights_R / np.diag(inverse_RR)
+    effects_R = _score(mean_R) - _score(mean_R - moved_R)
+    order = np.argsort(-np.abs(effects_R), kind="stable")
+    target = situation.target.dataset_hash
+    own = [i for i in order if history[i].situation.target.dataset_hash == target]
+    others = [i for i in order if history[i].situation.target.dataset_hash != target]
+    chosen = [*own, *others][:MOST_SHOWN] if own else others[:MOST_SHOWN]
+    shown = sorted(chosen, key=lambda i: -abs(effects_R[i]))
+    return tuple(_used(history[i], target, float(effects_R[i])) for i in shown)
+
+
+def _used(observation: Observation, target: str, effect: float) -> RunUsed:
+    situation = observation.situation
+    return RunUsed(
+        run=observation.run.id,
+        target_name=situation.target.dataset_name,
+        same_target=situation.target.dataset_hash == target,
+        start=situation.start,
+        epochs=len(observation.run.curve),
+        imgsz=situation.budget.imgsz,
+        num_train_images=situation.num_train_images,
+        score=observation.score,
+        effect=effect,
+    )
+
+
+def _score(scaled_N: Matrix) -> Matrix:
+    """Back from the arcsine square root scale."""
+    score_N: Matrix = np.sin(np.clip(scaled_N, 0.0, np.pi / 2)) ** 2
+    return score_N

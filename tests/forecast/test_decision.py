@@ -1,0 +1,115 @@
+"""What to take: one order for rank, loss and probability, the tied starts, and the runs the answer rests on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recommender.forecast.decision import TIED_LOSS, decide
+from recommender.forecast.influence import runs_used
+from recommender.forecast.kernels import Spread
+from recommender.forecast.process import posterior
+from recommender.forecast.ranking import Outlook, never_rising, outlooks
+from recommender.forecast.situation import Situation
+from recommender.records import Start
+from tests.forecast.builders import observation, profile, situation
+
+TARGET = profile("target", 0.0)
+KIN, TWIN, STRANGER = profile("kin", 0.1), profile("twin", 0.12), profile("stranger", 2.5)
+
+
+def race() -> list[Situation]:
+    return [situation(TARGET, source) for source in (STRANGER, None, KIN, TWIN)]
+
+
+def past(results: dict[str, float]) -> list:  # type: ignore[type-arg]
+    sources = {"kin": KIN, "twin": TWIN, "stranger": STRANGER, "scratch": None}
+    targets = [profile(f"past{i}", 0.2 * i) for i in range(4)]
+    return [
+        observation(situation(target, sources[name]), score)
+        for target in targets
+        for name, score in results.items()
+    ]
+
+
+def test_rank_loss_and_probability_share_one_order() -> None:
+    ranked = outlooks([], race())
+    losses = [outlook.expected_loss for outlook in ranked]
+    chances = [outlook.p_best for outlook in ranked]
+    assert losses == sorted(losses)
+    assert chances == sorted(chances, reverse=True)
+    assert sum(chances) == pytest.approx(1.0)
+
+
+def test_probabilities_in_the_wrong_order_are_pooled() -> None:
+    np.testing.assert_allclose(never_rising(np.array([0.3, 0.4, 0.1, 0.2])), [0.35, 0.35, 0.15, 0.15])
+    np.testing.assert_allclose(never_rising(np.array([0.5, 0.3, 0.2])), [0.5, 0.3, 0.2])
+    np.testing.assert_allclose(never_rising(np.array([0.1, 0.2, 0.6])), [0.3, 0.3, 0.3])
+
+
+def test_the_expected_loss_of_the_first_is_that_of_the_decision() -> None:
+    ranked = outlooks([], race())
+    decision = decide(ranked, [])
+    assert decision.start == ranked[0].situation.start
+    assert decision.expected_loss == ranked[0].expected_loss
+    assert decision.num_starts == len(ranked)
+
+
+def test_twins_are_tied_and_a_start_that_always_failed_is_not() -> None:
+    history = past({"kin": 0.50, "twin": 0.50, "stranger": 0.2, "scratch": 0.05})
+    decision = decide(outlooks(history, race()), history)
+    assert {str(start) for start in decision.tied} == {"kin:full", "twin:full"}
+    assert decision.start in decision.tied
+
+
+def tied_pair(first: Situation, second: Situation) -> list[Outlook]:
+    ranked = outlooks([], [first, second])
+    return [replace(outlook, p_beats_first=0.5, expected_loss=0.01) for outlook in ranked]
+
+
+def test_among_tied_starts_full_training_then_the_licence_then_the_size_decide() -> None:
+    full, frozen = situation(TARGET, KIN), situation(TARGET, KIN, mode="freeze")
+    assert decide(tied_pair(frozen, full), []).tied[0] == Start(checkpoint="kin", mode="full")
+    closed = situation(TARGET, TWIN)
+    assert closed.checkpoint is not None
+    closed = replace(closed, checkpoint=replace(closed.checkpoint, licence="AGPL-3.0-or-later"))
+    assert decide(tied_pair(closed, full), []).tied[0].checkpoint == "kin"
+    large = situation(TARGET, TWIN)
+    assert large.checkpoint is not None
+    large = replace(large, checkpoint=replace(large.checkpoint, num_parameters=25_000_000))
+    assert decide(tied_pair(large, full), []).tied[0].checkpoint == "kin"
+
+
+def test_a_start_that_loses_more_than_a_seed_does_is_not_tied() -> None:
+    first, second = outlooks([], [situation(TARGET, KIN), situation(TARGET, TWIN)])
+    far = replace(second, p_beats_first=0.4, expected_loss=first.expected_loss + TIED_LOSS + 0.01)
+    assert len(decide([first, far], []).tied) == 1
+
+
+def test_trials_are_worth_something_where_starts_may_differ_and_nothing_where_one_is_left() -> None:
+    wide = Spread(pair=0.15)
+    candidates = [situation(TARGET, KIN), situation(TARGET, TWIN)]
+    ranked = outlooks([], candidates, spread=wide)
+    hours = {candidate.start: 2.0 for candidate in candidates}
+    value = decide(ranked, [], spread=wide, hours=hours).trials
+    assert value is not None
+    assert 0.02 < value.gain < 0.15
+    assert (value.cost, value.hours) == (2.0, 4.0)
+    assert decide(ranked[:1], [], spread=wide).trials is None
+
+
+def test_the_effect_of_a_run_is_what_leaving_it_out_changes() -> None:
+    own = observation(situation(TARGET, KIN, epochs=50), 0.7)
+    history = [*past({"kin": 0.4, "stranger": 0.3}), own]
+    asked = situation(TARGET, KIN)
+    used = runs_used(history, asked)
+    assert used[0].run == own.run.id
+    assert used[0].same_target
+    with_it, without = (posterior(known, [asked]).mean_N[0] for known in (history, history[:-1]))
+    assert used[0].effect == pytest.approx(np.sin(with_it) ** 2 - np.sin(without) ** 2)
+
+
+def test_without_history_nothing_is_rested_on() -> None:
+    assert runs_used([], situation(TARGET, KIN)) == ()
