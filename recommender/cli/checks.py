@@ -125,6 +125,25 @@ def safety_switches() -> Iterator[Finding]:
     prepare_ultralytics()
     shown = ", ".join(f"{name}={value}" for name, value in SAFE_SWITCHES.items())
     yield Finding(part="safety", state="ok", said=f"restricted loading is on: {shown}")
+    yield _quarantine()
+
+
+def _quarantine() -> Finding:
+    """What the kernel of this machine can do to confine the reading of untrusted weights."""
+    from recommender.checkpoints.quarantine.isolation import landlock_version
+    from recommender.checkpoints.quarantine.system_calls import seccomp_filter
+
+    landlock = landlock_version()
+    seccomp = sys.platform == "linux" and seccomp_filter(platform.machine(), pid=0) is not None
+    held = [*([f"Landlock {landlock}"] if landlock else []), *(["seccomp"] if seccomp else [])]
+    if len(held) == 2:
+        return Finding(part="safety", state="ok", said=f"the quarantine is confined by {' and '.join(held)}")
+    return Finding(
+        part="safety",
+        state="note",
+        said=f"the quarantine is confined by {' and '.join([*held, 'a hook inside Python'])} only",
+        remedy="Linux from 5.13 on x86-64 or ARM 64 has both Landlock and seccomp.",
+    )
 
 
 def store() -> Iterator[Finding]:

@@ -150,16 +150,18 @@ def test_behind_our_door_ultralytics_installs_nothing(tmp_path: Path) -> None:
     assert not marker.exists()
 
 
-# ── the second wall ──────────────────────────────────────────────────────────
+# ── the hook inside Python ──────────────────────────────────────────────────────────
 
 
 def confined(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run code behind the walls of the quarantine."""
+    """Run code in the quarantine's sandbox, without what the kernel forbids."""
     start = f"""
         import sys, os
         from pathlib import Path
-        from recommender.checkpoints.quarantine.walls import confine
-        confine(1024, Path({str(folder)!r}))
+        from recommender.checkpoints.quarantine.sandbox import confine
+        source = Path({str(folder)!r}) / "source"
+        source.write_bytes(bytes(1024))
+        confine(source, Path({str(folder)!r}))
     """
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(start) + textwrap.dedent(code)],
@@ -181,19 +183,31 @@ def confined(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
         "os.fork()",
         "os.execv('/bin/true', ['true'])",
         "try:\n    open({marker!r}, 'a')\nexcept BaseException:\n    pass",
+        "open('/etc/passwd')",
+        "open(os.path.join({folder!r}, '..', 'other'))",
+        "os.remove({other!r})",
+        "os.rename({other!r}, {marker!r})",
+        "os.mkdir({marker!r})",
+        "os.symlink({other!r}, {marker!r})",
+        "os.chmod({other!r}, 0o777)",
+        "import shutil; shutil.rmtree({folder!r})",
+        "os.kill(os.getppid(), 0)",
     ],
 )
-def test_walls_end_the_process(code: str, tmp_path: Path) -> None:
+def test_the_hook_ends_the_process(code: str, tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     folder = tmp_path / "out"
     folder.mkdir()
-    done = confined(code.format(marker=str(marker)), folder)
+    other = tmp_path / "other"
+    other.write_text("secret")
+    done = confined(code.format(marker=str(marker), folder=str(folder), other=str(other)), folder)
     assert done.returncode == 4, done.stderr
     assert "forbidden" in done.stderr
     assert not marker.exists()
+    assert other.read_text() == "secret"
 
 
-def test_walls_let_the_result_be_written(tmp_path: Path) -> None:
+def test_the_sandbox_lets_the_result_be_written(tmp_path: Path) -> None:
     done = confined(f"open({str(tmp_path / 'weights')!r}, 'wb').write(b'x'); print('done')", tmp_path)
     assert (done.returncode, done.stdout) == (0, "done\n")
 
@@ -205,7 +219,7 @@ def test_walls_let_the_result_be_written(tmp_path: Path) -> None:
         ("open(os.path.join({folder!r}, 'w'), 'wb').write(b'x' * 2**27)", "File too large"),
     ],
 )
-def test_walls_bound_memory_and_output(code: str, error: str, tmp_path: Path) -> None:
+def test_the_sandbox_bounds_memory_and_output(code: str, error: str, tmp_path: Path) -> None:
     done = confined(code.format(folder=str(tmp_path)), tmp_path)
     assert done.returncode == 1
     assert error in done.stderr

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from recommender.checkpoints.quarantine.cleaning import class_names, clean
 from recommender.checkpoints.quarantine.formats import sniff
+from recommender.checkpoints.quarantine.isolation import isolate
 from recommender.checkpoints.quarantine.reading import read_safetensors, read_torch
 from recommender.checkpoints.quarantine.refusal import RefusalError
-from recommender.checkpoints.quarantine.walls import confine
+from recommender.checkpoints.quarantine.sandbox import confine
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,9 +27,10 @@ def examine(source: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def main(source: Path, folder: Path) -> int:
     """0 when read, 3 when refused."""
-    import safetensors.torch  # before the walls: what is read later must be data alone
+    isolate(source, folder)  # while there is a single thread, so before torch is loaded
+    import safetensors.torch
 
-    confine(source.stat().st_size, folder)
+    confine(source, folder)
     try:
         tensors, facts = examine(source)
         # One key alone: their order in the file is not stable, and equal weights should give equal bytes.
