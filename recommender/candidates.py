@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from recommender.checkpoints import COCO, all_checkpoints, fetch, get_checkpoint
 from recommender.errors import UsageError
 from recommender.forecast.warnings import is_permissive
 from recommender.profile.known import source_profile
 from recommender.progress import Progress
-from recommender.records import MODES, SCRATCH, Checkpoint, Mode, Profile, Start
-from recommender.requests import RecommendRequest
+from recommender.records import SCRATCH, Checkpoint, Mode, Profile, Start
+from recommender.requests import RecommendRequest, split_start
 from recommender.store import Store
+
+LEARNED_MODES: tuple[Mode, ...] = ("full", "freeze")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,6 +25,7 @@ class Candidate:
 
     checkpoint: Checkpoint
     source: Profile | None
+    modes: tuple[Mode, ...] = LEARNED_MODES
 
 
 def choose_candidates(request: RecommendRequest, store: Store, progress: Progress) -> tuple[Candidate, ...]:
@@ -31,17 +35,32 @@ def choose_candidates(request: RecommendRequest, store: Store, progress: Progres
     since fetching is the user's to ask for. Raises NotFoundError for a name nobody knows, UnavailableError for one
     that cannot be fetched (offline), and UsageError where all of them are larger than asked for.
     """
+    named = _modes_of((*request.checkpoints, COCO), store) if request.checkpoints else {}
     if request.checkpoints:
-        named = [get_checkpoint(store, name) for name in (*request.checkpoints, COCO) if name != SCRATCH]
-        chosen = [_at_hand(checkpoint, request, progress) for checkpoint in named]
+        chosen = [_at_hand(get_checkpoint(store, name), request, progress) for name in named]
     else:
-        chosen = [checkpoint for checkpoint in all_checkpoints(store) if checkpoint.available]
+        chosen = [c for c in all_checkpoints(store) if c.available and c.kept]
     _require_some_small_enough(chosen, request)
+    if SCRATCH in request.without:
+        raise UsageError(
+            "scratch cannot be left out: what pretraining gains is measured against it.",
+            remedy="Leave out NAME or NAME:MODE.",
+        )
+    unwanted = _modes_of(request.without, store)
     unique = {checkpoint.name: checkpoint for checkpoint in chosen if _allowed(checkpoint, request)}
-    return tuple(
-        Candidate(checkpoint=checkpoint, source=source_profile(checkpoint.source_hash, store))
-        for _, checkpoint in sorted(unique.items())
-    )
+    candidates = [
+        Candidate(
+            checkpoint=checkpoint,
+            source=source_profile(checkpoint.source_hash, store),
+            modes=tuple(
+                mode
+                for mode in named.get(name, LEARNED_MODES)
+                if mode in request.modes and mode not in unwanted.get(name, ())
+            ),
+        )
+        for name, checkpoint in sorted(unique.items())
+    ]
+    return tuple(candidate for candidate in candidates if candidate.modes)
 
 
 def with_paths_registered(request: RecommendRequest, store: Store) -> RecommendRequest:
@@ -50,24 +69,38 @@ def with_paths_registered(request: RecommendRequest, store: Store) -> RecommendR
     For the command line and Python only: the service takes names, since a path in a request body would let a caller
     read any file of the machine. Raises InputError for a file that cannot be used.
     """
-    names = tuple(
-        name if name == SCRATCH else get_checkpoint(store, name, allow_paths=True).name
-        for name in request.checkpoints
-    )
+    names = tuple(_registered(text, store, keep=request.keep) for text in request.checkpoints)
     return request.model_copy(update={"checkpoints": names})
 
 
-def starts_of(
-    candidates: Sequence[Candidate], modes: Sequence[Mode]
-) -> tuple[tuple[Start, Candidate | None], ...]:
-    """Every checkpoint in every mode asked for, and scratch, which always runs."""
-    learned = [mode for mode in MODES if mode in modes and mode != "scratch"]
+def starts_of(candidates: Sequence[Candidate]) -> tuple[tuple[Start, Candidate | None], ...]:
+    """Every checkpoint in each of its modes, and scratch, which always runs."""
     pairs: list[tuple[Start, Candidate | None]] = [
         (Start(checkpoint=candidate.checkpoint.name, mode=mode), candidate)
         for candidate in candidates
-        for mode in learned
+        for mode in candidate.modes
     ]
     return (*pairs, (Start(checkpoint=SCRATCH, mode="scratch"), None))
+
+
+def _registered(text: str, store: Store, *, keep: bool) -> str:
+    """The start with a weights file replaced by the name it is registered under; names are checked."""
+    name, mode = (text, None) if Path(text).is_file() else split_start(text)
+    if name == SCRATCH:
+        return text
+    found = get_checkpoint(store, name, allow_paths=True, keep=keep).name
+    return f"{found}:{mode}" if mode else found
+
+
+def _modes_of(starts: Sequence[str], store: Store) -> dict[str, tuple[Mode, ...]]:
+    """The modes named for each checkpoint; all where it is named without one."""
+    found: dict[str, tuple[Mode, ...]] = {}
+    for text in starts:
+        name, mode = split_start(text)
+        if name != SCRATCH:
+            name = get_checkpoint(store, name).name
+            found[name] = (*found.get(name, ()), *((mode,) if mode else LEARNED_MODES))
+    return {name: tuple(mode for mode in LEARNED_MODES if mode in modes) for name, modes in found.items()}
 
 
 def _require_some_small_enough(chosen: Sequence[Checkpoint], request: RecommendRequest) -> None:

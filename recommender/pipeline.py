@@ -145,7 +145,7 @@ def _situations(
             source=candidate.source if candidate else None,
             evidence=evidence[start.checkpoint] if candidate else Evidence(),
         )
-        for start, candidate in starts_of(candidates, request.modes)
+        for start, candidate in starts_of(candidates)
     )
 
 

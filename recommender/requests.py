@@ -5,15 +5,50 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from recommender.errors import UsageError
+from recommender.records import MODES, SCRATCH, Mode
 
-LearnedMode = Literal["full", "freeze", "scratch"]
 BUDGET_FORM = re.compile(
-    r"^(?:(?P<gpus>\d+(?:\.\d+)?)\s*gpu-(?P<gpu_unit>[hm])|(?P<amount>\d+(?:\.\d+)?)\s*(?P<unit>[smh]))$"
+    r"\s*(?P<amount>\d+(?:\.\d+)?)\s*(?P<gpu>gpu-)?"
+    r"(?:(?P<s>s(?:ecs?|econds?)?)|(?P<m>m(?:ins?|inutes?)?)|(?P<h>h(?:rs?|ours?)?))\s*",
+    re.IGNORECASE,
 )
+MAX_SEEDS = 100
 UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def in_any_case(*choices: str) -> BeforeValidator:
+    """Text that is one of these but for its case, as the choice is written; anything else as it is."""
+    known = {choice.casefold(): choice for choice in choices}
+    return BeforeValidator(
+        lambda value: known.get(value.strip().casefold(), value) if isinstance(value, str) else value
+    )
+
+
+def _seeds_of(value: object) -> object:
+    """A count N, also as text, stands for the seeds 0 to N − 1; text with commas names them."""
+    if isinstance(value, str) and "," in value:
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 1:
+            raise ValueError("give how many seeds, 1 or more, or name them with commas: 0,1,2")
+        return tuple(range(min(value, MAX_SEEDS + 1)))
+    return value
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Seeds = Annotated[
+    tuple[Seed, ...], BeforeValidator(_seeds_of), Field(min_length=1, max_length=MAX_SEEDS)
+]  # a count, or the seeds themselves
+LearnedMode = Annotated[Literal["full", "freeze", "scratch"], in_any_case(*MODES)]
+Optimizer = Annotated[
+    Literal["AdamW", "Adam", "NAdam", "RAdam", "SGD"], in_any_case("AdamW", "Adam", "NAdam", "RAdam", "SGD")
+]
+Licence = Annotated[Literal["any", "permissive"], in_any_case("any", "permissive")]
 
 
 class Request(BaseModel):
@@ -27,14 +62,16 @@ class RecommendRequest(Request):
 
     dataset: str = Field(min_length=1, description="Path of the data set, or its id in the service.")
     checkpoints: tuple[str, ...] = Field(
-        (), max_length=64, description="Only these, beside COCO and scratch."
+        (), max_length=64, description="Only these, NAME or NAME:MODE, beside COCO and scratch."
     )
+    without: tuple[str, ...] = Field((), max_length=64, description="Never these, NAME or NAME:MODE.")
+    keep: bool = Field(False, description="Weights files named here take part in later rankings too.")
     modes: tuple[LearnedMode, ...] = Field(("full", "freeze", "scratch"), min_length=1)
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 100
     imgsz: Annotated[int, Field(ge=32, le=4096)] = 640
     top: Annotated[int, Field(ge=1, le=1000)] | None = Field(None, description="Rows shown; None is all.")
     max_params: Annotated[int, Field(ge=1)] | None = Field(None, description="Largest model, in parameters.")
-    licence: Literal["any", "permissive"] = "any"
+    licence: Licence = "any"
     offline: bool = False
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     max_feature_candidates: Annotated[int, Field(ge=0, le=256)] = Field(
@@ -96,14 +133,14 @@ class SweepRequest(ManyTrainingsRequest):
         (), max_length=256, description="Only these; none names all at hand."
     )
     modes: tuple[LearnedMode, ...] = Field(("full", "freeze", "scratch"), min_length=1)
-    seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field((0,), min_length=1, max_length=100)
+    seeds: Seeds = Field((0,), description="Each start once for each: a count, or the seeds.")
     fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (1.0,), min_length=1, max_length=20, description="Of the train images, nested by seed."
     )
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 25
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 100
     imgsz: Annotated[int, Field(ge=32, le=4096)] = 640
     batch: Annotated[int, Field(ge=1, le=4096)] = 16
-    optimizer: Literal["AdamW", "Adam", "NAdam", "RAdam", "SGD"] = "AdamW"
+    optimizer: Optimizer = "AdamW"
     learning_rate: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="None: the mode's default."
     )
@@ -134,26 +171,26 @@ class CompareRequest(ManyTrainingsRequest):
     fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (1.0,), min_length=1, max_length=20, description="Of the train images, nested by seed."
     )
-    seeds: Annotated[int, Field(ge=1, le=100)] = Field(3, description="How often each start is trained.")
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 50
+    seeds: Seeds = Field((0, 1, 2), description="Each start once for each: a count, or the seeds.")
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 100
     patience: Annotated[int, Field(ge=0, le=100_000)] = Field(
         50, description="Epochs without gain; 0 never stops."
     )
-    test: Literal["auto", "test", "val"] = Field(
+    test: Annotated[Literal["auto", "test", "val"], in_any_case("auto", "test", "val")] = Field(
         "auto",
         description="Split on which the trained models are scored; auto takes test where there is one.",
     )
     imgsz: Annotated[int, Field(ge=32, le=4096)] = 640
     batch: Annotated[int, Field(ge=1, le=4096)] = 16
-    optimizer: Literal["AdamW", "Adam", "NAdam", "RAdam", "SGD"] = "AdamW"
+    optimizer: Optimizer = "AdamW"
     learning_rates: tuple[Annotated[float, Field(gt=0, le=1)] | Literal["default"], ...] = Field(
         ("default",),
         min_length=1,
         max_length=10,
         description="Each is tried; the best one of a start goes on.",
     )
-    normalisation: Literal["auto", "batch", "group"] = Field(
-        "auto", description="Of scratch; auto takes group norm at batches under 4."
+    normalisation: Annotated[Literal["auto", "batch", "group"], in_any_case("auto", "batch", "group")] = (
+        Field("auto", description="Of scratch; auto takes group norm at batches under 4.")
     )
     architecture: str | None = Field(
         None, max_length=64, description="For scratch; None takes the starts' most common one."
@@ -162,7 +199,7 @@ class CompareRequest(ManyTrainingsRequest):
     pictures: Annotated[int, Field(ge=0, le=50)] = Field(6, description="Held-back images shown.")
     photos: bool = Field(True, description="False draws the boxes on empty frames, for reports that travel.")
 
-    @field_validator("starts", "fractions", "learning_rates")
+    @field_validator("starts", "seeds", "fractions", "learning_rates")
     @classmethod
     def _each_once(cls, values: tuple[object, ...]) -> tuple[object, ...]:
         return tuple(dict.fromkeys(values))
@@ -181,7 +218,7 @@ class TrainingRequest(Request):
     patience: Annotated[int, Field(ge=0, le=100_000)] = Field(
         50, description="Epochs without gain; 0 never stops."
     )
-    optimizer: Literal["AdamW", "Adam", "NAdam", "RAdam", "SGD"] = "AdamW"
+    optimizer: Optimizer = "AdamW"
     learning_rate: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="None: the mode's default."
     )
@@ -199,9 +236,26 @@ class TrainingRequest(Request):
     allow_roots: tuple[str, ...] = Field((), description="Further folders a data.yaml may point to.")
 
 
+def split_start(text: str) -> tuple[str, Mode | None]:
+    """Split "NAME:MODE", "NAME" or "scratch"; the mode is None where none is named.
+
+    Raises UsageError for an unknown mode, and for a mode that does not go with the name.
+    """
+    name, colon, last = text.strip().rpartition(":")
+    if not colon:
+        return last, "scratch" if last == SCRATCH else None
+    mode = next((known for known in MODES if known == last.casefold()), None)
+    if mode is None or not name or (mode == "scratch") != (name == SCRATCH):
+        raise UsageError(
+            f"Start {text!r} is not understood.",
+            remedy="Write CHECKPOINT:full, CHECKPOINT:freeze or scratch, for instance coco:full.",
+        )
+    return name, mode
+
+
 def require_budget(budget: str | None) -> str | None:
     """The budget when its form is known. Raises ValueError, which pydantic turns into its own."""
-    if budget is not None and not BUDGET_FORM.match(budget):
+    if budget is not None and not BUDGET_FORM.fullmatch(budget):
         raise ValueError(f"budget {budget!r} is not understood; write 90s, 10m, 1.5h or 2gpu-h")
     return budget
 

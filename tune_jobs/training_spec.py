@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recommender.errors import UsageError
-from recommender.records import MODES, SCRATCH, Checkpoint, Job, Mode, Recipe, Start
-from recommender.requests import TrainingRequest
+from recommender.records import SCRATCH, Checkpoint, Job, Mode, Recipe, Start
+from recommender.requests import TrainingRequest, split_start
 
 if TYPE_CHECKING:
     from recommender.store import Store
@@ -143,17 +143,11 @@ def resolve_start(store: Store, text: str) -> tuple[Start, Checkpoint | None]:
 
 
 def parse_start(text: str) -> tuple[str, Mode]:
-    """Split "NAME:MODE". Raises UsageError for an unknown mode, and for weights where none belong."""
-    name, colon, last = text.strip().rpartition(":")
-    if not colon:
-        name, last = last, "scratch" if last == SCRATCH else "full"
-    mode = next((known for known in MODES if known == last), None)
-    if mode is None or not name or (mode == "scratch") != (name == SCRATCH):
-        raise UsageError(
-            f"Start {text!r} is not understood.",
-            remedy="Write CHECKPOINT:full, CHECKPOINT:freeze or scratch, for instance coco:full.",
-        )
-    return name, mode
+    """Split "NAME:MODE"; a name alone is trained in full. Raises UsageError as `split_start`."""
+    name, mode = split_start(text)
+    if not name:
+        raise UsageError("No start is named.", remedy="Write CHECKPOINT:full, CHECKPOINT:freeze or scratch.")
+    return name, mode or "full"
 
 
 def _result_name(store: Store, asked: str | None, default: str) -> str:

@@ -31,7 +31,7 @@ def all_checkpoints(store: Store) -> tuple[Checkpoint, ...]:
     return (*zoo(), *map(_located, store.checkpoints.list()), *catalogue())
 
 
-def get_checkpoint(store: Store, name: str, *, allow_paths: bool = False) -> Checkpoint:
+def get_checkpoint(store: Store, name: str, *, allow_paths: bool = False, keep: bool = False) -> Checkpoint:
     """The checkpoint of this name, or behind an alias ("coco").
 
     Args:
@@ -39,6 +39,7 @@ def get_checkpoint(store: Store, name: str, *, allow_paths: bool = False) -> Che
         name: of the zoo, the registry or the catalogue.
         allow_paths: also take the path of a weights file, which is then registered under its own name and
             hash. Never set this for names that came over the network.
+        keep: such a file takes part in later rankings too, not only where it is named.
 
     Raises:
         NotFoundError: nobody knows it. CheckpointError: the file it names is refused.
@@ -48,7 +49,7 @@ def get_checkpoint(store: Store, name: str, *, allow_paths: bool = False) -> Che
         if candidate in known:
             return known[candidate]
     if allow_paths and Path(name).is_file():
-        return _register_file(store, Path(name))
+        return _register_file(store, Path(name), keep=keep)
     import difflib
 
     close = difflib.get_close_matches(name, [*known, *ALIASES, SCRATCH], n=3)
@@ -177,13 +178,15 @@ def _record(
     )
 
 
-def _register_file(store: Store, file: Path) -> Checkpoint:
+def _register_file(store: Store, file: Path, *, keep: bool) -> Checkpoint:
     admitted = admit(file)
-    for known in store.checkpoints.list():
+    for known in (*zoo(), *store.checkpoints.list()):
         if known.sha256 == admitted.sha256:
+            if keep and not known.kept:
+                store.checkpoints.put(replace(known, kept=True))
             return known
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-._")[:48] or "file"
-    checkpoint = _record(f"{stem}-{admitted.sha256[:8]}", admitted)
+    checkpoint = replace(_record(f"{stem}-{admitted.sha256[:8]}", admitted), kept=keep)
     store.checkpoints.put(checkpoint)
     return checkpoint
 

@@ -7,14 +7,25 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from recommender import __version__
+from recommender.cli.arguments import configuration, split_quiet, with_dataset
+from recommender.cli.console import set_quiet
 from recommender.cli.mounts import mount
 from recommender.cli.options import Address, AllowRoots, GpusPerTrial, parts
 from recommender.errors import RecommenderError, UsageError
+
+# Options whose name is the singular of the request's field, since they are repeated.
+OPTION_OF = {
+    "checkpoints": "checkpoint",
+    "starts": "start",
+    "datasets": "dataset",
+    "allow-roots": "allow-root",
+}
 
 app = typer.Typer(
     name="recommend",
@@ -31,7 +42,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; 0 done, 2 bad use or bad input, 1 our failure."""
     _ready_streams()
     try:
-        code = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        given, quiet = split_quiet(sys.argv[1:] if arguments is None else arguments)
+        set_quiet(quiet)
+        defaults = configuration(typer.main.get_command(app), Path.cwd())
+        code = app(
+            args=with_dataset(given), prog_name="recommend", standalone_mode=False, default_map=defaults
+        )
         return code if isinstance(code, int) else 0
     except RecommenderError as error:
         return _fail(str(error), error.exit_code)
@@ -65,7 +81,12 @@ def _unexpected(error: Exception) -> int:
     if type(error).__name__ == "Abort":  # click's, which typer carries a copy of
         return _fail("aborted; nothing was changed.", 1)
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # bad use, likewise
-        return _fail(f"{error.format_message().rstrip('.')}. `recommend --help` shows what there is.", 2)
+        said = error.format_message().rstrip(".")
+        if not said:  # its help was printed instead
+            return 2
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "recommend"
+        return _fail(f"{said}. `{command} --help` shows what there is.", 2)
     if type(error).__name__ == "ValidationError" and hasattr(error, "errors"):
         return _fail(_validation(error), 2)
     if os.environ.get("RECOMMENDER_DEBUG"):
@@ -85,9 +106,23 @@ def _validation(error: Any) -> str:
     for found in every:
         if found["type"] == "too_short" and found["loc"] in broken:
             continue  # pydantic counts only the items that are well
-        where = ".".join(map(str, found["loc"])).replace("_", "-")
-        lines.append(f"--{where} {found.get('input')!r}: {found['msg']}" if where else found["msg"])
+        where = str(found["loc"][0]).replace("_", "-") if found["loc"] else ""
+        what = plain_message(found["type"], found["msg"])
+        lines.append(f"--{OPTION_OF.get(where, where)} {found.get('input')!r}: {what}" if where else what)
     return "; ".join(lines)
+
+
+def plain_message(kind: str, message: str) -> str:
+    """pydantic's finding in words for a user."""
+    if kind == "literal_error":
+        return message.replace("Input should be", "choose").replace("'", "")
+    if kind in ("int_parsing", "int_from_float", "int_type"):
+        return "a whole number is wanted"
+    if kind in ("float_parsing", "float_type"):
+        return "a number is wanted"
+    if kind == "value_error":
+        return message.removeprefix("Value error, ")
+    return message.replace("Input should be", "it must be").replace("Tuple should have", "give")
 
 
 def _fail(message: str, code: int) -> int:
@@ -109,13 +144,28 @@ def root(
     dataset: Annotated[
         str | None,
         typer.Option(
-            metavar="PATH", help="Data set: folder, data.yaml, COCO JSON, Pascal VOC tree, or a zip of one."
+            "--dataset",
+            "-d",
+            metavar="PATH",
+            help="Data set: folder, data.yaml, COCO JSON, Pascal VOC tree, or a zip of one.",
         ),
     ] = None,
     checkpoint: Annotated[
         list[str] | None,
-        typer.Option(metavar="ID|PATH", help="Only this start (repeatable), beside COCO and scratch."),
+        typer.Option(
+            "--checkpoint",
+            "--start",
+            metavar="NAME[:MODE]|FILE.pt",
+            help="Only this start (repeatable), beside COCO and scratch.",
+        ),
     ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME[:MODE]", help="Leave this start out of the question (repeatable)."),
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Put a FILE.pt named here into later rankings too.")
+    ] = False,
     modes: Annotated[
         str, typer.Option(help="Of full, freeze, scratch; comma between them.")
     ] = "full,freeze,scratch",
@@ -153,6 +203,9 @@ def root(
     launch: Annotated[
         bool, typer.Option("--launch", help="Start the full training of the first start.")
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress; any subcommand takes it too.")
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
@@ -171,6 +224,8 @@ def root(
     asked = {
         "dataset": dataset,
         "checkpoints": tuple(checkpoint or ()),
+        "without": tuple(without or ()),
+        "keep": keep,
         "modes": parts(modes),
         "epochs": epochs,
         "imgsz": imgsz,

@@ -15,8 +15,10 @@ from recommender.cli.options import (
     AllowRoots,
     Budget,
     CpusPerTrial,
+    DatasetPath,
     GpusPerTrial,
     Parallel,
+    Seeds,
     Storage,
     parts,
 )
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def compare(
-    dataset: Annotated[str, typer.Option(metavar="PATH", help="Data set, in any format that is read.")],
+    dataset: DatasetPath,
     start: Annotated[
         list[str] | None,
         typer.Option(
@@ -40,8 +42,8 @@ def compare(
     fractions: Annotated[
         str, typer.Option(metavar="1,0.33", help="Shares of the train images, nested.")
     ] = "1",
-    seeds: Annotated[int, typer.Option(metavar="N", help="How often each start is trained.")] = 3,
-    epochs: Annotated[int, typer.Option(help="Of every training, at most.")] = 50,
+    seeds: Seeds = "3",
+    epochs: Annotated[int, typer.Option(help="Of every training, at most.")] = 100,
     patience: Annotated[int, typer.Option(help="Epochs without gain before one ends; 0 never.")] = 50,
     test: Annotated[
         str, typer.Option(metavar="auto|test|val", help="Split that scores the trained models.")

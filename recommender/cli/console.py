@@ -21,6 +21,7 @@ from recommender import progress as reporting
 from recommender.records import Notice
 from recommender.text import printable
 
+_quiet = False
 PLAIN_WIDTH = 140  # columns where the output is no terminal: a pipe or a log
 
 
@@ -30,8 +31,14 @@ def out() -> Console:
 
 
 def err() -> Console:
-    """Progress, notices and errors."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    """Progress and notices, which `--quiet` silences; errors are printed elsewhere."""
+    return Console(stderr=True, highlight=False, soft_wrap=True, quiet=_quiet)
+
+
+def set_quiet(quiet: bool) -> None:
+    """Silence progress and notices of this process, or let them be heard."""
+    global _quiet
+    _quiet = quiet
 
 
 def print_notices(notices: Sequence[Notice], console: Console) -> None:
@@ -45,7 +52,7 @@ def print_notices(notices: Sequence[Notice], console: Console) -> None:
 def progress_bars() -> Iterator[reporting.Progress]:
     """One bar per stage on stderr while it runs; silent where stderr is no terminal."""
     console = err()
-    if not console.is_terminal:
+    if not console.is_terminal or _quiet:
         yield reporting.silent
         return
     columns = (

@@ -6,6 +6,12 @@ from typing import Annotated
 
 import typer
 
+DatasetPath = Annotated[
+    str, typer.Option("--dataset", "-d", metavar="PATH", help="Data set, in any format that is read.")
+]
+Seeds = Annotated[
+    str, typer.Option(metavar="N|0,1,2", help="Each start so often, or once for each of these seeds.")
+]
 Budget = Annotated[str | None, typer.Option(metavar="10m|2gpu-h", help="A hard cap across the cluster.")]
 Address = Annotated[
     str | None, typer.Option(metavar="auto|HOST:PORT|ray://…", help="Ray cluster; else a local one.")

@@ -17,6 +17,7 @@ from recommender.cli.options import (
     CpusPerTrial,
     GpusPerTrial,
     Parallel,
+    Seeds,
     Storage,
     parts,
 )
@@ -29,16 +30,18 @@ INTERRUPTED = 130  # what shells expect after Ctrl-C
 
 
 def sweep(
-    dataset: Annotated[list[str], typer.Option(metavar="PATH", help="Target data set (repeatable).")],
+    dataset: Annotated[
+        list[str], typer.Option("--dataset", "-d", metavar="PATH", help="Target data set (repeatable).")
+    ],
     checkpoint: Annotated[
-        list[str] | None, typer.Option(metavar="ID", help="Only this start (repeatable); else all here.")
+        list[str] | None, typer.Option(metavar="NAME", help="Only this start (repeatable); else all here.")
     ] = None,
     modes: Annotated[
         str, typer.Option(help="Of full, freeze, scratch; comma between them.")
     ] = "full,freeze,scratch",
-    seeds: Annotated[str, typer.Option(metavar="0,1,2", help="Each start once for each seed.")] = "0",
+    seeds: Seeds = "1",
     fractions: Annotated[str, typer.Option(metavar="1,0.33", help="Shares of the train images.")] = "1",
-    epochs: Annotated[int, typer.Option(help="Of every training.")] = 25,
+    epochs: Annotated[int, typer.Option(help="Of every training.")] = 100,
     imgsz: Annotated[int, typer.Option(help="Training image size in pixels.")] = 640,
     batch: Annotated[int, typer.Option(help="Images a step.")] = 16,
     patience: Annotated[int, typer.Option(help="Epochs without gain before one ends; 0 never.")] = 0,
@@ -67,7 +70,7 @@ def sweep(
             "datasets": tuple(dataset),
             "checkpoints": tuple(checkpoint or ()),
             "modes": parts(modes),
-            "seeds": parts(seeds),
+            "seeds": seeds,
             "fractions": parts(fractions),
             "epochs": epochs,
             "imgsz": imgsz,

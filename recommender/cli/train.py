@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recommender.cli.options import AllowRoots
+from recommender.cli.options import AllowRoots, DatasetPath
 from recommender.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 
 def train(
-    dataset: Annotated[str, typer.Option(metavar="PATH", help="Data set, in any format that is read.")],
+    dataset: DatasetPath,
     start: Annotated[
         str | None,
-        typer.Option(metavar="CHECKPOINT:MODE", help="coco:full, NAME:freeze, scratch; else the advised."),
+        typer.Option(
+            metavar="NAME[:MODE]|FILE.pt", help="coco:full, NAME:freeze, scratch; else the advised."
+        ),
     ] = None,
     epochs: Annotated[int, typer.Option(help="At most.")] = 100,
     imgsz: Annotated[int, typer.Option(help="Training image size in pixels.")] = 640,

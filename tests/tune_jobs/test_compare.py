@@ -93,7 +93,19 @@ def test_compare_trains_scores_reports_and_goes_on(
     label.write_text(label.read_text() + "\n0 0.95 0.5 0.3 0.3\n")  # over the edge
     out = tmp_path / "out"
     command = ["compare", "--dataset", str(data), "--start", "scratch", "--start", f"{COCO}:freeze"]
-    command += ["--seeds", "1", "--fractions", "0.5", "--epochs", "1", "--imgsz", "64", "--batch", "2"]
+    command += [
+        "--seeds",
+        "1",
+        "--yes",
+        "--fractions",
+        "0.5",
+        "--epochs",
+        "1",
+        "--imgsz",
+        "64",
+        "--batch",
+        "2",
+    ]
     command += ["--confidence", "0.05", "--out", str(out), "--json"]
     assert run(command) == 0
     printed = capsys.readouterr()

@@ -69,7 +69,7 @@ def plan_runs(
     explored: list[TrialSpec] = []
     rest: list[TrialSpec] = []
     fractions = sorted(request.fractions, reverse=True)
-    for seed in range(request.seeds):
+    for seed in request.seeds:
         for fraction in fractions:
             for entry in entries:
                 for rate in request.learning_rates:
@@ -83,7 +83,11 @@ def plan_runs(
                         architecture=entry.architecture,
                         keep=True,
                     )
-                    first = seed == 0 and fraction == fractions[0] and len(request.learning_rates) > 1
+                    first = (
+                        seed == request.seeds[0]
+                        and fraction == fractions[0]
+                        and len(request.learning_rates) > 1
+                    )
                     (explored if first else rest).append(spec)
     return tuple(explored), tuple(rest)
 

@@ -216,7 +216,7 @@ def _material(
         num_test=counts["test"],
         starts=tuple(one.start for one in contestants),
         fractions=tuple(sorted(request.fractions, reverse=True)),
-        seeds=request.seeds,
+        seeds=len(request.seeds),
         epochs=request.epochs,
         patience=request.patience or None,
         imgsz=request.imgsz,

@@ -25,16 +25,15 @@ class Allowance:
         """Read `10m` as wall time and `2gpu-h` as device time. Raises UsageError for anything else."""
         if text is None:
             return cls(kind="wall", limit_s=None)
-        match = BUDGET_FORM.match(text)
+        match = BUDGET_FORM.fullmatch(text)
         if not match:
             raise UsageError(f"Budget {text!r} is not understood.", remedy="Write 90s, 10m, 1.5h or 2gpu-h.")
-        if match["gpus"]:
-            limit_s, kind = float(match["gpus"]) * UNIT_SECONDS[match["gpu_unit"]], "device"
-        else:
-            limit_s, kind = float(match["amount"]) * UNIT_SECONDS[match["unit"]], "wall"
+        limit_s = float(match["amount"]) * next(
+            seconds for unit, seconds in UNIT_SECONDS.items() if match[unit]
+        )
         if limit_s <= 0:
             raise UsageError(f"Budget {text!r} allows nothing.", remedy="Give a positive one, such as 10m.")
-        return cls(kind="device" if kind == "device" else "wall", limit_s=limit_s)
+        return cls(kind="device" if match["gpu"] else "wall", limit_s=limit_s)
 
     def left_s(self, spent_s: float) -> float | None:
         """What is left of the cap; None without one."""

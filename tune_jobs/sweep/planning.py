@@ -132,7 +132,9 @@ def chosen_checkpoints(request: SweepRequest, store: Store) -> tuple[Checkpoint,
     return tuple(
         checkpoint
         for checkpoint in all_checkpoints(store)
-        if checkpoint.available and (limit is None or (checkpoint.num_parameters or 0) <= limit)
+        if checkpoint.available
+        and checkpoint.kept
+        and (limit is None or (checkpoint.num_parameters or 0) <= limit)
     )
 
 

@@ -1,0 +1,74 @@
+"""What happens to the command line before it is parsed: a bare path, `--quiet` anywhere, and the config file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from recommender.cli.mounts import COMMANDS, GROUPS
+from recommender.errors import UsageError
+
+CONFIG = "recommend.toml"
+PYPROJECT = "pyproject.toml"
+SUBCOMMANDS = frozenset([*(name for name, _ in GROUPS), *(name for name, *_ in COMMANDS)])
+
+
+def split_quiet(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """The arguments without `--quiet`, which may stand anywhere, and whether it was there."""
+    kept = [argument for argument in arguments if argument not in ("--quiet", "-q")]
+    return kept, len(kept) < len(arguments)
+
+
+def with_dataset(arguments: Sequence[str]) -> list[str]:
+    """`recommend data/signs` as `recommend --dataset data/signs`; anything else as it is."""
+    first = arguments[0] if arguments else ""
+    looks_like_path = bool(first) and not first.startswith("-") and first not in SUBCOMMANDS
+    if looks_like_path and (Path(first).expanduser().exists() or "/" in first or "." in first):
+        return ["--dataset", *arguments]
+    return list(arguments)
+
+
+def configuration(command: Any, folder: Path) -> dict[str, Any]:
+    """Defaults of options from `recommend.toml`, or `[tool.recommend]` of `pyproject.toml`, in this folder.
+
+    Keys at the top are options of `recommend --dataset`; a table named after a subcommand holds that one's. Raises
+    UsageError for a file that cannot be parsed and for an option that does not exist.
+    """
+    found = _read(folder / CONFIG)
+    file = folder / CONFIG
+    if found is None:
+        file = folder / PYPROJECT
+        found = (_read(file) or {}).get("tool", {}).get("recommend")
+    return {} if found is None else _checked(command, found, file)
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        if file.name == PYPROJECT:
+            return None  # somebody else's file; only a table of ours in it is our business
+        raise UsageError(f"{file.name} cannot be read: {error}.", remedy="Mend it, or remove it.") from error
+
+
+def _checked(command: Any, found: dict[str, Any], file: Path) -> dict[str, Any]:
+    """The table with the names that the parser uses."""
+    options = {parameter.name for parameter in command.params}
+    commands: dict[str, Any] = getattr(command, "commands", {})
+    defaults: dict[str, Any] = {}
+    for key, value in found.items():
+        name = key.replace("-", "_")
+        if isinstance(value, dict) and key in commands:
+            defaults[key] = _checked(commands[key], value, file)
+        elif name in options:
+            defaults[name] = value
+        else:
+            raise UsageError(
+                f"{file.name} sets {key!a}, which is no option of `recommend`.",
+                remedy="`recommend --help` lists the options; a table such as [train] holds those of a subcommand.",
+            )
+    return defaults

@@ -1,0 +1,141 @@
+"""What a command line may look like, and what is said of one that cannot be used."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from recommender.cli.app import run
+from recommender.requests import CompareRequest, RecommendRequest, SweepRequest, require_budget, split_start
+from tests.datagen import make_dataset
+from tune_jobs.sweep.allowance import Allowance
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return make_dataset(tmp_path / "signs")
+
+
+def answer(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    assert run([*arguments, "--max-feature-candidates", "0", "--json"]) == 0
+    found: dict[str, object] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def starts(found: dict[str, object]) -> set[str]:
+    return {f"{row['checkpoint']}:{row['mode']}" for row in found["ranking"]}  # type: ignore[attr-defined, index]
+
+
+def test_a_bare_path_short_options_and_any_case(
+    data: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["--start", "Coco-yolo11n:Freeze", "--modes", "FULL,Freeze"]
+    assert run(["signs", *asked]) == 2  # names are names: their case counts
+    assert "coco-yolo11n" in capsys.readouterr().err
+    found = starts(answer(["signs", "--start", "ships-yolo11n:Freeze", "--modes", "FULL,Freeze"], capsys))
+    assert found == {
+        "ships-yolo11n:freeze",
+        "coco-yolo11n:full",
+        "coco-yolo11n:freeze",
+        "scratch:scratch",
+    }
+    without = starts(answer(["-d", "signs", "--without", "coco", "--without", "ships-yolo11n:full"], capsys))
+    assert not {"coco-yolo11n:full", "coco-yolo11n:freeze", "ships-yolo11n:full"} & without
+    assert "ships-yolo11n:freeze" in without
+    assert run(["signs", "--without", "scratch"]) == 2
+
+
+def test_a_config_file_gives_defaults_and_a_flag_beats_it(
+    data: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("recommend.toml").write_text('epochs = 7\nmodes = "full"\n[sweep]\nepochs = 3\n')
+    found = answer(["signs"], capsys)
+    assert found["budget"] == {"epochs": 7, "imgsz": 640}
+    assert not [start for start in starts(found) if start.endswith("freeze")]
+    assert answer(["signs", "--epochs", "9"], capsys)["budget"] == {"epochs": 9, "imgsz": 640}
+    Path("recommend.toml").write_text("epoch = 7\n")
+    assert run(["signs"]) == 2
+    assert "recommend.toml sets 'epoch'" in capsys.readouterr().err
+    Path("recommend.toml").unlink()
+    Path("pyproject.toml").write_text("[tool.recommend]\nimgsz = 320\n")
+    assert answer(["signs"], capsys)["budget"] == {"epochs": 100, "imgsz": 320}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "unsaid"),
+    [
+        (["--dataset", "signs", "--modes", "frozen"], "choose full, freeze or scratch", "modes.1"),
+        (["--dataset", "signs", "--epochs", "0"], "--epochs 0: it must be greater", "Input should"),
+        (["train"], "`recommend train --help`", "`recommend --help`"),
+        (["runs", "show"], "`recommend runs show --help`", "error: ."),
+        (["--dataset", "signs", "--licence", "free"], "--licence 'free'", "literal"),
+        (["sweep", "--dataset", "signs", "--fractions", "many"], "a number is wanted", "unable to parse"),
+        (["compare", "--dataset", "signs", "--seeds", "0"], "1 or more", "Value error"),
+        (["signs", "--start", "coco:frozen"], "coco:full", "Traceback"),
+    ],
+)
+def test_bad_use_is_told_in_plain_words(
+    arguments: list[str],
+    said: str,
+    unsaid: str,
+    data: Path,
+    home: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(arguments) == 2
+    found = capsys.readouterr().err
+    assert said in found
+    assert unsaid not in found
+    assert found.startswith("error: ")
+
+
+def test_a_group_without_its_command_shows_help_and_no_empty_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["runs"]) == 2
+    assert "error: ." not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "seconds"),
+    [
+        ("90s", "wall", 90),
+        ("10min", "wall", 600),
+        ("10 minutes", "wall", 600),
+        ("1.5H", "wall", 5400),
+        ("2gpu-h", "device", 7200),
+        ("30 GPU-min", "device", 1800),
+        ("2 hrs", "wall", 7200),
+    ],
+)
+def test_budgets_are_read_as_people_write_them(text: str, kind: str, seconds: float) -> None:
+    assert require_budget(text) == text
+    allowance = Allowance.parse(text)
+    assert (allowance.kind, allowance.limit_s) == (kind, seconds)
+
+
+@pytest.mark.parametrize("text", ["10", "m", "10 miles", "1h30m", "-5m", "10 mh"])
+def test_a_budget_in_no_known_form_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not understood"):
+        require_budget(text)
+
+
+def test_seeds_mean_the_same_everywhere() -> None:
+    for made in (
+        SweepRequest.model_validate({"datasets": ("a",), "seeds": "3"}),
+        SweepRequest.model_validate({"datasets": ("a",), "seeds": "0,1,2"}),
+        CompareRequest.model_validate({"dataset": "a", "seeds": 3}),
+        CompareRequest.model_validate({"dataset": "a", "seeds": "0, 1,2"}),
+    ):
+        assert made.seeds == (0, 1, 2)
+    assert SweepRequest(datasets=("a",)).epochs == CompareRequest(dataset="a").epochs
+    assert RecommendRequest(dataset="a").epochs == SweepRequest(datasets=("a",)).epochs
+
+
+def test_a_start_is_a_name_with_or_without_a_mode() -> None:
+    assert split_start("coco") == ("coco", None)
+    assert split_start("coco:FREEZE") == ("coco", "freeze")
+    assert split_start("scratch") == ("scratch", "scratch")
