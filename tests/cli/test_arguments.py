@@ -26,7 +26,7 @@ def answer(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str
 
 
 def starts(found: dict[str, object]) -> set[str]:
-    return {f"{row['checkpoint']}:{row['mode']}" for row in found["ranking"]}  # type: ignore[attr-defined, index]
+    return {f"{row['checkpoint']}:{row['mode']}" for row in found["ranking"]}  # type: ignore[attr-defined]
 
 
 def test_a_bare_path_short_options_and_any_case(
