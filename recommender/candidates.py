@@ -13,7 +13,8 @@ from recommender.forecast.warnings import is_permissive
 from recommender.profile.known import source_profile
 from recommender.progress import Progress
 from recommender.records import SCRATCH, Checkpoint, Mode, Profile, Start
-from recommender.requests import RecommendRequest, split_start
+from recommender.requests import RecommendRequest
+from recommender.starts import split_start
 from recommender.store import Store
 
 LEARNED_MODES: tuple[Mode, ...] = ("full", "freeze")

@@ -14,14 +14,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.starts import MODES as MODES
+from recommender.starts import SCRATCH as SCRATCH
+from recommender.starts import Mode as Mode
 from recommender.tasks import Task
 
-Mode = Literal["full", "freeze", "scratch"]
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-MODES: tuple[Mode, ...] = ("full", "freeze", "scratch")
 BOX_QUANTILES = (0.05, 0.25, 0.50, 0.75, 0.95)
-SCRATCH = "scratch"  # the name of "no checkpoint" wherever a checkpoint is named
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]

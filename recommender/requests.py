@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from recommender.errors import UsageError
-from recommender.records import MODES, SCRATCH, Mode
+from recommender.starts import MODES
 
 BUDGET_FORM = re.compile(
     r"\s*(?P<amount>\d+(?:\.\d+)?)\s*(?P<gpu>gpu-)?"
@@ -234,23 +234,6 @@ class TrainingRequest(Request):
         None, description="On that node; None takes what fits the place."
     )
     allow_roots: tuple[str, ...] = Field((), description="Further folders a data.yaml may point to.")
-
-
-def split_start(text: str) -> tuple[str, Mode | None]:
-    """Split "NAME:MODE", "NAME" or "scratch"; the mode is None where none is named.
-
-    Raises UsageError for an unknown mode, and for a mode that does not go with the name.
-    """
-    name, colon, last = text.strip().rpartition(":")
-    if not colon:
-        return last, "scratch" if last == SCRATCH else None
-    mode = next((known for known in MODES if known == last.casefold()), None)
-    if mode is None or not name or (mode == "scratch") != (name == SCRATCH):
-        raise UsageError(
-            f"Start {text!r} is not understood.",
-            remedy="Write CHECKPOINT:full, CHECKPOINT:freeze or scratch, for instance coco:full.",
-        )
-    return name, mode
 
 
 def require_budget(budget: str | None) -> str | None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from recommender.errors import UsageError
 from recommender.records import SCRATCH, Checkpoint, Job, Mode, Recipe, Start
-from recommender.requests import TrainingRequest, split_start
+from recommender.requests import TrainingRequest
+from recommender.starts import split_start
 
 if TYPE_CHECKING:
     from recommender.store import Store

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from recommender.cli.app import run
-from recommender.requests import CompareRequest, RecommendRequest, SweepRequest, require_budget, split_start
+from recommender.requests import CompareRequest, RecommendRequest, SweepRequest, require_budget
+from recommender.starts import split_start
 from tests.datagen import make_dataset
 from tune_jobs.sweep.allowance import Allowance
 
