@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -18,8 +19,10 @@ from rich.progress import (
 from rich.text import Text
 
 from recommender import progress as reporting
-from recommender.records import Notice
 from recommender.text import printable
+
+if TYPE_CHECKING:
+    from recommender.records import Notice
 
 _quiet = False
 PLAIN_WIDTH = 140  # columns where the output is no terminal: a pipe or a log
