@@ -9,6 +9,7 @@ from typing import Any
 
 from recommender.checkpoints.architectures import architecture
 from recommender.checkpoints.files import num_parameters, stored_shapes
+from recommender.errors import StorageError
 from recommender.records import Checkpoint
 
 FOLDER = Path(__file__).parent / "zoo"
@@ -16,10 +17,16 @@ FOLDER = Path(__file__).parent / "zoo"
 
 @functools.cache
 def zoo() -> tuple[Checkpoint, ...]:
-    """Every built-in checkpoint, by name; `benchmarks/build_zoo.py` makes them."""
-    return tuple(
-        _read(card) for card in sorted(FOLDER.glob("*.json")) if card.with_suffix(".safetensors").exists()
-    )
+    """Every built-in checkpoint, by name; `benchmarks/build_zoo.py` makes them.
+
+    Raises CheckpointError where the weights of a card are missing, StorageError where there is no card at all.
+    """
+    found = tuple(_read(card) for card in sorted(FOLDER.glob("*.json")))
+    if not found:
+        raise StorageError(
+            f"The built-in checkpoints in {FOLDER} are missing.", remedy="Install the package again."
+        )
+    return found
 
 
 def _read(file: Path) -> Checkpoint:

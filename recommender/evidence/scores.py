@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.blas import single_blas_thread
 from recommender.evidence.estimators import ESTIMATORS, Estimator, knn_accuracy
 from recommender.evidence.samples import BACKGROUND, TargetSample
 
@@ -20,6 +21,7 @@ REDUCED = 64  # dimensions
 MIN_OBJECTS = 8  # fewer say nothing
 
 
+@single_blas_thread()
 def scores_of(levels: Mapping[int, NDArray[np.float32]], sample: TargetSample) -> dict[str, float | None]:
     """Every estimator of the table on these features, by name; None where it is not defined."""
     nothing: dict[str, float | None] = {row.name: None for row in ESTIMATORS}

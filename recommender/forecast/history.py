@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from recommender.checkpoints import all_checkpoints
+from recommender.errors import StorageError
 from recommender.evidence import EVIDENCE_VERSION
 from recommender.forecast.curves import speaking_for
 from recommender.forecast.kernels import Spread
@@ -36,10 +38,13 @@ class BuiltinHistory:
 
 @functools.cache
 def builtin_history() -> BuiltinHistory:
-    """Read the shipped history (`benchmarks/truth` makes it); empty where none is shipped."""
-    if not BUILTIN.exists():
-        return BuiltinHistory(runs=(), checkpoints={}, evidence={}, evidence_version="", spread=Spread())
-    content = json.loads(gzip.decompress(BUILTIN.read_bytes()))
+    """Read the shipped history (`benchmarks/truth` makes it). Raises StorageError where it is missing or damaged."""
+    try:
+        content = json.loads(gzip.decompress(BUILTIN.read_bytes()))
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise StorageError(
+            f"The built-in history {BUILTIN} cannot be read: {error}.", remedy="Install the package again."
+        ) from error
     checkpoints = [decode(Checkpoint, json.dumps(item)) for item in content["checkpoints"]]
     return BuiltinHistory(
         runs=tuple(decode(Run, json.dumps(item)) for item in content["runs"]),

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from recommender.forecast.rules import beliefs, features, head_start
 from recommender.forecast.situation import Situation
-from recommender.profile import compare
-from recommender.records import Profile
+from recommender.profile.embedding import squared_distances
 
 Matrix = NDArray[np.float64]
+STEP = 1e-4  # of a length's logarithm, for derivatives
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,32 +59,47 @@ class Ground:
 
     def covariance(self, spread: Spread) -> Matrix:
         """N×N prior covariance."""
+        return self.rules_NN + sum(self.terms(spread).values())
+
+    def terms(self, spread: Spread) -> dict[str, Matrix]:
+        """What the covariance adds to the rules (N×N each), by the name of the standard deviation that scales it."""
         same_target = (self.target_N[:, None] == self.target_N[None, :]).astype(np.float64)
-        kin = _kernel(self.target_distances_TT, spread.target_length)[np.ix_(self.target_N, self.target_N)]
-        pretrained_NN = self.pretrained_N[:, None] & self.pretrained_N[None, :]
+        gain = same_target * self.faded_NN * (self.pretrained_N[:, None] & self.pretrained_N[None, :])
+        starts = self._starts(spread)
+        kin = _among(_kernel(self.target_distances_TT, spread.target_length), self.target_N)
         apart = np.exp(-math.log(2) * (self.decades_apart_NN / spread.epochs_length) ** 2)
-        covariance: Matrix = (
-            self.rules_NN
-            + spread.level**2 * same_target
-            + spread.gain**2 * same_target * self.faded_NN * pretrained_NN
-            + spread.mode**2 * same_target * self.faded_NN * self.same_mode_NN * pretrained_NN
-            + self._starts(spread) * (spread.habit**2 + spread.habit_on_kin**2 * kin)
-            + spread.pair**2 * same_target * self.same_start_NN * apart
-        )
-        return covariance
+        return {
+            "level": spread.level**2 * same_target,
+            "gain": spread.gain**2 * gain,
+            "mode": spread.mode**2 * gain * self.same_mode_NN,
+            "pair": spread.pair**2 * same_target * self.same_start_NN * apart,
+            "habit": spread.habit**2 * starts,
+            "habit_on_kin": spread.habit_on_kin**2 * starts * kin,
+        }
+
+    def derivatives(self, spread: Spread, terms: dict[str, Matrix]) -> dict[str, Matrix]:
+        """Of `covariance`, whose `terms` these are, by the logarithm of each number of the spread that is learnt."""
+        starts = terms["habit"] + terms["habit_on_kin"]
+        other_checkpoint = starts * (1.0 - self.same_checkpoint_NN)
+        source_SS = _relative_change(self.source_distances_SS, spread.source_length)
+        target_TT = _relative_change(self.target_distances_TT, spread.target_length)
+        return {
+            **{name: 2.0 * term for name, term in terms.items()},
+            "source_length": other_checkpoint * _among(source_SS, self.source_N),
+            "target_length": terms["habit_on_kin"] * _among(target_TT, self.target_N),
+            "across_modes": starts * (1.0 - self.same_mode_NN),
+            "across_checkpoints": other_checkpoint,
+        }
 
     def _starts(self, spread: Spread) -> Matrix:
         """1 for the same start, less for unlike sources or another mode, 0 between scratch and the rest."""
-        kernel = np.zeros_like(self.rules_NN)
-        if len(self.source_distances_SS):
-            both = (self.source_N[:, None] >= 0) & (self.source_N[None, :] >= 0)
-            rows = np.maximum(self.source_N, 0)
-            alike = _kernel(self.source_distances_SS, spread.source_length)[np.ix_(rows, rows)]
-            kernel = np.where(both, alike, 0.0)
-        kernel = kernel * self.same_lineage_NN  # the same pictures teach other features from random weights
-        kernel = np.where(self.same_checkpoint_NN > 0, 1.0, kernel * spread.across_checkpoints)
-        kernel = np.where(self.same_mode_NN > 0, kernel, kernel * spread.across_modes)
-        return kernel * self.faded_NN
+        alike = _among(_kernel(self.source_distances_SS, spread.source_length), self.source_N)
+        # The same pictures teach other features from random weights.
+        other = alike * self.same_lineage_NN * spread.across_checkpoints
+        kernel = np.where(self.same_checkpoint_NN > 0, 1.0, other)
+        kernel *= np.where(self.same_mode_NN > 0, 1.0, spread.across_modes)
+        kernel *= self.faded_NN
+        return kernel
 
 
 def lay_out(situations: Sequence[Situation]) -> Ground:
@@ -103,12 +118,12 @@ def lay_out(situations: Sequence[Situation]) -> Ground:
         mean_N=rows @ weights,
         rules_NN=(rows * doubts**2) @ rows.T,
         target_N=np.array([target_place[s.target.dataset_hash] for s in situations], dtype=np.int64),
-        target_distances_TT=_distances(list(targets.values())),
+        target_distances_TT=squared_distances(list(targets.values())),
         source_N=np.array(
             [-1 if s.source is None else source_place[s.source.dataset_hash] for s in situations],
             dtype=np.int64,
         ),
-        source_distances_SS=_distances(list(sources.values())),
+        source_distances_SS=squared_distances(list(sources.values())),
         same_checkpoint_NN=_same([s.start.checkpoint for s in situations]),
         same_lineage_NN=_same(
             [str(s.checkpoint is not None and s.checkpoint.from_scratch) for s in situations]
@@ -127,18 +142,21 @@ def _same(names: Sequence[str]) -> Matrix:
     return same
 
 
-def _distances(profiles: Sequence[Profile]) -> Matrix:
-    """Squared embedding distances."""
-    size = len(profiles)
-    distances = np.zeros((size, size))
-    for i in range(size):
-        for j in range(i):
-            distances[i, j] = distances[j, i] = max(0.0, 1.0 - compare(profiles[i], profiles[j]).whole)
-    return distances
-
-
 def _kernel(distances: Matrix, length: float) -> Matrix:
     """exp(−squared distance / length), made positive semidefinite: the distances are noisy estimates."""
     values, vectors = np.linalg.eigh(np.exp(-distances / length))
     kernel: Matrix = (vectors * np.maximum(values, 0.0)) @ vectors.T
     return kernel
+
+
+def _relative_change(distances: Matrix, length: float) -> Matrix:
+    """Derivative of the kernel by its length's logarithm, divided by the kernel."""
+    above, below = (_kernel(distances, length * math.exp(step)) for step in (STEP, -STEP))
+    change: Matrix = (above - below) / (2 * STEP) / np.maximum(_kernel(distances, length), 1e-12)
+    return change
+
+
+def _among(kernel: Matrix, rows_N: NDArray[np.int64]) -> Matrix:
+    """The kernel's values for every pair of situations, 0 where a row is −1, which stands for none."""
+    found: Matrix = np.pad(kernel, (0, 1))[np.ix_(rows_N, rows_N)]
+    return found

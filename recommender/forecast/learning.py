@@ -7,6 +7,7 @@ runs move it little. Rasmussen & Williams (2006), chapter 5.4.1.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
@@ -14,12 +15,14 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.optimize import minimize
 
-from recommender.forecast.kernels import Matrix, Spread, lay_out
+from recommender.blas import single_blas_thread
+from recommender.forecast.kernels import Ground, Matrix, Spread, lay_out
 from recommender.forecast.process import noise_of, result_of
 from recommender.forecast.situation import Observation
 
 LEARNT = ("level", "gain", "mode", "habit", "habit_on_kin", "pair", "noise", "source_length", "target_length",
           "across_modes", "across_checkpoints")  # fmt: skip
+MAX_STEPS = 200  # it converges in 20 to 60
 DOUBT = 0.7  # standard deviation of the logarithm around the belief
 MOST = 3.0  # of a logarithm: four DOUBTs
 MIN_RUNS, MIN_TARGETS = 20, 2  # below, the beliefs stand
@@ -27,6 +30,7 @@ LARGEST_SHARE = 0.99
 
 
 @functools.lru_cache(maxsize=64)
+@single_blas_thread()
 def learnt_spread(history: tuple[Observation, ...]) -> Spread:
     """The most probable spread given the finished runs of a history; the beliefs where they are too few."""
     finished = [observation for observation in history if observation.partial is None]
@@ -35,31 +39,47 @@ def learnt_spread(history: tuple[Observation, ...]) -> Spread:
         return Spread()
     ground = lay_out([observation.situation for observation in finished])
     residual = np.array([result_of(observation) for observation in finished]) - ground.mean_N
-
-    def surprise(logs: Matrix) -> float:
-        spread = _at(logs)
-        covariance = ground.covariance(spread) + noise_of(finished, spread)
-        try:
-            factor = cho_factor(covariance, lower=True)
-        except LinAlgError:
-            return 1e9
-        fit = 0.5 * residual @ cho_solve(factor, residual) + np.log(np.diag(factor[0])).sum()
-        return float(fit + 0.5 * np.sum((logs / DOUBT) ** 2))
-
     found = minimize(
-        surprise,
+        lambda logs: surprise(ground, residual, finished, logs),
         np.zeros(len(LEARNT)),
+        jac=True,
         method="L-BFGS-B",
-        bounds=[(-MOST, MOST)] * len(LEARNT),  # a line search may try anything, a length of 0 too
-        options={"maxiter": 30},
+        bounds=[(-MOST, _most(name)) for name in LEARNT],  # a line search may try anything, a length of 0 too
+        options={"maxiter": MAX_STEPS},
     )
     return _at(found.x)
+
+
+def surprise(
+    ground: Ground, residual_N: Matrix, finished: Sequence[Observation], logs: Matrix
+) -> tuple[float, Matrix]:
+    """Negative log posterior of the spread at `logs`, up to a constant, and its gradient."""
+    spread = _at(logs)
+    terms, noise_NN = ground.terms(spread), noise_of(finished, spread)
+    try:
+        factor = cho_factor(ground.rules_NN + sum(terms.values()) + noise_NN, lower=True)
+    except LinAlgError:
+        return 1e9, np.zeros(len(LEARNT))
+    weights_N = cho_solve(factor, residual_N)
+    value = (
+        0.5 * residual_N @ weights_N + np.log(np.diag(factor[0])).sum() + 0.5 * np.sum((logs / DOUBT) ** 2)
+    )
+    # d value = ½ tr((K⁻¹ − K⁻¹r rᵀK⁻¹) dK): Rasmussen & Williams (2006), equation 5.9.
+    slope_NN = 0.5 * (cho_solve(factor, np.eye(len(residual_N))) - np.outer(weights_N, weights_N))
+    changes = ground.derivatives(spread, terms) | {"noise": 2.0 * noise_NN}
+    gradient = np.array([np.einsum("ij,ij->", slope_NN, changes[name]) for name in LEARNT])
+    return float(value), gradient + np.asarray(logs) / DOUBT**2
+
+
+def _most(name: str) -> float:
+    """The largest logarithm allowed above the belief."""
+    if name in ("across_modes", "across_checkpoints"):
+        return math.log(LARGEST_SHARE / getattr(Spread(), name))
+    return MOST
 
 
 def _at(logs: Sequence[float] | Matrix) -> Spread:
     """The beliefs times exp(logs)."""
     beliefs = asdict(Spread())
     scaled = {name: float(beliefs[name] * np.exp(log)) for name, log in zip(LEARNT, logs, strict=True)}
-    for name in ("across_modes", "across_checkpoints"):
-        scaled[name] = min(scaled[name], LARGEST_SHARE)
     return replace(Spread(), **scaled)

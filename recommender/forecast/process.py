@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
+from recommender.blas import single_blas_thread
 from recommender.forecast.kernels import Matrix, Spread, lay_out
 from recommender.forecast.situation import Observation, Situation, to_scale
 
@@ -34,6 +35,7 @@ class Posterior:
     mean_N: Matrix
     covariance_NN: Matrix
 
+    @single_blas_thread()
     def draws(self, count: int, seed: int) -> Matrix:
         """`count` × N draws on the same scale."""
         values, vectors = np.linalg.eigh(self.covariance_NN)
@@ -50,6 +52,7 @@ class Posterior:
         return squared
 
 
+@single_blas_thread()
 def posterior(
     history: Sequence[Observation], candidates: Sequence[Situation], spread: Spread | None = None
 ) -> Posterior:
@@ -80,8 +83,11 @@ def result_of(observation: Observation) -> float:
 def noise_of(history: Sequence[Observation], spread: Spread) -> Matrix:
     """Seed noise, and for runs that broke off their own noise and the offset their group shares."""
     own = [spread.noise**2 + (o.partial.noise**2 if o.partial else 0.0) for o in history]
-    groups = np.array([o.partial.group if o.partial else f"whole {i}" for i, o in enumerate(history)])
-    broken = np.array([o.partial is not None for o in history])
-    shared = (groups[:, None] == groups[None, :]) & broken[:, None]
-    noise: Matrix = np.diag(own) + spread.offset**2 * shared
+    noise: Matrix = np.diag(own)
+    groups: dict[str, list[int]] = {}
+    for i, observation in enumerate(history):
+        if observation.partial is not None:
+            groups.setdefault(observation.partial.group, []).append(i)
+    for rows in groups.values():
+        noise[np.ix_(rows, rows)] += spread.offset**2
     return noise

@@ -4,12 +4,13 @@ The squared distance of two means in a kernel's feature space is the maximum mea
 2012). Means of few samples are noisy, and noise only ever adds distance; each block therefore carries its
 expected squared sampling error, which `compare` takes off.
 
-Shapes: D dimensions of a data set's vector, two blocks of D/2; N samples of one image.
+Shapes: D dimensions of a data set's vector, two blocks of H = D/2; N samples of one image; P profiles.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,12 +87,7 @@ def compare(a: Profile, b: Profile) -> Similarity:
     Raises:
         UsageError: the profiles were made by different encoders.
     """
-    if a.encoder != b.encoder:
-        raise UsageError(
-            f"Profiles of {a.dataset_name!r} ({a.encoder}) and {b.dataset_name!r} ({b.encoder}) "
-            "do not compare.",
-            remedy="Profile both data sets with this version.",
-        )
+    _require_same_encoder(a, b)
     half = len(a.embedding_D) // 2
     image = _similarity(
         a.embedding_D[:half], b.embedding_D[:half], a.embedding_noise[0] + b.embedding_noise[0]
@@ -104,9 +100,43 @@ def compare(a: Profile, b: Profile) -> Similarity:
     return Similarity(whole=(image + objects) / 2, image=image, object=objects)
 
 
+def squared_distances(profiles: Sequence[Profile]) -> NDArray[np.float64]:
+    """1 − whole similarity of every pair, as `compare` has it, at least 0: (P, P) for P profiles.
+
+    Raises:
+        UsageError: the profiles were made by different encoders.
+    """
+    for profile in profiles:
+        _require_same_encoder(profiles[0], profile)
+    if not profiles:
+        return np.zeros((0, 0))
+    blocks_2PH = np.stack([profile.embedding_D for profile in profiles]).astype(np.float64)
+    blocks_2PH = blocks_2PH.reshape(len(profiles), 2, -1).transpose(1, 0, 2)
+    noise_2P = np.array([profile.embedding_noise for profile in profiles]).T
+    length_2P = (blocks_2PH**2).sum(axis=2)
+    squared_2PP = (
+        length_2P[:, :, None] + length_2P[:, None, :] - 2.0 * blocks_2PH @ blocks_2PH.transpose(0, 2, 1)
+    )
+    distance_2PP = np.maximum(2.0 * squared_2PP - noise_2P[:, :, None] - noise_2P[:, None, :], 0.0)
+    with_objects_P = np.array([has_objects(profile) for profile in profiles])
+    both_PP = with_objects_P[:, None] & with_objects_P[None, :]
+    whole: NDArray[np.float64] = np.where(both_PP, distance_2PP.mean(axis=0), distance_2PP[0])
+    np.fill_diagonal(whole, 0.0)
+    return whole
+
+
 def has_objects(profile: Profile) -> bool:
     """Whether the profile's object block says anything."""
     return bool(np.any(profile.embedding_D[len(profile.embedding_D) // 2 :]))
+
+
+def _require_same_encoder(a: Profile, b: Profile) -> None:
+    if a.encoder != b.encoder:
+        raise UsageError(
+            f"Profiles of {a.dataset_name!r} ({a.encoder}) and {b.dataset_name!r} ({b.encoder}) "
+            "do not compare.",
+            remedy="Profile both data sets with this version.",
+        )
 
 
 def _similarity(a_D: FloatArray, b_D: FloatArray, noise: float) -> float:

@@ -6,6 +6,7 @@ import functools
 from dataclasses import replace
 from pathlib import Path
 
+from recommender.errors import StorageError
 from recommender.profile.embedding import ENCODER
 from recommender.progress import Progress, silent
 from recommender.records import Dataset, Profile
@@ -17,8 +18,15 @@ FOLDER = Path(__file__).parent / "builtin"
 
 @functools.cache
 def builtin_profiles() -> dict[str, Profile]:
-    """The shipped profiles by data set hash; those of another encoder than today's are left out."""
-    found = (load_profile(file) for file in sorted(FOLDER.glob("*.npz")))
+    """The shipped profiles by data set hash; those of another encoder than today's are left out.
+
+    Raises StorageError where none is there or one is damaged.
+    """
+    found = [load_profile(file) for file in sorted(FOLDER.glob("*.npz"))]
+    if not found:
+        raise StorageError(
+            f"The built-in profiles in {FOLDER} are missing.", remedy="Install the package again."
+        )
     return {profile.dataset_hash: profile for profile in found if profile.encoder == ENCODER}
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
 from recommender.forecast.kernels import Spread, lay_out
-from recommender.forecast.learning import MIN_RUNS, learnt_spread
-from recommender.forecast.process import noise_of
+from recommender.forecast.learning import LEARNT, MIN_RUNS, learnt_spread, surprise
+from recommender.forecast.process import noise_of, result_of
 from recommender.forecast.situation import Observation
 from tests.forecast.builders import observation, profile, situation
 
@@ -48,5 +49,17 @@ def test_too_few_runs_leave_the_beliefs() -> None:
 def test_the_order_of_the_runs_does_not_matter() -> None:
     runs = drawn(Spread(), targets=4)
     one, other = learnt_spread(runs), learnt_spread(runs[::-1])
-    assert one.noise == pytest.approx(other.noise, rel=0.02)
-    assert one.habit == pytest.approx(other.habit, rel=0.02)
+    assert asdict(one) == pytest.approx(asdict(other), rel=1e-5)
+
+
+def test_the_gradient_is_that_of_the_value() -> None:
+    runs = list(drawn(Spread(), targets=3))
+    ground = lay_out([run.situation for run in runs])
+    residual = np.array([result_of(run) for run in runs]) - ground.mean_N
+    logs = np.random.default_rng(1).normal(size=len(LEARNT)) * 0.3
+    _, gradient = surprise(ground, residual, runs, logs)
+    for i, name in enumerate(LEARNT):
+        step = np.zeros(len(LEARNT))
+        step[i] = 1e-5
+        above, below = (surprise(ground, residual, runs, logs + sign * step)[0] for sign in (1, -1))
+        assert gradient[i] == pytest.approx((above - below) / 2e-5, rel=1e-4, abs=1e-5), name

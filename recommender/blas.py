@@ -1,0 +1,39 @@
+"""One BLAS thread for small linear algebra.
+
+A sum split over threads adds up in another order, so its last bits depend on the number of cores, and matrices of a
+few hundred rows are slower on many threads than on one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from threadpoolctl import threadpool_limits
+
+_lock = threading.Lock()
+_users = 0
+_limits: threadpool_limits | None = None
+
+
+@contextmanager
+def single_blas_thread() -> Iterator[None]:
+    """Limit the BLAS libraries of this process to one thread until the last of all users has left.
+
+    The limit is the process's, not the thread's: it is lifted only when nobody is inside any more. Libraries loaded
+    inside are not limited, so import them before. Also usable as a decorator.
+    """
+    global _users, _limits
+    with _lock:
+        _users += 1
+        if _users == 1:
+            _limits = threadpool_limits(limits=1, user_api="blas")
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if _users == 0 and _limits is not None:
+                _limits.restore_original_limits()
+                _limits = None

@@ -1,0 +1,60 @@
+"""The built-in history as it is shipped, and the figures that the README tells of it.
+
+Whoever ships other runs or changes the forecast changes the numbers here, and those in README.md and docs/forecast.md.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recommender.errors import StorageError
+from recommender.forecast import history
+from recommender.forecast.backtest import backtest
+from recommender.profile import known
+from recommender.store import Store
+
+NUM_RUNS, NUM_TARGETS, NUM_CHECKPOINTS = 362, 12, 17
+FORECAST = {"tau_w": 0.592, "rel_at_1": 0.925, "top_1": 0.333, "interval_coverage": 0.775}
+STATIC = {"tau_w": 0.531, "rel_at_1": 0.852}
+TOLERANCE = 0.005
+
+
+def test_the_shipped_history_is_whole() -> None:
+    shipped = history.builtin_history()
+    assert len(shipped.runs) == NUM_RUNS
+    assert len({run.target_hash for run in shipped.runs}) == NUM_TARGETS
+    assert len(shipped.checkpoints) == NUM_CHECKPOINTS
+    assert {run.target_hash for run in shipped.runs} <= set(known.builtin_profiles())
+
+
+@pytest.mark.parametrize("damage", ["absent", "truncated"])
+def test_a_missing_history_is_an_error(damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "history.json.gz"
+    if damage == "truncated":
+        place.write_bytes(history.BUILTIN.read_bytes()[:5000])
+    monkeypatch.setattr(history, "BUILTIN", place)
+    history.builtin_history.cache_clear()
+    with pytest.raises(StorageError, match="Install the package again"):
+        history.builtin_history()
+
+
+def test_missing_profiles_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known, "FOLDER", tmp_path)
+    known.builtin_profiles.cache_clear()
+    with pytest.raises(StorageError, match="Install the package again"):
+        known.builtin_profiles()
+    known.builtin_profiles.cache_clear()
+
+
+@pytest.mark.slow
+def test_the_figures_of_the_backtest(home: Path) -> None:
+    with Store.open_default() as store:
+        result = backtest(history.known_history(store))
+    assert len(result.targets) == NUM_TARGETS
+    for method, figures in (("forecast", FORECAST), ("static", STATIC)):
+        for mark, figure in figures.items():
+            found = result.mean(method, mark)
+            assert found is not None
+            assert found.mean == pytest.approx(figure, abs=TOLERANCE), (method, mark)
