@@ -27,7 +27,7 @@ others = tuple(o for o in history if o.situation.target.dataset_hash != target)
 spread = learnt_spread(others)
 print(spread)
 for row in outlooks(others, tuple(asked.values()), spread=spread):
-    print(row.situation.start, row.map50_95, row.p_best, row.gain_over_scratch)
+    print(row.situation.start, row.score, row.p_best, row.gain_over_scratch)
 """
 
 
