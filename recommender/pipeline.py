@@ -146,6 +146,7 @@ def _situations(
             evidence=evidence[start.checkpoint] if candidate else Evidence(),
         )
         for start, candidate in starts_of(candidates)
+        if start.mode != "freeze" or evidence[start.checkpoint].backbone_transferred in (1.0, None)
     )
 
 

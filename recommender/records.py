@@ -176,6 +176,14 @@ class TransferCoverage:
         total = sum(layer.num_parameters for layer in chosen)
         return sum(layer.num_transferred for layer in chosen) / total if total else 0.0
 
+    def incomplete(self, part: str) -> tuple[LayerTransfer, ...]:
+        """The layers of a part that are not transferred whole."""
+        return tuple(
+            layer
+            for layer in self.layers
+            if layer.part == part and layer.num_transferred < layer.num_parameters
+        )
+
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Start:

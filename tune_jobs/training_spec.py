@@ -127,9 +127,10 @@ def recipe_of(request: TrainingRequest) -> Recipe:
 def resolve_start(store: Store, text: str) -> tuple[Start, Checkpoint | None]:
     """Read "NAME:MODE", "NAME" (mode full) or "scratch", and find the checkpoint.
 
-    Raises NotFoundError for a name nobody knows, UsageError for a mode that does not fit.
+    Raises NotFoundError for a name nobody knows, UsageError for a mode that does not fit, or for a backbone to be
+    frozen that the weights do not fill.
     """
-    from recommender.checkpoints import get_checkpoint
+    from recommender.checkpoints import get_checkpoint, require_freezable
 
     name, mode = parse_start(text)
     if mode == "scratch":
@@ -140,6 +141,8 @@ def resolve_start(store: Store, text: str) -> tuple[Start, Checkpoint | None]:
             f"The weights of {checkpoint.name!r} are not on this machine.",
             remedy=f"`recommend checkpoints fetch {checkpoint.name}` brings them.",
         )
+    if mode == "freeze":
+        require_freezable(checkpoint)
     return Start(checkpoint=checkpoint.name, mode=mode), checkpoint
 
 

@@ -2,7 +2,7 @@
 
 from recommender.checkpoints.architectures import backbone_length
 from recommender.checkpoints.catalogue import catalogue
-from recommender.checkpoints.coverage import coverage
+from recommender.checkpoints.coverage import coverage, require_filled, require_freezable
 from recommender.checkpoints.export import export_pt, restore_model
 from recommender.checkpoints.fetching import fetch
 from recommender.checkpoints.files import load_state, verify
@@ -34,6 +34,8 @@ __all__ = [
     "get_checkpoint",
     "load_state",
     "remove_checkpoint",
+    "require_filled",
+    "require_freezable",
     "restore_model",
     "transfer",
     "verify",

@@ -9,6 +9,7 @@ import copy
 import functools
 import importlib.util
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from recommender.text import printable
 
 _STEM = re.compile(r"(yolov?\d+)(.*)")
 _DETECTION_HEADS = {"Detect", "v10Detect"}
+Layer = Sequence[Any]  # [from, module, arguments] as in a model's YAML
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,11 @@ class Architecture:
         """A fresh model configuration for ultralytics."""
         content = copy.deepcopy(_read(self.file))
         return content | {"nc": num_classes, "scale": self.scale, "yaml_file": f"{self.name}.yaml"}
+
+    def layers(self) -> list[Layer]:
+        """Every layer of backbone and head."""
+        content = _read(self.file)
+        return [(row[0], row[2], row[3]) for part in ("backbone", "head") for row in content[part]]
 
 
 @functools.cache

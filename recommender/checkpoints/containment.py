@@ -61,7 +61,12 @@ def admit(file: Path) -> Admitted:
         facts: dict[str, Any] = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
         weights = folder / "weights.safetensors"
         shapes = stored_shapes(weights)
-        recognised = recognise(shapes, task=facts.get("task"), activation=facts.get("activation"))
+        recognised = recognise(
+            shapes,
+            task=facts.get("task"),
+            activation=facts.get("activation"),
+            layers=facts.get("layers"),
+        )
         path, sha256 = keep(weights)
     names = facts["class_names"]
     fits = names is not None and recognised.num_classes in (None, len(names))
@@ -85,8 +90,12 @@ def _require_file(file: Path) -> int:
             f"{printable(file)} cannot be read: {error.strerror or error}.", remedy="Check the path."
         ) from error
     if not stat.S_ISREG(status.st_mode):
+        best = next(
+            (best for best in (file / "weights/best.pt", file / "best.pt") if best.is_file()), "best.pt"
+        )
         raise CheckpointError(
-            f"{printable(file)} is not a file.", remedy="Name the weights file itself, such as best.pt."
+            f"{printable(file)} is not a file.",
+            remedy=f"Name the weights file itself, such as {printable(best)}.",
         )
     if status.st_size > MAX_FILE_BYTES:
         raise CheckpointError(

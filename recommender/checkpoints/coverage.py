@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from recommender.checkpoints.files import stored_shapes
 from recommender.checkpoints.models import Shapes, tensor_shapes
 from recommender.checkpoints.transfer import count_transfer, fitting_class_width, plan_transfer
+from recommender.errors import UsageError
 from recommender.records import Checkpoint, TransferCoverage
 
 
@@ -29,6 +30,23 @@ def coverage(
         target = tensor_shapes(chosen, num_classes, width)
     plan = plan_transfer(source, checkpoint.class_names, target, target_class_names)
     return count_transfer(plan, target, num_classes)
+
+
+def require_freezable(checkpoint: Checkpoint) -> None:
+    """Raise UsageError, naming the layers, where freezing the backbone would keep layers at random values."""
+    frozen = coverage(checkpoint, None, ("object",))  # the classes do not reach into the backbone
+    require_filled(checkpoint.name, frozen)
+
+
+def require_filled(name: str, found: TransferCoverage) -> None:
+    """The same of a transfer that was counted already."""
+    lacking = found.incomplete("backbone")
+    if lacking:
+        layers = ", ".join(f"{layer.layer} ({layer.module})" for layer in lacking)
+        raise UsageError(
+            f"{name}:freeze would keep layers at random values, for the checkpoint does not fill them: {layers}.",
+            remedy=f"Train every layer instead: {name}:full.",
+        )
 
 
 def _shapes_of(checkpoint: Checkpoint) -> Shapes:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from recommender.checkpoints.architectures import Architecture, architectures
+from recommender.checkpoints.architectures import Architecture, Layer, architectures
 from recommender.checkpoints.models import ModelShapes, Shapes, class_row_keys, tensor_shapes
 from recommender.errors import CheckpointError
+from recommender.text import printable
 
 _FIRST_CONV = "model.0.conv.weight"
 _REMEDY = "Checkpoints of these families can start a training: {families}; custom architectures cannot."
@@ -27,7 +29,13 @@ class Recognised:
     num_classes: int | None  # rows of the class output, None without one
 
 
-def recognise(shapes: Shapes, *, task: str | None = None, activation: str | None = None) -> Recognised:
+def recognise(
+    shapes: Shapes,
+    *,
+    task: str | None = None,
+    activation: str | None = None,
+    layers: Sequence[Layer] | None = None,
+) -> Recognised:
     """Find the architecture whose tensors these are.
 
     Backbone and neck have to agree in every name and shape; the head may be another's (anchors of YOLOv5,
@@ -37,13 +45,15 @@ def recognise(shapes: Shapes, *, task: str | None = None, activation: str | None
         shapes: by canonical key, "model.0.conv.weight".
         task: what the file calls itself ("detection", "classification", …), for the message only.
         activation: the activation its model description names, None for the default.
+        layers: of its own model description, [from, module, arguments] each; None where it brings none. Equal shapes
+            with another pooling or upsampling are another function.
 
     Raises:
         CheckpointError: no shipped architecture fits; names the closest.
     """
-    layers = {int(match[1]) for key in shapes if (match := re.match(r"model\.(\d+)\.", key))}
+    numbers = {int(match[1]) for key in shapes if (match := re.match(r"model\.(\d+)\.", key))}
     called = f"; it calls itself {task!r}." if task else "."
-    if not layers:
+    if not numbers:
         raise CheckpointError(
             f"Its tensors are not named like those of a YOLO detector{called}", remedy=_families()
         )
@@ -63,6 +73,8 @@ def recognise(shapes: Shapes, *, task: str | None = None, activation: str | None
             remedy=_families(),
         )
     _check_activation(found.architecture, activation)
+    if layers is not None:
+        _check_layers(found, best[0][1], layers)
     return found
 
 
@@ -123,6 +135,33 @@ def _check_activation(found: Architecture, activation: str | None) -> None:
             f"It was trained with the activation {activation}, which {found.name} does not have.",
             remedy=_families(),
         )
+
+
+def _check_layers(found: Recognised, backbone: float, layers: Sequence[Layer]) -> None:
+    """Raise where a layer that counts as fitting computes something else than in the shipped architecture."""
+    own = found.architecture.layers()
+    num_compared = len(own) - 1 if found.extent != "backbone" else found.architecture.num_backbone_layers
+    if found.extent == "backbone":
+        num_compared = round(backbone * num_compared)
+    for index, (told, expected) in enumerate(zip(layers[:num_compared], own, strict=False)):
+        if _function(told) != _function(expected):
+            raise CheckpointError(
+                f"Its layer {index} is {_written(told)}, where {found.architecture.name} has {_written(expected)}: "
+                "another function under the same shapes.",
+                remedy=_families(),
+            )
+
+
+def _function(layer: Layer) -> tuple[Any, ...]:
+    """What tensors' shapes do not tell of a layer: its inputs, its module, and its arguments but the channels."""
+    source, module, arguments = layer
+    plain = [None if argument == "None" else argument for argument in arguments]
+    channels_first = isinstance(plain[0] if plain else None, int) and "." not in module and module != "Concat"
+    return source, module, plain[1:] if channels_first else plain
+
+
+def _written(layer: Layer) -> str:
+    return printable(f"{layer[1]}{layer[2]} on {layer[0]}", limit=120)
 
 
 def _families() -> str:

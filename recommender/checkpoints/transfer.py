@@ -1,8 +1,8 @@
 """What of a checkpoint reaches a target's model: decided per tensor, applied, and counted.
 
-Three rules beyond "same name, same shape", each of which ultralytics' loader (and its log line) lacks:
-rows of the class output move only where the class names match; a batch norm or bias comes only together
-with the convolution it belongs to; the class branch takes the source's width first, as there.
+Rules beyond "same name, same shape": rows of the class output move only where the class names match; a batch
+norm or bias comes only together with the convolution it belongs to; the class branch takes the source's width
+first, and a first convolution of other input channels fills those in common, both as in ultralytics' loader.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+FIRST_CONV = "model.0.conv.weight"
+
+
 @dataclass(frozen=True, kw_only=True)
 class TransferPlan:
     """Which tensors move whole, and which rows of the class output move where."""
@@ -34,6 +37,7 @@ class TransferPlan:
     whole: frozenset[str]
     row_tensors: frozenset[str]
     row_pairs: tuple[tuple[int, int], ...]  # (row in the target, row in the source)
+    num_input_channels: int | None = None  # of the first convolution that move, where it reads others
 
 
 def transfer(
@@ -65,6 +69,10 @@ def transfer(
     with torch.no_grad():
         for key in plan.whole:
             own[key].copy_(state[key])
+        if plan.num_input_channels is not None:
+            first, shared = state[FIRST_CONV], plan.num_input_channels
+            # One channel from several takes their sum, as in ultralytics: grey light falls on all filters alike.
+            own[FIRST_CONV][:, :shared] = first.sum(1, keepdim=True) if shared == 1 else first[:, :shared]
         if plan.row_pairs:
             into, out_of = (list(rows) for rows in zip(*plan.row_pairs, strict=True))
             for key in plan.row_tensors:
@@ -81,7 +89,9 @@ def plan_transfer(
     """Decide by names and shapes alone what moves."""
     rows = class_row_keys(target.head_layer, target.tensors)
     whole = {key for key, shape in target.tensors.items() if key not in rows and source.get(key) == shape}
-    whole = {key for key in whole if _partners(key, target.tensors) <= whole}
+    channels = _shared_input_channels(source, target.tensors)
+    moving = whole if channels is None else whole | {FIRST_CONV}
+    whole = {key for key in whole if _partners(key, target.tensors) <= moving}
     matches = overlap(target_class_names, source_class_names or ())
     # Rows mean something only on top of the trained branch they were trained with.
     movable = {
@@ -91,7 +101,9 @@ def plan_transfer(
     }
     num_source_rows = min((source[key][0] for key in movable), default=0)
     pairs = tuple((match.target, match.source) for match in matches if match.source < num_source_rows)
-    return TransferPlan(whole=frozenset(whole), row_tensors=frozenset(movable), row_pairs=pairs)
+    return TransferPlan(
+        whole=frozenset(whole), num_input_channels=channels, row_tensors=frozenset(movable), row_pairs=pairs
+    )
 
 
 def count_transfer(plan: TransferPlan, target: ModelShapes, num_classes: int) -> TransferCoverage:
@@ -104,6 +116,8 @@ def count_transfer(plan: TransferPlan, target: ModelShapes, num_classes: int) ->
         total[layer] += size
         if key in plan.whole:
             moved[layer] += size
+        elif key == FIRST_CONV and plan.num_input_channels is not None:
+            moved[layer] += size // shape[1] * plan.num_input_channels
         elif key in plan.row_tensors:
             moved[layer] += size // shape[0] * len(plan.row_pairs)
     return TransferCoverage(
@@ -130,6 +144,13 @@ def fitting_class_width(source: Shapes, target: ModelShapes) -> int | None:
     if width is None or source.get(first_box) != target.tensors.get(first_box):
         return None  # a branch of another size cannot run on this neck
     return width
+
+
+def _shared_input_channels(source: Shapes, target: Shapes) -> int | None:
+    """Input channels that first convolutions have in common; None where they are equal or otherwise different."""
+    own, wanted = source.get(FIRST_CONV, ()), target.get(FIRST_CONV, ())
+    alike = len(own) == len(wanted) == 4 and own[0] == wanted[0] and own[2:] == wanted[2:]
+    return min(own[1], wanted[1]) if alike and own != wanted else None
 
 
 def _match_class_width(source: Shapes, layers: Any, shapes: ModelShapes) -> None:

@@ -50,7 +50,11 @@ class Backbone:
 
 
 def load_backbone(checkpoint: Checkpoint) -> Backbone:
-    """A checkpoint's backbone with its own weights. Raises CheckpointError for one that lacks some."""
+    """A checkpoint's backbone with its own weights, up to the first layer that they do not fill.
+
+    Raises CheckpointError where not even the layers down to stride 8 are filled, for instance by a first convolution
+    of other input channels: features of random layers would say nothing of the checkpoint.
+    """
     import torch
 
     from recommender.checkpoints import load_state
@@ -60,21 +64,29 @@ def load_backbone(checkpoint: Checkpoint) -> Backbone:
     from ultralytics.nn.modules import Conv
 
     layers = copy.deepcopy(_bare_backbone(checkpoint.architecture))
-    state = load_state(checkpoint)
-    missing, _ = layers.load_state_dict(_below(state, len(layers)), strict=False)
-    lacking = [key for key in missing if not key.endswith("num_batches_tracked")]
-    if lacking:
-        raise CheckpointError(
-            f"{checkpoint.name} lacks {len(lacking)} tensors of {checkpoint.architecture}'s backbone, "
-            f"{lacking[0]} among them.",
-            remedy="Register it again from the file it came from.",
-        )
+    state = _below(load_state(checkpoint), len(layers))
+    lacking = [
+        key
+        for key, tensor in layers.state_dict().items()
+        if not key.endswith("num_batches_tracked") and (key not in state or state[key].shape != tensor.shape)
+    ]
+    num_filled = min((int(key.split(".", 1)[0]) for key in lacking), default=len(layers))
+    layers = layers[:num_filled]
+    layers.load_state_dict(
+        {key: tensor for key, tensor in state.items() if int(key.split(".", 1)[0]) < num_filled}, strict=False
+    )
     for module in layers.modules():
         if isinstance(module, Conv) and isinstance(module.bn, torch.nn.BatchNorm2d):
             module.conv = torch.nn.utils.fusion.fuse_conv_bn_eval(module.conv, module.bn)
             module.bn = torch.nn.Identity()
     cast(Any, layers).to(memory_format=torch.channels_last)
-    return Backbone(layers=layers)
+    backbone = Backbone(layers=layers)
+    if lacking and not backbone.maps(np.zeros((1, 3, max(STRIDES), max(STRIDES)), dtype=np.uint8)):
+        raise CheckpointError(
+            f"{checkpoint.name} does not fill layer {num_filled} of {checkpoint.architecture} ({lacking[0]}).",
+            remedy="Add weights of a shipped architecture with three input channels.",
+        )
+    return backbone
 
 
 def box_features(backbone: Backbone, sample: TargetSample) -> dict[int, NDArray[np.float32]]:

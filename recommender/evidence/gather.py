@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from recommender.errors import RecommenderError
 from recommender.evidence.estimators import ESTIMATORS
 from recommender.evidence.metadata import metadata_evidence
 from recommender.evidence.nearest import nearest_sources
@@ -117,7 +116,9 @@ def _measure(
     for done, (sha256, checkpoint) in enumerate(unique.items(), start=1):
         try:
             scores[sha256] = measure(checkpoint, sample)
-        except RecommenderError as error:
+        except (
+            Exception
+        ) as error:  # a network that breaks when it runs must not end the ranking of the others
             logger.warning("no feature evidence for %s: %s", checkpoint.name, error)
         progress("evidence", done, len(unique))
     return scores

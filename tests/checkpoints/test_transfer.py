@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recommender.checkpoints import build_model, coverage, transfer
+from recommender.checkpoints import build_model, coverage, require_filled, transfer
 from recommender.checkpoints.models import tensor_shapes
+from recommender.errors import UsageError
 from recommender.records import Checkpoint, TransferCoverage
 from tests.checkpoints.kit import state_of, yolov5_state
 
@@ -84,6 +85,31 @@ def test_a_batch_norm_without_its_convolution_stays_behind() -> None:
     found = transfer(state, None, model, ("person", "hat", "glove"))
     assert not (model.state_dict()["model.5.bn.weight"] == 7.0).any()
     assert [layer.num_transferred for layer in found.layers if layer.layer == 5] == [0]
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_a_first_convolution_of_other_channels_fills_those_in_common(channels: int) -> None:
+    state = state_of(seed=1)
+    state["model.0.conv.weight"] = torch.rand(16, channels, 3, 3)
+    model = build_model("yolo11n", 3)
+    before = model.state_dict()["model.0.conv.weight"].clone()
+    found = transfer(state, None, model, ("person", "hat", "glove"))
+    after, shared = model.state_dict()["model.0.conv.weight"], min(channels, 3)
+    assert torch.equal(after[:, :shared], state["model.0.conv.weight"][:, :shared])
+    assert torch.equal(after[:, shared:], before[:, shared:])
+    assert torch.equal(model.state_dict()["model.0.bn.weight"], state["model.0.bn.weight"])
+    first = found.layers[0]
+    assert first.num_parameters - first.num_transferred == 16 * (3 - shared) * 9
+    assert [layer.layer for layer in found.incomplete("backbone")] == ([0] if channels == 1 else [])
+
+
+def test_freezing_is_refused_by_the_names_of_the_layers_that_stay_random() -> None:
+    state = {key: value for key, value in state_of().items() if int(key.split(".")[1]) not in (9, 10)}
+    found = transfer(state, None, build_model("yolo11n", 3), ("person", "hat", "glove"))
+    with pytest.raises(UsageError, match=r"x:freeze .*: 9 \(SPPF\), 10 \(C2PSA\)") as caught:
+        require_filled("x", found)
+    assert "x:full" in str(caught.value.remedy)
+    require_filled("x", transfer(state_of(), None, build_model("yolo11n", 3), ("person", "hat", "glove")))
 
 
 def test_group_norm_weights_do_not_pose_as_batch_norm() -> None:

@@ -15,7 +15,7 @@ from recommender.evidence.estimators import ESTIMATORS
 from recommender.evidence.features import STRIDES, box_features, load_backbone
 from recommender.evidence.samples import BACKGROUND, TargetSample
 from recommender.evidence.scores import MIN_OBJECTS, reduce, scores_of, standardise
-from tests.evidence.kit import random_checkpoint
+from tests.evidence.kit import random_checkpoint, stored
 
 
 def _squares(count: int = 2, size: int = 64) -> Any:
@@ -67,20 +67,39 @@ def test_building_a_backbone_leaves_torchs_random_numbers_alone(tmp_path: Path) 
     assert torch.equal(torch.rand(4), expected)
 
 
-def test_weights_that_lack_a_backbone_tensor_are_refused(tmp_path: Path) -> None:
-    import hashlib
+def test_a_backbone_counts_up_to_the_first_layer_that_is_not_filled(tmp_path: Path) -> None:
+    """A classifier brings the first nine layers of a detector's backbone."""
+    whole = random_checkpoint(tmp_path)
+    state = {key: tensor for key, tensor in load_state(whole).items() if int(key.split(".")[1]) < 9}
+    squares = _squares()
+    expected = load_backbone(whole)
+    found = load_backbone(stored(tmp_path, "classifier", state))
+    assert len(found.layers) == 9
+    maps = found.maps(squares)
+    assert tuple(maps) == STRIDES
+    for stride in STRIDES[:2]:  # of stride 32 a later layer is the detector's last
+        assert np.array_equal(maps[stride], expected.maps(squares)[stride])
 
-    from safetensors.torch import save
 
-    checkpoint = random_checkpoint(tmp_path)
-    state = {
-        key: tensor for key, tensor in load_state(checkpoint).items() if key != "model.4.cv1.conv.weight"
-    }
-    content = save(state)
-    assert checkpoint.path is not None
-    checkpoint.path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"lacks 1 tensors.*4.cv1.conv.weight"):
-        load_backbone(replace(checkpoint, sha256=hashlib.sha256(content).hexdigest()))
+@pytest.mark.parametrize(
+    ("key", "shape"),
+    [
+        ("model.0.conv.weight", (16, 4, 3, 3)),
+        ("model.0.conv.weight", (16, 1, 3, 3)),
+        ("model.1.conv.weight", None),
+    ],
+)
+def test_weights_without_the_first_layers_are_not_measured(
+    key: str, shape: tuple[int, ...] | None, tmp_path: Path
+) -> None:
+    import torch
+
+    state = load_state(random_checkpoint(tmp_path))
+    del state[key]
+    if shape is not None:
+        state[key] = torch.rand(*shape)
+    with pytest.raises(CheckpointError, match=rf"does not fill layer {key[6]}"):
+        load_backbone(stored(tmp_path, "odd", state))
 
 
 def test_swapped_weights_are_refused(tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from recommender.checkpoints import load_state
 from recommender.datasets import open_dataset
 from recommender.evidence import EVIDENCE_VERSION, gather, metadata_evidence
 from recommender.evidence.gather import MEASURED, choose
@@ -20,7 +22,7 @@ from recommender.profile.embedding import ENCODER
 from recommender.records import Checkpoint, Dataset, Evidence, Profile
 from recommender.store import Store
 from tests.datagen import make_dataset
-from tests.evidence.kit import Candidate, random_checkpoint
+from tests.evidence.kit import Candidate, random_checkpoint, stored
 from tests.profile.synthetic import synthetic_profile
 
 
@@ -60,6 +62,57 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def _measured(evidence: Evidence) -> bool:
     return all(getattr(evidence, name) is not None for name in MEASURED)
+
+
+def odd_states(state: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Weights that fit a YOLO11n in part only, as a classifier, a grey-scale or a deeper model leave them."""
+    import torch
+
+    return {
+        "classifier": {key: tensor for key, tensor in state.items() if int(key.split(".")[1]) < 9},
+        "grey": state | {"model.0.conv.weight": torch.rand(16, 1, 3, 3)},
+        "four channels": state | {"model.0.conv.weight": torch.rand(16, 4, 3, 3)},
+        "wider": state | {"model.2.cv1.conv.weight": torch.rand(64, 32, 1, 1)},
+        "nothing that fits": {"model.0.conv.weight": torch.rand(2, 2)},
+    }
+
+
+def test_odd_checkpoints_end_no_ranking(
+    target: Dataset, profile: Profile, store: Store, tmp_path: Path
+) -> None:
+    good = random_checkpoint(tmp_path, "good")
+    odd = [stored(tmp_path, name, state) for name, state in odd_states(load_state(good)).items()]
+    found = gather(target, profile, [Candidate(checkpoint=c) for c in (*odd, good)], store=store)
+    assert {name: _measured(evidence) for name, evidence in found.items()} == {
+        "classifier": True,
+        "grey": False,
+        "four channels": False,
+        "wider": False,
+        "nothing that fits": False,
+        "good": True,
+    }
+    filled = {name: evidence.backbone_transferred for name, evidence in found.items()}
+    assert filled["good"] == filled["four channels"] == 1.0  # its first three channels are those of a picture
+    assert all(0 < (filled[name] or 0) < 1 for name in ("classifier", "grey", "wider"))
+
+
+def test_a_network_that_breaks_when_run_ends_no_ranking(
+    target: Dataset, profile: Profile, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from recommender.evidence import features
+
+    real = features.load_backbone
+
+    def load(checkpoint: Checkpoint) -> features.Backbone:
+        loaded = real(checkpoint)
+        if checkpoint.name == "broken":
+            del loaded.layers[2]  # the next one gets half of the channels it reads
+        return loaded
+
+    monkeypatch.setattr(features, "load_backbone", load)
+    pair = [random_checkpoint(tmp_path, name, seed=seed) for seed, name in enumerate(("broken", "good"))]
+    found = gather(target, profile, [Candidate(checkpoint=c) for c in pair], store=store)
+    assert [_measured(found[name]) for name in ("broken", "good")] == [False, True]
 
 
 def test_everybody_has_metadata_and_those_at_hand_features(

@@ -60,7 +60,7 @@ def _nan(state: dict[str, torch.Tensor]) -> None:
 
 def _bomb_archive(file: Path, _: bytes) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("archive/data/0", bytes(2**20))
+        archive.writestr("archive/data.pkl", bytes(2**20))
         archive.infolist()[0].file_size = 7 * 2**30  # what a real one would declare
 
 
@@ -112,7 +112,7 @@ def test_bad_files_are_refused_with_a_reason_and_a_remedy(kind: str, tmp_path: P
     file = tmp_path / "best.pt"
     make(file, nano_pt.read_bytes())
     with pytest.raises(RefusalError, match=reason) as caught:
-        examine(file)
+        examine(file, tmp_path)
     assert len(caught.value.remedy) > 10
 
 
@@ -132,7 +132,7 @@ def test_other_kinds_of_models_are_refused_by_name(class_name: str, told: str, t
     finally:
         setattr(tasks, class_name, original)
     with pytest.raises(RefusalError, match=told):
-        examine(tmp_path / "x.pt")
+        examine(tmp_path / "x.pt", tmp_path)
 
 
 def test_every_flipped_byte_of_a_small_header_is_survived(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_every_flipped_byte_of_a_small_header_is_survived(tmp_path: Path) -> Non
         damaged[position] ^= 0x41
         file.write_bytes(damaged)
         with suppress(RefusalError):
-            examine(file)
+            examine(file, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_odd_safetensors_headers_are_refused(header: bytes, tmp_path: Path) -> N
     file = tmp_path / "x.safetensors"
     file.write_bytes(struct.pack("<Q", len(header)) + header)
     with pytest.raises(RefusalError):
-        examine(file)
+        examine(file, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_odd_safetensors_headers_are_refused(header: bytes, tmp_path: Path) -> N
 )
 def test_odd_class_names_become_unknown(odd: Any, tmp_path: Path) -> None:
     torch.save({"state_dict": small_state(), "meta": {"names": odd}}, tmp_path / "x.pt")
-    assert examine(tmp_path / "x.pt")[1]["class_names"] is None
+    assert examine(tmp_path / "x.pt", tmp_path)[1]["class_names"] is None
 
 
 def test_odd_facts_become_unknown(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_odd_facts_become_unknown(tmp_path: Path) -> None:
         "train_metrics": {"metrics/mAP50-95(B)": float("nan")},
     }
     torch.save(package, tmp_path / "x.pt")
-    _, facts = examine(tmp_path / "x.pt")
+    _, facts = examine(tmp_path / "x.pt", tmp_path)
     assert (facts["imgsz"], facts["epochs"], facts["score"]) == (None, None, None)
 
 
@@ -199,7 +199,7 @@ def test_state_dicts_work_however_they_were_wrapped(
 ) -> None:
     state = {prefix + key.removeprefix("model."): tensor for key, tensor in small_state().items()}
     torch.save(state if container is None else {container: state, "epoch": 3}, tmp_path / "x.pt")
-    assert examine(tmp_path / "x.pt")[0].keys() == small_state().keys()
+    assert examine(tmp_path / "x.pt", tmp_path)[0].keys() == small_state().keys()
 
 
 def test_other_tensors_beside_the_detector_are_left(tmp_path: Path) -> None:
@@ -207,14 +207,14 @@ def test_other_tensors_beside_the_detector_are_left(tmp_path: Path) -> None:
         small_state() | {"criterion.weight": torch.rand(3), "teacher.0.weight": torch.rand(3)},
         tmp_path / "x.pt",
     )
-    assert examine(tmp_path / "x.pt")[0].keys() == small_state().keys()
+    assert examine(tmp_path / "x.pt", tmp_path)[0].keys() == small_state().keys()
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_numbers_keep_their_values(dtype: torch.dtype, tmp_path: Path) -> None:
     state = {key: tensor.to(dtype) for key, tensor in small_state().items()}
     torch.save(state, tmp_path / "x.pt")
-    tensors, _ = examine(tmp_path / "x.pt")
+    tensors, _ = examine(tmp_path / "x.pt", tmp_path)
     assert all(torch.equal(tensors[key].float(), state[key].float()) for key in state)
     assert tensors["model.0.conv.weight"].dtype is (
         torch.float16 if dtype is torch.float16 else torch.float32
@@ -223,15 +223,15 @@ def test_numbers_keep_their_values(dtype: torch.dtype, tmp_path: Path) -> None:
 
 def test_the_old_torch_format_works_for_plain_tensors(tmp_path: Path) -> None:
     torch.save(small_state(), tmp_path / "x.pt", _use_new_zipfile_serialization=False)
-    assert "model.0.conv.weight" in examine(tmp_path / "x.pt")[0]
+    assert "model.0.conv.weight" in examine(tmp_path / "x.pt", tmp_path)[0]
     torch.save({"model": random_model()}, tmp_path / "y.pt", _use_new_zipfile_serialization=False)
     with pytest.raises(RefusalError, match=r"before 1\.6"):
-        examine(tmp_path / "y.pt")
+        examine(tmp_path / "y.pt", tmp_path)
 
 
 def test_the_model_counts_exactly_as_its_own_state_dict(tmp_path: Path) -> None:
     model = random_model("yolo26n")
-    tensors, facts = examine(save_ultralytics(tmp_path / "x.pt", model))
+    tensors, facts = examine(save_ultralytics(tmp_path / "x.pt", model), tmp_path)
     expected = {
         key: tensor.half() if tensor.is_floating_point() else tensor
         for key, tensor in model.state_dict().items()
@@ -252,7 +252,7 @@ def test_classes_trusted_elsewhere_in_the_process_are_not_trusted_here(tmp_path:
     file = save_ultralytics(tmp_path / "x.pt", random_model())
     torch.serialization.add_safe_globals([type(random_model()), nn.Sequential])
     try:
-        assert "model.0.conv.weight" in examine(file)[0]
+        assert "model.0.conv.weight" in examine(file, tmp_path)[0]
         assert torch.serialization.get_safe_globals() == []
     finally:
         torch.serialization.clear_safe_globals()
@@ -260,7 +260,7 @@ def test_classes_trusted_elsewhere_in_the_process_are_not_trusted_here(tmp_path:
 
 def test_averaged_weights_come_first(tmp_path: Path) -> None:
     plain, averaged = random_model(seed=1), random_model(seed=2)
-    tensors, _ = examine(save_ultralytics(tmp_path / "x.pt", plain, ema=averaged.half()))
+    tensors, _ = examine(save_ultralytics(tmp_path / "x.pt", plain, ema=averaged.half()), tmp_path)
     assert torch.equal(tensors["model.0.conv.weight"], averaged.state_dict()["model.0.conv.weight"])
 
 
@@ -281,7 +281,7 @@ def test_other_tasks_bring_what_fits_a_detector(
     import ultralytics.nn.tasks as tasks
 
     model = getattr(tasks, class_name)(config, ch=3, nc=3, verbose=False)
-    tensors, facts = examine(save_ultralytics(tmp_path / "x.pt", model))
+    tensors, facts = examine(save_ultralytics(tmp_path / "x.pt", model), tmp_path)
     found = recognise({key: tuple(tensor.shape) for key, tensor in tensors.items()}, task=facts["task"])
     assert (found.architecture.name, found.extent) == (config.split("-")[0], extent)
 
@@ -295,7 +295,7 @@ def test_a_checkpoint_from_mid_training_works(tmp_path: Path) -> None:
     model.criterion = model.init_criterion()
     optimiser = torch.optim.AdamW(model.parameters()).state_dict()
     tensors, _ = examine(
-        save_ultralytics(tmp_path / "last.pt", model, ema=model, optimizer=optimiser, epoch=7)
+        save_ultralytics(tmp_path / "last.pt", model, ema=model, optimizer=optimiser, epoch=7), tmp_path
     )
     assert tensors.keys() == random_model().state_dict().keys()
 

@@ -29,7 +29,7 @@ def test_bombs_are_refused_and_do_not_go_off(kind: str, tmp_path: Path) -> None:
     file = plant(tmp_path / "best.pt", kind, marker)
     before = file.read_bytes()
     with pytest.raises(RefusalError):
-        examine(file)
+        examine(file, tmp_path)
     assert not marker.exists()
     assert file.read_bytes() == before
 

@@ -57,6 +57,19 @@ def untimed(curve: tuple[EpochMetrics, ...]) -> list[EpochMetrics]:
     return [replace(point, seconds=0.0) for point in curve]
 
 
+def test_layers_that_would_stay_random_are_not_frozen(bench: Bench, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file(
+        {key: value for key, value in tensors(COCO).items() if int(key.split(".")[1]) < 9},
+        tmp_path / "classifier.safetensors",
+    )
+    job = bench.job("frozen", mode="freeze", weights=tmp_path / "classifier.safetensors")
+    with pytest.raises(UsageError, match=r"9 \(SPPF\), 10 \(C2PSA\)"):
+        train(job)
+    assert not list(job.output.iterdir())
+
+
 def test_a_run_says_all_there_is_to_know(bench: Bench, full_run: Run) -> None:
     assert full_run.status == "succeeded"
     assert [point.epoch for point in full_run.curve] == [1, 2, 3], "the final evaluation is no epoch"

@@ -31,7 +31,7 @@ def entries_of(request: CompareRequest, store: Store) -> tuple[Entry, ...]:
     """The starts asked for, each once, files registered and named.
 
     Raises NotFoundError for a name nobody knows or weights that are not here, InputError for a file that is no
-    safe checkpoint, UsageError for a mode that does not fit.
+    safe checkpoint, UsageError for a mode that does not fit, or to freeze a backbone that the weights do not fill.
     """
     found = {start: checkpoint for text in request.starts for start, checkpoint in (_resolved(text, store),)}
     scratch = request.architecture or most_common_architecture([c for c in found.values() if c is not None])
@@ -110,7 +110,7 @@ def _recipe(request: CompareRequest, start: Start, fraction: float, seed: int, r
 
 
 def _resolved(text: str, store: Store) -> tuple[Start, Checkpoint | None]:
-    from recommender.checkpoints import get_checkpoint
+    from recommender.checkpoints import get_checkpoint, require_freezable
 
     name, mode = (text, "full") if Path(text).is_file() else parse_start(text)
     if mode == "scratch":
@@ -121,4 +121,6 @@ def _resolved(text: str, store: Store) -> tuple[Start, Checkpoint | None]:
             f"The weights of {printable(checkpoint.name)!r} are not on this machine.",
             remedy=f"`recommend checkpoints fetch {printable(checkpoint.name)}` brings them.",
         )
+    if mode == "freeze":
+        require_freezable(checkpoint)
     return Start(checkpoint=checkpoint.name, mode=mode), checkpoint  # type: ignore[arg-type]

@@ -73,15 +73,18 @@ def plan_sweep(request: SweepRequest, targets: Sequence[Dataset], store: Store) 
     """
     checkpoints = chosen_checkpoints(request, store)
     architecture = request.architecture or most_common_architecture(checkpoints)
+    partial = _not_freezable(checkpoints) if "freeze" in request.modes else {}
     starts: list[tuple[Start, Checkpoint | None]] = [
         (Start(checkpoint=checkpoint.name, mode=mode), checkpoint)
         for mode in MODES
         if mode in request.modes and mode != "scratch"
         for checkpoint in checkpoints
+        if mode != "freeze" or checkpoint.name not in partial
     ]
     if "scratch" in request.modes:
         starts.append((Start(checkpoint=SCRATCH, mode="scratch"), None))
-    specs, notices = [], []
+    specs: list[TrialSpec] = []
+    notices = [Notice(code="not_freezable", message=why) for why in partial.values()]
     for target in {target.content_hash: target for target in targets}.values():
         data = pack_dataset(target)
         own = sorted({c.name for c in checkpoints if c.source_hash == target.content_hash})
@@ -155,6 +158,19 @@ def most_common_architecture(checkpoints: Sequence[Checkpoint]) -> str:
     """What scratch trains: the architecture most starts have, so that it is compared with its like."""
     counts = Counter(checkpoint.architecture for checkpoint in checkpoints)
     return max(counts, key=lambda name: (counts[name], name), default=SCRATCH_ARCHITECTURE)
+
+
+def _not_freezable(checkpoints: Sequence[Checkpoint]) -> dict[str, str]:
+    """Why their backbone cannot be frozen, by the names of those that do not fill theirs."""
+    from recommender.checkpoints import require_freezable
+
+    found = {}
+    for checkpoint in checkpoints:
+        try:
+            require_freezable(checkpoint)
+        except UsageError as error:
+            found[checkpoint.name] = f"{error.message} Left out."
+    return found
 
 
 def _left_out(target: Dataset, names: Sequence[str]) -> Notice:

@@ -88,7 +88,7 @@ class _Outcome:
     def go(self, state: dict[str, torch.Tensor] | None) -> None:
         from ultralytics.utils.torch_utils import init_seeds
 
-        from recommender.checkpoints import build_model, transfer
+        from recommender.checkpoints import build_model, require_filled, transfer
         from tune_jobs.training.dataset import read_data_yaml
         from tune_jobs.training.normalisation import use_group_norm
         from tune_jobs.training.trainer import RunTrainer
@@ -100,7 +100,10 @@ class _Outcome:
         model = build_model(job.architecture, len(names))
         known: list[int] = []
         if state is not None:
-            self.weights_transferred = transfer(state, job.class_names, model, names).share()
+            transferred = transfer(state, job.class_names, model, names)
+            if job.start.mode == "freeze":
+                require_filled(job.start.checkpoint, transferred)
+            self.weights_transferred = transferred.share()
             known = [match.target for match in overlap(names, job.class_names or ())]
         if job.recipe.normalisation == "group":
             use_group_norm(model)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recommender.checkpoints.quarantine.cleaning import class_names, clean
-from recommender.checkpoints.quarantine.formats import sniff
+from recommender.checkpoints.quarantine.formats import sniff, weights_inside
 from recommender.checkpoints.quarantine.isolation import isolate
 from recommender.checkpoints.quarantine.reading import read_safetensors, read_torch
 from recommender.checkpoints.quarantine.refusal import RefusalError
@@ -18,8 +18,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def examine(source: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Clean tensors and facts of a file. Raises RefusalError; runs nothing that the file names."""
+def examine(source: Path, folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Clean tensors and facts of a file. Raises RefusalError; runs nothing that the file names.
+
+    `folder` takes what a zipped training run has to be unpacked into.
+    """
+    if sniff(source) == "zip":
+        source = weights_inside(source, folder)
     read = read_safetensors if sniff(source) == "safetensors" else read_torch
     state, facts = read(source)
     return clean(state), facts | {"class_names": class_names(facts.get("class_names"))}
@@ -32,7 +37,7 @@ def main(source: Path, folder: Path) -> int:
 
     confine(source, folder)
     try:
-        tensors, facts = examine(source)
+        tensors, facts = examine(source, folder)
         # One key alone: their order in the file is not stable, and equal weights should give equal bytes.
         metadata = {"recommender": json.dumps({"format": 1, "class_names": facts["class_names"]})}
         safetensors.torch.save_file(tensors, folder / "weights.safetensors", metadata=metadata)

@@ -24,7 +24,7 @@ def clean(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
     total = 0
     kept: dict[str, Tensor] = {}
-    for key, tensor in canonical(state).items():
+    for key, tensor in canonical(without_masks(state)).items():
         total += math.prod(tensor.shape)
         if total > MAX_ELEMENTS:
             raise RefusalError(f"It holds more than {MAX_ELEMENTS:,} numbers.", "Add a detection checkpoint.")
@@ -55,6 +55,19 @@ def _check_numbers(key: str, tensor: Tensor) -> None:
         raise RefusalError(
             f"The tensor {key!r} holds impossible values: the file is damaged.", "Copy it again."
         )
+
+
+def without_masks(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What `torch.nn.utils.prune` computes before each step, `weight_orig` times `weight_mask`, as plain weights."""
+    plain = dict(state)
+    for key, mask in state.items():
+        name = key.removesuffix("_mask") if isinstance(key, str) else key
+        original = state.get(f"{name}_orig")
+        if name == key or original is None or original.shape != mask.shape:
+            continue
+        del plain[key], plain[f"{name}_orig"]
+        plain[name] = original * mask.to(original.dtype)
+    return plain
 
 
 def canonical(state: dict[str, Tensor]) -> dict[str, Tensor]:

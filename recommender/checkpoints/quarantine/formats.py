@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
-from pathlib import Path
+import zlib
+from pathlib import Path, PurePosixPath
 
+from recommender.checkpoints.quarantine.foreign import ORIGINAL, refuse_export
 from recommender.checkpoints.quarantine.refusal import RefusalError
 
 MAX_UNPACKED_BYTES = 6 * 2**30
 
 
 def sniff(file: Path) -> str:
-    """Tell "torch" or "safetensors" from the first bytes; refuse everything else by its name."""
+    """Tell "zip", "torch" (before 1.6) or "safetensors" from the first bytes; refuse all else by its name."""
     with file.open("rb") as stream:
         head = stream.read(512)
-    original = "Add the original .pt it was made from."
     if not head:
         raise RefusalError("The file is empty.", "Copy or download it again.")
     if head.startswith(b"PK\x03\x04"):
-        return "torch"
+        return "zip"  # torch's own archives, and zipped runs
     if len(head) > 9 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 100 * 2**20:
         return "safetensors"
     if head.startswith(b"version https://git-lfs"):
         raise RefusalError(
             "It is a Git LFS pointer, not the weights themselves.", "Run `git lfs pull` first."
         )
+    refuse_export(head)
     if head.lstrip()[:15].lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         raise RefusalError(
             "It is a web page, not weights; a download went wrong.", "Download the file itself again."
-        )
-    if (
-        head[4:8] == b"TFL3"
-        or head.startswith(b"\x89HDF")
-        or b"onnx" in head[:64].lower()
-        or head[:1] == b"\x08"
-    ):
-        raise RefusalError(
-            "It is an export (ONNX, TFLite, HDF5 or alike), from which training cannot start.", original
         )
     if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
         return "torch"  # the format before torch 1.6
@@ -46,6 +40,53 @@ def sniff(file: Path) -> str:
         )
     raise RefusalError(
         "It is not a checkpoint that torch or safetensors wrote, or it is damaged.", "Copy it again."
+    )
+
+
+def weights_inside(file: Path, folder: Path) -> Path:
+    """The file itself, or the weights of the training run that was zipped, unpacked into `folder`.
+
+    Raises RefusalError for a zip without weights, with several to choose from, or of another tool.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            names = [PurePosixPath(member.filename) for member in members]
+            if any(name.name in {"data.pkl", "constants.pkl"} for name in names):
+                return file  # torch's own archive
+            if any(name.suffix == ".npy" or name.name == "model.weights.h5" for name in names):
+                raise RefusalError("It is a NumPy or Keras archive, not weights of torch.", ORIGINAL)
+            chosen = _chosen([member for member in members if _is_weights(member.filename)])
+            if chosen.file_size > MAX_UNPACKED_BYTES:
+                raise RefusalError(f"{chosen.filename!r} unpacks to {chosen.file_size / 2**30:.1f} GiB.")
+            unpacked = folder / f"unpacked{PurePosixPath(chosen.filename).suffix}"
+            with archive.open(chosen) as packed, unpacked.open("wb") as plain:
+                shutil.copyfileobj(packed, plain, 2**20)
+            return unpacked
+    except (zipfile.BadZipFile, EOFError, RuntimeError, ValueError, zlib.error) as error:
+        raise RefusalError(
+            f"The archive is truncated, damaged or encrypted ({error}).",
+            "Copy or download it again, or unpack it.",
+        ) from None
+
+
+def _is_weights(name: str) -> bool:
+    path = PurePosixPath(name)
+    return path.suffix in {".pt", ".pth", ".safetensors"} and "__MACOSX" not in path.parts
+
+
+def _chosen(weights: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
+    """The one `best.pt`, else the only weights file."""
+    best = [member for member in weights if PurePosixPath(member.filename).stem == "best"]
+    for choice in (best, weights):
+        if len(choice) == 1:
+            return choice[0]
+    if not weights:
+        raise RefusalError("It is a zip without weights in it.", "Add the best.pt of the training itself.")
+    named = ", ".join(member.filename for member in weights[:5])
+    raise RefusalError(
+        f"It is a zip with {len(weights)} weights files in it: {named[:300]}.",
+        "Unpack it and add one of them.",
     )
 
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recommender.checkpoints.quarantine.foreign import foreign_pickle
 from recommender.checkpoints.quarantine.formats import check_archive
 from recommender.checkpoints.quarantine.refusal import RESAVE, RefusalError
 from recommender.checkpoints.quarantine.stand_ins import PERMITTED, StandIn, find_weights, stand_ins
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PLAIN_ACTIVATION = re.compile(r"\s*(torch\.)?nn\.\w+\([\w\s=.,+-]*\)\s*")
+MAX_LAYERS = 500  # of a model description
+MAX_ARGUMENTS = 32
 OTHER_MODELS = {"RTDETR": "RT-DETR", "World": "YOLO-World", "YOLOE": "YOLOE", "NAS": "YOLO-NAS", "SAM": "SAM"}
 
 
@@ -74,6 +77,9 @@ def unreadable(error: Exception) -> RefusalError:
             f"It is truncated, damaged, or not weights ({type(error).__name__}: {text[:200]}).",
             f"Copy or download it again. {RESAVE}",
         )
+    foreign = foreign_pickle([asked[1]])
+    if foreign is not None:
+        return foreign
     if PERMITTED.fullmatch(asked[1]):  # only archives can be searched for names beforehand
         return RefusalError("It is a model in the format of torch before 1.6, which is not read.")
     return RefusalError(
@@ -87,11 +93,13 @@ def facts_of(content: dict[Any, Any], model: StandIn | None) -> dict[str, Any]:
     for mark, name in OTHER_MODELS.items():
         if mark in model_class:
             raise RefusalError(
-                f"It is a {name} model, which cannot start a YOLO detector.", "Add a YOLO checkpoint."
+                f"It is a {name} model, which cannot start a YOLO detector.",
+                "Start from a plain detector instead, such as `recommend checkpoints fetch yolo11s`.",
             )
     own = {} if model is None else vars(model)
-    meta, arguments, metrics = (as_dict(content.get(key)) for key in ("meta", "train_args", "train_metrics"))
-    told = as_dict(own.get("yaml")).get("activation")
+    meta, arguments, metrics = (settings(content.get(key)) for key in ("meta", "train_args", "train_metrics"))
+    description = settings(own.get("yaml"))
+    told = description.get("activation")
     if told is not None and not (isinstance(told, str) and PLAIN_ACTIVATION.fullmatch(told)):
         raise RefusalError(
             "The model description in it holds an activation that is an expression, not a layer."
@@ -101,6 +109,7 @@ def facts_of(content: dict[Any, Any], model: StandIn | None) -> dict[str, Any]:
     return {
         "task": model_class.removesuffix("Model").lower() or None,
         "activation": told,
+        "layers": described_layers(description),
         "class_names": own.get("names") or meta.get("names") or content.get("names"),
         "imgsz": imgsz if type(imgsz) is int and 32 <= imgsz <= 8192 else None,
         "epochs": epochs if type(epochs) is int and 0 < epochs < 100_000 else None,
@@ -108,6 +117,38 @@ def facts_of(content: dict[Any, Any], model: StandIn | None) -> dict[str, Any]:
     }
 
 
-def as_dict(value: object) -> dict[Any, Any]:
-    """The dict, or an empty one in place of anything else."""
-    return value if isinstance(value, dict) else {}
+def settings(value: object) -> dict[Any, Any]:
+    """The entries of a dict, a namespace, or omegaconf's tree (ultralytics 8.0.0); empty for anything else."""
+    if isinstance(value, dict):
+        return value
+    if not isinstance(value, StandIn):
+        return {}
+    content = vars(value).get("_content")
+    if not isinstance(content, dict):
+        return vars(value)
+    return {key: vars(node).get("_val") for key, node in content.items() if isinstance(node, StandIn)}
+
+
+def described_layers(description: dict[Any, Any]) -> list[list[Any]] | None:
+    """The layers of a model description, [from, module, arguments] each; None where it is not of that form."""
+    layers: list[list[Any]] = []
+    for part in ("backbone", "head"):
+        rows = description.get(part)
+        if not isinstance(rows, list) or len(rows) > MAX_LAYERS:
+            return None
+        for row in rows:
+            if not (isinstance(row, (list, tuple)) and len(row) == 4 and isinstance(row[2], str)):
+                return None
+            if not (_is_plain(row[0]) and isinstance(row[3], (list, tuple)) and all(map(_is_plain, row[3]))):
+                return None
+            layers.append([row[0], row[2][:80], list(row[3])])
+    return layers
+
+
+def _is_plain(value: object, depth: int = 2) -> bool:
+    """A number, a short word, or a short list of such: nothing that grows when written out."""
+    if isinstance(value, (list, tuple)):
+        return depth > 0 and len(value) <= MAX_ARGUMENTS and all(_is_plain(item, depth - 1) for item in value)
+    if isinstance(value, str):
+        return len(value) <= 80
+    return value is None or type(value) in (bool, int, float)

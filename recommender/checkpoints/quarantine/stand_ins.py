@@ -6,23 +6,33 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from recommender.checkpoints.quarantine.foreign import foreign_pickle
 from recommender.checkpoints.quarantine.refusal import RefusalError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_DEPTH = 40  # nesting of modules
+MAX_MODULES = 50_000  # visited in a whole file; ultralytics' largest model has about 2,000
+MAX_NESTING = 4  # dicts and wrappers around the weights
+WEIGHT_KEYS = (
+    *("ema", "model_ema", "ema_model", "model", "state_dict", "model_state_dict", "shadow"),
+    *("weights", "net", "network", "module", "params"),
+)
+WRAPPERS = {"DataParallel": "module", "DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
 
 # What a detection checkpoint may name; the rest is refused, although a stand-in would not run it either.
 PERMITTED = re.compile(
-    r"(torch\.nn\.modules|ultralytics\.nn\.modules|ultralytics\.nn\.tasks|ultralytics\.yolo)(\.\w+)*\.[A-Z]\w*"
-    r"|ultralytics\.(yolo\.)?utils(\.(loss|tal))?\.(v\d+)?[A-Z]\w*|ultralytics\.nn\.(distill_model|text_model)\.[A-Z]\w*"
+    r"(torch\.nn\.modules|ultralytics\.nn\.modules|ultralytics\.nn\.tasks|ultralytics\.yolo)(\.\w+)*\.(v\d+)?[A-Z]\w*"
+    r"|ultralytics\.(yolo\.)?utils(\.(loss|tal|torch_utils))?\.(v\d+)?[A-Z]\w*"
+    r"|ultralytics\.nn\.(distill_model|text_model)\.[A-Z]\w*"
+    r"|torch\.nn\.parallel(\.\w+)*\.[A-Z]\w*|torch\._dynamo\.eval_frame\.OptimizedModule|torch\.nn\.utils\.prune\.[A-Z]\w*"
+    r"|omegaconf(\.\w+)*\.[A-Z]\w*|typing\.Any|(builtins|__builtin__)\.(dict|list|tuple|int|float|str|bool|object)"
     r"|torchvision\.transforms(\.\w+)*\.[A-Z]\w*|torchvision\.transforms\.functional\._interpolation_modes_from_int"
     r"|pathlib(\._local)?\.(Pure)?(Posix|Windows)?Path|numpy\.(_core|core)\.multiarray\.(scalar|_reconstruct)"
     r"|numpy\.(dtype|ndarray)|numpy\.dtypes\.\w+|(builtins|__builtin__)\.(getattr|frozenset|slice|range)"
     r"|collections\.defaultdict|types\.SimpleNamespace|argparse\.Namespace|datetime\.\w+|_codecs\.encode"
 )
-YOLOV5_ORIGINAL = re.compile(r"models\.(yolo|common|experimental)\.\w+")
 
 
 class StandIn:
@@ -45,14 +55,10 @@ class StandIn:
 
 def stand_ins(names: list[str]) -> list[Any]:
     """An inert class for each global a checkpoint names; refuses names that no detector needs."""
+    foreign = foreign_pickle(names)
+    if foreign is not None:
+        raise foreign
     for name in names:
-        if YOLOV5_ORIGINAL.fullmatch(name):
-            raise RefusalError(
-                f"It is an original YOLOv5 pickle (it names {name}), which only runs inside that repository.",
-                "There, where you trust it, save plain tensors and add that file: "
-                "m = torch.load('best.pt', weights_only=False)['model']; "
-                "torch.save({'state_dict': m.state_dict(), 'meta': {'names': m.names}}, 'best.state_dict.pt')",
-            )
         if not PERMITTED.fullmatch(name):
             raise RefusalError(
                 f"Its pickle names {name!r}, which no detection checkpoint needs; nothing of it was run."
@@ -61,34 +67,63 @@ def stand_ins(names: list[str]) -> list[Any]:
 
 
 def find_weights(content: Any) -> tuple[dict[str, Tensor], StandIn | None]:
-    """The state dict in what was loaded, and the model it came from where there is one."""
-    inside = content if isinstance(content, dict) else {}
-    keys = ("ema", "model", "state_dict", "model_state_dict", "weights", "net", "module")
-    for found in (*(inside.get(key) for key in keys), content):
-        if isinstance(found, StandIn):
-            state = dict(harvest(found))
-            if state:
-                return state, found
-        elif isinstance(found, dict):
-            state = {key: value for key, value in found.items() if is_tensor(value)}
-            if state:
-                return state, None
-    raise RefusalError("There are no weights in it: neither a model nor a state dict.")
+    """The state dict in what was loaded, averaged weights first, and the model it came from where there is one."""
+    found = _Search().weights(content, MAX_NESTING)
+    if found is None:
+        raise RefusalError("There are no weights in it: neither a model nor a state dict.")
+    return found
 
 
-def harvest(module: StandIn, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
-    """What `module.state_dict()` would hold, from the attributes alone."""
-    if depth > MAX_DEPTH:
-        raise RefusalError(f"Its modules are nested deeper than {MAX_DEPTH}.")
-    own = vars(module)
-    passing = own.get("_non_persistent_buffers_set")
-    for group in ("_parameters", "_buffers"):
-        for name, value in entries(own.get(group)):
-            if is_tensor(value) and not (isinstance(passing, set) and name in passing):
-                yield prefix + name, value
-    for name, child in entries(own.get("_modules")):
-        if isinstance(child, StandIn):
-            yield from harvest(child, f"{prefix}{name}.", depth + 1)
+class _Search:
+    """Looks through what a file holds; a file whose parts are shared over and over is refused, not walked."""
+
+    def __init__(self) -> None:
+        self._modules_left = MAX_MODULES
+
+    def weights(self, value: Any, nesting: int) -> tuple[dict[str, Tensor], StandIn | None] | None:
+        if isinstance(value, StandIn):
+            model = unwrapped(value)
+            state = dict(self.harvest(model))
+            if state:
+                return state, model
+        inside = vars(value) if isinstance(value, StandIn) else value
+        if not isinstance(inside, dict):
+            return None
+        if nesting:
+            for key in WEIGHT_KEYS:
+                found = self.weights(inside.get(key), nesting - 1)
+                if found is not None:
+                    return found
+        state = {key: tensor for key, tensor in inside.items() if is_tensor(tensor)}
+        return (state, None) if state else None
+
+    def harvest(self, module: StandIn, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
+        """What `module.state_dict()` would hold, from the attributes alone."""
+        self._modules_left -= 1
+        if depth > MAX_DEPTH or self._modules_left < 0:
+            raise RefusalError(
+                f"Its modules are nested deeper than {MAX_DEPTH}, or are more than {MAX_MODULES:,}."
+            )
+        own = vars(module)
+        passing = own.get("_non_persistent_buffers_set")
+        for group in ("_parameters", "_buffers"):
+            for name, value in entries(own.get(group)):
+                if is_tensor(value) and not (isinstance(passing, set) and name in passing):
+                    yield prefix + name, value
+        for name, child in entries(own.get("_modules")):
+            if isinstance(child, StandIn):
+                yield from self.harvest(child, f"{prefix}{name}.", depth + 1)
+
+
+def unwrapped(module: StandIn) -> StandIn:
+    """The model inside wrappers of torch for several GPUs and for compiling."""
+    for _ in range(MAX_NESTING):
+        attribute = WRAPPERS.get(type(module).__name__)
+        inner = dict(entries(vars(module).get("_modules"))).get(attribute or "")
+        if not isinstance(inner, StandIn):
+            break
+        module = inner
+    return module
 
 
 def entries(value: object) -> Iterator[tuple[str, Any]]:
