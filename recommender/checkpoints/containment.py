@@ -35,7 +35,7 @@ class Admitted:
     class_names: tuple[str, ...] | None
     imgsz: int | None
     epochs: int | None
-    map50_95: float | None  # as the file claims, on the val split of its own training
+    score: float | None  # as the file claims, on the val split of its own training
 
 
 def admit(file: Path) -> Admitted:
@@ -78,7 +78,7 @@ def admit(file: Path) -> Admitted:
         class_names=tuple(names) if fits else None,
         imgsz=facts.get("imgsz"),
         epochs=facts.get("epochs"),
-        map50_95=facts.get("map50_95"),
+        score=facts.get("score"),
     )
 
 

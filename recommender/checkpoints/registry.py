@@ -170,7 +170,7 @@ def _record(
         source_hash=None if dataset is None else dataset.content_hash,
         source_licence=source_licence,
         source_images=None if dataset is None else len(dataset.of_split("train")),
-        source_score=admitted.map50_95,
+        source_score=admitted.score,
         train_imgsz=admitted.imgsz,
         train_epochs=admitted.epochs,
         sha256=admitted.sha256,

@@ -113,7 +113,7 @@ def facts_of(content: dict[Any, Any], model: StandIn | None) -> dict[str, Any]:
         "class_names": own.get("names") or meta.get("names") or content.get("names"),
         "imgsz": imgsz if type(imgsz) is int and 32 <= imgsz <= 8192 else None,
         "epochs": epochs if type(epochs) is int and 0 < epochs < 100_000 else None,
-        "map50_95": score if type(score) is float and 0 <= score <= 1 else None,
+        "score": score if type(score) is float and 0 <= score <= 1 else None,
     }
 
 
