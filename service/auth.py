@@ -7,13 +7,15 @@ import hmac
 import secrets
 from dataclasses import dataclass
 
-from recommender.errors import UsageError
+from recommender.errors import StorageError, UsageError
 from recommender.store import Store
 from recommender.store.clock import utc_now
 from recommender.store.service_records import ROLES, ApiKey, Role
 from recommender.text import printable
 
 PREFIX = "ckr"
+FIRST_OWNER = "admin"
+FIRST_KEY_ID = "0000000000"
 COOKIE = "ckr_session"
 SECURE_COOKIE = "__Host-ckr_session"  # browsers take this name only over HTTPS, for one host
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -59,7 +61,19 @@ def create_key(
         )
     if days is not None and not 0 < days <= 36_500:
         raise UsageError(f"A key cannot last {days} days.", remedy="Give a positive number, or leave it out.")
-    id, secret = secrets.token_hex(5), secrets.token_urlsafe(32)
+    key, text = _new_key(secrets.token_hex(5), owner, role, days)
+    store.keys.add(key)
+    return key, text
+
+
+def create_first_key(store: Store) -> str | None:
+    """The first key, an administrator's; None where the store has keys. Of several services one alone makes it."""
+    key, text = _new_key(FIRST_KEY_ID, FIRST_OWNER, "admin", None)
+    return text if store.keys.add_first(key) else None
+
+
+def _new_key(id: str, owner: str, role: Role, days: float | None) -> tuple[ApiKey, str]:
+    secret = secrets.token_urlsafe(32)
     key = ApiKey(
         id=id,
         owner=owner,
@@ -68,7 +82,6 @@ def create_key(
         created_at=utc_now(),
         expires_at=None if days is None else utc_now(plus_s=days * 86_400),
     )
-    store.keys.add(key)
     return key, f"{PREFIX}_{id}_{secret}"
 
 
@@ -86,6 +99,14 @@ def caller_of_cookie(store: Store, cookie: str) -> Caller | None:
     """The caller behind a browser session, or None."""
     # Looked up by its digest: what the database compares is not what the browser sent.
     return _valid_caller(store.keys.of_session(digest(cookie)), by_cookie=True)
+
+
+def is_key_valid(store: Store, key_id: str) -> bool:
+    """True unless the key was revoked or has expired; also while the store cannot be asked."""
+    try:
+        return _valid_caller(store.keys.get(key_id), by_cookie=False) is not None
+    except StorageError:
+        return True
 
 
 def open_session(store: Store, caller: Caller, *, hours: float) -> str:

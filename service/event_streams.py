@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from recommender.errors import StorageError
 from service.metrics import Metrics
-from service.problems import HTTPProblem
+from service.problems import problem_response
 
 POLL_S = 0.3
 PING_S = 15.0
+RECHECK_S = 5.0  # whether the follower's key is still in force
 RETRY_MS = 2000
 
 
@@ -29,6 +33,7 @@ class StreamEvent:
     last: bool = False
 
 
+Allowed = Callable[[], bool]
 Fetch = Callable[
     [int], Sequence[StreamEvent]
 ]  # the events behind a number, in order, perhaps not all at once
@@ -71,45 +76,53 @@ class EventStreams:
         for poll in self._polls.values():
             poll.changed.set()
 
-    def check_limit(self, owner: str) -> None:
-        """Raise HTTPProblem 503 when too many streams are open."""
+    def response(self, owner: str, topic: str, fetch: Fetch, after: int, *, allowed: Allowed) -> Response:
+        """The events behind number `after` as they come, until the last one; 503 where too many streams are open.
+
+        `allowed` is asked every few seconds; the stream ends when it says no.
+        """
+        return _CountedResponse(self, owner, self._follow(topic, fetch, after, allowed))
+
+    def enter(self, owner: str) -> bool:
+        """Count a stream in; False where there are too many. Who is counted in must `leave`."""
         total, own = sum(self._of_owner.values()), self._of_owner.get(owner, 0)
         if total >= self._max_followers or own >= self._max_per_owner or self._closing:
-            raise HTTPProblem(
-                503, "too-many-followers", "Too many event streams are open.", headers={"Retry-After": "10"}
-            )
-
-    async def follow(self, owner: str, topic: str, fetch: Fetch, after: int) -> AsyncIterator[bytes]:
-        """The events behind number `after` as they come, in the wire format, until the last one."""
-        self._of_owner[owner] = self._of_owner.get(owner, 0) + 1
+            return False
+        self._of_owner[owner] = own + 1
         self._metrics.followers.inc()
-        try:
-            yield f"retry: {RETRY_MS}\n\n".encode()
-            with self._polling(topic, fetch, after) as poll:
-                async for chunk in self._events(poll, fetch, after):
-                    yield chunk
-        finally:
-            self._metrics.followers.dec()
-            self._of_owner[owner] -= 1
-            if not self._of_owner[owner]:
-                del self._of_owner[owner]
+        return True
 
-    async def _events(self, poll: _TopicPoll, fetch: Fetch, after: int) -> AsyncIterator[bytes]:
-        while not self._closing:
-            changed = poll.changed  # before looking: what comes meanwhile wakes us at once
-            try:
-                items = await run_in_threadpool(fetch, after)
-            except StorageError:
-                items = ()
-            for item in items:
-                yield format_sse_event(data_str=item.data, event=item.kind, id=str(item.seq))
-                after = item.seq
-                if item.last:
-                    return
-            if not items:
-                try:
-                    await asyncio.wait_for(changed.wait(), PING_S)
-                except TimeoutError:
+    def leave(self, owner: str) -> None:
+        """Count a stream out."""
+        self._metrics.followers.dec()
+        self._of_owner[owner] -= 1
+        if not self._of_owner[owner]:
+            del self._of_owner[owner]
+
+    async def _follow(
+        self, topic: str, fetch: Fetch, after: int, allowed: Allowed
+    ) -> AsyncGenerator[bytes, None]:
+        """The stream in the wire format."""
+        yield f"retry: {RETRY_MS}\n\n".encode()
+        with self._polling(topic, fetch, after) as poll:
+            said_s = asked_s = time.monotonic()
+            while not self._closing:
+                changed = poll.changed  # before looking: what comes meanwhile wakes us at once
+                if time.monotonic() - asked_s > RECHECK_S:
+                    asked_s = time.monotonic()
+                    if not await run_in_threadpool(allowed):
+                        return
+                items = await _fetched(fetch, after)
+                for item in items:
+                    yield format_sse_event(data_str=item.data, event=item.kind, id=str(item.seq))
+                    after, said_s = item.seq, time.monotonic()
+                    if item.last:
+                        return
+                if not items:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(changed.wait(), RECHECK_S)
+                if time.monotonic() - said_s > PING_S:
+                    said_s = time.monotonic()
                     yield KEEPALIVE_COMMENT
 
     @contextlib.contextmanager
@@ -126,3 +139,36 @@ class EventStreams:
                 poll.task.cancel()
                 if self._polls.get(topic) is poll:
                     del self._polls[topic]
+
+
+class _CountedResponse(EventSourceResponse):
+    """A stream that counts from its first byte to its last, whatever ends it."""
+
+    def __init__(self, streams: EventStreams, owner: str, content: AsyncGenerator[bytes, None]) -> None:
+        super().__init__(content)
+        self._streams = streams
+        self._owner = owner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._streams.enter(self._owner):
+            response = problem_response(
+                scope,
+                503,
+                "too-many-followers",
+                "Too many event streams are open.",
+                headers={"Retry-After": "10"},
+            )
+            await response(scope, receive, send)
+            return
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._streams.leave(self._owner)
+
+
+async def _fetched(fetch: Fetch, after: int) -> Sequence[StreamEvent]:
+    """What the store has; nothing while it is away for a moment."""
+    try:
+        return await run_in_threadpool(fetch, after)
+    except StorageError:
+        return ()

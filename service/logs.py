@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import queue
 import sys
+import threading
+import time
 from types import TracebackType
 from typing import Any
 
@@ -12,6 +17,8 @@ import structlog
 from recommender.text import printable
 
 LOGGER = "service"
+MAX_PENDING_LINES = 10_000
+FLUSH_S = 2.0
 
 
 def logger() -> Any:
@@ -34,7 +41,7 @@ def configure(*, as_json: bool = True) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = StderrHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -46,6 +53,49 @@ def configure(*, as_json: bool = True) -> None:
     root.setLevel(logging.INFO)
     for noisy in ("uvicorn.access", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+class StderrHandler(logging.Handler):
+    """Writes to stderr in a thread of its own, so that a reader that has stalled stops nothing but the log.
+
+    While it stalls up to `MAX_PENDING_LINES` are kept; further ones are dropped, and their number is logged later.
+    """
+
+    def __init__(self, descriptor: int = 2) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._lines: queue.Queue[str] = queue.Queue(MAX_PENDING_LINES)
+        self._num_dropped = 0
+        threading.Thread(target=self._write_lines, name="log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand a line over; never blocks."""
+        try:
+            self._lines.put_nowait(self.format(record))
+        except queue.Full:
+            self._num_dropped += 1
+
+    def flush(self) -> None:
+        """Wait until everything is written, for `FLUSH_S` at most."""
+        end_s = time.monotonic() + FLUSH_S
+        while self._lines.unfinished_tasks and time.monotonic() < end_s:
+            time.sleep(0.01)
+
+    def _write_lines(self) -> None:
+        while True:
+            line = self._lines.get()
+            if self._num_dropped:
+                line += (
+                    f'\n{{"event": "log lines dropped", "level": "warning", "number": {self._num_dropped}}}'
+                )
+                self._num_dropped = 0
+            data = f"{line}\n".encode("utf-8", "backslashreplace")
+            with contextlib.suppress(OSError):  # the reader has gone: there is nobody to tell
+                while (
+                    data
+                ):  # not sys.stderr: its lock, held while we wait, would block the interpreter's exit
+                    data = data[os.write(self._descriptor, data) :]
+            self._lines.task_done()
 
 
 def where(error: BaseException, *, limit: int = 6) -> str:

@@ -8,22 +8,23 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
 from recommender.errors import UsageError
+from recommender.home import home
 from recommender.store import Store
 from service import logs
 from service.app import create_app
-from service.auth import create_key
+from service.auth import create_first_key
 from service.protocol import protocol_with
 from service.settings import ServiceSettings
 from service.workers import tasks
 from service.workers.job_hosts import check_head
 
-FIRST_OWNER = "admin"
 _DESCRIPTORS = 65_536  # one per connection
 _SWITCH_S = 0.001  # a thread that computes gives way to the one that answers after this long
 
@@ -38,9 +39,21 @@ def serve(settings: ServiceSettings, *, say: Callable[[str], None], plain_logs: 
     _allow_many_connections()
     sys.setswitchinterval(_SWITCH_S)
     with Store.open_default() as store:
-        first = None if store.keys.exist() else create_key(store, owner=FIRST_OWNER, role="admin")[1]
+        first = create_first_key(store)
+        if first is not None and not sys.stdout.isatty():  # what is printed there would stay in a journal
+            file, first = _write_first_key(first), None
+            say(f"First start: the administrator's key is in {file}. Keep it and delete the file.")
         app = create_app(settings, store)
         Server(app, settings, first_key=first, say=say).run()
+
+
+def _write_first_key(key: str) -> Path:
+    """A new file, readable by its owner only, with the key."""
+    file = home() / "first-admin-key"
+    file.unlink(missing_ok=True)
+    file.touch(mode=0o600, exist_ok=False)
+    file.write_text(f"{key}\n", encoding="ascii")
+    return file
 
 
 class Server(uvicorn.Server):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, delete, func, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from recommender.errors import StorageError
 from recommender.store.clock import utc_now
 from recommender.store.database import require_key, storable
 from recommender.store.repository import Repository
@@ -19,23 +21,33 @@ class Keys(Repository):
 
     def add(self, key: ApiKey) -> None:
         """Keep a new key."""
-        require_key("key id", key.id)
-        require_key("owner", key.owner)
 
         def work(session: Session) -> None:
-            session.merge(
-                ApiKeyRow(
-                    id=key.id,
-                    owner=key.owner,
-                    role=key.role,
-                    digest=key.digest,
-                    created_at=key.created_at,
-                    expires_at=key.expires_at,
-                    revoked_at=key.revoked_at,
-                )
-            )
+            session.merge(_row(key))
 
         self._write(work)
+
+    def add_first(self, key: ApiKey) -> bool:
+        """Keep a key where there is none yet; False where there is one, that of a service started beside us included.
+
+        All first keys must have the same id: its uniqueness decides between two that come at once.
+        """
+
+        def work(session: Session) -> bool:
+            row = session.get(ApiKeyRow, key.id)
+            if row is not None:  # ours, where a commit was made and its confirmation lost
+                return row.digest == key.digest
+            if session.scalar(select(func.count()).select_from(ApiKeyRow)):
+                return False
+            session.add(_row(key))
+            return True
+
+        try:
+            return self._write(work)
+        except StorageError as error:
+            if isinstance(error.__cause__, IntegrityError):
+                return False
+            raise
 
     def get(self, id: str) -> ApiKey | None:
         """The key, revoked and expired ones too, or None."""
@@ -93,6 +105,18 @@ class Keys(Repository):
             session.execute(delete(SessionRow).where(SessionRow.digest == digest))
 
         self._write(work)
+
+
+def _row(key: ApiKey) -> ApiKeyRow:
+    return ApiKeyRow(
+        id=require_key("key id", key.id),
+        owner=require_key("owner", key.owner),
+        role=key.role,
+        digest=key.digest,
+        created_at=key.created_at,
+        expires_at=key.expires_at,
+        revoked_at=key.revoked_at,
+    )
 
 
 def _key(row: ApiKeyRow) -> ApiKey:

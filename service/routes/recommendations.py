@@ -94,7 +94,7 @@ def follow_recommendation(
 ) -> Response:
     """Follow a recommendation; the stream ends with its last status."""
     return stream(
-        services.event_streams,
+        services,
         caller,
         topic_of(asked.id),
         recommendation_events(services.store, asked),

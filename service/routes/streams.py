@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import Header
-from fastapi.sse import EventSourceResponse
 from starlette.responses import Response
 
 from recommender.records import Job
 from recommender.store import Store
 from recommender.store.asks import topic_of
 from recommender.store.service_records import FINAL, Ask
-from service.auth import Caller
-from service.event_streams import EventStreams, Fetch, StreamEvent
+from service.auth import Caller, is_key_valid
+from service.dependencies import Services
+from service.event_streams import Fetch, StreamEvent
 from service.problems import HTTPProblem
 
 LastEventId = Annotated[
@@ -25,7 +25,7 @@ LastEventId = Annotated[
 
 
 def stream(
-    event_streams: EventStreams,
+    services: Services,
     caller: Caller,
     topic: str,
     fetch: Fetch,
@@ -37,8 +37,9 @@ def stream(
     after = _number(last_event_id)
     if ended and after and not fetch(after):
         return Response(status_code=204)
-    event_streams.check_limit(caller.owner)
-    return EventSourceResponse(event_streams.follow(caller.owner, topic, fetch, after))
+    return services.event_streams.response(
+        caller.owner, topic, fetch, after, allowed=lambda: is_key_valid(services.store, caller.key_id)
+    )
 
 
 def recommendation_events(store: Store, ask: Ask) -> Fetch:

@@ -58,9 +58,7 @@ def follow_sweep(
 ) -> Response:
     """Follow a sweep; the stream ends with its last status."""
     fetch = job_events(services.store, job)
-    return stream(
-        services.event_streams, caller, f"job/{job.id}", fetch, ended=job.ended, last_event_id=last_event_id
-    )
+    return stream(services, caller, f"job/{job.id}", fetch, ended=job.ended, last_event_id=last_event_id)
 
 
 @router.delete("/sweeps/{id}", status_code=202, responses={202: {"model": SweepAnswer}, **failures(404)})

@@ -78,9 +78,7 @@ def follow_training(
 ) -> Response:
     """Follow a training epoch by epoch; the stream ends with its last status."""
     fetch = job_events(services.store, job)
-    return stream(
-        services.event_streams, caller, f"job/{job.id}", fetch, ended=job.ended, last_event_id=last_event_id
-    )
+    return stream(services, caller, f"job/{job.id}", fetch, ended=job.ended, last_event_id=last_event_id)
 
 
 @router.get(

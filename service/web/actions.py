@@ -38,11 +38,13 @@ Text = Annotated[str, Form(max_length=4096)]
 @router.post("/login")
 def login(request: Request, services: ServicesDep, key: Annotated[str, Form(max_length=200)]) -> Response:
     """Exchange a key for a session cookie, which scripts cannot read and other sites cannot send."""
-    wait_s = services.login_attempts.take(request.client.host if request.client else "unknown")
-    if wait_s:
-        return too_many(request.scope, wait_s)
     caller = caller_of_key(services.store, key.strip())
-    if caller is None:
+    if (
+        caller is None
+    ):  # wrong keys alone are counted: whoever shares an address with a guesser can still log in
+        wait_s = services.login_attempts.take(request.client.host if request.client else "unknown")
+        if wait_s:
+            return too_many(request.scope, wait_s)
         return Response(login_page("This key is not valid."), 401, media_type="text/html")
     cookie = open_session(services.store, caller, hours=services.settings.session_hours)
     response = RedirectResponse("/", 303)

@@ -120,11 +120,18 @@ def test_the_keyboard_is_enough(chromium: Browser, server: Live) -> None:
     context.close()
 
 
-def test_a_link_with_the_key_logs_in_and_forgets_it(chromium: Browser, server: Live) -> None:
+def test_a_link_with_a_key_fills_it_in_and_leaves_the_session_alone_until_asked(
+    chromium: Browser, server: Live
+) -> None:
     context = chromium.new_context()
     context.set_default_timeout(120_000)
     page = context.new_page()
     page.goto(f"{server.address}/login#key={server.key}")
+    expect(page.get_by_text("This link brought a key along")).to_be_visible()
+    page.wait_for_timeout(500)
+    assert context.cookies() == []  # somebody else's link must not replace a session
+    assert server.key not in page.url
+    page.get_by_role("button", name="Log in").click()
     page.get_by_role("heading", name="Which checkpoint to start from?").wait_for()
     assert server.key not in page.url
     assert page.evaluate("document.cookie") == ""  # scripts cannot read the session

@@ -15,7 +15,14 @@ from recommender.records import Lease, SplitCounts
 from recommender.store import Store
 from recommender.store.clock import utc_now
 from recommender.store.service_records import Ask, HeldDataset
-from service.auth import caller_of_cookie, caller_of_key, create_key, digest, open_session
+from service.auth import (
+    caller_of_cookie,
+    caller_of_key,
+    create_first_key,
+    create_key,
+    digest,
+    open_session,
+)
 
 NOBODY = Lease(holder="", beat=0)
 
@@ -194,3 +201,14 @@ class TestEvents:
         with pytest.raises((StorageError, ValueError)):
             store.events.add("recommendation/x", "progress", {"done": float("nan")})
         assert store.events.after("\x00") == ()
+
+
+def test_of_services_started_at_once_one_makes_the_first_key(store: Store) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        made = [key for key in threads.map(lambda _: create_first_key(store), range(8)) if key is not None]
+    assert len(made) == len(store.keys.list()) == 1
+    caller = caller_of_key(store, made[0])
+    assert caller is not None
+    assert caller.role == "admin"
+    store.keys.revoke(caller.key_id)
+    assert create_first_key(store) is None

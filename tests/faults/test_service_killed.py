@@ -27,7 +27,7 @@ class Life:
 
     process: psutil.Process
     address: str
-    key: str | None  # printed in the first life only
+    key: str | None  # made in the first life only
 
 
 @contextlib.contextmanager
@@ -41,9 +41,12 @@ def life(folder: Path) -> Iterator[Life]:
     try:
         wait_until(lambda: "Serving on" in said.read_text(), 120)
         text = said.read_text()
-        key = re.search(r"ckr_[0-9a-f]{10}_\S+", text)
+        assert "ckr_" not in text
+        file = folder / "home" / "first-admin-key"
+        key = file.read_text().strip() if "First start" in text else None
+        assert file.stat().st_mode & 0o777 == 0o600
         address = re.findall(r"Serving on (\S+)", text)[0]
-        yield Life(process=psutil.Process(process.pid), address=address, key=key.group() if key else None)
+        yield Life(process=psutil.Process(process.pid), address=address, key=key)
     finally:
         process.kill()
         process.wait()

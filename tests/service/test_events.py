@@ -42,10 +42,10 @@ def test_events_come_while_they_happen_and_end_with_the_last(server: Live) -> No
             server.store.events.add(topic_of("rec_live"), "progress", {"stage": "x", "done": i, "total": 3})
         server.store.recommendations.finish("rec_live", holder="me", status="succeeded", document="{}")
 
-    threading.Thread(target=happen).start()
     arrived: list[tuple[float, str]] = []
     with httpx.stream("GET", address, headers=server.headers, timeout=20) as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
+        threading.Thread(target=happen).start()
         for line in stream.iter_lines():
             arrived.append((time.monotonic(), line))
     text = "\n".join(line for _, line in arrived)
@@ -113,6 +113,37 @@ def test_followers_are_limited_and_those_who_leave_make_room(server: Live) -> No
     wait_until(lambda: not server.app.state.services.event_streams._of_owner, 20)
     server.store.recommendations.cancel("rec_limit")
     assert numbers(httpx.get(f"{server.address}{path}", headers=server.headers, timeout=10).text) == [1, 2, 3]
+
+
+def test_followers_who_come_at_once_are_counted_one_by_one(server: Live) -> None:
+    """Forty of one owner, of whom ten are let in."""
+    address = begin(server, "rec_crowd")
+    statuses: list[int] = []
+
+    def follow() -> None:
+        with httpx.stream("GET", address, headers=server.headers, timeout=60) as answer:
+            statuses.append(answer.status_code)
+            answer.read()
+
+    followers = [threading.Thread(target=follow) for _ in range(40)]
+    for follower in followers:
+        follower.start()
+    wait_until(lambda: len(statuses) == 40, 30)
+    assert sorted(statuses) == [200] * 10 + [503] * 30
+    server.store.recommendations.cancel("rec_crowd")
+    for follower in followers:
+        follower.join(timeout=30)
+    wait_until(lambda: not server.app.state.services.event_streams._of_owner, 20)
+
+
+def test_a_stream_ends_when_its_key_is_revoked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.event_streams.RECHECK_S", 0.2)
+    with live(tmp_path) as server:
+        address = begin(server, "rec_revoked")
+        with httpx.stream("GET", address, headers=server.headers, timeout=20) as answer:
+            assert answer.status_code == 200
+            server.store.keys.revoke(server.key.split("_")[1])
+            assert numbers(answer.read().decode()) == [1, 2]  # and no more: the stream has ended
 
 
 def test_stopping_does_not_wait_for_followers(tmp_path: Path) -> None:

@@ -139,6 +139,7 @@ def test_guessing_keys_is_slowed_down(tmp_path: Path) -> None:
         logins = [service.client.post("/login", data={"key": f"ckr_0_{i}"}).status_code for i in range(9)]
         assert logins == [401] * 5 + [429] * 4
         assert service.get("/v1/datasets").status_code == 200
+        assert service.client.post("/login", data={"key": service.ada}).status_code == 303  # same address
 
 
 def test_buckets_refill_steadily_and_forget_the_oldest() -> None:

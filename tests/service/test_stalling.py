@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import statistics
 import subprocess
@@ -132,3 +133,36 @@ def test_a_client_that_never_reads_is_given_up(tmp_path: Path) -> None:
             assert line.recv(15) == b"HTTP/1.1 200 OK"
             services = server.app.state.services
             wait_until(lambda: services.metrics.under_way._value.get() == 0, 20)
+
+
+@pytest.mark.slow
+def test_a_log_reader_that_stalls_hangs_neither_requests_nor_the_shutdown(tmp_path: Path) -> None:
+    environment = {**os.environ, "RECOMMENDER_HOME": str(tmp_path), "RECOMMENDER_SERVICE_LAUNCHER": "false"}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [str(Path(sys.executable).with_name("recommend")), "serve", "--port", str(port)]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as server:
+        try:
+            wait_until(lambda: answers(port), 60)
+            line = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            for _ in range(1000):  # each is logged: several times what the pipe holds
+                line.request("GET", "/v1/runs")
+                assert line.getresponse().read()
+            line.close()
+            server.terminate()
+            assert server.wait(timeout=30) == 0
+        finally:
+            server.kill()
+
+
+def answers(port: int) -> bool:
+    line = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        line.request("GET", "/healthz")
+        return line.getresponse().read() != b""
+    except OSError:
+        return False
+    finally:
+        line.close()

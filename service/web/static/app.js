@@ -12,12 +12,13 @@ for (const form of document.querySelectorAll("form")) {
 }
 window.addEventListener("pageshow", (event) => { if (event.persisted) window.location.reload(); });
 
-// A link printed by `recommend serve` carries the key behind the #, which no server sees.
+// A link printed by `recommend serve` carries the key behind the #, which no server sees. It is not sent by itself: a
+// link of somebody else's would silently replace the session by one that its author can look into.
 const login = byId("login");
 if (login && window.location.hash.startsWith("#key=")) {
   byId("key").value = decodeURIComponent(window.location.hash.slice(5));
   history.replaceState(null, "", window.location.pathname);
-  login.requestSubmit();
+  byId("login-link").hidden = false;
 }
 
 const upload = byId("upload");
