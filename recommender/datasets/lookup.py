@@ -1,17 +1,25 @@
-"""Finding the image an annotation means, wherever in the data set it lies."""
+"""Finding the image an annotation means, wherever in the data set it lies. A doubtful one is refused."""
 
 from __future__ import annotations
 
 import itertools
 import os
-from collections import defaultdict
+import re
 from pathlib import Path
 
 from recommender.datasets.disk import OUTSIDE_REMEDY, Disk
+from recommender.datasets.matching import NameIndex, same_name
 from recommender.datasets.words import split_of_path
-from recommender.errors import UnsafeInputError
+from recommender.errors import DatasetError, UnsafeInputError
 from recommender.records import Split
 from recommender.text import printable
+
+# Folders of pictures that are drawn from annotations, or measured beside the photos.
+MASK_FOLDERS = frozenset(
+    {"annotation", "annotations", "depth", "gt", "groundtruth", "instance", "instances", "label", "labels"}
+    | {"mask", "masks", "overlay", "overlays", "preview", "previews", "seg", "segmentation", "segmentations"}
+    | {"segmentationclass", "segmentationobject", "semantic", "thumbnail", "thumbnails", "thumbs", "vis"}
+)
 
 
 class ImageIndex:
@@ -21,16 +29,16 @@ class ImageIndex:
         self._root = root
         self._disk = disk
         self.paths = tuple(disk.images(root))
-        self._by_name: dict[str, list[Path]] = defaultdict(list)
-        self._by_stem: dict[str, list[Path]] = defaultdict(list)
-        for path in self.paths:
-            self._by_name[path.name].append(path)
-            self._by_stem[path.stem].append(path)
+        self._by_name = NameIndex((path.name, path) for path in self.paths)
+        self._by_stem = NameIndex((path.stem, path) for path in self.paths)
+        self._claims: dict[Path, str] = {}
 
     def of_name(self, reference: str, near: Path, split: Split | None) -> Path | None:
         """The image a `file_name` means: as written beside `near`, else by name anywhere below the root.
 
-        Raises UnsafeInputError when it leads out and no image of that name lies inside.
+        Names may differ by Unicode form, case, upload prefix or suffix, where that fits one image alone.
+        Raises UnsafeInputError when it leads out and no image of that name lies inside, DatasetError when
+        several images may be meant, or two references may mean the same one.
         """
         plain = reference.replace("\\", "/")
         parts = [part for part in plain.rpartition("://")[2].split("?")[0].split("/") if part]
@@ -38,36 +46,80 @@ class ImageIndex:
             return None
         written = near.parent / plain
         inside = self._disk.contains(written)
-        found = self._by_name.get(parts[-1], [])
+        found = self._by_name.find(parts[-1]) or self._by_stem.find(Path(parts[-1]).stem)
         if inside and (real := Path(os.path.realpath(written))) in found:
             return real
-        ending = [path for path in found if path.parts[-len(parts) :] == tuple(parts)]
-        best = self._best(ending or found, near, split)
+        best = self._best(_longest_ending(found, parts), near, split, reference)
         if best is None and not inside:
             raise UnsafeInputError(
                 f"{printable(near.name)} names {printable(reference)!r}, which leads out of the data set's folder.",
                 remedy=OUTSIDE_REMEDY,
             )
-        return best
+        return None if best is None else self._claimed(best, parts[-1], near)
+
+    def of_ending(self, reference: str, split: Split | None) -> Path | None:
+        """The one image whose path ends as `reference` does, and that does not lie in another split's folder."""
+        parts = [part for part in reference.replace("\\", "/").split("/") if part]
+        found = _longest_ending(self._by_name.find(parts[-1]), parts) if parts else []
+        found = [path for path in found if split_of_path(path, self._root) in (None, split)]
+        return found[0] if len(found) == 1 else None
 
     def count(self, reference: str) -> int:
         """How many images are called so, in whatever folder."""
-        return len(self._by_name.get(reference, []))
+        return len(self._by_name.find(reference))
 
     def of_stem(self, stem: str, near: Path, split: Split | None) -> Path | None:
-        """The image of that name less its suffix."""
-        return self._best(self._by_stem.get(stem, []), near, split)
+        """The image of that name less its suffix. Raises DatasetError when several may be meant."""
+        best = self._best(self._by_stem.find(stem), near, split, stem)
+        return None if best is None else self._claimed(best, stem, near)
 
-    def _best(self, found: list[Path], near: Path, split: Split | None) -> Path | None:
+    def _claimed(self, path: Path, name: str, near: Path) -> Path:
+        """Note that `name` means this image; two different names must not."""
+        known = self._claims.setdefault(path, name)
+        if not (same_name(known, name) or same_name(Path(known).stem, name) or same_name(known, Path(name).stem)):
+            raise DatasetError(
+                f"{printable(near.name)}: {printable(known)!r} and {printable(name)!r} may both mean "
+                f"{printable(self._disk.name(path))}.",
+                remedy="Call the images as the annotations call them.",
+            )
+        return path
+
+    def _best(self, found: list[Path], near: Path, split: Split | None, reference: str) -> Path | None:
+        if len(found) > 1:
+            found = [path for path in found if not self.is_mask(path)] or found
         if len(found) <= 1:
             return found[0] if found else None
 
-        def preference(path: Path) -> tuple[bool, int, int, int, str]:
+        def preference(path: Path) -> tuple[bool, int, int]:
             shared = len(os.path.commonpath([path.parent, near.parent]))
             pairs = zip(reversed(path.parent.parts), reversed(near.parent.parts), strict=False)
             alike = sum(
                 1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)
             )  # cam1 and cam1
-            return split_of_path(path, self._root) != split, -alike, -shared, len(path.parts), str(path)
+            return split_of_path(path, self._root) != split, -alike, -shared
 
-        return min(found, key=preference)
+        least = min(preference(path) for path in found)
+        best = [path for path in found if preference(path) == least]
+        if len(best) > 1:
+            shown = ", ".join(printable(self._disk.name(path)) for path in best[:3])
+            raise DatasetError(
+                f"{printable(near.name)} names {printable(reference)!r}, and {len(best)} images may be meant: {shown}.",
+                remedy="Write the folder into the annotations, or give a folder that holds one of them.",
+            )
+        return best[0]
+
+    def is_mask(self, path: Path) -> bool:
+        """Whether an image lies in a folder of masks or previews."""
+        folders = path.relative_to(self._root).parts[:-1]
+        return any(MASK_FOLDERS & set(re.split(r"[^a-z]+", folder.lower())) for folder in folders)
+
+
+def _longest_ending(found: list[Path], parts: list[str]) -> list[Path]:
+    """Those of the paths that agree with `parts` for the longest way from the end."""
+
+    def agreement(path: Path) -> int:
+        pairs = zip(reversed(path.parts[:-1]), reversed(parts[:-1]), strict=False)
+        return sum(1 for _ in itertools.takewhile(lambda pair: same_name(*pair), pairs))
+
+    longest = max(map(agreement, found), default=0)
+    return [path for path in found if agreement(path) == longest]
