@@ -7,6 +7,7 @@ refused, since training on what is left would answer another question.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ from recommender.datasets.images import (
 )
 from recommender.datasets.limits import Limits
 from recommender.datasets.raw import Float64Array, RawImage, RawSet
+from recommender.datasets.sizes import declared_size_is_wrong
 from recommender.datasets.splitting import seeded_val
 from recommender.errors import DatasetError
 from recommender.progress import Progress
@@ -41,13 +43,17 @@ def assemble(raw: RawSet, *, seed: int, limits: Limits, progress: Progress) -> D
     """Open every image's header and build the Dataset. Raises DatasetError when too much is broken."""
     raw.images = _joined(raw)
     _judge_names(raw)
-    images: list[LabelledImage] = []
+    pairs: list[tuple[RawImage, ImageHeader]] = []
     for number, (annotated, header) in enumerate(_headers(raw, limits), 1):
         progress("reading images", number, len(raw.images))
         if isinstance(header, ImageError):
             raw.log.add(header.kind, annotated.name, header.message)
-            continue
-        image = _labelled(annotated, header, raw)
+        else:
+            pairs.append((annotated, header))
+    trust_declared = not declared_size_is_wrong(pairs)
+    images: list[LabelledImage] = []
+    for annotated, header in pairs:
+        image = _labelled(annotated, header, raw, trust_declared=trust_declared)
         if image is not None:
             images.append(image)
     _refuse_if_broken(raw, limits)
@@ -100,6 +106,11 @@ def _judge_names(raw: RawSet) -> None:
             raw.log.add("names_duplicate", name, f"names {count} classes")
         if printable(name) != name or not name.strip():
             raw.log.add("names_odd", repr(printable(name, limit=80)))
+    alike: dict[str, str] = {}
+    for name in dict.fromkeys(raw.class_names):
+        plain = " ".join(re.split(r"[\s_-]+", name.strip())).casefold()
+        if alike.setdefault(plain, name) != name:
+            raw.log.add("names_alike", f"{alike[plain]!r} and {name!r}")
 
 
 def _headers(raw: RawSet, limits: Limits) -> Iterator[tuple[RawImage, ImageHeader | ImageError]]:
@@ -119,13 +130,15 @@ def _headers(raw: RawSet, limits: Limits) -> Iterator[tuple[RawImage, ImageHeade
             yield from zip(chunk, threads.map(examine, chunk), strict=True)
 
 
-def _labelled(annotated: RawImage, header: ImageHeader, raw: RawSet) -> LabelledImage | None:
+def _labelled(
+    annotated: RawImage, header: ImageHeader, raw: RawSet, *, trust_declared: bool
+) -> LabelledImage | None:
     """The image with boxes as fractions of what is really there; None when none of its rows is usable."""
     if annotated.path.suffix.lower() not in SUFFIXES_OF.get(header.format, {annotated.path.suffix.lower()}):
         raw.log.add("image_wrong_extension", annotated.name, f"is {header.format}")
     corners_M4 = annotated.corners_M4
     if annotated.units == "pixel":
-        corners_M4 = _fractions(annotated, header, raw)
+        corners_M4 = _fractions(annotated, header, raw, trust_declared=trust_declared)
     classes_M, boxes_M4 = _checked_boxes(annotated.classes_M, corners_M4, annotated.name, raw)
     if annotated.num_rows and not len(classes_M):
         # As background it would teach the detector to miss what is there.
@@ -145,22 +158,26 @@ def _labelled(annotated: RawImage, header: ImageHeader, raw: RawSet) -> Labelled
     )
 
 
-def _fractions(annotated: RawImage, header: ImageHeader, raw: RawSet) -> Float64Array:
+def _fractions(
+    annotated: RawImage, header: ImageHeader, raw: RawSet, *, trust_declared: bool
+) -> Float64Array:
     """Pixels to fractions of the upright image.
 
     Boxes refer to the size the annotations declare. Where that is the stored size of a photo that EXIF
-    turns, the annotator saw it unturned, and the boxes are turned with it.
+    turns, the annotator saw it unturned, and the boxes are turned with it. Without `trust_declared` boxes of
+    images of another declared size are pixels of the real one.
     """
-    width, height = annotated.declared_size or (header.width, header.height)
-    corners_M4: Float64Array = annotated.corners_M4 / np.array([width, height, width, height])
-    upright, stored = (header.width, header.height), header.stored_size
-    if (width, height) != upright:
-        if header.orientation > 1 and (width, height) == stored:
-            return _turned(corners_M4, header.orientation)
+    upright = (float(header.width), float(header.height))
+    declared = annotated.declared_size or upright
+    turned = declared != upright and header.orientation > 1 and declared == header.stored_size
+    if declared != upright and not turned:
+        kind = "image_size_differs" if trust_declared else "image_size_wrong"
         raw.log.add(
-            "image_size_differs", annotated.name, f"said {width:g}×{height:g}, is {upright[0]}×{upright[1]}"
+            kind, annotated.name, f"said {declared[0]:g}×{declared[1]:g}, is {header.width}×{header.height}"
         )
-    return corners_M4
+    size = declared if trust_declared or turned else upright
+    corners_M4: Float64Array = annotated.corners_M4 / np.array([*size, *size])
+    return _turned(corners_M4, header.orientation) if turned else corners_M4
 
 
 def _turned(corners_M4: Float64Array, orientation: int) -> Float64Array:
@@ -210,7 +227,7 @@ def _checked_boxes(
 
 
 def _refuse_if_broken(raw: RawSet, limits: Limits) -> None:
-    num_images = len(raw.images) + raw.num_missing_images
+    num_images = len(raw.images) + raw.num_left_out
     num_rows = sum(image.num_rows for image in raw.images)
     bad_rows, bad_images = raw.log.errors("label_"), raw.log.errors("image_")
     bad_images.pop("image_in_two_splits", None)  # still used, on one side

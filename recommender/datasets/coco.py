@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from recommender.datasets.coco_boxes import Corners, box_of, refuse_other_conventions
+from recommender.datasets.coco_boxes import Corners, box_of, outlines_count, refuse_other_conventions
 from recommender.datasets.coco_files import CocoFile
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
@@ -22,6 +22,8 @@ from recommender.errors import DatasetError, UnsafeInputError
 from recommender.text import printable
 
 Identity = int | str
+FEW_CROWDS = 2
+MAX_CROWDS = 0.1  # of all annotations, where they are crowds indeed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +66,7 @@ def read_coco(files: list[CocoFile], root: Path, disk: Disk, log: DefectLog, nam
         class_names=tuple(key[0] for key in keys),
         images=images,
         log=log,
-        num_missing_images=num_missing,
+        num_left_out=num_missing,
     )
 
 
@@ -142,16 +144,15 @@ def _read_file(
     named = disk.name(file.path)
     listed = _listed_images(file.images, named, log)
     sizes = {key: _size(row) for key, row in listed.items()}
-    refuse_other_conventions(
-        [
-            (row.get("bbox"), sizes.get(identity(row.get("image_id")) or 0))
-            for row in file.annotations
-            if isinstance(row, dict)
-        ],
-        named,
-    )
+    rows = [
+        (row, sizes.get(identity(row.get("image_id")) or 0))
+        for row in file.annotations
+        if isinstance(row, dict)
+    ]
+    refuse_other_conventions([(row.get("bbox"), size) for row, size in rows], named)
+    trust_outlines = outlines_count(rows, named)
     _refuse_ambiguous(listed, index, named)
-    boxes = _boxes_by_image(file.annotations, listed, classes, named, log)
+    boxes = _boxes_by_image(file.annotations, listed, classes, named, log, trust_outlines=trust_outlines)
     images = []
     num_missing = 0
     for key, row in listed.items():
@@ -191,8 +192,12 @@ def _listed_images(rows: Iterable[Any], named: str, log: DefectLog) -> dict[Iden
     listed: dict[Identity, dict[str, Any]] = {}
     for number, row in enumerate(rows):
         key = identity(row.get("id")) if isinstance(row, dict) else None
-        if key is None or not isinstance(row.get("file_name"), str):
+        if key is not None and "file_name" not in row:  # LVIS names images by their address alone
+            row = {**row, "file_name": row.get("coco_url") or row.get("flickr_url")}
+        if key is None:
             log.add("image_missing_id", named, f"image entry {number}")
+        elif not isinstance(row.get("file_name"), str):
+            log.add("image_without_name", named, f"image entry {number}")
         elif listed.setdefault(key, row) is not row:
             log.add("image_duplicate_id", named, f"id {key}: {row['file_name']}")
     return listed
@@ -204,10 +209,13 @@ def _boxes_by_image(
     classes: dict[Identity, int],
     named: str,
     log: DefectLog,
+    *,
+    trust_outlines: bool,
 ) -> dict[Identity, list[tuple[int, Corners | None]]]:
     """Class and corners of every annotation; None for a broken one, so that its image is no background."""
     boxes: dict[Identity, list[tuple[int, Corners | None]]] = defaultdict(list)
     ids: set[Identity] = set()
+    crowds = _crowds_that_are_objects(annotations)
     for number, row in enumerate(annotations):
         where = f"{named}: annotation {number}"
         if not isinstance(row, dict):
@@ -224,17 +232,41 @@ def _boxes_by_image(
         if image is None or image not in listed:
             log.add("label_dangling_image", where, f"image {row.get('image_id')}")
             continue
-        if row.get("iscrowd") in (1, True):
-            log.add("label_crowd", where)
-            continue
+        if _is_crowd(row):
+            log.add("label_crowd_used" if crowds is None or image in crowds else "label_crowd", where)
+            if crowds is not None and image not in crowds:
+                continue
         category = identity(row.get("category_id"))
         known = classes.get(category) if category is not None else None
         if known is None:
             log.add("label_class_unknown", where, f"category {row.get('category_id')}")
             boxes[image].append((-1, None))
         else:
-            boxes[image].append((known, box_of(row, where, log)))
+            boxes[image].append((known, box_of(row, where, log, trust_outlines=trust_outlines)))
     return boxes
+
+
+def _is_crowd(row: dict[str, Any]) -> bool:
+    return row.get("iscrowd") in (1, True)
+
+
+def _crowds_that_are_objects(annotations: list[Any]) -> set[Identity] | None:
+    """The images whose crowd regions are single objects; None for all images.
+
+    CVAT and others export what was drawn with the brush as crowd masks, one an object. In COCO itself crowds are
+    about one annotation in a hundred, beside ordinary ones.
+    """
+    rows = [row for row in annotations if isinstance(row, dict)]
+    crowds = [row for row in rows if _is_crowd(row)]
+    by_tool = any(
+        isinstance(row.get("attributes"), dict) and "occluded" in row["attributes"] for row in crowds
+    )
+    if by_tool or len(crowds) > max(FEW_CROWDS, MAX_CROWDS * len(rows)):
+        return None
+    ordinary = {identity(row.get("image_id")) for row in rows if not _is_crowd(row)}
+    masks = (row for row in crowds if isinstance(row.get("segmentation"), dict))
+    images = (identity(row.get("image_id")) for row in masks)
+    return {image for image in images if image is not None and image not in ordinary}
 
 
 def _size(row: dict[str, Any]) -> tuple[float, float] | None:

@@ -17,29 +17,55 @@ from recommender.text import printable
 
 Corners = tuple[float, float, float, float]
 MAX_RUNS = 1_000_000
+MIN_OVERLAP = 0.7  # of a bbox and the extent of its outline; rounding and amodal boxes stay above
+SLACK = 2.0  # pixels
+SAMPLE_ROWS = 5000  # that decide for a file
 MIN_BOXES = 5  # fewer say nothing of a convention
 
 
-def box_of(row: dict[str, Any], where: str, log: DefectLog) -> Corners | None:
-    """Corners in pixels, or None after counting why there are none."""
-    box = row.get("bbox")
-    if isinstance(box, list) and len(box) == 4 and all(map(_is_number, box)):
-        x, y, width, height = (float(value) if abs(value) < 1e300 else math.inf for value in box)
-        if not all(map(math.isfinite, (x, y, width, height))):
-            log.add("label_not_finite", where, str(box)[:60])
-        elif width < 0 or height < 0:
-            log.add("label_negative", where, str(box)[:60])
-        elif width == 0 or height == 0:
-            log.add("label_zero_area", where, str(box)[:60])
-        else:
-            return x, y, x + width, y + height
+def box_of(row: dict[str, Any], where: str, log: DefectLog, *, trust_outlines: bool = True) -> Corners | None:
+    """Corners in pixels, or None after counting why there are none.
+
+    Where `bbox` has no area or is not the extent of the outline, the outline counts, unless it is not to be
+    trusted.
+    """
+    box, fault = _corners(row.get("bbox"))
+    outline = _solid(_extent(row.get("segmentation")))
+    shown = f"bbox {str(row.get('bbox'))[:40]}"
+    if box is None and outline is not None:
+        log.add(
+            "label_outline" if fault is None else "label_bbox_wrong", where, "" if fault is None else shown
+        )
+        return outline
+    if box is None:
+        log.add(fault or "label_no_box", where, shown)
         return None
-    extent = _extent(row.get("segmentation"))
-    if extent is None:
-        log.add("label_no_box", where, f"bbox {str(box)[:40]}")
-    else:
-        log.add("label_outline", where)
-    return extent
+    if outline is not None and _overlap(box, outline) < MIN_OVERLAP:
+        log.add("label_bbox_wrong" if trust_outlines else "label_outline_wrong", where, shown)
+        return outline if trust_outlines else box
+    return box
+
+
+def outlines_count(rows: Sequence[tuple[dict[str, Any], tuple[float, float] | None]], named: str) -> bool:
+    """Whether outlines are to be believed where they contradict `bbox`; with each row the declared image size.
+
+    Raises DatasetError where most rows contradict themselves and nothing tells which part is wrong.
+    """
+    both = [
+        (box, outline, size)
+        for row, size in rows[:: 1 + len(rows) // SAMPLE_ROWS]
+        if (box := _corners(row.get("bbox"))[0]) and (outline := _solid(_extent(row.get("segmentation"))))
+    ]
+    contrary = [each for each in both if _overlap(each[0], each[1]) < MIN_OVERLAP]
+    boxes_out = sum(_is_beyond(box, size) for box, _, size in contrary)
+    outlines_out = sum(_is_beyond(outline, size) or max(outline) <= 1 for _, outline, size in contrary)
+    if 2 * len(contrary) > len(both) and (boxes_out > 0) == (outlines_out > 0):
+        raise DatasetError(
+            f"{printable(named)}: in {len(contrary)} of {len(both)} annotations `bbox` is not the extent of the "
+            "`segmentation`, and either could be right.",
+            remedy="Delete the part that is wrong: without `bbox` the extent of the outline counts.",
+        )
+    return outlines_out <= boxes_out
 
 
 def refuse_other_conventions(boxes: Sequence[tuple[Any, tuple[float, float] | None]], named: str) -> None:
@@ -50,7 +76,10 @@ def refuse_other_conventions(boxes: Sequence[tuple[Any, tuple[float, float] | No
     rows = [
         (box, size)
         for box, size in boxes
-        if isinstance(box, list) and len(box) == 4 and all(_is_number(v) and abs(v) < 1e9 for v in box)
+        if isinstance(box, list)
+        and len(box) == 4
+        and all(_is_number(v) and abs(v) < 1e9 for v in box)
+        and any(box)
     ]
     if len(rows) < MIN_BOXES:
         return
@@ -66,6 +95,41 @@ def refuse_other_conventions(boxes: Sequence[tuple[Any, tuple[float, float] | No
             f"{len(sized)} reach beyond their image.",
             remedy=remedy,
         )
+
+
+def _corners(box: Any) -> tuple[Corners | None, str | None]:
+    """Corners of a `bbox`, or None and the kind of its fault; no fault where there is no bbox at all."""
+    if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
+        return None, None
+    x, y, width, height = (float(value) if abs(value) < 1e300 else math.inf for value in box)
+    if not all(map(math.isfinite, (x, y, width, height))):
+        return None, "label_not_finite"
+    if width < 0 or height < 0:
+        return None, "label_negative"
+    if width == 0 or height == 0:
+        return None, "label_zero_area"
+    return (x, y, x + width, y + height), None
+
+
+def _solid(corners: Corners | None) -> Corners | None:
+    return corners if corners and corners[0] < corners[2] and corners[1] < corners[3] else None
+
+
+def _overlap(first: Corners, second: Corners) -> float:
+    """Intersection over union, the corners taken as they are."""
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    inter = max(0.0, width) * max(0.0, height)
+    areas = [(x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in (first, second)]
+    # Thin objects: an outline through pixel centres is a pixel narrower than its box.
+    near = all(abs(a - b) <= SLACK for a, b in zip(first, second, strict=True))
+    return 1.0 if near else inter / (sum(areas) - inter)
+
+
+def _is_beyond(corners: Corners, size: tuple[float, float] | None) -> bool:
+    if size is None:
+        return False
+    return min(corners[:2]) < -SLACK or corners[2] > size[0] + SLACK or corners[3] > size[1] + SLACK
 
 
 def _is_number(value: Any) -> bool:

@@ -73,6 +73,21 @@ KINDS: Mapping[str, Kind] = {
         "warning", "box that comes twice", "The same box of the same class twice; it counts once."
     ),
     "label_crowd": Kind("info", "crowd region", "Crowd regions are no single objects and are left out."),
+    "label_crowd_used": Kind(
+        "warning",
+        "crowd mask taken as an object",
+        "Brush masks are exported as crowds; each was taken as one object. Set `iscrowd` to 0.",
+    ),
+    "label_bbox_wrong": Kind(
+        "warning",
+        "bbox that is not the extent of its outline",
+        "The extent of the outline was used; export the boxes again.",
+    ),
+    "label_outline_wrong": Kind(
+        "warning",
+        "outline that does not fit its bbox",
+        "The bbox was used; export the outlines again.",
+    ),
     "label_outline": Kind(
         "info",
         "outline taken as a box",
@@ -134,6 +149,11 @@ KINDS: Mapping[str, Kind] = {
         "image of another size than annotated",
         "The annotations give another size; boxes were scaled to the real one.",
     ),
+    "image_size_wrong": Kind(
+        "warning",
+        "image whose annotated size is wrong",
+        "The boxes fit the real image and were read in its pixels; correct the annotated sizes.",
+    ),
     "image_listed_twice": Kind(
         "warning", "image listed twice", "The image is listed twice; its boxes were joined."
     ),
@@ -142,10 +162,26 @@ KINDS: Mapping[str, Kind] = {
         "labelled image in no list of a split",
         "No list of a split names them, so they were left out; add them to one.",
     ),
+    "image_label_doubtful": Kind(
+        "error",
+        "image that may belong to a label file of another name",
+        "There are label files without an image, too; call images and labels alike.",
+    ),
+    "image_doubtful": Kind(
+        "error",
+        "annotation that may mean either of two images",
+        "The file's own name and the name within it are those of different images; export again.",
+    ),
+    "image_found_elsewhere": Kind(
+        "info",
+        "list line with a path of another machine",
+        "The one image whose path ends so was taken.",
+    ),
     "image_in_two_splits": Kind(
         "error", "image in two splits", "An image in train must not be in val; it stayed in train."
     ),
     "image_missing_id": Kind("error", "image entry without an id", "Every image entry needs an id."),
+    "image_without_name": Kind("error", "image entry without `file_name`", "Write the name of the file."),
     "image_duplicate_id": Kind(
         "error", "image id used twice", "Image ids must be unique; the first one stayed."
     ),
@@ -159,6 +195,16 @@ KINDS: Mapping[str, Kind] = {
         "warning", "class without a name", "Complete `names`; ids stand for the missing ones."
     ),
     "names_duplicate": Kind("warning", "class name used twice", "Give each class a name of its own."),
+    "names_alike": Kind(
+        "warning",
+        "pair of class names that differ by case or blanks alone",
+        "Give one class one name, else they compete for the same objects.",
+    ),
+    "names_contradict": Kind(
+        "warning",
+        "names file that contradicts the data.yaml",
+        "The data.yaml was believed; delete the file that is wrong.",
+    ),
     "names_odd": Kind("warning", "odd class name", "Names hold control characters; they are shown escaped."),
     "names_differ": Kind(
         "warning",
@@ -177,6 +223,16 @@ KINDS: Mapping[str, Kind] = {
     ),
     "category_broken": Kind(
         "error", "broken category", "Every category needs a whole-number id of its own and a name."
+    ),
+    "yaml_key_twice": Kind(
+        "warning",
+        "key that comes twice in the data.yaml",
+        "Only the last one counts; write one key with a list of values.",
+    ),
+    "channels_not_three": Kind(
+        "warning",
+        "image or data.yaml with other than three channels",
+        "Only three channels of the first page are used, as RGB.",
     ),
     "yaml_path_ignored": Kind(
         "info",

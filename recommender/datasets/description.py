@@ -6,6 +6,8 @@ Aliases are refused: they are the means of a bomb and no data set needs them.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,16 +65,51 @@ def load_yaml(text: str, named: str, limits: Limits) -> Any:
         raise DatasetError(f"{printable(named)} is not valid YAML{line}: {problem}.") from error
 
 
+def _repeated_keys(text: str, loader: Any) -> Iterator[tuple[str, ...]]:
+    """Keys that come twice in one mapping, each with the keys above it; the parser keeps the last silently."""
+    import yaml
+
+    def walk(node: Any, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        if isinstance(node, yaml.SequenceNode):
+            for child in node.value:
+                yield from walk(child, above)
+        if isinstance(node, yaml.MappingNode):
+            keys = [str(key.value) for key, _ in node.value]
+            yield from ((*above, key) for key, count in Counter(keys).items() if count > 1)
+            for (_, child), name in zip(node.value, keys, strict=True):
+                yield from walk(child, (*above, name))
+
+    yield from walk(yaml.compose(text, Loader=loader), ())
+
+
+def _judge_keys(text: str, content: dict[str, Any], named: str, log: DefectLog) -> None:
+    """Name keys that come twice, and channels other than 3. Raises DatasetError for a class id named twice."""
+    import yaml
+
+    for keys in _repeated_keys(text, getattr(yaml, "CBaseLoader", yaml.BaseLoader)):
+        if keys[0].lower() == "names" and len(keys) > 1:
+            raise DatasetError(
+                f"`names` in {printable(named)} names the class {printable(keys[-1])} twice.",
+                remedy="Give each class id one name.",
+            )
+        log.add("yaml_key_twice", named, ".".join(keys))
+    channels = content.get("channels") or content.get("ch")
+    if isinstance(channels, str) and channels.strip() not in ("", "3"):
+        log.add("channels_not_three", named, f"channels: {channels}")
+
+
 def read_description(path: Path, disk: Disk, log: DefectLog) -> Description | None:
     """Read a data.yaml; None when the file is YAML of another kind."""
     named = disk.name(path)
-    content = load_yaml(disk.read_text(path, disk.limits.yaml_bytes), named, disk.limits)
+    text = disk.read_text(path, disk.limits.yaml_bytes)
+    content = load_yaml(text, named, disk.limits)
     if not isinstance(content, dict):
         return None
     lower = {key.lower(): value for key, value in content.items() if isinstance(key, str)}
     splits = {split: _entries(lower, keys, named) for split, keys in SPLIT_KEYS.items()}
     if not any(splits.values()) or not ("names" in lower or "nc" in lower):
         return None
+    _judge_keys(text, lower, named, log)
     base = lower.get("path") or ""
     if not isinstance(base, str):
         raise DatasetError(f"`path` in {printable(named)} is not a text.", remedy="Give one folder.")

@@ -89,6 +89,14 @@ class Disk:
         """All files below `folder` that are named like images, in sorted order."""
         return (path for path in self.walk(folder) if path.suffix.lower() in IMAGE_SUFFIXES)
 
+    def images_in(self, folder: Path) -> list[Path]:
+        """The files of one folder that are named like images."""
+        return [
+            folder / name
+            for name in self.listing(folder).files
+            if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122 - quicker than a Path each
+        ]
+
     def read_text(self, path: Path, max_bytes: int) -> str:
         """Read a bounded UTF-8 file, with or without byte-order mark. Raises DatasetError."""
         named = printable(self.name(path))
@@ -103,6 +111,14 @@ class Disk:
             raise DatasetError(f"{named} is not UTF-8 text.", remedy="Save it as UTF-8.") from error
         except OSError as error:
             raise DatasetError(f"{named} cannot be read: {error.strerror}.") from error
+
+    def head(self, path: Path, count: int) -> bytes:
+        """The first bytes of a file; empty when it cannot be read."""
+        try:
+            with path.open("rb") as file:
+                return file.read(count)
+        except OSError:
+            return b""
 
     def _walk(self, folder: Path, depth: int, above: set[Path]) -> Iterator[Path]:
         real = Path(os.path.realpath(folder))

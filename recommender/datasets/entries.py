@@ -10,10 +10,12 @@ from recommender.datasets.defects import DefectLog
 from recommender.datasets.description import Description
 from recommender.datasets.disk import OUTSIDE_REMEDY, Disk
 from recommender.datasets.images import IMAGE_SUFFIXES
+from recommender.datasets.lookup import ImageIndex
 from recommender.errors import DatasetError, UnsafeInputError
 from recommender.records import SPLITS, Split
 from recommender.text import printable
 
+WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\\\/]")
 ROBOFLOW_ENTRY = re.compile(r"\.\./(train|valid|test)/images/?$")
 
 
@@ -25,10 +27,11 @@ def listed_images(
     bases = _bases(description, disk, log)
     listed: list[tuple[Path, Split]] = []
     num_missing = 0
+    lists = _ListFiles(description.path.parent, bases, disk, log)
     for split in SPLITS:
         before = len(listed)
         for entry in description.splits[split]:
-            place = find_entry(entry, bases, disk, f"`{split}` in {named}")
+            place = find_entry(_from_windows(entry, bases, disk), bases, disk, f"`{split}` in {named}")
             if place is None and split == "test":
                 log.add("split_missing", named, f"test: {entry}")  # nobody needs it here
             elif place is None:
@@ -36,7 +39,7 @@ def listed_images(
                     f"`{split}` in {printable(named)} is {printable(entry)!r}", split, description.download
                 )
             else:
-                paths, missing = _images_at(place, bases, disk, log)
+                paths, missing = _images_at(place, split, lists, disk)
                 listed += [(path, split) for path in paths]
                 num_missing += missing
         if description.splits[split] and len(listed) == before and split != "test" and not num_missing:
@@ -107,7 +110,22 @@ def _without_dots(path: Path) -> Path:
     return Path(plain if os.path.realpath(plain) == real else real)
 
 
-def _images_at(place: Path, bases: tuple[Path, ...], disk: Disk, log: DefectLog) -> tuple[list[Path], int]:
+def _from_windows(entry: str, bases: tuple[Path, ...], disk: Disk) -> str:
+    """The longest ending of a `D:\\…` path that is there; the entry as it is when none is."""
+    if not WINDOWS_PATH.match(entry):
+        return entry
+    parts = [part for part in entry[2:].replace("\\", "/").split("/") if part]
+    endings = ("/".join(parts[start:]) for start in range(len(parts)))
+    there = (
+        ending
+        for ending in endings
+        for base in bases
+        if ".." not in ending and disk.contains(base / ending) and (base / ending).exists()
+    )
+    return next(there, entry)
+
+
+def _images_at(place: Path, split: Split, lists: _ListFiles, disk: Disk) -> tuple[list[Path], int]:
     """Images of a folder, of a list file, or the one image named; and how many are missing."""
     if place.is_dir():
         return list(disk.images(place)), 0
@@ -118,16 +136,55 @@ def _images_at(place: Path, bases: tuple[Path, ...], disk: Disk, log: DefectLog)
             f"{printable(disk.name(place))} is neither a folder, an image nor a list of images.",
             remedy="Name a folder of images or a .txt file with one image a line.",
         )
-    found, num_missing = [], 0
-    for number, line in enumerate(disk.read_text(place, disk.limits.list_file_bytes).splitlines(), 1):
-        entry = line.strip()
-        if not entry:
-            continue
-        where = f"{disk.name(place)}:{number}"
-        path = find_entry(entry, (place.parent, *bases), disk, where)
-        if path is None or path.suffix.lower() not in IMAGE_SUFFIXES:
-            num_missing += 1
-            log.add("image_missing", where, entry)
-        else:
-            found.append(path)
-    return found, num_missing
+    return lists.read(place, split)
+
+
+class _ListFiles:
+    """Reads lists of images, one a line, with paths of this or of another machine."""
+
+    def __init__(self, root: Path, bases: tuple[Path, ...], disk: Disk, log: DefectLog) -> None:
+        self._root = root
+        self._bases = bases
+        self._disk = disk
+        self._log = log
+        self._index: ImageIndex | None = None
+
+    def read(self, place: Path, split: Split) -> tuple[list[Path], int]:
+        """The images of one list, and how many of its lines name none.
+
+        Raises UnsafeInputError for a line that leads out; where no line at all fits this machine, the list was
+        written elsewhere, and the images whose paths end alike are taken.
+        """
+        lines = self._disk.read_text(place, self._disk.limits.list_file_bytes).splitlines()
+        entries = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+        found: list[Path] = []
+        strays: list[tuple[str, str, UnsafeInputError | None]] = []
+        for number, entry in entries:
+            where = f"{self._disk.name(place)}:{number}"
+            path, refusal = self._as_written(entry, place, where)
+            if path is None:
+                strays.append((where, entry, refusal))
+            elif path.suffix.lower() in IMAGE_SUFFIXES:
+                found.append(path)
+            else:
+                strays.append((where, "", None))
+        refused = next((refusal for _, _, refusal in strays if refusal is not None), None)
+        if found and refused is not None:
+            raise refused
+        moved = [self._moved(*stray, split) for stray in strays]
+        return found + [path for path in moved if path is not None], moved.count(None)
+
+    def _as_written(self, entry: str, place: Path, where: str) -> tuple[Path | None, UnsafeInputError | None]:
+        try:
+            return find_entry(entry, (place.parent, *self._bases), self._disk, where), None
+        except UnsafeInputError as error:
+            return None, error
+
+    def _moved(self, where: str, entry: str, refusal: UnsafeInputError | None, split: Split) -> Path | None:
+        if self._index is None:
+            self._index = ImageIndex(self._root, self._disk)
+        path = self._index.of_ending(entry, split)
+        if path is None and refusal is not None:
+            raise refusal
+        self._log.add("image_missing" if path is None else "image_found_elsewhere", where, entry)
+        return path

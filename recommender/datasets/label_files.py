@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from recommender.datasets.disk import Disk
+from recommender.datasets.images import IMAGE_SUFFIXES
+from recommender.datasets.matching import NameIndex
 
 LABEL_FOLDERS = ("labels", "label", "Labels", "annotations", "Annotations")
 IMAGE_FOLDERS = frozenset({"images", "image", "imgs", "img", "jpegimages"})
@@ -28,32 +30,54 @@ class LabelFiles:
     def __init__(self, disk: Disk, root: Path) -> None:
         self._disk = disk
         self._root = root
-        self._stems: dict[Path, dict[str, Path]] = {}
+        self._labels: dict[Path, NameIndex] = {}
+        self._images: dict[Path, NameIndex] = {}
         self._folders: dict[Path, tuple[Path, ...]] = {}
 
     def of(self, image: Path) -> Path | None:
-        """The label file of `image`, or None."""
+        """The label file of `image`, or None. Names may differ by Unicode form, case or upload prefix."""
+        images = self._images_in(image.parent)
+        found = (self._labels_in(folder).find_one(image.stem, images) for folder in self.folders_of(image))
+        return next((path for path in found if path is not None), None)
+
+    def without_image(self, images: Iterable[Path]) -> list[Path]:
+        """Label files in the folders where labels of `images` may lie that none of these images claims."""
+        images = list(images)
+        claimed = {self.of(image) for image in images}
+        folders = {folder for image in images for folder in self.folders_of(image)}
+        listed = (path for folder in sorted(folders) for path in self._label_paths(folder))
+        return [path for path in listed if path not in claimed]
+
+    def folders_of(self, image: Path) -> tuple[Path, ...]:
+        """Where the label file of an image may lie, the likeliest folder first."""
         folders = self._folders.get(image.parent)
         if folders is None:
             folders = tuple(dict.fromkeys(self._candidates(image.parent)))
             self._folders[image.parent] = folders
-        return next((path for folder in folders if (path := self._in(folder).get(image.stem))), None)
+        return folders
 
-    def without_image(self, images: list[Path]) -> Iterator[Path]:
-        """Label files in the folders looked at that no image claims."""
-        stems = {image.stem for image in images}
-        for folder in sorted({folder for folders in self._folders.values() for folder in folders}):
-            yield from (path for stem, path in sorted(self._in(folder).items()) if stem not in stems)
+    def _label_paths(self, folder: Path) -> list[Path]:
+        names = self._disk.listing(folder).files
+        return [
+            folder / name
+            for name in names
+            if name.lower().endswith(".txt") and not _is_other_text(name.lower())
+        ]
 
-    def _in(self, folder: Path) -> dict[str, Path]:
-        known = self._stems.get(folder)
+    def _labels_in(self, folder: Path) -> NameIndex:
+        known = self._labels.get(folder)
         if known is None:
-            known = {
-                Path(name).stem: folder / name
-                for name in self._disk.listing(folder).files
-                if name.lower().endswith(".txt") and not _is_other_text(name.lower())
-            }
-            self._stems[folder] = known
+            known = NameIndex((path.stem, path) for path in self._label_paths(folder))
+            self._labels[folder] = known
+        return known
+
+    def _images_in(self, folder: Path) -> NameIndex:
+        known = self._images.get(folder)
+        if known is None:
+            names = (Path(name) for name in self._disk.listing(folder).files)
+            images = (path for path in names if path.suffix.lower() in IMAGE_SUFFIXES)
+            known = NameIndex((path.stem, folder / path) for path in images)
+            self._images[folder] = known
         return known
 
     def _candidates(self, folder: Path) -> Iterator[Path]:

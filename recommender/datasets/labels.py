@@ -22,6 +22,9 @@ TOLERANCE = 0.01
 # Above this a coordinate is surely no fraction: it is a pixel.
 PIXELS_FROM = 2.0
 SAMPLE_ROWS = 2000
+MAX_ID = 1_000_000
+# How far vertices may lie beyond the image's edge: annotators overshoot, a wrong scale goes farther.
+OVERSHOOT = 0.5
 
 
 @dataclass(kw_only=True, eq=False)
@@ -30,11 +33,14 @@ class RowShapes:
 
     columns: Counter[int] = field(default_factory=Counter)
     sample: list[list[float]] = field(default_factory=list)  # rows of more than 6 columns
+    class_ids: Counter[int] = field(default_factory=Counter)  # unknown ones included
     text_rows: int = 0  # DOTA's rows: eight numbers, a class name, a difficulty
 
     def add(self, row: list[float]) -> None:
         """Note one row of numbers."""
         self.columns[len(row)] += 1
+        if row[0].is_integer() and abs(row[0]) < MAX_ID:
+            self.class_ids[int(row[0])] += 1
         if len(row) > 6 and len(self.sample) < SAMPLE_ROWS:
             self.sample.append(row)
 
@@ -127,6 +133,8 @@ def _class_is_known(number: float, num_classes: int, where: str, log: DefectLog)
 def _range_fault(values: list[float]) -> str | None:
     if max(values) >= PIXELS_FROM:
         return "label_in_pixels"
+    if len(values) > 4 and min(values) >= -OVERSHOOT and max(values) <= 1 + OVERSHOOT:
+        return None  # cut at the edge like boxes
     if min(values) < -TOLERANCE or (len(values) == 4 and min(values[2:]) < 0):
         return "label_negative"
     if max(values) > 1 + TOLERANCE:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from recommender.datasets.disk import OUTSIDE_REMEDY, Disk
@@ -16,9 +17,9 @@ from recommender.text import printable
 
 # Folders of pictures that are drawn from annotations, or measured beside the photos.
 MASK_FOLDERS = frozenset(
-    {"annotation", "annotations", "depth", "gt", "groundtruth", "instance", "instances", "label", "labels"}
+    {"annotation", "annotations", "depth", "gt", "groundtruth", "label", "labels"}
     | {"mask", "masks", "overlay", "overlays", "preview", "previews", "seg", "segmentation", "segmentations"}
-    | {"segmentationclass", "segmentationobject", "semantic", "thumbnail", "thumbnails", "thumbs", "vis"}
+    | {"segmentationclass", "segmentationobject", "semantic", "thumbnail", "thumbnails", "thumbs"}
 )
 
 
@@ -57,6 +58,15 @@ class ImageIndex:
             )
         return None if best is None else self._claimed(best, parts[-1], near)
 
+    def in_folder(self, folders: Iterable[str], name: str) -> Path | None:
+        """The one image of that name, or that name less its suffix, in a folder called as the first that has it."""
+        found = self._by_name.find(name) or self._by_stem.find(Path(name).stem)
+        for folder in folders:
+            there = [path for path in found if same_name(path.parent.name, folder)]
+            if len(there) == 1:
+                return there[0]
+        return None
+
     def of_ending(self, reference: str, split: Split | None) -> Path | None:
         """The one image whose path ends as `reference` does, and that does not lie in another split's folder."""
         parts = [part for part in reference.replace("\\", "/").split("/") if part]
@@ -76,7 +86,9 @@ class ImageIndex:
     def _claimed(self, path: Path, name: str, near: Path) -> Path:
         """Note that `name` means this image; two different names must not."""
         known = self._claims.setdefault(path, name)
-        if not (same_name(known, name) or same_name(Path(known).stem, name) or same_name(known, Path(name).stem)):
+        if not (
+            same_name(known, name) or same_name(Path(known).stem, name) or same_name(known, Path(name).stem)
+        ):
             raise DatasetError(
                 f"{printable(near.name)}: {printable(known)!r} and {printable(name)!r} may both mean "
                 f"{printable(self._disk.name(path))}.",
@@ -86,7 +98,7 @@ class ImageIndex:
 
     def _best(self, found: list[Path], near: Path, split: Split | None, reference: str) -> Path | None:
         if len(found) > 1:
-            found = [path for path in found if not self.is_mask(path)] or found
+            found = [path for path in found if not is_mask(path, self._root)] or found
         if len(found) <= 1:
             return found[0] if found else None
 
@@ -108,10 +120,11 @@ class ImageIndex:
             )
         return best[0]
 
-    def is_mask(self, path: Path) -> bool:
-        """Whether an image lies in a folder of masks or previews."""
-        folders = path.relative_to(self._root).parts[:-1]
-        return any(MASK_FOLDERS & set(re.split(r"[^a-z]+", folder.lower())) for folder in folders)
+
+def is_mask(path: Path, root: Path) -> bool:
+    """Whether an image lies in a folder of masks or previews below `root`."""
+    folders = path.relative_to(root).parts[:-1]
+    return any(MASK_FOLDERS & set(re.split(r"[^a-z]+", folder.lower())) for folder in folders)
 
 
 def _longest_ending(found: list[Path], parts: list[str]) -> list[Path]:

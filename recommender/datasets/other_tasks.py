@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from recommender.text import printable
 REMEDY = "Give a detection data set: rows of `class x y w h`, or polygons."
 PARALLELOGRAM_TOLERANCE = 2e-3  # of the image's side
 MIN_ROWS = 5
+LOOSE = 1.8  # how many half sides of its box a keypoint may lie from the centre
 
 
 def refuse_other_label_tasks(shapes: RowShapes, hint: str) -> None:
@@ -34,12 +36,13 @@ def refuse_other_label_tasks(shapes: RowShapes, hint: str) -> None:
         )
     if not total or not shapes.sample:
         return
-    columns, count = shapes.columns.most_common(1)[0]
-    if columns < 7 or count < 0.95 * total:
-        return
+    long_rows = Counter({columns: count for columns, count in shapes.columns.items() if columns > 6})
+    columns, count = long_rows.most_common(1)[0]
+    if count < 0.95 * long_rows.total():
+        return  # of many lengths: polygons
     rows_MK = np.array([row for row in shapes.sample if len(row) == columns])
     named = re.search(r"(^|[^a-z])(obb|dota)", hint.lower()) is not None
-    if columns == 9 and (named or _mostly_tilted(rows_MK[:, 1:])):
+    if columns == 9 and count >= 0.95 * total and (named or _mostly_tilted(rows_MK[:, 1:])):
         raise WrongTaskError(
             "The labels hold four corners a row, tilted: oriented boxes (OBB), not detection.", remedy=REMEDY
         )
@@ -62,18 +65,31 @@ def _mostly_tilted(points_M8: Float64Array) -> bool:
 
 
 def _keypoints(rows_MK: Float64Array) -> bool:
-    """Whether rows are a box followed by points inside it, with or without visibility 0, 1 or 2."""
-    rest_MK = rows_MK[:, 5:]
-    if rest_MK.shape[1] % 3 == 0:
-        visible_MP = rest_MK[:, 2::3]
-        if bool(np.isin(visible_MP, (0, 1, 2)).all()):
-            return True
+    """Whether rows are a box followed by its keypoints, with or without a visibility each.
+
+    A point at the origin, or with a negative coordinate, is absent. A polygon's first vertex lies on its edge, a
+    box's centre among its keypoints; and its second vertex, read as a size, seldom gives a box within the image.
+    """
+    boxes_M4, rest_MK = rows_MK[:, 1:5], rows_MK[:, 5:]
+    if rest_MK.shape[1] % 3 == 0 and bool(np.isin(rest_MK[:, 2::3], (-1, 0, 1, 2)).all()):
+        return True
     if rest_MK.shape[1] % 2 or rest_MK.shape[1] < 2:
         return False
     points_MP2 = rest_MK.reshape(len(rest_MK), -1, 2)
-    centre_M12, half_M12 = rows_MK[:, None, 1:3], rows_MK[:, None, 3:5] / 2 + 0.01
-    inside_MP = (np.abs(points_MP2 - centre_M12) <= half_M12).all(axis=2) | (points_MP2 == 0).all(axis=2)
-    return bool(inside_MP.all(axis=1).mean() > 0.95)
+    absent_MP = (points_MP2 == 0).all(axis=2) | (points_MP2 < 0).any(axis=2)
+    centre_M12, half_M12 = boxes_M4[:, None, :2], boxes_M4[:, None, 2:] / 2
+    tight_MP = (np.abs(points_MP2 - centre_M12) <= half_M12 + 0.01).all(axis=2) | absent_MP
+    if bool(tight_MP.all(axis=1).mean() > 0.95):
+        return True
+    # Corners and other marks may lie a little outside: then the centre must lie amid them.
+    loose_MP = (np.abs(points_MP2 - centre_M12) <= half_M12 * LOOSE + 0.01).all(axis=2) | absent_MP
+    inside_M = (np.abs(boxes_M4[:, :2] - 0.5) + boxes_M4[:, 2:] / 2 <= 0.5 + 0.01).all(axis=1)
+    low_M2 = np.where(absent_MP[:, :, None], np.inf, points_MP2).min(axis=1)
+    high_M2 = np.where(absent_MP[:, :, None], -np.inf, points_MP2).max(axis=1)
+    margin_M2 = np.where(np.isfinite(high_M2 - low_M2), 0.25 * (high_M2 - low_M2), 0.0)
+    amid_M = ((low_M2 + margin_M2 <= boxes_M4[:, :2]) & (boxes_M4[:, :2] <= high_M2 - margin_M2)).all(axis=1)
+    rows_M = loose_MP.all(axis=1) & inside_M & (amid_M | absent_MP.all(axis=1))
+    return bool(rows_M.mean() > 0.95)
 
 
 def error_without_labels(root: Path, disk: Disk) -> DatasetError:

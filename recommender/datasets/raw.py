@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -41,8 +41,7 @@ class RawSet:
     images: list[RawImage]
     log: DefectLog
     config: Path | None = None  # the user's data.yaml
-    num_missing_images: int = 0  # listed, not there
-    notes: list[str] = field(default_factory=list)
+    num_left_out: int = 0  # listed or found, and not among `images`
 
 
 def no_boxes() -> tuple[IntArray, Float64Array]:

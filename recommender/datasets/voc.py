@@ -7,6 +7,7 @@ it. Entities and external references are refused, they are the means of a bomb.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ import numpy as np
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.lookup import ImageIndex
+from recommender.datasets.matching import same_name
+from recommender.datasets.mixed import refuse_second_format
 from recommender.datasets.raw import Float64Array, RawImage, RawSet, no_boxes
 from recommender.datasets.voc_lists import ImageSets, find_image_sets
 from recommender.datasets.words import split_of_path
@@ -24,6 +27,7 @@ from recommender.errors import UnsafeInputError, WrongTaskError
 from recommender.records import IntArray, Split
 from recommender.text import printable
 
+MANY_OF_A_NAME = 0.1  # of all files: a `<filename>` that so many share says nothing
 CORNER_TAGS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -32,6 +36,7 @@ class VocFile:
     """What one XML says; boxes None are broken."""
 
     file_name: str
+    folders: tuple[str, ...]  # names of the folder the image lay in, the surest first
     size: tuple[float, float] | None
     objects: tuple[tuple[str, tuple[float, float, float, float] | None], ...]
 
@@ -48,6 +53,7 @@ def read_voc(paths: list[Path], root: Path, disk: Disk, log: DefectLog, name: st
     stems = {path.stem for path in (*paths, *index.paths)}
     sets = find_image_sets(root, disk, stems)
     files: list[tuple[Path, Split | None, VocFile | None]] = []
+    parsed: list[tuple[Path, Split | None, VocFile | None]] = []
     num_missing = 0
     for stem in sets.without(stems):
         num_missing += 1
@@ -58,18 +64,27 @@ def read_voc(paths: list[Path], root: Path, disk: Disk, log: DefectLog, name: st
             log.add("image_unlisted", disk.name(path))
             continue
         file = _read_file(path, disk, log)
-        image = index.of_stem(path.stem, path, split)
-        if image is None and file is not None and file.file_name:
-            image = index.of_name(file.file_name.replace("\\", "/").rpartition("/")[2], path, split)
-        if image is None:
+        parsed.append((path, split, file))
+    repeated = {
+        name
+        for name, count in Counter(file.file_name for _, _, file in parsed if file).items()
+        if count > max(2, MANY_OF_A_NAME * len(parsed))
+    }
+    doubtful: set[Path] = set()
+    for path, split, file in parsed:
+        meant = _images_meant(path, split, file, index, repeated)
+        if len(meant) > 1:  # by the XML's own name, and by the name within it
+            doubtful.update(meant)
+            log.add("image_doubtful", disk.name(path), f"says {file.file_name if file else ''}")
+        elif meant:
+            files.append((meant[0], split, file))
+        else:
             num_missing += 1
             log.add("image_missing", disk.name(path), file.file_name if file else "")
-        else:
-            files.append((image, split, file))
     names = sorted({thing for _, _, file in files if file for thing, _ in file.objects if thing})
     numbers = {thing: number for number, thing in enumerate(names)}
     images = [_raw_image(*entry, numbers, disk) for entry in files]
-    images += _background(index, images, sets, root, disk)
+    images += _background(index, images, doubtful, sets, root, disk)
     return RawSet(
         name=name,
         root=root,
@@ -77,7 +92,7 @@ def read_voc(paths: list[Path], root: Path, disk: Disk, log: DefectLog, name: st
         class_names=tuple(names),
         images=images,
         log=log,
-        num_missing_images=num_missing,
+        num_left_out=num_missing + log.count("image_doubtful"),
     )
 
 
@@ -110,13 +125,38 @@ def _read_file(path: Path, disk: Disk, log: DefectLog) -> VocFile | None:
             f"{printable(named)} holds rotated boxes (robndbox): oriented boxes (OBB), not detection.",
             remedy="Give a detection data set with bndbox.",
         )
+    file_name = (root.findtext("filename") or "").strip().replace("\\", "/")
+    place = (root.findtext("path") or "").strip().replace("\\", "/").rpartition("/")[0]
+    folder = (root.findtext("folder") or "").strip().replace("\\", "/")
+    folders = (file_name.rpartition("/")[0], place, folder)
     return VocFile(
-        file_name=(root.findtext("filename") or "").strip(),
+        file_name=file_name.rpartition("/")[2],
+        folders=tuple(name for entry in folders if (name := entry.rpartition("/")[2])),
         size=_size(root),
         objects=tuple(
             _object(thing, f"{named}: object {number}", log) for number, thing in enumerate(things)
         ),
     )
+
+
+def _images_meant(
+    path: Path, split: Split | None, file: VocFile | None, index: ImageIndex, repeated: set[str]
+) -> list[Path]:
+    """The image an XML is for; two where its own name and the `<filename>` in it are those of different images.
+
+    `<folder>` and `<path>` decide among images of one name. A `<filename>` that many files share says nothing.
+    """
+    name = file.file_name if file and file.file_name not in repeated else ""
+    within = file.folders if file else ()
+    named = index.in_folder(within, name) if name else None
+    if named is not None and same_name(named.stem, path.stem):
+        return [named]
+    own = index.in_folder(within, path.stem) or index.of_stem(path.stem, path, split)
+    if named is None and name:
+        named = index.of_name(name, path, split)
+    if own is not None and named is not None and own != named and not same_name(own.stem, named.stem):
+        return [own, named]
+    return [image for image in (own or named,) if image is not None]
 
 
 def _size(root: Any) -> tuple[float, float] | None:
@@ -194,20 +234,22 @@ def _raw_image(
 
 
 def _background(
-    index: ImageIndex, images: list[RawImage], sets: ImageSets, root: Path, disk: Disk
+    index: ImageIndex, images: list[RawImage], doubtful: set[Path], sets: ImageSets, root: Path, disk: Disk
 ) -> Iterator[RawImage]:
-    """Images without an XML that lie among those with one."""
-    claimed = {image.path for image in images}
+    """Images without an XML that lie among those with one. Raises DatasetError where they have another label."""
+    claimed = {image.path for image in images} | doubtful
     folders = {image.path.parent for image in images}
-    for path in index.paths:
-        split = sets.of(path) if sets else split_of_path(path, root)
-        if path in claimed or path.parent not in folders or (sets and split is None):
-            continue
+    beside = [path for path in index.paths if path not in claimed and path.parent in folders]
+    splits = {path: sets.of(path) if sets else split_of_path(path, root) for path in beside}
+    if sets:
+        beside = [path for path in beside if splits[path] is not None]
+    refuse_second_format(beside, (".txt", ".json"), "an XML file", root, disk)
+    for path in beside:
         classes_M, corners_M4 = no_boxes()
         yield RawImage(
             path=path,
             name=disk.name(path),
-            split=split,
+            split=splits[path],
             classes_M=classes_M,
             corners_M4=corners_M4,
             labelled=False,

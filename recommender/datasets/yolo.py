@@ -10,11 +10,14 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.entries import listed_images
 from recommender.datasets.label_files import NAME_FILES, LabelFiles
 from recommender.datasets.labels import RowShapes, read_labels
-from recommender.datasets.lookup import ImageIndex
+from recommender.datasets.lookup import ImageIndex, is_mask
+from recommender.datasets.mixed import leave_out_doubtful, refuse_second_format
 from recommender.datasets.other_tasks import refuse_other_label_tasks
 from recommender.datasets.raw import RawImage, RawSet, no_boxes
 from recommender.datasets.words import split_of_path, split_of_words, without_split_words
+from recommender.errors import DatasetError
 from recommender.records import Split
+from recommender.text import printable
 
 
 def read_described(description: Description, disk: Disk, log: DefectLog, name: str) -> RawSet:
@@ -24,11 +27,12 @@ def read_described(description: Description, disk: Disk, log: DefectLog, name: s
     labels = LabelFiles(disk, root)
     reader = _LabelReader(disk, log, description.class_names)
     images = [reader.read(path, split, labels.of(path)) for path, split in listed]
-    refuse_other_label_tasks(reader.shapes, f"{root.name} {description.path.stem}")
-    if not any(
-        entry.lower().endswith(".txt") for entries in description.splits.values() for entry in entries
-    ):
-        _report_orphans(labels, [path for path, _ in listed], disk, log)
+    reader.refuse_other_meanings(f"{root.name} {description.path.stem}")
+    _compare_names_files(description, root, disk, log)
+    folders = {path.parent for path, _ in listed}
+    beside = [path for folder in sorted(folders) for path in disk.images_in(folder)]
+    num_images = len(images)
+    images = _less_doubtful(images, labels, beside, root, disk, log)
     return RawSet(
         name=name,
         root=root,
@@ -37,7 +41,7 @@ def read_described(description: Description, disk: Disk, log: DefectLog, name: s
         images=images,
         log=log,
         config=description.path,
-        num_missing_images=num_missing,
+        num_left_out=num_missing + num_images - len(images),
     )
 
 
@@ -46,6 +50,7 @@ def read_layout(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
     paths = list(disk.images(root))
     labels = LabelFiles(disk, root)
     names = _class_names_below(root, disk)
+    paths = [path for path in paths if not is_mask(path, root)] or paths
     if names is None:
         log.add("names_missing", name)
     listed = _listed_splits(root, disk)
@@ -62,16 +67,27 @@ def read_layout(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
     if any(image.split for image in images):
         for image in images:
             image.split = image.split or "train"
-    refuse_other_label_tasks(reader.shapes, root.name)
-    _report_orphans(labels, paths, disk, log)
+    reader.refuse_other_meanings(root.name)
+    num_images = len(images)
+    images = _less_doubtful(images, labels, paths, root, disk, log)
     return RawSet(
-        name=name, root=root, format="folder", class_names=reader.class_names(), images=images, log=log
+        name=name,
+        root=root,
+        format="folder",
+        class_names=reader.class_names(),
+        images=images,
+        log=log,
+        num_left_out=num_images - len(images),
     )
 
 
-def _report_orphans(labels: LabelFiles, images: list[Path], disk: Disk, log: DefectLog) -> None:
-    for path in labels.without_image(images):
-        log.add("label_without_image", disk.name(path))
+def _less_doubtful(
+    images: list[RawImage], labels: LabelFiles, beside: list[Path], root: Path, disk: Disk, log: DefectLog
+) -> list[RawImage]:
+    """The images less those that are rather labelled elsewhere than background."""
+    unlabelled = [image.path for image in images if not image.labelled]
+    refuse_second_format(unlabelled, (".xml", ".json"), "a YOLO label", root, disk)
+    return leave_out_doubtful(images, labels, beside, disk, log)
 
 
 class _LabelReader:
@@ -82,6 +98,7 @@ class _LabelReader:
         self._log = log
         self._names = names
         self._highest = -1
+        self._readers: dict[Path, Path] = {}  # the first image of each label file
         self.shapes = RowShapes()
 
     def read(self, path: Path, split: Split | None, label: Path | None) -> RawImage:
@@ -89,6 +106,7 @@ class _LabelReader:
         classes_M, corners_M4 = no_boxes()
         num_rows = 0
         if label is not None:
+            self._refuse_shared(label, path)
             num_classes = None if self._names is None else len(self._names)
             file = read_labels(label, self._disk, num_classes, self._log, self.shapes)
             if file is None:
@@ -105,6 +123,29 @@ class _LabelReader:
             num_rows=num_rows,
             labelled=label is not None,
         )
+
+    def _refuse_shared(self, label: Path, path: Path) -> None:
+        first = self._readers.setdefault(label, path)
+        if first.parent != path.parent:
+            named = [printable(self._disk.name(each)) for each in (label, first, path)]
+            raise DatasetError(
+                f"{named[0]} may belong to {named[1]} or to {named[2]}: which of them was labelled?",
+                remedy="Give a folder that holds one image for each label file.",
+            )
+
+    def refuse_other_meanings(self, hint: str) -> None:
+        """Raise WrongTaskError for labels of another task, DatasetError for ids that count from 1.
+
+        `hint` holds names of the folder and the YAML.
+        """
+        refuse_other_label_tasks(self.shapes, hint)
+        ids, count = self.shapes.class_ids, 0 if self._names is None else len(self._names)
+        if count and min(ids, default=0) == 1 and max(ids) == count:
+            raise DatasetError(
+                f"The class ids in the labels run from 1 to {count} and there are {count} names, counted from 0: "
+                "all ids are one too high.",
+                remedy="Subtract 1 from every class id, or add a name for id 0.",
+            )
 
     def class_names(self) -> tuple[str, ...]:
         """The names given, or the ids found in their place."""
@@ -131,10 +172,38 @@ def _listed_splits(root: Path, disk: Disk) -> dict[Path, Split | None]:
 
 
 def _class_names_below(root: Path, disk: Disk) -> tuple[str, ...] | None:
-    """Names from classes.txt and its kin, the one nearest to the top."""
-    files = [path for path in disk.walk(root) if path.name.lower() in NAME_FILES]
-    for path in sorted(files, key=lambda path: (len(path.parts), NAME_FILES.index(path.name.lower()), path)):
-        lines = disk.read_text(path, disk.limits.yaml_bytes).rstrip().splitlines()
-        if any(line.strip() for line in lines):
-            return tuple(line.strip() for line in lines)
-    return None
+    """Names from classes.txt and the like, the longest list. Raises DatasetError where two disagree.
+
+    LabelImg writes one into each folder and appends to it: a list may be the beginning of another.
+    """
+    found = _names_files(root, disk)
+    if not found:
+        return None
+    longest, names = max(found, key=lambda entry: len(entry[1]))
+    for path, other in found:
+        if other != names[: len(other)]:
+            shown = [printable(disk.name(each)) for each in (longest, path)]
+            raise DatasetError(
+                f"{shown[0]} and {shown[1]} number the classes differently: {printable(', '.join(names), limit=80)} "
+                f"against {printable(', '.join(other), limit=80)}.",
+                remedy="Give each folder on its own, or bring the ids to one numbering and keep one file.",
+            )
+    return names
+
+
+def _names_files(root: Path, disk: Disk) -> list[tuple[Path, tuple[str, ...]]]:
+    """The files of class names below a folder, each with its names."""
+    found = []
+    for path in disk.walk(root):
+        if path.name.lower() in NAME_FILES:
+            lines = disk.read_text(path, disk.limits.yaml_bytes).rstrip().splitlines()
+            if any(line.strip() for line in lines):
+                found.append((path, tuple(line.strip() for line in lines)))
+    return found
+
+
+def _compare_names_files(description: Description, root: Path, disk: Disk, log: DefectLog) -> None:
+    names = description.class_names or ()
+    for path, other in _names_files(root, disk):
+        if other != names and sorted(other) == sorted(names):
+            log.add("names_contradict", disk.name(path), ", ".join(other))

@@ -172,8 +172,17 @@ def test_labels_without_images_and_images_without_labels(tmp_path: Path) -> None
     (folder / "labels" / "train" / "shape_0000.txt").unlink()
     (folder / "images" / "train" / "shape_0001.png").unlink()
     dataset = open_dataset(folder)
-    assert kinds(dataset) == {"image_without_label": 1, "label_without_image": 1}
-    assert len(dataset.of_split("train")[0].classes_M) == 0
+    assert kinds(dataset) == {"image_label_doubtful": 1, "label_without_image": 1}
+    assert all(len(image.classes_M) for image in dataset.of_split("train"))  # the label may be the image's
+
+
+def test_among_many_images_without_labels_one_label_without_an_image_is_left_over(tmp_path: Path) -> None:
+    folder = yolo_set(tmp_path, images=24)
+    for number in range(11):
+        (folder / "labels" / "train" / f"shape_{number:04d}.txt").unlink()
+    (folder / "images" / "train" / "shape_0011.png").unlink()
+    dataset = open_dataset(folder)
+    assert kinds(dataset) == {"image_without_label": 11, "label_without_image": 1}
 
 
 def test_polygons_count_as_their_boxes(tmp_path: Path) -> None:
