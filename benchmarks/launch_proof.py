@@ -116,10 +116,10 @@ def account(workshop: Workshop, address: str) -> dict[str, Any]:
     return {
         "jobs": len(jobs),
         "statuses": dict(Counter(job.status for job in jobs)),
-        "attempts_beyond_the_first": sum(job.epoch - 1 for job in jobs),
+        "attempts_beyond_the_first": sum(job.attempt - 1 for job in jobs),
         "submissions_on_ray": len(submitted),
         "submissions_nobody_asked_for": len(
-            set(submitted) - {f"recommend-{job.id}-{n}" for job in jobs for n in range(1, job.epoch + 1)}
+            set(submitted) - {f"recommend-{job.id}-{n}" for job in jobs for n in range(1, job.attempt + 1)}
         ),
         "runs": len(workshop.store.runs.list()),
         "checkpoints": len(workshop.store.checkpoints.list()),

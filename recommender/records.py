@@ -416,9 +416,9 @@ JOB_ENDED: tuple[JobStatus, ...] = ("succeeded", "failed", "cancelled")
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Work for a cluster, launched exactly once per epoch.
+    """Work for a cluster, launched exactly once per attempt.
 
-    The epoch is the fencing token: it grows with every attempt, and what an older attempt says is refused.
+    The number of the attempt is the fencing token: reports of an older attempt are refused.
     """
 
     id: str
@@ -428,11 +428,11 @@ class Job:
     cluster: str  # only launchers of this cluster touch it
     status: JobStatus
     spec: str  # JSON, read by the kind's own code
-    epoch: int
-    submitted: bool  # whether the cluster has confirmed this epoch's submission
+    attempt: int  # 1, 2, …
+    submitted: bool  # whether the cluster has confirmed this attempt's submission
     cancel_requested: bool
     crashes: int  # attempts that ended without a word
-    collected: int  # batches of this epoch's reports that have been taken in
+    collected: int  # batches of this attempt's reports that have been taken in
     metrics: EpochMetrics | None = None  # the newest point of the curve
     run_id: str | None = None
     checkpoint: str | None = None  # the registered result
@@ -444,7 +444,7 @@ class Job:
     @property
     def submission_id(self) -> str:
         """The cluster's name for this attempt: the same whoever computes it, so it cannot be submitted twice."""
-        return f"recommend-{self.id}-{self.epoch}"
+        return f"recommend-{self.id}-{self.attempt}"
 
     @property
     def ended(self) -> bool:
@@ -457,7 +457,7 @@ class JobEvent:
     """Something that happened to a job. `seq` counts from 1 without gaps, for readers that resume."""
 
     seq: int
-    epoch: int
+    attempt: int
     kind: str  # "status", "epoch", "note"
     data: str  # JSON object
     at: str  # ISO 8601, UTC

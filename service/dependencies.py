@@ -11,7 +11,7 @@ from recommender.errors import NotFoundError
 from recommender.records import Job
 from recommender.store import Store
 from recommender.store.paging import MAX_PAGE
-from recommender.store.service_records import Ask, HeldDataset
+from recommender.store.service_records import HeldDataset, RecommendationJob
 from recommender.text import printable
 from service.auth import Caller
 from service.dataset_storage import DatasetStorage
@@ -84,7 +84,7 @@ def find_dataset(store: Store, caller: Caller, id: str) -> HeldDataset:
     return held
 
 
-def get_recommendation(services: ServicesDep, caller: CallerDep, id: Annotated[str, ID]) -> Ask:
+def get_recommendation(services: ServicesDep, caller: CallerDep, id: Annotated[str, ID]) -> RecommendationJob:
     """The recommendation that the path names. Raises NotFoundError when the caller does not own it."""
     found = services.store.recommendations.get(id)
     if found is None or not caller.sees(found.owner):
@@ -129,7 +129,7 @@ async def get_paging(
 
 
 DatasetDep = Annotated[HeldDataset, Depends(get_dataset)]
-RecommendationDep = Annotated[Ask, Depends(get_recommendation)]
+RecommendationDep = Annotated[RecommendationJob, Depends(get_recommendation)]
 TrainingDep = Annotated[Job, Depends(get_training)]
 SweepDep = Annotated[Job, Depends(get_sweep)]
 PagingDep = Annotated[Paging, Depends(get_paging)]

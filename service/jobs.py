@@ -12,7 +12,7 @@ from recommender.records import SCRATCH, Job
 from recommender.requests import SweepRequest, TrainingRequest
 from recommender.store import Store
 from recommender.store.records_json import decode
-from recommender.store.service_records import Ask, HeldDataset
+from recommender.store.service_records import HeldDataset, RecommendationJob
 from service.auth import Caller
 from service.dependencies import Paging, Services, find_dataset
 from service.problems import HTTPProblem
@@ -133,7 +133,7 @@ def _first_start(store: Store, caller: Caller, held: HeldDataset, body: Training
     if ask is None or ask.document is None or ask.dataset_id != held.id:
         raise UsageError(
             "There is no finished recommendation for this data set to take the start from.",
-            remedy='Ask POST /v1/recommendations first, or name a start such as "coco:full".',
+            remedy='RecommendationJob POST /v1/recommendations first, or name a start such as "coco:full".',
         )
     for row in json.loads(ask.document)["ranking"]:
         if row["available"]:
@@ -141,7 +141,7 @@ def _first_start(store: Store, caller: Caller, held: HeldDataset, body: Training
     raise UsageError("None of the advised starts is on this machine.", remedy="Name a start, or fetch one.")
 
 
-def _advice(store: Store, caller: Caller, held: HeldDataset, id: str | None) -> Ask | None:
+def _advice(store: Store, caller: Caller, held: HeldDataset, id: str | None) -> RecommendationJob | None:
     if id is not None:
         ask = store.recommendations.get(id)
         return ask if ask is not None and caller.sees(ask.owner) else None

@@ -125,7 +125,7 @@ class Launcher:
     # ── towards the cluster ──
 
     def _deliver(self, job: Job, spec: TrainingSpec) -> None:
-        if not self._store.launches.begin(job.id, job.epoch):
+        if not self._store.launches.begin(job.id, job.attempt):
             return
         if job.cancel_requested:  # a launch was begun before, so it may be there already
             self._cancel(job)
@@ -143,10 +143,10 @@ class Launcher:
                 state_every_s=self._settings.state_every_s,
             )
         except (InputError, NotFoundError, UsageError) as error:
-            self._store.launches.finish(job.id, job.epoch, status="failed", error=str(error))
+            self._store.launches.finish(job.id, job.attempt, status="failed", error=str(error))
             return
         self._cluster.submit(self._submission(job, spec))
-        if not self._store.launches.confirm(job.id, job.epoch):
+        if not self._store.launches.confirm(job.id, job.attempt):
             self._cluster.stop(job.submission_id)  # we stood still while another launcher ended the job
 
     def _require_fit(self, spec: TrainingSpec) -> None:
@@ -171,7 +171,7 @@ class Launcher:
                 settings.module,
                 settings.storage_url,
                 job.id,
-                str(job.epoch),
+                str(job.attempt),
             ],
             cpus=spec.cpus or settings.default_cpus,
             gpus=spec.gpus,
@@ -184,7 +184,7 @@ class Launcher:
         state = self._cluster.state(
             job.submission_id
         )  # before the outcome: what ended has left one, or never will
-        outcome = get_record(self._storage, attempt(job.id, job.epoch, OUTCOME), Outcome)
+        outcome = get_record(self._storage, attempt(job.id, job.attempt, OUTCOME), Outcome)
         self._collect(job)  # after the outcome, which is written last: then no report is missed
         if outcome is not None:
             self._settle(job, spec, outcome)
@@ -192,10 +192,10 @@ class Launcher:
             self._cancel(job)
         elif state == "running":
             if job.status == "queued":
-                self._store.launches.mark_running(job.id, job.epoch)
+                self._store.launches.mark_running(job.id, job.attempt)
         elif state == "stopped":
             self._store.launches.finish(
-                job.id, job.epoch, status="cancelled", error="It was stopped on the cluster, not by us."
+                job.id, job.attempt, status="cancelled", error="It was stopped on the cluster, not by us."
             )
         elif state == "unstarted":
             self._again(job, "the cluster had no free node in time", crashed=False)
@@ -204,47 +204,49 @@ class Launcher:
 
     def _collect(self, job: Job) -> None:
         batch = job.collected
-        while (found := get_record(self._storage, report(job.id, job.epoch, batch), Report)) is not None:
-            self._store.launches.collect(job.id, job.epoch, batch=batch, points=found.points)
+        while (found := get_record(self._storage, report(job.id, job.attempt, batch), Report)) is not None:
+            self._store.launches.collect(job.id, job.attempt, batch=batch, points=found.points)
             batch += 1
 
     def _settle(self, job: Job, spec: TrainingSpec, outcome: Outcome) -> None:
-        artefacts = f"{self._settings.storage_url.rstrip('/')}/{attempt(job.id, job.epoch, 'results')}"
+        artefacts = f"{self._settings.storage_url.rstrip('/')}/{attempt(job.id, job.attempt, 'results')}"
         try:
             if self._settings.download_to is not None:
                 artefacts = str(download(self._storage, job, outcome, self._settings.download_to))
             settle(self._store, self._storage, job, spec, outcome, artefacts=artefacts)
         except InputError as error:
-            self._store.launches.finish(job.id, job.epoch, status="failed", run=outcome.run, error=str(error))
+            self._store.launches.finish(
+                job.id, job.attempt, status="failed", run=outcome.run, error=str(error)
+            )
         self._clear(job)
 
     def _cancel(self, job: Job) -> None:
         self._revoke(job, "cancelled")
         self._cluster.stop(job.submission_id)
-        self._store.launches.finish(job.id, job.epoch, status="cancelled")
+        self._store.launches.finish(job.id, job.attempt, status="cancelled")
         self._clear(job)
 
     def _retry_or_fail(self, job: Job, *, lost: bool) -> None:
-        crash = get_record(self._storage, attempt(job.id, job.epoch, CRASH), Crash)
+        crash = get_record(self._storage, attempt(job.id, job.attempt, CRASH), Crash)
         reason = crash.error if crash else "the cluster lost it" if lost else "it ended without a word"
         if job.crashes + 1 < self._settings.max_crashes:
             self._again(job, reason)
             return
         message = f"It crashed {job.crashes + 1} times; the last time: {reason}"
-        if self._store.launches.finish(job.id, job.epoch, status="failed", error=message):
+        if self._store.launches.finish(job.id, job.attempt, status="failed", error=message):
             self._clear(job)
 
     def _again(self, job: Job, reason: str, *, crashed: bool = True) -> None:
-        self._store.launches.next_attempt(job.id, job.epoch, reason=reason, crashed=crashed)
+        self._store.launches.next_attempt(job.id, job.attempt, reason=reason, crashed=crashed)
         self._revoke(job, reason)  # it may be frozen, not dead: should it come back, it stops by itself
 
     def _revoke(self, job: Job, reason: str) -> None:
-        put_record(self._storage, revoked(job.id, job.epoch), Revoked(reason=reason))
+        put_record(self._storage, revoked(job.id, job.attempt), Revoked(reason=reason))
 
     def _clear(self, job: Job) -> None:
         """Give back the space of what nobody needs any more. The results stay."""
         self._storage.remove(inputs(job.id, ""))
-        for epoch in range(1, job.epoch + 1):
+        for epoch in range(1, job.attempt + 1):
             self._storage.remove(attempt(job.id, epoch, "resume"))
             self._storage.remove(attempt(job.id, epoch, "reports"))
             if self._settings.download_to is not None:
@@ -256,4 +258,4 @@ def tell_once(store: Store, job: Job, message: str) -> None:
     with contextlib.suppress(ConflictError, StorageError):  # another attempt counts, or the store is away
         last = store.jobs.last_event(job.id, "note")
         if last is None or json.loads(last.data).get("message") != message:
-            store.launches.note(job.id, job.epoch, message)
+            store.launches.note(job.id, job.attempt, message)

@@ -24,12 +24,12 @@ def settle(
 ) -> None:
     """End the job as its outcome says. Raises IntegrityError when what arrived is not what was sent."""
     if outcome.status == "failed" or outcome.run is None:
-        store.launches.finish(job.id, job.epoch, status="failed", run=outcome.run, error=outcome.error)
+        store.launches.finish(job.id, job.attempt, status="failed", run=outcome.run, error=outcome.error)
         return
     checkpoint = _register(storage, job, spec, outcome.run, outcome.files)
     store.launches.finish(
         job.id,
-        job.epoch,
+        job.attempt,
         status="succeeded",
         run=outcome.run,
         checkpoint=checkpoint,
@@ -39,7 +39,7 @@ def settle(
 
 def download(storage: Storage, job: Job, outcome: Outcome, folder: Path) -> Path:
     """Bring the results below `folder`; returns where they lie. Raises IntegrityError as `fetch_result`."""
-    place = folder / attempt(job.id, job.epoch, "results")
+    place = folder / attempt(job.id, job.attempt, "results")
     for file in outcome.files:
         target = (place / file.name).resolve()
         if not target.is_relative_to(place.resolve()):
@@ -51,7 +51,7 @@ def download(storage: Storage, job: Job, outcome: Outcome, folder: Path) -> Path
 def fetch_result(storage: Storage, job: Job, file: ResultFile, target: Path) -> None:
     """Copy a result to a local file. Raises IntegrityError when it is not there, or damaged."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    if storage.get(attempt(job.id, job.epoch, f"results/{file.name}"), target):
+    if storage.get(attempt(job.id, job.attempt, f"results/{file.name}"), target):
         with target.open("rb") as content:
             if hashlib.file_digest(content, "sha256").hexdigest() == file.sha256:
                 return

@@ -94,11 +94,11 @@ class SweepHost:
                 if not self._again(job, "its host died"):
                     return
                 job = self._store.jobs.require(job.id)
-            if not self._store.launches.begin(job.id, job.epoch):
+            if not self._store.launches.begin(job.id, job.attempt):
                 return
-            if not self._store.launches.confirm(job.id, job.epoch):
+            if not self._store.launches.confirm(job.id, job.attempt):
                 return
-            self._store.launches.mark_running(job.id, job.epoch)
+            self._store.launches.mark_running(job.id, job.attempt)
             self._sweep(job)
         except ConflictError as error:  # another host has taken over: the store is right
             log.info("sweep %s: %s", job.id, error)
@@ -106,15 +106,15 @@ class SweepHost:
             log.warning("sweep %s: %s", job.id, error)
             self._again(job, str(error))
         except (InputError, NotFoundError, UsageError) as error:
-            self._store.launches.finish(job.id, job.epoch, status="failed", error=str(error))
+            self._store.launches.finish(job.id, job.attempt, status="failed", error=str(error))
 
     def _again(self, job: Job, reason: str) -> bool:
         """Owe another attempt, or give up after a few; returns whether there will be one."""
         if job.crashes + 1 >= MAX_CRASHES:
             error = f"It was tried {job.crashes + 1} times; the last time: {reason}"
-            self._store.launches.finish(job.id, job.epoch, status="failed", error=error)
+            self._store.launches.finish(job.id, job.attempt, status="failed", error=error)
             return False
-        self._store.launches.next_attempt(job.id, job.epoch, reason=reason)
+        self._store.launches.next_attempt(job.id, job.attempt, reason=reason)
         return True
 
     def _sweep(self, job: Job) -> None:
@@ -124,7 +124,7 @@ class SweepHost:
         request = SweepRequest.model_validate_json(job.spec).model_copy(
             update={"address": self._place.address}
         )
-        teller = Teller(lambda kind, data: self._store.launches.tell(job.id, job.epoch, kind, data))
+        teller = Teller(lambda kind, data: self._store.launches.add_event(job.id, job.attempt, kind, data))
         swept = sweep(
             request,
             store=self._store,
@@ -138,9 +138,9 @@ class SweepHost:
             return  # told to end: whoever is started next goes on
         document = sweep_document(swept.result)
         document["warnings"] = [{"code": note.code, "message": note.message} for note in swept.notices]
-        self._store.launches.tell(job.id, job.epoch, "result", document)
+        self._store.launches.add_event(job.id, job.attempt, "result", document)
         cancelled = swept.result.reason == "cancelled"
-        self._store.launches.finish(job.id, job.epoch, status="cancelled" if cancelled else "succeeded")
+        self._store.launches.finish(job.id, job.attempt, status="cancelled" if cancelled else "succeeded")
 
     def _watch(self, job: Job) -> Callable[[], str | None]:
         """What tells a sweep to end: its owner, or another host that has taken over."""
@@ -155,7 +155,7 @@ class SweepHost:
                 current = self._store.jobs.require(job.id)
             except StorageError:
                 return None  # away for a moment
-            if current.epoch != job.epoch or current.ended:
+            if current.attempt != job.attempt or current.ended:
                 return "taken over"
             return "cancelled" if current.cancel_requested else None
 

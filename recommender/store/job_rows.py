@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
 from recommender.errors import ConflictError, NotFoundError
 from recommender.records import EpochMetrics, Job, JobEvent, Lease
+from recommender.store.clock import utc_now
 from recommender.store.job_models import JobEventRow, JobRow, OutboxRow
 from recommender.store.records_json import decode
 
-
-def now() -> str:
-    """For people only: nothing is decided by comparing these."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+RECOMMENDATION = (
+    "recommendation"  # the kind that a service answers itself; all others are launched on a cluster
+)
 
 
 def job_of(session: Session, row: JobRow) -> Job:
     """The record of a row."""
-    outbox = session.get(OutboxRow, (row.id, row.epoch))
+    outbox = session.get(OutboxRow, (row.id, row.attempt))
     return Job(
         id=row.id,
         kind=row.kind,
@@ -30,7 +29,7 @@ def job_of(session: Session, row: JobRow) -> Job:
         cluster=row.cluster,
         status=row.status,  # type: ignore[arg-type]
         spec=row.spec,
-        epoch=row.epoch,
+        attempt=row.attempt,
         submitted=outbox is not None and outbox.delivered,
         cancel_requested=row.cancel_requested,
         crashes=row.crashes,
@@ -47,7 +46,7 @@ def job_of(session: Session, row: JobRow) -> Job:
 
 def event_of(row: JobEventRow) -> JobEvent:
     """The record of a row."""
-    return JobEvent(seq=row.seq, epoch=row.epoch, kind=row.kind, data=row.data, at=row.at)
+    return JobEvent(seq=row.seq, attempt=row.attempt, kind=row.kind, data=row.data, at=row.at)
 
 
 def lease_of(row: JobRow) -> Lease:
@@ -56,34 +55,36 @@ def lease_of(row: JobRow) -> Lease:
 
 
 def locked(session: Session, id: str) -> JobRow:
-    """The job's row, locked until the transaction ends. Raises NotFoundError."""
+    """The row of a job on a cluster, locked until the transaction ends. Raises NotFoundError."""
     row = session.get(JobRow, id, with_for_update=True)
-    if row is None:
+    if row is None or row.kind == RECOMMENDATION:
         raise NotFoundError(f"There is no job {id!r}.", remedy="`recommend runs list` shows what there is.")
     return row
 
 
-def refuse_stale(row: JobRow, epoch: int) -> None:
-    """Raise ConflictError unless `epoch` is the job's attempt that counts."""
-    if epoch != row.epoch:
+def refuse_stale(row: JobRow, attempt: int) -> None:
+    """Raise ConflictError unless `attempt` is the job's attempt that counts."""
+    if attempt != row.attempt:
         raise ConflictError(
-            f"A report on job {row.id} carries epoch {epoch}, but epoch {row.epoch} counts.",
+            f"A report on job {row.id} comes from attempt {attempt}, but attempt {row.attempt} counts.",
             remedy="This attempt was given up while it did not answer; what it says is dropped on purpose.",
         )
 
 
-def add_event(session: Session, row: JobRow, kind: str, data: Mapping[str, object]) -> None:
+def append_event(session: Session, row: JobRow, kind: str, data: Mapping[str, object]) -> None:
     """Append an event. The row is locked, so the numbers have no gaps."""
     row.last_seq += 1
     text = json.dumps(data, allow_nan=False)
-    session.add(JobEventRow(job_id=row.id, seq=row.last_seq, epoch=row.epoch, kind=kind, data=text, at=now()))
+    session.add(
+        JobEventRow(job_id=row.id, seq=row.last_seq, attempt=row.attempt, kind=kind, data=text, at=utc_now())
+    )
 
 
 def end(session: Session, row: JobRow, status: str, error: str | None = None) -> None:
     """Close the job."""
-    row.status, row.ended_at = status, now()
+    row.status, row.ended_at = status, utc_now()
     row.error = None if error is None else printable_text(error)
-    add_event(session, row, "status", {"status": status, "error": row.error})
+    append_event(session, row, "status", {"status": status, "error": row.error})
 
 
 def printable_text(text: str, limit: int = 4000) -> str:

@@ -10,14 +10,18 @@ from sqlalchemy.orm import Session
 
 from recommender.errors import NotFoundError, UsageError
 from recommender.records import Job, JobEvent
+from recommender.store.clock import utc_now
 from recommender.store.database import require_key, storable
 from recommender.store.job_models import JobEventRow, JobRow, OutboxRow
-from recommender.store.job_rows import add_event, end, event_of, job_of, locked, now
+from recommender.store.job_rows import RECOMMENDATION, append_event, end, event_of, job_of, locked
 from recommender.store.repository import Repository
 
 
 class Jobs(Repository):
-    """Keyed by id, which follows from owner and idempotency key: the same request is the same job."""
+    """Jobs that are launched on a cluster; those of the service's own workers are `RecommendationJobs`.
+
+    Keyed by id, which follows from owner and idempotency key: the same request is the same job.
+    """
 
     def create(
         self, *, kind: str, owner: str, key: str, body_digest: str, cluster: str, spec: str
@@ -44,19 +48,19 @@ class Jobs(Repository):
                 cluster=cluster,
                 status="queued",
                 spec=spec,
-                epoch=1,
+                attempt=1,
                 cancel_requested=False,
                 crashes=0,
                 collected=0,
                 last_seq=0,
                 lease_holder="",
                 lease_beat=0,
-                created_at=now(),
+                created_at=utc_now(),
             )
             session.add(row)
             session.flush()  # its outbox row refers to it
-            session.add(OutboxRow(job_id=id, epoch=1, begun=False, delivered=False))
-            add_event(session, row, "status", {"status": "queued"})
+            session.add(OutboxRow(job_id=id, attempt=1, begun=False, delivered=False))
+            append_event(session, row, "status", {"status": "queued"})
             session.flush()
             return job_of(session, row), True
 
@@ -69,7 +73,7 @@ class Jobs(Repository):
 
         def work(session: Session) -> Job | None:
             row = session.get(JobRow, id)
-            return None if row is None else job_of(session, row)
+            return None if row is None or row.kind == RECOMMENDATION else job_of(session, row)
 
         return self._read(work)
 
@@ -96,7 +100,12 @@ class Jobs(Repository):
         limit: int = 50,
     ) -> tuple[Job, ...]:
         """Jobs, newest first; `before` is the last one of the page before."""
-        query = select(JobRow).order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit)
+        query = (
+            select(JobRow)
+            .where(JobRow.kind != RECOMMENDATION)
+            .order_by(JobRow.created_at.desc(), JobRow.id.desc())
+            .limit(limit)
+        )
         if owner is not None:
             query = query.where(JobRow.owner == owner)
         if kind is not None:
@@ -139,7 +148,11 @@ class Jobs(Repository):
 
     def count(self) -> dict[tuple[str, str], int]:
         """Jobs by kind and status."""
-        query = select(JobRow.kind, JobRow.status, func.count()).group_by(JobRow.kind, JobRow.status)
+        query = (
+            select(JobRow.kind, JobRow.status, func.count())
+            .where(JobRow.kind != RECOMMENDATION)
+            .group_by(JobRow.kind, JobRow.status)
+        )
         rows = self._read(lambda session: session.execute(query).all())
         return {(row[0], row[1]): row[2] for row in rows}
 
@@ -148,10 +161,10 @@ class Jobs(Repository):
 
         def work(session: Session) -> Job:
             row = locked(session, id)
-            outbox = session.get(OutboxRow, (row.id, row.epoch))
+            outbox = session.get(OutboxRow, (row.id, row.attempt))
             if row.ended_at is None and not row.cancel_requested:
                 row.cancel_requested = True
-                add_event(session, row, "note", {"message": "cancel requested"})
+                append_event(session, row, "note", {"message": "cancel requested"})
             if row.ended_at is None and outbox is not None and not outbox.begun:
                 end(session, row, "cancelled")
             session.flush()

@@ -1,7 +1,7 @@
 """Jobs as their launchers see them: owed launches, attempts, leases, reports, the end.
 
-Safety rests on the epoch alone: every change below names the epoch it speaks for and is refused when another one
-counts. Leases only spare work; two launchers that both believe to hold one do no harm.
+Safety rests on the number of the attempt alone: every change below names the attempt it speaks for and is refused
+when another one counts. Leases only spare work; two launchers that both believe to hold one do no harm.
 """
 
 from __future__ import annotations
@@ -16,21 +16,29 @@ from sqlalchemy.orm import Session
 from recommender.errors import ConflictError
 from recommender.records import JOB_ENDED, Checkpoint, EpochMetrics, Job, Lease, Run
 from recommender.store.checkpoints import record_checkpoint
+from recommender.store.job_leases import JobLeases
 from recommender.store.job_models import JobRow, OutboxRow
-from recommender.store.job_rows import add_event, end, job_of, lease_of, locked, refuse_stale
+from recommender.store.job_rows import (
+    RECOMMENDATION,
+    append_event,
+    end,
+    job_of,
+    lease_of,
+    locked,
+    refuse_stale,
+)
 from recommender.store.records_json import decode, encode
-from recommender.store.repository import Repository
 from recommender.store.runs import record_run, without_broken_numbers
 
 
-class Launches(Repository):
+class Launches(JobLeases):
     """What a launcher does to jobs."""
 
     def active(self, cluster: str) -> tuple[tuple[Job, Lease], ...]:
         """Jobs of this cluster that have not ended, oldest first, and who looks after them."""
         query = (
             select(JobRow)
-            .where(JobRow.cluster == cluster, JobRow.status.not_in(JOB_ENDED))
+            .where(JobRow.cluster == cluster, JobRow.kind != RECOMMENDATION, JobRow.status.not_in(JOB_ENDED))
             .order_by(JobRow.created_at, JobRow.id)
         )
 
@@ -39,37 +47,13 @@ class Launches(Repository):
 
         return self._read(work)
 
-    def take_lease(self, id: str, *, seen: Lease, holder: str) -> bool:
-        """Become the one who looks after a job, if its lease is still as `seen`."""
-
-        def work(session: Session) -> bool:
-            row = locked(session, id)
-            if lease_of(row) != seen:
-                return False
-            row.lease_holder, row.lease_beat = holder, row.lease_beat + 1
-            return True
-
-        return self._write(work)
-
-    def renew_lease(self, id: str, *, holder: str) -> bool:
-        """Show that the holder lives; False when somebody else has taken over."""
-
-        def work(session: Session) -> bool:
-            row = locked(session, id)
-            if row.lease_holder != holder:
-                return False
-            row.lease_beat += 1
-            return True
-
-        return self._write(work)
-
-    def begin(self, id: str, epoch: int) -> bool:
+    def begin(self, id: str, attempt: int) -> bool:
         """Before the cluster hears of it. False when the launch is no longer wanted."""
 
         def work(session: Session) -> bool:
             row = locked(session, id)
-            outbox = session.get(OutboxRow, (id, epoch))
-            if row.ended_at is not None or row.epoch != epoch or outbox is None:
+            outbox = session.get(OutboxRow, (id, attempt))
+            if row.ended_at is not None or row.attempt != attempt or outbox is None:
                 return False
             if row.cancel_requested and not outbox.begun:
                 end(session, row, "cancelled")
@@ -79,7 +63,7 @@ class Launches(Repository):
 
         return self._write(work)
 
-    def confirm(self, id: str, epoch: int) -> bool:
+    def confirm(self, id: str, attempt: int) -> bool:
         """After the cluster has taken it, or said that it had it already.
 
         False when the job has ended meanwhile, or another attempt counts: what was launched is nobody's.
@@ -87,71 +71,71 @@ class Launches(Repository):
 
         def work(session: Session) -> bool:
             row = locked(session, id)
-            outbox = session.get(OutboxRow, (id, epoch))
-            if row.ended_at is not None or row.epoch != epoch or outbox is None:
+            outbox = session.get(OutboxRow, (id, attempt))
+            if row.ended_at is not None or row.attempt != attempt or outbox is None:
                 return False
             outbox.delivered = True
             return True
 
         return self._write(work)
 
-    def mark_running(self, id: str, epoch: int) -> None:
-        """The cluster has started it. Raises ConflictError for an older epoch."""
+    def mark_running(self, id: str, attempt: int) -> None:
+        """The cluster has started it. Raises ConflictError for an older attempt."""
 
         def work(session: Session) -> None:
             row = locked(session, id)
-            refuse_stale(row, epoch)
+            refuse_stale(row, attempt)
             if row.status == "queued":
                 row.status = "running"
-                add_event(session, row, "status", {"status": "running"})
+                append_event(session, row, "status", {"status": "running"})
 
         self._write(work)
 
-    def note(self, id: str, epoch: int, message: str) -> None:
-        """Tell whoever follows the job. Raises ConflictError for an older epoch."""
-        self.tell(id, epoch, "note", {"message": message})
+    def note(self, id: str, attempt: int, message: str) -> None:
+        """Tell whoever follows the job. Raises ConflictError for an older attempt."""
+        self.add_event(id, attempt, "note", {"message": message})
 
-    def tell(self, id: str, epoch: int, kind: str, data: Mapping[str, object]) -> None:
-        """An event of a kind's own for whoever follows the job. Raises ConflictError for an older epoch."""
+    def add_event(self, id: str, attempt: int, kind: str, data: Mapping[str, object]) -> None:
+        """An event of a kind's own for whoever follows the job. Raises ConflictError for an older attempt."""
 
         def work(session: Session) -> None:
             row = locked(session, id)
-            refuse_stale(row, epoch)
-            add_event(session, row, kind, data)
+            refuse_stale(row, attempt)
+            append_event(session, row, kind, data)
 
         self._write(work)
 
-    def collect(self, id: str, epoch: int, *, batch: int, points: Sequence[EpochMetrics]) -> bool:
+    def collect(self, id: str, attempt: int, *, batch: int, points: Sequence[EpochMetrics]) -> bool:
         """Take in the report number `batch` of an attempt: points of its curve, each counted once.
 
-        False when it has been taken in before. Raises ConflictError for an older epoch.
+        False when it has been taken in before. Raises ConflictError for an older attempt.
         """
 
         def work(session: Session) -> bool:
             row = locked(session, id)
-            refuse_stale(row, epoch)
+            refuse_stale(row, attempt)
             if row.collected != batch or row.ended_at is not None:
                 return False
             row.collected = batch + 1
             last = 0 if row.metrics is None else decode(EpochMetrics, row.metrics).epoch
             for point in points:
                 if point.epoch > last:  # a resumed attempt repeats what came after its last checkpoint
-                    add_event(session, row, "epoch", asdict(point))
+                    append_event(session, row, "epoch", asdict(point))
                     row.metrics, last = encode(point), point.epoch
             return True
 
         return self._write(work)
 
-    def next_attempt(self, id: str, epoch: int, *, reason: str, crashed: bool = True) -> Job:
+    def next_attempt(self, id: str, attempt: int, *, reason: str, crashed: bool = True) -> Job:
         """Owe the cluster another attempt; from now on the old one's words do not count."""
 
         def work(session: Session) -> Job:
             row = locked(session, id)
-            if row.epoch == epoch and row.ended_at is None:
-                row.epoch, row.status, row.collected = epoch + 1, "queued", 0
+            if row.attempt == attempt and row.ended_at is None:
+                row.attempt, row.status, row.collected = attempt + 1, "queued", 0
                 row.crashes += crashed
-                session.add(OutboxRow(job_id=id, epoch=epoch + 1, begun=False, delivered=False))
-                add_event(session, row, "status", {"status": "queued", "reason": reason})
+                session.add(OutboxRow(job_id=id, attempt=attempt + 1, begun=False, delivered=False))
+                append_event(session, row, "status", {"status": "queued", "reason": reason})
                 session.flush()
             return job_of(session, row)
 
@@ -160,7 +144,7 @@ class Launches(Repository):
     def finish(
         self,
         id: str,
-        epoch: int,
+        attempt: int,
         *,
         status: str,
         run: Run | None = None,
@@ -170,14 +154,14 @@ class Launches(Repository):
     ) -> bool:
         """End a job and, in the same transaction, remember its run and register its checkpoint.
 
-        False when it had ended before. Raises ConflictError for an older epoch. A checkpoint whose name somebody
+        False when it had ended before. Raises ConflictError for an older attempt. A checkpoint whose name somebody
         took meanwhile gets a number behind it.
         """
         kept = None if run is None else without_broken_numbers(run)
 
         def work(session: Session) -> bool:
             row = locked(session, id)
-            refuse_stale(row, epoch)
+            refuse_stale(row, attempt)
             if row.ended_at is not None:
                 return False
             if kept is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy import Index, Integer, LargeBinary, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-HEAD = "0005"  # the newest revision in migrations/versions; a test compares
+HEAD = "0006"  # the newest revision in migrations/versions; a test compares
 
 
 class Base(DeclarativeBase):
@@ -45,7 +45,7 @@ class CheckpointRow(Base):
 
 
 class RunRow(Base):
-    """One training, with the epoch of the claim under which it was written."""
+    """One training."""
 
     __tablename__ = "runs"
     __table_args__ = (Index("runs_by_target", "target_hash"), Index("runs_by_checkpoint", "checkpoint"))
@@ -74,9 +74,9 @@ class EvidenceRow(Base):
 
 
 class ClaimRow(Base):
-    """Who may write: the epoch of the latest claim on a key. Results of older epochs are refused."""
+    """Who may write: the attempt that claimed a key last. Results of older attempts are refused."""
 
     __tablename__ = "claims"
 
     key: Mapped[str] = mapped_column(String(200), primary_key=True)
-    epoch: Mapped[int] = mapped_column(Integer)
+    attempt: Mapped[int] = mapped_column(Integer)

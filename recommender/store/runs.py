@@ -28,11 +28,11 @@ RANKABLE = ("succeeded", "stopped")
 class Runs(Repository):
     """Keyed by the content hash of what was asked, so that the same training is never counted twice."""
 
-    def add(self, run: Run, *, epoch: int | None = None) -> bool:
+    def add(self, run: Run, *, attempt: int | None = None) -> bool:
         """Record a run; False when it was known already, in which case nothing changes.
 
         A failed run is replaced by a finished one, never the reverse. Numbers that are not finite make a run
-        a failed one. `epoch` is what `claim` returned to the writer: raises ConflictError when somebody has
+        a failed one. `attempt` is what `claim` returned to the writer: raises ConflictError when somebody has
         claimed the run since, for then the writer is a node that was given up and came back.
         """
         kept = without_broken_numbers(run)
@@ -41,8 +41,8 @@ class Runs(Repository):
         require_key("checkpoint name", kept.start.checkpoint)
 
         def work(session: Session) -> bool:
-            if epoch is not None:
-                _refuse_stale(session, kept.id, epoch)
+            if attempt is not None:
+                _refuse_stale(session, kept.id, attempt)
             return record_run(session, kept)
 
         return self._write(work)
@@ -114,17 +114,17 @@ class Runs(Repository):
         return storable(id) and self._write(work)
 
     def claim(self, key: str) -> int:
-        """Become the only one whose results count for this key; returns the epoch to write with."""
+        """Become the only one whose results count for this key; returns the attempt to write with."""
         require_key("claim", key)
 
         def work(session: Session) -> int:
             row = session.get(ClaimRow, key, with_for_update=True)
             if row is None:
-                # Not a merge: that would look again, find another's first claim, and give out its epoch twice.
-                session.add(ClaimRow(key=key, epoch=1))
+                # Not a merge: that would look again, find another's first claim, and give out its attempt twice.
+                session.add(ClaimRow(key=key, attempt=1))
                 return 1
-            row.epoch += 1
-            return row.epoch
+            row.attempt += 1
+            return row.attempt
 
         return self._write(work)
 
@@ -162,12 +162,12 @@ def _filtered(**columns: str | None) -> Select[Any]:
     return query
 
 
-def _refuse_stale(session: Session, id: str, epoch: int) -> None:
+def _refuse_stale(session: Session, id: str, attempt: int) -> None:
     claim = session.get(ClaimRow, id, with_for_update=True)
-    latest = 0 if claim is None else claim.epoch
-    if epoch != latest:
+    latest = 0 if claim is None else claim.attempt
+    if attempt != latest:
         raise ConflictError(
-            f"The result of run {id} carries epoch {epoch}, but {latest} has been given out since.",
+            f"The result of run {id} comes from attempt {attempt}, but attempt {latest} has begun since.",
             remedy="This worker was replaced while it did not answer; its result is dropped on purpose.",
         )
 

@@ -46,8 +46,8 @@ class HeldDataset:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ask:
-    """One recommendation asked for, queued until a worker answers it."""
+class RecommendationJob:
+    """A job of the service's own workers: one recommendation, queued until it is answered."""
 
     id: str
     owner: str
@@ -60,17 +60,6 @@ class Ask:
     finished_at: str | None = None
     document: str | None = None  # JSON of the answer
     problem: str | None = None  # JSON of what went wrong
-
-
-@dataclass(frozen=True, kw_only=True)
-class Event:
-    """One thing that happened to something people follow, such as a training."""
-
-    topic: str  # "recommendation/ID", "training/ID", "sweep/ID"
-    seq: int  # 1, 2, … within the topic
-    kind: str  # "progress", "epoch", "status", …
-    data: str  # JSON
-    created_at: str
 
 
 @dataclass(frozen=True, kw_only=True)

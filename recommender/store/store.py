@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
-from recommender.store.asks import RecommendationJobs
 from recommender.store.checkpoints import Checkpoints
 from recommender.store.database import Database
-from recommender.store.events import Events
 from recommender.store.evidence import EvidenceCache
 from recommender.store.fingerprint import fingerprint
 from recommender.store.held import HeldDatasets
@@ -16,6 +14,7 @@ from recommender.store.jobs import Jobs
 from recommender.store.keys import Keys
 from recommender.store.launches import Launches
 from recommender.store.profiles import Profiles
+from recommender.store.recommendation_jobs import RecommendationJobs
 from recommender.store.runs import Runs
 
 
@@ -38,7 +37,6 @@ class Store(Database):
         self.jobs = Jobs(self)
         self.launches = Launches(self)
         self.recommendations = RecommendationJobs(self)
-        self.events = Events(self)
 
     def knowledge(self) -> str:
         """A text that changes whenever an answer may: with the runs that teach, and with the checkpoints."""

@@ -10,7 +10,6 @@ from fastapi.responses import Response
 
 from recommender.checkpoints import get_checkpoint
 from recommender.errors import ConflictError
-from recommender.store.asks import topic_of
 from recommender.store.service_records import FINAL
 from service.dependencies import (
     CallerDep,
@@ -21,7 +20,7 @@ from service.dependencies import (
     limit_costly_requests,
 )
 from service.routes.responses import events, failures
-from service.routes.streams import LastEventId, recommendation_events, stream
+from service.routes.streams import LastEventId, job_events, stream
 from service.schemas.from_records import is_profiled, recommendation_json, recommendation_summary
 from service.schemas.recommendations import RecommendationAnswer, RecommendationBody, RecommendationList
 
@@ -96,8 +95,8 @@ def follow_recommendation(
     return stream(
         services,
         caller,
-        topic_of(asked.id),
-        recommendation_events(services.store, asked),
+        f"recommendation/{asked.id}",
+        job_events(services.store, asked.id),
         ended=asked.status in FINAL,
         last_event_id=last_event_id,
     )

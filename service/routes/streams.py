@@ -9,10 +9,8 @@ from typing import Annotated
 from fastapi import Header
 from starlette.responses import Response
 
-from recommender.records import Job
 from recommender.store import Store
-from recommender.store.asks import topic_of
-from recommender.store.service_records import FINAL, Ask
+from recommender.store.service_records import FINAL
 from service.auth import Caller, is_key_valid
 from service.dependencies import Services
 from service.event_streams import Fetch, StreamEvent
@@ -42,25 +40,13 @@ def stream(
     )
 
 
-def recommendation_events(store: Store, ask: Ask) -> Fetch:
-    """A function that reads the events of a recommendation from the store."""
+def job_events(store: Store, id: str) -> Fetch:
+    """A function that reads the events of a job of any kind from the store."""
 
     def fetch(after: int) -> Sequence[StreamEvent]:
         return [
             StreamEvent(seq=event.seq, kind=event.kind, data=event.data, last=_ends(event.kind, event.data))
-            for event in store.events.after(topic_of(ask.id), after)
-        ]
-
-    return fetch
-
-
-def job_events(store: Store, job: Job) -> Fetch:
-    """A function that reads the events of a training or sweep from the store."""
-
-    def fetch(after: int) -> Sequence[StreamEvent]:
-        return [
-            StreamEvent(seq=event.seq, kind=event.kind, data=event.data, last=_ends(event.kind, event.data))
-            for event in store.jobs.events(job.id, after=after)
+            for event in store.jobs.events(id, after=after)
         ]
 
     return fetch

@@ -57,7 +57,7 @@ def follow_sweep(
     services: ServicesDep, caller: CallerDep, job: SweepDep, last_event_id: LastEventId = None
 ) -> Response:
     """Follow a sweep; the stream ends with its last status."""
-    fetch = job_events(services.store, job)
+    fetch = job_events(services.store, job.id)
     return stream(services, caller, f"job/{job.id}", fetch, ended=job.ended, last_event_id=last_event_id)
 
 

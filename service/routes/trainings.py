@@ -77,7 +77,7 @@ def follow_training(
     services: ServicesDep, caller: CallerDep, job: TrainingDep, last_event_id: LastEventId = None
 ) -> Response:
     """Follow a training epoch by epoch; the stream ends with its last status."""
-    fetch = job_events(services.store, job)
+    fetch = job_events(services.store, job.id)
     return stream(services, caller, f"job/{job.id}", fetch, ended=job.ended, last_event_id=last_event_id)
 
 

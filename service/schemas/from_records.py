@@ -13,7 +13,7 @@ from recommender.report.runs import training_document
 from recommender.requests import RecommendRequest
 from recommender.store import Store
 from recommender.store.records_json import decode
-from recommender.store.service_records import Ask, HeldDataset
+from recommender.store.service_records import HeldDataset, RecommendationJob
 from service.artefacts import FILES
 from service.schemas.datasets import DatasetAnswer
 from service.schemas.history import CheckpointAnswer
@@ -46,7 +46,7 @@ def is_profiled(store: Store, dataset_hash: str) -> bool:
     return store.profiles.has(dataset_hash, ENCODER) or dataset_hash in builtin_profiles()
 
 
-def recommendation_json(ask: Ask) -> str:
+def recommendation_json(ask: RecommendationJob) -> str:
     """The JSON of a RecommendationAnswer; the stored document was validated when it was made."""
     head = {
         "id": ask.id,
@@ -61,7 +61,7 @@ def recommendation_json(ask: Ask) -> str:
     return text if ask.document is None else f"{text[:-1]}, {ask.document[1:]}"
 
 
-def recommendation_summary(ask: Ask) -> RecommendationSummary:
+def recommendation_summary(ask: RecommendationJob) -> RecommendationSummary:
     """The entry of a recommendation in a list."""
     asked = RecommendRequest.model_validate(json.loads(ask.question) | {"dataset": ask.dataset_id})
     return RecommendationSummary(

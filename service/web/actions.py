@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from recommender.errors import NotFoundError
-from recommender.store.service_records import Ask
+from recommender.store.service_records import RecommendationJob
 from service import auth
 from service.auth import caller_of_key, open_session
 from service.dependencies import (
@@ -177,7 +177,7 @@ def cancel(services: ServicesDep, job: TrainingDep) -> Response:
     return RedirectResponse(f"/trainings/{job.id}", 303)
 
 
-def _ranking(asked: Ask) -> list[dict[str, Any]]:
+def _ranking(asked: RecommendationJob) -> list[dict[str, Any]]:
     """The rows of an answer, none where there is no answer."""
     found: list[dict[str, Any]] = json.loads(asked.document)["ranking"] if asked.document else []
     return found

@@ -17,9 +17,9 @@ from recommender.errors import ConflictError, RecommenderError
 from recommender.profile import ENCODER
 from recommender.requests import RecommendRequest
 from recommender.store import Store
-from recommender.store.asks import MAX_LEASES, topic_of
 from recommender.store.clock import utc_now
-from recommender.store.service_records import FINAL, Ask, HeldDataset
+from recommender.store.recommendation_jobs import MAX_ATTEMPTS
+from recommender.store.service_records import FINAL, HeldDataset, RecommendationJob
 from service.auth import Caller
 from service.logs import logger, where
 from service.metrics import Metrics
@@ -36,7 +36,7 @@ KNOWLEDGE_TTL_S = 0.25  # how long the fingerprint of what is known is believed
 
 @dataclass(frozen=True, kw_only=True)
 class _RunningTask:
-    ask: Ask
+    ask: RecommendationJob
     future: Future[TaskResult]
     started_s: float
 
@@ -54,7 +54,9 @@ class RecommendationQueue:
         self._closing = threading.Event()
         self._running: dict[str, _RunningTask] = {}
         self._knowledge: tuple[float, str] = (-1.0, "")
-        self._answers: OrderedDict[tuple[str, str, str], Ask] = OrderedDict()  # by key, owner and data set
+        self._answers: OrderedDict[tuple[str, str, str], RecommendationJob] = (
+            OrderedDict()
+        )  # by key, owner and data set
         self._lock = threading.Lock()
         self._leases = Leases(store.recommendations, self._holder)
         self._thread = threading.Thread(target=self._run, name="recommendation-queue", daemon=True)
@@ -75,7 +77,7 @@ class RecommendationQueue:
 
     def submit(
         self, caller: Caller, held: HeldDataset, request: RecommendRequest, *, on_new_work: Callable[[], None]
-    ) -> Ask:
+    ) -> RecommendationJob:
         """The recommendation: answered already where the answer is cached, else queued.
 
         `on_new_work` is called before work is queued and may refuse it. Raises HTTPProblem.
@@ -88,7 +90,7 @@ class RecommendationQueue:
         if known is not None and known.dataset_id == held.id:
             return known
         on_new_work()
-        ask = Ask(
+        ask = RecommendationJob(
             id=f"rec_{secrets.token_hex(8)}",
             owner=caller.owner,
             dataset_id=held.id,
@@ -106,7 +108,7 @@ class RecommendationQueue:
         self._wake.set()
         return ask
 
-    def wait(self, ask: Ask, seconds: float) -> Ask:
+    def wait(self, ask: RecommendationJob, seconds: float) -> RecommendationJob:
         """The recommendation once it is finished, or as it stands after so many seconds."""
         end = time.monotonic() + seconds
         while ask.status not in FINAL and time.monotonic() < end:
@@ -120,7 +122,7 @@ class RecommendationQueue:
         self._wake.set()
         return done
 
-    def _cached_answer(self, key: str, owner: str, dataset_id: str) -> Ask | None:
+    def _cached_answer(self, key: str, owner: str, dataset_id: str) -> RecommendationJob | None:
         """The finished recommendation with this cache key, from memory or from the store; None where there is none."""
         cache_key = (key, owner, dataset_id)
         with self._lock:
@@ -171,13 +173,13 @@ class RecommendationQueue:
             elif len(self._running) < self._settings.workers and self._leases.holds(ask.id, lease):
                 self._start(ask)
 
-    def _start(self, ask: Ask) -> None:
+    def _start(self, ask: RecommendationJob) -> None:
         held = self._store.datasets.get(ask.dataset_id)
         if held is None:
             self._fail(ask, ConflictError("The data set was removed before the question was answered."))
-        elif self._store.recommendations.num_leases(ask.id) > MAX_LEASES:
+        elif self._store.recommendations.num_attempts(ask.id) > MAX_ATTEMPTS:
             self._fail(
-                ask, ConflictError(f"The answer was given up after {MAX_LEASES} services had died of it.")
+                ask, ConflictError(f"The answer was given up after {MAX_ATTEMPTS} services had died of it.")
             )
         else:
             request = RecommendRequest(dataset=held.path, **json.loads(ask.question)).model_dump_json()
@@ -185,7 +187,7 @@ class RecommendationQueue:
                 self._settings.answer_timeout_s,
                 tasks.compute_recommendation,
                 self._store.url,
-                topic_of(ask.id),
+                ask.id,
                 request,
             )
             future.add_done_callback(lambda _: self._wake.set())
@@ -211,6 +213,6 @@ class RecommendationQueue:
                 ask.id, holder=self._holder, status="succeeded", document=document
             )
 
-    def _fail(self, ask: Ask, error: RecommenderError | None) -> None:
+    def _fail(self, ask: RecommendationJob, error: RecommenderError | None) -> None:
         problem = problem_of(error, f"/v1/recommendations/{ask.id}").model_dump_json(exclude_none=True)
         self._store.recommendations.finish(ask.id, holder=self._holder, status="failed", problem=problem)

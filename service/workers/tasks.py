@@ -86,7 +86,7 @@ def register_checkpoint(
     ).name
 
 
-def compute_recommendation(store_url: str, topic: str, request: str) -> str:
+def compute_recommendation(store_url: str, job_id: str, request: str) -> str:
     """The recommendation document (JSON) of a RecommendRequest (JSON); progress is written to the store as events."""
     from recommender.pipeline import answer
     from recommender.report.document import document
@@ -94,7 +94,7 @@ def compute_recommendation(store_url: str, topic: str, request: str) -> str:
 
     store = _store(store_url)
     recommendation = answer(
-        RecommendRequest.model_validate_json(request), store=store, progress=ProgressEvents(store, topic)
+        RecommendRequest.model_validate_json(request), store=store, progress=ProgressEvents(store, job_id)
     )
     published = document(recommendation)
     return published.model_copy(update={"command": _without_our_folders(published.command)}).model_dump_json()
@@ -109,9 +109,9 @@ def _without_our_folders(command: str) -> str:
 class ProgressEvents:
     """Writes progress events: the first and last step of a stage, between them one every PROGRESS_EVERY_S."""
 
-    def __init__(self, store: Store, topic: str) -> None:
+    def __init__(self, store: Store, job_id: str) -> None:
         self._store = store
-        self._topic = topic
+        self._job_id = job_id
         self._stage = ""
         self._at = 0.0
 
@@ -120,4 +120,4 @@ class ProgressEvents:
         if stage == self._stage and done < total and now - self._at < PROGRESS_EVERY_S:
             return
         self._stage, self._at = stage, now
-        self._store.events.add(self._topic, "progress", {"stage": stage, "done": done, "total": total})
+        self._store.recommendations.add_progress(self._job_id, stage, done, total)

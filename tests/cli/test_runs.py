@@ -111,10 +111,10 @@ def test_a_line_is_drawn_per_epoch_where_there_is_no_terminal() -> None:
     output = io.StringIO()
     view = CurveView(Console(file=output), epochs=3)
     with view.open():
-        view.show(JobEvent(seq=1, epoch=1, kind="status", data='{"status": "running"}', at=""))
+        view.show(JobEvent(seq=1, attempt=1, kind="status", data='{"status": "running"}', at=""))
         for number, value in enumerate((0.1, 0.4, 0.2), 1):
             data = {"epoch": number, "score": value, "details": {"map50": 0.5}, "seconds": 2.0 * number}
-            view.show(JobEvent(seq=number + 1, epoch=1, kind="epoch", data=json.dumps(data), at=""))
+            view.show(JobEvent(seq=number + 1, attempt=1, kind="epoch", data=json.dumps(data), at=""))
     lines = output.getvalue().splitlines()
     assert lines[0] == "running"
     assert "epoch 3/3" in lines[3]

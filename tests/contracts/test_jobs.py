@@ -94,7 +94,7 @@ def test_a_later_attempt_shuts_the_earlier_one_out(store: Store) -> None:
     job = ask(store)
     store.launches.collect(job.id, 1, batch=0, points=[point(1), point(2), point(3)])
     later = store.launches.next_attempt(job.id, 1, reason="its node went silent")
-    assert (later.epoch, later.status, later.submitted, later.crashes) == (2, "queued", False, 1)
+    assert (later.attempt, later.status, later.submitted, later.crashes) == (2, "queued", False, 1)
     assert later.submission_id != job.submission_id
     for stale in (
         lambda: store.launches.collect(job.id, 1, batch=1, points=[point(4)]),
@@ -102,11 +102,11 @@ def test_a_later_attempt_shuts_the_earlier_one_out(store: Store) -> None:
         lambda: store.launches.note(job.id, 1, "I am back"),
         lambda: store.launches.finish(job.id, 1, status="succeeded", run=run(), checkpoint=checkpoint()),
     ):
-        with pytest.raises(ConflictError, match="epoch 1, but epoch 2 counts"):
+        with pytest.raises(ConflictError, match="attempt 1, but attempt 2 counts"):
             stale()
     assert store.runs.list() == ()
     assert store.checkpoints.list() == ()
-    assert store.launches.next_attempt(job.id, 1, reason="said twice").epoch == 2
+    assert store.launches.next_attempt(job.id, 1, reason="said twice").attempt == 2
     store.launches.collect(job.id, 2, batch=0, points=[point(3), point(4)])  # it went on after epoch 2
     events = store.jobs.events(job.id)
     assert [e.seq for e in events] == list(range(1, len(events) + 1))

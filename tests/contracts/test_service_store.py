@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from recommender.errors import StorageError, UsageError
+from recommender.errors import NotFoundError, UsageError
 from recommender.records import Lease, SplitCounts
 from recommender.store import Store
 from recommender.store.clock import utc_now
-from recommender.store.service_records import Ask, HeldDataset
+from recommender.store.service_records import HeldDataset, RecommendationJob
 from service.auth import (
     caller_of_cookie,
     caller_of_key,
@@ -55,8 +55,8 @@ def held(id: str = "ds_1", **changes: object) -> HeldDataset:
     return replace(dataset, **changes)  # type: ignore[arg-type]
 
 
-def ask(id: str = "rec_1", **changes: object) -> Ask:
-    asked = Ask(
+def ask(id: str = "rec_1", **changes: object) -> RecommendationJob:
+    asked = RecommendationJob(
         id=id,
         owner="ada",
         dataset_id="ds_1",
@@ -135,7 +135,7 @@ class TestHeldDatasets:
         assert store.datasets.of_hashes([id]) == ()
 
 
-class TestAsks:
+class TestRecommendationJobs:
     """A queue that survives its readers, and a cache of its answers."""
 
     def test_many_takers_get_it_once(self, store: Store) -> None:
@@ -147,7 +147,7 @@ class TestAsks:
                 )
             )
         assert taken.count(True) == 1
-        assert store.recommendations.num_leases("rec_1") == 1
+        assert store.recommendations.num_attempts("rec_1") == 1
 
     def test_only_the_holder_files_the_answer(self, store: Store) -> None:
         store.recommendations.add(ask())
@@ -163,7 +163,7 @@ class TestAsks:
         assert found.document == "{}"
         assert store.recommendations.find("key", status="succeeded", owner="bob") is None
         assert store.recommendations.open() == ()
-        numbers = [event.seq for event in store.events.after("recommendation/rec_1")]
+        numbers = [event.seq for event in store.jobs.events("rec_1")]
         assert numbers == [1, 2, 3, 4]
 
     def test_owners_see_their_own_pages(self, store: Store) -> None:
@@ -183,24 +183,34 @@ class TestAsks:
 class TestEvents:
     """In order, once each, whoever writes them."""
 
-    def test_writers_of_one_topic_leave_no_gap(self, store: Store) -> None:
+    def test_writers_of_one_job_leave_no_gap(self, store: Store) -> None:
+        store.recommendations.add(ask())
         with ThreadPoolExecutor(4) as threads:
-            list(
-                threads.map(
-                    lambda i: store.events.add("recommendation/x", "progress", {"done": i}), range(24)
-                )
-            )
-        events = store.events.after("recommendation/x")
-        assert [event.seq for event in events] == list(range(1, 25))
-        assert sorted(json.loads(event.data)["done"] for event in events) == list(range(24))
-        assert [event.seq for event in store.events.after("recommendation/x", 20)] == [21, 22, 23, 24]
-        store.events.remove("recommendation/x")
-        assert store.events.after("recommendation/x") == ()
+            list(threads.map(lambda i: store.recommendations.add_progress("rec_1", "x", i, 24), range(24)))
+        events = store.jobs.events("rec_1")
+        assert [event.seq for event in events] == list(range(1, 26))
+        assert sorted(json.loads(event.data)["done"] for event in events[1:]) == list(range(24))
+        assert [event.seq for event in store.jobs.events("rec_1", after=22)] == [23, 24, 25]
 
-    def test_numbers_that_json_does_not_know_are_refused(self, store: Store) -> None:
-        with pytest.raises((StorageError, ValueError)):
-            store.events.add("recommendation/x", "progress", {"done": float("nan")})
-        assert store.events.after("\x00") == ()
+    def test_a_job_that_ended_takes_no_more_progress(self, store: Store) -> None:
+        store.recommendations.add(ask())
+        store.recommendations.cancel("rec_1")
+        store.recommendations.add_progress("rec_1", "x", 1, 2)
+        store.recommendations.add_progress("rec_none", "x", 1, 2)
+        assert [event.kind for event in store.jobs.events("rec_1")] == ["status", "status"]
+        assert store.jobs.events("rec_none") == ()
+
+    def test_recommendations_are_no_launched_jobs(self, store: Store) -> None:
+        """One table, but nothing that launches, lists or cancels jobs of a cluster meets a recommendation."""
+        store.recommendations.add(ask())
+        assert store.jobs.get("rec_1") is None
+        assert store.jobs.list() == ()
+        assert store.jobs.count() == {}
+        assert store.launches.active("") == ()
+        with pytest.raises(NotFoundError):
+            store.jobs.request_cancel("rec_1")
+        assert not store.launches.take_lease("rec_1", seen=NOBODY, holder="launcher")
+        assert store.recommendations.count() == {"queued": 1, "running": 0}
 
 
 def test_of_services_started_at_once_one_makes_the_first_key(store: Store) -> None:

@@ -165,10 +165,10 @@ class TestRuns:
     def test_a_worker_that_was_given_up_cannot_write(self, store: Store) -> None:
         first, second = store.runs.claim("run-1"), store.runs.claim("run-1")
         assert first < second
-        with pytest.raises(ConflictError, match=f"carries epoch {first}, but {second} has been given out"):
-            store.runs.add(run(), epoch=first)
+        with pytest.raises(ConflictError, match=f"attempt {first}, but attempt {second} has begun"):
+            store.runs.add(run(), attempt=first)
         assert store.runs.list() == ()
-        assert store.runs.add(run(), epoch=second)
+        assert store.runs.add(run(), attempt=second)
 
     def test_claims_made_at_once_are_distinct(self, store: Store) -> None:
         with ThreadPoolExecutor(8) as pool:

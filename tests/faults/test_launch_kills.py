@@ -63,7 +63,7 @@ def finish(workshop: Workshop, launcher: Launcher, timeout_s: float = 60.0) -> N
 def assert_launched_once(workshop: Workshop, num_jobs: int) -> None:
     """Every job succeeded on its first attempt, ran once, and is remembered once."""
     jobs = workshop.store.jobs.list(limit=1000)
-    assert [(job.status, job.epoch) for job in jobs] == [("succeeded", 1)] * num_jobs
+    assert [(job.status, job.attempt) for job in jobs] == [("succeeded", 1)] * num_jobs
     assert workshop.cluster.ids() == sorted(job.submission_id for job in jobs)
     assert workshop.cluster.starts() == num_jobs
     assert len(workshop.store.checkpoints.list()) == num_jobs

@@ -225,16 +225,16 @@ class Launches(RuleBasedStateMachine):
             assert [e.seq for e in events] == list(range(1, len(events) + 1))
             curve = [json.loads(e.data)["epoch"] for e in events if e.kind == "epoch"]
             assert curve == sorted(set(curve))
-            assert job.epoch >= job.crashes + 1
+            assert job.attempt >= job.crashes + 1
             assert job.crashes <= 2  # the third ends it
-            assert not job.submitted or (id, job.epoch) in known, "a launch was lost"
+            assert not job.submitted or (id, job.attempt) in known, "a launch was lost"
             if id in self.ended:
                 assert job == self.ended[id], "an end is final"
             elif job.ended:
                 self.ended[id] = job
             if job.status == "succeeded":
                 assert job.checkpoint in names
-                assert f"attempt-{job.epoch}/" in str(job.artefacts), "an older attempt was heard"
+                assert f"attempt-{job.attempt}/" in str(job.artefacts), "an older attempt was heard"
                 assert job.run_id in {run.id for run in runs}
                 assert curve == list(range(1, EPOCHS + 1))
         succeeded = [self.store.jobs.require(id) for id in self.jobs]

@@ -80,8 +80,8 @@ def test_a_question_survives_its_service(tmp_path: Path) -> None:
 
         wait_until(lambda: status() not in ("queued", "running"), 300, every_s=0.5)
         assert status() == "succeeded"
-        assert store.recommendations.num_leases(asked["id"]) == 2
-        numbers = [event.seq for event in store.events.after(f"recommendation/{asked['id']}")]
+        assert store.recommendations.num_attempts(asked["id"]) == 2
+        numbers = [event.seq for event in store.jobs.events(asked["id"])]
         assert numbers == list(range(1, len(numbers) + 1))
 
 

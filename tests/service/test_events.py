@@ -11,7 +11,6 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
-from recommender.store.asks import topic_of
 from tests.service.kit import Live, live, wait_until
 from tests.service.test_recommendations import NOBODY, an_ask
 
@@ -39,7 +38,7 @@ def test_events_come_while_they_happen_and_end_with_the_last(server: Live) -> No
     def happen() -> None:
         for i in range(3):
             time.sleep(0.3)
-            server.store.events.add(topic_of("rec_live"), "progress", {"stage": "x", "done": i, "total": 3})
+            server.store.recommendations.add_progress("rec_live", "x", i, 3)
         server.store.recommendations.finish("rec_live", holder="me", status="succeeded", document="{}")
 
     arrived: list[tuple[float, str]] = []
@@ -59,7 +58,7 @@ def test_events_come_while_they_happen_and_end_with_the_last(server: Live) -> No
 def test_a_follower_resumes_behind_what_it_saw(server: Live) -> None:
     address = begin(server, "rec_resume")
     for i in range(5):
-        server.store.events.add(topic_of("rec_resume"), "progress", {"done": i})
+        server.store.recommendations.add_progress("rec_resume", "x", i, 5)
     server.store.recommendations.finish("rec_resume", holder="me", status="failed")
     everything = httpx.get(address, headers=server.headers, timeout=20)
     assert numbers(everything.text) == list(range(1, 9))

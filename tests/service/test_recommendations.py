@@ -13,9 +13,8 @@ from recommender.home import home
 from recommender.records import Lease
 from recommender.report.document import RecommendationDocument
 from recommender.store import Store
-from recommender.store.asks import topic_of
 from recommender.store.clock import utc_now
-from recommender.store.service_records import Ask
+from recommender.store.service_records import RecommendationJob
 from service.schemas.recommendations import RecommendationAnswer
 from tests.service.kit import Service, running, wait_until
 
@@ -38,8 +37,8 @@ DOCUMENT = {
 }
 
 
-def an_ask(id: str = "rec_1", **changes: object) -> Ask:
-    asked = Ask(
+def an_ask(id: str = "rec_1", **changes: object) -> RecommendationJob:
+    asked = RecommendationJob(
         id=id,
         owner="ada",
         dataset_id="ds_1",
@@ -72,7 +71,7 @@ def test_a_question_is_answered_by_one_holder_only(store: Store) -> None:
     assert store.recommendations.finish(ask.id, holder="b", status="succeeded", document="{}")
     assert not store.recommendations.finish(ask.id, holder="b", status="failed")
     assert store.recommendations.open() == ()
-    kinds = [json.loads(event.data)["status"] for event in store.events.after(topic_of(ask.id))]
+    kinds = [json.loads(event.data)["status"] for event in store.jobs.events(ask.id)]
     assert kinds == ["queued", "running", "running", "succeeded"]
 
 
@@ -103,9 +102,9 @@ def test_a_cancelled_question_takes_no_answer(store: Store) -> None:
 def test_what_a_service_puts_back_counts_no_attempt(store: Store) -> None:
     store.recommendations.add(an_ask())
     store.recommendations.take_lease("rec_1", seen=NOBODY, holder="a")
-    assert store.recommendations.num_leases("rec_1") == 1
+    assert store.recommendations.num_attempts("rec_1") == 1
     store.recommendations.release("a")
-    assert store.recommendations.num_leases("rec_1") == 0
+    assert store.recommendations.num_attempts("rec_1") == 0
     [(ask, lease)] = store.recommendations.open()
     assert (ask.status, lease.holder) == ("queued", "")
 
@@ -166,7 +165,7 @@ def test_from_upload_to_answer_and_again_from_the_cache(service: Service, small_
     assert again.status_code == 200
     assert again.json() == service.get(address).json()
     assert service.get(f"/v1/datasets/{held['id']}").json()["profiled"]
-    kinds = [event.kind for event in service.store.events.after(topic_of(answer.id))]
+    kinds = [event.kind for event in service.store.jobs.events(answer.id)]
     assert kinds[0] == "status"
     assert kinds[-1] == "status"
     assert "progress" in kinds

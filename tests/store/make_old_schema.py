@@ -24,6 +24,16 @@ _INSERTS = {
     "runs": "INSERT INTO runs VALUES"
     " (:id, :kind, :status, :target_hash, :checkpoint, :mode, :created_at, :record, :digest)",
 }
+# Recommendations that were asked for and the events of one, as the tables of 0003 to 0005 kept them.
+_QUEUE = (
+    "INSERT INTO asks VALUES ('rec_1', 'ada', 'ds_1', 'hash', '{}', 'key', 'succeeded', '2026-11-01T00:00:00+00:00',"
+    " '2026-11-01T00:01:00+00:00', '{\"answer\": 1}', NULL, 'service', 7, 1)",
+    "INSERT INTO asks VALUES ('rec_2', 'ada', 'ds_1', 'hash', '{\"epochs\": 5}', 'other', 'running',"
+    " '2026-11-02T00:00:00+00:00', NULL, NULL, NULL, 'killed', 3, 2)",
+    "INSERT INTO events VALUES ('recommendation/rec_2', 1, 'status', '{\"status\": \"queued\"}', '2026-11-02')",
+    "INSERT INTO events VALUES ('recommendation/rec_2', 2, 'progress', '{\"done\": 1}', '2026-11-03')",
+    "INSERT INTO claims VALUES ('run-1', 4)",
+)
 
 
 def make(revision: str, file: Path) -> None:
@@ -36,6 +46,8 @@ def make(revision: str, file: Path) -> None:
         command.upgrade(config, revision)
         for table, row in _rows().items():
             connection.execute(text(_INSERTS[table]), row)
+        for statement in _QUEUE if "0003" <= revision < "0006" else ():
+            connection.exec_driver_sql(statement)
     engine.dispose()
 
 

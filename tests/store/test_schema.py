@@ -226,7 +226,31 @@ def test_scores_of_version_0_1_are_found_under_their_new_names(tmp_path: Path) -
         assert job.metrics.details == {"map50": 0.5, "precision": 0.6, "recall": 0.7}
         (event,) = store.jobs.events("job-1")
         assert json.loads(event.data)["score"] == 0.25
-    with closing(sqlite3.connect(file)) as connection:
-        answer = json.loads(connection.execute("SELECT document FROM asks").fetchone()[0])
+        (asked,) = store.recommendations.page(owner=None).items
+        answer = json.loads(asked.document or "")
         assert answer["ranking"][0]["score"]["mean"] == 0.1
         RecommendationDocument.model_validate(answer)
+
+
+def test_recommendations_of_version_0_1_go_on_in_the_one_table_of_jobs(tmp_path: Path) -> None:
+    file = tmp_path / "store.sqlite3"
+    shutil.copy(Path(__file__).parent / "old_schemas" / "0005.sqlite3", file)
+    with Store(file) as store:
+        answered = store.recommendations.find("key", status="succeeded", owner="ada")
+        assert answered is not None
+        assert (answered.id, answered.document) == ("rec_1", '{"answer": 1}')
+        assert answered.finished_at == "2026-11-01T00:01:00+00:00"
+        ((waiting, lease),) = store.recommendations.open()
+        assert (waiting.id, waiting.question, waiting.dataset_hash) == ("rec_2", '{"epochs": 5}', "hash")
+        assert (lease.holder, lease.beat) == ("killed", 3)
+        assert store.recommendations.take_lease("rec_2", seen=lease, holder="alive")
+        assert store.recommendations.num_attempts("rec_2") == 3
+        assert store.recommendations.finish("rec_2", holder="alive", status="succeeded", document="{}")
+        events = store.jobs.events("rec_2")
+        assert [(event.seq, event.kind) for event in events] == [
+            (1, "status"),
+            (2, "progress"),
+            (3, "status"),
+            (4, "status"),
+        ]  # numbers go on, so that a follower loses nothing
+        assert store.runs.claim("run-1") == 5  # whoever held attempt 4 is still refused

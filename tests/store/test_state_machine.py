@@ -71,11 +71,11 @@ class StoreMachine(RuleBasedStateMachine):
         epoch = (latest - 1 if old else latest) if fenced else None
         if fenced and old:
             with pytest.raises(ConflictError):
-                self.store.runs.add(made, epoch=epoch)
+                self.store.runs.add(made, attempt=epoch)
             return
         known = self.runs.get(id)
         better = known is None or STATUSES.index(status) > STATUSES.index(known.status)
-        assert self.store.runs.add(made, epoch=epoch) == better
+        assert self.store.runs.add(made, attempt=epoch) == better
         if better:
             self.runs[id] = made
 

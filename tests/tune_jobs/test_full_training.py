@@ -61,7 +61,7 @@ def test_a_killed_training_resumes_leaves_its_files_and_becomes_a_start(workshop
     job = workshop.ask("key", start="coco:full", epochs=4, cpus=1, name="ours")
     run = see_through(workshop, job, launcher, kill_after=1)
     ended = workshop.store.jobs.require(job.id)
-    assert ended.epoch == 2
+    assert ended.attempt == 2
     assert [point.epoch for point in run.curve] == [1, 2, 3, 4]
     assert any("resumed after epoch" in note for note in run.notes)
     results = Path(str(ended.artefacts))

@@ -107,7 +107,7 @@ def test_a_killed_attempt_is_repeated_from_its_last_state(
     until(launcher, lambda: len(epochs(workshop, job)) >= 2)
     workshop.cluster.kill(job.submission_id)
     ended = finished(workshop, job, launcher)
-    assert (ended.status, ended.epoch, ended.crashes) == ("succeeded", 2, 1)
+    assert (ended.status, ended.attempt, ended.crashes) == ("succeeded", 2, 1)
     assert epochs(workshop, job) == list(range(1, 9))
     notes = (Path(str(ended.artefacts)) / "went_on_after.txt").read_text()
     assert int(notes) >= 2
@@ -120,7 +120,7 @@ def test_a_training_that_crashes_every_time_fails_with_its_last_words(
     monkeypatch.setenv("TRIVIAL_ERROR", "CUDA went away")
     job = workshop.ask("key")
     ended = finished(workshop, job, workshop.launcher(max_crashes=2))
-    assert (ended.status, ended.epoch) == ("failed", 2)
+    assert (ended.status, ended.attempt) == ("failed", 2)
     assert "crashed 2 times" in str(ended.error)
     assert "CUDA went away" in str(ended.error)
     assert statuses(workshop, job).count("queued") == 2
@@ -132,7 +132,7 @@ def test_a_request_that_cannot_be_met_is_not_repeated(
 ) -> None:
     monkeypatch.setenv("TRIVIAL_USAGE_ERROR", "batch of nothing")
     ended = finished(workshop, workshop.ask("key"))
-    assert (ended.status, ended.epoch, ended.error) == ("failed", 1, "batch of nothing")
+    assert (ended.status, ended.attempt, ended.error) == ("failed", 1, "batch of nothing")
 
 
 def test_a_job_the_cluster_forgot_is_launched_once_more(
@@ -144,14 +144,14 @@ def test_a_job_the_cluster_forgot_is_launched_once_more(
     until(launcher, lambda: epochs(workshop, job))
     workshop.cluster.forget(job.submission_id)
     ended = finished(workshop, job, launcher)
-    assert (ended.status, ended.epoch) == ("succeeded", 2)
+    assert (ended.status, ended.attempt) == ("succeeded", 2)
 
 
 def test_waiting_too_long_for_a_node_is_no_crash(workshop: Workshop) -> None:
     launcher = workshop.launcher(max_crashes=1)
     workshop.cluster.refuse_to_start = 2
     ended = finished(workshop, workshop.ask("key"), launcher)
-    assert (ended.status, ended.epoch, ended.crashes) == ("succeeded", 3, 0)
+    assert (ended.status, ended.attempt, ended.crashes) == ("succeeded", 3, 0)
 
 
 def test_cancel_ends_the_process(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +175,7 @@ def test_a_job_ended_on_the_cluster_is_told_from_a_crash(
     until(launcher, lambda: workshop.store.jobs.require(job.id).status == "running")
     workshop.cluster.stop(job.submission_id)
     ended = finished(workshop, job, launcher)
-    assert (ended.status, ended.epoch) == ("cancelled", 1)
+    assert (ended.status, ended.attempt) == ("cancelled", 1)
     assert "not by us" in str(ended.error)
 
 
@@ -283,7 +283,7 @@ def test_a_frozen_attempt_that_comes_back_changes_nothing(
     workshop.cluster.lose(job.submission_id)
     monkeypatch.setenv("TRIVIAL_SECONDS", "0")
     ended = finished(workshop, job, launcher)
-    assert (ended.status, ended.epoch) == ("succeeded", 2)
+    assert (ended.status, ended.attempt) == ("succeeded", 2)
     before = (
         workshop.store.runs.list(),
         workshop.store.checkpoints.list(),

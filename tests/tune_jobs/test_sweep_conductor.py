@@ -384,7 +384,7 @@ def test_a_store_that_refuses_loses_nothing_that_the_storage_takes(store: Store,
     storage = UrlStorage(str(tmp_path / "storage"))
 
     class Full(Runs):
-        def add(self, run: Run, *, epoch: int | None = None) -> bool:
+        def add(self, run: Run, *, attempt: int | None = None) -> bool:
             raise StorageError("The store is full.", remedy="Free some disk space.")
 
     run = finished(spec, [0.1, 0.2, 0.3])

@@ -52,7 +52,7 @@ class Ledger:
     def accept(self, run: Run) -> bool:
         """Record a finished or failed run. False when another driver has begun the same trial since."""
         try:
-            self._store.runs.add(run, epoch=self._epochs.get(run.id))
+            self._store.runs.add(run, attempt=self._epochs.get(run.id))
         except ConflictError:
             return False
         except StorageError:
