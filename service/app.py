@@ -73,7 +73,7 @@ def create_app(settings: ServiceSettings, store: Store) -> FastAPI:
 
 def build(settings: ServiceSettings, store: Store, metrics: Metrics) -> Services:
     """The components of a service, not yet started."""
-    pools = WorkerPools(recommendation_workers=settings.workers)
+    pools = WorkerPools(recommendation_workers=settings.workers, task_memory_mb=settings.task_memory_mb)
     dataset_map = DatasetMapRefresher(store, metrics)
     job_hosts = JobHosts(store, settings, metrics)
     per_minute = settings.costly_per_minute

@@ -58,6 +58,9 @@ class ServiceSettings(BaseSettings):
     max_waiting: int = Field(default=100, ge=1, description="Questions one owner may have in the queue.")
 
     workers: int = Field(default=1, ge=1, le=64, description="Processes that answer questions.")
+    task_memory_mb: int = Field(
+        default=3072, ge=1024, description="What one task of a worker may allocate; more is refused."
+    )
     answer_wait_s: float = Field(
         default=15.0, ge=0, description="A known data set's answer is waited for this long."
     )

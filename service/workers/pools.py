@@ -18,6 +18,7 @@ from pebble import ProcessExpired, ProcessPool
 from recommender import errors
 from recommender.errors import UnavailableError, UsageError
 from service.logs import where
+from service.workers.memory import is_out_of_memory, task_memory
 
 _ERRORS: dict[str, type[errors.RecommenderError]] = {
     name: kind
@@ -39,14 +40,17 @@ class TaskResult:
 
 
 class WorkerPools:
-    """Three pools: uploads, inspections and recommendations do not wait for each other."""
+    """Three pools: uploads, inspections and recommendations do not wait for each other.
 
-    def __init__(self, *, recommendation_workers: int) -> None:
+    `task_memory_mb` is what one task may allocate; None sets no limit.
+    """
+
+    def __init__(self, *, recommendation_workers: int, task_memory_mb: int | None = None) -> None:
         # A worker ends with the *thread* that started it, and those that serve requests come and go.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="pools")
-        self._read_pool = _RestartingPool(1)
-        self._inspection_pool = _RestartingPool(1)
-        self._recommendation_pool = _RestartingPool(recommendation_workers)
+        self._read_pool = _RestartingPool(1, task_memory_mb)
+        self._inspection_pool = _RestartingPool(1, task_memory_mb)
+        self._recommendation_pool = _RestartingPool(recommendation_workers, task_memory_mb)
 
     def submit_read(self, timeout_s: float, work: Callable[..., Any], *arguments: Any) -> Future[TaskResult]:
         """Schedule work that a request waits for: reading an upload."""
@@ -78,8 +82,9 @@ class _RestartingPool:
     well choose: whatever is asked of it afterwards fails.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, task_memory_mb: int | None) -> None:
         self._number = number
+        self._task_memory_mb = task_memory_mb
         self._pool = _pool(number)
         self._pending: set[Future[TaskResult]] = set()
 
@@ -90,7 +95,7 @@ class _RestartingPool:
         if not self._pool.active:
             self._replace()
         future: Future[TaskResult] = self._pool.schedule(
-            _run_task, args=[work, *arguments], timeout=timeout_s
+            _run_task, args=[self._task_memory_mb, work, *arguments], timeout=timeout_s
         )
         self._pending.add(future)
         future.add_done_callback(self._pending.discard)
@@ -136,15 +141,27 @@ class WorkerError(Exception):
     """Something unexpected in a worker; the message names the functions it happened in."""
 
 
-def _run_task(work: Callable[..., Any], *arguments: Any) -> TaskResult:
+def _run_task(memory_mb: int | None, work: Callable[..., Any], *arguments: Any) -> TaskResult:
     """In the worker. Errors travel as text: exceptions of libraries do not survive pickling."""
     try:
-        return TaskResult(result=work(*arguments))
-    except errors.RecommenderError as error:
-        known = next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _ERRORS)
-        return TaskResult(error=known, message=error.message, remedy=error.remedy)
+        with task_memory(memory_mb):
+            return TaskResult(result=work(*arguments))
     except Exception as error:
+        if is_out_of_memory(error):
+            return _refused_for_memory(memory_mb)
+        if isinstance(error, errors.RecommenderError):
+            known = next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _ERRORS)
+            return TaskResult(error=known, message=error.message, remedy=error.remedy)
         return TaskResult(error="unexpected", message=where(error))
+
+
+def _refused_for_memory(memory_mb: int | None) -> TaskResult:
+    return TaskResult(
+        error=errors.UnsafeInputError.__name__,
+        message=f"The work needs more than the {memory_mb} MB of memory that one task may take.",
+        remedy="Use smaller pictures or fewer at once, or ask the operator for a higher "
+        "RECOMMENDER_SERVICE_TASK_MEMORY_MB.",
+    )
 
 
 def _pool(workers: int) -> ProcessPool:
