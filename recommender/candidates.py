@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recommender.checkpoints import COCO, all_checkpoints, fetch, get_checkpoint
@@ -12,10 +12,11 @@ from recommender.errors import UsageError
 from recommender.forecast.warnings import is_permissive
 from recommender.profile.known import source_profile
 from recommender.progress import Progress
-from recommender.records import SCRATCH, Checkpoint, Mode, Profile, Start
+from recommender.records import SCRATCH, Checkpoint, Mode, Notice, Profile, Start
 from recommender.requests import RecommendRequest
 from recommender.starts import split_start
 from recommender.store import Store
+from recommender.text import printable
 
 LEARNED_MODES: tuple[Mode, ...] = ("full", "freeze")
 
@@ -27,6 +28,7 @@ class Candidate:
     checkpoint: Checkpoint
     source: Profile | None
     modes: tuple[Mode, ...] = LEARNED_MODES
+    also_named: tuple[str, ...] = ()  # other names of the same file
 
 
 def choose_candidates(request: RecommendRequest, store: Store, progress: Progress) -> tuple[Candidate, ...]:
@@ -61,7 +63,40 @@ def choose_candidates(request: RecommendRequest, store: Store, progress: Progres
         )
         for name, checkpoint in sorted(unique.items())
     ]
-    return tuple(candidate for candidate in candidates if candidate.modes)
+    return _one_per_file([candidate for candidate in candidates if candidate.modes])
+
+
+def same_weights_notes(candidates: Sequence[Candidate]) -> tuple[Notice, ...]:
+    """Which names were taken together because their files are the same."""
+    return tuple(
+        Notice(
+            code="same_weights",
+            message=f"{printable(', '.join(one.also_named))}: the same file as {printable(one.checkpoint.name)}, "
+            "so both are one row.",
+        )
+        for one in candidates
+        if one.also_named
+    )
+
+
+def _one_per_file(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """Candidates with equal files taken together, under the name whose training data are known."""
+    groups: dict[str, list[Candidate]] = {}
+    for candidate in candidates:
+        groups.setdefault(candidate.checkpoint.sha256 or candidate.checkpoint.name, []).append(candidate)
+    merged = []
+    for group in groups.values():
+        first, *others = sorted(
+            group, key=lambda one: (one.source is None, one.checkpoint.source_hash is None)
+        )
+        merged.append(
+            replace(
+                first,
+                modes=tuple(mode for mode in LEARNED_MODES if any(mode in one.modes for one in group)),
+                also_named=tuple(one.checkpoint.name for one in others),
+            )
+        )
+    return tuple(merged)
 
 
 def with_paths_registered(request: RecommendRequest, store: Store) -> RecommendRequest:

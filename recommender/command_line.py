@@ -1,4 +1,4 @@
-"""The plain ultralytics command that does what a recommendation says."""
+"""The commands that do what a recommendation says: ours, and the plain ultralytics one of the same recipe."""
 
 from __future__ import annotations
 
@@ -6,25 +6,44 @@ import shlex
 
 from recommender.checkpoints import backbone_length
 from recommender.forecast.situation import Situation
-from recommender.records import Checkpoint, Dataset
+from recommender.records import Budget, Checkpoint, Dataset, Start
+from recommender.requests import TrainingRequest
+from recommender.training_recipe import recipe_of, ultralytics_arguments
 
 SCRATCH_ARCHITECTURE = "yolo11n"  # what scratch trains when no checkpoint says otherwise
 
 
-def yolo_command(situation: Situation, dataset: Dataset, given: str) -> str:
-    """`yolo detect train …` for a start, letter by letter runnable.
+def train_command(start: Start, budget: Budget, given: str) -> str:
+    """`recommend train …` for a start; options at their defaults are left out. `given` is the path the user named."""
+    words = ["recommend", "train", "--dataset", given, "--start", str(start)]
+    defaults = TrainingRequest.model_fields
+    for name in ("epochs", "imgsz"):
+        if getattr(budget, name) != defaults[name].default:
+            words += [f"--{name}", str(getattr(budget, name))]
+    return shlex.join(words)
 
-    `given` is the path the user named. What ultralytics cannot read as it lies (our safetensors, another data set
-    format) is first exported by our own commands in the same line.
+
+def yolo_command(situation: Situation, dataset: Dataset, given: str, *, split_seed: int = 0) -> str:
+    """`yolo detect train …` that trains the recipe of `train_command`, letter by letter runnable, also twice.
+
+    What ultralytics cannot read as it lies (our safetensors, another data set format) is first exported by our own
+    commands in the same line.
     """
-    checkpoint, budget = situation.checkpoint, situation.budget
-    data, first_data = _data(dataset, given)
+    checkpoint, start, budget = situation.checkpoint, situation.start, situation.budget
+    data, first_data = _data(dataset, given, split_seed)
     model, first_model = _model(checkpoint)
+    asked = TrainingRequest.model_validate(
+        {"dataset": given, "start": str(start), "epochs": budget.epochs, "imgsz": budget.imgsz}
+    )
     words = ["yolo", "detect", "train", f"model={model}", f"data={data}"]
-    words += [f"epochs={budget.epochs}", f"imgsz={budget.imgsz}"]
+    arguments = ultralytics_arguments(recipe_of(asked), start.mode)
+    words += [
+        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in arguments.items()
+    ]
     if checkpoint is None:
         words.append("pretrained=False")
-    elif situation.start.mode == "freeze":
+    elif start.mode == "freeze":
         words.append(f"freeze={backbone_length(checkpoint.architecture)}")
     return first_data + first_model + shlex.join(words)
 
@@ -36,9 +55,12 @@ def _model(checkpoint: Checkpoint | None) -> tuple[str, str]:
     return file, shlex.join(["recommend", "checkpoints", "export", checkpoint.name, file]) + " && "
 
 
-def _data(dataset: Dataset, given: str) -> tuple[str, str]:
+def _data(dataset: Dataset, given: str, split_seed: int) -> tuple[str, str]:
     """The data.yaml to name, and the command that makes it where there is none."""
     if dataset.config is not None:
         return str(dataset.config), ""
     folder = f"{dataset.name}-yolo"
-    return f"{folder}/data.yaml", shlex.join(["recommend", "datasets", "export", given, folder]) + " && "
+    words = ["recommend", "datasets", "export", given, folder]
+    if split_seed and dataset.split_origin == "seeded":
+        words += ["--seed", str(split_seed)]
+    return f"{folder}/data.yaml", shlex.join(words) + " && "

@@ -9,9 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from recommender import __version__
-from recommender.candidates import Candidate, choose_candidates, starts_of, with_paths_registered
+from recommender.candidates import (
+    Candidate,
+    choose_candidates,
+    same_weights_notes,
+    starts_of,
+    with_paths_registered,
+)
 from recommender.checkpoints import COCO_NAMES
-from recommender.command_line import yolo_command
+from recommender.command_line import train_command, yolo_command
 from recommender.datasets import open_dataset
 from recommender.evidence import gather
 from recommender.forecast.decision import decide
@@ -21,7 +27,7 @@ from recommender.forecast.kernels import Spread
 from recommender.forecast.ranking import Outlook, outlooks
 from recommender.forecast.reasons import reasons
 from recommender.forecast.situation import Observation, Situation
-from recommender.forecast.warnings import warnings
+from recommender.forecast.warnings import notes, only_scratch, warnings
 from recommender.profile.known import known_profile
 from recommender.profile.notices import dataset_notices
 from recommender.progress import Progress, silent
@@ -30,6 +36,7 @@ from recommender.records import (
     Budget,
     Dataset,
     Evidence,
+    Notice,
     Profile,
     Provenance,
     RankedStart,
@@ -64,6 +71,7 @@ class Case:
     situations: tuple[Situation, ...]  # every start, at the full budget
     history: tuple[Observation, ...]
     spread: Spread
+    notes: tuple[Notice, ...] = ()  # of choosing the candidates
 
 
 def answer(request: RecommendRequest, *, store: Store, progress: Progress = silent) -> Recommendation:
@@ -93,6 +101,7 @@ def study(request: RecommendRequest, *, store: Store, progress: Progress = silen
         situations=situations,
         history=known_history(store),
         spread=known_spread(),
+        notes=same_weights_notes(candidates),
     )
 
 
@@ -102,14 +111,19 @@ def conclude(
     """Forecast from the history and the trials on this target; `runs` are the trials to show beside their starts."""
     history = (*case.history, *trials)
     ranked = outlooks(history, case.situations, seed=case.request.seed, spread=case.spread)
+    budget = Budget(epochs=case.request.epochs, imgsz=case.request.imgsz)
     return Recommendation(
         profile=case.profile,
-        budget=Budget(epochs=case.request.epochs, imgsz=case.request.imgsz),
+        budget=budget,
         task=case.target.task,
         ranking=shown_starts(ranked, history, case.request.top, runs or {}),
-        warnings=(*dataset_notices(case.target, case.profile), *warnings(ranked)),
+        warnings=_warnings(case, ranked),
+        notes=(*case.notes, *notes(ranked)),
         method=_method(history),
-        command=yolo_command(ranked[0].situation, case.target, case.request.dataset),
+        train_command=train_command(ranked[0].situation.start, budget, case.request.dataset),
+        command=yolo_command(
+            ranked[0].situation, case.target, case.request.dataset, split_seed=case.request.seed
+        ),
         provenance=_provenance(case.request, case.profile, ranked, history),
         decision=decide(ranked, history, spread=case.spread),
         rests_on=runs_used(history, ranked[0].situation, case.spread),
@@ -127,6 +141,18 @@ def shown_starts(
         if top is None or i < top or always:
             shown.append(_row(i + 1, outlook, history, runs.get(outlook.situation.start)))
     return tuple(shown)
+
+
+def _warnings(case: Case, ranked: Sequence[Outlook]) -> tuple[Notice, ...]:
+    request = case.request
+    scratch_asked = request.modes == ("scratch",) or SCRATCH in request.checkpoints
+    return (
+        *only_scratch(
+            ranked, permissive_only=request.licence == "permissive" and request.modes != ("scratch",)
+        ),
+        *dataset_notices(case.target, case.profile),
+        *warnings(ranked, scratch_asked=scratch_asked),
+    )
 
 
 def _situations(

@@ -231,10 +231,11 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True)
 class Notice:
-    """A warning with a stable code."""
+    """Something to know, with a stable code."""
 
     code: str
     message: str
+    hint: str | None = None  # what to type on the command line about it; pages do not show it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -322,13 +323,15 @@ class Recommendation:
     ranking: tuple[RankedStart, ...]
     warnings: tuple[Notice, ...]
     method: str  # which forecast spoke: "prior", "learned", …
-    command: str  # the equivalent `yolo detect train …` of the first start
+    train_command: str  # `recommend train …` of the first start
+    command: str  # `yolo detect train …` of the same recipe
     provenance: Provenance
     decision: Decision
     rests_on: tuple[RunUsed, ...] = ()  # the runs with the largest effect, largest first
     level_supported: bool = True  # False: no run is near this budget, so only the order is worth trusting
     task: Task = "detect"
     verdict: str | None = None  # what trials did to the answer; None where none ran
+    notes: tuple[Notice, ...] = ()  # no faults: licences, and what stands in for something better
 
 
 # ── runs ─────────────────────────────────────────────────────────────────────

@@ -75,6 +75,18 @@ def test_every_start_is_ranked_once_and_scratch_and_coco_are_there(answered: Ans
     assert sum(row["p_best"] for row in ranking) == pytest.approx(1, abs=0.01)
 
 
+def test_no_warning_is_there_always_and_what_stands_in_is_a_note(answered: Answered) -> None:
+    content = json.loads(answered.stdout)
+    codes = {notice["code"] for notice in content["warnings"]}
+    assert not codes & {
+        "licence",
+        "small_for_scratch",
+        "only_scratch",
+    }  # scratch is far behind, licences are known
+    assert {notice["code"] for notice in content["notes"]} == {"licence", "recovered_weights"}
+    assert not [notice for notice in content["warnings"] if "--" in notice["message"]]
+
+
 def test_pretrained_starts_carry_measured_evidence_and_reasons(answered: Answered) -> None:
     for row in json.loads(answered.stdout)["ranking"]:
         assert row["reasons"]
@@ -112,9 +124,12 @@ def test_a_known_data_set_is_answered_without_torch(answered: Answered) -> None:
 def test_the_table_names_the_first_start_and_what_to_do_next(answered: Answered) -> None:
     done = run("--dataset", str(answered.data), "--top", "2", home=answered.home)
     assert done.returncode == 0, done.stderr
-    first = json.loads(answered.stdout)["ranking"][0]["checkpoint"]
-    assert f"Start from {first}" in done.stdout
-    assert "yolo detect train" in done.stdout
+    content = json.loads(answered.stdout)
+    lines = [line for line in done.stdout.splitlines() if line]
+    first = content["ranking"][0]
+    assert lines[0].startswith(f"Start from  {first['checkpoint']}:{first['mode']}, ")
+    assert lines[3] == f"Run         {content['headline']['command']}"
+    assert content["command"] in lines
     assert "scratch" in done.stdout
 
 
@@ -136,7 +151,11 @@ def test_hostile_names_are_escaped_on_the_page(answered: Answered, monkeypatch: 
 
 def test_licence_filter_and_named_checkpoints(answered: Answered) -> None:
     strict = run("--dataset", str(answered.data), "--licence", "permissive", "--json", home=answered.home)
-    assert [row["checkpoint"] for row in json.loads(strict.stdout)["ranking"]] == ["scratch"]
+    left = json.loads(strict.stdout)
+    assert [row["checkpoint"] for row in left["ranking"]] == ["scratch"]
+    assert left["warnings"][0]["code"] == "only_scratch"
+    assert left["headline"]["start"].startswith("No pretrained start here is under a permissive licence")
+    assert "small_for_scratch" in {notice["code"] for notice in left["warnings"]}
     named = run("--dataset", str(answered.data), "--checkpoint", "bccd-yolo11n", "--json", home=answered.home)
     checkpoints = {row["checkpoint"] for row in json.loads(named.stdout)["ranking"]}
     assert checkpoints == {"bccd-yolo11n", "coco-yolo11n", "scratch"}

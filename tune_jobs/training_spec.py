@@ -11,6 +11,7 @@ from recommender.errors import UsageError
 from recommender.records import SCRATCH, Checkpoint, Job, Mode, Recipe, Start
 from recommender.requests import TrainingRequest
 from recommender.starts import split_start
+from recommender.training_recipe import recipe_of
 
 if TYPE_CHECKING:
     from recommender.store import Store
@@ -108,19 +109,6 @@ def plan_training(store: Store, request: TrainingRequest, target: Target, *, suf
         gpus=request.gpus,
         cpus=request.cpus,
         allow_roots=request.allow_roots,
-    )
-
-
-def recipe_of(request: TrainingRequest) -> Recipe:
-    """The part of a request that says how to train."""
-    return Recipe(
-        epochs=request.epochs,
-        imgsz=request.imgsz,
-        batch=request.batch,
-        optimizer=request.optimizer,
-        learning_rate=request.learning_rate,
-        patience=request.patience or None,
-        seed=request.seed,
     )
 
 

@@ -10,6 +10,7 @@ from recommender.checkpoints.models import build_model
 from recommender.checkpoints.registry import (
     COCO,
     COCO_NAMES,
+    RECOVERED_FROM,
     add_checkpoint,
     all_checkpoints,
     check_name,
@@ -22,6 +23,7 @@ from recommender.checkpoints.zoo import zoo
 __all__ = [
     "COCO",
     "COCO_NAMES",
+    "RECOVERED_FROM",
     "add_checkpoint",
     "all_checkpoints",
     "backbone_length",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import filecmp
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,15 +36,15 @@ def restore_model(checkpoint: Checkpoint) -> nn.Module:
 def export_pt(checkpoint: Checkpoint, file: Path, *, overwrite: bool = False) -> Path:
     """Write the .pt that `yolo detect train model=FILE` and `YOLO(FILE)` take.
 
+    The same checkpoint gives the same bytes, so an export that is already there is left as it is.
+
     Raises:
-        UsageError: not a .pt name. ConflictError: the file exists. StorageError: it cannot be written.
+        UsageError: not a .pt name. ConflictError: another file is there. StorageError: it cannot be written.
     """
     if file.suffix != ".pt":
         raise UsageError(
             f"{file} does not end in .pt, which ultralytics asks for.", remedy="Name it NAME.pt."
         )
-    if file.exists() and not overwrite:
-        raise ConflictError(f"{file} exists already.", remedy="Choose another name, or pass --force.")
     model = restore_model(checkpoint)
     import torch
     import ultralytics
@@ -55,13 +56,18 @@ def export_pt(checkpoint: Checkpoint, file: Path, *, overwrite: bool = False) ->
         "ema": None,
         "optimizer": None,
         "train_args": arguments,
-        "date": datetime.datetime.now(tz=datetime.UTC).isoformat(),
+        "date": _date_of(checkpoint),
         "version": ultralytics.__version__,
         "license": checkpoint.licence,
     }
     part = file.with_name(f".{file.name}.part")
     try:
         torch.save(package, part)
+        if file.exists() and not overwrite and not filecmp.cmp(part, file, shallow=False):
+            part.unlink()
+            raise ConflictError(
+                f"{file} exists already and is another file.", remedy="Choose another name, or pass --force."
+            )
         part.replace(file)
     except (OSError, RuntimeError) as error:
         part.unlink(missing_ok=True)
@@ -69,3 +75,9 @@ def export_pt(checkpoint: Checkpoint, file: Path, *, overwrite: bool = False) ->
             f"{file} cannot be written: {error}.", remedy="Check its folder and the free space."
         ) from error
     return file
+
+
+def _date_of(checkpoint: Checkpoint) -> str:
+    """When its weights came to lie here; not now, which would make every export another file."""
+    changed_s = checkpoint.path.stat().st_mtime if checkpoint.path else 0.0
+    return datetime.datetime.fromtimestamp(changed_s, tz=datetime.UTC).isoformat()

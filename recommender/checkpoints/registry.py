@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 COCO = "coco"  # an alias: whatever COCO checkpoint is built in, else the smallest public one
 COCO_NAMES = ("coco-yolo11n", "yolo11n")  # what "coco" means: the built-in one, else the public one
 ALIASES = {COCO: COCO_NAMES}
+RECOVERED_FROM = {
+    "coco-yolo11n": "yolo11n"
+}  # built-in weights that stand in for a public file, and score below it
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 

@@ -90,7 +90,7 @@ def add(
     with Store.open_default() as store, progress_bars() as progress:
         check_name(store, name)  # before the minutes that opening a large data set may take
         if dataset is None:
-            _confirm("Without --dataset nothing can be said about its likeness to a target. Go on?", yes)
+            _confirm("Without --dataset nothing can be said about its similarity to a target. Go on?", yes)
         source = None if dataset is None else _open(dataset)
         checkpoint = add_checkpoint(
             store,

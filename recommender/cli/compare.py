@@ -119,8 +119,9 @@ def compare(
 
 
 def _run(request: CompareRequest) -> Compared:
-    from recommender.cli.console import err, print_notices, progress_bars
+    from recommender.cli.console import err, progress_bars
     from recommender.cli.sweep import LateDisplay
+    from recommender.report.notices import print_notices
     from recommender.store import Store
     from tune_jobs.compare.run import compare as run
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -16,13 +15,8 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
-from rich.text import Text
 
 from recommender import progress as reporting
-from recommender.text import printable
-
-if TYPE_CHECKING:
-    from recommender.records import Notice
 
 _quiet = False
 PLAIN_WIDTH = 140  # columns where the output is no terminal: a pipe or a log
@@ -42,13 +36,6 @@ def set_quiet(quiet: bool) -> None:
     """Silence progress and notices of this process, or let them be heard."""
     global _quiet
     _quiet = quiet
-
-
-def print_notices(notices: Sequence[Notice], console: Console) -> None:
-    """Write each warning on a line of its own."""
-    for notice in notices:
-        message = printable(notice.message, limit=1000)
-        console.print(Text.assemble(("! ", "bold yellow"), (f"{notice.code}: ", "yellow"), message))
 
 
 @contextmanager

@@ -45,16 +45,13 @@ def inspect(
 @app.command("export")
 def export(
     path: Annotated[Path, typer.Argument(help="Data set of any format.")],
-    folder: Annotated[Path, typer.Argument(help="New folder for the copy; must not exist yet.")],
+    folder: Annotated[Path, typer.Argument(help="New folder; an equal copy that is there already is kept.")],
     allow_root: AllowRoots = None,
     seed: Annotated[int, typer.Option(help="Of the split, where the data set has none.")] = 0,
 ) -> None:
     """Write a clean copy in YOLO format that `yolo detect train data=FOLDER/data.yaml` reads."""
     from recommender.datasets import export_yolo, open_dataset
-    from recommender.errors import ConflictError
 
-    if folder.exists():
-        raise ConflictError(f"{folder} is already there.", remedy="Name a folder that does not exist yet.")
     with progress_bars() as progress:
         dataset = open_dataset(
             path, seed=seed, allowed_roots=tuple(map(Path, allow_root or ())), progress=progress

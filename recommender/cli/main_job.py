@@ -61,7 +61,7 @@ def main_job(request: RecommendRequest, extras: Extras) -> None:
             from recommender.cli.trials import after_trials
 
             recommendation = after_trials(case, trials, store, began_at=began_at)
-        _show(recommendation, extras, store)
+        _show(recommendation, request, extras, store)
         if extras.launch:
             from recommender.cli.train import launch_first
 
@@ -75,7 +75,7 @@ def _check_writable(file: Path) -> None:
         raise UsageError(f"--html {file} cannot be written.", remedy="Name a file in a folder that exists.")
 
 
-def _show(recommendation: Recommendation, extras: Extras, store: Store) -> None:
+def _show(recommendation: Recommendation, request: RecommendRequest, extras: Extras, store: Store) -> None:
     if extras.html:
         from recommender.profile.known import known_sources
         from recommender.report.page import page
@@ -86,6 +86,8 @@ def _show(recommendation: Recommendation, extras: Extras, store: Store) -> None:
 
         sys.stdout.write(document(recommendation).model_dump_json(indent=2) + "\n")
     else:
+        from recommender.report.rows import DEFAULT_ROWS
         from recommender.report.table import print_recommendation
 
-        print_recommendation(recommendation, out())
+        limit = DEFAULT_ROWS if request.top is None else None  # else the ranking was cut already
+        print_recommendation(recommendation, out(), limit=limit)

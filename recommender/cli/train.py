@@ -139,8 +139,9 @@ def launch(
 
     What is wrong with the data set is said before anything is trained, and returned too.
     """
-    from recommender.cli.console import err, print_notices
+    from recommender.cli.console import err
     from recommender.cli.following import CurveView, follow
+    from recommender.report.notices import print_notices
     from tune_jobs.hosting import ensure_host
 
     place.require_answer()  # before the data are read

@@ -177,7 +177,7 @@ def _domain(one: Contestant, rival: Contestant) -> Reason | None:
     if mine < NOTHING_SIMILAR:
         return Reason(
             code="domain",
-            text=f"its source does not look like your images: similarity {mine:.2f}, kin begin at "
+            text=f"its source does not look like your images: similarity {mine:.2f}, very similar begins at "
             f"{NOTHING_SIMILAR:.2f}.",
         )
     return None

@@ -8,7 +8,6 @@ from recommender.forecast.ranking import Outlook
 from recommender.forecast.situation import Observation, Situation
 from recommender.profile import NOTHING_SIMILAR
 from recommender.records import RankedStart
-from recommender.text import printable
 
 RELATED = 0.5  # half the squared distance of sets that have nothing in common
 
@@ -19,7 +18,7 @@ def reasons(outlook: Outlook, history: Sequence[Observation]) -> tuple[str, ...]
     if situation.checkpoint is None:
         return (*_scratch(outlook), *_past(situation, history))
     said = [
-        *_likeness(situation),
+        *_similarity(situation),
         *_nearest(situation),
         *_transfer(situation),
         *_size(situation),
@@ -68,27 +67,25 @@ def _epochs(count: int) -> str:
 
 def _scratch(outlook: Outlook) -> list[str]:
     seen = outlook.situation.num_train_images * outlook.situation.budget.epochs
-    text = f"random weights; {seen:,} image views in all"
-    return [
-        text + (", too few to learn features from nothing" if seen < 100_000 else ", enough to learn much")
-    ]
+    text = f"random weights; it would see {seen:,} images in all"
+    return [text + (", too few to learn from nothing" if seen < 100_000 else ", enough to learn much")]
 
 
-def _likeness(situation: Situation) -> list[str]:
+def _similarity(situation: Situation) -> list[str]:
     evidence = situation.evidence
     if evidence.similarity is None:
-        return ["its training data are not known here, so likeness was not measured"]
-    word = _kinship(evidence.similarity)
-    parts = [f"its source is {word} to your data (similarity {evidence.similarity:.2f}"]
+        return ["its training data are not known here, so their similarity to yours is not known"]
+    word = _degree(evidence.similarity)
+    parts = [f"its training data are {word} yours (similarity {evidence.similarity:.2f}"]
     if evidence.object_similarity is not None:
         parts.append(f", objects {evidence.object_similarity:.2f}")
     return ["".join(parts) + ")"]
 
 
-def _kinship(likeness: float) -> str:
-    if likeness >= NOTHING_SIMILAR:
-        return "kin"
-    return "related" if likeness >= RELATED else "a stranger"
+def _degree(similarity: float) -> str:
+    if similarity >= NOTHING_SIMILAR:
+        return "very similar to"
+    return "somewhat similar to" if similarity >= RELATED else "unlike"
 
 
 def _nearest(situation: Situation) -> list[str]:
@@ -96,18 +93,17 @@ def _nearest(situation: Situation) -> list[str]:
     if not nearest or source is None or checkpoint is None:
         return []
     own = nearest.count(source.dataset_name)
-    name = printable(checkpoint.source_name or source.dataset_name)
-    return [f"{own} of the {len(nearest)} known objects nearest to yours are from {name}"] if own else []
+    return [f"{own} of the {len(nearest)} known objects nearest to yours are from them"] if own else []
 
 
 def _transfer(situation: Situation) -> list[str]:
     evidence, said = situation.evidence, []
     classes = situation.target.class_names
     if evidence.weights_transferred is not None:
-        said.append(f"{evidence.weights_transferred:.0%} of the weights transfer")
+        said.append(f"{evidence.weights_transferred:.0%} of its weights fit your model")
     if evidence.class_overlap is not None:
         known = round(evidence.class_overlap * len(classes))
-        said.append(f"{known} of {len(classes)} classes known")
+        said.append(f"it knows {known} of your {len(classes)} classes")
     return ["; ".join(said)] if said else []
 
 
@@ -116,9 +112,9 @@ def _size(situation: Situation) -> list[str]:
     if checkpoint is None or checkpoint.source_images is None:
         return []
     alone = " alone, from random weights" if checkpoint.from_scratch else ""
-    text = f"learnt from {checkpoint.source_images:,} images{alone}"
+    text = f"trained on {checkpoint.source_images:,} images{alone}"
     if checkpoint.source_score is not None:
-        text += f", mAP50-95 {checkpoint.source_score:.2f} on its own"
+        text += f", where it reached mAP50-95 {checkpoint.source_score:.2f}"
     return [text]
 
 
@@ -137,10 +133,12 @@ def _past(situation: Situation, history: Sequence[Observation]) -> list[str]:
         places += 1
     if not places:
         return []
-    return [f"in {places} past target{'s' * (places > 1)} it beat {beaten / places:.0%} of the other starts"]
+    return [
+        f"on {places} other data set{'s' * (places > 1)} it beat {beaten / places:.0%} of the other starts"
+    ]
 
 
 def _mode(situation: Situation) -> list[str]:
     if situation.start.mode == "freeze":
-        return ["backbone frozen: less to learn, less memory, but it cannot adapt"]
+        return ["backbone frozen: faster and less memory, but it cannot adapt"]
     return []

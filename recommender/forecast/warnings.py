@@ -1,17 +1,19 @@
-"""What can go wrong with this target and these starts, said before it costs anything."""
+"""What can go wrong with this target and these starts, and what to know of them, before it costs anything."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from recommender.checkpoints import RECOVERED_FROM
 from recommender.forecast.ranking import Outlook
 from recommender.forecast.rules import head_start, leaks
 from recommender.profile import NOTHING_SIMILAR
-from recommender.records import SCRATCH, Notice
+from recommender.records import SCRATCH, Checkpoint, Notice
 from recommender.text import printable
 
 SMALL_BATCH_IMAGES = 16  # below one usual batch, batch norm sees fewer than it needs
 NO_GAIN = 0.02  # mAP within which a pretrained start counts as no better than scratch
+CLOSE_TO_FIRST = 0.05  # mAP by which scratch may trail the first start and still tempt
 PERMISSIVE = (
     "MIT",
     "Apache-2.0",
@@ -30,15 +32,35 @@ def is_permissive(licence: str | None) -> bool:
     return licence is not None and licence.casefold() in {name.casefold() for name in PERMISSIVE}
 
 
-def warnings(outlooks: Sequence[Outlook], *, batch: int = 16) -> tuple[Notice, ...]:
-    """All notices for a ranking, the most pressing first."""
+def warnings(
+    outlooks: Sequence[Outlook], *, batch: int = 16, scratch_asked: bool = False
+) -> tuple[Notice, ...]:
+    """All warnings about a ranking, the most pressing first. None of them is true of every ranking."""
     return (
         *_leaks(outlooks),
         *_nothing_similar(outlooks),
         *_negative(outlooks),
-        *_data(outlooks, batch),
-        *_licences(outlooks),
+        *_small_for_scratch(outlooks, scratch_asked),
+        *_small_batch(outlooks, batch),
+        *_unknown_licence(outlooks),
     )
+
+
+def notes(outlooks: Sequence[Outlook]) -> tuple[Notice, ...]:
+    """What is no fault but should be known: the licence that comes with the first start, and stand-ins."""
+    return (*_licence(outlooks), *_recovered(outlooks))
+
+
+def only_scratch(outlooks: Sequence[Outlook], *, permissive_only: bool) -> tuple[Notice, ...]:
+    """Said first where no pretrained start is in the race, so that there was nothing to choose."""
+    if any(o.situation.checkpoint for o in outlooks):
+        return ()
+    if permissive_only:
+        message = (
+            "No pretrained start here is under a permissive licence, so only scratch is left to start from."
+        )
+        return (Notice(code="only_scratch", message=message, hint="--licence any shows the others."),)
+    return (Notice(code="only_scratch", message="Scratch is the only start in this question."),)
 
 
 def _leaks(outlooks: Sequence[Outlook]) -> list[Notice]:
@@ -49,8 +71,8 @@ def _leaks(outlooks: Sequence[Outlook]) -> list[Notice]:
             name = outlook.situation.start.checkpoint
             notices[name] = Notice(
                 code="leak",
-                message=f"{printable(name)} has already seen {seen:.0%} of your images: its validation mAP would be "
-                "flattering, so its lead is discounted. Validate it on images it has not seen.",
+                message=f"{printable(name)} was trained on {seen:.0%} of your images: its score on your validation "
+                "images would be flattering, so its similarity counts for nothing. Score it on images it has not seen.",
             )
     return list(notices.values())
 
@@ -60,16 +82,22 @@ def _nothing_similar(outlooks: Sequence[Outlook]) -> list[Notice]:
         o.situation.evidence.similarity
         for o in outlooks
         if o.situation.evidence.similarity is not None
-        and not leaks(o.situation)  # one's own images are no kin
+        and not leaks(o.situation)  # one's own images say nothing about similarity
     ]
-    if known and max(known) >= NOTHING_SIMILAR:
+    pretrained = any(o.situation.checkpoint for o in outlooks)
+    if not pretrained or (known and max(known) >= NOTHING_SIMILAR):
         return []
-    best = f" (best similarity {max(known):.2f}; kin begin at {NOTHING_SIMILAR:.2f})" if known else ""
+    best = (
+        f" (the best similarity is {max(known):.2f}; very similar begins at {NOTHING_SIMILAR:.2f})"
+        if known
+        else ""
+    )
     return [
         Notice(
             code="nothing_similar",
-            message=f"nothing known here is close to your data{best}: the order rests on general experience, not on "
-            "likeness. Short trials (--trials 4) or a related checkpoint (`recommend checkpoints add`) settle it.",
+            message=f"No checkpoint here was trained on data very similar to yours{best}: the order rests on "
+            "general experience. Short trials, or a checkpoint trained on similar data, settle it.",
+            hint="--trials 4, or `recommend checkpoints add`.",
         )
     ]
 
@@ -87,47 +115,92 @@ def _negative(outlooks: Sequence[Outlook]) -> list[Notice]:
     return [
         Notice(
             code="negative_transfer",
-            message=f"likely worse than random weights at this budget: {', '.join(map(printable, poor[:6]))}. "
+            message=f"Likely worse than random weights at this budget: {', '.join(map(printable, poor[:6]))}. "
             "Do not start from them.",
         )
     ]
 
 
-def _data(outlooks: Sequence[Outlook], batch: int) -> list[Notice]:
-    if not outlooks:
+def _small_for_scratch(outlooks: Sequence[Outlook], asked: bool) -> list[Notice]:
+    """Only where somebody might start from scratch: it was asked for, or ends close to the first."""
+    scratch = next((o for o in outlooks if o.situation.start.checkpoint == SCRATCH), None)
+    if scratch is None or head_start(scratch.situation) <= 0.5:
         return []
-    situation = outlooks[0].situation
-    images, found = situation.num_train_images, []
-    if head_start(situation) > 0.5 and any(o.situation.start.checkpoint == SCRATCH for o in outlooks):
-        found.append(
-            Notice(
-                code="small_for_scratch",
-                message=f"{images} training images × {situation.budget.epochs} epochs are too few to train from "
-                "scratch; pretrained weights will win by far (He et al. 2018: below 10,000 images the gap is large).",
-            )
+    close = outlooks[0].score.mean - scratch.score.mean < CLOSE_TO_FIRST
+    if not (asked or close):
+        return []
+    situation = scratch.situation
+    return [
+        Notice(
+            code="small_for_scratch",
+            message=f"{situation.num_train_images} training images and {situation.budget.epochs} epochs are too few "
+            "to train from scratch; pretrained weights usually win by far (He et al. 2018: below 10,000 images the "
+            "gap is large).",
         )
-    if min(batch, images) < SMALL_BATCH_IMAGES:
-        found.append(
-            Notice(
-                code="small_batch",
-                message=f"only {images} training images: a batch this small is too few for batch norm; freeze the "
-                "backbone, accumulate batches, or use group norm for runs from scratch.",
-            )
-        )
-    return found
+    ]
 
 
-def _licences(outlooks: Sequence[Outlook]) -> list[Notice]:
+def _small_batch(outlooks: Sequence[Outlook], batch: int) -> list[Notice]:
+    images = outlooks[0].situation.num_train_images if outlooks else batch
+    if min(batch, images) >= SMALL_BATCH_IMAGES:
+        return []
+    return [
+        Notice(
+            code="small_batch",
+            message=f"Only {min(batch, images)} training images in a batch: too few for batch norm. Freeze the "
+            "backbone, accumulate batches, or use group norm from scratch.",
+        )
+    ]
+
+
+def _first_pretrained(outlooks: Sequence[Outlook]) -> Checkpoint | None:
     """The first start's licence is what the user would inherit."""
-    first = next((o.situation.checkpoint for o in outlooks if o.situation.checkpoint), None)
-    if first is None or (is_permissive(first.licence) and is_permissive(first.source_licence)):
+    return next((o.situation.checkpoint for o in outlooks if o.situation.checkpoint), None)
+
+
+def _unknown_licence(outlooks: Sequence[Outlook]) -> list[Notice]:
+    first = _first_pretrained(outlooks)
+    if first is None or (first.licence and first.source_licence):
         return []
-    weights = first.licence or "unknown"
-    source = first.source_licence or "unknown"
+    unknown = [
+        what
+        for what, known in (("its weights", first.licence), ("its training data", first.source_licence))
+        if not known
+    ]
     return [
         Notice(
             code="licence",
-            message=f"{printable(first.name)}: weights under {printable(weights)}, its training data under "
-            f"{printable(source)}; check both before you ship. --licence permissive leaves such starts out.",
+            message=f"{printable(first.name)}: the licence of {' and of '.join(unknown)} is unknown; "
+            "find out before you ship.",
         )
+    ]
+
+
+def _licence(outlooks: Sequence[Outlook]) -> list[Notice]:
+    first = _first_pretrained(outlooks)
+    if first is None or not (first.licence and first.source_licence):
+        return []
+    if is_permissive(first.licence) and is_permissive(first.source_licence):
+        return []
+    return [
+        Notice(
+            code="licence",
+            message=f"{printable(first.name)}: weights under {printable(first.licence)}, its training data under "
+            f"{printable(first.source_licence)}. Check both before you ship.",
+            hint="--licence permissive leaves such starts out.",
+        )
+    ]
+
+
+def _recovered(outlooks: Sequence[Outlook]) -> list[Notice]:
+    names = {o.situation.start.checkpoint for o in outlooks}
+    return [
+        Notice(
+            code="recovered_weights",
+            message=f"{name} is not the official {public}.pt but recovered from a public export of it, and slightly "
+            "below it: the official file should do a little better.",
+            hint=f"--checkpoint {public} fetches it.",
+        )
+        for name, public in RECOVERED_FROM.items()
+        if name in names and public not in names
     ]

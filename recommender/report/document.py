@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from recommender.records import (
     Decision,
     Evidence,
     Interval,
+    Notice,
     RankedStart,
     Recommendation,
     Run,
@@ -15,6 +19,7 @@ from recommender.records import (
     Start,
     TrialValue,
 )
+from recommender.report.headline import headline
 from recommender.tasks import task_definition
 
 
@@ -106,10 +111,20 @@ class RankedPart(Document):
 
 
 class NoticePart(Document):
-    """A warning with a stable code."""
+    """A warning or a note with a stable code."""
 
     code: str
     message: str
+    hint: str | None = Field(None, description="What to type on the command line about it.")
+
+
+class HeadlinePart(Document):
+    """The answer in four lines, as people read it first."""
+
+    start: str
+    chance: str
+    tied: str
+    command: str
 
 
 class ProvenancePart(Document):
@@ -176,6 +191,7 @@ class RecommendationDocument(Document):
     dataset: DatasetPart
     budget: BudgetPart
     metric: str = Field(description='The metric of every score: "map50_95".')
+    headline: HeadlinePart | None = Field(None, description="The answer in four lines.")
     decision: DecisionPart | None = Field(None, description="What to take; null in answers of version 0.1.")
     level_supported: bool = Field(
         True, description="false: no run is near this budget, so only the order is worth trusting."
@@ -185,10 +201,12 @@ class RecommendationDocument(Document):
         (), description="The runs with the largest effect, largest first."
     )
     warnings: tuple[NoticePart, ...]
+    notes: tuple[NoticePart, ...] = Field((), description="No faults: licences, and what stands in for what.")
     method: str = Field(
         description='What the forecast rests on, e.g. "rules" or "rules and 118 runs on 10 targets".'
     )
-    command: str = Field(description="The equivalent `yolo detect train …` of the first start.")
+    train_command: str | None = Field(None, description="`recommend train …` of the first start.")
+    command: str = Field(description="`yolo detect train …` of the same recipe.")
     verdict: str | None = Field(None, description="What trials did to the answer; null where none ran.")
     provenance: ProvenancePart
 
@@ -211,8 +229,11 @@ def document(recommendation: Recommendation) -> RecommendationDocument:
         level_supported=recommendation.level_supported,
         ranking=tuple(_ranked(row) for row in recommendation.ranking),
         rests_on=tuple(_run_used(used) for used in recommendation.rests_on),
-        warnings=tuple(NoticePart(code=n.code, message=n.message) for n in recommendation.warnings),
+        headline=HeadlinePart(**asdict(headline(recommendation))),
+        warnings=notice_parts(recommendation.warnings),
+        notes=notice_parts(recommendation.notes),
         method=recommendation.method,
+        train_command=recommendation.train_command,
         command=recommendation.command,
         verdict=recommendation.verdict,
         provenance=ProvenancePart(
@@ -224,6 +245,11 @@ def document(recommendation: Recommendation) -> RecommendationDocument:
             libraries=provenance.libraries,
         ),
     )
+
+
+def notice_parts(notices: Sequence[Notice]) -> tuple[NoticePart, ...]:
+    """The published form of notices."""
+    return tuple(NoticePart(code=n.code, message=n.message, hint=n.hint) for n in notices)
 
 
 def _ranked(row: RankedStart) -> RankedPart:

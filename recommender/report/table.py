@@ -1,70 +1,89 @@
-"""The ranked table people see: where each start is expected to end, how sure that is, and why."""
+"""The answer in a terminal: four lines to act on, the table, what its columns mean, why, and what else to know."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from rich import box
-from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
-from rich.panel import Panel
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from recommender.records import SCRATCH, Interval, RankedStart, Recommendation
+from recommender.records import Interval, RankedStart, Recommendation
+from recommender.report.columns import COLUMNS, Column
+from recommender.report.headline import LABELS, UNSUPPORTED, Headline, headline, trials_worth
+from recommender.report.notices import print_notices
+from recommender.report.rows import DEFAULT_ROWS, ShownRows, names_of, shown_rows
+from recommender.tasks import task_definition
 from recommender.text import printable
 
 BAR_WIDTH, NARROW_BAR_WIDTH = 24, 12  # characters
 MAX_NAME = 28  # characters
-NUMBERS, GAIN, FACTS = 45, 13, 31  # what parts of the table take beside names and bars
-EXPLAINED = 3  # leaders whose reasons are spelt out
+FIXED = 47  # what rank, mode, the numbers beside the bar and the chance take beside names and bars
 
 
-def print_recommendation(recommendation: Recommendation, console: Console) -> None:
-    """Draw the whole answer on `console`."""
-    console.print(_head(recommendation))
-    console.print(_ranking(recommendation, console.width))
-    console.print(_why(recommendation))
-    for notice in recommendation.warnings:
-        message = printable(notice.message, limit=1000)
-        console.print(Text.assemble(("! ", "bold yellow"), (f"{notice.code}: ", "yellow"), message))
+def print_recommendation(
+    recommendation: Recommendation, console: Console, *, limit: int | None = DEFAULT_ROWS
+) -> None:
+    """Draw the answer on `console`, at most `limit` rows of the ranking; None draws all."""
+    rows = shown_rows(recommendation, limit)
+    _print_headline(headline(recommendation), console)
     if recommendation.verdict is not None:
-        console.print(Text(printable(recommendation.verdict, limit=1000)))
-    console.print(_next_step(recommendation))
+        console.print(Text("\n" + printable(recommendation.verdict, limit=1000)))
+    worth = trials_worth(recommendation)
+    if worth is not None:
+        console.print(Text("\n" + worth, style="dim"))
+    console.print(_about(recommendation))
+    if not recommendation.level_supported:
+        console.print(Text(UNSUPPORTED, style="yellow"))
+    table, columns = _ranking(recommendation, rows.shown, console.width)
+    console.print(table)
+    _print_legend(recommendation, rows, columns, console)
+    _print_why(recommendation.ranking[0], console)
+    print_notices(recommendation.warnings, console)
+    print_notices(recommendation.notes, console, mark="·")
+    console.print(Text("\nThe same training with plain ultralytics:", style="dim"))
+    console.print(Text(recommendation.command), soft_wrap=True)
 
 
-def _head(recommendation: Recommendation) -> RenderableType:
+def _print_headline(lines: Headline, console: Console) -> None:
+    """A label and its line; the command is never broken, so that it can be copied."""
+    console.print()
+    for name, label in LABELS.items():
+        style = {"start": "bold", "command": "green"}.get(name, "")
+        text = Text.assemble((f"{label:<12}", "dim"), (getattr(lines, name), style))
+        console.print(text, soft_wrap=name == "command")
+
+
+def _about(recommendation: Recommendation) -> RenderableType:
     profile, budget = recommendation.profile, recommendation.budget
     counts = profile.num_images
     held_back = f" + {counts.test} test" if counts.test else ""
     return Text.assemble(
         ("\n" + printable(profile.dataset_name), "bold"),
-        f"  {counts.train} train + {counts.val} val{held_back} images, {profile.num_objects:,} boxes, "
-        f"{len(profile.class_names)} classes; full training of {budget.epochs} epochs at {budget.imgsz} px\n",
-        (f"forecast from {recommendation.method}", "dim"),
+        f": {counts.train} train + {counts.val} val{held_back} images, {profile.num_objects:,} boxes, "
+        f"{len(profile.class_names)} classes; full training of {budget.epochs} epochs at {budget.imgsz} px; ",
+        f"forecast from {recommendation.method}",
     )
 
 
-def _ranking(recommendation: Recommendation, width: int) -> RenderableType:
-    rows = recommendation.ranking
-    top = max((row.score.high for row in rows), default=1.0) or 1.0
-    bar_width, gain, roomy = _layout(rows, width)
+def _ranking(
+    recommendation: Recommendation, rows: Sequence[RankedStart], width: int
+) -> tuple[RenderableType, tuple[Column, ...]]:
+    """The table, and the columns it has room for beyond the fixed ones."""
+    columns, bar_width = _layout(rows, width)
+    top = _top(rows)
+    label = task_definition(recommendation.task).metric.label
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False)
     table.add_column("#", justify="right", no_wrap=True)
-    table.add_column(
-        "start from",
-        no_wrap=True,
-        max_width=min(MAX_NAME, max(4, width - NUMBERS - bar_width)),
-        overflow="ellipsis",
-    )
+    name = min(MAX_NAME, max(4, width - _taken(columns) - bar_width))
+    table.add_column("start from", no_wrap=True, max_width=name, overflow="ellipsis")
     table.add_column("mode", no_wrap=True)
-    table.add_column(f"expected mAP50-95, 0 to {top:.2f}", no_wrap=True)
+    table.add_column(f"expected {label}", no_wrap=True)
     table.add_column("best?", justify="right", no_wrap=True)
-    if gain:
-        table.add_column("vs scratch", justify="right", no_wrap=True)
-    for heading in ("likeness", "classes", "weights") if roomy else ():
-        table.add_column(heading, justify="right", no_wrap=True)
-    classes = len(recommendation.profile.class_names)
+    for column in columns:
+        table.add_column(column.heading, justify="right", no_wrap=True)
+    num_classes = len(recommendation.profile.class_names)
     for row in rows:
         table.add_row(
             str(row.rank),
@@ -72,58 +91,67 @@ def _ranking(recommendation: Recommendation, width: int) -> RenderableType:
             row.start.mode,
             _bar(row.score, top, bar_width),
             f"{row.p_best:.0%}",
-            *([f"{row.gain_over_scratch.mean:+.2f}" if row.start.mode != "scratch" else ""] if gain else []),
-            *(_facts(row, classes) if roomy else ()),
+            *(column.cell(row, num_classes) for column in columns),
             style="bold" if row.rank == 1 else "",
         )
-    return table
+    return table, columns
 
 
-def _layout(rows: Sequence[RankedStart], width: int) -> tuple[int, bool, bool]:
-    """How wide the bars are, and whether the gain over scratch and the facts show: the most that fits the width."""
+def _top(rows: Sequence[RankedStart]) -> float:
+    return max((row.score.high for row in rows), default=1.0) or 1.0
+
+
+def _layout(rows: Sequence[RankedStart], width: int) -> tuple[tuple[Column, ...], int]:
+    """The further columns and the width of the bars: the most columns that fit, then the widest bars."""
     name = min(MAX_NAME, max((len(printable(row.start.checkpoint)) for row in rows), default=0))
     name = max(name, len("start from"))
-    for bar_width, facts in (
-        (BAR_WIDTH, FACTS),
-        (NARROW_BAR_WIDTH, FACTS),
-        (BAR_WIDTH, 0),
-        (NARROW_BAR_WIDTH, 0),
-    ):
-        if NUMBERS + GAIN + facts + name + bar_width <= width:
-            return bar_width, True, facts > 0
-    return NARROW_BAR_WIDTH, False, False
+    for count in range(len(COLUMNS), -1, -1):
+        columns = COLUMNS[:count]
+        for bar_width in (BAR_WIDTH, NARROW_BAR_WIDTH):
+            if _taken(columns) + name + bar_width <= width:
+                return columns, bar_width
+    return (), NARROW_BAR_WIDTH
 
 
-def _facts(row: RankedStart, num_classes: int) -> tuple[str, str, str]:
-    evidence = row.evidence
-    likeness = "" if evidence.similarity is None else f"{evidence.similarity:.2f}"
-    known = (
-        ""
-        if evidence.class_overlap is None
-        else f"{round(evidence.class_overlap * num_classes)}/{num_classes}"
-    )
-    weights = "" if evidence.weights_transferred is None else f"{evidence.weights_transferred:.0%}"
-    return likeness, known, weights
+def _taken(columns: Sequence[Column]) -> int:
+    return FIXED + sum(len(column.heading) + 3 for column in columns)
 
 
-def _why(recommendation: Recommendation) -> RenderableType:
-    """The reasons of the leaders and of scratch, one start a line."""
-    explained = [r for r in recommendation.ranking if r.rank <= EXPLAINED or r.start.checkpoint == SCRATCH]
-    lines = Table.grid(padding=(0, 1))
-    lines.add_column(justify="right", style="dim")
-    lines.add_column(overflow="fold")
-    for row in explained:
-        lines.add_row(str(row.rank), Text.assemble((printable(str(row.start)), "bold"), ": ", _said(row)))
-    return Group(lines, Text())
+def _print_legend(
+    recommendation: Recommendation, rows: ShownRows, columns: Sequence[Column], console: Console
+) -> None:
+    label = task_definition(recommendation.task).metric.label
+    said = {
+        f"expected {label}": f"after the full training, with the 80 % interval; bars from 0 to {_top(rows.shown):.2f}",
+        "best?": "chance that no other start ends better",
+    } | {column.heading: column.meaning for column in columns}
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True, style="dim")
+    grid.add_column(style="dim")
+    for heading, meaning in said.items():
+        grid.add_row(heading, meaning)
+    console.print(grid)
+    if rows.more:
+        console.print(
+            Text(
+                f"{len(rows.more)} more starts: --top {recommendation.decision.num_starts} shows all.",
+                style="dim",
+            )
+        )
+    if rows.folded:
+        names = ", ".join(map(printable, names_of(rows.folded)))
+        console.print(Text(f"Not in the table, since trained on these very images: {names}.", style="dim"))
 
 
-def _said(row: RankedStart) -> str:
-    said = list(row.reasons)
-    if not row.available:
+def _print_why(first: RankedStart, console: Console) -> None:
+    """Why the first start leads."""
+    said = list(first.reasons)
+    if not first.available:
         said.insert(0, "not on this machine yet")
-    if row.trial is not None and row.trial.best is not None:
-        said.insert(0, f"trial reached {row.trial.best.score:.3f} in {len(row.trial.curve)} epochs")
-    return "; ".join(printable(reason) for reason in said)
+    if first.trial is not None and first.trial.best is not None:
+        said.insert(0, f"its trial reached {first.trial.best.score:.3f} in {len(first.trial.curve)} epochs")
+    reasons = "; ".join(printable(reason) for reason in said)
+    console.print(Text.assemble(("\nWhy ", "dim"), (printable(first.start), "bold"), f": {reasons}.\n"))
 
 
 def interval_bar(interval: Interval, top: float, width: int = BAR_WIDTH) -> str:
@@ -144,16 +172,3 @@ def interval_bar(interval: Interval, top: float, width: int = BAR_WIDTH) -> str:
 def _bar(interval: Interval, top: float, width: int) -> Text:
     numbers = f" {interval.mean:.2f} ({interval.low:.2f}–{interval.high:.2f})"
     return Text.assemble((interval_bar(interval, top, width), "cyan"), numbers)
-
-
-def _next_step(recommendation: Recommendation) -> RenderableType:
-    first = recommendation.ranking[0]
-    words = Group(
-        Text.assemble(
-            "Start from ",
-            (printable(str(first.start)), "bold"),
-            f": best with a probability of {first.p_best:.0%}.",
-        ),
-        Text(recommendation.command, style="green", overflow="fold"),
-    )
-    return Padding(Panel(words, title="next", title_align="left", expand=False), (1, 0, 0, 0))

@@ -5,7 +5,14 @@ from __future__ import annotations
 from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from recommender.report.document import BudgetPart, DatasetPart, NoticePart, ProvenancePart, RankedPart
+from recommender.report.document import (
+    BudgetPart,
+    DatasetPart,
+    HeadlinePart,
+    NoticePart,
+    ProvenancePart,
+    RankedPart,
+)
 from recommender.requests import RecommendRequest
 from service.problems import Problem
 from service.schemas.common import Answer, CheckpointName, DatasetId, NoRoots, Status
@@ -36,9 +43,12 @@ class RecommendationAnswer(Answer):
     problem: Problem | None = None
     dataset: DatasetPart | None = None
     budget: BudgetPart | None = None
+    headline: HeadlinePart | None = None
     ranking: tuple[RankedPart, ...] | None = None
     warnings: tuple[NoticePart, ...] | None = None
+    notes: tuple[NoticePart, ...] = ()
     method: str | None = None
+    train_command: str | None = None
     command: str | None = None
     provenance: ProvenancePart | None = None
 

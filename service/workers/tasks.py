@@ -97,7 +97,13 @@ def compute_recommendation(store_url: str, job_id: str, request: str) -> str:
         RecommendRequest.model_validate_json(request), store=store, progress=ProgressEvents(store, job_id)
     )
     published = document(recommendation)
-    return published.model_copy(update={"command": _without_our_folders(published.command)}).model_dump_json()
+    train, line = _without_our_folders(published.train_command or ""), published.headline
+    commands = {
+        "command": _without_our_folders(published.command),
+        "train_command": train,
+        "headline": line and line.model_copy(update={"command": train}),
+    }
+    return published.model_copy(update=commands).model_dump_json()
 
 
 def _without_our_folders(command: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from recommender.forecast.ranking import outlooks
-from recommender.forecast.warnings import warnings
+from recommender.forecast.warnings import notes, warnings
 from recommender.records import Evidence
 from tests.forecast.builders import profile, situation
 
@@ -23,3 +25,27 @@ def test_a_source_that_holds_the_targets_own_images_is_not_called_similar() -> N
     assert "nothing_similar" not in codes(Evidence(similarity=0.95))
     leaking = codes(Evidence(similarity=0.95, source_images_seen=0.5))
     assert {"leak", "nothing_similar"} <= leaking
+
+
+def test_too_few_for_scratch_is_said_where_scratch_is_asked_for_or_close() -> None:
+    starts = [situation(TARGET, KIN, evidence=Evidence(similarity=0.95)), situation(TARGET, None)]
+    far = outlooks([], starts)
+    assert "small_for_scratch" not in {notice.code for notice in warnings(far)}
+    assert "small_for_scratch" in {notice.code for notice in warnings(far, scratch_asked=True)}
+    first, scratch = far
+    near = (first, replace(scratch, score=first.score))
+    assert "small_for_scratch" in {notice.code for notice in warnings(near)}
+
+
+def test_a_known_licence_is_a_note_and_an_unknown_one_a_warning() -> None:
+    asked = situation(TARGET, KIN, evidence=Evidence(similarity=0.95))
+    assert asked.checkpoint is not None
+
+    def said(licence: str | None) -> tuple[set[str], set[str]]:
+        checkpoint = replace(asked.checkpoint, licence=licence, source_licence="CC-BY-4.0")  # type: ignore[type-var]
+        ranked = outlooks([], [replace(asked, checkpoint=checkpoint), situation(TARGET, None)])
+        return {n.code for n in warnings(ranked)}, {n.code for n in notes(ranked)}
+
+    assert ("licence" in said("AGPL-3.0")[0], "licence" in said("AGPL-3.0")[1]) == (False, True)
+    assert ("licence" in said(None)[0], "licence" in said(None)[1]) == (True, False)
+    assert ("licence" in said("MIT")[0], "licence" in said("MIT")[1]) == (False, False)

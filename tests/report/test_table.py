@@ -1,94 +1,86 @@
-"""The ranked table fits the terminal it is drawn on: no column is squeezed to nothing."""
+"""The answer in a terminal: four lines first, a table that fits, and commands that can be copied."""
 
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from recommender.records import (
-    SCRATCH,
-    Budget,
-    Decision,
-    Evidence,
-    Interval,
-    Mode,
-    Provenance,
-    RankedStart,
-    Recommendation,
-    Start,
-)
+from recommender.records import SCRATCH, Notice, Recommendation
+from recommender.report.columns import COLUMNS
+from recommender.report.headline import UNSUPPORTED
 from recommender.report.table import print_recommendation
-from tests.forecast.builders import profile
+from tests.report.kit import answer_of, long_ranking, ranked
 
 
-def ranked(rank: int, name: str, mode: Mode) -> RankedStart:
-    return RankedStart(
-        rank=rank,
-        start=Start(checkpoint=name, mode=mode),
-        score=Interval(mean=0.27, low=0.22, high=0.32, level=0.8),
-        p_best=0.17,
-        expected_loss=0.0,
-        gain_over_scratch=Interval(mean=0.26, low=0.2, high=0.3, level=0.8),
-        evidence=Evidence(similarity=0.88, class_overlap=1.0, weights_transferred=0.93),
-        reasons=("a reason",),
-        available=True,
-    )
-
-
-def drawn(name: str, width: int) -> list[str]:
+def drawn(recommendation: Recommendation, width: int, *, limit: int | None = 5) -> list[str]:
     console = Console(width=width, file=io.StringIO(), highlight=False)
-    starts = (ranked(1, name, "freeze"), ranked(17, SCRATCH, "scratch"))
-    provenance = Provenance(
-        version="0",
-        seed=0,
-        history_runs=0,
-        encoder="probe-1",
-        dataset_hash="t",
-        weights_sha256={},
-        libraries={},
-    )
-    recommendation = Recommendation(
-        profile=profile("target", 0.0),
-        budget=Budget(epochs=20, imgsz=160),
-        ranking=starts,
-        warnings=(),
-        method="rules",
-        command="yolo detect train",
-        provenance=provenance,
-        decision=Decision(
-            start=starts[0].start,
-            expected_loss=0.01,
-            num_starts=17,
-            tied=(starts[0].start,),
-            tie_rule="full before freeze",
-            trials=None,
-        ),
-    )
-    print_recommendation(recommendation, console)
+    print_recommendation(recommendation, console, limit=limit)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()
 
 
+def table_of(name: str, width: int) -> list[str]:
+    return drawn(answer_of(ranked(1, name, "freeze"), ranked(17, SCRATCH, "scratch", loss=0.3)), width)
+
+
 @pytest.mark.parametrize("width", [80, 90, 100, 120, 140, 200])
 @pytest.mark.parametrize("name", ["coco", "mask_wearing-yolo11n", "the-best-of-last-year-of-the-whole-team"])
-def test_every_column_is_readable(name: str, width: int) -> None:
-    lines = drawn(name, width)
-    assert max(map(len, lines)) <= width
-    (heading,) = (line for line in lines if "start from" in line)
+def test_every_column_is_readable_and_explained(name: str, width: int) -> None:
+    lines = table_of(name, width)
+    heading = next(line for line in lines if line.lstrip().startswith("#"))
     assert "…" not in heading
-    first = next(line for line in lines if name[:12] in line and "freeze" in line and "├" in line)
+    first = next(line for line in lines if name[:12] in line and "├" in line)
+    assert max(len(heading), len(first)) <= width
     assert first.split()[0] == "1"
-    assert "0.27 (0.22–0.32)" in first
+    assert "0.50 (0.45–0.55)" in first
     assert "17%" in first
-    assert ("likeness" in heading) is ("93%" in first)
-    assert ("vs scratch" in heading) is ("+0.26" in first)
+    assert ("similarity" in heading) is ("0.88" in first)
+    assert ("weights" in heading) is ("93%" in first)
+    for column in COLUMNS:
+        explained = any(line.startswith(column.heading + " ") for line in lines)
+        assert explained is (column.heading in heading), column.heading
 
 
 def test_a_wide_terminal_shows_all_and_a_narrow_one_the_answer() -> None:
-    (wide,) = (line for line in drawn("coco", 140) if "start from" in line)
-    (narrow,) = (line for line in drawn("coco-yolo11n", 80) if "start from" in line)
-    assert {"vs", "scratch", "likeness", "weights", "best?"} <= set(wide.split())
+    wide = next(line for line in table_of("coco", 140) if line.lstrip().startswith("#"))
+    narrow = next(line for line in table_of("coco-yolo11n", 80) if line.lstrip().startswith("#"))
+    assert {"vs", "scratch", "similarity", "weights", "best?", "lose"} <= set(wide.split())
     assert "best?" in narrow
-    assert "likeness" not in narrow
+    assert "similarity" not in narrow
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_the_headline_comes_first_and_commands_stand_on_lines_of_their_own(width: int) -> None:
+    recommendation = long_ranking()
+    lines = drawn(recommendation, width)
+    labels = [line.split("  ")[0] for line in lines if line.strip()][:2]
+    assert labels[0] == "Start from"
+    assert f"Run         {recommendation.train_command}" in lines
+    assert recommendation.command.rstrip() in [line.rstrip() for line in lines]  # whole, in no box
+    assert not [line for line in lines if line[:1] in "│╭╰" and line]
+
+
+def test_five_rows_show_and_the_others_are_counted_or_named() -> None:
+    lines = drawn(long_ranking(), 140)
+    rows = [line.split()[1] for line in lines if "├" in line]
+    assert rows == ["c0", "c1", "c2", "c3", "scratch"]
+    assert "3 more starts: --top 9 shows all." in lines
+    assert "Not in the table, since trained on these very images: own." in lines
+    everything = [line.split()[1] for line in drawn(long_ranking(), 140, limit=None) if "├" in line]
+    assert everything == [*(f"c{i}" for i in range(7)), "scratch"]
+
+
+def test_warnings_have_plain_names_and_what_to_type() -> None:
+    notice = Notice(code="nothing_similar", message="Nothing is.", hint="--trials 4")
+    lines = drawn(answer_of(ranked(1, "coco", "full"), warnings=(notice,), notes=(notice,)), 140)
+    assert "! nothing very similar: Nothing is. --trials 4" in lines
+    assert "· nothing very similar: Nothing is. --trials 4" in lines
+
+
+def test_a_budget_no_run_supports_is_said() -> None:
+    supported = answer_of(ranked(1, "coco", "full"))
+    assert UNSUPPORTED not in drawn(supported, 140)
+    assert UNSUPPORTED in drawn(replace(supported, level_supported=False), 140)

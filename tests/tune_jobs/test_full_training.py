@@ -93,7 +93,7 @@ def test_the_record_alone_suffices_to_train_the_same_again(workshop: Workshop) -
     """S2: the command made from a run's record gives the same run, number for number."""
     from recommender.report.runs import repeat_command
     from recommender.requests import TrainingRequest
-    from tune_jobs.training_spec import recipe_of
+    from recommender.training_recipe import recipe_of
 
     launcher = workshop.launcher(module=REAL)
     first = see_through(workshop, workshop.ask("one", epochs=2, cpus=1, seed=5, patience=7), launcher)

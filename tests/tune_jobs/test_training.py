@@ -269,7 +269,7 @@ def test_the_starting_score_is_the_checkpoints_own(bench: Bench, full_run: Run) 
 def test_a_crashed_run_goes_on_where_it_was(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row R3 for one process: the resumed curve is the uninterrupted one, to the last digit."""
     # Gradients that wait for the next step across the end of an epoch are lost in a crash.
-    monkeypatch.setattr("tune_jobs.training.trainer.NOMINAL_BATCH", 4)
+    monkeypatch.setattr("recommender.training_recipe.NOMINAL_BATCH", 4)
 
     def crash(point: EpochMetrics) -> None:
         if point.epoch == 2:

@@ -14,7 +14,7 @@ from recommender.evidence import gather
 from recommender.forecast.history import known_history, known_spread
 from recommender.forecast.ranking import Outlook, outlooks
 from recommender.forecast.situation import Situation
-from recommender.forecast.warnings import warnings
+from recommender.forecast.warnings import notes, warnings
 from recommender.profile.known import known_profile, source_profile
 from recommender.progress import Progress
 from recommender.records import Budget, Dataset, Evidence, Notice, Profile, TransferCoverage
@@ -73,7 +73,8 @@ def foresee(
         situations = [_situation(request, profile, one, fraction, store) for one in contestants]
         ranked = outlooks(history, situations, spread=known_spread())
         expected += [_expected(outlook, fraction) for outlook in ranked]
-        notices |= {(n.code, n.message): n for n in warnings(ranked, batch=request.batch)}
+        told = (*warnings(ranked, batch=request.batch, scratch_asked=True), *notes(ranked))
+        notices |= {(n.code, n.message): n for n in told}
     made = Foresight(
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         history_runs=len(history),

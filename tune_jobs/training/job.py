@@ -1,4 +1,4 @@
-"""What is asked of one training: the job, its identity, and the default learning rates."""
+"""What is asked of one training: the job and its identity."""
 
 from __future__ import annotations
 
@@ -9,26 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 from recommender.errors import UsageError
-from recommender.records import Mode, Recipe, Start
+from recommender.records import Recipe, Start
+from recommender.training_recipe import OPTIMIZERS, learning_rate
 
 RECIPE_VERSION = 1  # raise when the same recipe would train differently; part of every run's id
 BEST_WEIGHTS = "best.safetensors"  # names of what a run leaves in its output folder
 STATE_FILE = "resume.pt"
 WORK_PREFIX = "run-"  # of the folder there that is gone when the run ends
-NOMINAL_BATCH = 16  # smaller batches accumulate up to it
-
-# Measured on mask_wearing, see benchmarks/truth/README.md. Adam-like optimisers share one row.
-LEARNING_RATES: dict[str, dict[Mode, float]] = {
-    "adamw": {"full": 1e-3, "freeze": 2e-3, "scratch": 2e-3},
-    "sgd": {"full": 1e-2, "freeze": 1e-2, "scratch": 1e-2},
-}
-OPTIMIZERS: dict[str, str] = {
-    "adamw": "adamw",
-    "adam": "adamw",
-    "nadam": "adamw",
-    "radam": "adamw",
-    "sgd": "sgd",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,9 +69,7 @@ class TrainingJob:
     @property
     def learning_rate(self) -> float:
         """The recipe's, or the default of optimiser and mode."""
-        if self.recipe.learning_rate is not None:
-            return self.recipe.learning_rate
-        return LEARNING_RATES[OPTIMIZERS[self.recipe.optimizer.lower()]][self.start.mode]
+        return learning_rate(self.recipe, self.start.mode)
 
     def check(self) -> None:
         """Refuse a job that cannot mean what it says.

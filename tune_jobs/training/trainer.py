@@ -20,8 +20,9 @@ from ultralytics.utils import colorstr
 from recommender.checkpoints.architectures import architecture
 from recommender.errors import TrialError
 from recommender.records import EpochMetrics
+from recommender.training_recipe import ultralytics_arguments
 from tune_jobs.training.dataset import CleanDataset, read_data_yaml
-from tune_jobs.training.job import NOMINAL_BATCH, STATE_FILE, TrainingJob
+from tune_jobs.training.job import STATE_FILE, TrainingJob
 from tune_jobs.training.resume import load_state, restore_state, save_state
 from tune_jobs.training.score import detection_metrics, starting_score
 from tune_jobs.training.table import keep_epoch
@@ -31,25 +32,10 @@ OnEpoch = Callable[[EpochMetrics], bool | None]
 
 def trainer_arguments(job: TrainingJob, *, save_dir: str, freeze: int | None) -> dict[str, Any]:
     """The one place where a recipe becomes ultralytics arguments; all else is its default."""
-    recipe, epochs = job.recipe, job.schedule_epochs
-    adam = recipe.optimizer.lower() != "sgd"
     return {
+        **ultralytics_arguments(job.recipe, job.start.mode),
         "model": job.architecture,
         "data": str(job.data / "data.yaml"),
-        "epochs": epochs,
-        "imgsz": recipe.imgsz,
-        "batch": recipe.batch,
-        "optimizer": recipe.optimizer,
-        "lr0": job.learning_rate,
-        "momentum": 0.9 if adam else 0.937,  # 0.9 is what ultralytics takes for AdamW under "auto"
-        "warmup_epochs": min(3.0, 0.2 * epochs),
-        "warmup_bias_lr": 0.0
-        if adam
-        else 0.1,  # 0.1 is an SGD value: AdamW would move each bias by 0.1 a step
-        "nbs": max(NOMINAL_BATCH, recipe.batch),  # 64 leaves small sets with two optimiser steps an epoch
-        "close_mosaic": min(10, epochs // 2),
-        "patience": recipe.patience or 0,
-        "seed": recipe.seed,
         "deterministic": True,
         "device": job.device if job.num_processes == 1 else _devices(job),
         "workers": job.num_workers,

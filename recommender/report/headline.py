@@ -1,0 +1,95 @@
+"""The four lines that come first: what to start from, how sure that is, what is as good, and the command to run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recommender.records import SCRATCH, Interval, Mode, RankedStart, Recommendation
+from recommender.tasks import task_definition
+from recommender.text import printable
+
+NAMED = 2  # tied starts that are named; the others are counted
+MODE_WORDS: dict[Mode, str] = {
+    "full": "all layers trained",
+    "freeze": "backbone frozen",
+    "scratch": "random weights",
+}
+UNSUPPORTED = "No run is near this budget: trust the order, not the numbers."
+LABELS = {"start": "Start from", "chance": "Chance", "tied": "Tied", "command": "Run"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Headline:
+    """One sentence or command for each of `LABELS`, in its order."""
+
+    start: str
+    chance: str
+    tied: str
+    command: str
+
+
+def headline(recommendation: Recommendation) -> Headline:
+    """The answer in four lines; every number in them is the one in the table."""
+    first = recommendation.ranking[0]
+    label = task_definition(recommendation.task).metric.label
+    return Headline(
+        start=_start(recommendation, first, label),
+        chance=_chance(recommendation, first, label),
+        tied=_tied(recommendation),
+        command=recommendation.train_command,
+    )
+
+
+def spread(interval: Interval) -> str:
+    """`0.53 (0.48–0.59)`."""
+    return f"{interval.mean:.2f} ({interval.low:.2f}–{interval.high:.2f})"
+
+
+def loss(expected: float) -> str:
+    """A loss to two digits; what rounds to nothing is below the last."""
+    return "less than 0.01" if expected < 0.005 else f"{expected:.2f}"
+
+
+def _start(recommendation: Recommendation, first: RankedStart, label: str) -> str:
+    said = f"{printable(first.start)}, {MODE_WORDS[first.start.mode]}; {label} {spread(first.score)} expected"
+    alone = next((notice for notice in recommendation.warnings if notice.code == "only_scratch"), None)
+    return said if alone is None else f"{alone.message} {said[0].upper()}{said[1:]}."
+
+
+def _chance(recommendation: Recommendation, first: RankedStart, label: str) -> str:
+    num_starts = recommendation.decision.num_starts
+    if num_starts == 1:
+        return "no choice was made: there is nothing to compare it with"
+    return (
+        f"{first.p_best:.0%} to be the best of {num_starts} starts; "
+        f"choosing it is expected to lose {loss(first.expected_loss)} {label} against the best"
+    )
+
+
+def _tied(recommendation: Recommendation) -> str:
+    decision = recommendation.decision
+    tied = [start for start in decision.tied if start != decision.start]
+    if tied:
+        named = ", ".join(printable(start) for start in tied[:NAMED])
+        more = f" and {len(tied) - NAMED} more" if len(tied) > NAMED else ""
+        return f"cannot be told apart from it: {named}{more}"
+    if decision.num_starts == 1:
+        return "nothing: it is the only start"
+    rivals = [row for row in recommendation.ranking[1:] if row.start.checkpoint != SCRATCH]
+    if not rivals:
+        return "nothing: scratch is behind"
+    behind = rivals[0].expected_loss - recommendation.ranking[0].expected_loss
+    return f"nothing; the next, {printable(rivals[0].start)}, is expected to end {loss(behind)} lower"
+
+
+def trials_worth(recommendation: Recommendation) -> str | None:
+    """What trying the tied starts would bring; None where it is not worth it."""
+    value = recommendation.decision.trials
+    if value is None:
+        return None
+    label = task_definition(recommendation.task).metric.label
+    hours = "" if value.hours is None else f", some {value.hours:.1f} h"
+    return (
+        f"Training all {len(value.starts)} that lead is expected to gain {value.gain:.3f} {label}, at the cost of "
+        f"{value.cost:.1f} full trainings{hours}."
+    )

@@ -1,0 +1,65 @@
+"""What a recipe means to ultralytics: the same arguments for trials, full trainings and the printed command."""
+
+from __future__ import annotations
+
+from recommender.records import Mode, Recipe
+from recommender.requests import TrainingRequest
+
+NOMINAL_BATCH = 16  # smaller batches accumulate up to it
+
+# Measured on mask_wearing, see benchmarks/truth/README.md. Adam-like optimisers share one row.
+LEARNING_RATES: dict[str, dict[Mode, float]] = {
+    "adamw": {"full": 1e-3, "freeze": 2e-3, "scratch": 2e-3},
+    "sgd": {"full": 1e-2, "freeze": 1e-2, "scratch": 1e-2},
+}
+OPTIMIZERS: dict[str, str] = {
+    "adamw": "adamw",
+    "adam": "adamw",
+    "nadam": "adamw",
+    "radam": "adamw",
+    "sgd": "sgd",
+}
+
+
+def recipe_of(request: TrainingRequest) -> Recipe:
+    """The part of a request that says how to train."""
+    return Recipe(
+        epochs=request.epochs,
+        imgsz=request.imgsz,
+        batch=request.batch,
+        optimizer=request.optimizer,
+        learning_rate=request.learning_rate,
+        patience=request.patience or None,
+        seed=request.seed,
+    )
+
+
+def learning_rate(recipe: Recipe, mode: Mode) -> float:
+    """The recipe's own rate, or the default of its optimiser and the mode."""
+    if recipe.learning_rate is not None:
+        return recipe.learning_rate
+    return LEARNING_RATES[OPTIMIZERS[recipe.optimizer.lower()]][mode]
+
+
+def ultralytics_arguments(recipe: Recipe, mode: Mode) -> dict[str, float | int | str]:
+    """Every ultralytics training argument that the recipe fixes; the others are left at their defaults.
+
+    Freezing and the weights are not among them: they belong to the start.
+    """
+    epochs = recipe.schedule_epochs or recipe.epochs
+    adam = recipe.optimizer.lower() != "sgd"
+    return {
+        "epochs": epochs,
+        "imgsz": recipe.imgsz,
+        "batch": recipe.batch,
+        "optimizer": recipe.optimizer,
+        "lr0": learning_rate(recipe, mode),
+        "momentum": 0.9 if adam else 0.937,  # 0.9 is what ultralytics takes for AdamW under "auto"
+        "warmup_epochs": min(3.0, 0.2 * epochs),
+        # 0.1 is an SGD value: AdamW would move each bias by 0.1 a step.
+        "warmup_bias_lr": 0.0 if adam else 0.1,
+        "nbs": max(NOMINAL_BATCH, recipe.batch),  # 64 leaves small sets with two optimiser steps an epoch
+        "close_mosaic": min(10, epochs // 2),
+        "patience": recipe.patience or 0,
+        "seed": recipe.seed,
+    }

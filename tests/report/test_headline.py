@@ -1,0 +1,45 @@
+"""The four lines say what the table says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from recommender.records import SCRATCH, Notice, TrialValue
+from recommender.report.headline import headline, trials_worth
+from tests.report.kit import answer_of, long_ranking, ranked
+
+
+def test_every_number_of_the_headline_stands_in_the_first_row() -> None:
+    said = headline(
+        answer_of(ranked(1, "coco", "freeze", loss=0.013, p_best=0.36), ranked(2, "b", "full", loss=0.1))
+    )
+    assert said.start == "coco:freeze, backbone frozen; mAP50-95 0.49 (0.44–0.54) expected"
+    assert said.chance.startswith(
+        "36% to be the best of 2 starts; choosing it is expected to lose 0.01 mAP50-95"
+    )
+    assert said.tied == "nothing; the next, b:full, is expected to end 0.09 lower"
+    assert said.command == "recommend train --dataset target --start coco:freeze"
+
+
+def test_what_cannot_be_told_apart_is_named_and_the_rest_counted() -> None:
+    assert headline(long_ranking()).tied == "cannot be told apart from it: c1:full, c2:full"
+    many = replace(long_ranking(), decision=answer_of(*long_ranking().ranking, tied=6).decision)
+    assert headline(many).tied == "cannot be told apart from it: c1:full, c2:full and 3 more"
+
+
+def test_what_trials_would_bring_is_said_where_it_is_worth_it() -> None:
+    recommendation = long_ranking()
+    assert trials_worth(recommendation) is None
+    value = TrialValue(starts=recommendation.decision.tied, gain=0.0042, cost=2.6, hours=None)
+    tried = replace(recommendation, decision=replace(recommendation.decision, trials=value))
+    assert trials_worth(tried) == (
+        "Training all 3 that lead is expected to gain 0.004 mAP50-95, at the cost of 2.6 full trainings."
+    )
+
+
+def test_scratch_left_alone_is_said_first_and_is_no_best_start() -> None:
+    notice = Notice(code="only_scratch", message="No pretrained start here is under a permissive licence.")
+    said = headline(answer_of(ranked(1, SCRATCH, "scratch", p_best=1.0), warnings=(notice,)))
+    assert said.start.startswith("No pretrained start here is under a permissive licence.")
+    assert "100%" not in said.chance
+    assert "nothing to compare" in said.chance
