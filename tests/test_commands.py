@@ -21,8 +21,7 @@ from recommender.requests import TrainingRequest
 from recommender.training_recipe import recipe_of
 from tests.datagen import make_dataset
 from tests.forecast.builders import profile
-from tune_jobs.training.job import TrainingJob
-from tune_jobs.training.trainer import trainer_arguments
+from tune_jobs.training import TrainingJob, prepare_environment
 
 NOT_THE_RECIPE = {"model", "data", "save_dir", "device", "freeze", "pretrained"}
 
@@ -48,6 +47,9 @@ def options_of(command: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("mode", ["full", "freeze", "scratch"])
 def test_the_yolo_command_trains_the_recipe_of_our_own_training(mode: Mode, tmp_path: Path) -> None:
+    prepare_environment()  # before ultralytics is loaded
+    from tune_jobs.training.trainer import trainer_arguments
+
     budget = Budget(epochs=30, imgsz=320)
     asked = situation(mode, budget)
     data = make_dataset(tmp_path / "data", images=8)
