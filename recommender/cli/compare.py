@@ -75,6 +75,7 @@ def compare(
     out: Annotated[
         str | None, typer.Option(metavar="DIR", help="Where the report goes; else comparison-DATASET here.")
     ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Start the trainings without asking.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="The report as one JSON document on stdout.")
     ] = False,
@@ -110,7 +111,7 @@ def compare(
     folder = Path(out).expanduser() if out else None
     if folder is not None:
         _check_writable(folder)
-    compared = _run(request)
+    compared = _run(request, ask=not yes and request.budget is None and sys.stdin.isatty())
     _show(request, compared, folder, as_json=as_json)
     if compared.was_interrupted:
         from recommender.cli.sweep import INTERRUPTED
@@ -118,7 +119,7 @@ def compare(
         raise typer.Exit(INTERRUPTED)
 
 
-def _run(request: CompareRequest) -> Compared:
+def _run(request: CompareRequest, *, ask: bool) -> Compared:
     from recommender.cli.console import err, progress_bars
     from recommender.cli.sweep import LateDisplay
     from recommender.report.notices import print_notices
@@ -129,12 +130,25 @@ def _run(request: CompareRequest) -> Compared:
         bars = contextlib.ExitStack()
         progress = bars.enter_context(progress_bars())
 
-        def begin(told: tuple[Notice, ...]) -> None:
+        def begin(told: tuple[Notice, ...], trainings: int) -> None:
             bars.close()
             print_notices(told, err())
+            if trainings:
+                err().print(_plan_line(request, trainings), markup=False)
+            if trainings and ask:
+                typer.confirm("Start them?", abort=True, err=True)
 
         with bars:
             return run(request, store=store, progress=progress, display=LateDisplay(screen), on_plan=begin)
+
+
+def _plan_line(request: CompareRequest, trainings: int) -> str:
+    """What is about to be trained."""
+    within = f" within {request.budget}" if request.budget else "; --budget 1h would cap it"
+    return (
+        f"{trainings} training{'s' if trainings > 1 else ''} to run: {len(request.starts)} starts, "
+        f"{len(request.seeds)} seeds, up to {request.epochs} epochs at {request.imgsz} px{within}."
+    )
 
 
 def _show(request: CompareRequest, compared: Compared, folder: Path | None, *, as_json: bool) -> None:

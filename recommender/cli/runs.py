@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recommender.errors import NotFoundError
+from recommender.errors import NotFoundError, UsageError
+from recommender.text import printable
 
 if TYPE_CHECKING:
     from recommender.records import Run
     from recommender.store import Store
 
-app = typer.Typer(help="Runs and trainings: list, show, compare, cancel.", no_args_is_help=True)
+app = typer.Typer(
+    help="Runs and trainings: list, show, compare, ignore, remove, cancel.", no_args_is_help=True
+)
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
@@ -22,27 +27,35 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdou
 def list_runs(
     kind: Annotated[str | None, typer.Option(help="trial or full.")] = None,
     checkpoint: Annotated[str | None, typer.Option(metavar="NAME", help="Only runs from this start.")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", "-d", metavar="PATH|NAME|HASH", help="Only runs on this data set."),
+    ] = None,
     limit: Annotated[int, typer.Option(help="The newest so many.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Runs of the history, newest first, and the trainings that have not ended."""
+    """Runs of the history, newest first, and the trainings that have not ended well."""
     from recommender.report.runs import run_summary, training_document
     from recommender.report.runs_table import print_runs
     from recommender.store import Store
 
     with Store.open_default() as store:
-        runs = store.runs.list(kind=kind, checkpoint=checkpoint)[::-1][:limit]
-        jobs = store.jobs.list(kind="training", statuses=("queued", "running"))
+        runs = store.runs.list(kind=kind, checkpoint=checkpoint)[::-1]
+        if dataset is not None:
+            runs = _on(runs, dataset)
+        runs = runs[:limit]
+        ignored = store.runs.ignored()
+        jobs = store.jobs.list(kind="training", statuses=("queued", "running", "failed"))
     if as_json:
         document = {
-            "runs": [run_summary(run).model_dump() for run in runs],
+            "runs": [run_summary(run).model_dump() | {"ignored": run.id in ignored} for run in runs],
             "trainings": [training_document(job).model_dump() for job in jobs],
         }
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return
     from recommender.cli.console import out
 
-    print_runs(runs, jobs, out())
+    print_runs(runs, jobs, out(), ignored=ignored)
 
 
 @app.command()
@@ -78,6 +91,9 @@ def show(
 @app.command()
 def compare(
     ids: Annotated[list[str], typer.Argument(metavar="ID ID …", help="Two runs or more.")],
+    mixed: Annotated[
+        bool, typer.Option("--mixed", help="Even if they differ in data set, epochs or image size.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Runs side by side: curves, scores, cost."""
@@ -86,12 +102,12 @@ def compare(
     from recommender.store import Store
 
     with Store.open_default() as store:
-        found = [(id, _find_run(store, id)) for id in ids]
-    runs = [run for _, run in found if run is not None]
-    missing = [id for id, run in found if run is None]
-    if missing:
-        raise NotFoundError(
-            f"There is no run {', '.join(map(ascii, missing))}.", remedy="See `recommend runs list`."
+        runs = _recorded(store, ids)
+    differing = _differing(runs)
+    if differing and not mixed:
+        raise UsageError(
+            f"These runs differ in {', '.join(differing)}, so their scores do not compare the starts.",
+            remedy="Choose runs that share it, or say --mixed.",
         )
     if as_json:
         document = {"runs": [run_detail(run).model_dump() for run in runs]}
@@ -110,6 +126,69 @@ def cancel(id: Annotated[str, typer.Argument(help="Of a training that has not en
     with Store.open_default() as store:
         job = store.jobs.request_cancel(id)
     typer.echo(f"training {job.id}: {'cancel requested' if not job.ended else job.status}")
+
+
+@app.command()
+def remove(
+    ids: Annotated[list[str], typer.Argument(metavar="ID …", help="Of recorded runs; first characters do.")],
+) -> None:
+    """Forget recorded runs for good: the forecast no longer learns from them, and the same may be trained anew."""
+    from recommender.store import Store
+
+    with Store.open_default() as store:
+        for run in _recorded(store, ids):
+            store.runs.remove(run.id)
+            typer.echo(f"forgotten: {run.id[:12]} {run.start} on {printable(run.target_name)}")
+
+
+@app.command()
+def ignore(
+    ids: Annotated[list[str], typer.Argument(metavar="ID …", help="Of recorded runs; first characters do.")],
+    undo: Annotated[bool, typer.Option("--undo", help="Let the forecast learn from them again.")] = False,
+) -> None:
+    """Keep runs, but let the forecast learn nothing from them."""
+    from recommender.store import Store
+
+    with Store.open_default() as store:
+        for run in _recorded(store, ids):
+            store.runs.ignore(run.id, ignored=not undo)
+            what = "counts again" if undo else "ignored"
+            typer.echo(f"{what}: {run.id[:12]} {run.start} on {printable(run.target_name)}")
+
+
+def _recorded(store: Store, ids: list[str]) -> list[Run]:
+    """The runs of these ids, all or none. Raises NotFoundError."""
+    found = [(id, _find_run(store, id)) for id in ids]
+    missing = [id for id, run in found if run is None]
+    if missing:
+        raise NotFoundError(
+            f"There is no run {', '.join(map(ascii, missing))}.", remedy="See `recommend runs list`."
+        )
+    return [run for _, run in found if run is not None]
+
+
+def _on(runs: Sequence[Run], dataset: str) -> tuple[Run, ...]:
+    """The runs on a data set that is named by its path, its name or the beginning of its hash."""
+    if Path(dataset).exists():
+        from recommender.datasets import open_dataset
+
+        dataset = open_dataset(dataset).content_hash
+    return tuple(
+        run
+        for run in runs
+        if run.target_name == dataset or (len(dataset) >= 4 and run.target_hash.startswith(dataset))
+    )
+
+
+def _differing(runs: Sequence[Run]) -> list[str]:
+    """What keeps the scores of these runs from being compared."""
+    parts: dict[str, set[object]] = {
+        "data set": {run.target_hash for run in runs},
+        "epochs": {run.recipe.schedule_epochs or run.recipe.epochs for run in runs},
+        "image size": {run.recipe.imgsz for run in runs},
+        "share of the data": {run.recipe.fraction for run in runs},
+    }
+    return [name for name, values in parts.items() if len(values) > 1]
 
 
 def _find_run(store: Store, id: str) -> Run | None:

@@ -148,6 +148,9 @@ def launch(
     request, target, notices = _resolved(store, request, split_seed)
     print_notices(notices, err())
     job = _job_of(store, request, target, place, again=again)
+    if job.status == "succeeded":
+        sys.stderr.write(f"Already trained, {job.ended_at}; --again trains it once more.\n")
+        return job, notices
     if detach:
         ensure_host(store, place)
         return job, notices

@@ -64,7 +64,7 @@ def known_spread() -> Spread:
 
 
 def known_history(store: Store) -> tuple[Observation, ...]:
-    """Every run the forecast may learn from: the built-in ones and the user's."""
+    """Every run the forecast may learn from: the built-in ones and the user's, but those it is told to ignore."""
     builtin = builtin_history()
     own_runs = store.runs.list()
     profiles = {**builtin_profiles(), **{p.dataset_hash: p for p in store.profiles.list(ENCODER)}}
@@ -75,7 +75,8 @@ def known_history(store: Store) -> tuple[Observation, ...]:
         found = store.evidence.get(*key, EVIDENCE_VERSION)
         if found is not None:
             evidence[key] = found
-    unique = {run.id: run for run in (*builtin.runs, *own_runs)}
+    ignored = store.runs.ignored()
+    unique = {run.id: run for run in (*builtin.runs, *own_runs) if run.id not in ignored}
     return observations(unique.values(), profiles=profiles, checkpoints=checkpoints, evidence=evidence)
 
 

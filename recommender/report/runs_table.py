@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from rich import box
@@ -18,26 +19,34 @@ BARS = "▁▂▃▄▅▆▇█"
 CURVE_WIDTH = 24  # characters
 
 
-def print_runs(runs: Sequence[Run], jobs: Sequence[Job], console: Console) -> None:
-    """Trainings under way, then the runs."""
+def print_runs(
+    runs: Sequence[Run],
+    jobs: Sequence[Job],
+    console: Console,
+    *,
+    ignored: frozenset[str] = frozenset(),
+) -> None:
+    """Trainings under way and failed ones, then the runs; those in `ignored` are marked."""
     for job in jobs:
         print_training(job, console)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("id", "when", "kind", "status", "target", "start"):
         table.add_column(column, no_wrap=True)
-    for column in ("mAP50-95", "epochs", "px", "seconds"):
+    for column in ("score", "epochs", "px", "data", "seed", "seconds"):
         table.add_column(column, justify="right")
     for run in runs:
         table.add_row(
             run.id[:12],
             run.created_at[:16].replace("T", " "),
             run.kind,
-            run.status,
+            "ignored" if run.id in ignored else run.status,
             Text(printable(run.target_name, limit=28)),
             Text(printable(run.start, limit=36)),
             _score(run),
             str(len(run.curve)),
             str(run.recipe.imgsz),
+            f"{run.recipe.fraction:.0%}",
+            str(run.recipe.seed),
             f"{run.seconds:.0f}",
         )
     console.print(table if runs else "No runs yet: `recommend train` and trials make them.")
@@ -46,11 +55,15 @@ def print_runs(runs: Sequence[Run], jobs: Sequence[Job], console: Console) -> No
 def print_training(job: Job, console: Console) -> None:
     """One training in a line."""
     point = job.metrics
+    asked = json.loads(job.spec)
+    start = asked.get("start", {})
+    what = f"{start.get('checkpoint')}:{start.get('mode')} on {asked.get('dataset_name')}"
     at = f"epoch {point.epoch}, mAP50-95 {point.score:.3f}" if point else "no epoch yet"
     result = f", checkpoint {job.checkpoint}, results in {job.artefacts}" if job.checkpoint else ""
     error = f": {job.error}" if job.error else ""
     console.print(
-        Text(printable(f"training {job.id} {job.status}, {at}{result}{error}", limit=1000)), soft_wrap=True
+        Text(printable(f"training {job.id} ({what}) {job.status}, {at}{result}{error}", limit=1000)),
+        soft_wrap=True,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy import Index, Integer, LargeBinary, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-HEAD = "0006"  # the newest revision in migrations/versions; a test compares
+HEAD = "0007"  # the newest revision in migrations/versions; a test compares
 
 
 class Base(DeclarativeBase):
@@ -59,6 +59,14 @@ class RunRow(Base):
     created_at: Mapped[str] = mapped_column(String(40))
     record: Mapped[str] = mapped_column(Text)
     digest: Mapped[str] = mapped_column(String(64))
+
+
+class IgnoredRunRow(Base):
+    """A run, recorded or built in, that the forecast is not to learn from."""
+
+    __tablename__ = "ignored_runs"
+
+    run_id: Mapped[str] = mapped_column(String(128), primary_key=True)
 
 
 class EvidenceRow(Base):

@@ -7,13 +7,13 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from recommender.errors import ConflictError
 from recommender.records import EpochMetrics, Run
 from recommender.store.database import require_key, storable
-from recommender.store.models import ClaimRow, RunRow
+from recommender.store.models import ClaimRow, IgnoredRunRow, RunRow
 from recommender.store.paging import cursor_after, paged
 from recommender.store.records_json import digest_of, encode
 from recommender.store.repository import Repository
@@ -109,9 +109,27 @@ class Runs(Repository):
             if row is None:
                 return False
             session.delete(row)
+            session.execute(delete(IgnoredRunRow).where(IgnoredRunRow.run_id == id))
             return True
 
         return storable(id) and self._write(work)
+
+    def ignore(self, id: str, *, ignored: bool = True) -> None:
+        """Keep a run out of the history that the forecast learns from, or let it back in. Any id will do."""
+        require_key("run id", id)
+
+        def work(session: Session) -> None:
+            row = session.get(IgnoredRunRow, id)
+            if ignored and row is None:
+                session.add(IgnoredRunRow(run_id=id))
+            elif not ignored and row is not None:
+                session.delete(row)
+
+        self._write(work)
+
+    def ignored(self) -> frozenset[str]:
+        """The ids of the runs that are kept out."""
+        return frozenset(self._read(lambda session: session.scalars(select(IgnoredRunRow.run_id)).all()))
 
     def claim(self, key: str) -> int:
         """Become the only one whose results count for this key; returns the attempt to write with."""

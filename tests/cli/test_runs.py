@@ -65,6 +65,38 @@ def test_runs_are_compared_best_first(store: Store, capsys: pytest.CaptureFixtur
     assert shown.index("aaaa1111") < shown.index("cccc3333")
 
 
+def test_runs_that_differ_in_more_than_their_start_are_not_compared(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    longer = replace(make_run("dddd4444"), recipe=replace(make_run().recipe, epochs=77, imgsz=96))
+    store.runs.add(longer)
+    assert command(["runs", "compare", "aaaa1111", "dddd4444"]) == 2
+    assert "epochs, image size" in capsys.readouterr().err
+    assert command(["runs", "compare", "aaaa1111", "dddd4444", "--mixed"]) == 0
+
+
+def test_a_run_is_ignored_let_back_in_and_forgotten(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(["runs", "ignore", "aaaa"]) == 0
+    assert store.runs.ignored() == {"aaaa1111"}
+    assert command(["runs", "list", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out.partition("\n")[2])
+    assert {run["id"]: run["ignored"] for run in document["runs"]} == {"aaaa1111": True, "bbbb2222": False}
+    assert command(["runs", "ignore", "aaaa", "--undo"]) == 0
+    assert store.runs.ignored() == frozenset()
+    assert command(["runs", "ignore", "aaaa"]) == 0
+    assert command(["runs", "remove", "aaaa", "nope"]) == 2  # all or none
+    assert store.runs.get("aaaa1111") is not None
+    assert command(["runs", "remove", "aaaa"]) == 0
+    assert store.runs.get("aaaa1111") is None
+    assert store.runs.ignored() == frozenset()  # the same trained anew is not ignored
+
+
+def test_runs_are_listed_by_data_set(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    named = make_run().target_name
+    assert command(["runs", "list", "--dataset", named, "--json"]) == 0
+    assert [run["id"] for run in json.loads(capsys.readouterr().out)["runs"]] == ["aaaa1111"]
+
+
 @pytest.mark.parametrize("arguments", [["show", "nope"], ["compare", "aaaa1111", "nope"], ["cancel", "nope"]])
 def test_what_is_not_there_is_said(
     store: Store, capsys: pytest.CaptureFixture[str], arguments: list[str]

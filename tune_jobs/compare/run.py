@@ -55,13 +55,15 @@ def compare(
     progress: Progress = silent,
     display: Display | None = None,
     limits: Limits | None = None,
-    on_plan: Callable[[tuple[Notice, ...]], None] | None = None,
+    on_plan: Callable[[tuple[Notice, ...], int], None] | None = None,
 ) -> Compared:
     """Train each start at each fraction and seed, within the budget; given again, it goes on where it was.
 
-    `on_plan` is called between reading and training with what is wrong with the data set; a display may take the
-    screen then. What is finished is kept
-    and never trained twice. Raises as `open_dataset`, `entries_of`, `held_split` and `run_trials`.
+    `on_plan` is called between reading and training with what is wrong with the data set and the number of
+    trainings that are not known yet: a display may take the screen then, and an exception ends it before anything
+    is trained. What is finished is kept and never trained twice.
+
+    Raises as `open_dataset`, `entries_of`, `held_split` and `run_trials`.
     """
     from recommender.datasets import open_dataset
 
@@ -85,7 +87,7 @@ def compare(
     )
     told = dataset_notices(target, known_profile(target, store))
     if on_plan is not None:
-        on_plan(told)
+        on_plan(told, sum(store.runs.get(spec.id) is None for part in parts for spec in part))
     results = _train(request, parts, store=store, display=display, limits=limits, began_at=began_at)
     trained = _scored(request, results, target, held, progress)
     material = _material(request, target, held, contestants, foresight, trained, results, told)
