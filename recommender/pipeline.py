@@ -18,6 +18,7 @@ from recommender.candidates import (
 )
 from recommender.checkpoints import COCO_NAMES
 from recommender.command_line import train_command, yolo_command
+from recommender.costs import NEWEST, USUAL_PARAMETERS, Speed, Work, known_speed
 from recommender.datasets import open_dataset
 from recommender.evidence import gather
 from recommender.forecast.decision import decide
@@ -72,6 +73,27 @@ class Case:
     history: tuple[Observation, ...]
     spread: Spread
     notes: tuple[Notice, ...] = ()  # of choosing the candidates
+    speed: Speed | None = None  # of the hardware of the newest runs
+
+    def work(self, situation: Situation, epochs: int | None = None) -> Work:
+        """What training a start takes, for so many epochs or in full. Scratch has the size of the first checkpoint."""
+        checkpoints = [situation.checkpoint, *(other.checkpoint for other in self.situations)]
+        sizes = (c.num_parameters for c in checkpoints if c is not None and c.num_parameters)
+        counts = self.profile.num_images
+        return Work(
+            num_parameters=next(sizes, USUAL_PARAMETERS),
+            imgsz=situation.budget.imgsz,
+            mode=situation.start.mode,
+            num_train_images=counts.train,
+            num_val_images=counts.val,
+            epochs=epochs or situation.budget.epochs,
+        )
+
+    def hours(self) -> dict[Start, float]:
+        """Of the full training of every start; empty where no speed is known."""
+        if self.speed is None:
+            return {}
+        return {s.start: self.speed.seconds(self.work(s)) / 3600 for s in self.situations}
 
 
 def answer(request: RecommendRequest, *, store: Store, progress: Progress = silent) -> Recommendation:
@@ -102,6 +124,7 @@ def study(request: RecommendRequest, *, store: Store, progress: Progress = silen
         history=known_history(store),
         spread=known_spread(),
         notes=same_weights_notes(candidates),
+        speed=_speed(store, situations),
     )
 
 
@@ -112,11 +135,12 @@ def conclude(
     history = (*case.history, *trials)
     ranked = outlooks(history, case.situations, seed=case.request.seed, spread=case.spread)
     budget = Budget(epochs=case.request.epochs, imgsz=case.request.imgsz)
+    hours = case.hours()
     return Recommendation(
         profile=case.profile,
         budget=budget,
         task=case.target.task,
-        ranking=shown_starts(ranked, history, case.request.top, runs or {}),
+        ranking=shown_starts(ranked, history, case.request.top, runs or {}, hours),
         warnings=_warnings(case, ranked),
         notes=(*case.notes, *notes(ranked)),
         method=_method(history),
@@ -125,13 +149,17 @@ def conclude(
             ranked[0].situation, case.target, case.request.dataset, split_seed=case.request.seed
         ),
         provenance=_provenance(case.request, case.profile, ranked, history),
-        decision=decide(ranked, history, spread=case.spread),
+        decision=decide(ranked, history, spread=case.spread, hours=hours),
         rests_on=runs_used(history, ranked[0].situation, case.spread),
     )
 
 
 def shown_starts(
-    ranked: Sequence[Outlook], history: Sequence[Observation], top: int | None, runs: Mapping[Start, Run]
+    ranked: Sequence[Outlook],
+    history: Sequence[Observation],
+    top: int | None,
+    runs: Mapping[Start, Run],
+    hours: Mapping[Start, float],
 ) -> tuple[RankedStart, ...]:
     """The first `top` rows with their true ranks; scratch and the best of COCO always appear."""
     best_coco = next((i for i, o in enumerate(ranked) if o.situation.start.checkpoint in COCO_NAMES), None)
@@ -139,7 +167,8 @@ def shown_starts(
     for i, outlook in enumerate(ranked):
         always = i == best_coco or outlook.situation.start.checkpoint == SCRATCH
         if top is None or i < top or always:
-            shown.append(_row(i + 1, outlook, history, runs.get(outlook.situation.start)))
+            start = outlook.situation.start
+            shown.append(_row(i + 1, outlook, history, runs.get(start), hours.get(start)))
     return tuple(shown)
 
 
@@ -176,12 +205,20 @@ def _situations(
     )
 
 
-def _row(rank: int, outlook: Outlook, history: Sequence[Observation], trial: Run | None) -> RankedStart:
+def _row(
+    rank: int,
+    outlook: Outlook,
+    history: Sequence[Observation],
+    trial: Run | None,
+    hours: float | None,
+) -> RankedStart:
     situation = outlook.situation
     return RankedStart(
         rank=rank,
         start=situation.start,
         score=outlook.score,
+        architecture=situation.checkpoint.architecture if situation.checkpoint else None,
+        hours=hours,
         p_best=outlook.p_best,
         expected_loss=outlook.expected_loss,
         gain_over_scratch=outlook.gain_over_scratch,
@@ -190,6 +227,15 @@ def _row(rank: int, outlook: Outlook, history: Sequence[Observation], trial: Run
         available=situation.checkpoint is None or situation.checkpoint.available,
         trial=trial,
     )
+
+
+def _speed(store: Store, situations: Sequence[Situation]) -> Speed | None:
+    known = {
+        c.architecture: c.num_parameters
+        for situation in situations
+        if (c := situation.checkpoint) is not None and c.num_parameters
+    }
+    return known_speed(store.runs.page(limit=NEWEST).items, known)
 
 
 def _method(history: Sequence[Observation]) -> str:

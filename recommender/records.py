@@ -252,6 +252,10 @@ class RankedStart:
     reasons: tuple[str, ...]
     available: bool
     trial: Run | None = None
+    architecture: str | None = None  # that would be trained; None for scratch, which takes the others'
+    hours: float | None = (
+        None  # of the full training, on the hardware of the newest runs; None: none was timed
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

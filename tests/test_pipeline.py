@@ -14,5 +14,5 @@ def test_coco_and_scratch_show_with_their_true_ranks_however_few_are_asked_for()
     ranked = outlooks([], [situation(TARGET, source) for source in (*sources, None)])
     places = {outlook.situation.start.checkpoint: i + 1 for i, outlook in enumerate(ranked)}
     assert places["coco-yolo11n"] > 1  # else this would prove nothing
-    shown = {row.start.checkpoint: row.rank for row in shown_starts(ranked, (), 1, {})}
+    shown = {row.start.checkpoint: row.rank for row in shown_starts(ranked, (), 1, {}, {})}
     assert shown == {name: places[name] for name in ("kin", "coco-yolo11n", "scratch")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from recommender.cli.sweep import INTERRUPTED, sweep_display
+from recommender.costs import ROUGH, Speed
 from recommender.forecast.reasons import verdict
 from recommender.pipeline import Case, conclude
 from recommender.records import Recommendation
@@ -19,16 +21,27 @@ if TYPE_CHECKING:
     from recommender.store import Store
 
 
+CLUSTER_START_S = 8.0  # of a local Ray
+
+
 def after_trials(case: Case, asked: TrialsRequest, store: Store, *, began_at: float) -> Recommendation:
     """The answer once the trials that are worth their cost have run; each is in the history from then on.
 
     `began_at` is the moment from which a wall budget counts, on `time.monotonic`'s clock. A Ctrl-C ends the trials,
     not the answer: what is finished counts, and the same command goes on from there.
     """
+    from tune_jobs.sweep.allowance import Allowance
     from tune_jobs.sweep.certainty import buy_certainty
     from tune_jobs.sweep.policy import NOT_WANTED
 
     before = conclude(case)
+    speed = case.speed or _rough_speed(asked.address)
+    if speed is not None:
+        shortest_s = shortest_trial_s(case, speed)
+        allowed_s = Allowance.parse(asked.budget).left_s(0.0)
+        if allowed_s is not None and shortest_s > allowed_s:
+            return replace(before, verdict=_nothing_fits(asked.budget or "", shortest_s))
+        sys.stderr.write(f"A trial takes {about(shortest_s)} or more{_basis(speed)}.\n")
     sys.stderr.write(
         f"Forecast: {before.ranking[0].start} first, best with {before.ranking[0].p_best:.0%}. Trials:\n"
     )
@@ -55,3 +68,40 @@ def after_trials(case: Case, asked: TrialsRequest, store: Store, *, began_at: fl
         sys.stderr.write("Interrupted: what is finished is kept, the same command goes on.\n")
         raise typer.Exit(INTERRUPTED)
     return replace(after, verdict=said)
+
+
+def shortest_trial_s(case: Case, speed: Speed) -> float:
+    """Seconds of the cheapest trial, the start of a local cluster included."""
+    from tune_jobs.sweep.certainty import trial_epochs
+
+    epochs = trial_epochs(case.request.epochs)
+    here = (s for s in case.situations if s.checkpoint is None or s.checkpoint.available)
+    return CLUSTER_START_S + min(speed.seconds(case.work(situation, epochs)) for situation in here)
+
+
+def about(seconds: float) -> str:
+    """A duration to two figures: "about 40 s", "about 12 min", "about 3.5 h"."""
+    if seconds < 90:
+        return f"about {seconds:.0f} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
+
+
+def _nothing_fits(budget: str, shortest_s: float) -> str:
+    minutes = math.ceil(shortest_s * 1.2 / 60)  # the estimate may be short by as much
+    return (
+        f"{budget} buys no trial: the shortest takes {about(shortest_s)}. This is the forecast alone; "
+        f"--budget {minutes}m would buy one, and fewer --epochs or a smaller --imgsz make them shorter."
+    )
+
+
+def _basis(speed: Speed) -> str:
+    if speed.num_runs == 0:
+        return ", a rough guess: nothing has been timed here"
+    return f", by {speed.num_runs} run{'s' if speed.num_runs > 1 else ''} on {speed.hardware}"
+
+
+def _rough_speed(address: str | None) -> Speed | None:
+    """A guess for this machine's processor; None where a GPU or another machine would train."""
+    import torch
+
+    return None if address or torch.cuda.is_available() else ROUGH

@@ -107,6 +107,14 @@ class RankedPart(Document):
     evidence: EvidencePart
     reasons: tuple[str, ...]
     available: bool = Field(description="Whether the weights are on this machine.")
+    architecture: str | None = Field(
+        None, description="That is trained; null for scratch: that of the others."
+    )
+    imgsz: int = Field(description="Training image size in pixels.")
+    hours: float | None = Field(
+        None,
+        description="Of the full training, on the hardware of the newest runs; null where none was timed.",
+    )
     trial: TrialPart | None = None
 
 
@@ -227,7 +235,7 @@ def document(recommendation: Recommendation) -> RecommendationDocument:
         metric=task_definition(recommendation.task).metric.name,
         decision=_decision(recommendation.decision),
         level_supported=recommendation.level_supported,
-        ranking=tuple(_ranked(row) for row in recommendation.ranking),
+        ranking=tuple(_ranked(row, recommendation.budget.imgsz) for row in recommendation.ranking),
         rests_on=tuple(_run_used(used) for used in recommendation.rests_on),
         headline=HeadlinePart(**asdict(headline(recommendation))),
         warnings=notice_parts(recommendation.warnings),
@@ -252,7 +260,7 @@ def notice_parts(notices: Sequence[Notice]) -> tuple[NoticePart, ...]:
     return tuple(NoticePart(code=n.code, message=n.message, hint=n.hint) for n in notices)
 
 
-def _ranked(row: RankedStart) -> RankedPart:
+def _ranked(row: RankedStart, imgsz: int) -> RankedPart:
     return RankedPart(
         rank=row.rank,
         checkpoint=row.start.checkpoint,
@@ -264,6 +272,9 @@ def _ranked(row: RankedStart) -> RankedPart:
         evidence=_evidence(row.evidence),
         reasons=row.reasons,
         available=row.available,
+        architecture=row.architecture,
+        imgsz=imgsz,
+        hours=None if row.hours is None else round(row.hours, 4),
         trial=_trial(row.trial) if row.trial else None,
     )
 

@@ -1,0 +1,99 @@
+"""How long a training takes on this machine: a simple model of work, scaled by the runs that were timed here.
+
+An image of an epoch costs a fixed part (reading, augmentation) and a part that grows with the network's operations at
+the image size; a frozen backbone saves the backward pass through it. Both parts were measured once for YOLO11n on two
+threads of a processor; whatever ran on the same hardware says how much faster or slower it is.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from recommender.records import Environment, Mode, Run
+
+IMAGE_S = 0.005  # reading and augmenting one image
+GFLOP_S = 0.049  # forward and backward, per 10⁹ operations of the forward pass
+SHARE_OF_MODE: dict[Mode, float] = {"full": 1.0, "scratch": 1.0, "freeze": 0.6}
+GFLOPS_PER_MILLION_PARAMETERS = 2.5  # at 640 px; YOLO11n: 6.5 for 2.6
+VALIDATION_SHARE = 0.4  # of what a training image costs: no backward pass
+USUAL_PARAMETERS = 2_600_000  # YOLO11n, where no checkpoint tells
+START_S = 3.0  # of a training, before its first epoch
+NEWEST = 5  # runs that say how fast this hardware is: machines, their load and libraries change
+USUAL_VALIDATION = 0.3  # validation images for a training image, which runs do not record
+MIN_EPOCHS = 2  # the first epoch holds warm-up and caches
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What has to be done in a training."""
+
+    num_parameters: int
+    imgsz: int  # pixels
+    mode: Mode
+    num_train_images: int
+    num_val_images: int
+    epochs: int
+
+    @property
+    def epoch_s(self) -> float:
+        """Seconds of an epoch on the hardware the constants were measured on."""
+        gflops = self.num_parameters / 1e6 * GFLOPS_PER_MILLION_PARAMETERS * (self.imgsz / 640) ** 2
+        image_s = IMAGE_S + GFLOP_S * gflops
+        trained = self.num_train_images * SHARE_OF_MODE[self.mode]
+        return image_s * (trained + VALIDATION_SHARE * self.num_val_images)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """How fast the hardware of the newest runs is, and how that is known."""
+
+    factor: float  # seconds there for a second of `Work.epoch_s`
+    num_runs: int  # that say so; 0 is a rough guess for a processor
+    hardware: str
+
+    def seconds(self, work: Work) -> float:
+        """Of a whole training."""
+        return START_S + self.factor * work.epoch_s * work.epochs
+
+
+ROUGH = Speed(factor=1.0, num_runs=0, hardware="a processor")  # where nothing has run yet and there is no GPU
+
+
+def known_speed(newest: Sequence[Run], num_parameters: Mapping[str, int]) -> Speed | None:
+    """The speed of the hardware that the newest run used; None where nothing has run.
+
+    `newest` are runs, newest first; `num_parameters` is by architecture, and runs of others do not count. The median
+    of the ratios stands against single runs that shared the machine with something else.
+    """
+    where = next((_place(run.environment) for run in newest if run.curve), None)
+    same = [run for run in newest if _place(run.environment) == where]
+    ratios = list(_ratios(same, num_parameters))
+    if where is None or not ratios:
+        return None
+    return Speed(factor=statistics.median(ratios), num_runs=len(ratios), hardware=where[0])
+
+
+def _place(environment: Environment) -> tuple[str, str, int]:
+    return environment.hardware, environment.device, environment.num_threads
+
+
+def _ratios(runs: Iterable[Run], num_parameters: Mapping[str, int]) -> Iterable[float]:
+    """Measured over predicted seconds of an epoch."""
+    for run in runs:
+        size = num_parameters.get(run.architecture)
+        if size is None or len(run.curve) < MIN_EPOCHS:
+            continue
+        epoch_s = (run.curve[-1].seconds - run.curve[0].seconds) / (len(run.curve) - 1)
+        work = Work(
+            num_parameters=size,
+            imgsz=run.recipe.imgsz,
+            mode=run.start.mode,
+            num_train_images=run.num_train_images,
+            num_val_images=round(USUAL_VALIDATION * run.num_train_images),
+            epochs=len(run.curve),
+        )
+        if epoch_s > 0 and math.isfinite(epoch_s):
+            yield epoch_s / work.epoch_s

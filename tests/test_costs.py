@@ -1,0 +1,72 @@
+"""How long a training takes: the model of work, and the speed that recorded runs show."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from recommender.costs import NEWEST, START_S, Speed, Work, known_speed
+from recommender.forecast.history import builtin_history
+from recommender.records import Run
+from tests.store.builders import run as make_run
+
+SIZES = {"yolo11n": 2_600_000}
+WORK = Work(
+    num_parameters=2_600_000, imgsz=640, mode="full", num_train_images=1000, num_val_images=100, epochs=10
+)
+
+
+def test_work_grows_with_images_size_and_network_and_shrinks_when_frozen() -> None:
+    assert replace(WORK, num_train_images=2000, num_val_images=200).epoch_s == pytest.approx(2 * WORK.epoch_s)
+    assert replace(WORK, imgsz=1280).epoch_s > 3 * WORK.epoch_s
+    assert replace(WORK, num_parameters=9_400_000).epoch_s > 3 * WORK.epoch_s
+    assert replace(WORK, mode="freeze").epoch_s < 0.7 * WORK.epoch_s
+    speed = Speed(factor=2.0, num_runs=1, hardware="x")
+    assert speed.seconds(WORK) == pytest.approx(START_S + 20 * WORK.epoch_s)
+
+
+def _timed(factor: float, hardware: str = "x") -> Run:
+    """A run whose epochs took `factor` times what the constants say."""
+    shape = make_run()
+    work = replace(WORK, num_train_images=100, num_val_images=30, imgsz=192)
+    points = tuple(
+        replace(shape.curve[0], epoch=i + 1, seconds=5.0 + factor * work.epoch_s * i) for i in range(4)
+    )
+    return replace(
+        shape,
+        architecture="yolo11n",
+        start=replace(shape.start, mode="full"),
+        num_train_images=100,
+        recipe=replace(shape.recipe, imgsz=192),
+        curve=points,
+        environment=replace(shape.environment, hardware=hardware),
+    )
+
+
+def test_the_newest_hardware_tells_the_speed_and_one_odd_run_does_not_move_it() -> None:
+    assert known_speed([], SIZES) is None
+    assert known_speed([_timed(1.0)], {}) is None  # a network of unknown size
+    found = known_speed([_timed(3.0), _timed(30.0), _timed(3.0), _timed(9.0, "older machine")], SIZES)
+    assert found is not None
+    assert found.factor == pytest.approx(3.0)
+    assert (found.num_runs, found.hardware) == (3, "x")
+
+
+def test_half_of_the_recorded_runs_took_what_the_ones_before_them_said() -> None:
+    runs = sorted(builtin_history().runs, key=lambda run: run.created_at)
+    close = 0
+    judged = [i for i in range(NEWEST, len(runs)) if len(runs[i].curve) > 1]
+    for i in judged:
+        run, speed = runs[i], known_speed(runs[i - NEWEST : i][::-1], SIZES)
+        assert speed is not None
+        work = replace(
+            WORK,
+            imgsz=run.recipe.imgsz,
+            mode=run.start.mode,
+            num_train_images=run.num_train_images,
+            num_val_images=round(0.3 * run.num_train_images),
+            epochs=len(run.curve),
+        )
+        close += 0.75 <= speed.seconds(work) / run.seconds <= 1.25
+    assert close >= 0.5 * len(judged)
