@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from recommender.checkpoints.architectures import architecture
-from recommender.checkpoints.models import tensor_shapes
+from recommender.families.ultralytics.architectures import architecture
+from recommender.families.ultralytics.models import tensor_shapes
 
 OUT = Path(__file__).parents[1] / "recommender" / "checkpoints" / "catalogue.json"
 SIZES = "nsmlx"

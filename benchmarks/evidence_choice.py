@@ -27,9 +27,10 @@ from benchmarks.truth.ledger import read_runs
 from recommender.checkpoints import zoo
 from recommender.datasets import open_dataset
 from recommender.evidence import ESTIMATORS
-from recommender.evidence.features import Backbone, box_features, load_backbone
+from recommender.evidence.features import box_features, load_backbone
 from recommender.evidence.samples import BACKGROUND, TargetSample, sample_target
 from recommender.evidence.scores import scores_of
+from recommender.families.ultralytics.backbone import Backbone
 from recommender.records import Checkpoint, Dataset, Run
 
 RESULT = Path("benchmarks/results/evidence_choice.md")

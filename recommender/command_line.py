@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from recommender.checkpoints import backbone_length
+from recommender.families.ultralytics.architectures import learning_rate_factor
 from recommender.forecast.situation import Situation
 from recommender.records import Budget, Checkpoint, Dataset, Start
 from recommender.requests import TrainingRequest
@@ -36,7 +37,8 @@ def yolo_command(situation: Situation, dataset: Dataset, given: str, *, split_se
         {"dataset": given, "start": str(start), "epochs": budget.epochs, "imgsz": budget.imgsz}
     )
     words = ["yolo", "detect", "train", f"model={model}", f"data={data}"]
-    arguments = ultralytics_arguments(recipe_of(asked), start.mode)
+    factor = learning_rate_factor(checkpoint.architecture if checkpoint else SCRATCH_ARCHITECTURE)
+    arguments = ultralytics_arguments(recipe_of(asked), start.mode, factor=factor)
     words += [
         f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
         for name, value in arguments.items()

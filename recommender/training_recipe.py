@@ -34,17 +34,18 @@ def recipe_of(request: TrainingRequest) -> Recipe:
     )
 
 
-def learning_rate(recipe: Recipe, mode: Mode) -> float:
-    """The recipe's own rate, or the default of its optimiser and the mode."""
+def learning_rate(recipe: Recipe, mode: Mode, *, factor: float = 1.0) -> float:
+    """The recipe's own rate, or the default of its optimiser and the mode, times the model family's factor."""
     if recipe.learning_rate is not None:
         return recipe.learning_rate
-    return LEARNING_RATES[OPTIMIZERS[recipe.optimizer.lower()]][mode]
+    return LEARNING_RATES[OPTIMIZERS[recipe.optimizer.lower()]][mode] * factor
 
 
-def ultralytics_arguments(recipe: Recipe, mode: Mode) -> dict[str, float | int | str]:
+def ultralytics_arguments(recipe: Recipe, mode: Mode, *, factor: float = 1.0) -> dict[str, float | int | str]:
     """Every ultralytics training argument that the recipe fixes; the others are left at their defaults.
 
-    Freezing and the weights are not among them: they belong to the start.
+    Freezing and the weights are not among them: they belong to the start. `factor` is the model family's, on the
+    default learning rate.
     """
     epochs = recipe.schedule_epochs or recipe.epochs
     adam = recipe.optimizer.lower() != "sgd"
@@ -53,7 +54,7 @@ def ultralytics_arguments(recipe: Recipe, mode: Mode) -> dict[str, float | int |
         "imgsz": recipe.imgsz,
         "batch": recipe.batch,
         "optimizer": recipe.optimizer,
-        "lr0": learning_rate(recipe, mode),
+        "lr0": learning_rate(recipe, mode, factor=factor),
         "momentum": 0.9 if adam else 0.937,  # 0.9 is what ultralytics takes for AdamW under "auto"
         "warmup_epochs": min(3.0, 0.2 * epochs),
         # 0.1 is an SGD value: AdamW would move each bias by 0.1 a step.

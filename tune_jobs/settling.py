@@ -114,6 +114,6 @@ def _read_header(file: Path) -> tuple[int, tuple[str, ...]]:
 
 
 def _family(architecture: str) -> str:
-    from recommender.checkpoints.architectures import architecture as known
+    from recommender.families.ultralytics.architectures import architecture as known
 
     return known(architecture).family

@@ -90,7 +90,7 @@ def plan_training(store: Store, request: TrainingRequest, target: Target, *, suf
         )
     architecture = checkpoint.architecture if checkpoint else request.architecture or SCRATCH_ARCHITECTURE
     if checkpoint is None and request.architecture is not None:
-        from recommender.checkpoints.architectures import architecture as shipped
+        from recommender.families.ultralytics.architectures import architecture as shipped
 
         shipped(architecture)  # refused now, not on the cluster in an hour
     return TrainingSpec(

@@ -1,12 +1,10 @@
 """Checkpoints: the public catalogue, the user's registry, the built-in zoo, and what of them transfers."""
 
-from recommender.checkpoints.architectures import backbone_length
 from recommender.checkpoints.catalogue import catalogue
 from recommender.checkpoints.coverage import coverage, require_filled, require_freezable
 from recommender.checkpoints.export import export_pt, restore_model
 from recommender.checkpoints.fetching import fetch
 from recommender.checkpoints.files import load_state, verify
-from recommender.checkpoints.models import build_model
 from recommender.checkpoints.registry import (
     COCO,
     COCO_NAMES,
@@ -17,8 +15,10 @@ from recommender.checkpoints.registry import (
     get_checkpoint,
     remove_checkpoint,
 )
-from recommender.checkpoints.transfer import transfer
 from recommender.checkpoints.zoo import zoo
+from recommender.families.ultralytics.architectures import backbone_length
+from recommender.families.ultralytics.models import build_model
+from recommender.families.ultralytics.transfer import transfer
 
 __all__ = [
     "COCO",

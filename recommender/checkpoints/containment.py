@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from recommender.checkpoints.files import keep, stored_shapes
-from recommender.checkpoints.models import Shapes
-from recommender.checkpoints.recognition import Recognised, recognise
 from recommender.errors import CheckpointError, RecommenderError, StorageError, UnavailableError
+from recommender.families.row import Shapes
+from recommender.families.ultralytics.recognition import Recognised, recognise
 from recommender.home import subfolder
 from recommender.text import printable
 

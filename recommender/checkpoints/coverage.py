@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recommender.checkpoints.files import stored_shapes
-from recommender.checkpoints.models import Shapes, tensor_shapes
-from recommender.checkpoints.transfer import count_transfer, fitting_class_width, plan_transfer
 from recommender.errors import UsageError
+from recommender.families.row import Shapes
+from recommender.families.ultralytics.models import tensor_shapes
+from recommender.families.ultralytics.transfer import count_transfer, fitting_class_width, plan_transfer
 from recommender.records import Checkpoint, TransferCoverage
 
 

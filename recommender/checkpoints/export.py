@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recommender.checkpoints.files import load_state
-from recommender.checkpoints.models import build_model, class_width_of, tensor_shapes
 from recommender.errors import ConflictError, StorageError, UsageError
+from recommender.families.ultralytics.models import build_like, num_classes_of
+from recommender.families.ultralytics.transfer import FIRST_CONV, input_channels, shared_input_channels
 from recommender.records import Checkpoint
 
 if TYPE_CHECKING:
@@ -22,12 +23,16 @@ def restore_model(checkpoint: Checkpoint) -> nn.Module:
     Raises as `load_state`.
     """
     state = load_state(checkpoint)
-    names = checkpoint.class_names or tuple(str(index) for index in range(80))
     shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
-    head_layer = tensor_shapes(checkpoint.architecture, len(names)).head_layer
-    model = build_model(checkpoint.architecture, len(names), class_width=class_width_of(shapes, head_layer))
+    names = checkpoint.class_names or tuple(map(str, range(num_classes_of(checkpoint.architecture, shapes))))
+    model = build_like(checkpoint.architecture, len(names), shapes)
     own = model.state_dict()
     fitting = {key: tensor for key, tensor in state.items() if key in own and own[key].shape == tensor.shape}
+    shared = shared_input_channels(shapes, {key: tuple(tensor.shape) for key, tensor in own.items()})
+    if shared is not None:
+        first = own[FIRST_CONV].clone()
+        first[:, :shared] = input_channels(state[FIRST_CONV], shared)
+        fitting[FIRST_CONV] = first
     model.load_state_dict(fitting, strict=False)
     model.names = dict(enumerate(names))  # type: ignore[assignment]
     return model

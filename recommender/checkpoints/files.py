@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recommender.checkpoints.models import Shapes
 from recommender.errors import CheckpointError, IntegrityError, StorageError, UnavailableError
+from recommender.families.row import Shapes
 from recommender.home import subfolder
 from recommender.records import Checkpoint
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from recommender.checkpoints.catalogue import catalogue, fetched, forget
 from recommender.checkpoints.containment import Admitted, admit
 from recommender.checkpoints.files import kept_path
-from recommender.checkpoints.models import tensor_shapes
 from recommender.checkpoints.zoo import zoo
 from recommender.errors import ConflictError, NotFoundError, UsageError
+from recommender.families.ultralytics.models import tensor_shapes
 from recommender.progress import Progress, silent
 from recommender.records import SCRATCH, Checkpoint, Dataset
 from recommender.text import printable

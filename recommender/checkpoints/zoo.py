@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from recommender.checkpoints.architectures import architecture
 from recommender.checkpoints.files import num_parameters, stored_shapes
 from recommender.errors import StorageError
+from recommender.families.ultralytics.architectures import architecture
 from recommender.records import Checkpoint
 
 FOLDER = Path(__file__).parent / "zoo"

@@ -1,92 +1,30 @@
 """What a candidate's own backbone sees in the target's boxes, per pyramid level.
 
-Shapes: N images, S the square's side in pixels, M boxes, K channels of a level.
+Shapes: M boxes, K channels of a level.
 """
 
 from __future__ import annotations
 
-import copy
-import functools
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.errors import CheckpointError
 from recommender.evidence.samples import TargetSample
 from recommender.records import Checkpoint
 
 if TYPE_CHECKING:
-    import torch
+    from recommender.families.ultralytics.backbone import Backbone
 
-STRIDES = (8, 16, 32)  # P3, P4, P5: what detection heads read
 BATCH_IMAGES = 16
 
 
-@dataclass(frozen=True, kw_only=True)
-class Backbone:
-    """A checkpoint's layers before the neck, batch norm folded, ready to run."""
-
-    layers: torch.nn.ModuleList
-
-    def maps(self, batch_N3SS: NDArray[np.uint8]) -> dict[int, torch.Tensor]:
-        """The last feature map of each stride, by stride; layers may read any earlier one's output."""
-        import torch
-
-        size = batch_N3SS.shape[-1]
-        with torch.inference_mode():
-            batch = torch.from_numpy(batch_N3SS).to(memory_format=torch.channels_last).float().div_(255)
-            outputs: list[Any] = []
-            found: dict[int, torch.Tensor] = {}
-            for layer in self.layers:
-                output = layer(_inputs(cast(Any, layer.f), batch, outputs))
-                outputs.append(output)
-                stride = size // output.shape[-1] if isinstance(output, torch.Tensor) else 0
-                if stride in STRIDES:
-                    found[stride] = output
-        return found
-
-
 def load_backbone(checkpoint: Checkpoint) -> Backbone:
-    """A checkpoint's backbone with its own weights, up to the first layer that they do not fill.
-
-    Raises CheckpointError where not even the layers down to stride 8 are filled, for instance by a first convolution
-    of other input channels: features of random layers would say nothing of the checkpoint.
-    """
-    import torch
-
+    """A checkpoint's backbone with its own weights. Raises CheckpointError where they do not fill its first layers."""
     from recommender.checkpoints import load_state
-    from recommender.ultralytics_safety import prepare_ultralytics
+    from recommender.families.ultralytics.backbone import backbone_of
 
-    prepare_ultralytics()
-    from ultralytics.nn.modules import Conv
-
-    layers = copy.deepcopy(_bare_backbone(checkpoint.architecture))
-    state = _below(load_state(checkpoint), len(layers))
-    lacking = [
-        key
-        for key, tensor in layers.state_dict().items()
-        if not key.endswith("num_batches_tracked") and (key not in state or state[key].shape != tensor.shape)
-    ]
-    num_filled = min((int(key.split(".", 1)[0]) for key in lacking), default=len(layers))
-    layers = layers[:num_filled]
-    layers.load_state_dict(
-        {key: tensor for key, tensor in state.items() if int(key.split(".", 1)[0]) < num_filled}, strict=False
-    )
-    for module in layers.modules():
-        if isinstance(module, Conv) and isinstance(module.bn, torch.nn.BatchNorm2d):
-            module.conv = torch.nn.utils.fusion.fuse_conv_bn_eval(module.conv, module.bn)
-            module.bn = torch.nn.Identity()
-    cast(Any, layers).to(memory_format=torch.channels_last)
-    backbone = Backbone(layers=layers)
-    if lacking and not backbone.maps(np.zeros((1, 3, max(STRIDES), max(STRIDES)), dtype=np.uint8)):
-        raise CheckpointError(
-            f"{checkpoint.name} does not fill layer {num_filled} of {checkpoint.architecture} ({lacking[0]}).",
-            remedy="Add weights of a shipped architecture with three input channels.",
-        )
-    return backbone
+    return backbone_of(checkpoint.name, checkpoint.architecture, load_state(checkpoint))
 
 
 def box_features(backbone: Backbone, sample: TargetSample) -> dict[int, NDArray[np.float32]]:
@@ -100,39 +38,3 @@ def box_features(backbone: Backbone, sample: TargetSample) -> dict[int, NDArray[
             boxes = sample.boxes[start : start + BATCH_IMAGES]
             rows.setdefault(stride, []).extend(map(mean_in_boxes, map_NCHW, boxes))
     return {stride: np.concatenate(parts) for stride, parts in sorted(rows.items())}
-
-
-@functools.lru_cache(maxsize=4)
-def _bare_backbone(architecture: str) -> torch.nn.ModuleList:
-    """The layers with random weights; building them costs more than running them on a few images."""
-    import torch
-
-    from recommender.checkpoints import build_model
-    from recommender.checkpoints.architectures import backbone_length
-
-    with torch.random.fork_rng(devices=[]):
-        model: Any = build_model(architecture, 1)
-    layers = torch.nn.ModuleList(model.model[: backbone_length(architecture)])
-    return layers.eval().requires_grad_(False)
-
-
-def _below(state: Mapping[str, torch.Tensor], num_layers: int) -> dict[str, torch.Tensor]:
-    """The tensors of the first layers, without the `model.` before their names."""
-    return {
-        key.removeprefix("model."): tensor
-        for key, tensor in state.items()
-        if key.startswith("model.") and int(key.split(".", 2)[1]) < num_layers
-    }
-
-
-def _inputs(source: int | list[int], batch: torch.Tensor, outputs: list[Any]) -> Any:
-    """What a layer reads, as its architecture says: -1 is the layer before, other numbers count from 0."""
-    if isinstance(source, int):
-        return _output(source, batch, outputs)
-    return [_output(index, batch, outputs) for index in source]
-
-
-def _output(index: int, batch: torch.Tensor, outputs: list[Any]) -> Any:
-    if index == -1:
-        return outputs[-1] if outputs else batch
-    return outputs[index]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from recommender.checkpoints import build_model
-from recommender.checkpoints.architectures import architectures
+from recommender.families.ultralytics.architectures import architectures
 
 NAMES = ("person", "hat", "glove")
 

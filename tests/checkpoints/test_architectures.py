@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from recommender.checkpoints import build_model
-from recommender.checkpoints.architectures import architecture, architectures, backbone_length
-from recommender.checkpoints.models import model_shapes, tensor_shapes
-from recommender.checkpoints.recognition import recognise
 from recommender.errors import CheckpointError, UsageError
+from recommender.families.ultralytics.architectures import architecture, architectures, backbone_length
+from recommender.families.ultralytics.models import model_shapes, tensor_shapes
+from recommender.families.ultralytics.recognition import recognise
 from tests.checkpoints.kit import state_of, yolov5_state
 
 SAMPLE = ("yolo11n", "yolov8n", "yolov9e", "yolov3-tiny")

@@ -11,8 +11,8 @@ import pytest
 
 from recommender.checkpoints import catalogue, fetch, get_checkpoint, load_state, remove_checkpoint, zoo
 from recommender.checkpoints.catalogue import ASSETS_VARIABLE, Fetched, fetched, file_name, remember
-from recommender.checkpoints.models import tensor_shapes
 from recommender.errors import CheckpointError, IntegrityError, StorageError, UnavailableError, UsageError
+from recommender.families.ultralytics.models import tensor_shapes
 from recommender.records import Checkpoint
 from recommender.store import Store
 from recommender.ultralytics_safety import prepare_ultralytics

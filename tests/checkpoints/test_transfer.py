@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from recommender.checkpoints import build_model, coverage, require_filled, transfer
-from recommender.checkpoints.models import tensor_shapes
 from recommender.errors import UsageError
+from recommender.families.ultralytics.models import tensor_shapes
 from recommender.records import Checkpoint, TransferCoverage
 from tests.checkpoints.kit import state_of, yolov5_state
 

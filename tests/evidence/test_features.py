@@ -12,9 +12,11 @@ import pytest
 from recommender.checkpoints import backbone_length, build_model, load_state
 from recommender.errors import CheckpointError, IntegrityError
 from recommender.evidence.estimators import ESTIMATORS
-from recommender.evidence.features import STRIDES, box_features, load_backbone
+from recommender.evidence.features import box_features, load_backbone
 from recommender.evidence.samples import BACKGROUND, TargetSample
 from recommender.evidence.scores import MIN_OBJECTS, reduce, scores_of, standardise
+from recommender.families.ultralytics import backbone
+from recommender.families.ultralytics.backbone import STRIDES
 from tests.evidence.kit import random_checkpoint, stored
 
 
@@ -57,9 +59,7 @@ def test_building_a_backbone_leaves_torchs_random_numbers_alone(tmp_path: Path) 
     import torch
 
     checkpoint = random_checkpoint(tmp_path)
-    from recommender.evidence import features
-
-    features._bare_backbone.cache_clear()
+    backbone._bare_backbone.cache_clear()
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)

@@ -100,10 +100,11 @@ def test_a_network_that_breaks_when_run_ends_no_ranking(
     target: Dataset, profile: Profile, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from recommender.evidence import features
+    from recommender.families.ultralytics.backbone import Backbone
 
     real = features.load_backbone
 
-    def load(checkpoint: Checkpoint) -> features.Backbone:
+    def load(checkpoint: Checkpoint) -> Backbone:
         loaded = real(checkpoint)
         if checkpoint.name == "broken":
             del loaded.layers[2]  # the next one gets half of the channels it reads

@@ -22,8 +22,8 @@ from recommender.checkpoints.containment import admit
 from recommender.checkpoints.quarantine.__main__ import examine
 from recommender.checkpoints.quarantine.refusal import RefusalError
 from recommender.checkpoints.quarantine.stand_ins import MAX_MODULES
-from recommender.checkpoints.recognition import recognise
 from recommender.errors import CheckpointError
+from recommender.families.ultralytics.recognition import recognise
 from recommender.ultralytics_safety import prepare_ultralytics
 from tests.checkpoints.kit import NAMES, random_model, save_ultralytics
 from tests.hostile.bombs import NamedCall
@@ -50,7 +50,6 @@ REFUSED = {
     "WorldModel": "YOLO-World",
     "YOLOEModel": "YOLOE",
     "YOLOESegModel": "YOLOE",
-    "RTDETRDetectionModel": "RT-DETR",
 }
 UNBUILDABLE = {"TorchVision"}  # fetches weights when it is built
 

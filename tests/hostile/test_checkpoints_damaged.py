@@ -19,8 +19,8 @@ from torch import nn
 from recommender.checkpoints.containment import admit
 from recommender.checkpoints.quarantine.__main__ import examine
 from recommender.checkpoints.quarantine.refusal import RefusalError
-from recommender.checkpoints.recognition import recognise
 from recommender.errors import CheckpointError
+from recommender.families.ultralytics.recognition import recognise
 from recommender.ultralytics_safety import prepare_ultralytics
 from tests.checkpoints.kit import NAMES, random_model, save_ultralytics
 from tests.hostile.bombs import NamedCall
@@ -116,9 +116,7 @@ def test_bad_files_are_refused_with_a_reason_and_a_remedy(kind: str, tmp_path: P
     assert len(caught.value.remedy) > 10
 
 
-@pytest.mark.parametrize(
-    ("class_name", "told"), [("RTDETRDetectionModel", "RT-DETR"), ("WorldModel", "YOLO-World")]
-)
+@pytest.mark.parametrize(("class_name", "told"), [("YOLOEModel", "YOLOE"), ("WorldModel", "YOLO-World")])
 def test_other_kinds_of_models_are_refused_by_name(class_name: str, told: str, tmp_path: Path) -> None:
     kind = type(class_name, (nn.Module,), {"__module__": "ultralytics.nn.tasks", "__qualname__": class_name})
     import ultralytics.nn.tasks as tasks

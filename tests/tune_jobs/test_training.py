@@ -53,8 +53,41 @@ def tensors(folder: Path) -> dict[str, Any]:
     return load_file(folder / BEST_WEIGHTS if folder.is_dir() else folder)
 
 
+def torch_equal(one: Any, other: Any) -> bool:
+    return one.shape == other.shape and bool((one == other).all())
+
+
 def untimed(curve: tuple[EpochMetrics, ...]) -> list[EpochMetrics]:
     return [replace(point, seconds=0.0) for point in curve]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["full", "freeze"])
+def test_rtdetr_trains_like_a_yolo(bench: Bench, mode: str, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    from tests.checkpoints.kit import NAMES, state_of
+
+    start = state_of("yolov8n-rtdetr")
+    save_file(start, tmp_path / "start.safetensors")
+    job = bench.job(
+        f"rtdetr-{mode}",
+        mode=mode,
+        architecture="yolov8n-rtdetr",
+        weights=tmp_path / "start.safetensors",
+        class_names=NAMES,
+        epochs=1,
+        imgsz=64,
+        keep=True,
+        half=False,
+    )
+    run = train(job)
+    assert (run.status, run.error, len(run.curve)) == ("succeeded", None, 1)
+    after = tensors(job.output)
+    layers = [
+        int(key.split(".")[1]) for key in start if key in after and not torch_equal(start[key], after[key])
+    ]
+    assert (min(layers) >= 10) == (mode == "freeze")  # its description's backbone has ten layers
 
 
 def test_layers_that_would_stay_random_are_not_frozen(bench: Bench, tmp_path: Path) -> None:

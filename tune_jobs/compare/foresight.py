@@ -122,8 +122,8 @@ def _expected(outlook: Outlook, fraction: float) -> Expected:
 def _coverage(entry: Entry, target: Dataset) -> TransferCoverage:
     if entry.checkpoint is not None:
         return coverage(entry.checkpoint, None, target.class_names)
-    from recommender.checkpoints.models import tensor_shapes
-    from recommender.checkpoints.transfer import TransferPlan, count_transfer
+    from recommender.families.ultralytics.models import tensor_shapes
+    from recommender.families.ultralytics.transfer import TransferPlan, count_transfer
 
     nothing = TransferPlan(whole=frozenset(), row_tensors=frozenset(), row_pairs=())
     shapes = tensor_shapes(entry.architecture, len(target.class_names))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from recommender.comparison.material import Box, Evaluation, Held, Scene, Score
 from recommender.datasets import export_yolo
 from recommender.errors import CheckpointError, StorageError
+from recommender.families import FAMILIES, ModelFamily, family_of_head
 from recommender.home import subfolder
 from recommender.records import Dataset, LabelledImage, Split
 from recommender.store.records_json import decode, encode
@@ -94,8 +95,7 @@ def load_trained(file: Path) -> nn.Module:
     """The model of a `best.safetensors` that a training left, floats as fp32. Raises CheckpointError."""
     from safetensors import SafetensorError, safe_open
 
-    from recommender.checkpoints import build_model
-    from recommender.checkpoints.models import class_width_of, tensor_shapes
+    from recommender.families.ultralytics.models import build_like
     from tune_jobs.training.normalisation import use_group_norm
 
     try:
@@ -105,9 +105,8 @@ def load_trained(file: Path) -> nn.Module:
         architecture, names = told["architecture"], tuple(json.loads(told["class_names"]))
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{file} is not what a training of ours left: {error}.") from error
-    head_layer = tensor_shapes(architecture, len(names)).head_layer
     shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
-    model = build_model(architecture, len(names), class_width=class_width_of(shapes, head_layer))
+    model = build_like(architecture, len(names), shapes)
     if told.get("normalisation") == "group":
         use_group_norm(model)
     floats = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
@@ -120,12 +119,14 @@ def _validate(
     model: Any, data: Path, split: Split, *, imgsz: int, device: str
 ) -> tuple[Score, Mapping[str, tuple[Box, ...]]]:
     import torch
-    from ultralytics.models.yolo.detect import DetectionValidator
 
+    from tune_jobs.training.dataset import validator_class
+
+    family = family_of_head(type(model.model[-1]).__name__) or FAMILIES[0]
     boxes: dict[str, tuple[Box, ...]] = {}
     with tempfile.TemporaryDirectory(prefix="scoring-") as folder:
-        loader = _loader(data, split, imgsz=imgsz, stride=int(model.stride.max()))
-        validator = DetectionValidator(
+        loader = _loader(family, data, split, imgsz=imgsz, stride=int(model.stride.max()))
+        validator = validator_class(family)(
             loader, save_dir=Path(folder), args={"imgsz": imgsz, "task": "detect", "plots": False}
         )
         validator.device, validator.data, validator.training = torch.device(device), {"val": str(data)}, True
@@ -144,19 +145,19 @@ def _validate(
     return Score(score=score, details=details), boxes
 
 
-def _loader(data: Path, split: Split, *, imgsz: int, stride: int) -> Any:
+def _loader(family: ModelFamily, data: Path, split: Split, *, imgsz: int, stride: int) -> Any:
     from ultralytics.data.build import build_dataloader
     from ultralytics.utils import DEFAULT_CFG
 
-    from tune_jobs.training.dataset import CleanDataset, read_data_yaml
+    from tune_jobs.training.dataset import dataset_class, read_data_yaml
 
-    dataset = CleanDataset(
+    dataset = dataset_class(family)(
         img_path=str(data / "images" / split),
         imgsz=imgsz,
         batch_size=BATCH,
         augment=False,
         hyp=DEFAULT_CFG,
-        rect=True,
+        rect=not family.square_images,
         stride=max(stride, 32),
         pad=0.5,
         task="detect",

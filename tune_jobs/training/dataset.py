@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
 import io
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import numpy as np
 import yaml
 from PIL import Image
 from ultralytics.data.dataset import YOLODataset
+
+from recommender.families import ModelFamily
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
@@ -67,6 +70,24 @@ class CleanDataset(YOLODataset):  # type: ignore[misc]
     def cache_images(self) -> None:
         with contextlib.redirect_stdout(io.StringIO()):  # its progress bar knows no switch
             super().cache_images()
+
+
+class SquareDataset(CleanDataset):
+    """Images stretched to a square, for heads whose boxes are fractions of it."""
+
+    def load_image(self, i: int, rect_mode: bool = False) -> Any:
+        return super().load_image(i, rect_mode=False)
+
+
+def dataset_class(family: ModelFamily) -> type[CleanDataset]:
+    """How a family reads images."""
+    return SquareDataset if family.square_images else CleanDataset
+
+
+def validator_class(family: ModelFamily) -> Any:
+    """The validator of ultralytics that reads the output of this family's head."""
+    module, name = family.validator
+    return getattr(importlib.import_module(module), name)
 
 
 def _label_path(image: Path) -> Path:

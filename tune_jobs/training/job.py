@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from recommender.errors import UsageError
+from recommender.families.ultralytics.architectures import learning_rate_factor
 from recommender.records import Recipe, Start
 from recommender.training_recipe import OPTIMIZERS, learning_rate
 
@@ -68,8 +69,8 @@ class TrainingJob:
 
     @property
     def learning_rate(self) -> float:
-        """The recipe's, or the default of optimiser and mode."""
-        return learning_rate(self.recipe, self.start.mode)
+        """The recipe's, or the default of optimiser, mode and family."""
+        return learning_rate(self.recipe, self.start.mode, factor=learning_rate_factor(self.architecture))
 
     def check(self) -> None:
         """Refuse a job that cannot mean what it says.

@@ -9,8 +9,6 @@ from typing import Any
 import torch
 from ultralytics.utils import RANK
 
-NEVER = -1e4  # logit of a class that must not be predicted
-
 
 def starting_score(trainer: Any, known_classes: Sequence[int]) -> float | None:
     """Mean AP50-95 of the transferred, untrained model over the target's classes it knows by name.
@@ -21,7 +19,8 @@ def starting_score(trainer: Any, known_classes: Sequence[int]) -> float | None:
     if not known_classes:
         return None
     model = deepcopy(trainer.bare_model).to(trainer.device).float().eval()
-    _silence(model, keep=known_classes)
+    head = model.model[-1]
+    trainer.family.silence(head, [index for index in range(head.nc) if index not in set(known_classes)])
     validator = trainer.get_validator()
     validator.device, validator.data, validator.training = trainer.device, trainer.data, True
     validator.args.quantize = None
@@ -44,13 +43,3 @@ def detection_metrics(box: Any) -> tuple[float, dict[str, float]]:
     """Score and details (`recommender.tasks`) of ultralytics' box metrics."""
     details = {"map50": box.map50, "map75": box.map75, "precision": box.mp, "recall": box.mr}
     return float(box.map), {name: float(value) for name, value in details.items()}
-
-
-def _silence(model: Any, *, keep: Sequence[int]) -> None:
-    head = model.model[-1]
-    others = [index for index in range(head.nc) if index not in set(keep)]
-    for branches in (head.cv3, getattr(head, "one2one_cv3", None) or ()):
-        for branch in branches:
-            with torch.no_grad():
-                branch[-1].weight[others] = 0.0
-                branch[-1].bias[others] = NEVER

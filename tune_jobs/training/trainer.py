@@ -17,11 +17,11 @@ from ultralytics.engine import trainer as engine
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import colorstr
 
-from recommender.checkpoints.architectures import architecture
 from recommender.errors import TrialError
+from recommender.families.ultralytics.architectures import architecture
 from recommender.records import EpochMetrics
 from recommender.training_recipe import ultralytics_arguments
-from tune_jobs.training.dataset import CleanDataset, read_data_yaml
+from tune_jobs.training.dataset import CleanDataset, dataset_class, read_data_yaml, validator_class
 from tune_jobs.training.job import STATE_FILE, TrainingJob
 from tune_jobs.training.resume import load_state, restore_state, save_state
 from tune_jobs.training.score import detection_metrics, starting_score
@@ -32,15 +32,16 @@ OnEpoch = Callable[[EpochMetrics], bool | None]
 
 def trainer_arguments(job: TrainingJob, *, save_dir: str, freeze: int | None) -> dict[str, Any]:
     """The one place where a recipe becomes ultralytics arguments; all else is its default."""
+    family = architecture(job.architecture).kind
     return {
-        **ultralytics_arguments(job.recipe, job.start.mode),
+        **ultralytics_arguments(job.recipe, job.start.mode, factor=family.learning_rate_factor),
         "model": job.architecture,
         "data": str(job.data / "data.yaml"),
         "deterministic": True,
         "device": job.device if job.num_processes == 1 else _devices(job),
         "workers": job.num_workers,
         "cache": "ram",
-        "amp": not job.device.startswith(("cpu", "mps")),
+        "amp": family.mixed_precision and not job.device.startswith(("cpu", "mps")),
         "freeze": freeze,
         "save_dir": save_dir,
         "plots": False,
@@ -82,7 +83,9 @@ class RunTrainer(DetectionTrainer):  # type: ignore[misc]
         self.state_error: str | None = None  # why there may be nothing to resume from
         self._saving_s = self._saved_at_s = 0.0
         self._started_s = time.monotonic()
-        freeze = architecture(job.architecture).num_backbone_layers if job.start.mode == "freeze" else None
+        known = architecture(job.architecture)
+        self.family = known.kind
+        freeze = known.num_backbone_layers if job.start.mode == "freeze" else None
         super().__init__(overrides=trainer_arguments(job, save_dir=save_dir, freeze=freeze))
         if self.device.type == "cpu":
             torch.set_num_threads(job.num_threads)  # select_device has set it to all cores but one
@@ -99,15 +102,22 @@ class RunTrainer(DetectionTrainer):  # type: ignore[misc]
     def setup_model(self) -> None:
         self.model = self.own_model
 
+    def get_validator(self) -> Any:
+        validator = super().get_validator()
+        validator.__class__ = validator_class(
+            self.family
+        )  # of the same state, with another reading of the output
+        return validator
+
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> CleanDataset:
         train = mode == "train"
-        return CleanDataset(
+        return dataset_class(self.family)(
             img_path=img_path,
             imgsz=self.args.imgsz,
             batch_size=batch,
             augment=train,
             hyp=self.args,
-            rect=not train,
+            rect=not train and not self.family.square_images,
             cache=self.args.cache,
             stride=max(int(self.bare_model.stride.max()), 32),
             pad=0.0 if train else 0.5,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PLAIN_ACTIVATION = re.compile(r"\s*(torch\.)?nn\.\w+\([\w\s=.,+-]*\)\s*")
 MAX_LAYERS = 500  # of a model description
 MAX_ARGUMENTS = 32
-OTHER_MODELS = {"RTDETR": "RT-DETR", "World": "YOLO-World", "YOLOE": "YOLOE", "NAS": "YOLO-NAS", "SAM": "SAM"}
+OTHER_MODELS = {"World": "YOLO-World", "YOLOE": "YOLOE", "NAS": "YOLO-NAS", "SAM": "SAM"}
 
 
 def read_safetensors(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -93,7 +93,7 @@ def facts_of(content: dict[Any, Any], model: StandIn | None) -> dict[str, Any]:
     for mark, name in OTHER_MODELS.items():
         if mark in model_class:
             raise RefusalError(
-                f"It is a {name} model, which cannot start a YOLO detector.",
+                f"It is a {name} model, which cannot start a plain detector.",
                 "Start from a plain detector instead, such as `recommend checkpoints fetch yolo11s`.",
             )
     own = {} if model is None else vars(model)

@@ -17,10 +17,11 @@ from typing import Any
 import yaml
 
 from recommender.errors import UnavailableError, UsageError
+from recommender.families.row import ModelFamily
+from recommender.families.ultralytics.table import FAMILIES, family_of_head
 from recommender.text import printable
 
-_STEM = re.compile(r"(yolov?\d+)(.*)")
-_DETECTION_HEADS = {"Detect", "v10Detect"}
+_STEM = re.compile(r"(yolov?\d+|rtdetr)(.*)")
 Layer = Sequence[Any]  # [from, module, arguments] as in a model's YAML
 
 
@@ -30,6 +31,7 @@ class Architecture:
 
     name: str  # "yolo11n"
     family: str  # "yolo11"
+    kind: ModelFamily
     scale: str | None  # "n"; None where the family has one size
     file: Path
     num_backbone_layers: int
@@ -54,7 +56,8 @@ def architectures() -> dict[str, Architecture]:
     if spec is None or not spec.submodule_search_locations:
         raise UnavailableError("ultralytics is not installed.", remedy="pip install ultralytics")
     folder = Path(spec.submodule_search_locations[0]) / "cfg" / "models"
-    found = [entry for file in sorted(folder.rglob("yolo*.yaml")) for entry in _entries(file)]
+    files = sorted({file for kind in FAMILIES for pattern in kind.files for file in folder.rglob(pattern)})
+    found = [entry for file in files for entry in _entries(file)]
     return {entry.name: entry for entry in found}
 
 
@@ -78,15 +81,24 @@ def backbone_length(name: str) -> int:
     return architecture(name).num_backbone_layers
 
 
+def learning_rate_factor(name: str) -> float:
+    """By which a training of this architecture scales the recipe's default rates; 1 where it is not shipped."""
+    known = architectures().get(name)
+    return 1.0 if known is None else known.kind.learning_rate_factor
+
+
 def _entries(file: Path) -> list[Architecture]:
     stem = _STEM.fullmatch(file.stem)
     content = _read(file)
-    if stem is None or content["head"][-1][2] not in _DETECTION_HEADS:
+    kind = family_of_head(content["head"][-1][2])
+    if stem is None or kind is None:
         return []
     base, suffix = stem.groups()
     scales = [str(scale) for scale in content.get("scales") or ()]
     named: list[tuple[str, str, str | None]]  # name, family, scale
-    if suffix in scales:  # one file per size: yolov10n.yaml
+    if base == "rtdetr":  # one size a file: rtdetr-l.yaml, rtdetr-resnet50.yaml
+        named = [(file.stem, base, scales[0])]
+    elif suffix in scales:  # one file per size: yolov10n.yaml
         named = [(file.stem, base, suffix)]
     elif not scales:  # yolov9t.yaml, yolov3-tiny.yaml
         named = [(file.stem, file.stem if suffix.startswith("-") else base, None)]
@@ -97,6 +109,7 @@ def _entries(file: Path) -> list[Architecture]:
         Architecture(
             name=name,
             family=family,
+            kind=kind,
             scale=scale,
             file=file,
             num_backbone_layers=num_backbone,

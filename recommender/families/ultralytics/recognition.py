@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from recommender.checkpoints.architectures import Architecture, Layer, architectures
-from recommender.checkpoints.models import ModelShapes, Shapes, class_row_keys, tensor_shapes
 from recommender.errors import CheckpointError
+from recommender.families.row import Shapes
+from recommender.families.ultralytics.architectures import Architecture, Layer, architectures
+from recommender.families.ultralytics.models import ModelShapes, tensor_shapes
 from recommender.text import printable
 
 _FIRST_CONV = "model.0.conv.weight"
@@ -55,7 +56,7 @@ def recognise(
     called = f"; it calls itself {task!r}." if task else "."
     if not numbers:
         raise CheckpointError(
-            f"Its tensors are not named like those of a YOLO detector{called}", remedy=_families()
+            f"Its tensors are not named like those of a detector of ultralytics{called}", remedy=_families()
         )
     if "model.0.conv.bias" in shapes and "model.0.bn.weight" not in shapes:
         raise CheckpointError(
@@ -109,7 +110,7 @@ def _conclude(shapes: Shapes, score: tuple[float, float], found: Architecture) -
             return None
         return Recognised(architecture=found, extent="backbone", num_classes=None)
     head_layer = found.num_layers - 1
-    rows = {shapes[key][0] for key in class_row_keys(head_layer, shapes)}
+    rows = {shapes[key][0] for key in found.kind.class_rows(head_layer, shapes)}
     anchors = shapes.get(f"model.{head_layer}.anchors")
     if len(rows) == 1:
         return Recognised(architecture=found, extent="whole", num_classes=rows.pop())

@@ -6,16 +6,18 @@ import functools
 import importlib.metadata
 import json
 import math
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from recommender.checkpoints.architectures import architecture
-from recommender.checkpoints.json_files import write_json
 from recommender.errors import StorageError, UsageError
+from recommender.families.row import ModelFamily, Shapes
+from recommender.families.ultralytics.architectures import architecture
+from recommender.families.ultralytics.table import family_of_head
+from recommender.families.ultralytics.yolo import MAX_CLASS_WIDTH, PARSING
 from recommender.home import subfolder
+from recommender.json_files import write_json
 from recommender.ultralytics_safety import prepare_ultralytics
 
 if TYPE_CHECKING:
@@ -23,13 +25,8 @@ if TYPE_CHECKING:
     from torch.overrides import TorchFunctionMode
 
 Part = Literal["backbone", "neck", "head"]
-Shapes = dict[str, tuple[int, ...]]
 MAX_CLASSES = 10_000  # more is a mistake, and the head would not fit memory
 REFERENCE_CLASSES = 80
-MAX_CLASS_WIDTH = 100  # ultralytics never makes a class branch wider for its classes' sake
-
-# Ultralytics keeps the kind of a head and the default activation in class attributes while it parses.
-_PARSING = threading.RLock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +42,14 @@ class ModelShapes:
     def head_layer(self) -> int:
         """Index of the detection head."""
         return len(self.modules) - 1
+
+    @property
+    def family(self) -> ModelFamily:
+        """What kind of head it has. Raises LookupError for a head of another task."""
+        found = family_of_head(self.modules[-1])
+        if found is None:
+            raise LookupError(f"{self.modules[-1]} is no detection head of a known family")
+        return found
 
     @property
     def num_parameters(self) -> int:
@@ -71,13 +76,27 @@ def build_model(name: str, num_classes: int, *, class_width: int | None = None) 
         UsageError: unknown architecture or impossible number of classes.
     """
     config = _config(name, num_classes)
-    from ultralytics.nn.tasks import DetectionModel
+    from ultralytics.nn import tasks
 
-    with _PARSING:
-        model: nn.Module = DetectionModel(config, ch=3, nc=num_classes, verbose=False)
+    family = architecture(name).kind
+    with PARSING:
+        model: nn.Module = getattr(tasks, family.model_class)(config, ch=3, nc=num_classes, verbose=False)
         if class_width is not None:
-            set_class_width(model.model[-1], class_width)  # type: ignore[index]
+            family.set_class_width(model.model[-1], class_width)  # type: ignore[index]
     return model
+
+
+def build_like(name: str, num_classes: int, shapes: Shapes) -> nn.Module:
+    """The same with a class branch as wide as among these tensors' shapes. Raises as `build_model`."""
+    head_layer = tensor_shapes(name, num_classes).head_layer
+    return build_model(name, num_classes, class_width=architecture(name).kind.class_width(head_layer, shapes))
+
+
+def num_classes_of(name: str, shapes: Shapes) -> int:
+    """Rows of the class outputs among these tensors; 80 where they have none."""
+    known = architecture(name)
+    keys = known.kind.class_rows(known.num_layers - 1, shapes)
+    return min((shapes[key][0] for key in keys), default=REFERENCE_CLASSES)
 
 
 @functools.lru_cache(maxsize=128)
@@ -85,13 +104,15 @@ def tensor_shapes(name: str, num_classes: int, class_width: int | None = None) -
     """Names and shapes of the tensors `build_model` would make, mostly without building anything."""
     _check_num_classes(num_classes)
     reference = _reference_shapes(name)
-    narrowest = reference.tensors[f"model.{reference.head_layer}.cv2.0.0.conv.weight"][1]
-    width = class_width if class_width is not None and narrowest <= class_width <= MAX_CLASS_WIDTH else None
-    if (width or max(narrowest, min(num_classes, MAX_CLASS_WIDTH))) != class_width_of(
-        reference.tensors, reference.head_layer
-    ):
-        return _build_shapes(name, num_classes, width)
-    rows = class_row_keys(reference.head_layer, reference.tensors)
+    family = architecture(name).kind
+    built_width = family.class_width(reference.head_layer, reference.tensors)
+    if built_width is not None:
+        narrowest = reference.tensors[f"model.{reference.head_layer}.cv2.0.0.conv.weight"][1]
+        fits = class_width is not None and narrowest <= class_width <= MAX_CLASS_WIDTH
+        width = class_width if fits else None
+        if (width or max(narrowest, min(num_classes, MAX_CLASS_WIDTH))) != built_width:
+            return _build_shapes(name, num_classes, width)
+    rows = family.class_rows(reference.head_layer, reference.tensors)
     changed = {key: (num_classes, *reference.tensors[key][1:]) for key in rows}
     return replace(reference, tensors=reference.tensors | changed)
 
@@ -121,10 +142,10 @@ def _build_shapes(name: str, num_classes: int, class_width: int | None) -> Model
     import torch
     from ultralytics.nn.tasks import parse_model
 
-    with _PARSING, torch.device("meta"), _arange_on_cpu():
+    with PARSING, torch.device("meta"), _arange_on_cpu():
         layers, _ = parse_model(config, ch=3, verbose=False)
         if class_width is not None:
-            set_class_width(layers[-1], class_width)
+            architecture(name).kind.set_class_width(layers[-1], class_width)
     return model_shapes(layers, architecture(name).num_backbone_layers)
 
 
@@ -136,52 +157,6 @@ def model_shapes(layers: Any, num_backbone_layers: int) -> ModelShapes:
         modules=tuple(type(layer).__name__ for layer in layers),
         num_backbone_layers=num_backbone_layers,
     )
-
-
-def class_row_keys(head_layer: int, shapes: Shapes) -> set[str]:
-    """Keys of the tensors whose rows are classes: the last convolutions of the head's class branches."""
-    head = f"model.{head_layer}."
-    branches = (f"{head}cv3.", f"{head}one2one_cv3.")
-    return {key for key in shapes if key.startswith(branches) and key.split(".")[4:5] == ["2"]}
-
-
-def class_width_of(shapes: Shapes, head_layer: int) -> int | None:
-    """Hidden channels of the class branch among the tensors' shapes, None without such a branch."""
-    for branch in ("cv3", "one2one_cv3"):
-        shape = shapes.get(f"model.{head_layer}.{branch}.0.2.weight")
-        if shape is not None and len(shape) == 4:
-            return shape[1]
-    return None
-
-
-def set_class_width(head: Any, width: int) -> bool:
-    """Rebuild the head's class branches with this many hidden channels, random weights; whether it changed.
-
-    Ultralytics makes the branch as wide as min(classes, 100) allows, so that without this the trained
-    hidden layers of an 80-class checkpoint fit no 2-class model (its own loader does the same).
-    """
-    from torch import nn
-    from ultralytics.utils.torch_utils import initialize_weights
-
-    inputs = [branch[0].conv.in_channels for branch in head.cv2]
-    if width == head.cv3[0][-1].in_channels or not inputs[0] <= width <= MAX_CLASS_WIDTH:
-        return False
-    kind = type(head)
-    options = {} if kind.__name__ == "v10Detect" else {"reg_max": head.reg_max}
-    with _PARSING:
-        # `legacy` (plain or depthwise branch) is whatever the model parsed last left in the class.
-        kind.legacy = not isinstance(head.cv3[0][0], nn.Sequential)
-        for attribute in ("cv3", "one2one_cv3"):
-            if getattr(head, attribute, None) is None:
-                continue
-            donor = kind(nc=width, ch=inputs, **options)
-            initialize_weights(donor)
-            for branch in donor.cv3:
-                branch[-1] = nn.Conv2d(width, head.nc, 1)
-            setattr(head, attribute, donor.cv3)
-    if not head.cv3[0][-1].weight.is_meta:
-        head.bias_init()
-    return True
 
 
 def _config(name: str, num_classes: int) -> dict[str, Any]:

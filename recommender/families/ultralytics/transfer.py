@@ -12,15 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from recommender.checkpoints.models import (
-    ModelShapes,
-    Shapes,
-    class_row_keys,
-    class_width_of,
-    model_shapes,
-    set_class_width,
-)
 from recommender.class_names import overlap
+from recommender.families.row import Shapes
+from recommender.families.ultralytics.models import ModelShapes, model_shapes
 from recommender.records import LayerTransfer, TransferCoverage
 
 if TYPE_CHECKING:
@@ -71,13 +65,19 @@ def transfer(
             own[key].copy_(state[key])
         if plan.num_input_channels is not None:
             first, shared = state[FIRST_CONV], plan.num_input_channels
-            # One channel from several takes their sum, as in ultralytics: grey light falls on all filters alike.
-            own[FIRST_CONV][:, :shared] = first.sum(1, keepdim=True) if shared == 1 else first[:, :shared]
+            own[FIRST_CONV][:, :shared] = input_channels(first, shared)
         if plan.row_pairs:
             into, out_of = (list(rows) for rows in zip(*plan.row_pairs, strict=True))
             for key in plan.row_tensors:
                 own[key][into] = state[key][out_of].to(own[key])
     return count_transfer(plan, shapes, len(target_class_names))
+
+
+def input_channels(first_conv: Tensor, num_channels: int) -> Tensor:
+    """The filters of a first convolution for so many of its input channels: one takes the sum of all, as in
+    ultralytics, since grey light falls on all filters alike.
+    """
+    return first_conv.sum(1, keepdim=True) if num_channels == 1 else first_conv[:, :num_channels]
 
 
 def plan_transfer(
@@ -87,9 +87,9 @@ def plan_transfer(
     target_class_names: Sequence[str],
 ) -> TransferPlan:
     """Decide by names and shapes alone what moves."""
-    rows = class_row_keys(target.head_layer, target.tensors)
+    rows = target.family.class_rows(target.head_layer, target.tensors)
     whole = {key for key, shape in target.tensors.items() if key not in rows and source.get(key) == shape}
-    channels = _shared_input_channels(source, target.tensors)
+    channels = shared_input_channels(source, target.tensors)
     moving = whole if channels is None else whole | {FIRST_CONV}
     whole = {key for key in whole if _partners(key, target.tensors) <= moving}
     matches = overlap(target_class_names, source_class_names or ())
@@ -97,7 +97,9 @@ def plan_transfer(
     movable = {
         key
         for key in rows
-        if source.get(key, ())[1:] == target.tensors[key][1:] and key in source and _branch_moves(key, whole)
+        if source.get(key, ())[1:] == target.tensors[key][1:]
+        and key in source
+        and _moves(target.family.class_base(key), whole)
     }
     num_source_rows = min((source[key][0] for key in movable), default=0)
     pairs = tuple((match.target, match.source) for match in matches if match.source < num_source_rows)
@@ -139,14 +141,14 @@ def count_transfer(plan: TransferPlan, target: ModelShapes, num_classes: int) ->
 
 def fitting_class_width(source: Shapes, target: ModelShapes) -> int | None:
     """Width the target's class branch should take for the source's to move; None to leave it alone."""
-    width = class_width_of(source, target.head_layer)
+    width = target.family.class_width(target.head_layer, source)
     first_box = f"model.{target.head_layer}.cv2.0.0.conv.weight"
     if width is None or source.get(first_box) != target.tensors.get(first_box):
         return None  # a branch of another size cannot run on this neck
     return width
 
 
-def _shared_input_channels(source: Shapes, target: Shapes) -> int | None:
+def shared_input_channels(source: Shapes, target: Shapes) -> int | None:
     """Input channels that first convolutions have in common; None where they are equal or otherwise different."""
     own, wanted = source.get(FIRST_CONV, ()), target.get(FIRST_CONV, ())
     alike = len(own) == len(wanted) == 4 and own[0] == wanted[0] and own[2:] == wanted[2:]
@@ -158,13 +160,12 @@ def _match_class_width(source: Shapes, layers: Any, shapes: ModelShapes) -> None
     if width is not None:
         head = layers[-1]
         reference = next(head.parameters())
-        if set_class_width(head, width):
+        if shapes.family.set_class_width(head, width):
             head.to(reference.device, reference.dtype)
 
 
-def _branch_moves(row_key: str, whole: set[str]) -> bool:
-    branch = row_key.rsplit(".", 2)[0]
-    return any(key.startswith(f"{branch}.1.") for key in whole)
+def _moves(prefix: str, whole: set[str]) -> bool:
+    return any(key.startswith(prefix) for key in whole)
 
 
 def _partners(key: str, tensors: Shapes) -> set[str]:

@@ -1,0 +1,1 @@
+"""Models of ultralytics: its shipped architectures, built, recognised, transferred and tapped."""
