@@ -116,7 +116,10 @@ def plan(asked: argparse.Namespace) -> list[TrialSpec]:
     data = pack_dataset(target)
     recipe = Recipe(epochs=asked.epochs, imgsz=asked.imgsz)
     start = Start(checkpoint="scratch", mode="scratch")
-    return [plan_trial(target, data, start, None, replace(recipe, seed=seed)) for seed in range(asked.trials)]
+    return [
+        plan_trial(target, data, start, None, replace(recipe, seed=seed), architecture="yolo11n")
+        for seed in range(asked.trials)
+    ]
 
 
 def run_sweep(specs: Sequence[TrialSpec], parallel: int, folder: Path) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from recommender.checkpoints import COCO, all_checkpoints, fetch, get_checkpoint
+from recommender.checkpoints import COCO, fetch, get_checkpoint
+from recommender.checkpoints.scratch import checkpoints_at_hand
 from recommender.errors import UsageError
 from recommender.forecast.warnings import is_permissive
 from recommender.profile.known import source_profile
@@ -42,7 +43,7 @@ def choose_candidates(request: RecommendRequest, store: Store, progress: Progres
     if request.checkpoints:
         chosen = [_at_hand(get_checkpoint(store, name), request, progress) for name in named]
     else:
-        chosen = [c for c in all_checkpoints(store) if c.available and c.kept]
+        chosen = list(checkpoints_at_hand(store))
     _require_some_small_enough(chosen, request)
     if SCRATCH in request.without:
         raise UsageError(

@@ -11,20 +11,25 @@ from recommender.records import Budget, Checkpoint, Dataset, Start
 from recommender.requests import TrainingRequest
 from recommender.training_recipe import recipe_of, ultralytics_arguments
 
-SCRATCH_ARCHITECTURE = "yolo11n"  # what scratch trains when no checkpoint says otherwise
 
+def train_command(start: Start, budget: Budget, given: str, *, scratch: str) -> str:
+    """`recommend train …` for a start; options at their defaults are left out. `given` is the path the user named.
 
-def train_command(start: Start, budget: Budget, given: str) -> str:
-    """`recommend train …` for a start; options at their defaults are left out. `given` is the path the user named."""
+    `scratch` is the architecture that random weights train.
+    """
     words = ["recommend", "train", "--dataset", given, "--start", str(start)]
     defaults = TrainingRequest.model_fields
     for name in ("epochs", "imgsz"):
         if getattr(budget, name) != defaults[name].default:
             words += [f"--{name}", str(getattr(budget, name))]
+    if start.mode == "scratch":
+        words += ["--architecture", scratch]
     return shlex.join(words)
 
 
-def yolo_command(situation: Situation, dataset: Dataset, given: str, *, split_seed: int = 0) -> str:
+def yolo_command(
+    situation: Situation, dataset: Dataset, given: str, *, scratch: str, split_seed: int = 0
+) -> str:
     """`yolo detect train …` that trains the recipe of `train_command`, letter by letter runnable, also twice.
 
     What ultralytics cannot read as it lies (our safetensors, another data set format) is first exported by our own
@@ -32,12 +37,12 @@ def yolo_command(situation: Situation, dataset: Dataset, given: str, *, split_se
     """
     checkpoint, start, budget = situation.checkpoint, situation.start, situation.budget
     data, first_data = _data(dataset, given, split_seed)
-    model, first_model = _model(checkpoint)
+    model, first_model = _model(checkpoint, scratch)
     asked = TrainingRequest.model_validate(
         {"dataset": given, "start": str(start), "epochs": budget.epochs, "imgsz": budget.imgsz}
     )
     words = ["yolo", "detect", "train", f"model={model}", f"data={data}"]
-    factor = learning_rate_factor(checkpoint.architecture if checkpoint else SCRATCH_ARCHITECTURE)
+    factor = learning_rate_factor(checkpoint.architecture if checkpoint else scratch)
     arguments = ultralytics_arguments(recipe_of(asked), start.mode, factor=factor)
     words += [
         f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
@@ -50,9 +55,9 @@ def yolo_command(situation: Situation, dataset: Dataset, given: str, *, split_se
     return first_data + first_model + shlex.join(words)
 
 
-def _model(checkpoint: Checkpoint | None) -> tuple[str, str]:
+def _model(checkpoint: Checkpoint | None, scratch: str) -> tuple[str, str]:
     if checkpoint is None:
-        return f"{SCRATCH_ARCHITECTURE}.yaml", ""
+        return f"{scratch}.yaml", ""
     file = f"{checkpoint.name}.pt"
     return file, shlex.join(["recommend", "checkpoints", "export", checkpoint.name, file]) + " && "
 

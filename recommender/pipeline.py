@@ -17,6 +17,7 @@ from recommender.candidates import (
     with_paths_registered,
 )
 from recommender.checkpoints import COCO_NAMES
+from recommender.checkpoints.scratch import scratch_architecture
 from recommender.command_line import train_command, yolo_command
 from recommender.costs import NEWEST, USUAL_PARAMETERS, Speed, Work, known_speed
 from recommender.datasets import open_dataset
@@ -136,6 +137,7 @@ def conclude(
     ranked = outlooks(history, case.situations, seed=case.request.seed, spread=case.spread)
     budget = Budget(epochs=case.request.epochs, imgsz=case.request.imgsz)
     hours = case.hours()
+    scratch = scratch_architecture(c.checkpoint for c in case.situations if c.checkpoint)
     return Recommendation(
         profile=case.profile,
         budget=budget,
@@ -144,9 +146,13 @@ def conclude(
         warnings=_warnings(case, ranked),
         notes=(*case.notes, *notes(ranked)),
         method=_method(history),
-        train_command=train_command(ranked[0].situation.start, budget, case.request.dataset),
+        train_command=train_command(ranked[0].situation.start, budget, case.request.dataset, scratch=scratch),
         command=yolo_command(
-            ranked[0].situation, case.target, case.request.dataset, split_seed=case.request.seed
+            ranked[0].situation,
+            case.target,
+            case.request.dataset,
+            scratch=scratch,
+            split_seed=case.request.seed,
         ),
         provenance=_provenance(case.request, case.profile, ranked, history),
         decision=decide(ranked, history, spread=case.spread, hours=hours),

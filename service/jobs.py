@@ -133,7 +133,7 @@ def _first_start(store: Store, caller: Caller, held: HeldDataset, body: Training
     if ask is None or ask.document is None or ask.dataset_id != held.id:
         raise UsageError(
             "There is no finished recommendation for this data set to take the start from.",
-            remedy='RecommendationJob POST /v1/recommendations first, or name a start such as "coco:full".',
+            remedy='Ask POST /v1/recommendations first, or name a start such as "coco:full".',
         )
     for row in json.loads(ask.document)["ranking"]:
         if row["available"]:

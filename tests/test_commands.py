@@ -53,7 +53,7 @@ def test_the_yolo_command_trains_the_recipe_of_our_own_training(mode: Mode, tmp_
     budget = Budget(epochs=30, imgsz=320)
     asked = situation(mode, budget)
     data = make_dataset(tmp_path / "data", images=8)
-    said = options_of(yolo_command(asked, open_dataset(data), str(data)))
+    said = options_of(yolo_command(asked, open_dataset(data), str(data), scratch="yolov8n"))
     request = TrainingRequest.model_validate(
         {"dataset": str(data), "start": str(asked.start), "epochs": 30, "imgsz": 320}
     )
@@ -84,20 +84,25 @@ def test_the_yolo_command_trains_the_recipe_of_our_own_training(mode: Mode, tmp_
     }
     assert said.get("freeze") == ("11" if mode == "freeze" else None)
     assert said.get("pretrained") == ("False" if mode == "scratch" else None)
+    assert (said["model"] == "yolov8n.yaml") == (mode == "scratch")
 
 
 def test_our_own_command_names_only_what_differs_from_the_defaults() -> None:
     start = Start(checkpoint="coco-yolo11n", mode="freeze")
-    plain = train_command(start, Budget(epochs=100, imgsz=640), "my data")
+    plain = train_command(start, Budget(epochs=100, imgsz=640), "my data", scratch="yolov8n")
     assert plain == "recommend train --dataset 'my data' --start coco-yolo11n:freeze"
-    assert train_command(start, Budget(epochs=20, imgsz=640), "d").endswith(":freeze --epochs 20")
+    assert train_command(start, Budget(epochs=20, imgsz=640), "d", scratch="yolov8n").endswith(
+        ":freeze --epochs 20"
+    )
 
 
 @pytest.mark.slow
 def test_the_yolo_command_runs_as_printed_twice(tmp_path: Path) -> None:
     """Both exports are found again the second time, and the rate is the recipe's, not ultralytics' own choice."""
     data = make_dataset(tmp_path / "data", images=8, format="coco", size=(64, 64))
-    line = yolo_command(situation("full", Budget(epochs=1, imgsz=32)), open_dataset(data), str(data))
+    line = yolo_command(
+        situation("full", Budget(epochs=1, imgsz=32)), open_dataset(data), str(data), scratch="yolov8n"
+    )
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {
         "PATH": programs,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from recommender.errors import DatasetError, NotFoundError, UsageError
 from recommender.records import Dataset, Job
 from tune_jobs.messages import CARD, Card
-from tune_jobs.shipment import Parcel, pack_dataset, pack_weights
+from tune_jobs.shipment import Parcel, pack_dataset, pack_weights, packed_dataset
 from tune_jobs.storage import Storage, get_record, inputs, put_record
 from tune_jobs.training_spec import TrainingSpec
 
@@ -27,10 +27,8 @@ def prepare(
     """
     if get_record(storage, inputs(job.id, CARD), Card) is not None:
         return
-    dataset = _same_dataset(spec)
     weights = _same_weights(store, spec)
-    _profile(store, dataset)
-    data = _put(storage, job, pack_dataset(dataset))
+    data = _put(storage, job, _packed(store, spec))
     put_record(
         storage,
         inputs(job.id, CARD),
@@ -52,6 +50,21 @@ def parcel_name(job_id: str, parcel: Parcel) -> str:
 def _put(storage: Storage, job: Job, parcel: Parcel) -> Parcel:
     storage.put(parcel_name(job.id, parcel), parcel.source)
     return replace(parcel, source=Path(parcel.source.name))  # the machine's folders are nobody's business
+
+
+def _packed(store: Store, spec: TrainingSpec) -> Parcel:
+    """The data set as a parcel, its images read only where the command that asked has not packed them already.
+
+    The data set becomes the source of the new checkpoint, so its profile must be known as well.
+    """
+    from recommender.profile.known import known_profile, source_profile
+
+    found = packed_dataset(spec.dataset_hash)
+    if found is not None and source_profile(spec.dataset_hash, store) is not None:
+        return found
+    dataset = _same_dataset(spec)
+    known_profile(dataset, store)
+    return pack_dataset(dataset)
 
 
 def _same_dataset(spec: TrainingSpec) -> Dataset:
@@ -83,10 +96,3 @@ def _same_weights(store: Store, spec: TrainingSpec) -> Parcel | None:
     if spec.weights_sha256 is None:
         raise UsageError(f"The job does not say which weights of {checkpoint.name!r} it means.")
     return pack_weights(checkpoint.path, sha256=spec.weights_sha256)
-
-
-def _profile(store: Store, dataset: Dataset) -> None:
-    """The target becomes the new checkpoint's source: its profile must be known by then."""
-    from recommender.profile.known import known_profile
-
-    known_profile(dataset, store)

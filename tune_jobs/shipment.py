@@ -55,8 +55,7 @@ def pack_dataset(dataset: Dataset) -> Parcel:
     """
     from recommender.datasets import export_yolo, write_data_yaml
 
-    folder = subfolder("shipments")
-    archive = folder / f"{dataset.content_hash}.{FORMAT}.tar"
+    archive = _archive_of(dataset.content_hash)
     with _writing(archive):
         packed = _read_card(archive)
         if packed is not None:
@@ -64,7 +63,7 @@ def pack_dataset(dataset: Dataset) -> Parcel:
         ordered = replace(
             dataset, images=tuple(sorted(dataset.images, key=lambda i: (i.split, i.sha256, i.name)))
         )
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".packing-") as name:
+        with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".packing-") as name:
             aside = Path(name) / "data"
             export_yolo(ordered, aside, splits=SPLITS_SHIPPED)
             # The machine's paths must not travel: equal content gives equal bytes everywhere.
@@ -81,6 +80,11 @@ def pack_dataset(dataset: Dataset) -> Parcel:
             part.replace(archive)
         _write_card(parcel)
         return parcel
+
+
+def packed_dataset(content_hash: str) -> Parcel | None:
+    """The data set of this content hash as `pack_dataset` left it on this machine; None where it has not."""
+    return _read_card(_archive_of(content_hash))
 
 
 def pack_weights(path: Path, *, sha256: str | None = None) -> Parcel:
@@ -160,6 +164,10 @@ def _write_archive(folder: Path, target: Path) -> str:
         file.flush()
     with target.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _archive_of(content_hash: str) -> Path:
+    return subfolder("shipments") / f"{content_hash}.{FORMAT}.tar"
 
 
 def _card_of(archive: Path) -> Path:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from recommender.store import Store
 
 KIND = "training"
-SCRATCH_ARCHITECTURE = "yolo11n"  # what scratch trains when nothing else is said
 MAX_NAME = 64
 
 
@@ -88,11 +87,9 @@ def plan_training(store: Store, request: TrainingRequest, target: Target, *, suf
             f"Checkpoint {checkpoint.name!r} is a {checkpoint.architecture}, not a {request.architecture}.",
             remedy="Leave the architecture out; it is for scratch.",
         )
-    architecture = checkpoint.architecture if checkpoint else request.architecture or SCRATCH_ARCHITECTURE
-    if checkpoint is None and request.architecture is not None:
-        from recommender.families.ultralytics.architectures import architecture as shipped
-
-        shipped(architecture)  # refused now, not on the cluster in an hour
+    architecture = (
+        checkpoint.architecture if checkpoint else _scratch_architecture(store, request.architecture)
+    )
     return TrainingSpec(
         dataset=target.path,
         dataset_hash=target.hash,
@@ -110,6 +107,17 @@ def plan_training(store: Store, request: TrainingRequest, target: Target, *, suf
         cpus=request.cpus,
         allow_roots=request.allow_roots,
     )
+
+
+def _scratch_architecture(store: Store, asked: str | None) -> str:
+    """What random weights train: the architecture asked for, else that of an answer of this store."""
+    from recommender.checkpoints.scratch import checkpoints_at_hand, scratch_architecture
+    from recommender.families.ultralytics.architectures import architecture as shipped
+
+    if asked is not None:
+        shipped(asked)  # refused now, not on the cluster in an hour
+        return asked
+    return scratch_architecture(checkpoints_at_hand(store))
 
 
 def resolve_start(store: Store, text: str) -> tuple[Start, Checkpoint | None]:

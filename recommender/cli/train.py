@@ -38,7 +38,7 @@ def train(
     optimizer: Annotated[str, typer.Option(help="AdamW, Adam, NAdam, RAdam or SGD.")] = "AdamW",
     learning_rate: Annotated[float | None, typer.Option(help="Else the mode's default.")] = None,
     architecture: Annotated[
-        str | None, typer.Option(metavar="yolo11n", help="For scratch; a checkpoint brings its own.")
+        str | None, typer.Option(metavar="yolo11n", help="For scratch; else the starts' most common one.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Of the checkpoint that comes out.")] = None,
     seed: Annotated[int, typer.Option(help="Of the training.")] = 0,
@@ -103,12 +103,12 @@ def launch_first(
     request = TrainingRequest.model_validate(
         {
             "dataset": str(Path(asked.dataset).expanduser().absolute()),
-            "start": first_start(recommendation),
             "epochs": asked.epochs,
             "imgsz": asked.imgsz,
             "allow_roots": asked.allow_roots,
         }
     )
+    request = with_first_start(request, recommendation, store)
     place = place_of(address, None)
     job, notices = launch(store, request, place, again=False, detach=False, split_seed=asked.seed)
     if not as_json:  # stdout holds one document, the recommendation
@@ -119,6 +119,21 @@ def launch_first(
 def first_start(recommendation: Recommendation) -> str:
     """The first of the ranking whose weights are on this machine."""
     return str(next(row.start for row in recommendation.ranking if row.available))
+
+
+def with_first_start(
+    request: TrainingRequest, recommendation: Recommendation, store: Store
+) -> TrainingRequest:
+    """The request with the first start of the ranking, and with the architecture its scratch stands for."""
+    from recommender.checkpoints import get_checkpoint
+    from recommender.checkpoints.scratch import scratch_architecture
+    from recommender.records import SCRATCH
+
+    start, architecture = first_start(recommendation), request.architecture
+    if start == SCRATCH and architecture is None:
+        ranked = [get_checkpoint(store, name) for name in recommendation.provenance.weights_sha256]
+        architecture = scratch_architecture(ranked)
+    return request.model_copy(update={"start": start, "architecture": architecture})
 
 
 def place_of(address: str | None, storage: str | None) -> Place:
@@ -173,24 +188,27 @@ def _resolved(
     from recommender.datasets import open_dataset
     from recommender.profile.known import known_profile
     from recommender.profile.notices import dataset_notices
+    from tune_jobs.shipment import pack_dataset
     from tune_jobs.training_spec import Target
 
     roots = tuple(Path(root) for root in request.allow_roots)
     with progress_bars() as progress:
         if request.start is None:
-            from recommender.pipeline import answer
+            from recommender.pipeline import conclude, study
             from recommender.requests import RecommendRequest
 
             same = request.model_dump(include={"dataset", "epochs", "imgsz", "allow_roots"})
-            asked = RecommendRequest.model_validate(same)
-            request = request.model_copy(
-                update={"start": first_start(answer(asked, store=store, progress=progress))}
-            )
-        elif Path(request.start.rpartition(":")[0] or request.start).is_file():
-            request = request.model_copy(update={"start": _registered(store, request.start)})
-        dataset = open_dataset(request.dataset, seed=split_seed, allowed_roots=roots, progress=progress)
-        # The checkpoint that comes out needs this profile as well, so it is made once, here.
-        notices = dataset_notices(dataset, known_profile(dataset, store, progress=progress))
+            asked = RecommendRequest.model_validate({**same, "seed": split_seed})
+            case = study(asked, store=store, progress=progress)
+            dataset, profile = case.target, case.profile
+            request = with_first_start(request, conclude(case), store)
+        else:
+            if Path(request.start.rpartition(":")[0] or request.start).is_file():
+                request = request.model_copy(update={"start": _registered(store, request.start)})
+            dataset = open_dataset(request.dataset, seed=split_seed, allowed_roots=roots, progress=progress)
+            profile = known_profile(dataset, store, progress=progress)  # for the checkpoint that comes out
+        notices = dataset_notices(dataset, profile)
+        pack_dataset(dataset)  # here, where the images have just been read: the launcher finds it packed
     sys.stderr.write(f"Training {request.start} on {dataset.name!a}.\n")
     target = Target(path=request.dataset, hash=dataset.content_hash, name=dataset.name, split_seed=split_seed)
     return request, target, notices

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from recommender import datasets, pipeline
 from recommender.cli.train import _resolved
 from recommender.profile import ENCODER
 from recommender.requests import TrainingRequest
 from recommender.store import Store
 from tests.datasets.helpers import write_rows, yolo_set
+from tune_jobs.shipment import packed_dataset
 
 
 def test_what_is_wrong_with_the_data_is_said_before_it_is_trained_on(home: Path, tmp_path: Path) -> None:
@@ -19,3 +24,26 @@ def test_what_is_wrong_with_the_data_is_said_before_it_is_trained_on(home: Path,
         _, target, notices = _resolved(store, request, 0)
         assert store.profiles.get(target.hash, ENCODER) is not None  # made once, for the result as well
     assert {"label_clipped", "label_columns"} <= {notice.code for notice in notices}
+
+
+@pytest.mark.parametrize("start", ["scratch", None])
+def test_the_images_are_hashed_once(
+    start: str | None, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the answer or by the command, never by both, and not again by the launcher: it finds them packed."""
+    opened: list[str] = []
+    real = datasets.open_dataset
+
+    def counting(path: Any, **options: Any) -> Any:
+        opened.append(str(path))
+        return real(path, **options)
+
+    for module in (datasets, pipeline):
+        monkeypatch.setattr(module, "open_dataset", counting)
+    folder = yolo_set(tmp_path)
+    with Store.open_default() as store:
+        asked = {"dataset": str(folder), "start": start, "epochs": 1, "imgsz": 64}
+        request, target, _ = _resolved(store, TrainingRequest.model_validate(asked), 0)
+    assert opened == [str(folder)]
+    assert request.start is not None
+    assert packed_dataset(target.hash) is not None

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from recommender.checkpoints.scratch import checkpoints_at_hand, scratch_architecture
+from recommender.datasets import open_dataset
 from recommender.errors import ConflictError, NotFoundError, UsageError
 from recommender.records import Checkpoint, Job
+from recommender.requests import SweepRequest
 from recommender.store import Store
+from recommender.store.records_json import decode
 from tests.tune_jobs.launch_kit import Workshop
 from tune_jobs.launcher import Capacity, Launcher
 from tune_jobs.ray_jobs import Submission
+from tune_jobs.shipment import pack_dataset
 from tune_jobs.storage import attempt
+from tune_jobs.sweep.planning import plan_sweep
+from tune_jobs.training_spec import TrainingSpec
 
 
 @pytest.fixture
@@ -73,12 +82,12 @@ def make_checkpoint(workshop: Workshop, content: bytes = b"weights") -> Checkpoi
 
 def test_a_training_ends_in_the_registry_and_the_history(workshop: Workshop) -> None:
     make_checkpoint(workshop)
-    job = workshop.ask("key", start="mine:freeze", epochs=3, name="better")
+    job = workshop.ask("key", start="mine:full", epochs=3, name="better")
     ended = finished(workshop, job)
     assert (ended.status, ended.checkpoint, ended.error) == ("succeeded", "better", None)
     assert epochs(workshop, job) == [1, 2, 3]
     (run,) = workshop.store.runs.list()
-    assert (run.id, run.kind, str(run.start)) == (ended.run_id, "full", "mine:freeze")
+    assert (run.id, run.kind, str(run.start)) == (ended.run_id, "full", "mine:full")
     registered = workshop.store.checkpoints.get("better")
     assert registered is not None
     assert registered.path is not None
@@ -94,7 +103,7 @@ def test_a_training_ends_in_the_registry_and_the_history(workshop: Workshop) -> 
     assert (Path(ended.artefacts) / "weights" / "best.safetensors").is_file()
     left = {p.name for p in (workshop.folder / "storage" / job.id).rglob("*")}
     assert not left & {"inputs", "resume", "reports"}
-    assert workshop.ask("key", start="mine:freeze", epochs=3, name="better") == ended  # asked again: the same
+    assert workshop.ask("key", start="mine:full", epochs=3, name="better") == ended  # asked again: the same
     assert workshop.cluster.ids() == [job.submission_id]
 
 
@@ -329,3 +338,28 @@ def test_a_launch_that_comes_after_the_end_is_called_back(
     assert workshop.store.jobs.require(job.id) == ended[0]  # an end is final
     assert workshop.cluster.state(job.submission_id) == "stopped"
     assert workshop.cluster.starts() == 1
+
+
+def test_data_packed_by_the_command_that_asked_are_not_read_again(workshop: Workshop) -> None:
+    """The launcher takes the archive of the same content: the user's images may even be gone by then."""
+    job = workshop.ask("key")
+    pack_dataset(open_dataset(workshop.data))
+    shutil.rmtree(workshop.data)
+    ended = finished(workshop, job)
+    assert ended.status == "succeeded", ended.error
+
+
+def test_random_weights_train_the_architecture_of_the_other_starts(workshop: Workshop) -> None:
+    for number, architecture in enumerate(("yolov8n", "yolov8n", "yolo11n")):
+        record = replace(make_checkpoint(workshop), name=f"c{number}", architecture=architecture)
+        workshop.store.checkpoints.put(record)
+    at_hand = checkpoints_at_hand(workshop.store)
+    chosen = decode(TrainingSpec, workshop.ask("key").spec).architecture
+    assert chosen == scratch_architecture(at_hand)
+    targets = [open_dataset(workshop.data)]
+    swept = plan_sweep(
+        SweepRequest.model_validate({"datasets": [str(workshop.data)], "modes": ["scratch"]}),
+        targets,
+        workshop.store,
+    )
+    assert {spec.job.architecture for spec in swept.specs} == {chosen}

@@ -13,7 +13,7 @@ from recommender.store import Store
 from recommender.text import printable
 from tune_jobs.shipment import pack_dataset
 from tune_jobs.sweep.plan import TrialSpec
-from tune_jobs.sweep.planning import most_common_architecture, plan_trial
+from tune_jobs.sweep.planning import plan_trial
 from tune_jobs.training.run import SMALL_BATCH
 from tune_jobs.training_spec import parse_start
 
@@ -33,8 +33,10 @@ def entries_of(request: CompareRequest, store: Store) -> tuple[Entry, ...]:
     Raises NotFoundError for a name nobody knows or weights that are not here, InputError for a file that is no
     safe checkpoint, UsageError for a mode that does not fit, or to freeze a backbone that the weights do not fill.
     """
+    from recommender.checkpoints.scratch import scratch_architecture
+
     found = {start: checkpoint for text in request.starts for start, checkpoint in (_resolved(text, store),)}
-    scratch = request.architecture or most_common_architecture([c for c in found.values() if c is not None])
+    scratch = request.architecture or scratch_architecture([c for c in found.values() if c is not None])
     return tuple(
         Entry(
             start=start,

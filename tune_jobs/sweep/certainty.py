@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from recommender.checkpoints.scratch import scratch_architecture
 from recommender.forecast.kernels import Spread
 from recommender.forecast.policy import Race, as_trial, keep_running, next_trial
 from recommender.forecast.rules import leaks
@@ -17,7 +18,7 @@ from tune_jobs.shipment import pack_dataset
 from tune_jobs.sweep.display import Display
 from tune_jobs.sweep.outcome import cut_off_run
 from tune_jobs.sweep.plan import Limits, TrialSpec
-from tune_jobs.sweep.planning import SCRATCH_ARCHITECTURE, plan_trial
+from tune_jobs.sweep.planning import plan_trial
 from tune_jobs.sweep.policy import SweepView, TrialView
 from tune_jobs.sweep.run import SweepResult, SweepSettings, run_trials
 
@@ -59,7 +60,7 @@ def buy_certainty(
     at_hand = [c for c in candidates if (c.checkpoint is None or c.checkpoint.available) and not leaks(c)]
     epochs = trial_epochs(at_hand[0].budget.epochs)
     data = pack_dataset(target)
-    architecture = next((c.checkpoint.architecture for c in at_hand if c.checkpoint), SCRATCH_ARCHITECTURE)
+    architecture = scratch_architecture(c.checkpoint for c in candidates if c.checkpoint)
     specs = [
         plan_trial(
             target,

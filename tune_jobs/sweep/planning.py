@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,6 @@ from recommender.text import printable
 from tune_jobs.shipment import Parcel, pack_dataset, pack_weights
 from tune_jobs.sweep.plan import TrialSpec
 from tune_jobs.training import TrainingJob
-
-SCRATCH_ARCHITECTURE = "yolo11n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +32,7 @@ def plan_trial(
     checkpoint: Checkpoint | None,
     recipe: Recipe,
     *,
-    architecture: str = SCRATCH_ARCHITECTURE,
+    architecture: str,
     kind: Literal["trial", "full"] = "trial",
     keep: bool = False,
 ) -> TrialSpec:
@@ -71,8 +68,10 @@ def plan_sweep(request: SweepRequest, targets: Sequence[Dataset], store: Store) 
     A checkpoint is not tried on the data set it was trained on: that would say nothing. Cheap first: the first
     seed of every start on a target before its second one.
     """
+    from recommender.checkpoints.scratch import scratch_architecture
+
     checkpoints = chosen_checkpoints(request, store)
-    architecture = request.architecture or most_common_architecture(checkpoints)
+    architecture = request.architecture or scratch_architecture(checkpoints)
     partial = _not_freezable(checkpoints) if "freeze" in request.modes else {}
     starts: list[tuple[Start, Checkpoint | None]] = [
         (Start(checkpoint=checkpoint.name, mode=mode), checkpoint)
@@ -124,7 +123,8 @@ def recipes_of(request: SweepRequest) -> tuple[Recipe, ...]:
 
 def chosen_checkpoints(request: SweepRequest, store: Store) -> tuple[Checkpoint, ...]:
     """Those named, else all on this machine. Raises NotFoundError for a name that is unknown or not here."""
-    from recommender.checkpoints import all_checkpoints, get_checkpoint
+    from recommender.checkpoints import get_checkpoint
+    from recommender.checkpoints.scratch import checkpoints_at_hand
 
     if request.checkpoints:
         named = [get_checkpoint(store, name) for name in request.checkpoints if name != SCRATCH]
@@ -134,10 +134,8 @@ def chosen_checkpoints(request: SweepRequest, store: Store) -> tuple[Checkpoint,
     limit = request.max_params
     return tuple(
         checkpoint
-        for checkpoint in all_checkpoints(store)
-        if checkpoint.available
-        and checkpoint.kept
-        and (limit is None or (checkpoint.num_parameters or 0) <= limit)
+        for checkpoint in checkpoints_at_hand(store)
+        if limit is None or (checkpoint.num_parameters or 0) <= limit
     )
 
 
@@ -152,12 +150,6 @@ def _require_here(checkpoint: Checkpoint) -> Path:
             remedy=f"`recommend checkpoints fetch {printable(checkpoint.name)}` brings them.",
         )
     return checkpoint.path
-
-
-def most_common_architecture(checkpoints: Sequence[Checkpoint]) -> str:
-    """What scratch trains: the architecture most starts have, so that it is compared with its like."""
-    counts = Counter(checkpoint.architecture for checkpoint in checkpoints)
-    return max(counts, key=lambda name: (counts[name], name), default=SCRATCH_ARCHITECTURE)
 
 
 def _not_freezable(checkpoints: Sequence[Checkpoint]) -> dict[str, str]:
