@@ -195,7 +195,7 @@ def trickle(served: Served, stop: threading.Event) -> None:
 @contextlib.contextmanager
 def swapping(home: Path) -> Iterator[list[int]]:
     """A new profile in the store every second, from here, as another service would put it there."""
-    from recommender.profile.known import builtin_profiles
+    from recommender.profile.shipped import builtin_profiles
     from recommender.store import Store
 
     stop, swaps = threading.Event(), [0]

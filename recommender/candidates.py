@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from recommender.checkpoints import COCO, fetch, get_checkpoint
-from recommender.checkpoints.scratch import checkpoints_at_hand
+from recommender.checkpoints import COCO, catalogue, fetch, get_checkpoint, located, zoo
 from recommender.errors import UsageError
 from recommender.forecast.warnings import is_permissive
-from recommender.profile.known import source_profile
+from recommender.profile.known import source_profiles
 from recommender.progress import Progress
-from recommender.records import SCRATCH, Checkpoint, Mode, Notice, Profile, Start
+from recommender.recall import recall
+from recommender.records import SCRATCH, Budget, Checkpoint, Mode, Notice, Profile, Start
 from recommender.requests import RecommendRequest
 from recommender.starts import split_start
 from recommender.store import Store
@@ -32,18 +33,24 @@ class Candidate:
     also_named: tuple[str, ...] = ()  # other names of the same file
 
 
-def choose_candidates(request: RecommendRequest, store: Store, progress: Progress) -> tuple[Candidate, ...]:
+def choose_candidates(
+    request: RecommendRequest, store: Store, target: Profile, progress: Progress
+) -> tuple[Candidate, ...]:
     """The checkpoints in the race, by name. Scratch is added by `starts_of`.
 
-    Without names, everything on this machine runs; public checkpoints that were never fetched only run when named,
-    since fetching is the user's to ask for. Raises NotFoundError for a name nobody knows, UnavailableError for one
-    that cannot be fetched (offline), and UsageError where all of them are larger than asked for.
+    Without names, what is built in or fetched and what `recall` finds among the registered ones; public checkpoints
+    that were never fetched only run when named, since fetching is the user's to ask for. Raises NotFoundError for a
+    name nobody knows, UnavailableError for one that cannot be fetched (offline), and UsageError where all of them
+    are larger than asked for.
     """
     named = _modes_of((*request.checkpoints, COCO), store) if request.checkpoints else {}
     if request.checkpoints:
         chosen = [_at_hand(get_checkpoint(store, name), request, progress) for name in named]
     else:
-        chosen = list(checkpoints_at_hand(store))
+        budget = Budget(epochs=request.epochs, imgsz=request.imgsz)
+        public = [c for c in (*zoo(), *catalogue()) if c.available]
+        registered = recall(store, target, budget, locate=located, allowed=partial(_allowed, request=request))
+        chosen = [*public, *registered]
     _require_some_small_enough(chosen, request)
     if SCRATCH in request.without:
         raise UsageError(
@@ -51,11 +58,12 @@ def choose_candidates(request: RecommendRequest, store: Store, progress: Progres
             remedy="Leave out NAME or NAME:MODE.",
         )
     unwanted = _modes_of(request.without, store)
+    sources = source_profiles({c.source_hash for c in chosen if c.source_hash}, store)
     unique = {checkpoint.name: checkpoint for checkpoint in chosen if _allowed(checkpoint, request)}
     candidates = [
         Candidate(
             checkpoint=checkpoint,
-            source=source_profile(checkpoint.source_hash, store),
+            source=sources.get(checkpoint.source_hash or ""),
             modes=tuple(
                 mode
                 for mode in named.get(name, LEARNED_MODES)

@@ -107,7 +107,7 @@ def study(request: RecommendRequest, *, store: Store, progress: Progress = silen
     roots = tuple(Path(root) for root in request.allow_roots)
     target = open_dataset(request.dataset, seed=request.seed, allowed_roots=roots, progress=progress)
     profile = known_profile(target, store, progress=progress)
-    candidates = choose_candidates(request, store, progress)
+    candidates = choose_candidates(request, store, profile, progress)
     evidence = gather(
         target,
         profile,
@@ -122,7 +122,7 @@ def study(request: RecommendRequest, *, store: Store, progress: Progress = silen
         target=target,
         profile=profile,
         situations=situations,
-        history=known_history(store),
+        history=known_history(store, target=profile, starts=[c.checkpoint.name for c in candidates]),
         spread=known_spread(),
         notes=same_weights_notes(candidates),
         speed=_speed(store, situations),

@@ -21,7 +21,7 @@ from benchmarks.truth.run import RUNS
 from recommender.forecast.backtest import cases
 from recommender.forecast.history import builtin_history, observations
 from recommender.forecast.metrics import marks
-from recommender.profile.known import builtin_profiles
+from recommender.profile.shipped import builtin_profiles
 from recommender.records import Run
 
 OUT = Path("benchmarks/results/truth_noise.md")

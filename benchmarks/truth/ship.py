@@ -25,7 +25,7 @@ from recommender.evidence import EVIDENCE_VERSION, gather
 from recommender.forecast.history import BUILTIN, BuiltinHistory, builtin_history, observations
 from recommender.forecast.kernels import Spread
 from recommender.forecast.learning import learnt_spread
-from recommender.profile.known import builtin_profiles
+from recommender.profile.shipped import builtin_profiles
 from recommender.records import SCRATCH, Checkpoint, Evidence, Run
 from recommender.store import Store
 from recommender.store.records_json import encode

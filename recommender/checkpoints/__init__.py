@@ -13,6 +13,7 @@ from recommender.checkpoints.registry import (
     all_checkpoints,
     check_name,
     get_checkpoint,
+    located,
     remove_checkpoint,
 )
 from recommender.checkpoints.zoo import zoo
@@ -35,6 +36,7 @@ __all__ = [
     "fetch",
     "get_checkpoint",
     "load_state",
+    "located",
     "remove_checkpoint",
     "require_filled",
     "require_freezable",

@@ -31,7 +31,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 def all_checkpoints(store: Store) -> tuple[Checkpoint, ...]:
     """Zoo, registry and catalogue; catalogue entries have a path once fetched."""
-    return (*zoo(), *map(_located, store.checkpoints.list()), *catalogue())
+    return (*zoo(), *map(located, store.checkpoints.list()), *catalogue())
 
 
 def get_checkpoint(store: Store, name: str, *, allow_paths: bool = False, keep: bool = False) -> Checkpoint:
@@ -47,15 +47,17 @@ def get_checkpoint(store: Store, name: str, *, allow_paths: bool = False, keep: 
     Raises:
         NotFoundError: nobody knows it. CheckpointError: the file it names is refused.
     """
-    known = {checkpoint.name: checkpoint for checkpoint in all_checkpoints(store)}
+    public = {checkpoint.name: checkpoint for checkpoint in (*zoo(), *catalogue())}
     for candidate in (name, *ALIASES.get(name, ())):
-        if candidate in known:
-            return known[candidate]
+        found = public.get(candidate) or store.checkpoints.get(candidate)
+        if found is not None:
+            return located(found)
     if allow_paths and Path(name).is_file():
         return _register_file(store, Path(name), keep=keep)
     import difflib
 
-    close = difflib.get_close_matches(name, [*known, *ALIASES, SCRATCH], n=3)
+    known = [*public, *(one.name for one in store.checkpoints.list()), *ALIASES, SCRATCH]
+    close = difflib.get_close_matches(name, known, n=3)
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
     raise NotFoundError(
         f"There is no checkpoint {printable(name)!r}.", remedy=f"{hint}See `recommend checkpoints list`."
@@ -116,7 +118,7 @@ def remove_checkpoint(store: Store, name: str) -> Checkpoint:
         store.checkpoints.remove(checkpoint.name)
     elif not forget(checkpoint.name):
         raise UsageError(f"{checkpoint.name!r} was never fetched.", remedy="There is nothing to remove.")
-    if checkpoint.sha256 is not None and checkpoint.sha256 not in _hashes_in_use(store):
+    if checkpoint.sha256 is not None and not _in_use(store, checkpoint.sha256):
         kept_path(checkpoint.sha256).unlink(missing_ok=True)
     return checkpoint
 
@@ -141,7 +143,7 @@ def check_name(store: Store, name: str) -> None:
         )
 
 
-def _located(checkpoint: Checkpoint) -> Checkpoint:
+def located(checkpoint: Checkpoint) -> Checkpoint:
     """With its weights where they are today: the home may have moved, or the store be another machine's."""
     if checkpoint.path is None or checkpoint.path.exists() or checkpoint.sha256 is None:
         return checkpoint
@@ -183,7 +185,7 @@ def _record(
 
 def _register_file(store: Store, file: Path, *, keep: bool) -> Checkpoint:
     admitted = admit(file)
-    for known in (*zoo(), *store.checkpoints.list()):
+    for known in (*zoo(), *store.checkpoints.of_weights([admitted.sha256])):
         if known.sha256 == admitted.sha256:
             if keep and not known.kept:
                 store.checkpoints.put(replace(known, kept=True))
@@ -194,7 +196,7 @@ def _register_file(store: Store, file: Path, *, keep: bool) -> Checkpoint:
     return checkpoint
 
 
-def _hashes_in_use(store: Store) -> set[str]:
-    registered = {checkpoint.sha256 for checkpoint in store.checkpoints.list()}
+def _in_use(store: Store, sha256: str) -> bool:
+    """Whether a registered or fetched checkpoint has these weights."""
     public = {record.sha256 for entry in catalogue() if (record := fetched(entry.name)) is not None}
-    return {sha256 for sha256 in registered | public if sha256 is not None}
+    return sha256 in public or bool(store.checkpoints.of_weights([sha256]))

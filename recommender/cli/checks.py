@@ -174,7 +174,7 @@ def built_in_weights() -> Iterator[Finding]:
 def offline_readiness() -> Iterator[Finding]:
     """Whether a recommendation needs no network: the probe and the zoo are part of the package."""
     from recommender.checkpoints import COCO, zoo
-    from recommender.profile.known import builtin_profiles
+    from recommender.profile.shipped import builtin_profiles
 
     missing = [
         what

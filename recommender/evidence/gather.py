@@ -55,7 +55,9 @@ def gather(
     """
     sources = [candidate.source for candidate in candidates if candidate.source is not None]
     nearest = nearest_sources(profile, sources)
-    known = store.evidence.list(target.content_hash, EVIDENCE_VERSION)
+    weights = [candidate.checkpoint.sha256 for candidate in candidates if candidate.checkpoint.sha256]
+    measured_before = store.evidence.of([target.content_hash], weights, EVIDENCE_VERSION)
+    known = {sha256: evidence for (_, sha256), evidence in measured_before.items()}
     found = {
         candidate.checkpoint.name: metadata_evidence(
             profile,

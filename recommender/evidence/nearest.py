@@ -6,8 +6,10 @@ Shapes: M the target's sampled objects, K dimensions of an object vector.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
+import numpy as np
+
+from recommender.profile.embedding import unit_rows
 from recommender.records import Profile
 
 NEAREST_OBJECTS = 24  # of the target, shown and stored
@@ -20,25 +22,17 @@ def nearest_sources(target: Profile, sources: Sequence[Profile]) -> tuple[str, .
     Sources of another encoder, without objects, or that are the target itself do not take part.
     """
     known = {
-        source.dataset_hash: _capped(source)
+        source.dataset_hash: source
         for source in sources
         if source.encoder == target.encoder
         and source.dataset_hash != target.dataset_hash
         and len(source.object_vectors_MK)
     }
-    if not known or not len(target.object_vectors_MK):
+    objects_MK = target.object_vectors_MK[:NEAREST_OBJECTS]
+    if not known or not len(objects_MK):
         return ()
-    from recommender.profile import SourceIndex  # here: it loads faiss
-
-    index = SourceIndex.build([known[key] for key in sorted(known)])
-    hits_M = index.search_objects(target.object_vectors_MK[:NEAREST_OBJECTS], 1)
-    return tuple(known[hits[0].dataset_hash].dataset_name for hits in hits_M if hits)
-
-
-def _capped(source: Profile) -> Profile:
-    return replace(
-        source,
-        object_vectors_MK=source.object_vectors_MK[:OBJECTS_PER_SOURCE],
-        object_classes_M=source.object_classes_M[:OBJECTS_PER_SOURCE],
-        object_images=source.object_images[:OBJECTS_PER_SOURCE],
-    )
+    ordered = [known[key] for key in sorted(known)]
+    samples = [unit_rows(source.object_vectors_MK[:OBJECTS_PER_SOURCE]) for source in ordered]
+    owners = np.repeat(np.arange(len(samples)), [len(sample) for sample in samples])
+    nearest_M = (unit_rows(objects_MK) @ np.concatenate(samples).T).argmax(axis=1)
+    return tuple(ordered[owners[number]].dataset_name for number in nearest_M)

@@ -6,22 +6,30 @@ import functools
 import gzip
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from recommender.checkpoints import all_checkpoints
+from recommender.checkpoints import COCO_NAMES, catalogue, zoo
 from recommender.errors import StorageError
 from recommender.evidence import EVIDENCE_VERSION
 from recommender.forecast.curves import speaking_for
 from recommender.forecast.kernels import Spread
 from recommender.forecast.situation import Observation, Situation
-from recommender.profile.embedding import ENCODER
-from recommender.profile.known import builtin_profiles
-from recommender.records import Budget, Checkpoint, Evidence, Profile, Run
-from recommender.store import Store
-from recommender.store.records_json import decode
+from recommender.profile.known import source_profiles
+from recommender.records import SCRATCH, Budget, Checkpoint, Evidence, Profile, Run
+from recommender.store import RANKABLE, Store
+from recommender.store.records_json import from_parsed
+from recommender.store.runs import RunResult
 
+if TYPE_CHECKING:
+    from recommender.profile.index import SourceIndex
+
+EXACT_RUNS = 512  # the cost is cubic in it; a history of no more is used whole
+RUNS_PER_TARGET = 32
+MAX_TARGETS = 64
 BUILTIN = Path(__file__).parent / "builtin" / "history.json.gz"
 
 
@@ -45,16 +53,16 @@ def builtin_history() -> BuiltinHistory:
         raise StorageError(
             f"The built-in history {BUILTIN} cannot be read: {error}.", remedy="Install the package again."
         ) from error
-    checkpoints = [decode(Checkpoint, json.dumps(item)) for item in content["checkpoints"]]
+    checkpoints = [from_parsed(Checkpoint, item) for item in content["checkpoints"]]
     return BuiltinHistory(
-        runs=tuple(decode(Run, json.dumps(item)) for item in content["runs"]),
+        runs=tuple(from_parsed(Run, item) for item in content["runs"]),
         checkpoints={c.sha256: c for c in checkpoints if c.sha256},
         evidence={
-            (item["target"], item["weights"]): decode(Evidence, json.dumps(item["evidence"]))
+            (item["target"], item["weights"]): from_parsed(Evidence, item["evidence"])
             for item in content["evidence"]
         },
         evidence_version=content["evidence_version"],
-        spread=decode(Spread, json.dumps(content["spread"])),
+        spread=from_parsed(Spread, content["spread"]),
     )
 
 
@@ -63,21 +71,90 @@ def known_spread() -> Spread:
     return builtin_history().spread
 
 
-def known_history(store: Store) -> tuple[Observation, ...]:
-    """Every run the forecast may learn from: the built-in ones and the user's, but those it is told to ignore."""
+def known_history(
+    store: Store, *, target: Profile | None = None, starts: Collection[str] = ()
+) -> tuple[Observation, ...]:
+    """The runs the forecast learns from: the built-in ones and the user's, but those it is told to ignore.
+
+    All of them where they are at most EXACT_RUNS, or where no `target` is given. Of a longer history those on the
+    target itself and on the targets nearest to it, with at most RUNS_PER_TARGET of each: a run speaks through the
+    similarity of its target, and only together with others of the same target, whose level is unknown. Among one
+    target's runs those of `starts` (checkpoint names) come first, then one of each start. A subset of data
+    (Rasmussen & Williams 2006, section 8.3.3; Chalupka, Williams & Murray 2013), chosen by neighbours as in
+    Vecchia (1988).
+    """
     builtin = builtin_history()
-    own_runs = store.runs.list()
-    profiles = {**builtin_profiles(), **{p.dataset_hash: p for p in store.profiles.list(ENCODER)}}
-    checkpoints = {**builtin.checkpoints, **{c.sha256: c for c in all_checkpoints(store) if c.sha256}}
-    evidence = dict(builtin.evidence)
-    for run in own_runs:
-        key = (run.target_hash, run.weights_sha256 or "")
-        found = store.evidence.get(*key, EVIDENCE_VERSION)
-        if found is not None:
-            evidence[key] = found
-    ignored = store.runs.ignored()
-    unique = {run.id: run for run in (*builtin.runs, *own_runs) if run.id not in ignored}
-    return observations(unique.values(), profiles=profiles, checkpoints=checkpoints, evidence=evidence)
+    counts, ignored = store.runs.by_target(), store.runs.ignored()
+    if target is None or len(builtin.runs) + sum(counts.values()) <= EXACT_RUNS:
+        own = store.runs.list(statuses=RANKABLE)
+        runs = {run.id: run for run in (*builtin.runs, *own)}
+    else:
+        runs = _nearest_runs(store, target, counts, starts={*starts, SCRATCH, *COCO_NAMES}, ignored=ignored)
+    return _joined(store, tuple(run for run in runs.values() if run.id not in ignored))
+
+
+def nearest_targets(index: SourceIndex, target: Profile, targets: Collection[str]) -> tuple[str, ...]:
+    """At most MAX_TARGETS of these data sets, the target itself first, then by similarity to it."""
+    hits = index.search(target, MAX_TARGETS, among=set(targets), exclude=[target.dataset_hash])
+    own = (target.dataset_hash,) if target.dataset_hash in targets else ()
+    return (*own, *(hit.dataset_hash for hit in hits))[:MAX_TARGETS]
+
+
+def _nearest_runs(
+    store: Store,
+    target: Profile,
+    counts: Mapping[str, int],
+    *,
+    starts: Collection[str],
+    ignored: Collection[str],
+) -> dict[str, Run]:
+    from recommender.profile.index_files import open_index  # here: it loads faiss
+
+    shipped = {run.id: run for run in builtin_history().runs}
+    targets = nearest_targets(
+        open_index(store), target, {*counts, *(run.target_hash for run in shipped.values())}
+    )
+    by_target: dict[str, list[RunResult]] = {one: [] for one in targets}
+    for result in (*map(_in_short, shipped.values()), *store.runs.results(targets)):
+        if result.target_hash in by_target and result.id not in ignored:
+            by_target[result.target_hash].append(result)
+    chosen: list[str] = []
+    for one, results in by_target.items():
+        most = EXACT_RUNS // 2 if one == target.dataset_hash else RUNS_PER_TARGET
+        chosen.extend(_telling(results, starts)[:most])
+    chosen = chosen[:EXACT_RUNS]
+    own = {run.id: run for run in store.runs.of_ids([id for id in chosen if id not in shipped])}
+    return {id: run for id in chosen if (run := shipped.get(id) or own.get(id)) is not None}
+
+
+def _telling(results: Sequence[RunResult], starts: Collection[str]) -> list[str]:
+    """Ids of one target's runs: those of `starts` first, and one of each start before a second of any."""
+    seen: Counter[tuple[str, str]] = Counter()
+    keyed = []
+    for result in results:
+        start = (result.checkpoint, result.mode)
+        keyed.append((seen[start], result.checkpoint not in starts, result.id))
+        seen[start] += 1
+    return [id for *_, id in sorted(keyed)]
+
+
+def _in_short(run: Run) -> RunResult:
+    score = run.best.score if run.best else 0.0
+    return RunResult(run.id, run.target_hash, run.start.checkpoint, run.start.mode, score)
+
+
+def _joined(store: Store, runs: Sequence[Run]) -> tuple[Observation, ...]:
+    """The runs with what is known of them today, in one query a table."""
+    builtin = builtin_history()
+    weights = {run.weights_sha256 for run in runs if run.weights_sha256}
+    targets = {run.target_hash for run in runs}
+    here = (*zoo(), *catalogue(), *store.checkpoints.of_weights(weights))
+    return observations(
+        runs,
+        profiles=source_profiles(targets | {run.source_hash for run in runs if run.source_hash}, store),
+        checkpoints=builtin.checkpoints | {one.sha256: one for one in here if one.sha256},
+        evidence=builtin.evidence | store.evidence.of(targets, weights, EVIDENCE_VERSION),
+    )
 
 
 def observations(

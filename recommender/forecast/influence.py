@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 
+from recommender.blas import single_blas_thread
 from recommender.forecast.kernels import Matrix, Spread, lay_out
 from recommender.forecast.process import noise_of, result_of
 from recommender.forecast.situation import Observation, Situation
@@ -15,6 +15,7 @@ from recommender.records import RunUsed
 MOST_SHOWN = 8
 
 
+@single_blas_thread()
 def runs_used(
     history: Sequence[Observation], situation: Situation, spread: Spread | None = None
 ) -> tuple[RunUsed, ...]:
@@ -24,9 +25,8 @@ def runs_used(
     spread = spread or Spread()
     ground = lay_out([observation.situation for observation in history] + [situation])
     covariance = ground.covariance(spread)
-    factor = cho_factor(covariance[:-1, :-1] + noise_of(history, spread), lower=True)
     residual_R = np.array([result_of(observation) for observation in history]) - ground.mean_N[:-1]
-    inverse_RR = cho_solve(factor, np.eye(len(history)))
+    inverse_RR = np.linalg.inv(covariance[:-1, :-1] + noise_of(history, spread))
     weights_R, residual_weights_R = inverse_RR @ covariance[-1, :-1], inverse_RR @ residual_R
     mean_R = np.full(len(history), ground.mean_N[-1] + weights_R @ residual_R)
     # Leaving run i out moves the mean by w_i α_i / (K⁻¹)_ii: Rasmussen & Williams (2006), section 5.4.2.

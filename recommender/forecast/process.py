@@ -17,15 +17,17 @@ Rasmussen & Williams (2006), chapters 2.2 and 2.7.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 
 from recommender.blas import single_blas_thread
 from recommender.forecast.kernels import Matrix, Spread, lay_out
 from recommender.forecast.situation import Observation, Situation, to_scale
+
+QUADRATURE_NODES = 32
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,18 +48,32 @@ class Posterior:
         drawn: Matrix = self.mean_N + normal @ root_NN
         return drawn
 
+    def expected_scores(self) -> Matrix:
+        """Means of the scores that `samples` draws, by Gauss–Hermite quadrature: N numbers in [0, 1]."""
+        nodes_Q, weights_Q = np.polynomial.hermite_e.hermegauss(QUADRATURE_NODES)
+        deviations_N = np.sqrt(np.maximum(np.diag(self.covariance_NN), 0.0))
+        points_NQ = np.clip(self.mean_N[:, None] + deviations_N[:, None] * nodes_Q, 0.0, np.pi / 2)
+        expected: Matrix = np.sin(points_NQ) ** 2 @ (weights_Q / weights_Q.sum())
+        return expected
+
     def samples(self, count: int, seed: int) -> Matrix:
         """`count` × N draws of mAP50-95 in [0, 1]."""
         squared: Matrix = np.sin(np.clip(self.draws(count, seed), 0.0, np.pi / 2)) ** 2
         return squared
 
 
-@single_blas_thread()
 def posterior(
     history: Sequence[Observation], candidates: Sequence[Situation], spread: Spread | None = None
 ) -> Posterior:
     """Condition the rules on the history and read off the candidates. Cost cubic in the number of runs."""
-    spread = spread or Spread()
+    return _posterior(tuple(history), tuple(candidates), spread or Spread())
+
+
+@functools.lru_cache(maxsize=2)  # the ranking, the decision and the trials ask for the same one
+@single_blas_thread()
+def _posterior(
+    history: tuple[Observation, ...], candidates: tuple[Situation, ...], spread: Spread
+) -> Posterior:
     situations = [observation.situation for observation in history] + list(candidates)
     known = len(history)
     ground = lay_out(situations)
@@ -66,10 +82,10 @@ def posterior(
         return Posterior(mean_N=mean, covariance_NN=covariance)
     results = np.array([result_of(observation) for observation in history])
     noisy = covariance[:known, :known] + noise_of(history, spread)
-    factor = cho_factor(noisy, lower=True)
-    cross = covariance[known:, :known]
-    new_mean = mean[known:] + cross @ cho_solve(factor, results - mean[:known])
-    new_covariance = covariance[known:, known:] - cross @ cho_solve(factor, cross.T)
+    # One solve for mean and covariance; numpy's, since loading scipy takes longer than the answer's arithmetic.
+    solved = np.linalg.solve(noisy, np.column_stack([results - mean[:known], covariance[:known, known:]]))
+    new_mean = mean[known:] + covariance[known:, :known] @ solved[:, 0]
+    new_covariance = covariance[known:, known:] - covariance[known:, :known] @ solved[:, 1:]
     return Posterior(mean_N=new_mean, covariance_NN=(new_covariance + new_covariance.T) / 2)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +42,10 @@ def outlooks(
     share (the target's difficulty) cancels in `p_best` and in the gains. Where the probability to be the best would
     order starts otherwise, those share its mean: rank and probability never contradict each other.
     """
-    draws_SN = posterior(history, candidates, spread).samples(NUM_DRAWS, seed)
-    means_N = draws_SN.mean(axis=0)
+    belief = posterior(history, candidates, spread)
+    draws_SN = belief.samples(NUM_DRAWS, seed)
+    # Not the draws' means: their error would order close starts anew with every start that joins the race.
+    means_N = belief.expected_scores()
     # Ties (identical draws) are broken by name, so that the same question has the same answer.
     order = sorted(range(len(candidates)), key=lambda i: (-round(float(means_N[i]), 6), candidates[i].start))
     winners_N = np.bincount(draws_SN.argmax(axis=1), minlength=len(candidates)) / NUM_DRAWS
@@ -55,9 +57,9 @@ def outlooks(
     return tuple(
         Outlook(
             situation=candidates[i],
-            score=_interval(draws_SN[:, i]),
+            score=replace(_interval(draws_SN[:, i]), mean=float(means_N[i])),
             p_best=float(p_best),
-            expected_loss=float((best_S - draws_SN[:, i]).mean()),
+            expected_loss=max(0.0, float(best_S.mean() - means_N[i])),
             p_beats_first=float((draws_SN[:, i] > first_S).mean()),
             gain_over_scratch=_interval(draws_SN[:, i] - base_S),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 from recommender.forecast.ranking import Outlook
@@ -120,9 +121,7 @@ def _size(situation: Situation) -> list[str]:
 
 def _past(situation: Situation, history: Sequence[Observation]) -> list[str]:
     """How the same start did on past targets: its place among the starts tried there."""
-    by_target: dict[str, list[Observation]] = {}
-    for observation in history:
-        by_target.setdefault(observation.situation.target.dataset_hash, []).append(observation)
+    by_target = _by_target(tuple(history))
     beaten, places = 0.0, 0
     for target, observations in by_target.items():
         own = [o.score for o in observations if o.situation.start == situation.start]
@@ -136,6 +135,14 @@ def _past(situation: Situation, history: Sequence[Observation]) -> list[str]:
     return [
         f"on {places} other data set{'s' * (places > 1)} it beat {beaten / places:.0%} of the other starts"
     ]
+
+
+@functools.lru_cache(maxsize=2)  # every row of an answer asks the same
+def _by_target(history: tuple[Observation, ...]) -> dict[str, list[Observation]]:
+    by_target: dict[str, list[Observation]] = {}
+    for observation in history:
+        by_target.setdefault(observation.situation.target.dataset_hash, []).append(observation)
+    return by_target
 
 
 def _mode(situation: Situation) -> list[str]:

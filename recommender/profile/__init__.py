@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from recommender.profile.embedding import ENCODER, NOTHING_SIMILAR, Similarity, compare
-from recommender.profile.known import builtin_profiles, known_profile, source_profile
+from recommender.profile.known import known_profile, source_profile
 from recommender.profile.leaks import SeenImages, images_seen
+from recommender.profile.shipped import builtin_profiles
 
 if TYPE_CHECKING:
-    from recommender.profile.index import SourceIndex, open_index
+    from recommender.profile.index import SourceIndex
+    from recommender.profile.index_files import open_index
     from recommender.profile.profiling import profile_dataset
 
 __all__ = [
@@ -36,8 +38,12 @@ def __getattr__(name: str) -> Any:
         from recommender.profile.profiling import profile_dataset
 
         return profile_dataset
-    if name in ("SourceIndex", "open_index"):
-        from recommender.profile import index
+    if name == "SourceIndex":
+        from recommender.profile.index import SourceIndex
 
-        return getattr(index, name)
+        return SourceIndex
+    if name == "open_index":
+        from recommender.profile.index_files import open_index
+
+        return open_index
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -130,6 +130,13 @@ def has_objects(profile: Profile) -> bool:
     return bool(np.any(profile.embedding_D[len(profile.embedding_D) // 2 :]))
 
 
+def unit_rows(vectors_MK: FloatArray) -> FloatArray:
+    """Rows scaled to length one; zero rows stay zero."""
+    lengths_M1 = np.linalg.norm(vectors_MK, axis=1, keepdims=True)
+    scaled: FloatArray = (vectors_MK / np.maximum(lengths_M1, 1e-12)).astype(np.float32)
+    return scaled
+
+
 def _require_same_encoder(a: Profile, b: Profile) -> None:
     if a.encoder != b.encoder:
         raise UsageError(

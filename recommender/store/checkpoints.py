@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from recommender.errors import ConflictError
 from recommender.records import Checkpoint
@@ -13,6 +16,8 @@ from recommender.store.records_json import digest_of, encode
 from recommender.store.repository import Repository
 from recommender.store.rows import checked
 
+_MAX_VALUES = 500  # in one query, below every database's limit of parameters
+
 
 class Checkpoints(Repository):
     """Keyed by name."""
@@ -20,6 +25,16 @@ class Checkpoints(Repository):
     def put(self, checkpoint: Checkpoint, *, replace: bool = False) -> None:
         """Keep a checkpoint. Raises ConflictError when the name is taken by another and `replace` is off."""
         self._write(lambda session: record_checkpoint(session, checkpoint, replace=replace))
+
+    def put_all(self, checkpoints: Iterable[Checkpoint]) -> None:
+        """Keep several in one transaction. Raises ConflictError as `put` does, and keeps none then."""
+        several = tuple(checkpoints)
+
+        def work(session: Session) -> None:
+            for checkpoint in several:
+                record_checkpoint(session, checkpoint)
+
+        self._write(work)
 
     def get(self, name: str) -> Checkpoint | None:
         """The checkpoint of this name, or None."""
@@ -33,6 +48,62 @@ class Checkpoints(Repository):
         query = select(CheckpointRow).order_by(CheckpointRow.name)
         rows = self._read(lambda session: session.scalars(query).all())
         return tuple(checked(Checkpoint, row) for row in rows)
+
+    def count(self) -> int:
+        """How many there are."""
+        return self._read(
+            lambda session: session.scalar(select(func.count()).select_from(CheckpointRow)) or 0
+        )
+
+    def named(self, names: Collection[str]) -> tuple[Checkpoint, ...]:
+        """Those of these names, by name."""
+        return self._where(CheckpointRow.name, names, None)
+
+    def of_weights(self, hashes: Collection[str]) -> tuple[Checkpoint, ...]:
+        """Those whose weights have one of these sha256, by name."""
+        return self._where(CheckpointRow.sha256, hashes, None)
+
+    def of_sources(self, hashes: Collection[str], *, each: int) -> tuple[Checkpoint, ...]:
+        """Of each of these source data sets the `each` checkpoints that score best on it, by name."""
+        return self._where(CheckpointRow.source_hash, hashes, each)
+
+    def without_source(self, limit: int) -> tuple[Checkpoint, ...]:
+        """The `limit` best-scoring checkpoints whose source data set is not known, by name."""
+        query = (
+            select(CheckpointRow)
+            .where(CheckpointRow.source_hash.is_(None), CheckpointRow.kept)
+            .order_by(func.coalesce(CheckpointRow.source_score, -1.0).desc(), CheckpointRow.name)
+            .limit(limit)
+        )
+        rows = self._read(lambda session: session.scalars(query).all())
+        return tuple(checked(Checkpoint, row) for row in sorted(rows, key=lambda row: row.name))
+
+    def _where(
+        self, column: InstrumentedAttribute[Any], values: Collection[str], each: int | None
+    ) -> tuple[Checkpoint, ...]:
+        asked = sorted(value for value in set(values) if storable(value))
+        place = func.row_number().over(
+            partition_by=column,
+            order_by=(func.coalesce(CheckpointRow.source_score, -1.0).desc(), CheckpointRow.name),
+        )
+
+        def work(session: Session) -> list[CheckpointRow]:
+            found: list[CheckpointRow] = []
+            for start in range(0, len(asked), _MAX_VALUES):
+                part = column.in_(asked[start : start + _MAX_VALUES])
+                query = select(CheckpointRow).where(part)
+                if each is not None:
+                    best = (
+                        select(CheckpointRow.name, place.label("place"))
+                        .where(part, CheckpointRow.kept)
+                        .subquery()
+                    )
+                    query = select(CheckpointRow).join(best, best.c.name == CheckpointRow.name)
+                    query = query.where(best.c.place <= each)
+                found.extend(session.scalars(query))
+            return found
+
+        return tuple(checked(Checkpoint, row) for row in sorted(self._read(work), key=lambda row: row.name))
 
     def remove(self, name: str) -> bool:
         """Forget a checkpoint; False when there was none. Its file is the registry's business."""
@@ -57,4 +128,14 @@ def record_checkpoint(session: Session, checkpoint: Checkpoint, *, replace: bool
             f"A checkpoint named {name!r} exists already.",
             remedy=f"Choose another name, or remove it with `recommend checkpoints remove {name}`.",
         )
-    session.merge(CheckpointRow(name=name, record=record, digest=digest_of(record)))
+    session.merge(
+        CheckpointRow(
+            name=name,
+            record=record,
+            digest=digest_of(record),
+            source_hash=checkpoint.source_hash,
+            sha256=checkpoint.sha256,
+            source_score=checkpoint.source_score,
+            kept=checkpoint.kept,
+        )
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 
 from sqlalchemy import delete, select
@@ -15,6 +15,8 @@ from recommender.store.models import EvidenceRow
 from recommender.store.records_json import digest_of, encode
 from recommender.store.repository import Repository
 from recommender.store.rows import checked
+
+_MAX_VALUES = 500  # in one query, below every database's limit of parameters
 
 
 class EvidenceCache(Repository):
@@ -57,6 +59,30 @@ class EvidenceCache(Repository):
             return None if row is None else checked(Evidence, row)
         except StorageError:
             return None
+
+    def of(
+        self, datasets: Collection[str], weights: Collection[str], version: str
+    ) -> dict[tuple[str, str], Evidence]:
+        """What was measured of these weights on these data sets, by both; damaged rows are left out."""
+        hashes = sorted(value for value in set(datasets) if storable(value))
+        asked = sorted(value for value in set(weights) if storable(value))
+
+        def work(session: Session) -> list[EvidenceRow]:
+            found: list[EvidenceRow] = []
+            for start in range(0, len(asked), _MAX_VALUES):
+                query = select(EvidenceRow).where(
+                    EvidenceRow.dataset_hash.in_(hashes),
+                    EvidenceRow.weights_sha256.in_(asked[start : start + _MAX_VALUES]),
+                    EvidenceRow.version == version,
+                )
+                found.extend(session.scalars(query))
+            return found
+
+        measured = {}
+        for row in self._read(work) if storable(version) and hashes else ():
+            with suppress(StorageError):
+                measured[row.dataset_hash, row.weights_sha256] = checked(Evidence, row)
+        return measured
 
     def list(self, dataset_hash: str, version: str) -> dict[str, Evidence]:
         """All that was measured on a data set, by the weights' sha256; damaged rows are left out."""

@@ -5,10 +5,10 @@ Changing a table: add a migration under `migrations/versions` and set `HEAD` to 
 
 from __future__ import annotations
 
-from sqlalchemy import Index, Integer, LargeBinary, String, Text
+from sqlalchemy import Boolean, Float, Index, Integer, LargeBinary, String, Text, true
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-HEAD = "0007"  # the newest revision in migrations/versions; a test compares
+HEAD = "0008"  # the newest revision in migrations/versions; a test compares
 
 
 class Base(DeclarativeBase):
@@ -38,10 +38,18 @@ class CheckpointRow(Base):
     """A registered or fetched checkpoint."""
 
     __tablename__ = "checkpoints"
+    __table_args__ = (
+        Index("checkpoints_by_source", "source_hash"),
+        Index("checkpoints_by_weights", "sha256"),
+    )
 
     name: Mapped[str] = mapped_column(String(200), primary_key=True)
     record: Mapped[str] = mapped_column(Text)
     digest: Mapped[str] = mapped_column(String(64))
+    source_hash: Mapped[str | None] = mapped_column(String(128))
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    source_score: Mapped[float | None] = mapped_column(Float)
+    kept: Mapped[bool] = mapped_column(Boolean, server_default=true())
 
 
 class RunRow(Base):
@@ -59,6 +67,7 @@ class RunRow(Base):
     created_at: Mapped[str] = mapped_column(String(40))
     record: Mapped[str] = mapped_column(Text)
     digest: Mapped[str] = mapped_column(String(64))
+    score: Mapped[float | None] = mapped_column(Float)  # of the best epoch
 
 
 class IgnoredRunRow(Base):

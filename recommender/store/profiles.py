@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import uuid
+from collections.abc import Collection, Iterable
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -15,6 +16,7 @@ from recommender.store.models import MetaRow, ProfileRow
 from recommender.store.repository import Repository
 
 _GENERATION = "profiles_generation"
+_MAX_VALUES = 500  # in one query, below every database's limit of parameters
 
 
 class Profiles(Repository):
@@ -22,17 +24,56 @@ class Profiles(Repository):
 
     def put(self, profile: Profile) -> None:
         """Keep a profile; an equal one is left alone, another one of the same key is replaced."""
-        key = (require_key("data set hash", profile.dataset_hash), require_key("encoder", profile.encoder))
-        data = to_bytes(profile)
+        self.put_all((profile,))
+
+    def put_all(self, profiles: Iterable[Profile]) -> None:
+        """Keep several in one transaction."""
+        rows = [
+            (
+                require_key("data set hash", profile.dataset_hash),
+                require_key("encoder", profile.encoder),
+                to_bytes(profile),
+            )
+            for profile in profiles
+        ]
 
         def work(session: Session) -> None:
-            row = session.get(ProfileRow, key, with_for_update=True)
-            if row is not None and row.data == data:
-                return
-            session.merge(ProfileRow(dataset_hash=key[0], encoder=key[1], data=data))
-            _renew_generation(session)
+            changed = False
+            for dataset_hash, encoder, data in rows:
+                row = session.get(ProfileRow, (dataset_hash, encoder), with_for_update=True)
+                if row is None or row.data != data:
+                    session.merge(ProfileRow(dataset_hash=dataset_hash, encoder=encoder, data=data))
+                    changed = True
+            if changed:
+                _renew_generation(session)
 
         self._write(work)
+
+    def hashes(self, encoder: str) -> tuple[str, frozenset[str]]:
+        """The generation, and the content hashes of all data sets that it holds, read together."""
+        query = select(ProfileRow.dataset_hash).where(ProfileRow.encoder == encoder)
+
+        def work(session: Session) -> tuple[str, frozenset[str]]:
+            row = session.get(MetaRow, _GENERATION)
+            return "empty" if row is None else row.value, frozenset(session.scalars(query))
+
+        return self._read(work)
+
+    def get_all(self, hashes: Collection[str], encoder: str) -> dict[str, Profile]:
+        """The profiles of these contents that there are, by content hash."""
+        asked = sorted(value for value in set(hashes) if storable(value))
+
+        def work(session: Session) -> dict[str, bytes]:
+            found: dict[str, bytes] = {}
+            for start in range(0, len(asked), _MAX_VALUES):
+                part = ProfileRow.dataset_hash.in_(asked[start : start + _MAX_VALUES])
+                query = select(ProfileRow.dataset_hash, ProfileRow.data).where(
+                    ProfileRow.encoder == encoder, part
+                )
+                found.update((row[0], row[1]) for row in session.execute(query))
+            return found
+
+        return {key: _decoded(data) for key, data in self._read(work).items()}
 
     def get(self, dataset_hash: str, encoder: str) -> Profile | None:
         """The profile, or None. Raises StorageError where its bytes are damaged."""

@@ -35,12 +35,25 @@ def encode(record: Any) -> str:
 def decode(kind: type[RecordT], text: str) -> RecordT:
     """The record that `encode` wrote. Raises StorageError where the text does not fit."""
     try:
-        return cast(RecordT, _decoder(cast(Any, kind))(json.loads(text)))
+        parsed = json.loads(text)
+    except ValueError as error:
+        raise _unreadable(kind, error) from error
+    return from_parsed(kind, parsed)
+
+
+def from_parsed(kind: type[RecordT], value: Any) -> RecordT:
+    """The record of parsed JSON. Raises StorageError where it does not fit."""
+    try:
+        return cast(RecordT, _decoder(cast(Any, kind))(value))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StorageError(
-            f"A stored {kind.__name__} cannot be read: {error!r}.",
-            remedy="Restore the store from a backup, or update checkpoint-recommender.",
-        ) from error
+        raise _unreadable(kind, error) from error
+
+
+def _unreadable(kind: type, error: Exception) -> StorageError:
+    return StorageError(
+        f"A stored {kind.__name__} cannot be read: {error!r}.",
+        remedy="Restore the store from a backup, or update checkpoint-recommender.",
+    )
 
 
 def digest_of(text: str) -> str:

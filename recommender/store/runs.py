@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
@@ -23,6 +23,16 @@ from recommender.store.service_records import Page
 # A run that is repeated may only improve on what is known of it.
 _STATUS_RANK = {"failed": 0, "stopped": 1, "succeeded": 2}
 RANKABLE = ("succeeded", "stopped")
+
+
+class RunResult(NamedTuple):
+    """A run in short."""
+
+    id: str
+    target_hash: str
+    checkpoint: str
+    mode: str
+    score: float
 
 
 class Runs(Repository):
@@ -96,6 +106,39 @@ class Runs(Repository):
             items=tuple(checked(Run, row) for row in rows[:limit]), next_cursor=cursor_after(rows, limit)
         )
 
+    def by_target(self) -> dict[str, int]:
+        """How many runs may teach of each target, by its content hash."""
+        query = (
+            select(RunRow.target_hash, func.count())
+            .where(RunRow.status.in_(RANKABLE))
+            .group_by(RunRow.target_hash)
+        )
+        return {row[0]: row[1] for row in self._read(lambda session: session.execute(query).all())}
+
+    def results(self, targets: Collection[str]) -> tuple[RunResult, ...]:
+        """What runs on these targets came to, without their curves, oldest first."""
+        asked = sorted(target for target in set(targets) if storable(target))
+        query = select(RunRow.id, RunRow.target_hash, RunRow.checkpoint, RunRow.mode, RunRow.score)
+        query = query.where(
+            RunRow.target_hash.in_(asked), RunRow.status.in_(RANKABLE), RunRow.score.is_not(None)
+        )
+        query = query.order_by(RunRow.created_at, RunRow.id)
+        rows = self._read(lambda session: session.execute(query).all())
+        return tuple(RunResult(*row[:4], row[4] or 0.0) for row in rows)
+
+    def of_ids(self, ids: Collection[str]) -> tuple[Run, ...]:
+        """The runs of these ids, oldest first."""
+        asked = sorted(set(ids))
+
+        def work(session: Session) -> list[RunRow]:
+            parts = (asked[start : start + 500] for start in range(0, len(asked), 500))
+            return [
+                row for part in parts for row in session.scalars(select(RunRow).where(RunRow.id.in_(part)))
+            ]
+
+        rows = sorted(self._read(work), key=lambda row: (row.created_at, row.id))
+        return tuple(checked(Run, row) for row in rows)
+
     def count(self) -> dict[str, int]:
         """Runs by status."""
         query = select(RunRow.status, func.count()).group_by(RunRow.status)
@@ -167,6 +210,7 @@ def record_run(session: Session, run: Run) -> bool:
             created_at=run.created_at,
             record=record,
             digest=digest_of(record),
+            score=run.best.score if run.best else None,
         )
     )
     return True

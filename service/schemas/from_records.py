@@ -6,7 +6,7 @@ import json
 
 from recommender.checkpoints.description import describe
 from recommender.profile import ENCODER
-from recommender.profile.known import builtin_profiles
+from recommender.profile.shipped import builtin_profiles
 from recommender.records import Checkpoint, Job
 from recommender.report.document import ImageCounts
 from recommender.report.runs import training_document

@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from recommender.errors import RecommenderError
-from recommender.profile import SourceIndex
-from recommender.profile.known import builtin_profiles, known_sources
+from recommender.profile import SourceIndex, open_index
+from recommender.profile.known import source_profiles
+from recommender.profile.shipped import builtin_profiles
 from recommender.records import Profile
 from recommender.report.dataset_map import dataset_map
 from recommender.store import Store
@@ -65,12 +66,11 @@ class DatasetMapRefresher:
 
     def refresh(self) -> None:
         """Build a snapshot of the store's current profiles and publish it."""
-        generation = (
-            self._store.profiles.generation()
-        )  # before the profiles: too old is noticed, too new is not
-        profiles = known_sources(self._store)
-        self._snapshot = build_dataset_map(generation, profiles)
-        self._metrics.index_sets.set(len(profiles))
+        generation = self._store.profiles.generation()  # before the index: too old is noticed, too new is not
+        index = open_index(self._store)
+        shown = source_profiles(sorted(index.hashes)[:MAX_MAP_POINTS], self._store)
+        self._snapshot = build_dataset_map(generation, index, shown.values())
+        self._metrics.index_sets.set(len(index))
         self._metrics.index_swaps.inc()
 
     def _run(self) -> None:
@@ -85,8 +85,8 @@ class DatasetMapRefresher:
             self._closing.wait(CHECK_INTERVAL_S)
 
 
-def build_dataset_map(generation: str, profiles: Collection[Profile]) -> DatasetMap:
-    """The snapshot of these profiles; only the first MAX_MAP_POINTS get a position."""
+def build_dataset_map(generation: str, index: SourceIndex, profiles: Collection[Profile]) -> DatasetMap:
+    """The snapshot of this index, with positions for these profiles."""
     ordered = sorted(profiles, key=lambda profile: profile.dataset_hash)
     sizes = {p.dataset_hash: p.num_images.train + p.num_images.val + p.num_images.test for p in ordered}
     points = {
@@ -97,11 +97,9 @@ def build_dataset_map(generation: str, profiles: Collection[Profile]) -> Dataset
             x=round(place.x, 4),
             y=round(place.y, 4),
         )
-        for place in dataset_map(ordered[:MAX_MAP_POINTS])
+        for place in dataset_map(ordered)
     }
-    return DatasetMap(
-        generation=generation, index=SourceIndex.build(ordered, fingerprint=generation), points=points
-    )
+    return DatasetMap(generation=generation, index=index, points=points)
 
 
 def builtin_hashes() -> frozenset[str]:

@@ -12,7 +12,7 @@ import pytest
 from recommender.errors import StorageError
 from recommender.forecast import history
 from recommender.forecast.backtest import backtest
-from recommender.profile import known
+from recommender.profile import shipped as shipped_profiles
 from recommender.store import Store
 
 NUM_RUNS, NUM_TARGETS, NUM_CHECKPOINTS = 362, 12, 17
@@ -26,7 +26,7 @@ def test_the_shipped_history_is_whole() -> None:
     assert len(shipped.runs) == NUM_RUNS
     assert len({run.target_hash for run in shipped.runs}) == NUM_TARGETS
     assert len(shipped.checkpoints) == NUM_CHECKPOINTS
-    assert {run.target_hash for run in shipped.runs} <= set(known.builtin_profiles())
+    assert {run.target_hash for run in shipped.runs} <= set(shipped_profiles.builtin_profiles())
 
 
 @pytest.mark.parametrize("damage", ["absent", "truncated"])
@@ -41,11 +41,11 @@ def test_a_missing_history_is_an_error(damage: str, tmp_path: Path, monkeypatch:
 
 
 def test_missing_profiles_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(known, "FOLDER", tmp_path)
-    known.builtin_profiles.cache_clear()
+    monkeypatch.setattr(shipped_profiles, "FOLDER", tmp_path)
+    shipped_profiles.builtin_profiles.cache_clear()
     with pytest.raises(StorageError, match="Install the package again"):
-        known.builtin_profiles()
-    known.builtin_profiles.cache_clear()
+        shipped_profiles.builtin_profiles()
+    shipped_profiles.builtin_profiles.cache_clear()
 
 
 @pytest.mark.slow

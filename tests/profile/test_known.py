@@ -60,7 +60,7 @@ def test_the_stored_profile_of_a_source_comes_before_the_shipped(
 
 
 def test_shipped_profiles_are_of_this_encoder_and_small() -> None:
-    from recommender.profile.known import FOLDER
+    from recommender.profile.shipped import FOLDER
 
     files = sorted(FOLDER.glob("*.npz"))
     if not files:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from recommender.profile import ENCODER
-from recommender.profile.known import builtin_profiles
+from recommender.profile.shipped import builtin_profiles
 from recommender.records import Profile
 from recommender.store import Store
 from service.metrics import Metrics

@@ -79,11 +79,14 @@ def test_a_killed_training_resumes_leaves_its_files_and_becomes_a_start(workshop
     assert second.source_hash == workshop.target.hash
     assert second.starting_score is not None
     from recommender.candidates import choose_candidates
+    from recommender.datasets import open_dataset
+    from recommender.profile.known import known_profile
     from recommender.progress import silent
     from recommender.requests import RecommendRequest
 
     request = RecommendRequest.model_validate({"dataset": str(workshop.data), "offline": True})
-    ours = {c.checkpoint.name: c for c in choose_candidates(request, workshop.store, silent)}["ours"]
+    profile = known_profile(open_dataset(workshop.data), workshop.store)
+    ours = {c.checkpoint.name: c for c in choose_candidates(request, workshop.store, profile, silent)}["ours"]
     assert ours.source is not None
     assert ours.source.dataset_hash == workshop.target.hash
 

@@ -52,12 +52,18 @@ class Architecture:
 @functools.cache
 def architectures() -> dict[str, Architecture]:
     """Every shipped detection architecture by name, in a stable order."""
+    return _beginning_with("")
+
+
+@functools.cache
+def _beginning_with(name: str) -> dict[str, Architecture]:
+    """Those of the files whose names begin so: reading every file takes a quarter of a second."""
     spec = importlib.util.find_spec("ultralytics")
     if spec is None or not spec.submodule_search_locations:
         raise UnavailableError("ultralytics is not installed.", remedy="pip install ultralytics")
     folder = Path(spec.submodule_search_locations[0]) / "cfg" / "models"
     files = sorted({file for kind in FAMILIES for pattern in kind.files for file in folder.rglob(pattern)})
-    found = [entry for file in files for entry in _entries(file)]
+    found = [entry for file in files if file.name.startswith(name) for entry in _entries(file)]
     return {entry.name: entry for entry in found}
 
 
@@ -67,6 +73,10 @@ def architecture(name: str) -> Architecture:
     Raises:
         UsageError: it is not one ultralytics ships for detection.
     """
+    family = _STEM.match(name)
+    found = _beginning_with(family.group(1)).get(name) if family else None
+    if found is not None:
+        return found
     known = architectures()
     if name not in known:
         raise UsageError(
@@ -83,7 +93,8 @@ def backbone_length(name: str) -> int:
 
 def learning_rate_factor(name: str) -> float:
     """By which a training of this architecture scales the recipe's default rates; 1 where it is not shipped."""
-    known = architectures().get(name)
+    family = _STEM.match(name)
+    known = _beginning_with(family.group(1)).get(name) if family else None
     return 1.0 if known is None else known.kind.learning_rate_factor
 
 
