@@ -31,10 +31,10 @@ from recommender.datasets import open_dataset
 from recommender.records import Recipe, Start
 from recommender.store import Store
 from recommender.store.records_json import decode, encode
-from tune_jobs.shipment import deliver, pack_dataset
-from tune_jobs.sweep.plan import TrialSpec
+from tune_jobs.artefact_transfer import deliver, pack_dataset
 from tune_jobs.sweep.planning import plan_trial
 from tune_jobs.sweep.run import SweepSettings, run_trials
+from tune_jobs.sweep.trial_spec import TrialSpec
 from tune_jobs.training import TrainingJob, train
 
 RESULT = Path("benchmarks/results/sweep_overhead.json")

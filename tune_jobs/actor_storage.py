@@ -15,7 +15,7 @@ CHUNK_BYTES = 8 * 2**20
 TIMEOUT_S = 60.0
 
 
-class Keeper:
+class StorageActor:
     """Runs as a detached actor on the head. Files below one folder, whole or not at all."""
 
     def __init__(self, name: str) -> None:
@@ -120,7 +120,7 @@ def _open_keeper(name: str) -> Any:
 
     head = next(node for node in ray.nodes() if "node:__internal_head__" in node["Resources"])
     return (
-        ray.remote(Keeper)
+        ray.remote(StorageActor)
         .options(
             name=f"storage-{name}",
             namespace=NAMESPACE,

@@ -18,24 +18,24 @@ from typing import Any
 
 from recommender.errors import RecommenderError, StorageError, UnavailableError
 from recommender.records import EpochMetrics, Run
+from tune_jobs.artefact_transfer import CHUNK_BYTES, Artefact, deliver
 from tune_jobs.artefacts import write_artefacts
-from tune_jobs.inputs import parcel_name
+from tune_jobs.inputs import artefact_name
 from tune_jobs.messages import (
     CARD,
     CRASH,
     OUTCOME,
     STATE,
-    STATE_CARD,
-    Card,
+    STATE_MANIFEST,
+    AttemptOutcome,
     Crash,
-    Outcome,
+    InputManifest,
     Report,
     ResultFile,
+    ResumeStateManifest,
     Revoked,
-    StateCard,
 )
 from tune_jobs.orphans import end_with_node
-from tune_jobs.shipment import CHUNK_BYTES, Parcel, deliver
 from tune_jobs.storage import (
     PatientStorage,
     Storage,
@@ -72,7 +72,7 @@ def main(
     if arguments is None:
         end_with_node()
     url, job_id, epoch = sys.argv[1:] if arguments is None else arguments
-    one = Attempt(PatientStorage(open_storage(url)), job_id, int(epoch))
+    one = TrainingAttempt(PatientStorage(open_storage(url)), job_id, int(epoch))
     try:
         one.run(training, artefacts)
     except Exception as error:
@@ -82,7 +82,7 @@ def main(
     return 0
 
 
-class Attempt:
+class TrainingAttempt:
     """One attempt at one job."""
 
     def __init__(self, storage: Storage, job_id: str, epoch: int) -> None:
@@ -97,7 +97,7 @@ class Attempt:
 
     def run(self, training: Train, artefacts: Finish) -> None:
         """Train and leave an outcome, unless somebody else has taken over."""
-        card = get_record(self._storage, inputs(self._job_id, CARD), Card)
+        card = get_record(self._storage, inputs(self._job_id, CARD), InputManifest)
         if card is None or not self._wanted():
             return
         self._state_every_s = card.state_every_s
@@ -110,13 +110,15 @@ class Attempt:
             except StorageError:
                 raise
             except RecommenderError as error:  # the request itself: another attempt would meet the same
-                self._leave(Outcome(status="failed", run=None, error=str(error)))
+                self._leave(AttemptOutcome(status="failed", run=None, error=str(error)))
                 return
             if run.status == "succeeded":
                 artefacts(job)
-                self._leave(Outcome(status="succeeded", run=run, files=self._carry_results(job.output)))
+                self._leave(
+                    AttemptOutcome(status="succeeded", run=run, files=self._carry_results(job.output))
+                )
             elif run.status == "failed":
-                self._leave(Outcome(status="failed", run=run, error=run.error))
+                self._leave(AttemptOutcome(status="failed", run=run, error=run.error))
 
     def on_epoch(self, point: EpochMetrics) -> bool:
         """Carry the state away now and then, report, and stop when nobody wants the result any more."""
@@ -133,7 +135,7 @@ class Attempt:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
         put_record(self._storage, attempt(self._job_id, self._epoch, CRASH), Crash(error=reason))
 
-    def _leave(self, outcome: Outcome) -> None:
+    def _leave(self, outcome: AttemptOutcome) -> None:
         put_record(self._storage, attempt(self._job_id, self._epoch, OUTCOME), outcome)
 
     def _wanted(self) -> bool:
@@ -141,7 +143,7 @@ class Attempt:
 
     # ── inputs ──
 
-    def _training_job(self, card: Card) -> TrainingJob:
+    def _training_job(self, card: InputManifest) -> TrainingJob:
         spec = card.spec
         return TrainingJob(
             data=deliver(card.data, self._chunks),
@@ -161,11 +163,11 @@ class Attempt:
             resumable=True,
         )
 
-    def _chunks(self, parcel: Parcel) -> Iterator[bytes]:
-        with tempfile.TemporaryDirectory(prefix="recommend-parcel-") as folder:
+    def _chunks(self, artefact: Artefact) -> Iterator[bytes]:
+        with tempfile.TemporaryDirectory(prefix="recommend-artefact-") as folder:
             file = Path(folder) / "parcel"
-            if not self._storage.get(parcel_name(self._job_id, parcel), file):
-                raise StorageError(f"The {parcel.kind} of job {self._job_id} is not in the storage.")
+            if not self._storage.get(artefact_name(self._job_id, artefact), file):
+                raise StorageError(f"The {artefact.kind} of job {self._job_id} is not in the storage.")
             with file.open("rb") as content:
                 while chunk := content.read(CHUNK_BYTES):
                     yield chunk
@@ -175,13 +177,15 @@ class Attempt:
     def _fetch_state(self) -> None:
         """The newest whole state of an earlier attempt, where there is one."""
         for epoch in range(self._epoch - 1, 0, -1):
-            card = get_record(self._storage, attempt(self._job_id, epoch, STATE_CARD), StateCard)
+            card = get_record(
+                self._storage, attempt(self._job_id, epoch, STATE_MANIFEST), ResumeStateManifest
+            )
             if card is not None and all(self._fetch_state_file(epoch, card, file) for file in card.files):
                 return
             for name in STATE_FILES:
                 (self._output / name).unlink(missing_ok=True)
 
-    def _fetch_state_file(self, epoch: int, card: StateCard, file: ResultFile) -> bool:
+    def _fetch_state_file(self, epoch: int, card: ResumeStateManifest, file: ResultFile) -> bool:
         target = self._output / file.name
         name = attempt(self._job_id, epoch, f"{STATE}-{card.epochs_done}/{file.name}")
         return (
@@ -200,13 +204,15 @@ class Attempt:
         present = [name for name in STATE_FILES if (self._output / name).exists()]
         if not present:
             return
-        older = get_record(self._storage, attempt(self._job_id, self._epoch, STATE_CARD), StateCard)
+        older = get_record(
+            self._storage, attempt(self._job_id, self._epoch, STATE_MANIFEST), ResumeStateManifest
+        )
         for name in present:
             place = attempt(self._job_id, self._epoch, f"{STATE}-{epochs_done}/{name}")
             self._storage.put(place, self._output / name)
         files = tuple(_described(self._output / name, name) for name in present)
-        card = StateCard(epochs_done=epochs_done, files=files)
-        put_record(self._storage, attempt(self._job_id, self._epoch, STATE_CARD), card)
+        card = ResumeStateManifest(epochs_done=epochs_done, files=files)
+        put_record(self._storage, attempt(self._job_id, self._epoch, STATE_MANIFEST), card)
         if older is not None and older.epochs_done != epochs_done:
             self._storage.remove(attempt(self._job_id, self._epoch, f"{STATE}-{older.epochs_done}"))
         self._state_carried_s = time.monotonic()

@@ -38,7 +38,7 @@ _started: dict[str, subprocess.Popen[bytes]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class JobLocation:
     """Where trainings run and where their files lie."""
 
     address: str | None = None  # None: a local Ray, started for the occasion
@@ -70,7 +70,7 @@ class Place:
 
 
 def ensure_host(
-    store: Store, place: Place, *, parent: int | None = None, module: str = "tune_jobs.hosting"
+    store: Store, place: JobLocation, *, parent: int | None = None, module: str = "tune_jobs.hosting"
 ) -> bool:
     """Start a host for this place unless one runs; returns whether one was started.
 
@@ -114,7 +114,7 @@ def main() -> int:
     parser.add_argument("--parent", type=int)
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    place = Place(address=given.address, storage=given.storage, python=given.python)
+    place = JobLocation(address=given.address, storage=given.storage, python=given.python)
     from recommender.store import Store
 
     with Store.open_default() as store:
@@ -157,7 +157,7 @@ def _serve(launcher: Launcher, *, local: bool, parent: int | None) -> int:
 
 
 @contextmanager
-def _launcher(store: Store, place: Place) -> Iterator[Launcher]:
+def _launcher(store: Store, place: JobLocation) -> Iterator[Launcher]:
     from tune_jobs.ray_jobs import RayJobs
     from tune_jobs.storage import open_storage
 
@@ -182,7 +182,7 @@ def _launcher(store: Store, place: Place) -> Iterator[Launcher]:
         yield Launcher(store, RayJobs(address), open_storage(url), settings)
 
 
-def _require_token(place: Place, job: Job) -> None:
+def _require_token(place: JobLocation, job: Job) -> None:
     """At each launch anew, for another head may have come up at the same address.
 
     Whoever starts an open head on loopback and names it on the command line knows; whoever asks over HTTP does not.
@@ -199,7 +199,7 @@ def _local_capacity() -> Capacity:
 
 
 @contextmanager
-def _jobs_address(place: Place) -> Iterator[str]:
+def _jobs_address(place: JobLocation) -> Iterator[str]:
     """The job server's address; a connection to the cluster around it where files travel through Ray."""
     from tune_jobs.cluster import connect
     from tune_jobs.head_security import require_head, require_token
@@ -216,12 +216,12 @@ def _jobs_address(place: Place) -> Iterator[str]:
             yield place.address
 
 
-def _actor_url(store: Store, place: Place) -> str:
+def _actor_url(store: Store, place: JobLocation) -> str:
     digest = hashlib.sha256(f"{store.url} {place.cluster}".encode()).hexdigest()
     return f"actor://{digest[:16]}"
 
 
-def host_lock(store: Store, place: Place, module: str) -> FileLock:
+def host_lock(store: Store, place: JobLocation, module: str) -> FileLock:
     """Held by the one host of its kind on this machine for a store and a cluster."""
     digest = hashlib.sha256(f"{module} {store.url} {place.cluster}".encode()).hexdigest()
     return FileLock(subfolder("launchers") / f"{digest[:16]}.lock")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from recommender.errors import DatasetError, NotFoundError, UsageError
 from recommender.records import Dataset, Job
-from tune_jobs.messages import CARD, Card
-from tune_jobs.shipment import Parcel, pack_dataset, pack_weights, packed_dataset
+from tune_jobs.artefact_transfer import Artefact, pack_dataset, pack_weights, packed_dataset
+from tune_jobs.messages import CARD, InputManifest
 from tune_jobs.storage import Storage, get_record, inputs, put_record
 from tune_jobs.training_spec import TrainingSpec
 
@@ -25,14 +25,14 @@ def prepare(
     Raises InputError (the data set cannot be read, or changed; the weights changed) or NotFoundError: trying again
     will not help. Raises StorageError where it may.
     """
-    if get_record(storage, inputs(job.id, CARD), Card) is not None:
+    if get_record(storage, inputs(job.id, CARD), InputManifest) is not None:
         return
     weights = _same_weights(store, spec)
     data = _put(storage, job, _packed(store, spec))
     put_record(
         storage,
         inputs(job.id, CARD),
-        Card(
+        InputManifest(
             spec=spec,
             data=data,
             weights=None if weights is None else _put(storage, job, weights),
@@ -42,18 +42,18 @@ def prepare(
     )
 
 
-def parcel_name(job_id: str, parcel: Parcel) -> str:
-    """Where a parcel lies in the storage."""
-    return inputs(job_id, f"{parcel.kind}.parcel")
+def artefact_name(job_id: str, artefact: Artefact) -> str:
+    """Where a artefact lies in the storage."""
+    return inputs(job_id, f"{artefact.kind}.parcel")
 
 
-def _put(storage: Storage, job: Job, parcel: Parcel) -> Parcel:
-    storage.put(parcel_name(job.id, parcel), parcel.source)
-    return replace(parcel, source=Path(parcel.source.name))  # the machine's folders are nobody's business
+def _put(storage: Storage, job: Job, artefact: Artefact) -> Artefact:
+    storage.put(artefact_name(job.id, artefact), artefact.source)
+    return replace(artefact, source=Path(artefact.source.name))  # the machine's folders are nobody's business
 
 
-def _packed(store: Store, spec: TrainingSpec) -> Parcel:
-    """The data set as a parcel, its images read only where the command that asked has not packed them already.
+def _packed(store: Store, spec: TrainingSpec) -> Artefact:
+    """The data set as a artefact, its images read only where the command that asked has not packed them already.
 
     The data set becomes the source of the new checkpoint, so its profile must be known as well.
     """
@@ -82,7 +82,7 @@ def _same_dataset(spec: TrainingSpec) -> Dataset:
     return dataset
 
 
-def _same_weights(store: Store, spec: TrainingSpec) -> Parcel | None:
+def _same_weights(store: Store, spec: TrainingSpec) -> Artefact | None:
     if spec.start.mode == "scratch":
         return None
     from recommender.checkpoints import get_checkpoint

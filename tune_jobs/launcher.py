@@ -31,11 +31,11 @@ from recommender.errors import (
 )
 from recommender.records import Job
 from recommender.store.records_json import decode
+from tune_jobs.finalising import download, finalise
 from tune_jobs.inputs import prepare
 from tune_jobs.leases import TTL_S, Leases
-from tune_jobs.messages import CRASH, OUTCOME, Crash, Outcome, Report, Revoked
+from tune_jobs.messages import CRASH, OUTCOME, AttemptOutcome, Crash, Report, Revoked
 from tune_jobs.ray_jobs import Cluster, Submission
-from tune_jobs.settling import download, settle
 from tune_jobs.storage import Storage, attempt, get_record, inputs, put_record, report, revoked
 from tune_jobs.training_spec import KIND, TrainingSpec
 
@@ -184,10 +184,10 @@ class Launcher:
         state = self._cluster.state(
             job.submission_id
         )  # before the outcome: what ended has left one, or never will
-        outcome = get_record(self._storage, attempt(job.id, job.attempt, OUTCOME), Outcome)
+        outcome = get_record(self._storage, attempt(job.id, job.attempt, OUTCOME), AttemptOutcome)
         self._collect(job)  # after the outcome, which is written last: then no report is missed
         if outcome is not None:
-            self._settle(job, spec, outcome)
+            self._finalise(job, spec, outcome)
         elif job.cancel_requested:
             self._cancel(job)
         elif state == "running":
@@ -208,12 +208,12 @@ class Launcher:
             self._store.launches.collect(job.id, job.attempt, batch=batch, points=found.points)
             batch += 1
 
-    def _settle(self, job: Job, spec: TrainingSpec, outcome: Outcome) -> None:
+    def _finalise(self, job: Job, spec: TrainingSpec, outcome: AttemptOutcome) -> None:
         artefacts = f"{self._settings.storage_url.rstrip('/')}/{attempt(job.id, job.attempt, 'results')}"
         try:
             if self._settings.download_to is not None:
                 artefacts = str(download(self._storage, job, outcome, self._settings.download_to))
-            settle(self._store, self._storage, job, spec, outcome, artefacts=artefacts)
+            finalise(self._store, self._storage, job, spec, outcome, artefacts=artefacts)
         except InputError as error:
             self._store.launches.finish(
                 job.id, job.attempt, status="failed", run=outcome.run, error=str(error)

@@ -6,23 +6,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 from recommender.records import EpochMetrics, Run
-from tune_jobs.shipment import Parcel
+from tune_jobs.artefact_transfer import Artefact
 from tune_jobs.training_spec import TrainingSpec
 
 CARD = "card.json"  # inputs: written last, so its presence means that all inputs are there
 OUTCOME = "outcome.json"  # attempt: written last, so its presence means that all results are there
 CRASH = "crash.json"  # attempt: the last words of one that broke for reasons that may pass
 STATE = "resume/state"  # attempt: see tune_jobs.training.resume
-STATE_CARD = "resume/card.json"
+STATE_MANIFEST = "resume/card.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Card:
-    """Launcher → attempt: what to train and which parcels bring it."""
+class InputManifest:
+    """Launcher → attempt: what to train and which artefacts bring it."""
 
     spec: TrainingSpec
-    data: Parcel
-    weights: Parcel | None
+    data: Artefact
+    weights: Artefact | None
     num_threads: int
     state_every_s: float  # how often the resume state is carried to the storage, at most
 
@@ -42,7 +42,7 @@ class Report:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StateCard:
+class ResumeStateManifest:
     """Attempt → later attempts: a resume state that is whole."""
 
     epochs_done: int
@@ -59,7 +59,7 @@ class ResultFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class AttemptOutcome:
     """Attempt → launcher: it is over, for good or ill."""
 
     status: Literal["succeeded", "failed"]

@@ -29,9 +29,9 @@ from recommender.errors import (
 from recommender.records import Job
 from recommender.requests import SweepRequest
 from recommender.store import Store
-from tune_jobs.hosting import Place, host_lock
+from tune_jobs.hosting import JobLocation, host_lock
 from tune_jobs.leases import Leases
-from tune_jobs.sweep.telling import Teller
+from tune_jobs.sweep.event_writer import EventWriter
 
 MODULE = "tune_jobs.sweep_host"
 KIND = "sweep"
@@ -49,7 +49,7 @@ def main() -> int:
     parser.add_argument("--parent", type=int)
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    place = Place(address=given.address, storage=given.storage, python=given.python)
+    place = JobLocation(address=given.address, storage=given.storage, python=given.python)
     with Store.open_default() as store:
         try:
             with host_lock(store, place, MODULE).acquire(timeout=5):
@@ -65,7 +65,7 @@ def main() -> int:
 class SweepHost:
     """Looks after the sweeps of one cluster."""
 
-    def __init__(self, store: Store, place: Place) -> None:
+    def __init__(self, store: Store, place: JobLocation) -> None:
         self._store = store
         self._place = place
         self._leases = Leases(store.launches, f"{socket.gethostname()}:{getpid()}:{uuid.uuid4().hex[:8]}")
@@ -119,21 +119,23 @@ class SweepHost:
 
     def _sweep(self, job: Job) -> None:
         from tune_jobs.sweep.grid import sweep
-        from tune_jobs.sweep.matrix import sweep_document
+        from tune_jobs.sweep.result_matrix import sweep_document
 
         request = SweepRequest.model_validate_json(job.spec).model_copy(
             update={"address": self._place.address}
         )
-        teller = Teller(lambda kind, data: self._store.launches.add_event(job.id, job.attempt, kind, data))
+        event_writer = EventWriter(
+            lambda kind, data: self._store.launches.add_event(job.id, job.attempt, kind, data)
+        )
         swept = sweep(
             request,
             store=self._store,
-            progress=teller.progress,
-            display=teller,
+            progress=event_writer.progress,
+            display=event_writer,
             stop=self._watch(job),
             allow_loopback=False,  # asked for over HTTP, by people who cannot know who else reaches that head
         )
-        teller.show(swept.result.view, whole=True)
+        event_writer.show(swept.result.view, whole=True)
         if swept.result.was_interrupted:
             return  # told to end: whoever is started next goes on
         document = sweep_document(swept.result)

@@ -158,19 +158,19 @@ def _show(request: CompareRequest, compared: Compared, folder: Path | None, *, a
     from recommender.report.comparison_files import default_folder, write_report
     from recommender.report.comparison_table import print_comparison
 
-    material = compared.material
-    findings = findings_of(material, pictures=request.pictures)
-    place = folder or default_folder(material)
-    write_report(material, findings, compared.target if request.photos else None, place)
+    comparison = compared.comparison
+    findings = findings_of(comparison, pictures=request.pictures)
+    place = folder or default_folder(comparison)
+    write_report(comparison, findings, compared.target if request.photos else None, place)
     if as_json:
-        sys.stdout.write(comparison_document(material, findings).model_dump_json(indent=2) + "\n")
+        sys.stdout.write(comparison_document(comparison, findings).model_dump_json(indent=2) + "\n")
     else:
-        print_comparison(material, findings, out())
+        print_comparison(comparison, findings, out())
     console = err()
     console.print(f"report: {place / 'report.html'}", markup=False)
-    if material.ended_early is not None:
+    if comparison.ended_early is not None:
         console.print(
-            f"ended early: {material.ended_early}; what is finished is kept, the same command goes on.",
+            f"ended early: {comparison.ended_early}; what is finished is kept, the same command goes on.",
             markup=False,
         )
 

@@ -20,7 +20,7 @@ from recommender.text import printable
 if TYPE_CHECKING:
     from recommender.records import Job, JobEvent
     from recommender.store import Store
-    from tune_jobs.hosting import Place
+    from tune_jobs.hosting import JobLocation
 
 POLL_S, HOST_CHECK_S = 0.3, 3.0
 SILENCE_S = 60.0  # of a cluster, after which nobody is kept waiting
@@ -74,7 +74,7 @@ def sparkline(values: list[float], width: int = 32) -> str:
     return "".join(BARS[min(len(BARS) - 1, int(value / top * len(BARS)))] for value in values[-width:])
 
 
-def follow(store: Store, job: Job, place: Place, view: CurveView) -> Job | None:
+def follow(store: Store, job: Job, place: JobLocation, view: CurveView) -> Job | None:
     """Watch until the training has ended; None when the user leaves it to itself."""
     seen, starts, checked_s, answered_s = 0, 0, float("-inf"), time.monotonic()
     from tune_jobs.hosting import ensure_host
@@ -100,7 +100,7 @@ def follow(store: Store, job: Job, place: Place, view: CurveView) -> Job | None:
                 return None
 
 
-def _answered(place: Place, last_s: float) -> float:
+def _answered(place: JobLocation, last_s: float) -> float:
     """When the cluster last answered. Raises UnavailableError when that is too long ago."""
     try:
         place.require_answer()

@@ -135,7 +135,7 @@ class LateDisplay:
 def _show(swept: Swept, *, as_json: bool) -> None:
     from recommender.cli.console import err, out
     from tune_jobs.sweep.display import summary_of
-    from tune_jobs.sweep.matrix import matrix_table, sweep_document
+    from tune_jobs.sweep.result_matrix import matrix_table, sweep_document
 
     if as_json:
         notices = [{"code": notice.code, "message": notice.message} for notice in swept.notices]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from recommender.records import Job, Notice, Recommendation, Run
     from recommender.requests import RecommendRequest, TrainingRequest
     from recommender.store import Store
-    from tune_jobs.hosting import Place
+    from tune_jobs.hosting import JobLocation
     from tune_jobs.training_spec import Target
 
 
@@ -136,19 +136,25 @@ def with_first_start(
     return request.model_copy(update={"start": start, "architecture": architecture})
 
 
-def place_of(address: str | None, storage: str | None) -> Place:
+def place_of(address: str | None, storage: str | None) -> JobLocation:
     """Where to train, from the flags."""
-    from tune_jobs.hosting import Place
+    from tune_jobs.hosting import JobLocation
 
     if storage is not None and "://" not in storage:
         storage = str(Path(storage).expanduser().absolute())
-    place = Place(address=None if address in (None, "local") else address, storage=storage)
+    place = JobLocation(address=None if address in (None, "local") else address, storage=storage)
     place.check()
     return place
 
 
 def launch(
-    store: Store, request: TrainingRequest, place: Place, *, again: bool, detach: bool, split_seed: int = 0
+    store: Store,
+    request: TrainingRequest,
+    place: JobLocation,
+    *,
+    again: bool,
+    detach: bool,
+    split_seed: int = 0,
 ) -> tuple[Job, tuple[Notice, ...]]:
     """Ask for the training, or find it again, and see it to its end; returns it as it is then.
 
@@ -188,7 +194,7 @@ def _resolved(
     from recommender.datasets import open_dataset
     from recommender.profile.known import known_profile
     from recommender.profile.notices import dataset_notices
-    from tune_jobs.shipment import pack_dataset
+    from tune_jobs.artefact_transfer import pack_dataset
     from tune_jobs.training_spec import Target
 
     roots = tuple(Path(root) for root in request.allow_roots)
@@ -222,7 +228,9 @@ def _registered(store: Store, start: str) -> str:
     return f"{get_checkpoint(store, file, allow_paths=True).name}:{mode}"
 
 
-def _job_of(store: Store, request: TrainingRequest, target: Target, place: Place, *, again: bool) -> Job:
+def _job_of(
+    store: Store, request: TrainingRequest, target: Target, place: JobLocation, *, again: bool
+) -> Job:
     """The job that this very command asked for before and that has not ended badly, else a new one."""
     from tune_jobs.training_spec import submit_training
 

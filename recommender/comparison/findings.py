@@ -1,4 +1,4 @@
-"""Everything a report says, computed from the material of a comparison."""
+"""Everything a report says, computed from the comparison of a comparison."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recommender.comparison.catching_up import CatchUp, catch_up
-from recommender.comparison.hindsight import Hindsight, hindsight_of
-from recommender.comparison.material import Evaluation, Material
+from recommender.comparison.comparison_input import ComparisonInput, Evaluation
+from recommender.comparison.forecast_error import ForecastError, forecast_error_of
 from recommender.comparison.noise import SeedNoise
 from recommender.comparison.norms import norm_notices
 from recommender.comparison.pictures import Difference, differing_scenes
 from recommender.comparison.reasons import Loss, losses_of
-from recommender.comparison.rows import Row, main_rows, noise_of, rows_of
+from recommender.comparison.rows import ComparisonRow, main_rows, noise_of, rows_of
 from recommender.comparison.sizes import SizeVerdict, size_verdict
 from recommender.comparison.verdict import noise_sentence, sentences
 from recommender.records import EpochMetrics, Notice, Start
@@ -22,40 +22,40 @@ from recommender.records import EpochMetrics, Notice, Start
 class Findings:
     """What came out. `rows` holds every share of the data, `main` the largest, the best start first."""
 
-    rows: tuple[Row, ...]
-    main: tuple[Row, ...]
+    rows: tuple[ComparisonRow, ...]
+    main: tuple[ComparisonRow, ...]
     noise: SeedNoise
     noise_sentence: str
     sentences: tuple[str, ...]
     catching_up: CatchUp | None
     sizes: SizeVerdict | None
     losses: tuple[Loss, ...]
-    hindsight: Hindsight
+    forecast_error: ForecastError
     differences: tuple[Difference, ...]
     notices: tuple[Notice, ...]
 
 
-def findings_of(material: Material, *, pictures: int = 6) -> Findings:
+def findings_of(comparison: ComparisonInput, *, pictures: int = 6) -> Findings:
     """Compute all of it; nothing is drawn, nothing is trained."""
-    rows = rows_of(material)
+    rows = rows_of(comparison)
     main = main_rows(rows)
-    noise = noise_of(material, rows)
+    noise = noise_of(comparison, rows)
     sizes = size_verdict(rows, noise)
-    losses = losses_of(material, main, noise)
-    catching_up = _catch_up(material, main)
-    hindsight = hindsight_of(material, rows)
+    losses = losses_of(comparison, main, noise)
+    catching_up = _catch_up(comparison, main)
+    forecast_error = forecast_error_of(comparison, rows)
     return Findings(
         rows=rows,
         main=main,
         noise=noise,
         noise_sentence=noise_sentence(noise, main),
-        sentences=sentences(main, noise, catching_up, sizes, losses, hindsight),
+        sentences=sentences(main, noise, catching_up, sizes, losses, forecast_error),
         catching_up=catching_up,
         sizes=sizes,
         losses=losses,
-        hindsight=hindsight,
-        differences=_differences(material, main, pictures),
-        notices=(*_once(material.notices), *norm_notices(material)),
+        forecast_error=forecast_error,
+        differences=_differences(comparison, main, pictures),
+        notices=(*_once(comparison.notices), *norm_notices(comparison)),
     )
 
 
@@ -66,39 +66,43 @@ def _once(notices: Sequence[Notice]) -> tuple[Notice, ...]:
     ]
 
 
-def curves_of(material: Material, row: Row) -> tuple[tuple[EpochMetrics, ...], ...]:
+def curves_of(comparison: ComparisonInput, row: ComparisonRow) -> tuple[tuple[EpochMetrics, ...], ...]:
     """The learning curves of a row, one a seed."""
-    return tuple(one.run.curve for one in material.trained if one.run.id in row.runs)
+    return tuple(one.run.curve for one in comparison.trained if one.run.id in row.runs)
 
 
-def shown_run(material: Material, row: Row) -> str | None:
+def shown_run(comparison: ComparisonInput, row: ComparisonRow) -> str | None:
     """The run whose boxes stand for its row: the one in the middle of its seeds."""
     maps = {
         one.run.id: one.run.best.score
-        for one in material.trained
+        for one in comparison.trained
         if one.run.id in row.runs and one.evaluation is not None and one.run.best is not None
     }
     return min(maps, key=lambda id: (abs(maps[id] - row.val_score.mean), id), default=None)
 
 
-def _catch_up(material: Material, main: tuple[Row, ...]) -> CatchUp | None:
+def _catch_up(comparison: ComparisonInput, main: tuple[ComparisonRow, ...]) -> CatchUp | None:
     scratch = next((row for row in main if row.start.mode == "scratch"), None)
     rivals = [row for row in main if row.start.mode != "scratch"]
     if scratch is None or not rivals:
         return None
     rival = max(rivals, key=lambda row: row.val_score.mean)
-    return catch_up(curves_of(material, scratch), curves_of(material, rival), budget=material.plan.epochs)
+    return catch_up(
+        curves_of(comparison, scratch), curves_of(comparison, rival), budget=comparison.plan.epochs
+    )
 
 
-def _differences(material: Material, main: tuple[Row, ...], pictures: int) -> tuple[Difference, ...]:
+def _differences(
+    comparison: ComparisonInput, main: tuple[ComparisonRow, ...], pictures: int
+) -> tuple[Difference, ...]:
     evaluations: dict[Start, list[Evaluation]] = {
         row.start: [
             one.evaluation
-            for one in material.trained
+            for one in comparison.trained
             if one.run.id in row.runs and one.evaluation is not None
         ]
         for row in main
     }
     return differing_scenes(
-        material.held.scenes, evaluations, confidence=material.plan.confidence, limit=pictures
+        comparison.held.scenes, evaluations, confidence=comparison.plan.confidence, limit=pictures
     )

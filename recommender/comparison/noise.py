@@ -13,7 +13,7 @@ CARE = 0.01  # mAP: less is no difference to anybody, however sure
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spread:
+class SeedSpread:
     """A mean over seeds; the deviation is None with fewer than two."""
 
     mean: float
@@ -37,7 +37,7 @@ class SeedNoise:
         quantile = float(t.ppf((1 + LEVEL) / 2, self.freedom))
         return quantile * self.deviation * math.sqrt(1 / first + 1 / second)
 
-    def verdict(self, first: Spread, second: Spread) -> str:
+    def verdict(self, first: SeedSpread, second: SeedSpread) -> str:
         """ "more", "less", "same" (within noise or too small to matter) or "unknown" (noise not measured)."""
         gap = first.mean - second.mean
         bound = self.of_difference(first.count, second.count)
@@ -48,13 +48,13 @@ class SeedNoise:
         return "more" if gap > 0 else "less"
 
 
-def spread_of(values: Iterable[float | None]) -> Spread | None:
+def spread_of(values: Iterable[float | None]) -> SeedSpread | None:
     """Mean and deviation of the values that are known; None when none is."""
     known = [value for value in values if value is not None]
     if not known:
         return None
     deviation = statistics.stdev(known) if len(known) > 1 else None
-    return Spread(mean=statistics.fmean(known), deviation=deviation, count=len(known))
+    return SeedSpread(mean=statistics.fmean(known), deviation=deviation, count=len(known))
 
 
 def seed_noise(groups: Sequence[Sequence[float]]) -> SeedNoise:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from recommender.comparison.material import Material
+from recommender.comparison.comparison_input import ComparisonInput
 from recommender.records import Notice
 
 USUAL_BATCH = 16  # images whose gradients one step gathers, also where the batch is smaller
 NOISY_BATCH = 16  # below it the statistics of batch norm are noisy for random weights (Wu and He 2018)
 
 
-def norm_notices(material: Material) -> tuple[Notice, ...]:
+def norm_notices(comparison: ComparisonInput) -> tuple[Notice, ...]:
     """One sentence on what was used, and a warning where batch norm saw too few images."""
-    runs = [trained.run for trained in material.trained]
+    runs = [trained.run for trained in comparison.trained]
     if not runs:
         return ()
     batch = min(run.batch_used or run.recipe.batch for run in runs)

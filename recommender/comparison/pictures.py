@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from recommender.comparison.material import Box, Evaluation, Scene
+from recommender.comparison.comparison_input import Box, Evaluation, Scene
 from recommender.records import Start
 
 FAR_BEHIND = 0.5  # of the best start's mean F1
@@ -14,7 +14,7 @@ MIN_IOU = 0.5  # from which a box counts as found
 
 
 @dataclass(frozen=True, kw_only=True)
-class Marks:
+class DetectionMarks:
     """One model on one image, at the chosen confidence."""
 
     hits: tuple[Box, ...]  # predicted boxes that are right
@@ -36,7 +36,7 @@ class Difference:
     spread: float  # best minus worst F1 among the starts, each averaged over its seeds
 
 
-def marks_of(truth: Sequence[Box], predicted: Sequence[Box], confidence: float) -> Marks:
+def marks_of(truth: Sequence[Box], predicted: Sequence[Box], confidence: float) -> DetectionMarks:
     """Match predictions, the surest first, each with the free true box of its class that it covers best."""
     free = list(truth)
     hits, false_alarms = [], []
@@ -49,7 +49,7 @@ def marks_of(truth: Sequence[Box], predicted: Sequence[Box], confidence: float) 
         else:
             free.remove(best)
             hits.append(box)
-    return Marks(hits=tuple(hits), misses=tuple(free), false_alarms=tuple(false_alarms))
+    return DetectionMarks(hits=tuple(hits), misses=tuple(free), false_alarms=tuple(false_alarms))
 
 
 def iou(first: Box, second: Box) -> float:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from recommender.comparison.material import Contestant, Material, Trained
+from recommender.comparison.comparison_input import ComparedStart, ComparisonInput, Trained
 from recommender.comparison.noise import CARE, SeedNoise, spread_of
-from recommender.comparison.rows import Row
+from recommender.comparison.rows import ComparisonRow
 from recommender.forecast.rules import LEAK_SHARE
 from recommender.profile import NOTHING_SIMILAR
 from recommender.text import printable
@@ -33,14 +33,16 @@ class Reason:
 class Loss:
     """A pretrained start that did worse than scratch, or than the best start, by more than noise."""
 
-    row: Row
-    winner: Row
+    row: ComparisonRow
+    winner: ComparisonRow
     to_scratch: bool
     gap: float  # mAP50-95
     reasons: tuple[Reason, ...]
 
 
-def losses_of(material: Material, rows: Sequence[Row], noise: SeedNoise) -> tuple[Loss, ...]:
+def losses_of(
+    comparison: ComparisonInput, rows: Sequence[ComparisonRow], noise: SeedNoise
+) -> tuple[Loss, ...]:
     """Every pretrained start that lost, worst first. `rows` are those of one share, the best first."""
     found = []
     scratch = next((row for row in rows if row.start.mode == "scratch"), None)
@@ -57,26 +59,28 @@ def losses_of(material: Material, rows: Sequence[Row], noise: SeedNoise) -> tupl
                 winner=winner,
                 to_scratch=to_scratch,
                 gap=winner.score.mean - row.score.mean,
-                reasons=_reasons(material, row, rows, noise),
+                reasons=_reasons(comparison, row, rows, noise),
             )
         )
     return tuple(sorted(found, key=lambda loss: -loss.gap))
 
 
-def _reasons(material: Material, row: Row, rows: Sequence[Row], noise: SeedNoise) -> tuple[Reason, ...]:
-    contestant = material.contestant(row.start)
+def _reasons(
+    comparison: ComparisonInput, row: ComparisonRow, rows: Sequence[ComparisonRow], noise: SeedNoise
+) -> tuple[Reason, ...]:
+    compared_start = comparison.compared_start(row.start)
     best = next((other for other in rows if other.start.mode != "scratch"), row)
-    rival = material.contestant(best.start)
-    trained = [one for one in material.trained if one.run.id in row.runs]
+    rival = comparison.compared_start(best.start)
+    trained = [one for one in comparison.trained if one.run.id in row.runs]
     suspects = (
-        _frozen(contestant, row, rows, noise),
-        _learning_rate(material, row, trained),
-        _domain(contestant, rival),
-        _head(contestant, rival),
-        _source_size(contestant, rival),
+        _frozen(compared_start, row, rows, noise),
+        _learning_rate(comparison, row, trained),
+        _domain(compared_start, rival),
+        _head(compared_start, rival),
+        _source_size(compared_start, rival),
         _unfinished(row, trained),
         _small_batch(trained),
-        _only_rate(material, row, trained),
+        _only_rate(comparison, row, trained),
     )
     found = tuple(reason for reason in suspects if reason is not None)
     return found or (
@@ -84,7 +88,9 @@ def _reasons(material: Material, row: Row, rows: Sequence[Row], noise: SeedNoise
     )
 
 
-def _frozen(one: Contestant, row: Row, rows: Sequence[Row], noise: SeedNoise) -> Reason | None:
+def _frozen(
+    one: ComparedStart, row: ComparisonRow, rows: Sequence[ComparisonRow], noise: SeedNoise
+) -> Reason | None:
     if one.start.mode != "freeze":
         return None
     share = trainable_share(one)
@@ -104,8 +110,10 @@ def _frozen(one: Contestant, row: Row, rows: Sequence[Row], noise: SeedNoise) ->
     return Reason(code="frozen", text=text + ".")
 
 
-def _learning_rate(material: Material, row: Row, trained: Sequence[Trained]) -> Reason | None:
-    tried = rates_tried(material, row)
+def _learning_rate(
+    comparison: ComparisonInput, row: ComparisonRow, trained: Sequence[Trained]
+) -> Reason | None:
+    tried = rates_tried(comparison, row)
     if len(tried) > 1:
         values = [value for _, value in tried]
         swing = max(values) - min(values)
@@ -127,9 +135,9 @@ def _learning_rate(material: Material, row: Row, trained: Sequence[Trained]) -> 
     )
 
 
-def _only_rate(material: Material, row: Row, trained: Sequence[Trained]) -> Reason | None:
+def _only_rate(comparison: ComparisonInput, row: ComparisonRow, trained: Sequence[Trained]) -> Reason | None:
     """Without proof a suspect all the same, so the last in the row."""
-    if len(rates_tried(material, row)) > 1 or _early_drop(row, trained) is not None:
+    if len(rates_tried(comparison, row)) > 1 or _early_drop(row, trained) is not None:
         return None
     rate = f"{row.learning_rate:g}" if row.learning_rate else "the default"
     return Reason(
@@ -139,13 +147,13 @@ def _only_rate(material: Material, row: Row, trained: Sequence[Trained]) -> Reas
     )
 
 
-def rates_tried(material: Material, row: Row) -> tuple[tuple[float, float], ...]:
+def rates_tried(comparison: ComparisonInput, row: ComparisonRow) -> tuple[tuple[float, float], ...]:
     """Each learning rate and the mAP50-95 it reached on the validation images with the first seed."""
     found = {
         one.run.learning_rate_used: one.run.best.score
-        for one in material.trained
+        for one in comparison.trained
         if one.start == row.start
-        and one.fraction == max(material.plan.fractions)
+        and one.fraction == max(comparison.plan.fractions)
         and one.run.recipe.seed == 0
         and one.run.best is not None
         and one.run.learning_rate_used is not None
@@ -153,7 +161,7 @@ def rates_tried(material: Material, row: Row) -> tuple[tuple[float, float], ...]
     return tuple(sorted((rate, value) for rate, value in found.items() if rate is not None))
 
 
-def _early_drop(row: Row, trained: Sequence[Trained]) -> tuple[float, float] | None:
+def _early_drop(row: ComparisonRow, trained: Sequence[Trained]) -> tuple[float, float] | None:
     before = row.starting.score if row.starting.on == "target" else None
     after = spread_of(max(point.score for point in t.run.curve[:2]) for t in trained if t.run.curve)
     if before is None or after is None or before < 0.05 or after.mean > (1 - HARMFUL_DROP) * before:
@@ -161,7 +169,7 @@ def _early_drop(row: Row, trained: Sequence[Trained]) -> tuple[float, float] | N
     return before, after.mean
 
 
-def _domain(one: Contestant, rival: Contestant) -> Reason | None:
+def _domain(one: ComparedStart, rival: ComparedStart) -> Reason | None:
     mine, its = one.evidence.similarity, rival.evidence.similarity
     if mine is None:
         return None
@@ -183,7 +191,7 @@ def _domain(one: Contestant, rival: Contestant) -> Reason | None:
     return None
 
 
-def _head(one: Contestant, rival: Contestant) -> Reason | None:
+def _head(one: ComparedStart, rival: ComparedStart) -> Reason | None:
     head, matched, classes = (
         one.coverage.share("head"),
         one.coverage.classes_matched,
@@ -198,7 +206,7 @@ def _head(one: Contestant, rival: Contestant) -> Reason | None:
     return Reason(code="head", text=text + ".") if less or head < 0.5 or not matched else None
 
 
-def _source_size(one: Contestant, rival: Contestant) -> Reason | None:
+def _source_size(one: ComparedStart, rival: ComparedStart) -> Reason | None:
     mine = one.checkpoint.source_images if one.checkpoint else None
     its = rival.checkpoint.source_images if rival.checkpoint else None
     if mine is None or its is None or mine >= FEW_IMAGES * its:
@@ -210,7 +218,7 @@ def _source_size(one: Contestant, rival: Contestant) -> Reason | None:
     )
 
 
-def _unfinished(row: Row, trained: Sequence[Trained]) -> Reason | None:
+def _unfinished(row: ComparisonRow, trained: Sequence[Trained]) -> Reason | None:
     epochs = max((t.run.recipe.epochs for t in trained), default=0)
     if epochs and row.epochs_to_best.mean > STILL_RISING * epochs:
         return Reason(
@@ -227,7 +235,7 @@ def _small_batch(trained: Sequence[Trained]) -> Reason | None:
     return Reason(code="small_batch", text=f"its batch norms saw {batch} images at a time.")
 
 
-def trainable_share(one: Contestant) -> float:
+def trainable_share(one: ComparedStart) -> float:
     """The share of the model's parameters that train in this mode."""
     if one.start.mode != "freeze":
         return 1.0

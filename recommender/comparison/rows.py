@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from recommender.comparison.material import Contestant, Material, Score, Trained
-from recommender.comparison.noise import SeedNoise, Spread, seed_noise, spread_of
+from recommender.comparison.comparison_input import ComparedStart, ComparisonInput, Score, Trained
+from recommender.comparison.noise import SeedNoise, SeedSpread, seed_noise, spread_of
 from recommender.records import EpochMetrics, Start
 
 
@@ -20,58 +20,58 @@ class Starting:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """One start at one share of the train images. What seeds spread over is a `Spread`."""
+class ComparisonRow:
+    """One start at one share of the train images. What seeds spread over is a `SeedSpread`."""
 
     start: Start
     fraction: float
     num_images: int  # it was trained on
     learning_rate: float | None  # really used
     starting: Starting
-    score: Spread  # on the split that scores
-    details: dict[str, Spread]  # the task's other metrics, by name
-    val_score: Spread  # of the best epoch on the validation images; what the forecast speaks of
-    epochs_to_best: Spread
-    seconds_to_best: Spread
-    seconds: Spread  # of the whole training
+    score: SeedSpread  # on the split that scores
+    details: dict[str, SeedSpread]  # the task's other metrics, by name
+    val_score: SeedSpread  # of the best epoch on the validation images; what the forecast speaks of
+    epochs_to_best: SeedSpread
+    seconds_to_best: SeedSpread
+    seconds: SeedSpread  # of the whole training
     runs: tuple[str, ...]
 
 
-def rows_of(material: Material) -> tuple[Row, ...]:
+def rows_of(comparison: ComparisonInput) -> tuple[ComparisonRow, ...]:
     """Every start at every fraction that has a result, at its best learning rate; the best start first."""
-    rates = chosen_rates(material)
+    rates = chosen_rates(comparison)
     groups: dict[tuple[float, Start], list[Trained]] = {}
-    for trained in material.trained:
-        if trained.run.recipe.learning_rate == rates[trained.start] and _is_scored(material, trained):
+    for trained in comparison.trained:
+        if trained.run.recipe.learning_rate == rates[trained.start] and _is_scored(comparison, trained):
             groups.setdefault((trained.fraction, trained.start), []).append(trained)
-    rows = [_row(material, group) for group in groups.values()]
+    rows = [_row(comparison, group) for group in groups.values()]
     return tuple(sorted(rows, key=lambda row: (-row.fraction, -row.score.mean, str(row.start))))
 
 
-def main_rows(rows: Sequence[Row]) -> tuple[Row, ...]:
+def main_rows(rows: Sequence[ComparisonRow]) -> tuple[ComparisonRow, ...]:
     """The rows at the largest share of the data, the best start first."""
     largest = max((row.fraction for row in rows), default=1.0)
     return tuple(row for row in rows if row.fraction == largest)
 
 
-def noise_of(material: Material, rows: Sequence[Row]) -> SeedNoise:
+def noise_of(comparison: ComparisonInput, rows: Sequence[ComparisonRow]) -> SeedNoise:
     """Between seeds of the same start and share, pooled."""
-    by_id = {trained.run.id: trained for trained in material.trained}
-    return seed_noise([[held_map(material, by_id[id]) for id in row.runs] for row in rows])
+    by_id = {trained.run.id: trained for trained in comparison.trained}
+    return seed_noise([[held_map(comparison, by_id[id]) for id in row.runs] for row in rows])
 
 
-def held_map(material: Material, trained: Trained) -> float:
+def held_map(comparison: ComparisonInput, trained: Trained) -> float:
     """mAP50-95 on the split that scores."""
     best = trained.run.best
-    if material.held.is_held_back and trained.evaluation is not None:
+    if comparison.held.is_held_back and trained.evaluation is not None:
         return trained.evaluation.score.score
     return 0.0 if best is None else best.score
 
 
-def chosen_rates(material: Material) -> dict[Start, float | None]:
+def chosen_rates(comparison: ComparisonInput) -> dict[Start, float | None]:
     """The rate of each start that did best on the validation images at the largest share, first seed."""
     best: dict[Start, Trained] = {}
-    for trained in sorted(material.trained, key=lambda one: (-one.fraction, one.run.recipe.seed)):
+    for trained in sorted(comparison.trained, key=lambda one: (-one.fraction, one.run.recipe.seed)):
         known = best.get(trained.start)
         alike = known is not None and (known.fraction, known.run.recipe.seed) == (
             trained.fraction,
@@ -82,21 +82,21 @@ def chosen_rates(material: Material) -> dict[Start, float | None]:
     return {start: trained.run.recipe.learning_rate for start, trained in best.items()}
 
 
-def _is_scored(material: Material, trained: Trained) -> bool:
+def _is_scored(comparison: ComparisonInput, trained: Trained) -> bool:
     """Without its weights a run has no score on images that were held back."""
-    return trained.evaluation is not None or not material.held.is_held_back
+    return trained.evaluation is not None or not comparison.held.is_held_back
 
 
-def _row(material: Material, group: Sequence[Trained]) -> Row:
+def _row(comparison: ComparisonInput, group: Sequence[Trained]) -> ComparisonRow:
     runs = [trained.run for trained in group]
-    scores = [_score(material, trained) for trained in group]
+    scores = [_score(comparison, trained) for trained in group]
     best = [run.best for run in runs if run.best is not None]
-    return Row(
+    return ComparisonRow(
         start=runs[0].start,
         fraction=runs[0].recipe.fraction,
         num_images=runs[0].num_train_images,
         learning_rate=runs[0].learning_rate_used,
-        starting=_starting(material.contestant(runs[0].start), group),
+        starting=_starting(comparison.compared_start(runs[0].start), group),
         score=_known([score.score for score in scores]),
         details=_details(scores),
         val_score=_known([point.score for point in best]),
@@ -107,16 +107,16 @@ def _row(material: Material, group: Sequence[Trained]) -> Row:
     )
 
 
-def _score(material: Material, trained: Trained) -> Score | EpochMetrics:
+def _score(comparison: ComparisonInput, trained: Trained) -> Score | EpochMetrics:
     """On the held-back images; on the validation images the point of the curve whose weights were kept."""
-    if material.held.is_held_back and trained.evaluation is not None:
+    if comparison.held.is_held_back and trained.evaluation is not None:
         return trained.evaluation.score
     if trained.run.best is None:
         raise ValueError(f"run {trained.run.id} has no finished epoch")
     return trained.run.best
 
 
-def _details(scores: Sequence[Score | EpochMetrics]) -> dict[str, Spread]:
+def _details(scores: Sequence[Score | EpochMetrics]) -> dict[str, SeedSpread]:
     """The spread of every other metric that all of them have."""
     names = [name for name in scores[0].details if all(name in score.details for score in scores)]
     return {name: _known([score.details[name] for score in scores]) for name in names}
@@ -126,15 +126,15 @@ def _val(trained: Trained) -> float:
     return trained.run.best.score if trained.run.best else 0.0
 
 
-def _known(values: Sequence[float]) -> Spread:
+def _known(values: Sequence[float]) -> SeedSpread:
     found = spread_of(values)
     if found is None:
         raise ValueError("a row without a finished run")
     return found
 
 
-def _starting(contestant: Contestant, group: Sequence[Trained]) -> Starting:
-    checkpoint = contestant.checkpoint
+def _starting(compared_start: ComparedStart, group: Sequence[Trained]) -> Starting:
+    checkpoint = compared_start.checkpoint
     if checkpoint is None:
         return Starting(score=None, on="random weights")
     here = spread_of(trained.run.starting_score for trained in group)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from recommender.comparison.noise import CARE, SeedNoise
-from recommender.comparison.rows import Row
+from recommender.comparison.rows import ComparisonRow
 from recommender.records import Start
 
 
@@ -36,7 +36,7 @@ class SizeVerdict:
     num_images: int | None = None
 
 
-def size_verdict(rows: Sequence[Row], noise: SeedNoise) -> SizeVerdict | None:
+def size_verdict(rows: Sequence[ComparisonRow], noise: SeedNoise) -> SizeVerdict | None:
     """None without scratch, or without a pretrained start, at any size.
 
     Between two sizes the margin is interpolated over the logarithm of the size.
@@ -60,7 +60,7 @@ def size_verdict(rows: Sequence[Row], noise: SeedNoise) -> SizeVerdict | None:
     return SizeVerdict(kind="below", gains=gains, num_images=round(crossing))
 
 
-def _gains(rows: Sequence[Row], noise: SeedNoise) -> list[Gain]:
+def _gains(rows: Sequence[ComparisonRow], noise: SeedNoise) -> list[Gain]:
     found = []
     for fraction in sorted({row.fraction for row in rows}):
         here = [row for row in rows if row.fraction == fraction]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recommender.comparison.catching_up import CatchUp
-from recommender.comparison.hindsight import Hindsight
+from recommender.comparison.forecast_error import ForecastError
 from recommender.comparison.noise import LEVEL, SeedNoise
 from recommender.comparison.reasons import Loss
-from recommender.comparison.rows import Row
+from recommender.comparison.rows import ComparisonRow
 from recommender.comparison.sizes import SizeVerdict
 from recommender.records import Start
 from recommender.text import printable
@@ -17,12 +17,12 @@ LEARNT = 0.05  # mAP50-95 under which the order of the starts says nothing about
 
 
 def sentences(
-    rows: Sequence[Row],
+    rows: Sequence[ComparisonRow],
     noise: SeedNoise,
     catching_up: CatchUp | None,
     sizes: SizeVerdict | None,
     losses: Sequence[Loss],
-    hindsight: Hindsight,
+    forecast_error: ForecastError,
 ) -> tuple[str, ...]:
     """At most three. `rows` are those at the largest share, the best first."""
     if not rows:
@@ -31,7 +31,7 @@ def sentences(
         _warning(losses),
         _modes(rows, noise),
         _sizes(sizes),
-        _trust(hindsight),
+        _trust(forecast_error),
         _quickest(rows),
     )
     chosen = [_winner(rows, noise), _scratch(rows, noise, catching_up)]
@@ -39,7 +39,7 @@ def sentences(
     return tuple(sentence for sentence in chosen if sentence is not None)[:3]
 
 
-def noise_sentence(noise: SeedNoise, rows: Sequence[Row]) -> str:
+def noise_sentence(noise: SeedNoise, rows: Sequence[ComparisonRow]) -> str:
     """What seeds alone do, and from which difference on one is a difference."""
     if noise.deviation is None:
         return (
@@ -55,7 +55,7 @@ def noise_sentence(noise: SeedNoise, rows: Sequence[Row]) -> str:
     )
 
 
-def _winner(rows: Sequence[Row], noise: SeedNoise) -> str:
+def _winner(rows: Sequence[ComparisonRow], noise: SeedNoise) -> str:
     best = rows[0]
     if best.score.mean < LEARNT:
         return (
@@ -83,7 +83,7 @@ def _winner(rows: Sequence[Row], noise: SeedNoise) -> str:
     return f"Start from {head}, {gap:.3f} above {_name(second.start)}, more than seed noise explains."
 
 
-def _choice(best: Row, equals: Sequence[Row]) -> str:
+def _choice(best: ComparisonRow, equals: Sequence[ComparisonRow]) -> str:
     """Among equals the one that is there clearly sooner; times of a busy machine differ by chance as well."""
     quick = min(equals, key=lambda row: row.seconds_to_best.mean)
     spread = (quick.seconds_to_best.deviation or 0.0) + (best.seconds_to_best.deviation or 0.0)
@@ -93,7 +93,7 @@ def _choice(best: Row, equals: Sequence[Row]) -> str:
     return "any of them will do"
 
 
-def _scratch(rows: Sequence[Row], noise: SeedNoise, found: CatchUp | None) -> str | None:
+def _scratch(rows: Sequence[ComparisonRow], noise: SeedNoise, found: CatchUp | None) -> str | None:
     scratch = next((row for row in rows if row.start.mode == "scratch"), None)
     best = next((row for row in rows if row.start.mode != "scratch"), None)
     if scratch is None or best is None:
@@ -142,7 +142,7 @@ def _warning(losses: Sequence[Loss]) -> str | None:
     return f"Do not start from {_name(worst.row.start)}: {worst.gap:.3f} below {against}; first suspect: {reason}"
 
 
-def _modes(rows: Sequence[Row], noise: SeedNoise) -> str | None:
+def _modes(rows: Sequence[ComparisonRow], noise: SeedNoise) -> str | None:
     """What freezing costs and saves, for the best checkpoint that was tried both ways."""
     by_start = {row.start: row for row in rows}
     for row in rows:
@@ -185,18 +185,22 @@ def size_text(sizes: SizeVerdict) -> str:
     )
 
 
-def _trust(hindsight: Hindsight) -> str | None:
+def _trust(forecast_error: ForecastError) -> str | None:
     """Whether the forecast may be followed without such a comparison next time."""
-    if hindsight.first_choice is None or hindsight.regret is None:
+    if forecast_error.first_choice is None or forecast_error.regret is None:
         return None
-    cost = "which was the best" if hindsight.regret <= 0 else f"which costs {hindsight.regret:.3f} mAP50-95"
+    cost = (
+        "which was the best"
+        if forecast_error.regret <= 0
+        else f"which costs {forecast_error.regret:.3f} mAP50-95"
+    )
     return (
-        f"The forecast made before the runs would have taken {_name(hindsight.first_choice)}, {cost}; "
-        f"{hindsight.num_inside} of {len(hindsight.judged)} outcomes lay within its 80 % intervals."
+        f"The forecast made before the runs would have taken {_name(forecast_error.first_choice)}, {cost}; "
+        f"{forecast_error.num_inside} of {len(forecast_error.judged)} outcomes lay within its 80 % intervals."
     )
 
 
-def _quickest(rows: Sequence[Row]) -> str | None:
+def _quickest(rows: Sequence[ComparisonRow]) -> str | None:
     if len(rows) < 2:
         return None
     quickest = min(rows, key=lambda row: row.seconds_to_best.mean)
@@ -210,7 +214,7 @@ def _name(start: Start) -> str:
     return "random weights" if start.mode == "scratch" else printable(start, limit=80)
 
 
-def _value(row: Row) -> str:
+def _value(row: ComparisonRow) -> str:
     spread = row.score
     return f"{spread.mean:.3f}" + ("" if spread.deviation is None else f" ± {spread.deviation:.3f}")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from recommender.comparison.comparison_input import ComparedStart, ComparisonInput, Trained
 from recommender.comparison.findings import Findings
-from recommender.comparison.hindsight import Judged
-from recommender.comparison.material import Contestant, Material, Trained
-from recommender.comparison.noise import Spread
+from recommender.comparison.forecast_error import Judged
+from recommender.comparison.noise import SeedSpread
 from recommender.comparison.reasons import Loss, rates_tried, trainable_share
-from recommender.comparison.rows import Row
+from recommender.comparison.rows import ComparisonRow
 from recommender.comparison.verdict import catch_up_text, size_text
 from recommender.report.comparison_schema import (
     AskedPart,
@@ -33,42 +33,42 @@ from recommender.report.document import ImageCounts, IntervalPart, notice_parts
 from recommender.report.runs import point_part
 
 
-def comparison_document(material: Material, findings: Findings) -> ComparisonDocument:
+def comparison_document(comparison: ComparisonInput, findings: Findings) -> ComparisonDocument:
     """The whole comparison as published."""
-    plan = material.plan
+    plan = comparison.plan
     return ComparisonDocument(
-        id=material.id,
-        version=material.version,
+        id=comparison.id,
+        version=comparison.version,
         dataset=plan.dataset_name,
         dataset_hash=plan.dataset_hash,
         images=ImageCounts(train=plan.num_train, val=plan.num_val, test=plan.num_test),
         classes=plan.class_names,
-        asked=_asked(material),
+        asked=_asked(comparison),
         sentences=findings.sentences,
         noise=findings.noise_sentence,
         seed_deviation=findings.noise.deviation,
         table=tuple(_row(row) for row in findings.rows),
         catch_up=_catch_up(findings),
         sizes=_sizes(findings),
-        modes=tuple(_mode(material, row) for row in findings.main),
+        modes=tuple(_mode(comparison, row) for row in findings.main),
         losses=tuple(_loss(loss) for loss in findings.losses),
-        forecast=_forecast(material, findings),
+        forecast=_forecast(comparison, findings),
         pictures=tuple(
             ScenePart(image=d.scene.name, spread=round(d.spread, 4)) for d in findings.differences
         ),
-        curves=tuple(_curve(trained) for trained in material.trained),
+        curves=tuple(_curve(trained) for trained in comparison.trained),
         warnings=notice_parts(findings.notices),
         failures=tuple(
             FailurePart(start=str(f.start), fraction=f.fraction, seed=f.seed, why=f.why)
-            for f in material.failures
+            for f in comparison.failures
         ),
-        ended_early=material.ended_early,
-        hardware=material.hardware,
+        ended_early=comparison.ended_early,
+        hardware=comparison.hardware,
     )
 
 
-def _asked(material: Material) -> AskedPart:
-    plan = material.plan
+def _asked(comparison: ComparisonInput) -> AskedPart:
+    plan = comparison.plan
     return AskedPart(
         starts=tuple(str(start) for start in plan.starts),
         fractions=plan.fractions,
@@ -79,12 +79,12 @@ def _asked(material: Material) -> AskedPart:
         batch=plan.batch,
         optimizer=plan.optimizer,
         learning_rates=plan.learning_rates,
-        scored_on=material.held.split,
+        scored_on=comparison.held.split,
         confidence=plan.confidence,
     )
 
 
-def _row(row: Row) -> RowPart:
+def _row(row: ComparisonRow) -> RowPart:
     return RowPart(
         start=str(row.start),
         checkpoint=row.start.checkpoint,
@@ -103,7 +103,7 @@ def _row(row: Row) -> RowPart:
     )
 
 
-def _spread(spread: Spread) -> SpreadPart:
+def _spread(spread: SeedSpread) -> SpreadPart:
     return SpreadPart(mean=round(spread.mean, 5), deviation=_round(spread.deviation), seeds=spread.count)
 
 
@@ -146,8 +146,8 @@ def _sizes(findings: Findings) -> SizesPart | None:
     return SizesPart(kind=found.kind, train_images=found.num_images, gains=gains, text=size_text(found))
 
 
-def _mode(material: Material, row: Row) -> ModePart:
-    one: Contestant = material.contestant(row.start)
+def _mode(comparison: ComparisonInput, row: ComparisonRow) -> ModePart:
+    one: ComparedStart = comparison.compared_start(row.start)
     coverage = one.coverage
     return ModePart(
         start=str(row.start),
@@ -160,7 +160,7 @@ def _mode(material: Material, row: Row) -> ModePart:
         trainable=round(trainable_share(one), 4),
         rates_tried=tuple(
             RatePart(learning_rate=rate, val_score=round(value, 5))
-            for rate, value in rates_tried(material, row)
+            for rate, value in rates_tried(comparison, row)
         ),
         similarity=_round(one.evidence.similarity),
         images_seen=_round(one.evidence.source_images_seen),
@@ -186,8 +186,8 @@ def _loss(loss: Loss) -> LossPart:
     )
 
 
-def _forecast(material: Material, findings: Findings) -> ForecastPart:
-    seen, made = findings.hindsight, material.foresight
+def _forecast(comparison: ComparisonInput, findings: Findings) -> ForecastPart:
+    seen, made = findings.forecast_error, comparison.prior_forecast
     return ForecastPart(
         made_at=made.made_at,
         history_runs=made.history_runs,

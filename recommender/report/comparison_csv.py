@@ -6,9 +6,9 @@ import csv
 import io
 from collections.abc import Sequence
 
+from recommender.comparison.comparison_input import ComparisonInput, Trained
 from recommender.comparison.findings import Findings
-from recommender.comparison.material import Material, Trained
-from recommender.comparison.noise import Spread
+from recommender.comparison.noise import SeedSpread
 
 
 def summary_csv(findings: Findings) -> str:
@@ -23,21 +23,21 @@ def summary_csv(findings: Findings) -> str:
         line: list[object] = [row.start, row.start.checkpoint, row.start.mode, row.fraction, row.num_images]
         line += [row.score.count, row.learning_rate, row.starting.score, row.starting.on]
         for name in spreads:
-            spread: Spread | None = row.details.get(name) if name in details else getattr(row, name)
+            spread: SeedSpread | None = row.details.get(name) if name in details else getattr(row, name)
             line += [None, None] if spread is None else [_round(spread.mean), _round(spread.deviation)]
         lines.append(line)
     return _csv(header, lines)
 
 
-def runs_csv(material: Material) -> str:
+def runs_csv(comparison: ComparisonInput) -> str:
     """Every training, one line each, with its best epoch and its score on the split that scores."""
     header = ["run", "start", "fraction", "seed", "learning_rate", "normalisation", "batch", "train_images"]
-    details = sorted({name for trained in material.trained for name in _details(trained)})
+    details = sorted({name for trained in comparison.trained for name in _details(trained)})
     header += ["epochs", "best_epoch", "val_score", *(f"val_{name}" for name in details)]
-    header += [f"{material.held.split}_scored_{name}" for name in ("score", *details)]
+    header += [f"{comparison.held.split}_scored_{name}" for name in ("score", *details)]
     header += ["starting_score", "seconds", "cpu_seconds"]
     lines = []
-    for trained in material.trained:
+    for trained in comparison.trained:
         run, best, seen = trained.run, trained.run.best, trained.evaluation
         if best is None:
             continue

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from recommender.comparison.comparison_input import ComparisonInput
 from recommender.comparison.findings import Findings
-from recommender.comparison.material import Material
 from recommender.errors import StorageError
 from recommender.records import Dataset
 from recommender.report.comparison import comparison_document
@@ -17,9 +17,9 @@ from recommender.report.comparison_pictures import pixels_of
 HTML, JSON, SUMMARY, RUNS = "report.html", "report.json", "summary.csv", "runs.csv"
 
 
-def default_folder(material: Material) -> Path:
+def default_folder(comparison: ComparisonInput) -> Path:
     """Where a report goes when nothing is said: beside where the command is given."""
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", material.plan.dataset_name).strip("-.")[:60] or "data"
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", comparison.plan.dataset_name).strip("-.")[:60] or "data"
     return Path(f"comparison-{safe}")
 
 
@@ -27,16 +27,18 @@ def _no_photo(name: str) -> None:
     """Nothing to show of any image."""
 
 
-def write_report(material: Material, findings: Findings, target: Dataset | None, folder: Path) -> Path:
+def write_report(
+    comparison: ComparisonInput, findings: Findings, target: Dataset | None, folder: Path
+) -> Path:
     """Write the report's files into `folder`, each whole or not at all. Raises StorageError.
 
     The photos are those of `target`; None draws the boxes on empty frames.
     """
     contents = {
-        JSON: comparison_document(material, findings).model_dump_json(indent=2) + "\n",
+        JSON: comparison_document(comparison, findings).model_dump_json(indent=2) + "\n",
         SUMMARY: summary_csv(findings),
-        RUNS: runs_csv(material),
-        HTML: comparison_page(material, findings, pixels_of(target) if target else _no_photo),
+        RUNS: runs_csv(comparison),
+        HTML: comparison_page(comparison, findings, pixels_of(target) if target else _no_photo),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)

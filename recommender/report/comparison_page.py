@@ -8,9 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from recommender.comparison.comparison_input import ComparisonInput
 from recommender.comparison.findings import Findings, curves_of
-from recommender.comparison.material import Material
-from recommender.comparison.noise import Spread
+from recommender.comparison.noise import SeedSpread
 from recommender.comparison.reasons import rates_tried, trainable_share
 from recommender.comparison.verdict import catch_up_text, size_text
 from recommender.records import EpochMetrics, Start
@@ -24,33 +24,33 @@ SCRATCH_STYLE = 0  # ink, dashed: the yardstick
 Curves = Sequence[Sequence[EpochMetrics]]
 
 
-def comparison_page(material: Material, findings: Findings, pixels: Pixels) -> str:
+def comparison_page(comparison: ComparisonInput, findings: Findings, pixels: Pixels) -> str:
     """The page's HTML; `pixels` reads the held-back images."""
-    styles = styles_of(material.plan.starts)
+    styles = styles_of(comparison.plan.starts)
     made = environment()
     made.filters.update(spread=_spread, seconds=_seconds)
     return made.get_template("comparison.html").render(
-        material=material,
-        plan=material.plan,
-        task=task_definition(material.task),
+        comparison=comparison,
+        plan=comparison.plan,
+        task=task_definition(comparison.task),
         findings=findings,
         legend=[(printable(start), swatch(style)) for start, style in styles.items()],
         swatches={start: swatch(style) for start, style in styles.items()},
-        charts=_charts(material, findings, styles),
+        charts=_charts(comparison, findings, styles),
         size_chart=_size_chart(findings, styles),
         catch_up=catch_up_text(findings.catching_up) if findings.catching_up else None,
         size_text=size_text(findings.sizes) if findings.sizes and len(findings.sizes.gains) > 1 else None,
         modes=[
             (
                 row,
-                material.contestant(row.start),
-                trainable_share(material.contestant(row.start)),
-                rates_tried(material, row),
+                comparison.compared_start(row.start),
+                trainable_share(comparison.compared_start(row.start)),
+                rates_tried(comparison, row),
             )
             for row in findings.main
         ],
         forecast=_forecast(findings),
-        pictures=pictures_of(material, findings, pixels),
+        pictures=pictures_of(comparison, findings, pixels),
         best_value=max((row.score.mean for row in findings.main), default=0.0),
     )
 
@@ -62,12 +62,12 @@ def styles_of(starts: Sequence[Start]) -> dict[Start, int]:
     return styles | {start: 1 + number % (NUM_STYLES - 1) for number, start in enumerate(others)}
 
 
-def _charts(material: Material, findings: Findings, styles: dict[Start, int]) -> tuple[Markup, ...]:
+def _charts(comparison: ComparisonInput, findings: Findings, styles: dict[Start, int]) -> tuple[Markup, ...]:
     """Learning curves at the largest share, against epochs and against seconds."""
     y_label = "mAP50-95 on the validation images"
     by_epoch, by_second = [], []
     for row in findings.main:
-        curves = curves_of(material, row)
+        curves = curves_of(comparison, row)
         points = _mean_curve(curves)
         label, style = printable(row.start), styles[row.start]
         band = tuple((float(e), m - d, m + d) for e, m, d, _ in points) if len(curves) > 1 else ()
@@ -146,19 +146,19 @@ def _size_chart(findings: Findings, styles: dict[Start, int]) -> Markup | None:
 
 
 def _forecast(findings: Findings) -> dict[str, Any]:
-    judged = findings.hindsight.judged
+    judged = findings.forecast_error.judged
     highest = [one.expected.score.high for one in judged] + [
         one.outcome + (one.deviation or 0.0) for one in judged
     ]
     return {"top": max(highest, default=1.0) or 1.0, "rows": judged}
 
 
-def _spread(spread: Spread | None, digits: int = 3) -> str:
+def _spread(spread: SeedSpread | None, digits: int = 3) -> str:
     if spread is None:
         return "not measured"
     text = f"{spread.mean:.{digits}f}"
     return text if spread.deviation is None else f"{text} ± {spread.deviation:.{digits}f}"
 
 
-def _seconds(spread: Spread) -> str:
+def _seconds(spread: SeedSpread) -> str:
     return _spread(spread, 0)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from markupsafe import Markup
 from PIL import Image
 
+from recommender.comparison.comparison_input import Box, ComparisonInput, Evaluation, Scene
 from recommender.comparison.findings import Findings, shown_run
-from recommender.comparison.material import Box, Evaluation, Material, Scene
-from recommender.comparison.pictures import Marks, marks_of
+from recommender.comparison.pictures import DetectionMarks, marks_of
 from recommender.datasets import read_image
 from recommender.errors import RecommenderError
 from recommender.records import ByteArray, Dataset, Start
@@ -56,16 +56,16 @@ def pixels_of(target: Dataset) -> Pixels:
     return read
 
 
-def pictures_of(material: Material, findings: Findings, pixels: Pixels) -> tuple[Picture, ...]:
+def pictures_of(comparison: ComparisonInput, findings: Findings, pixels: Pixels) -> tuple[Picture, ...]:
     """The images on which the starts differ most, in that order."""
-    evaluations = {one.run.id: one.evaluation for one in material.trained}
+    evaluations = {one.run.id: one.evaluation for one in comparison.trained}
     shown: list[tuple[Start, Evaluation]] = []
     for row in findings.main:
-        found = evaluations.get(shown_run(material, row) or "")
+        found = evaluations.get(shown_run(comparison, row) or "")
         if found is not None:
             shown.append((row.start, found))
     return tuple(
-        _picture(number, difference.scene, difference.spread, shown, material, pixels)
+        _picture(number, difference.scene, difference.spread, shown, comparison, pixels)
         for number, difference in enumerate(findings.differences)
     )
 
@@ -75,10 +75,10 @@ def _picture(
     scene: Scene,
     spread: float,
     shown: Sequence[tuple[Start, Evaluation]],
-    material: Material,
+    comparison: ComparisonInput,
     pixels: Pixels,
 ) -> Picture:
-    names = material.plan.class_names
+    names = comparison.plan.class_names
     panels = [
         Panel(
             title="Ground truth",
@@ -87,7 +87,7 @@ def _picture(
         )
     ]
     for start, evaluation in shown:
-        marks = marks_of(scene.truth, evaluation.boxes.get(scene.name, ()), material.plan.confidence)
+        marks = marks_of(scene.truth, evaluation.boxes.get(scene.name, ()), comparison.plan.confidence)
         panels.append(
             Panel(
                 title=printable(start),
@@ -128,7 +128,7 @@ def _drawing(number: int, scene: Scene, marks: Sequence[Markup]) -> Markup:
     )
 
 
-def _all_marks(marks: Marks, scene: Scene, names: Sequence[str]) -> list[Markup]:
+def _all_marks(marks: DetectionMarks, scene: Scene, names: Sequence[str]) -> list[Markup]:
     return [
         *(_mark("hit", box, scene, names) for box in marks.hits),
         *(_mark("false", box, scene, names) for box in marks.false_alarms),

@@ -7,19 +7,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from recommender.comparison.comparison_input import ComparisonInput
 from recommender.comparison.findings import Findings
-from recommender.comparison.material import Material
-from recommender.comparison.noise import Spread
+from recommender.comparison.noise import SeedSpread
 from recommender.tasks import task_definition
 from recommender.text import printable
 
 
-def print_comparison(material: Material, findings: Findings, console: Console) -> None:
+def print_comparison(comparison: ComparisonInput, findings: Findings, console: Console) -> None:
     """The three sentences, the noise, and the starts, best first."""
     for number, sentence in enumerate(findings.sentences, start=1):
         console.print(Text(f"{number}. {sentence}"))
     console.print(Text(findings.noise_sentence, style="dim"))
-    task = task_definition(material.task)
+    task = task_definition(comparison.task)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("start", no_wrap=True)
     for title in (
@@ -44,11 +44,11 @@ def print_comparison(material: Material, findings: Findings, console: Console) -
             f"{row.seconds.mean:.0f}",
         )
     console.print(table)
-    scored = "held-back test" if material.held.is_held_back else "validation"
+    scored = "held-back test" if comparison.held.is_held_back else "validation"
     console.print(Text(f"{scored} images; mean ± deviation over seeds", style="dim"))
 
 
-def _shown(spread: Spread | None) -> str:
+def _shown(spread: SeedSpread | None) -> str:
     if spread is None:
         return ""
     return f"{spread.mean:.3f}" + ("" if spread.deviation is None else f" ± {spread.deviation:.3f}")

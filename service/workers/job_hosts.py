@@ -13,7 +13,7 @@ from service.logs import logger, where
 from service.metrics import Metrics
 from service.settings import ServiceSettings
 from tune_jobs import head_security, hosting, sweep_host, training_spec
-from tune_jobs.hosting import Place, ensure_host
+from tune_jobs.hosting import JobLocation, ensure_host
 
 CHECK_INTERVAL_S = 2.0
 PROBE_S = 2.0
@@ -30,7 +30,7 @@ class JobHosts:
         self._store = store
         self._metrics = metrics
         self._enabled = settings.launcher
-        self.place = Place(address=settings.ray_address, storage=settings.storage)
+        self.place = JobLocation(address=settings.ray_address, storage=settings.storage)
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="job-hosts", daemon=True)

@@ -13,7 +13,7 @@ from recommender.profile import ENCODER
 from recommender.requests import TrainingRequest
 from recommender.store import Store
 from tests.datasets.helpers import write_rows, yolo_set
-from tune_jobs.shipment import packed_dataset
+from tune_jobs.artefact_transfer import packed_dataset
 
 
 def test_what_is_wrong_with_the_data_is_said_before_it_is_trained_on(home: Path, tmp_path: Path) -> None:

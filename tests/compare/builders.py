@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from recommender.comparison.material import (
+from recommender.comparison.comparison_input import (
     Box,
-    Contestant,
+    ComparedStart,
+    ComparisonInput,
+    ComparisonPlan,
     Evaluation,
     Expected,
-    Foresight,
     Held,
-    Material,
-    Plan,
+    PriorForecast,
     Scene,
     Score,
     Trained,
@@ -110,7 +110,9 @@ def trained(
     return Trained(run=run, evaluation=Evaluation(run_id=run.id, split="val", score=score, boxes=boxes or {}))
 
 
-def contestant(start: Start, *, head: float = 1.0, classes_matched: int = 0, **known: Any) -> Contestant:
+def compared_start(
+    start: Start, *, head: float = 1.0, classes_matched: int = 0, **known: Any
+) -> ComparedStart:
     """A start of two blocks and a head; `known` are fields of its evidence or of its checkpoint."""
     filled = 0.0 if start.mode == "scratch" else 1.0
     layers = (
@@ -133,7 +135,7 @@ def contestant(start: Start, *, head: float = 1.0, classes_matched: int = 0, **k
     checkpoint = Checkpoint(
         name=start.checkpoint, origin="registry", architecture="yolo11n", family="yolo11", **card
     )
-    return Contestant(
+    return ComparedStart(
         start=start,
         architecture="yolo11n",
         checkpoint=None if start.mode == "scratch" else checkpoint,
@@ -142,18 +144,18 @@ def contestant(start: Start, *, head: float = 1.0, classes_matched: int = 0, **k
     )
 
 
-def material(
+def comparison(
     runs: Sequence[Trained],
-    contestants: Sequence[Contestant] = (),
+    compared_starts: Sequence[ComparedStart] = (),
     *,
     scenes: Sequence[Scene] = (),
     expected: Sequence[Expected] = (),
     **plan: Any,
-) -> Material:
+) -> ComparisonInput:
     """A whole comparison of these runs; `plan` are fields of the plan."""
     starts = tuple(dict.fromkeys(one.start for one in runs))
-    known = {one.start: one for one in contestants}
-    asked = Plan(
+    known = {one.start: one for one in compared_starts}
+    asked = ComparisonPlan(
         dataset_name="masks",
         dataset_hash="t" * 64,
         class_names=("mask", "no mask"),
@@ -171,11 +173,11 @@ def material(
         learning_rates=(None,),
         confidence=0.5,
     )
-    return Material(
+    return ComparisonInput(
         id="0123456789abcdef",
         plan=replace(asked, **plan),
-        contestants=tuple(known.get(start, contestant(start)) for start in starts),
-        foresight=Foresight(
+        compared_starts=tuple(known.get(start, compared_start(start)) for start in starts),
+        prior_forecast=PriorForecast(
             made_at="2026-11-21T00:00:00+00:00",
             history_runs=0,
             history_runs_here=0,
@@ -203,7 +205,7 @@ def start(name: str, mode: Mode = "full") -> Start:
     return Start(checkpoint=name, mode=mode)
 
 
-def example() -> Material:
+def example() -> ComparisonInput:
     """Everything a report shows, at two sizes with three seeds: what the page's tests look at."""
     names = [
         ("scratch", "scratch"),
@@ -242,5 +244,5 @@ def example() -> Material:
         for fraction in (1.0, 0.33)
     ]
     forecasts = [expected(one, 0.4, 0.2, 0.5, fraction=f) for one in starts for f in (1.0, 0.33)]
-    known = [contestant(one, similarity=0.9 - 0.1 * rank) for rank, one in enumerate(starts)]
-    return material(runs, known, scenes=scenes, expected=forecasts)
+    known = [compared_start(one, similarity=0.9 - 0.1 * rank) for rank, one in enumerate(starts)]
+    return comparison(runs, known, scenes=scenes, expected=forecasts)

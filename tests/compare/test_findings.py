@@ -1,4 +1,4 @@
-"""Rows, sizes, reasons, hindsight and the sentences, from comparisons whose answer is known."""
+"""Rows, sizes, reasons, forecast_error and the sentences, from comparisons whose answer is known."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
+from recommender.comparison.comparison_input import ComparisonInput, Evaluation, Score, Trained
 from recommender.comparison.findings import Findings, findings_of
-from recommender.comparison.material import Evaluation, Material, Score, Trained
 from recommender.comparison.rows import chosen_rates, rows_of
 from recommender.records import Notice, Start
 from tests.compare import builders
 from tests.compare.builders import (
     COCO,
     SCRATCH,
-    contestant,
+    compared_start,
+    comparison,
     curve,
     expected,
-    material,
     saturating,
     start,
     trained,
@@ -43,7 +43,7 @@ def reasons_of(found: Findings, name: str) -> dict[str, str]:
 
 
 def test_rows_are_means_over_seeds_the_best_first() -> None:
-    rows = rows_of(material(runs_of((SCRATCH, 0.2), (COCO, 0.5))))
+    rows = rows_of(comparison(runs_of((SCRATCH, 0.2), (COCO, 0.5))))
     assert [str(row.start) for row in rows] == ["coco:full", "scratch"]
     assert rows[0].score.count == 3
     assert rows[0].score.mean == pytest.approx(0.5 * EPOCHS / (EPOCHS + 3), abs=1e-3)
@@ -51,7 +51,7 @@ def test_rows_are_means_over_seeds_the_best_first() -> None:
 
 
 def test_held_back_images_score_the_models_when_there_are_some() -> None:
-    made = material(runs_of((COCO, 0.5), seeds=1))
+    made = comparison(runs_of((COCO, 0.5), seeds=1))
     run = made.trained[0].run
     score = Score(score=0.11, details={"map50": 0.2, "map75": 0.1, "precision": 0.3, "recall": 0.4})
     tested = replace(
@@ -67,8 +67,8 @@ def test_held_back_images_score_the_models_when_there_are_some() -> None:
 def test_starting_score_says_what_it_was_measured_on() -> None:
     here = [replace(one, run=replace(one.run, starting_score=0.3)) for one in runs_of((COCO, 0.5))]
     elsewhere = start("bccd")
-    made = material(
-        [*here, *runs_of((elsewhere, 0.4), (SCRATCH, 0.1))], [contestant(elsewhere, source_score=0.6)]
+    made = comparison(
+        [*here, *runs_of((elsewhere, 0.4), (SCRATCH, 0.1))], [compared_start(elsewhere, source_score=0.6)]
     )
     found = {str(row.start): row.starting for row in rows_of(made)}
     assert (found["coco:full"].score, found["coco:full"].on) == (0.3, "target")
@@ -82,7 +82,7 @@ def test_each_start_goes_on_at_its_best_learning_rate() -> None:
         trained(COCO, saturating(0.5, EPOCHS), learning_rate=1e-4),
         trained(COCO, saturating(0.4, EPOCHS), learning_rate=1e-4, seed=1),
     ]
-    made = material([*tried, *runs_of((SCRATCH, 0.1))])
+    made = comparison([*tried, *runs_of((SCRATCH, 0.1))])
     assert chosen_rates(made)[COCO] == 1e-4
     row = next(row for row in rows_of(made) if row.start == COCO)
     assert row.learning_rate == 1e-4
@@ -92,13 +92,13 @@ def test_each_start_goes_on_at_its_best_learning_rate() -> None:
 # ── sizes ──
 
 
-def by_size(gains: dict[float, float]) -> Material:
+def by_size(gains: dict[float, float]) -> ComparisonInput:
     runs = [
         run
         for fraction, gain in gains.items()
         for run in runs_of((SCRATCH, 0.3), (COCO, 0.3 + gain), fraction=fraction)
     ]
-    return material(runs)
+    return comparison(runs)
 
 
 def test_size_below_which_pretraining_matters_is_between_the_sizes_tried() -> None:
@@ -126,7 +126,7 @@ def test_everywhere_nowhere_and_only_above() -> None:
 
 def test_a_frozen_start_is_told_what_thawing_brings() -> None:
     frozen = start("coco", "freeze")
-    found = findings_of(material(runs_of((COCO, 0.5), (frozen, 0.3), (SCRATCH, 0.2))))
+    found = findings_of(comparison(runs_of((COCO, 0.5), (frozen, 0.3), (SCRATCH, 0.2))))
     texts = reasons_of(found, "coco:freeze")
     assert "40% of the weights train" in texts["frozen"]
     assert "batch norms keep" in texts["frozen"]
@@ -135,17 +135,17 @@ def test_a_frozen_start_is_told_what_thawing_brings() -> None:
 
 def test_freezing_is_not_blamed_where_it_makes_no_difference() -> None:
     both = ((start("bccd"), 0.3), (start("bccd", "freeze"), 0.3))
-    found = findings_of(material(runs_of((COCO, 0.5), *both)))
+    found = findings_of(comparison(runs_of((COCO, 0.5), *both)))
     assert "frozen" not in reasons_of(found, "bccd:freeze")
 
 
 def test_domain_head_and_source_size_are_named_with_their_numbers() -> None:
     far = start("bccd")
     known = [
-        contestant(COCO, similarity=0.82, source_images=118_287, classes_matched=1),
-        contestant(far, similarity=0.21, source_images=320, head=0.6),
+        compared_start(COCO, similarity=0.82, source_images=118_287, classes_matched=1),
+        compared_start(far, similarity=0.21, source_images=320, head=0.6),
     ]
-    texts = reasons_of(findings_of(material(runs_of((COCO, 0.5), (far, 0.3)), known)), "bccd:full")
+    texts = reasons_of(findings_of(comparison(runs_of((COCO, 0.5), (far, 0.3)), known)), "bccd:full")
     assert "0.21" in texts["domain"]
     assert "0.82" in texts["domain"]
     assert "60% of its head" in texts["head"]
@@ -160,9 +160,9 @@ def test_the_learning_rate_is_shown_where_others_were_tried_and_a_suspect_where_
         *[trained(far, saturating(0.3, EPOCHS), learning_rate=1e-4, seed=seed) for seed in range(3)],
     ]
     winner = [trained(COCO, saturating(0.5, EPOCHS), learning_rate=1e-4, seed=seed) for seed in range(3)]
-    text = reasons_of(findings_of(material([*winner, *tried])), "bccd:full")["learning_rate"]
+    text = reasons_of(findings_of(comparison([*winner, *tried])), "bccd:full")["learning_rate"]
     assert "alone moves it by 0.17" in text
-    alone = reasons_of(findings_of(material(runs_of((COCO, 0.5), (far, 0.3)))), "bccd:full")
+    alone = reasons_of(findings_of(comparison(runs_of((COCO, 0.5), (far, 0.3)))), "bccd:full")
     assert "only one learning rate was tried" in alone["learning_rate"]
 
 
@@ -172,19 +172,19 @@ def test_a_start_that_forgets_itself_at_once_is_seen() -> None:
         replace(one, run=replace(one.run, starting_score=0.4))
         for one in (trained(forgetful, curve([0.01, 0.02, *[0.2 + 0.001 * s] * 8]), seed=s) for s in range(3))
     ]
-    text = reasons_of(findings_of(material([*runs_of((COCO, 0.5)), *falls])), "kin:full")["learning_rate"]
+    text = reasons_of(findings_of(comparison([*runs_of((COCO, 0.5)), *falls])), "kin:full")["learning_rate"]
     assert "fell from 0.400 to 0.020" in text
 
 
 def test_within_noise_nobody_lost() -> None:
-    assert findings_of(material(runs_of((COCO, 0.5), (start("bccd"), 0.499)))).losses == ()
+    assert findings_of(comparison(runs_of((COCO, 0.5), (start("bccd"), 0.499)))).losses == ()
 
 
 # ── sentences ──
 
 
 def test_three_sentences_each_with_a_number() -> None:
-    found = findings_of(material(runs_of((COCO, 0.5), (start("bccd"), 0.2), (SCRATCH, 0.3))))
+    found = findings_of(comparison(runs_of((COCO, 0.5), (start("bccd"), 0.2), (SCRATCH, 0.3))))
     assert len(found.sentences) == 3
     assert all(any(letter.isdigit() for letter in sentence) for sentence in found.sentences)
     assert found.sentences[0].startswith("Start from coco:full: mAP50-95 0.4")
@@ -194,40 +194,40 @@ def test_three_sentences_each_with_a_number() -> None:
 
 
 def test_a_difference_within_seed_noise_is_called_that() -> None:
-    found = findings_of(material(runs_of((COCO, 0.500), (start("bccd"), 0.499), (SCRATCH, 0.1))))
+    found = findings_of(comparison(runs_of((COCO, 0.500), (start("bccd"), 0.499), (SCRATCH, 0.1))))
     assert "cannot be told apart" in found.sentences[0]
     assert "seed noise" in found.sentences[0]
 
 
 def test_among_equals_the_one_that_is_clearly_sooner_there_is_taken() -> None:
     equal = runs_of((COCO, 0.500), (start("bccd"), 0.499))
-    assert findings_of(material(equal)).sentences[0].endswith("any of them will do.")
+    assert findings_of(comparison(equal)).sentences[0].endswith("any of them will do.")
     slow = [
         replace(one, run=replace(one.run, best=replace(one.run.curve[-1], seconds=900.0)))
         if one.start == COCO
         else one
         for one in equal
     ]
-    sentence = findings_of(material(slow)).sentences[0]
+    sentence = findings_of(comparison(slow)).sentences[0]
     assert sentence.endswith("take bccd:full, which got there in 40 s instead of 15.0 min.")
 
 
 def test_the_forecast_is_judged_when_nothing_is_more_pressing() -> None:
     forecasts = [expected(COCO, 0.2, 0.1, 0.3), expected(start("bccd"), 0.4, 0.3, 0.5)]
-    found = findings_of(material(runs_of((COCO, 0.500), (start("bccd"), 0.495)), expected=forecasts))
+    found = findings_of(comparison(runs_of((COCO, 0.500), (start("bccd"), 0.495)), expected=forecasts))
     assert "would have taken bccd:full, which costs 0.004" in found.sentences[1]
     assert "1 of 2 outcomes" in found.sentences[1]
 
 
 def test_one_seed_promises_nothing() -> None:
-    found = findings_of(material(runs_of((COCO, 0.5), (SCRATCH, 0.1), seeds=1)))
+    found = findings_of(comparison(runs_of((COCO, 0.5), (SCRATCH, 0.1), seeds=1)))
     assert "may be chance" in found.sentences[0]
     assert "not measured" in found.noise_sentence
     assert found.losses == ()
 
 
 def test_starts_that_have_hardly_learnt_are_no_choice() -> None:
-    found = findings_of(material(runs_of((COCO, 0.03), (SCRATCH, 0.005))))
+    found = findings_of(comparison(runs_of((COCO, 0.03), (SCRATCH, 0.005))))
     assert found.sentences[0].startswith(
         "No start has learnt enough to choose by: the best, coco:full, is at"
     )
@@ -235,19 +235,19 @@ def test_starts_that_have_hardly_learnt_are_no_choice() -> None:
 
 
 def test_nothing_finished_says_so() -> None:
-    found = findings_of(material([]))
+    found = findings_of(comparison([]))
     assert found.sentences == (
         "No training came to its end, so there is nothing to compare: see what failed below.",
     )
 
 
-# ── hindsight and normalisation ──
+# ── forecast_error and normalisation ──
 
 
 def test_forecast_and_outcome_side_by_side() -> None:
     runs = runs_of((COCO, 0.5), (SCRATCH, 0.2))
     forecasts = [expected(SCRATCH, 0.5, 0.4, 0.6), expected(COCO, 0.4, 0.3, 0.5)]
-    seen = findings_of(material(runs, expected=forecasts)).hindsight
+    seen = findings_of(comparison(runs, expected=forecasts)).forecast_error
     assert [one.inside for one in seen.judged] == [False, True]
     assert seen.first_choice == SCRATCH
     assert seen.regret == pytest.approx(0.3 * EPOCHS / (EPOCHS + 3), abs=1e-6)
@@ -255,13 +255,13 @@ def test_forecast_and_outcome_side_by_side() -> None:
 
 def test_small_batches_are_warned_of_unless_scratch_had_group_norm() -> None:
     def codes(**changes: Any) -> set[str]:
-        found = findings_of(material(runs_of((SCRATCH, 0.2), (COCO, 0.5), **changes)))
+        found = findings_of(comparison(runs_of((SCRATCH, 0.2), (COCO, 0.5), **changes)))
         return {notice.code for notice in found.notices}
 
     assert codes(batch=16) == {"normalisation"}
     assert codes(batch=2) == {"normalisation", "small_batch"}
     assert codes(batch=2, normalisation="group") == {"normalisation"}
-    text = findings_of(material(runs_of((SCRATCH, 0.2), batch=2, normalisation="group"))).notices[0].message
+    text = findings_of(comparison(runs_of((SCRATCH, 0.2), batch=2, normalisation="group"))).notices[0].message
     assert "group norm for scratch" in text
     assert "gathered over 8 batches" in text
 
@@ -274,7 +274,8 @@ def test_a_warning_about_every_share_is_given_once_but_every_leak() -> None:
         ("leak", "b"),
     ]
     made = replace(
-        material(runs_of((COCO, 0.5))), notices=tuple(Notice(code=code, message=text) for code, text in said)
+        comparison(runs_of((COCO, 0.5))),
+        notices=tuple(Notice(code=code, message=text) for code, text in said),
     )
     notices = findings_of(made).notices
     assert {n.message for n in notices if n.code != "normalisation"} == {"a", "b", "100 images"}

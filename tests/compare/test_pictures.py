@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recommender.comparison.material import Box, Evaluation, Scene, Score
+from recommender.comparison.comparison_input import Box, Evaluation, Scene, Score
 from recommender.comparison.pictures import differing_scenes, iou, marks_of
 from tests.compare.builders import box, start
 

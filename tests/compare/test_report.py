@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recommender.comparison.comparison_input import ComparisonInput
 from recommender.comparison.findings import Findings, findings_of
-from recommender.comparison.material import Material
 from recommender.datasets import open_dataset
 from recommender.errors import StorageError
 from recommender.records import ByteArray
@@ -28,10 +28,10 @@ from tests.datagen import make_dataset
 
 
 @pytest.fixture(scope="module")
-def made() -> tuple[Material, Findings]:
+def made() -> tuple[ComparisonInput, Findings]:
     """A comparison of eight starts, and what it says."""
-    material = builders.example()
-    return material, findings_of(material)
+    comparison = builders.example()
+    return comparison, findings_of(comparison)
 
 
 def grey(name: str) -> ByteArray:
@@ -39,7 +39,7 @@ def grey(name: str) -> ByteArray:
     return np.full((240, 320, 3), 128, dtype=np.uint8)
 
 
-def test_page_needs_nothing_from_elsewhere(made: tuple[Material, Findings]) -> None:
+def test_page_needs_nothing_from_elsewhere(made: tuple[ComparisonInput, Findings]) -> None:
     html = comparison_page(*made, grey)
     assert not re.search(r"<script|<link|@import|url\(|https?://", html)
     references = re.findall(r'(?:href|src)="([^"]*)"', html)
@@ -47,13 +47,13 @@ def test_page_needs_nothing_from_elsewhere(made: tuple[Material, Findings]) -> N
     assert html.count("data:image/jpeg") == 3  # each photo once, however many panels show it
 
 
-def test_names_of_users_are_escaped(made: tuple[Material, Findings]) -> None:
+def test_names_of_users_are_escaped(made: tuple[ComparisonInput, Findings]) -> None:
     html = comparison_page(*made, grey)
     assert "<b>pothole" not in html
     assert "&lt;b&gt;pothole&lt;/b&gt;:full" in html
 
 
-def test_page_has_every_part_of_the_issue(made: tuple[Material, Findings]) -> None:
+def test_page_has_every_part_of_the_issue(made: tuple[ComparisonInput, Findings]) -> None:
     html = comparison_page(*made, grey)
     for title in (
         "What it means",
@@ -73,7 +73,7 @@ def test_page_has_every_part_of_the_issue(made: tuple[Material, Findings]) -> No
         assert title in html, title
 
 
-def test_starts_are_told_apart_by_dash_and_marker_too(made: tuple[Material, Findings]) -> None:
+def test_starts_are_told_apart_by_dash_and_marker_too(made: tuple[ComparisonInput, Findings]) -> None:
     styles = styles_of(made[0].plan.starts)
     assert len(set(styles.values())) == len(styles) == 8
     html = comparison_page(*made, grey)
@@ -81,13 +81,13 @@ def test_starts_are_told_apart_by_dash_and_marker_too(made: tuple[Material, Find
     assert len(set(dashes)) == len(dashes) == 7  # the eighth is solid
 
 
-def test_photos_that_are_gone_leave_the_boxes(made: tuple[Material, Findings]) -> None:
+def test_photos_that_are_gone_leave_the_boxes(made: tuple[ComparisonInput, Findings]) -> None:
     html = comparison_page(*made, lambda name: None)
     assert "data:image" not in html
     assert 'class="nothing"' in html
 
 
-def test_json_and_csv_hold_the_same_numbers(made: tuple[Material, Findings]) -> None:
+def test_json_and_csv_hold_the_same_numbers(made: tuple[ComparisonInput, Findings]) -> None:
     document = comparison_document(*made)
     again = ComparisonDocument.model_validate_json(document.model_dump_json())
     assert again == document
@@ -99,7 +99,7 @@ def test_json_and_csv_hold_the_same_numbers(made: tuple[Material, Findings]) -> 
 
 def test_a_name_that_is_a_formula_stays_text_in_a_spreadsheet() -> None:
     start = builders.start("=1+1")
-    made = builders.material([builders.trained(start, builders.saturating(0.4, 5))])
+    made = builders.comparison([builders.trained(start, builders.saturating(0.4, 5))])
     assert "\n'=1+1:full," in summary_csv(findings_of(made))
 
 
@@ -110,7 +110,7 @@ def test_ticks_are_round_and_within() -> None:
 
 
 def test_files_lie_in_the_folder_and_a_full_disk_is_told(
-    made: tuple[Material, Findings], tmp_path: Path
+    made: tuple[ComparisonInput, Findings], tmp_path: Path
 ) -> None:
     target = open_dataset(make_dataset(tmp_path / "data", images=4, size=(64, 64)))
     folder = write_report(*made, target, tmp_path / "out" / "deep")
@@ -127,16 +127,16 @@ def test_files_lie_in_the_folder_and_a_full_disk_is_told(
 
 
 def test_a_single_start_and_a_single_size_make_a_page_too() -> None:
-    one = builders.material([builders.trained(builders.COCO, builders.saturating(0.4, 3))])
+    one = builders.comparison([builders.trained(builders.COCO, builders.saturating(0.4, 3))])
     html = comparison_page(one, findings_of(one), grey)
     assert "How much data" not in html
     assert "The only start that finished" in html
 
 
 def test_what_did_not_finish_is_told() -> None:
-    from recommender.comparison.material import Failure
+    from recommender.comparison.comparison_input import Failure
 
-    made = builders.material([builders.trained(builders.COCO, builders.saturating(0.4, 3))])
+    made = builders.comparison([builders.trained(builders.COCO, builders.saturating(0.4, 3))])
     failure = Failure(
         start=builders.SCRATCH, fraction=1.0, seed=2, learning_rate=None, why="The loss is not finite."
     )

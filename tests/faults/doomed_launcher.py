@@ -18,9 +18,9 @@ from tests.tune_jobs.launch_kit import ProcessCluster, make_launcher
 from tune_jobs import launcher as launching
 from tune_jobs.storage import UrlStorage
 
-STEPS = ("begin", "prepare", "submit", "confirm", "collect", "settle", "finish")
+STEPS = ("begin", "prepare", "submit", "confirm", "collect", "finalise", "finish")
 # In the order in which one job meets them; nothing is left to be killed after its end.
-POINTS = (*(f"{side}:{name}" for name in STEPS[:5] for side in ("before", "after")), "before:settle")
+POINTS = (*(f"{side}:{name}" for name in STEPS[:5] for side in ("before", "after")), "before:finalise")
 POINTS += ("before:finish", "after:finish")
 
 
@@ -45,7 +45,7 @@ def main() -> None:
         for name in ("begin", "confirm", "collect", "finish"):
             setattr(store.launches, name, deadly(getattr(store.launches, name), name, point))
         cluster.submit = deadly(cluster.submit, "submit", point)  # type: ignore[method-assign]
-        for name in ("prepare", "settle"):
+        for name in ("prepare", "finalise"):
             setattr(launching, name, deadly(getattr(launching, name), name, point))
         launcher = make_launcher(store, cluster, UrlStorage(str(folder / "storage")))
         while launcher.step():

@@ -25,11 +25,11 @@ from recommender.records import EpochMetrics, Recipe, Start
 from recommender.store import Store
 from recommender.store.records_json import encode
 from tests.store.builders import run as make_run
+from tune_jobs.artefact_transfer import Artefact
+from tune_jobs.finalising import WEIGHTS
 from tune_jobs.launcher import Launcher, LauncherSettings
-from tune_jobs.messages import CARD, OUTCOME, Card, Outcome, Report, ResultFile
+from tune_jobs.messages import CARD, OUTCOME, AttemptOutcome, InputManifest, Report, ResultFile
 from tune_jobs.ray_jobs import State, Submission
-from tune_jobs.settling import WEIGHTS
-from tune_jobs.shipment import Parcel
 from tune_jobs.storage import UrlStorage, attempt, inputs, put_record, report
 from tune_jobs.training_spec import TrainingSpec
 
@@ -117,8 +117,8 @@ class Launches(RuleBasedStateMachine):
         assert new == (job.id not in self.jobs)
         if new:
             self.jobs.append(job.id)
-            parcel = Parcel(kind="dataset", key="k", sha256="s", num_bytes=0, source=Path("x"))
-            card = Card(spec=spec(key), data=parcel, weights=None, num_threads=1, state_every_s=0)
+            artefact = Artefact(kind="dataset", key="k", sha256="s", num_bytes=0, source=Path("x"))
+            card = InputManifest(spec=spec(key), data=artefact, weights=None, num_threads=1, state_every_s=0)
             put_record(self.storage, inputs(job.id, CARD), card)
 
     @rule(data=st.data(), meant=st.integers(0, 3))
@@ -280,7 +280,9 @@ def leave_outcome(storage: UrlStorage, folder: Path, body: Body) -> None:
     found = ResultFile(name=WEIGHTS, sha256=hashlib.sha256(content).hexdigest(), num_bytes=len(content))
     run = replace(make_run(f"run-{body.job}"), status="succeeded")
     put_record(
-        storage, attempt(body.job, body.epoch, OUTCOME), Outcome(status="succeeded", run=run, files=(found,))
+        storage,
+        attempt(body.job, body.epoch, OUTCOME),
+        AttemptOutcome(status="succeeded", run=run, files=(found,)),
     )
 
 

@@ -14,10 +14,10 @@ from recommender.records import Recipe
 from recommender.store import RANKABLE, Store
 from tests.faults.ray_nodes import Nodes, Saboteur, home_of_training, running_nodes, wait_for_no_training
 from tests.tune_jobs.sweep_kit import exploding_weights, packed, trial
-from tune_jobs.shipment import Parcel
-from tune_jobs.sweep.plan import Limits
+from tune_jobs.artefact_transfer import Artefact
 from tune_jobs.sweep.policy import RunAll, SweepView, TrialView
 from tune_jobs.sweep.run import SweepSettings, run_trials
+from tune_jobs.sweep.trial_spec import TrialLimits
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -29,7 +29,7 @@ def nodes(session_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture(scope="module")
-def targets(session_home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Parcel, Parcel]:
+def targets(session_home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Artefact, Artefact]:
     folder = tmp_path_factory.mktemp("targets")
     return packed(folder / "one"), packed(folder / "two", seed=1)
 
@@ -41,7 +41,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def test_one_trial_out_of_memory_one_hanging_one_diverging(
-    nodes: Nodes, targets: tuple[Parcel, Parcel], store: Store, tmp_path: Path
+    nodes: Nodes, targets: tuple[Artefact, Artefact], store: Store, tmp_path: Path
 ) -> None:
     """Rows R5, R8, R9: they fail alone, with their reasons, and never enter the history."""
     good = [trial(targets[0], seed=1), trial(targets[1], seed=1)]
@@ -52,7 +52,7 @@ def test_one_trial_out_of_memory_one_hanging_one_diverging(
     result = run_trials(
         [hungry, hanging, diverging, *good],
         store=store,
-        settings=SweepSettings(limits=Limits(memory_mb=1600, idle_s=5)),
+        settings=SweepSettings(limits=TrialLimits(memory_mb=1600, idle_s=5)),
         display=saboteur,
     )
     errors = {t.id: (t.run.error or "") for t in result.trials if t.state == "failed" and t.run}
@@ -65,7 +65,7 @@ def test_one_trial_out_of_memory_one_hanging_one_diverging(
 
 
 def test_a_policy_stops_trials_and_the_budget_all(
-    nodes: Nodes, targets: tuple[Parcel, Parcel], store: Store
+    nodes: Nodes, targets: tuple[Artefact, Artefact], store: Store
 ) -> None:
     class Impatient(RunAll):
         def judge(self, view: SweepView, trial: TrialView) -> str | None:
@@ -89,16 +89,16 @@ def test_a_policy_stops_trials_and_the_budget_all(
 
 
 def test_nodes_and_workers_die_in_the_middle_and_nothing_counts_twice(
-    nodes: Nodes, targets: tuple[Parcel, Parcel], store: Store
+    nodes: Nodes, targets: tuple[Artefact, Artefact], store: Store
 ) -> None:
     """Row R3, and the issue's "three-node cluster, a node killed in the middle"."""
     nodes.add("doomed")
     doomed_home = nodes.home_of("doomed")
     epochs = 12  # long enough that the last node to come up still finds a trial to do
     specs = [
-        trial(parcel, mode=mode, epochs=epochs, seed=seed)
+        trial(artefact, mode=mode, epochs=epochs, seed=seed)
         for seed in (1, 2)
-        for parcel in targets
+        for artefact in targets
         for mode in ("full", "scratch")
     ]
     killed: list[str] = []
@@ -129,13 +129,15 @@ def test_nodes_and_workers_die_in_the_middle_and_nothing_counts_twice(
     wait_for_no_training(nodes.folder)
 
 
-def test_data_reach_each_node_once(nodes: Nodes, targets: tuple[Parcel, Parcel], session_home: Path) -> None:
-    """After the tests above: one copy of each parcel on each node, through Ray and no shared disk."""
+def test_data_reach_each_node_once(
+    nodes: Nodes, targets: tuple[Artefact, Artefact], session_home: Path
+) -> None:
+    """After the tests above: one copy of each artefact on each node, through Ray and no shared disk."""
     for name in ("second", "third"):
         cache = nodes.home_of(name) / "node_cache"
         places = sorted(p.name for p in cache.iterdir() if p.is_dir())
         assert len(places) == len(set(places))
-        assert {f"dataset-{parcel.key}.1" for parcel in targets} & set(places)
+        assert {f"dataset-{artefact.key}.1" for artefact in targets} & set(places)
         assert not list(cache.glob(".arriving-*"))
         assert not (nodes.home_of(name) / "shipments").exists()
     assert list((session_home / "shipments").glob("*.tar"))

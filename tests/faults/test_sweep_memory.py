@@ -21,7 +21,7 @@ _SWEEP = """
     from tests.tune_jobs.sweep_kit import packed, trial
     from tune_jobs.head_security import ensure_token
     from tune_jobs.sweep import tuning
-    from tune_jobs.sweep.plan import Limits
+    from tune_jobs.sweep.trial_spec import TrialLimits
     from tune_jobs.sweep.run import SweepSettings, run_trials
 
     folder = Path(sys.argv[1])
@@ -42,11 +42,11 @@ _SWEEP = """
             raise
 
     tuning.run_fit = observed
-    parcel = packed(folder / "data")
-    hungry = trial(parcel, recipe=Recipe(epochs=2, imgsz=2048, batch=6))
-    good = trial(parcel, seed=1)
+    artefact = packed(folder / "data")
+    hungry = trial(artefact, recipe=Recipe(epochs=2, imgsz=2048, batch=6))
+    good = trial(artefact, seed=1)
     with Store(folder / "store.sqlite3") as store:
-        once = SweepSettings(limits=Limits(max_restarts=0))
+        once = SweepSettings(limits=TrialLimits(max_restarts=0))
         result = run_trials([hungry, good], store=store, settings=once)
         print(broken[:1], [t.state for t in result.trials], len(store.runs.list(statuses=RANKABLE)))
 """

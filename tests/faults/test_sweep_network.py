@@ -18,9 +18,9 @@ from tests.faults.ray_nodes import Saboteur
 from tests.tune_jobs.sweep_kit import packed, trial
 from tune_jobs.cluster import Cluster, connect
 from tune_jobs.head_security import ensure_token
-from tune_jobs.sweep.plan import Limits
 from tune_jobs.sweep.policy import TrialView
 from tune_jobs.sweep.run import SweepSettings, run_trials
+from tune_jobs.sweep.trial_spec import TrialLimits
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 NUM_NODES = 2
@@ -134,8 +134,8 @@ def wait_for_nodes(cluster: Cluster, count: int) -> None:
 
 def test_a_node_is_cut_off_and_comes_back(net: Net, address: str, tmp_path: Path) -> None:
     """Rows R3 and R4: its trial goes on elsewhere, and what it says on its return is not counted."""
-    parcel = packed(tmp_path / "data")
-    specs = [trial(parcel, epochs=25, seed=seed) for seed in range(4)]
+    artefact = packed(tmp_path / "data")
+    specs = [trial(artefact, epochs=25, seed=seed) for seed in range(4)]
     cut: dict[str, float] = {}
 
     def pull_the_cable(seen: TrialView) -> None:
@@ -155,7 +155,7 @@ def test_a_node_is_cut_off_and_comes_back(net: Net, address: str, tmp_path: Path
         result = run_trials(
             specs,
             store=store,
-            settings=SweepSettings(address=address, limits=Limits(silent_actor_s=10)),
+            settings=SweepSettings(address=address, limits=TrialLimits(silent_actor_s=10)),
             display=saboteur,
         )
         runs = store.runs.list()

@@ -13,13 +13,13 @@ from recommender.records import Dataset, EpochMetrics, Mode, Recipe, Run, Start
 from recommender.store import Store
 from recommender.store.records_json import encode
 from tests.datagen import make_dataset
-from tune_jobs.shipment import Parcel, pack_dataset, pack_weights
+from tune_jobs.artefact_transfer import Artefact, pack_dataset, pack_weights
 from tune_jobs.sweep.allowance import Allowance
-from tune_jobs.sweep.conductor import Conductor, Slots
-from tune_jobs.sweep.ledger import Ledger
-from tune_jobs.sweep.outcome import failed_run
-from tune_jobs.sweep.plan import Limits, TrialSpec
 from tune_jobs.sweep.policy import Policy, RunAll
+from tune_jobs.sweep.run_recorder import RunRecorder
+from tune_jobs.sweep.trial_driver import Slots, TrialDriver
+from tune_jobs.sweep.trial_spec import TrialLimits, TrialSpec
+from tune_jobs.sweep.unfinished_runs import failed_run
 from tune_jobs.training import TrainingJob
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,38 +33,38 @@ def tiny_dataset(folder: Path, *, seed: int = 0) -> Dataset:
 
 
 def trial(
-    parcel: Parcel,
+    artefact: Artefact,
     *,
     mode: Mode = "scratch",
     name: str = "drawn",
     recipe: Recipe = TINY,
-    weights: Parcel | None = None,
+    weights: Artefact | None = None,
     **changes: Any,
 ) -> TrialSpec:
     """One trial on a packed data set, from COCO's weights if no others; `changes` are fields of the recipe."""
-    weights = None if mode == "scratch" else weights or coco_parcel()
+    weights = None if mode == "scratch" else weights or coco_artefact()
     job = TrainingJob(
-        data=parcel.source,
+        data=artefact.source,
         output=Path(),
         start=Start(checkpoint="scratch" if mode == "scratch" else "coco", mode=mode),
         architecture="yolo11n",
         recipe=replace(recipe, **changes),
         kind="trial",
-        target_hash=parcel.key,
+        target_hash=artefact.key,
         target_name=name,
         weights=None if weights is None else weights.source,
         weights_sha256=None if weights is None else weights.sha256,
     )
-    return TrialSpec(job=job, data=parcel, weights=weights)
+    return TrialSpec(job=job, data=artefact, weights=weights)
 
 
 @functools.cache
-def coco_parcel() -> Parcel:
+def coco_artefact() -> Artefact:
     """The zoo's COCO weights."""
     return pack_weights(COCO)
 
 
-def exploding_weights(folder: Path) -> Parcel:
+def exploding_weights(folder: Path) -> Artefact:
     """COCO's weights, so large that the first loss is not finite."""
     from safetensors.torch import load_file, save_file
 
@@ -73,7 +73,7 @@ def exploding_weights(folder: Path) -> Parcel:
     return pack_weights(file)
 
 
-def packed(folder: Path, *, seed: int = 0) -> Parcel:
+def packed(folder: Path, *, seed: int = 0) -> Artefact:
     """A tiny data set, packed."""
     return pack_dataset(tiny_dataset(folder, seed=seed))
 
@@ -83,8 +83,8 @@ def packed(folder: Path, *, seed: int = 0) -> Parcel:
 
 def paper_trials(count: int, *, epochs: int = 3, target: str = "target") -> list[TrialSpec]:
     """Trials that nobody will train."""
-    parcel = Parcel(kind="dataset", key=target, sha256="0" * 64, num_bytes=0, source=Path("nowhere.tar"))
-    return [trial(parcel, seed=seed, epochs=epochs) for seed in range(count)]
+    artefact = Artefact(kind="dataset", key=target, sha256="0" * 64, num_bytes=0, source=Path("nowhere.tar"))
+    return [trial(artefact, seed=seed, epochs=epochs) for seed in range(count)]
 
 
 def point(epoch: int, value: float = 0.5) -> EpochMetrics:
@@ -127,7 +127,7 @@ class Clock:
         return self.now
 
 
-def conductor(
+def trial_driver(
     specs: Sequence[TrialSpec],
     store: Store,
     *,
@@ -135,15 +135,15 @@ def conductor(
     policy: Policy | None = None,
     budget: str | None = None,
     slots: int = 2,
-    limits: Limits | None = None,
-) -> Conductor:
-    """A conductor with a clock of its own."""
-    return Conductor(
+    limits: TrialLimits | None = None,
+) -> TrialDriver:
+    """A trial driver with a clock of its own."""
+    return TrialDriver(
         specs,
-        ledger=Ledger(store),
+        recorder=RunRecorder(store),
         policy=policy or RunAll(),
         allowance=Allowance.parse(budget),
         slots=Slots(count=slots, device="cpu", devices_per_trial=1.0),
-        limits=limits or Limits(),
+        limits=limits or TrialLimits(),
         clock=clock or Clock(),
     )

@@ -179,10 +179,10 @@ def test_an_open_head_that_came_up_later_gets_nothing_from_the_service(
 ) -> None:
     """Whoever names it on the command line may use it; whoever asks over HTTP may not, and no file leaves here."""
     from tests.tune_jobs.launch_kit import Workshop
-    from tune_jobs.hosting import Place, _require_token
+    from tune_jobs.hosting import JobLocation, _require_token
     from tune_jobs.training_spec import submit_training
 
-    place = Place(address=f"ray://127.0.0.1:{open_head[1]}")
+    place = JobLocation(address=f"ray://127.0.0.1:{open_head[1]}")
     with Store(tmp_path / "store.sqlite3") as store:
         workshop = Workshop(tmp_path, store)
         own = workshop.ask("key")

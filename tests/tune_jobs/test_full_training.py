@@ -213,7 +213,7 @@ def test_the_command_survives_the_death_of_its_launcher_and_of_ray(workshop: Wor
 def test_a_cluster_without_a_shared_disk_trains_and_sends_its_results(
     workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tune_jobs.hosting import Place, ensure_host
+    from tune_jobs.hosting import JobLocation, ensure_host
     from tune_jobs.local_ray import free_port, head_command
     from tune_jobs.training_spec import submit_training
 
@@ -227,7 +227,7 @@ def test_a_cluster_without_a_shared_disk_trains_and_sends_its_results(
         stderr=subprocess.DEVNULL,
     )
     try:
-        place = Place(address=f"127.0.0.1:{port}", python=sys.executable)
+        place = JobLocation(address=f"127.0.0.1:{port}", python=sys.executable)
         from recommender.requests import TrainingRequest
 
         asked = {"dataset": str(workshop.data), "start": "coco:full", "epochs": 1, "imgsz": 64, "batch": 4}

@@ -20,9 +20,9 @@ from recommender.requests import SweepRequest
 from recommender.store import Store
 from recommender.store.records_json import decode
 from tests.tune_jobs.launch_kit import Workshop
+from tune_jobs.artefact_transfer import pack_dataset
 from tune_jobs.launcher import Capacity, Launcher
 from tune_jobs.ray_jobs import Submission
-from tune_jobs.shipment import pack_dataset
 from tune_jobs.storage import attempt
 from tune_jobs.sweep.planning import plan_sweep
 from tune_jobs.training_spec import TrainingSpec

@@ -12,10 +12,10 @@ from recommender.forecast.policy import Race
 from recommender.records import Run
 from recommender.store import Store
 from tests.forecast.builders import profile, situation
-from tests.tune_jobs.sweep_kit import conductor, finished, paper_trials, point, says
+from tests.tune_jobs.sweep_kit import finished, paper_trials, point, says, trial_driver
 from tune_jobs.sweep.certainty import ForecastPolicy, trial_epochs, trial_recipe
-from tune_jobs.sweep.conductor import Conductor
-from tune_jobs.sweep.plan import TrialSpec
+from tune_jobs.sweep.trial_driver import TrialDriver
+from tune_jobs.sweep.trial_spec import TrialSpec
 
 TARGET = profile("target", 0.0)
 SOURCES = (
@@ -48,14 +48,14 @@ def planned(*, epochs: int = 9) -> list[TrialSpec]:
 
 def driven(
     store: Store, *, max_trials: int | None = None, tolerance: float = 0.001
-) -> tuple[Conductor, ForecastPolicy]:
+) -> tuple[TrialDriver, ForecastPolicy]:
     race = Race(history=(), candidates=CANDIDATES, trial_epochs=9, tolerance=tolerance)
     specs = planned()
     policy = ForecastPolicy(race, specs, max_trials=max_trials)
-    return conductor(specs, store, policy=policy, slots=2), policy
+    return trial_driver(specs, store, policy=policy, slots=2), policy
 
 
-def play(brain: Conductor, values: dict[str, float]) -> list[str]:
+def play(brain: TrialDriver, values: dict[str, float]) -> list[str]:
     """Run what the policy asks for, each to its end at the value of its checkpoint."""
     order = []
     while (id := brain.next_id()) is not None:
@@ -136,7 +136,7 @@ def test_what_the_budget_cut_off_speaks_as_far_as_it_came(store: Store) -> None:
 
 
 def test_a_start_that_failed_is_not_chosen_again(store: Store) -> None:
-    from tune_jobs.sweep.outcome import failed_run
+    from tune_jobs.sweep.unfinished_runs import failed_run
 
     brain, _ = driven(store)
     id = brain.next_id() or ""

@@ -12,8 +12,7 @@ from rich.console import Console
 
 from recommender.records import Start
 from recommender.store import Store
-from tests.tune_jobs.sweep_kit import Clock, conductor, finished, paper_trials, point, says
-from tune_jobs.sweep.conductor import Conductor
+from tests.tune_jobs.sweep_kit import Clock, finished, paper_trials, point, says, trial_driver
 from tune_jobs.sweep.display import (
     LiveTable,
     PlainLines,
@@ -22,10 +21,11 @@ from tune_jobs.sweep.display import (
     summary_of,
     table_of,
 )
-from tune_jobs.sweep.matrix import cells_of, matrix_table, sweep_document
-from tune_jobs.sweep.outcome import failed_run
-from tune_jobs.sweep.plan import TrialSpec
+from tune_jobs.sweep.result_matrix import cells_of, matrix_table, sweep_document
 from tune_jobs.sweep.run import SweepResult
+from tune_jobs.sweep.trial_driver import TrialDriver
+from tune_jobs.sweep.trial_spec import TrialSpec
+from tune_jobs.sweep.unfinished_runs import failed_run
 
 
 @pytest.fixture
@@ -35,12 +35,12 @@ def store(tmp_path: Path, home: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def halfway(store: Store) -> Conductor:
+def halfway(store: Store) -> TrialDriver:
     """Of four trials one is known, one done, one running and one failed; 100 s of 600 s are spent."""
     clock = Clock()
     specs = paper_trials(4)
     store.runs.add(finished(specs[0], [0.1, 0.2, 0.25]))
-    brain = conductor(specs, store, clock=clock, budget="10m", slots=3)
+    brain = trial_driver(specs, store, clock=clock, budget="10m", slots=3)
     for _ in range(3):
         brain.started(brain.next_id() or "")
     clock.now += 100
@@ -74,7 +74,7 @@ def test_durations_read_well(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
 
 
-def test_the_table_shows_curve_cost_and_what_is_left(halfway: Conductor) -> None:
+def test_the_table_shows_curve_cost_and_what_is_left(halfway: TrialDriver) -> None:
     view = halfway.view()
     lines = rendered(table_of(view)).splitlines()
     assert "running" in lines[1]
@@ -101,7 +101,7 @@ def test_names_of_users_cannot_draw(store: Store) -> None:
         data=spec.data,
         weights=None,
     )
-    brain = conductor([evil, *paper_trials(1, target="other")], store)
+    brain = trial_driver([evil, *paper_trials(1, target="other")], store)
     shown = rendered(table_of(brain.view())) + rendered(
         matrix_table(SweepResult(view=brain.view(), reason=None))
     )
@@ -112,7 +112,7 @@ def test_names_of_users_cannot_draw(store: Store) -> None:
     assert "[bold]x" in shown
 
 
-def test_the_live_table_draws_and_leaves_the_screen_clean(halfway: Conductor) -> None:
+def test_the_live_table_draws_and_leaves_the_screen_clean(halfway: TrialDriver) -> None:
     console = Console(file=io.StringIO(), width=120, force_terminal=True)
     with LiveTable(console) as table:
         assert "starting" in console.file.getvalue()  # type: ignore[attr-defined]
@@ -124,7 +124,7 @@ def test_the_live_table_draws_and_leaves_the_screen_clean(halfway: Conductor) ->
     assert "curve" in text
 
 
-def test_plain_lines_say_each_thing_once(halfway: Conductor) -> None:
+def test_plain_lines_say_each_thing_once(halfway: TrialDriver) -> None:
     lines: list[str] = []
     log = PlainLines(lines.append)
     for _ in range(3):
@@ -136,7 +136,7 @@ def test_plain_lines_say_each_thing_once(halfway: Conductor) -> None:
 
 def test_the_matrix_is_the_mean_and_spread_over_seeds(store: Store) -> None:
     specs = [*paper_trials(3), *paper_trials(1, target="other")]
-    brain = conductor(specs, store, slots=4)
+    brain = trial_driver(specs, store, slots=4)
     for spec, best in zip(specs, (0.2, 0.3, None, 0.5), strict=True):
         brain.started(brain.next_id() or "")
         run = failed_run(spec.job, "no") if best is None else finished(spec, [0.1, best, 0.1])

@@ -9,10 +9,10 @@ import pytest
 from recommender.errors import StorageError
 from recommender.store import Store
 from tests.tune_jobs.sweep_kit import finished, paper_trials
-from tune_jobs.shipment import CHUNK_BYTES
-from tune_jobs.sweep.depot import Depot
-from tune_jobs.sweep.ledger import Ledger
-from tune_jobs.sweep.relay import Host
+from tune_jobs.artefact_transfer import CHUNK_BYTES
+from tune_jobs.sweep.artefact_store import ArtefactStore
+from tune_jobs.sweep.remote_driver import Host
+from tune_jobs.sweep.run_recorder import RunRecorder
 from tune_jobs.sweep.trained import keep_trained, trained_path
 
 
@@ -21,8 +21,8 @@ def test_a_known_run_is_asked_again_when_its_weights_are_wanted_and_gone(home: P
     run = finished(spec, [0.1, 0.2, 0.3])
     with Store.open_default() as store:
         store.runs.add(run)
-        assert Ledger(store).settled(spec.id) == run
-        keeping = Ledger(store, keeping=[spec.id])
+        assert RunRecorder(store).settled(spec.id) == run
+        keeping = RunRecorder(store, keeping=[spec.id])
         assert keeping.settled(spec.id) is None
         weights = tmp_path / "best.safetensors"
         weights.write_bytes(b"weights")
@@ -30,14 +30,14 @@ def test_a_known_run_is_asked_again_when_its_weights_are_wanted_and_gone(home: P
         assert keeping.settled(spec.id) == run
 
 
-def test_weights_come_through_the_depot_apart_from_states(home: Path) -> None:
+def test_weights_come_through_the_artefact_store_apart_from_states(home: Path) -> None:
     (spec,) = paper_trials(1)
-    depot = Depot()
-    depot.keep("actor", spec.id, b"state")
-    depot.keep("actor-weights", spec.id, b"first ", "weights")
-    depot.keep("actor-weights", spec.id, b"second", "weights")
+    artefact_store = ArtefactStore()
+    artefact_store.keep("actor", spec.id, b"state")
+    artefact_store.keep("actor-weights", spec.id, b"first ", "weights")
+    artefact_store.keep("actor-weights", spec.id, b"second", "weights")
     assert not trained_path(spec.id).exists()  # whole or not at all
-    depot.keep("actor-weights", spec.id, None, "weights")
+    artefact_store.keep("actor-weights", spec.id, None, "weights")
     assert trained_path(spec.id).read_bytes() == b"first second"
 
 

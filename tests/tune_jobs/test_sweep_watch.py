@@ -11,11 +11,11 @@ import psutil
 import pytest
 
 from tune_jobs.sweep import watch as watching
-from tune_jobs.sweep.plan import Limits
+from tune_jobs.sweep.trial_spec import TrialLimits
 from tune_jobs.sweep.watch import Watch, full_at, largest_training, node_memory
 from tune_jobs.training.process import MODULE
 
-LIMITS = Limits(idle_s=120, first_epoch_s=1800, slow_factor=10, slow_floor_s=300)
+LIMITS = TrialLimits(idle_s=120, first_epoch_s=1800, slow_factor=10, slow_floor_s=300)
 
 
 def test_a_process_that_does_nothing_is_hung_after_a_while() -> None:
@@ -63,7 +63,7 @@ def test_waiting_for_the_driver_is_not_held_against_it() -> None:
 
 
 def test_a_trial_has_a_limit_of_its_own() -> None:
-    watch = Watch(limits=Limits(memory_mb=100), since=0.0)
+    watch = Watch(limits=TrialLimits(memory_mb=100), since=0.0)
     assert watch.overfills(os.getpid(), 99 * 2**20) is None
     assert watch.overfills(os.getpid(), 101 * 2**20) == (
         "out of memory: it used 101 MB, 100 MB are allowed a trial"
@@ -84,7 +84,7 @@ def test_on_a_full_node_the_largest_training_goes(monkeypatch: pytest.MonkeyPatc
         large, small = (process.pid for process in processes)
         used, total = node_memory()
         monkeypatch.setenv("RAY_memory_usage_threshold", str(used / total - 0.02 + watching.MARGIN))
-        watch = Watch(limits=Limits(), since=0.0)
+        watch = Watch(limits=TrialLimits(), since=0.0)
         # Others may be training on this machine, and larger.
         monkeypatch.setattr(watching, "largest_training", lambda: large)
         assert "this trial was the largest" in (watch.overfills(large, 60_000_000) or "")

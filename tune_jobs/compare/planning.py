@@ -11,9 +11,9 @@ from recommender.records import SCRATCH, Checkpoint, Dataset, Recipe, Split, Sta
 from recommender.requests import CompareRequest
 from recommender.store import Store
 from recommender.text import printable
-from tune_jobs.shipment import pack_dataset
-from tune_jobs.sweep.plan import TrialSpec
+from tune_jobs.artefact_transfer import pack_dataset
 from tune_jobs.sweep.planning import plan_trial
+from tune_jobs.sweep.trial_spec import TrialSpec
 from tune_jobs.training.run import SMALL_BATCH
 from tune_jobs.training_spec import parse_start
 

@@ -1,4 +1,4 @@
-"""`recommend compare`: forecast, train what the history does not know, score, and hand over the material."""
+"""`recommend compare`: forecast, train what the history does not know, score, and hand over the comparison."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recommender import __version__
-from recommender.comparison.material import (
-    Contestant,
+from recommender.comparison.comparison_input import (
+    ComparedStart,
+    ComparisonInput,
+    ComparisonPlan,
     Evaluation,
     Failure,
-    Foresight,
     Held,
-    Material,
-    Plan,
+    PriorForecast,
     Trained,
 )
 from recommender.home import subfolder
@@ -26,24 +26,24 @@ from recommender.progress import Progress, silent
 from recommender.records import SPLITS, Dataset, Notice, Run, Start
 from recommender.requests import CompareRequest
 from recommender.store import Store
-from tune_jobs.compare.foresight import contestants_of, foresee
+from tune_jobs.compare.forecasts import compared_starts_of, forecast_starts
 from tune_jobs.compare.planning import entries_of, held_split, plan_runs
 from tune_jobs.compare.scoring import evaluate, export_held, held_of, known_evaluation
 from tune_jobs.sweep.allowance import Allowance
 from tune_jobs.sweep.display import Display
-from tune_jobs.sweep.plan import Limits, TrialSpec
 from tune_jobs.sweep.policy import TrialView
 from tune_jobs.sweep.run import SweepResult, SweepSettings, run_trials
 from tune_jobs.sweep.trained import trained_path
+from tune_jobs.sweep.trial_spec import TrialLimits, TrialSpec
 
 MIN_LEFT_S = 1.0  # of a budget of device time, below which nothing more is begun
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Compared:
-    """The material of the report, and the data set its pictures come from."""
+    """The comparison of the report, and the data set its pictures come from."""
 
-    material: Material
+    comparison: ComparisonInput
     target: Dataset
     was_interrupted: bool
 
@@ -54,7 +54,7 @@ def compare(
     store: Store,
     progress: Progress = silent,
     display: Display | None = None,
-    limits: Limits | None = None,
+    limits: TrialLimits | None = None,
     on_plan: Callable[[tuple[Notice, ...], int], None] | None = None,
 ) -> Compared:
     """Train each start at each fraction and seed, within the budget; given again, it goes on where it was.
@@ -72,15 +72,15 @@ def compare(
     target = open_dataset(request.dataset, allowed_roots=roots, progress=progress)
     held = held_of(target, held_split(request, target))
     entries = entries_of(request, store)
-    contestants = contestants_of(entries, target, store, progress)
+    compared_starts = compared_starts_of(entries, target, store, progress)
     parts = _unkept(plan_runs(request, target, entries), held)
     id = comparison_id((spec.id for part in parts for spec in part), held)
     folder = subfolder("comparisons") / id
     folder.mkdir(parents=True, exist_ok=True)
-    foresight = foresee(
+    prior_forecast = forecast_starts(
         request,
         target,
-        contestants,
+        compared_starts,
         store,
         hidden={spec.id for part in parts for spec in part},
         file=folder / "forecast.json",
@@ -90,9 +90,11 @@ def compare(
         on_plan(told, sum(store.runs.get(spec.id) is None for part in parts for spec in part))
     results = _train(request, parts, store=store, display=display, limits=limits, began_at=began_at)
     trained = _scored(request, results, target, held, progress)
-    material = _material(request, target, held, contestants, foresight, trained, results, told)
+    comparison = _comparison_input(
+        request, target, held, compared_starts, prior_forecast, trained, results, told
+    )
     return Compared(
-        material=replace(material, id=id),
+        comparison=replace(comparison, id=id),
         target=target,
         was_interrupted=any(result.was_interrupted for result in results),
     )
@@ -131,7 +133,7 @@ def _train(
     *,
     store: Store,
     display: Display | None,
-    limits: Limits | None,
+    limits: TrialLimits | None,
     began_at: float,
 ) -> tuple[SweepResult, ...]:
     """The learning rates first, where several are tried; then everything at each start's best."""
@@ -143,7 +145,7 @@ def _train(
         max_parallel=request.parallel,
         budget=request.budget,
         storage=request.storage,
-        limits=limits or Limits(),
+        limits=limits or TrialLimits(),
     )
     results: list[SweepResult] = []
     if explored:
@@ -198,25 +200,25 @@ def _evaluation(request: CompareRequest, run: Run, data: Path, held: Held) -> Ev
     return evaluate(run.id, trained_path(run.id), data, held, imgsz=request.imgsz)
 
 
-def _material(
+def _comparison_input(
     request: CompareRequest,
     target: Dataset,
     held: Held,
-    contestants: tuple[Contestant, ...],
-    foresight: Foresight,
+    compared_starts: tuple[ComparedStart, ...],
+    prior_forecast: PriorForecast,
     trained: tuple[Trained, ...],
     results: Sequence[SweepResult],
     told: tuple[Notice, ...],
-) -> Material:
+) -> ComparisonInput:
     counts = {split: len(target.of_split(split)) for split in SPLITS}
-    plan = Plan(
+    plan = ComparisonPlan(
         dataset_name=target.name,
         dataset_hash=target.content_hash,
         class_names=target.class_names,
         num_train=counts["train"],
         num_val=counts["val"],
         num_test=counts["test"],
-        starts=tuple(one.start for one in contestants),
+        starts=tuple(one.start for one in compared_starts),
         fractions=tuple(sorted(request.fractions, reverse=True)),
         seeds=len(request.seeds),
         epochs=request.epochs,
@@ -228,18 +230,18 @@ def _material(
         confidence=request.confidence,
     )
     reasons = [result.reason for result in results if result.reason is not None]
-    return Material(
+    return ComparisonInput(
         id="",
         plan=plan,
-        contestants=contestants,
-        foresight=foresight,
+        compared_starts=compared_starts,
+        prior_forecast=prior_forecast,
         trained=trained,
         failures=tuple(
             _failure(trial) for result in results for trial in result.trials if _is_missing(trial)
         ),
         held=held,
         ended_early=reasons[0] if reasons else None,
-        notices=(*told, *foresight.warnings),
+        notices=(*told, *prior_forecast.warnings),
         hardware=tuple(dict.fromkeys(one.run.environment.hardware for one in trained)),
         version=__version__,
     )

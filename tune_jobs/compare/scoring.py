@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recommender.comparison.material import Box, Evaluation, Held, Scene, Score
+from recommender.comparison.comparison_input import Box, Evaluation, Held, Scene, Score
 from recommender.datasets import export_yolo
 from recommender.errors import CheckpointError, StorageError
 from recommender.families import FAMILIES, ModelFamily, family_of_head

@@ -14,13 +14,13 @@ from recommender.forecast.situation import Observation, Situation
 from recommender.records import Dataset, Recipe, Run, Start
 from recommender.requests import TrialsRequest
 from recommender.store import Store
-from tune_jobs.shipment import pack_dataset
+from tune_jobs.artefact_transfer import pack_dataset
 from tune_jobs.sweep.display import Display
-from tune_jobs.sweep.outcome import cut_off_run
-from tune_jobs.sweep.plan import Limits, TrialSpec
 from tune_jobs.sweep.planning import plan_trial
 from tune_jobs.sweep.policy import SweepView, TrialView
 from tune_jobs.sweep.run import SweepResult, SweepSettings, run_trials
+from tune_jobs.sweep.trial_spec import TrialLimits, TrialSpec
+from tune_jobs.sweep.unfinished_runs import cut_off_run
 
 TRIAL_SHARE = 0.1  # of the full training's epochs: the bar for the recall phase is a tenth of brute force
 MIN_TRIAL_EPOCHS = 5
@@ -45,7 +45,7 @@ def buy_certainty(
     store: Store,
     recipe: Recipe | None = None,
     display: Display | None = None,
-    limits: Limits | None = None,
+    limits: TrialLimits | None = None,
     began_at: float | None = None,
     stop: Callable[[], str | None] | None = None,
 ) -> Certainty:
@@ -81,7 +81,7 @@ def buy_certainty(
         address=asked.address,
         gpus_per_trial=asked.gpus_per_trial,
         budget=asked.budget,
-        limits=limits or Limits(),
+        limits=limits or TrialLimits(),
     )
     result = run_trials(
         specs, store=store, settings=settings, policy=policy, display=display, began_at=began_at, stop=stop

@@ -12,9 +12,9 @@ from recommender.records import Notice
 from recommender.requests import SweepRequest
 from recommender.store import Store
 from tune_jobs.sweep.display import Display
-from tune_jobs.sweep.plan import Limits
 from tune_jobs.sweep.planning import plan_sweep
 from tune_jobs.sweep.run import SweepResult, SweepSettings, run_trials
+from tune_jobs.sweep.trial_spec import TrialLimits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ def sweep(
     store: Store,
     progress: Progress = silent,
     display: Display | None = None,
-    limits: Limits | None = None,
+    limits: TrialLimits | None = None,
     on_plan: Callable[[], None] | None = None,
     stop: Callable[[], str | None] | None = None,
     allow_loopback: bool = True,
@@ -64,7 +64,7 @@ def sweep(
     return Swept(result=result, notices=plan.notices)
 
 
-def settings_of(request: SweepRequest, limits: Limits | None = None) -> SweepSettings:
+def settings_of(request: SweepRequest, limits: TrialLimits | None = None) -> SweepSettings:
     """The part of a request that says where to run and what it may cost."""
     return SweepSettings(
         address=request.address,
@@ -73,5 +73,5 @@ def settings_of(request: SweepRequest, limits: Limits | None = None) -> SweepSet
         max_parallel=request.parallel,
         budget=request.budget,
         storage=request.storage,
-        limits=limits or Limits(),
+        limits=limits or TrialLimits(),
     )

@@ -12,13 +12,13 @@ from recommender.records import MODES, SCRATCH, Checkpoint, Dataset, Notice, Rec
 from recommender.requests import SweepRequest
 from recommender.store import Store
 from recommender.text import printable
-from tune_jobs.shipment import Parcel, pack_dataset, pack_weights
-from tune_jobs.sweep.plan import TrialSpec
+from tune_jobs.artefact_transfer import Artefact, pack_dataset, pack_weights
+from tune_jobs.sweep.trial_spec import TrialSpec
 from tune_jobs.training import TrainingJob
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class SweepPlan:
     """The trials of a sweep, and what was left out of it."""
 
     specs: tuple[TrialSpec, ...]
@@ -27,7 +27,7 @@ class Plan:
 
 def plan_trial(
     target: Dataset,
-    data: Parcel,
+    data: Artefact,
     start: Start,
     checkpoint: Checkpoint | None,
     recipe: Recipe,
@@ -62,7 +62,7 @@ def plan_trial(
     return TrialSpec(job=job, data=data, weights=weights)
 
 
-def plan_sweep(request: SweepRequest, targets: Sequence[Dataset], store: Store) -> Plan:
+def plan_sweep(request: SweepRequest, targets: Sequence[Dataset], store: Store) -> SweepPlan:
     """Every start on every target, at every fraction and seed.
 
     A checkpoint is not tried on the data set it was trained on: that would say nothing. Cheap first: the first
@@ -100,7 +100,7 @@ def plan_sweep(request: SweepRequest, targets: Sequence[Dataset], store: Store) 
             "Nothing is left to try: no start fits the modes asked for.",
             remedy="Add scratch to --modes, or a checkpoint of other data.",
         )
-    return Plan(specs=tuple(specs), notices=tuple(notices))
+    return SweepPlan(specs=tuple(specs), notices=tuple(notices))
 
 
 def recipes_of(request: SweepRequest) -> tuple[Recipe, ...]:
@@ -139,7 +139,7 @@ def chosen_checkpoints(request: SweepRequest, store: Store) -> tuple[Checkpoint,
     )
 
 
-def _weights_of(checkpoint: Checkpoint) -> Parcel:
+def _weights_of(checkpoint: Checkpoint) -> Artefact:
     return pack_weights(_require_here(checkpoint), sha256=checkpoint.sha256)
 
 

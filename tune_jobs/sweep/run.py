@@ -18,11 +18,11 @@ from recommender.store import Store
 from tune_jobs.cluster import Cluster, Share, connect, share_of
 from tune_jobs.storage import UrlStorage, require_writable
 from tune_jobs.sweep.allowance import Allowance
-from tune_jobs.sweep.conductor import Conductor, Slots
 from tune_jobs.sweep.display import Display, Silent
-from tune_jobs.sweep.ledger import Ledger
-from tune_jobs.sweep.plan import Limits, TrialSpec
 from tune_jobs.sweep.policy import NOT_WANTED, NOTHING_FITS, Policy, RunAll, SweepView, TrialView
+from tune_jobs.sweep.run_recorder import RunRecorder
+from tune_jobs.sweep.trial_driver import Slots, TrialDriver
+from tune_jobs.sweep.trial_spec import TrialLimits, TrialSpec
 
 MAX_BROKEN_FITS = 5  # in a row, with no trial ended in between: something is wrong with the cluster
 INTERRUPTED = "interrupted"
@@ -40,7 +40,7 @@ class SweepSettings:
     max_parallel: int | None = None
     budget: str | None = None
     storage: str | None = None  # a path or URL that keeps finished runs beside the store
-    limits: Limits = field(default_factory=Limits)
+    limits: TrialLimits = field(default_factory=TrialLimits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,12 +93,12 @@ def run_trials(
     _require_distinct(specs)
     allowance = Allowance.parse(settings.budget)
     storage = None if settings.storage is None else UrlStorage(settings.storage)
-    ledger = Ledger(store, storage, keeping=[spec.id for spec in specs if spec.job.keep])
+    recorder = RunRecorder(store, storage, keeping=[spec.id for spec in specs if spec.job.keep])
 
-    def conductor_for(slots: Slots) -> Conductor:
-        return Conductor(
+    def driver_for(slots: Slots) -> TrialDriver:
+        return TrialDriver(
             specs,
-            ledger=ledger,
+            recorder=recorder,
             policy=policy,
             allowance=allowance,
             slots=slots,
@@ -106,7 +106,7 @@ def run_trials(
             began_at=began_at,
         )
 
-    known = conductor_for(Slots(count=0, device="cpu", devices_per_trial=0.0))
+    known = driver_for(Slots(count=0, device="cpu", devices_per_trial=0.0))
     if policy.next(known.view()) is None:  # no cluster is started for nothing
         return _result(known, otherwise=NOT_WANTED)
     if storage is not None:
@@ -121,66 +121,70 @@ def run_trials(
             max_parallel=settings.max_parallel,
         )
         slots = Slots(count=share.num_slots, device=share.device, devices_per_trial=share.gpus or share.cpus)
-        conductor = conductor_for(slots)
-        with _interruptible(conductor):
-            _drive(conductor, specs, cluster, share, settings.limits, _watcher(conductor, display, stop))
-    return _result(conductor)
+        trial_driver = driver_for(slots)
+        with _interruptible(trial_driver):
+            _drive(
+                trial_driver, specs, cluster, share, settings.limits, _watcher(trial_driver, display, stop)
+            )
+    return _result(trial_driver)
 
 
 def _drive(
-    conductor: Conductor,
+    trial_driver: TrialDriver,
     specs: Sequence[TrialSpec],
     cluster: Cluster,
     share: Share,
-    limits: Limits,
+    limits: TrialLimits,
     on_step: Callable[[], None],
 ) -> None:
     """Fit until all is over. A trial killed for memory by Ray itself breaks the whole fit: then fit again."""
-    fit = _fit_on(cluster, conductor, specs, share, limits, on_step)
+    fit = _fit_on(cluster, trial_driver, specs, share, limits, on_step)
     broken_in_a_row = 0
-    while not conductor.is_over():
-        ended = conductor.num_ended
+    while not trial_driver.is_over():
+        ended = trial_driver.num_ended
         try:
             fit()
         except Exception as error:  # of any kind: Ray Tune wraps what it meets in several of its own
-            broken_in_a_row = 1 if conductor.num_ended > ended else broken_in_a_row + 1
+            broken_in_a_row = 1 if trial_driver.num_ended > ended else broken_in_a_row + 1
             if broken_in_a_row >= MAX_BROKEN_FITS:
                 raise UnavailableError(
                     f"Ray Tune broke {broken_in_a_row} times in a row: {_last_line(error)}",
                     remedy="Look at the cluster (`ray status`); the same command goes on with what is finished.",
                 ) from error
-        if conductor.stop_reason() is None:
-            conductor.requeue_running("its fit broke, out of memory perhaps")
+        if trial_driver.stop_reason() is None:
+            trial_driver.requeue_running("its fit broke, out of memory perhaps")
     on_step()
 
 
 def _fit_on(
     cluster: Cluster,
-    conductor: Conductor,
+    trial_driver: TrialDriver,
     specs: Sequence[TrialSpec],
     share: Share,
-    limits: Limits,
+    limits: TrialLimits,
     on_step: Callable[[], None],
 ) -> Callable[[], None]:
     """One fit of Ray Tune: in this process, or on the cluster when this one is outside."""
-    from tune_jobs.sweep.depot import open_depot
-    from tune_jobs.sweep.relay import fit_from_outside, open_host
-    from tune_jobs.sweep.trainable import Orders
+    from tune_jobs.sweep.artefact_store import open_artefact_store
+    from tune_jobs.sweep.remote_driver import fit_from_outside, open_host
+    from tune_jobs.sweep.trainable import SweepConfig
     from tune_jobs.sweep.tuning import run_fit
 
     if cluster.node_id is None:
         host = open_host(specs)
-        return partial(fit_from_outside, host, conductor, specs, limits=limits, share=share, on_step=on_step)
+        return partial(
+            fit_from_outside, host, trial_driver, specs, limits=limits, share=share, on_step=on_step
+        )
     alone = cluster.is_local and len(cluster.nodes()) == 1
-    orders = Orders(
+    config = SweepConfig(
         specs={spec.id: spec for spec in specs},
         limits=limits,
-        depot=None if alone else open_depot(cluster.node_id),
+        artefact_store=None if alone else open_artefact_store(cluster.node_id),
         home_node=cluster.node_id,
         num_gpus=share.gpus,
         num_threads=share.num_threads,
     )
-    return partial(run_fit, conductor, orders, cpus=share.cpus, on_step=on_step)
+    return partial(run_fit, trial_driver, config, cpus=share.cpus, on_step=on_step)
 
 
 def _last_line(error: Exception) -> str:
@@ -188,30 +192,30 @@ def _last_line(error: Exception) -> str:
 
 
 def _watcher(
-    conductor: Conductor, display: Display | None, stop: Callable[[], str | None] | None
+    trial_driver: TrialDriver, display: Display | None, stop: Callable[[], str | None] | None
 ) -> Callable[[], None]:
     shown = display or Silent()
 
     def on_step() -> None:
         reason = None if stop is None else stop()
         if reason is not None:
-            conductor.stop(reason)
-        shown.show(conductor.view())
+            trial_driver.stop(reason)
+        shown.show(trial_driver.view())
 
     return on_step
 
 
-def _result(conductor: Conductor, *, otherwise: str = NOTHING_FITS) -> SweepResult:
-    conductor.close()
-    if conductor.error is not None:
-        raise conductor.error
-    view = conductor.view()
+def _result(trial_driver: TrialDriver, *, otherwise: str = NOTHING_FITS) -> SweepResult:
+    trial_driver.close()
+    if trial_driver.error is not None:
+        raise trial_driver.error
+    view = trial_driver.view()
     finished = not view.of_state("waiting", "cut off")
-    return SweepResult(view=view, reason=None if finished else conductor.stop_reason() or otherwise)
+    return SweepResult(view=view, reason=None if finished else trial_driver.stop_reason() or otherwise)
 
 
 @contextlib.contextmanager
-def _interruptible(conductor: Conductor) -> Iterator[None]:
+def _interruptible(trial_driver: TrialDriver) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM asks for the end; a second one is not held back."""
     if threading.current_thread() is not threading.main_thread():
         yield  # signals belong to the main thread; a service stops a sweep by other means
@@ -219,7 +223,7 @@ def _interruptible(conductor: Conductor) -> Iterator[None]:
     before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
 
     def ask(number: int, frame: FrameType | None) -> None:
-        conductor.stop(INTERRUPTED)
+        trial_driver.stop(INTERRUPTED)
         for known, handler in before.items():
             signal.signal(known, handler)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from recommender.home import subfolder
-from tune_jobs.sweep.states import keep_whole, require_run_id
+from tune_jobs.sweep.resume_states import keep_whole, require_run_id
 
 
 def trained_path(id: str) -> Path:

@@ -1,4 +1,4 @@
-"""Ray Tune, driven by the conductor through Tune's own searcher, scheduler, stopper and callback interfaces."""
+"""Ray Tune, driven by the trial driver through Tune's own searcher, scheduler, stopper and callback interfaces."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from tune_jobs.sweep.trainable import Orders, TrialActor
+from tune_jobs.sweep.trainable import SweepConfig, TrialActor
 
-ENDLESS = -1  # restarts are the conductor's to count
+ENDLESS = -1  # restarts are the trial driver's to count
 TUNE_VARIABLES = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard file per trial
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours
@@ -29,8 +29,8 @@ TUNE_VARIABLES = {
 }
 
 
-class Conducting(Protocol):
-    """What Tune asks and tells: of the conductor itself, or of what stands for it on a cluster it is not on."""
+class TrialDriving(Protocol):
+    """What Tune asks and tells: of the trial driver itself, or of what stands for it on a cluster it is not on."""
 
     def next_id(self) -> str | None:
         """The trial to start next; None when there is none just now."""
@@ -60,17 +60,19 @@ class Conducting(Protocol):
         """The trial is to be suggested anew."""
 
 
-def run_fit(conductor: Conducting, orders: Orders, *, cpus: float, on_step: Callable[[], None]) -> None:
-    """Run Ray Tune until the conductor is over. Returns normally or raises what broke the fit as a whole."""
-    resources = {"CPU": cpus} | ({"GPU": orders.num_gpus} if orders.num_gpus else {})
-    searcher = _Searcher(conductor)
+def run_fit(
+    trial_driver: TrialDriving, config: SweepConfig, *, cpus: float, on_step: Callable[[], None]
+) -> None:
+    """Run Ray Tune until the trial driver is over. Returns normally or raises what broke the fit as a whole."""
+    resources = {"CPU": cpus} | ({"GPU": config.num_gpus} if config.num_gpus else {})
+    searcher = _Searcher(trial_driver)
     with _tune_settings(), tempfile.TemporaryDirectory(prefix="tune-") as folder:
         # Nothing in that folder is ever read again: what counts is in the store and in the user's storage.
         tuner = tune.Tuner(
-            tune.with_resources(tune.with_parameters(TrialActor, orders=orders), resources),
+            tune.with_resources(tune.with_parameters(TrialActor, config=config), resources),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=_Scheduler(conductor, searcher),
+                scheduler=_Scheduler(trial_driver, searcher),
                 num_samples=-1,  # until the searcher says that it is finished
                 reuse_actors=True,
                 trial_name_creator=lambda trial: f"trial_{trial.trial_id}",
@@ -80,8 +82,8 @@ def run_fit(conductor: Conducting, orders: Orders, *, cpus: float, on_step: Call
                 name="sweep",
                 storage_path=folder,
                 verbose=0,
-                stop=_Stopper(conductor),
-                callbacks=[_Callback(conductor, searcher, on_step)],
+                stop=_Stopper(trial_driver),
+                callbacks=[_Callback(trial_driver, searcher, on_step)],
                 failure_config=tune.FailureConfig(max_failures=ENDLESS),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             ),
@@ -100,28 +102,28 @@ class _Tied:
 
 
 class _Searcher(_Tied, Searcher):  # type: ignore[misc]
-    """Asks the conductor for the next trial; Tune's trial ids are mapped to ours."""
+    """Asks the trial driver for the next trial; Tune's trial ids are mapped to ours."""
 
-    def __init__(self, conductor: Conducting) -> None:
+    def __init__(self, trial_driver: TrialDriving) -> None:
         super().__init__(metric="none", mode="max")
-        self._conductor = conductor
+        self._trial_driver = trial_driver
         self.ids: dict[str, str] = {}
 
     def suggest(self, trial_id: str) -> Any:
-        id = self._conductor.next_id()
+        id = self._trial_driver.next_id()
         if id is not None:
             self.ids[trial_id] = id
             return {"id": id}
-        return Searcher.FINISHED if self._conductor.is_over() else None
+        return Searcher.FINISHED if self._trial_driver.is_over() else None
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Whatever Tune thinks has ended must not stay running for the conductor: Tune would wait for ever."""
+        """Whatever Tune thinks has ended must not stay running for the trial driver: Tune would wait for ever."""
         id = self.ids[trial_id]
-        if self._conductor.wants(id):
-            self._conductor.lost(id, "it ended without a result")
-            self._conductor.requeue(id)
+        if self._trial_driver.wants(id):
+            self._trial_driver.lost(id, "it ended without a result")
+            self._trial_driver.requeue(id)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: a sweep resumes from the store."""
@@ -131,19 +133,19 @@ class _Searcher(_Tied, Searcher):  # type: ignore[misc]
 
 
 class _Scheduler(_Tied, FIFOScheduler):  # type: ignore[misc]
-    """Passes what trials say to the conductor, and its verdicts back to their actors."""
+    """Passes what trials say to the trial driver, and its verdicts back to their actors."""
 
-    def __init__(self, conductor: Conducting, searcher: _Searcher) -> None:
+    def __init__(self, trial_driver: TrialDriving, searcher: _Searcher) -> None:
         super().__init__()
-        self._conductor = conductor
+        self._trial_driver = trial_driver
         self._searcher = searcher
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         id = self._searcher.ids[trial.trial_id]
-        if not self._conductor.wants(id):
+        if not self._trial_driver.wants(id):
             return str(TrialScheduler.STOP)
         if result.get("id") == id:
-            reason = self._conductor.heard(id, result)
+            reason = self._trial_driver.heard(id, result)
             actor = trial.temporary_state.ray_actor
             if reason is not None and actor is not None:
                 # Before the next `train` call in the actor's queue: the run ends at this epoch and is whole.
@@ -153,41 +155,41 @@ class _Scheduler(_Tied, FIFOScheduler):  # type: ignore[misc]
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """A result that says "done" comes here only."""
         id = self._searcher.ids[trial.trial_id]
-        if self._conductor.wants(id) and result.get("id") == id and result.get("kind") == "run":
-            self._conductor.heard(id, result)
+        if self._trial_driver.wants(id) and result.get("id") == id and result.get("kind") == "run":
+            self._trial_driver.heard(id, result)
 
 
 class _Stopper(_Tied, tune.Stopper):  # type: ignore[misc]
-    def __init__(self, conductor: Conducting) -> None:
-        self._conductor = conductor
+    def __init__(self, trial_driver: TrialDriving) -> None:
+        self._trial_driver = trial_driver
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
-        return self._conductor.stop_reason() is not None
+        return self._trial_driver.stop_reason() is not None
 
 
 class _Callback(_Tied, tune.Callback):  # type: ignore[misc]
-    """Tells the conductor of starts and losses, kills actors that fell silent, and lets the display draw."""
+    """Tells the trial driver of starts and losses, kills actors that fell silent, and lets the display draw."""
 
-    def __init__(self, conductor: Conducting, searcher: _Searcher, on_step: Callable[[], None]) -> None:
-        self._conductor = conductor
+    def __init__(self, trial_driver: TrialDriving, searcher: _Searcher, on_step: Callable[[], None]) -> None:
+        self._trial_driver = trial_driver
         self._searcher = searcher
         self._on_step = on_step
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._conductor.started(self._searcher.ids[trial.trial_id])
+        self._trial_driver.started(self._searcher.ids[trial.trial_id])
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        if not self._conductor.lost(self._searcher.ids[trial.trial_id], _why(trial)):
+        if not self._trial_driver.lost(self._searcher.ids[trial.trial_id], _why(trial)):
             trial.max_failures = 0  # Tune has queued it again; its first word ends it, or its next failure
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._conductor.lost(self._searcher.ids[trial.trial_id], _why(trial))
+        self._trial_driver.lost(self._searcher.ids[trial.trial_id], _why(trial))
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        for id in self._conductor.silent():
+        for id in self._trial_driver.silent():
             for trial in trials:
                 actor = trial.temporary_state.ray_actor
                 if actor is not None and self._searcher.ids.get(trial.trial_id) == id:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from tune_jobs.sweep.outcome import TIMED_OUT
-from tune_jobs.sweep.plan import Limits
+from tune_jobs.sweep.trial_spec import TrialLimits
+from tune_jobs.sweep.unfinished_runs import TIMED_OUT
 from tune_jobs.training.process import MODULE
 
 BUSY_CPU_S = 0.2  # less work than this between two looks at least a second apart counts as none
@@ -25,7 +25,7 @@ CGROUP = Path("/sys/fs/cgroup")
 class Watch:
     """Judges one training from what its process uses. Times are seconds of any one clock."""
 
-    limits: Limits
+    limits: TrialLimits
     since: float  # when the training began
     last_epoch: float | None = None
     slowest_epoch_s: float = 0.0

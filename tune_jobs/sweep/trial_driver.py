@@ -12,11 +12,11 @@ from recommender.errors import RecommenderError, StorageError
 from recommender.records import EpochMetrics, Run
 from recommender.store.records_json import decode
 from tune_jobs.sweep.allowance import Allowance
-from tune_jobs.sweep.ledger import Ledger
-from tune_jobs.sweep.outcome import failed_run
-from tune_jobs.sweep.plan import Limits, TrialSpec
 from tune_jobs.sweep.policy import NOT_WANTED, NOTHING_FITS, Policy, SweepView, TrialState, TrialView
-from tune_jobs.sweep.states import drop_state
+from tune_jobs.sweep.resume_states import drop_state
+from tune_jobs.sweep.run_recorder import RunRecorder
+from tune_jobs.sweep.trial_spec import TrialLimits, TrialSpec
+from tune_jobs.sweep.unfinished_runs import failed_run
 
 FITS_FACTOR = 0.9  # a trial is started when this much of its estimated time is left
 
@@ -50,23 +50,23 @@ class _Trial:
     at_rest: TrialView | None = None  # the view of a trial that does not run, built once
 
 
-class Conductor:
+class TrialDriver:
     """Used by one thread. Never raises into Ray Tune: an error of ours ends the sweep and is raised afterwards."""
 
     def __init__(
         self,
         specs: Sequence[TrialSpec],
         *,
-        ledger: Ledger,
+        recorder: RunRecorder,
         policy: Policy,
         allowance: Allowance,
         slots: Slots,
-        limits: Limits,
+        limits: TrialLimits,
         clock: Callable[[], float] = time.monotonic,
         began_at: float | None = None,
     ) -> None:
         self._trials = {spec.id: _Trial(spec=spec) for spec in specs}
-        self._ledger, self._policy, self._limits = ledger, policy, limits
+        self._recorder, self._policy, self._limits = recorder, policy, limits
         self.allowance, self.slots = allowance, slots
         self._clock = clock
         self._began_at = clock() if began_at is None else began_at
@@ -124,7 +124,7 @@ class Conductor:
         self._end_attempt(trial)
         trial.state, trial.since = "running", self._clock()
         trial.heard_at = trial.since
-        self._guarded(self._ledger.begin, id)
+        self._guarded(self._recorder.begin, id)
 
     def wants(self, id: str) -> bool:
         """Whether what this trial says still matters."""
@@ -237,7 +237,7 @@ class Conductor:
         trial.curve = list(run.curve) or trial.curve
         trial.state = "failed" if run.status == "failed" else "settled"
         self._guarded(drop_state, run.id)
-        if self._guarded(self._ledger.accept, run) is False:
+        if self._guarded(self._recorder.accept, run) is False:
             trial.note = "another sweep has taken this trial over; its result counts"
 
     def _end_attempt(self, trial: _Trial) -> None:
@@ -250,7 +250,7 @@ class Conductor:
 
     def _recall(self, trial: _Trial) -> bool:
         """Whether the history knows this run already."""
-        run = self._guarded(self._ledger.settled, trial.spec.id)
+        run = self._guarded(self._recorder.settled, trial.spec.id)
         if run is None:
             return False
         trial.state, trial.run, trial.reused = "settled", run, True

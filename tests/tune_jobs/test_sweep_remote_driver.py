@@ -12,10 +12,10 @@ import pytest
 
 from recommender.errors import UnavailableError
 from recommender.store import Store
-from tests.tune_jobs.sweep_kit import conductor, finished, packed, paper_trials, point, says
-from tune_jobs.sweep import relay
-from tune_jobs.sweep.conductor import Conductor
-from tune_jobs.sweep.relay import Glance, Host, RemoteConductor, _answer, glance_at
+from tests.tune_jobs.sweep_kit import finished, packed, paper_trials, point, says, trial_driver
+from tune_jobs.sweep import remote_driver
+from tune_jobs.sweep.remote_driver import DriverStatus, Host, RemoteTrialDriver, _answer, status_of
+from tune_jobs.sweep.trial_driver import TrialDriver
 
 
 @pytest.fixture
@@ -25,9 +25,9 @@ def store(tmp_path: Path, home: Path) -> Iterator[Store]:
 
 
 class Driver:
-    """Answers a remote conductor's questions from a thread of its own, as the process of the user does."""
+    """Answers a remote trial driver's questions from a thread of its own, as the process of the user does."""
 
-    def __init__(self, remote: RemoteConductor, brain: Conductor) -> None:
+    def __init__(self, remote: RemoteTrialDriver, brain: TrialDriver) -> None:
         self._remote, self._brain = remote, brain
         self._goes_on = True
         self._thread = threading.Thread(target=self._serve)
@@ -43,13 +43,13 @@ class Driver:
     def _serve(self) -> None:
         answers: dict[int, Any] = {}
         while self._goes_on:
-            questions = self._remote.exchange(answers, glance_at(self._brain))
+            questions = self._remote.exchange(answers, status_of(self._brain))
             answers = {number: _answer(self._brain, method, given) for number, method, given in questions}
 
 
-def test_a_whole_sweep_through_the_relay(store: Store) -> None:
+def test_a_whole_sweep_driven_from_outside(store: Store) -> None:
     specs = paper_trials(3)
-    brain, remote = conductor(specs, store, slots=1), RemoteConductor()
+    brain, remote = trial_driver(specs, store, slots=1), RemoteTrialDriver()
     with Driver(remote, brain):
         order = []
         while (id := remote.next_id()) is not None:
@@ -66,7 +66,7 @@ def test_a_whole_sweep_through_the_relay(store: Store) -> None:
 
 def test_losses_and_reasons_pass_through(store: Store) -> None:
     (spec,) = paper_trials(1)
-    brain, remote = conductor([spec], store), RemoteConductor()
+    brain, remote = trial_driver([spec], store), RemoteTrialDriver()
     with Driver(remote, brain):
         remote.started(remote.next_id() or "")
         assert remote.lost(spec.id, "its node died")
@@ -80,31 +80,31 @@ def test_losses_and_reasons_pass_through(store: Store) -> None:
 
 
 def test_without_a_driver_the_sweep_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay, "DRIVER_GONE_S", 1.0)
-    remote = RemoteConductor()
-    remote.exchange({}, Glance(wanted=frozenset({"a"})))
+    monkeypatch.setattr(remote_driver, "DRIVER_GONE_S", 1.0)
+    remote = RemoteTrialDriver()
+    remote.exchange({}, DriverStatus(wanted=frozenset({"a"})))
     assert remote.stop_reason() is None
     assert remote.lost("a", "its node died") is False  # asked, and nobody answers
     assert remote.stop_reason() == "the driver is gone"
 
 
 def test_the_cluster_may_not_call_what_it_likes(store: Store) -> None:
-    brain = conductor(paper_trials(1), store)
+    brain = trial_driver(paper_trials(1), store)
     for method in ("close", "stop", "__init__", "_guarded"):
         with pytest.raises(UnavailableError, match="asks"):
             _answer(brain, method, ())
 
 
-def test_parcels_are_handed_over_chunk_by_chunk(
+def test_artefacts_are_handed_over_chunk_by_chunk(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay, "CHUNK_BYTES", 1000)
-    parcel = packed(tmp_path / "data")
-    content = parcel.source.read_bytes()
+    monkeypatch.setattr(remote_driver, "CHUNK_BYTES", 1000)
+    artefact = packed(tmp_path / "data")
+    content = artefact.source.read_bytes()
     monkeypatch.setenv("RECOMMENDER_HOME", str(tmp_path / "head"))
     host = Host()
-    assert not host.has(parcel)
+    assert not host.has(artefact)
     for number, begin in enumerate(range(0, len(content), 1000)):
-        host.take(parcel, number, content[begin : begin + 1000])
-        assert host.has(parcel) == (begin + 1000 >= len(content))
-    assert relay._arrived(parcel).read_bytes() == content
+        host.take(artefact, number, content[begin : begin + 1000])
+        assert host.has(artefact) == (begin + 1000 >= len(content))
+    assert remote_driver._arrived(artefact).read_bytes() == content

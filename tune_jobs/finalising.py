@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from recommender.errors import CheckpointError, IntegrityError
 from recommender.records import Checkpoint, Job, Run
-from tune_jobs.messages import Outcome, ResultFile
+from tune_jobs.messages import AttemptOutcome, ResultFile
 from tune_jobs.storage import Storage, attempt
 from tune_jobs.training_spec import TrainingSpec
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 WEIGHTS = "weights/best.safetensors"
 
 
-def settle(
-    store: Store, storage: Storage, job: Job, spec: TrainingSpec, outcome: Outcome, *, artefacts: str
+def finalise(
+    store: Store, storage: Storage, job: Job, spec: TrainingSpec, outcome: AttemptOutcome, *, artefacts: str
 ) -> None:
     """End the job as its outcome says. Raises IntegrityError when what arrived is not what was sent."""
     if outcome.status == "failed" or outcome.run is None:
@@ -37,7 +37,7 @@ def settle(
     )
 
 
-def download(storage: Storage, job: Job, outcome: Outcome, folder: Path) -> Path:
+def download(storage: Storage, job: Job, outcome: AttemptOutcome, folder: Path) -> Path:
     """Bring the results below `folder`; returns where they lie. Raises IntegrityError as `fetch_result`."""
     place = folder / attempt(job.id, job.attempt, "results")
     for file in outcome.files:

@@ -1,7 +1,7 @@
 """Sweeps driven from outside the cluster (`ray://`): Ray Tune runs on the head, the decisions are made here.
 
 Ray Tune cannot be driven through a Ray client. So an actor on the cluster runs the fit and asks its questions of a
-conductor that lives with the store, in the process of the user. Nothing but that process writes to the store.
+trial_driver that lives with the store, in the process of the user. Nothing but that process writes to the store.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any
 
 from recommender.errors import UnavailableError
 from recommender.home import subfolder
+from tune_jobs.artefact_transfer import CHUNK_BYTES, Artefact, read_chunks
 from tune_jobs.cluster import Share
-from tune_jobs.shipment import CHUNK_BYTES, Parcel, read_chunks
-from tune_jobs.sweep.conductor import Conductor
-from tune_jobs.sweep.plan import Limits, TrialSpec
-from tune_jobs.sweep.states import drop_state
+from tune_jobs.sweep.resume_states import drop_state
 from tune_jobs.sweep.trained import trained_path
+from tune_jobs.sweep.trial_driver import TrialDriver
+from tune_jobs.sweep.trial_spec import TrialLimits, TrialSpec
 
 POLL_S = 0.3  # between two exchanges, and so what an answer may take longer than in one process
 DRIVER_GONE_S = 120.0  # without an exchange: nobody waits for the answer any more
@@ -30,11 +30,11 @@ DRIVER_GONE_S = 120.0  # without an exchange: nobody waits for the answer any mo
 
 Question = tuple[int, str, tuple[Any, ...]]
 SAID = ("token", "kind", "note", "node", "process", "memory_mb", "point", "run")  # of what an actor says
-ASKED = frozenset({"next_id", "started", "heard", "lost", "requeue"})  # of the conductor, from the cluster
+ASKED = frozenset({"next_id", "started", "heard", "lost", "requeue"})  # of the trial driver, from the cluster
 
 
 @dataclass(frozen=True, kw_only=True)
-class Glance:
+class DriverStatus:
     """What Tune asks all the time, sent along with every exchange."""
 
     stop_reason: str | None = None
@@ -43,29 +43,29 @@ class Glance:
     silent: tuple[str, ...] = ()
 
 
-def glance_at(conductor: Conductor) -> Glance:
+def status_of(trial_driver: TrialDriver) -> DriverStatus:
     """How things stand."""
-    return Glance(
-        stop_reason=conductor.stop_reason(),
-        is_over=conductor.is_over(),
-        wanted=frozenset(trial.id for trial in conductor.view().of_state("running")),
-        silent=tuple(conductor.silent()),
+    return DriverStatus(
+        stop_reason=trial_driver.stop_reason(),
+        is_over=trial_driver.is_over(),
+        wanted=frozenset(trial.id for trial in trial_driver.view().of_state("running")),
+        silent=tuple(trial_driver.silent()),
     )
 
 
-class RemoteConductor:
-    """Stands for the conductor where Ray Tune runs. Questions wait for their answers, glances do not."""
+class RemoteTrialDriver:
+    """Stands for the trial driver where Ray Tune runs. Questions wait for their answers, statuses do not."""
 
     def __init__(self) -> None:
-        self._glance = Glance()
+        self._glance = DriverStatus()
         self._questions: queue.SimpleQueue[Question] = queue.SimpleQueue()
         self._answers: dict[int, queue.SimpleQueue[Any]] = {}
         self._numbers = itertools.count()
         self._heard_at = time.monotonic()
 
-    def exchange(self, answers: dict[int, Any], glance: Glance) -> list[Question]:
+    def exchange(self, answers: dict[int, Any], driver_status: DriverStatus) -> list[Question]:
         """From the driver, in a thread of its own: take its answers, give it what is asked meanwhile."""
-        self._heard_at, self._glance = time.monotonic(), glance
+        self._heard_at, self._glance = time.monotonic(), driver_status
         for number, answer in answers.items():
             self._answers[number].put(answer)
         asked: list[Question] = []
@@ -76,45 +76,45 @@ class RemoteConductor:
         return asked
 
     def next_id(self) -> str | None:
-        """As the conductor's."""
+        """As the trial driver's."""
         found: str | None = None if self.is_over() else self._ask("next_id")
         return found
 
     def is_over(self) -> bool:
-        """As the conductor's, a moment ago."""
+        """As the trial driver's, a moment ago."""
         return self._glance.is_over or self.stop_reason() is not None
 
     def stop_reason(self) -> str | None:
-        """As the conductor's, a moment ago."""
+        """As the trial driver's, a moment ago."""
         if time.monotonic() - self._heard_at > DRIVER_GONE_S:
             return "the driver is gone"
         return self._glance.stop_reason
 
     def wants(self, id: str) -> bool:
-        """As the conductor's, a moment ago."""
+        """As the trial driver's, a moment ago."""
         return id in self._glance.wanted
 
     def silent(self) -> list[str]:
-        """As the conductor's, a moment ago."""
+        """As the trial driver's, a moment ago."""
         return list(self._glance.silent)
 
     def started(self, id: str) -> None:
-        """As the conductor's."""
+        """As the trial driver's."""
         self._ask("started", id)
 
     def heard(self, id: str, said: dict[str, Any]) -> str | None:
-        """As the conductor's; states lie here, so they are dropped here."""
+        """As the trial driver's; states lie here, so they are dropped here."""
         if said["kind"] == "run":
             drop_state(id)
         reason: str | None = self._ask("heard", id, {name: said.get(name) for name in SAID})
         return reason
 
     def lost(self, id: str, why: str) -> bool:
-        """As the conductor's."""
+        """As the trial driver's."""
         return bool(self._ask("lost", id, why))
 
     def requeue(self, id: str) -> None:
-        """As the conductor's."""
+        """As the trial driver's."""
         self._ask("requeue", id)
 
     def _ask(self, method: str, *arguments: Any) -> Any:
@@ -124,7 +124,7 @@ class RemoteConductor:
         try:
             return self._answers[number].get(timeout=DRIVER_GONE_S)
         except queue.Empty:
-            return None  # the next glance says that the driver is gone
+            return None  # the next status says that the driver is gone
         finally:
             self._answers.pop(number, None)
 
@@ -133,20 +133,20 @@ class Host:
     """The actor on the cluster that runs the fits of a sweep driven from outside."""
 
     def __init__(self) -> None:
-        self._conductor = RemoteConductor()
+        self._trial_driver = RemoteTrialDriver()
 
-    def exchange(self, answers: dict[int, Any], glance: Glance) -> list[Question]:
-        """See `RemoteConductor`."""
-        return self._conductor.exchange(answers, glance)
+    def exchange(self, answers: dict[int, Any], driver_status: DriverStatus) -> list[Question]:
+        """See `RemoteTrialDriver`."""
+        return self._trial_driver.exchange(answers, driver_status)
 
-    def has(self, parcel: Parcel) -> bool:
-        """Whether the parcel lies here whole."""
-        place = _arrived(parcel)
-        return place.exists() and place.stat().st_size == parcel.num_bytes
+    def has(self, artefact: Artefact) -> bool:
+        """Whether the artefact lies here whole."""
+        place = _arrived(artefact)
+        return place.exists() and place.stat().st_size == artefact.num_bytes
 
-    def take(self, parcel: Parcel, number: int, chunk: bytes) -> None:
+    def take(self, artefact: Artefact, number: int, chunk: bytes) -> None:
         """Keep one chunk. What is damaged on the way is noticed where it is unpacked."""
-        place = _arrived(parcel)
+        place = _arrived(artefact)
         with place.open("r+b" if place.exists() else "wb") as file:
             file.seek(number * CHUNK_BYTES)
             file.write(chunk)
@@ -160,47 +160,47 @@ class Host:
             file.seek(number * CHUNK_BYTES)
             return file.read(CHUNK_BYTES)
 
-    def fit(self, specs: Sequence[TrialSpec], limits: Limits, share: Share) -> None:
-        """Run Ray Tune here until the conductor is over."""
+    def fit(self, specs: Sequence[TrialSpec], limits: TrialLimits, share: Share) -> None:
+        """Run Ray Tune here until the trial driver is over."""
         import ray
 
-        from tune_jobs.sweep.depot import open_depot
-        from tune_jobs.sweep.trainable import Orders
+        from tune_jobs.sweep.artefact_store import open_artefact_store
+        from tune_jobs.sweep.trainable import SweepConfig
         from tune_jobs.sweep.tuning import run_fit
 
         here = ray.get_runtime_context().get_node_id()
-        orders = Orders(
+        config = SweepConfig(
             specs={spec.id: _lying_here(spec) for spec in specs},
             limits=limits,
-            depot=open_depot(here),
+            artefact_store=open_artefact_store(here),
             home_node=here,
             num_gpus=share.gpus,
             num_threads=share.num_threads,
         )
-        run_fit(self._conductor, orders, cpus=share.cpus, on_step=lambda: None)
+        run_fit(self._trial_driver, config, cpus=share.cpus, on_step=lambda: None)
 
 
 def open_host(specs: Sequence[TrialSpec]) -> Any:
-    """Start the host on the cluster's head and hand it the parcels it has not got; it ends with its handle."""
+    """Start the host on the cluster's head and hand it the artefacts it has not got; it ends with its handle."""
     import ray
 
     options = {"num_cpus": 0, "max_concurrency": 4, "resources": {"node:__internal_head__": 0.001}}
     host = ray.remote(Host).options(**options).remote()
-    parcels = {spec.data.sha256: spec.data for spec in specs}
-    parcels |= {spec.weights.sha256: spec.weights for spec in specs if spec.weights is not None}
-    for parcel in parcels.values():
-        if not ray.get(host.has.remote(parcel)):
-            for number, chunk in enumerate(read_chunks(parcel)):
-                ray.get(host.take.remote(parcel, number, chunk))
+    artefacts = {spec.data.sha256: spec.data for spec in specs}
+    artefacts |= {spec.weights.sha256: spec.weights for spec in specs if spec.weights is not None}
+    for artefact in artefacts.values():
+        if not ray.get(host.has.remote(artefact)):
+            for number, chunk in enumerate(read_chunks(artefact)):
+                ray.get(host.take.remote(artefact, number, chunk))
     return host
 
 
 def fit_from_outside(
     host: Any,
-    conductor: Conductor,
+    trial_driver: TrialDriver,
     specs: Sequence[TrialSpec],
     *,
-    limits: Limits,
+    limits: TrialLimits,
     share: Share,
     on_step: Callable[[], None],
 ) -> None:
@@ -210,18 +210,20 @@ def fit_from_outside(
     future = host.fit.remote(list(specs), limits, share)
     answers: dict[int, Any] = {}
     while not ray.wait([future], timeout=0)[0]:
-        questions = ray.get(host.exchange.remote(answers, glance_at(conductor)))
-        answers = {number: _answer(conductor, method, arguments) for number, method, arguments in questions}
+        questions = ray.get(host.exchange.remote(answers, status_of(trial_driver)))
+        answers = {
+            number: _answer(trial_driver, method, arguments) for number, method, arguments in questions
+        }
         on_step()
-    _bring_weights(host, conductor, specs)
+    _bring_weights(host, trial_driver, specs)
     ray.get(future)
 
 
-def _bring_weights(host: Any, conductor: Conductor, specs: Sequence[TrialSpec]) -> None:
+def _bring_weights(host: Any, trial_driver: TrialDriver, specs: Sequence[TrialSpec]) -> None:
     """Fetch the trained weights that are wanted here; what does not arrive is trained again when asked for."""
     import ray
 
-    settled = {trial.id for trial in conductor.view().of_state("settled")}
+    settled = {trial.id for trial in trial_driver.view().of_state("settled")}
     for spec in specs:
         if not spec.job.keep or spec.id not in settled or trained_path(spec.id).exists():
             continue
@@ -237,16 +239,16 @@ def _bring_weights(host: Any, conductor: Conductor, specs: Sequence[TrialSpec]) 
         part.unlink(missing_ok=True)
 
 
-def _answer(conductor: Conductor, method: str, arguments: tuple[Any, ...]) -> Any:
+def _answer(trial_driver: TrialDriver, method: str, arguments: tuple[Any, ...]) -> Any:
     if method not in ASKED:
         raise UnavailableError(
             f"The cluster asks {method!r} of the driver.", remedy="Use the same version there."
         )
-    return getattr(conductor, method)(*arguments)
+    return getattr(trial_driver, method)(*arguments)
 
 
-def _arrived(parcel: Parcel) -> Path:
-    return subfolder("shipments") / f"{parcel.sha256}.arrived"
+def _arrived(artefact: Artefact) -> Path:
+    return subfolder("shipments") / f"{artefact.sha256}.arrived"
 
 
 def _lying_here(spec: TrialSpec) -> TrialSpec:

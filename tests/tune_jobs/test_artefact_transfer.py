@@ -1,4 +1,4 @@
-"""Parcels: the same bytes for the same content, whole or absent on every node."""
+"""Artefacts: the same bytes for the same content, whole or absent on every node."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from recommender.home import subfolder
 from tests.datagen import make_dataset
 from tests.tune_jobs.sweep_kit import tiny_dataset
 from tests.tune_jobs.training_kit import tree_hash
-from tune_jobs import shipment
-from tune_jobs.shipment import Parcel, deliver, pack_dataset, pack_weights, place_of, read_chunks
+from tune_jobs import artefact_transfer
+from tune_jobs.artefact_transfer import Artefact, deliver, pack_dataset, pack_weights, place_of, read_chunks
 
 NUM_PROCESSES, NUM_ROUNDS = 4, 20
 
 
 @pytest.fixture(autouse=True)
 def _nothing_verified(home: Path) -> Iterator[None]:
-    shipment._verified.clear()
+    artefact_transfer._verified.clear()
     yield
-    shipment._verified.clear()
+    artefact_transfer._verified.clear()
 
 
-def no_chunks(parcel: Parcel) -> Iterator[bytes]:
-    raise AssertionError(f"{parcel.kind} is here already and must not be fetched")
+def no_chunks(artefact: Artefact) -> Iterator[bytes]:
+    raise AssertionError(f"{artefact.kind} is here already and must not be fetched")
 
 
 def test_equal_content_packs_to_equal_bytes_wherever_it_lies(
@@ -51,25 +51,25 @@ def test_equal_content_packs_to_equal_bytes_wherever_it_lies(
 
 def test_a_data_set_is_packed_and_unpacked_once(tmp_path: Path) -> None:
     dataset = tiny_dataset(tmp_path / "data")
-    parcel = pack_dataset(dataset)
+    artefact = pack_dataset(dataset)
     shutil.rmtree(tmp_path / "data")
-    assert pack_dataset(dataset) == parcel  # from the archive: the images are gone
-    folder = deliver(parcel)
+    assert pack_dataset(dataset) == artefact  # from the archive: the images are gone
+    folder = deliver(artefact)
     assert sorted(p.name for p in folder.iterdir()) == ["data.yaml", "images", "labels"]
     assert len(list((folder / "images" / "train").iterdir())) == 6
-    assert deliver(parcel, no_chunks) == folder
+    assert deliver(artefact, no_chunks) == folder
 
 
 def test_weights_arrive_under_their_hash(tmp_path: Path) -> None:
     file = tmp_path / "w.safetensors"
     file.write_bytes(b"weights" * 1000)
-    parcel = pack_weights(file)
-    arrived = deliver(parcel)
+    artefact = pack_weights(file)
+    arrived = deliver(artefact)
     assert arrived.read_bytes() == file.read_bytes()
-    assert arrived.name == f"{parcel.sha256}.safetensors"
+    assert arrived.name == f"{artefact.sha256}.safetensors"
     file.write_bytes(b"swapped")
     with pytest.raises(IntegrityError, match="recorded is"):
-        pack_weights(file, sha256=parcel.sha256)
+        pack_weights(file, sha256=artefact.sha256)
 
 
 def test_an_edit_that_keeps_the_time_is_noticed_before_packing(tmp_path: Path) -> None:
@@ -96,50 +96,50 @@ def test_an_edit_during_a_sweep_makes_another_data_set(tmp_path: Path) -> None:
 
 
 def test_a_damaged_copy_is_fetched_again(tmp_path: Path) -> None:
-    parcel = pack_dataset(tiny_dataset(tmp_path / "data"))
-    folder = deliver(parcel)
+    artefact = pack_dataset(tiny_dataset(tmp_path / "data"))
+    folder = deliver(artefact)
     whole = tree_hash(folder)
     image = next((folder / "images" / "train").iterdir())
     data = bytearray(image.read_bytes())
     data[len(data) // 2] ^= 1
     _edit_keeping_time(image, bytes(data))
-    shipment._verified.clear()  # as in the next process
-    assert tree_hash(deliver(parcel)) == whole
+    artefact_transfer._verified.clear()  # as in the next process
+    assert tree_hash(deliver(artefact)) == whole
 
 
 def test_a_manifest_without_its_files_is_not_complete(tmp_path: Path) -> None:
-    parcel = pack_dataset(tiny_dataset(tmp_path / "data"))
-    folder = deliver(parcel)
+    artefact = pack_dataset(tiny_dataset(tmp_path / "data"))
+    folder = deliver(artefact)
     whole = tree_hash(folder)
     shutil.rmtree(folder / "labels")
-    shipment._verified.clear()
-    assert tree_hash(deliver(parcel)) == whole
+    artefact_transfer._verified.clear()
+    assert tree_hash(deliver(artefact)) == whole
 
 
 def test_what_arrives_otherwise_than_packed_is_refused(tmp_path: Path) -> None:
-    parcel = pack_dataset(tiny_dataset(tmp_path / "data"))
+    artefact = pack_dataset(tiny_dataset(tmp_path / "data"))
     with pytest.raises(IntegrityError, match="packed was"):
-        deliver(parcel, lambda wanted: [next(iter(read_chunks(wanted)))[:-1]])
-    assert not place_of(parcel).exists()
-    assert not list(place_of(parcel).parent.glob(".arriving-*"))
+        deliver(artefact, lambda wanted: [next(iter(read_chunks(wanted)))[:-1]])
+    assert not place_of(artefact).exists()
+    assert not list(place_of(artefact).parent.glob(".arriving-*"))
 
 
-def _deliver_in_every_home(parcel: Parcel, homes: list[Path], results: list[str]) -> None:
+def _deliver_in_every_home(artefact: Artefact, homes: list[Path], results: list[str]) -> None:
     for home in homes:
         os.environ["RECOMMENDER_HOME"] = str(home)
-        results.append(_content(deliver(parcel)))
+        results.append(_content(deliver(artefact)))
 
 
 @pytest.mark.slow
-def test_processes_race_for_a_parcel_and_none_sees_half_of_it(tmp_path: Path) -> None:
+def test_processes_race_for_an_artefact_and_none_sees_half_of_it(tmp_path: Path) -> None:
     """Row D11: four processes, twenty fresh nodes each."""
-    parcel = pack_dataset(tiny_dataset(tmp_path / "data"))
+    artefact = pack_dataset(tiny_dataset(tmp_path / "data"))
     homes = [tmp_path / "nodes" / str(number) for number in range(NUM_ROUNDS)]
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager:
         results = manager.list()
         workers = [
-            context.Process(target=_deliver_in_every_home, args=(parcel, homes, results))
+            context.Process(target=_deliver_in_every_home, args=(artefact, homes, results))
             for _ in range(NUM_PROCESSES)
         ]
         for worker in workers:
@@ -149,7 +149,7 @@ def test_processes_race_for_a_parcel_and_none_sees_half_of_it(tmp_path: Path) ->
         assert [worker.exitcode for worker in workers] == [0] * NUM_PROCESSES
         found = list(results)
     assert len(found) == NUM_PROCESSES * NUM_ROUNDS
-    assert set(found) == {_content(deliver(parcel))}
+    assert set(found) == {_content(deliver(artefact))}
 
 
 _ON_A_SMALL_DISK = """
@@ -158,7 +158,7 @@ _ON_A_SMALL_DISK = """
     os.environ["RECOMMENDER_HOME"] = sys.argv[1]
     from pathlib import Path
     from recommender.errors import StorageError
-    from tune_jobs.shipment import deliver, pack_weights, place_of
+    from tune_jobs.artefact_transfer import deliver, pack_weights, place_of
     small, large = Path(sys.argv[2]), Path(sys.argv[3])
     kept = deliver(pack_weights(small))
     try:

@@ -14,15 +14,15 @@ from recommender.errors import StorageError, UsageError
 from recommender.records import Run
 from recommender.store import RANKABLE, Store
 from recommender.store.runs import Runs
-from tests.tune_jobs.sweep_kit import Clock, conductor, finished, paper_trials, point, says
+from tests.tune_jobs.sweep_kit import Clock, finished, paper_trials, point, says, trial_driver
 from tune_jobs.storage import UrlStorage
 from tune_jobs.sweep.allowance import STOP_LATENCY_S, Allowance
-from tune_jobs.sweep.ledger import Ledger
-from tune_jobs.sweep.outcome import STOPPED_BY_POLICY, failed_run
-from tune_jobs.sweep.plan import Limits
 from tune_jobs.sweep.policy import NOTHING_FITS, RunAll, SweepView, TrialView
+from tune_jobs.sweep.resume_states import keep_state, state_path
 from tune_jobs.sweep.run import SweepSettings, run_trials
-from tune_jobs.sweep.states import keep_state, state_path
+from tune_jobs.sweep.run_recorder import RunRecorder
+from tune_jobs.sweep.trial_spec import TrialLimits
+from tune_jobs.sweep.unfinished_runs import STOPPED_BY_POLICY, failed_run
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def store(template: Path, tmp_path: Path, home: Path) -> Iterator[Store]:
 
 def test_slots_are_filled_and_no_more(store: Store) -> None:
     specs = paper_trials(3)
-    brain = conductor(specs, store)
+    brain = trial_driver(specs, store)
     assert [brain.next_id(), brain.next_id(), brain.next_id()] == [specs[0].id, specs[1].id, None]
     brain.started(specs[0].id)
     brain.heard(specs[0].id, says("a", "run", run=finished(specs[0], [0.1, 0.2, 0.3])))
@@ -54,7 +54,7 @@ def test_slots_are_filled_and_no_more(store: Store) -> None:
 def test_a_run_in_the_history_is_not_repeated(store: Store) -> None:
     specs = paper_trials(2)
     store.runs.add(finished(specs[0], [0.1, 0.2, 0.3]))
-    brain = conductor(specs, store)
+    brain = trial_driver(specs, store)
     assert brain.next_id() == specs[1].id
     assert brain.next_id() is None
     (known, _) = brain.view().trials
@@ -65,7 +65,7 @@ def test_a_run_in_the_history_is_not_repeated(store: Store) -> None:
 
 def test_a_run_that_another_sweep_finishes_meanwhile_is_passed_over(store: Store) -> None:
     specs = paper_trials(2)
-    brain = conductor(specs, store, slots=1)
+    brain = trial_driver(specs, store, slots=1)
     store.runs.add(finished(specs[0], [0.1, 0.2, 0.3]))
     assert brain.next_id() == specs[1].id
 
@@ -79,20 +79,20 @@ def test_what_failed_or_was_cut_off_is_tried_again(store: Store, status: str) ->
         else finished(spec, [0.1], status="stopped")
     )
     store.runs.add(run)
-    assert conductor([spec], store).next_id() == spec.id
+    assert trial_driver([spec], store).next_id() == spec.id
 
 
 def test_what_the_policy_stopped_is_settled(store: Store) -> None:
     (spec,) = paper_trials(1)
     stopped = finished(spec, [0.1], status="stopped")
     store.runs.add(replace(stopped, notes=(STOPPED_BY_POLICY + "hopeless",)))
-    assert conductor([spec], store).is_over()
+    assert trial_driver([spec], store).is_over()
 
 
 def test_failures_stay_out_of_the_history(store: Store) -> None:
     """Rows R5, R8, R9: recorded with their reason, never ranked, and the others go on."""
     specs = paper_trials(3)
-    brain = conductor(specs, store, slots=3)
+    brain = trial_driver(specs, store, slots=3)
     reasons = [
         "timed out: no work done for 120 s",
         "out of memory: it used 9 MB",
@@ -114,14 +114,14 @@ def test_a_result_that_is_not_finite_fails(store: Store) -> None:
     run = finished(spec, [0.1, float("nan"), 0.3])
     with pytest.raises(StorageError):
         says("a", "run", run=run)
-    Ledger(store).accept(run)
+    RunRecorder(store).accept(run)
     assert store.runs.list(statuses=RANKABLE) == ()
 
 
 def test_each_epoch_counts_once_when_a_trial_is_resumed_a_step_back(store: Store) -> None:
     """Rows R3 and R7: (trial, step) is unique."""
     (spec,) = paper_trials(1, epochs=4)
-    brain = conductor([spec], store)
+    brain = trial_driver([spec], store)
     brain.next_id()
     brain.started(spec.id)
     for epoch in (1, 2, 3):
@@ -137,7 +137,7 @@ def test_each_epoch_counts_once_when_a_trial_is_resumed_a_step_back(store: Store
 def test_a_node_that_was_given_up_and_comes_back_is_not_heard(store: Store) -> None:
     """Row R4."""
     (spec,) = paper_trials(1)
-    brain = conductor([spec], store)
+    brain = trial_driver([spec], store)
     brain.next_id()
     brain.started(spec.id)
     brain.heard(spec.id, says("first", "epoch", epoch=point(1)))
@@ -154,7 +154,7 @@ def test_a_node_that_was_given_up_and_comes_back_is_not_heard(store: Store) -> N
 def test_a_driver_that_was_replaced_writes_nothing(store: Store) -> None:
     """Row R4 for drivers: a frozen one returns after the same command was given again."""
     (spec,) = paper_trials(1)
-    old, new = conductor([spec], store), conductor([spec], store)
+    old, new = trial_driver([spec], store), trial_driver([spec], store)
     for driver in (old, new):
         driver.next_id()
         driver.started(spec.id)
@@ -168,7 +168,7 @@ def test_a_driver_that_was_replaced_writes_nothing(store: Store) -> None:
 
 def test_a_trial_that_loses_node_after_node_is_given_up(store: Store) -> None:
     (spec,) = paper_trials(1)
-    brain = conductor([spec], store, limits=Limits(max_restarts=2))
+    brain = trial_driver([spec], store, limits=TrialLimits(max_restarts=2))
     brain.next_id()
     verdicts = []
     for _ in range(3):
@@ -185,7 +185,7 @@ def test_a_trial_that_loses_node_after_node_is_given_up(store: Store) -> None:
 def test_a_fit_that_broke_is_begun_again_and_the_largest_trial_blamed(store: Store) -> None:
     """Row R5: Ray kills for memory, and Tune gives up the whole fit."""
     specs = paper_trials(3)
-    brain = conductor(specs, store, slots=3, limits=Limits(max_restarts=1))
+    brain = trial_driver(specs, store, slots=3, limits=TrialLimits(max_restarts=1))
     for number in range(2):
         for spec, memory_mb in zip(specs, (700.0, 9000.0, 800.0), strict=True):
             if brain.view().trials[specs.index(spec)].state == "waiting":
@@ -201,7 +201,7 @@ def test_a_fit_that_broke_is_begun_again_and_the_largest_trial_blamed(store: Sto
 def test_silent_actors_are_named(store: Store) -> None:
     clock = Clock()
     specs = paper_trials(2)
-    brain = conductor(specs, store, clock=clock, limits=Limits(silent_actor_s=90))
+    brain = trial_driver(specs, store, clock=clock, limits=TrialLimits(silent_actor_s=90))
     for spec in specs:
         brain.next_id()
         brain.started(spec.id)
@@ -253,7 +253,7 @@ def test_the_cap_is_hard_whatever_runs(limit_m: float, slots: int, device: bool)
 def test_the_budget_ends_all_and_says_so(store: Store) -> None:
     clock = Clock()
     specs = paper_trials(3)
-    brain = conductor(specs, store, clock=clock, budget="100s")
+    brain = trial_driver(specs, store, clock=clock, budget="100s")
     for _ in range(2):
         brain.started(brain.next_id() or "")
     clock.now += 97
@@ -268,7 +268,7 @@ def test_the_budget_ends_all_and_says_so(store: Store) -> None:
 def test_device_time_is_summed_over_trials_and_restarts(store: Store) -> None:
     clock = Clock()
     specs = paper_trials(2)
-    brain = conductor(specs, store, clock=clock, budget="1gpu-h")
+    brain = trial_driver(specs, store, clock=clock, budget="1gpu-h")
     for _ in range(2):
         brain.started(brain.next_id() or "")
     clock.now += 100
@@ -283,7 +283,7 @@ def test_device_time_is_summed_over_trials_and_restarts(store: Store) -> None:
 def test_a_trial_that_cannot_end_in_time_is_not_begun(store: Store) -> None:
     clock = Clock()
     specs = paper_trials(3)
-    brain = conductor(specs, store, clock=clock, budget="250s", slots=1)
+    brain = trial_driver(specs, store, clock=clock, budget="250s", slots=1)
     brain.started(brain.next_id() or "")
     clock.now += 120
     for epoch in (1, 2, 3):
@@ -316,7 +316,7 @@ class Picky(RunAll):
 
 def test_the_policy_decides_who_runs_and_for_how_long(store: Store) -> None:
     specs = paper_trials(3)
-    brain = conductor(specs, store, policy=Picky(specs[0].id))
+    brain = trial_driver(specs, store, policy=Picky(specs[0].id))
     for _ in range(2):
         brain.started(brain.next_id() or "")
     assert brain.heard(specs[0].id, says("a", "epoch", epoch=point(1))) == "hopeless"
@@ -336,7 +336,7 @@ def test_a_policy_that_breaks_ends_the_sweep_and_keeps_what_is_finished(store: S
             raise ZeroDivisionError
 
     specs = paper_trials(2)
-    brain = conductor(specs, store, policy=Broken())
+    brain = trial_driver(specs, store, policy=Broken())
     for _ in range(2):
         brain.started(brain.next_id() or "")
     brain.heard(specs[0].id, says("a", "run", run=finished(specs[0], [0.1, 0.2, 0.3])))
@@ -352,15 +352,15 @@ def test_a_policy_that_breaks_ends_the_sweep_and_keeps_what_is_finished(store: S
 def test_finished_runs_in_the_storage_are_found_again_without_the_store(store: Store, tmp_path: Path) -> None:
     specs = paper_trials(2)
     storage = UrlStorage(str(tmp_path / "storage"))
-    ledger = Ledger(store, storage)
+    recorder = RunRecorder(store, storage)
     done, failed = finished(specs[0], [0.1, 0.2, 0.3]), failed_run(specs[1].job, "no")
     for run in (done, failed):
-        ledger.begin(run.id)
-        ledger.accept(run)
+        recorder.begin(run.id)
+        recorder.accept(run)
     with Store(tmp_path / "another.sqlite3") as another:
-        assert Ledger(another, storage).settled(done.id) == done
+        assert RunRecorder(another, storage).settled(done.id) == done
         assert another.runs.get(done.id) == done
-        assert Ledger(another, storage).settled(failed.id) is None
+        assert RunRecorder(another, storage).settled(failed.id) is None
 
 
 def test_a_storage_that_takes_nothing_ends_the_sweep_before_it_begins(store: Store, tmp_path: Path) -> None:
@@ -375,7 +375,7 @@ def test_a_damaged_file_in_the_storage_is_no_run(store: Store, tmp_path: Path) -
     folder = tmp_path / "storage" / "runs"
     folder.mkdir(parents=True)
     (folder / f"{spec.id}.json").write_text('{"id": "half')
-    assert Ledger(store, UrlStorage(str(tmp_path / "storage"))).settled(spec.id) is None
+    assert RunRecorder(store, UrlStorage(str(tmp_path / "storage"))).settled(spec.id) is None
 
 
 def test_a_store_that_refuses_loses_nothing_that_the_storage_takes(store: Store, tmp_path: Path) -> None:
@@ -391,8 +391,8 @@ def test_a_store_that_refuses_loses_nothing_that_the_storage_takes(store: Store,
     with Store(tmp_path / "full.sqlite3") as full:
         full.runs = Full(full)
         with pytest.raises(StorageError, match="Free some"):
-            Ledger(full, storage).accept(run)
-    assert Ledger(store, storage).settled(spec.id) == run
+            RunRecorder(full, storage).accept(run)
+    assert RunRecorder(store, storage).settled(spec.id) == run
 
 
 def test_the_state_of_a_settled_trial_is_not_kept(store: Store, tmp_path: Path) -> None:
@@ -400,7 +400,7 @@ def test_the_state_of_a_settled_trial_is_not_kept(store: Store, tmp_path: Path) 
     state = tmp_path / "resume.pt"
     state.write_bytes(b"state")
     keep_state(spec.id, state)
-    brain = conductor([spec], store)
+    brain = trial_driver([spec], store)
     brain.next_id()
     brain.started(spec.id)
     assert state_path(spec.id).exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tune_jobs.shipment import Parcel
+from tune_jobs.artefact_transfer import Artefact
 from tune_jobs.training import TrainingJob
 
 STATE_SHARE = 0.05  # of a trial's time may go into its state: some 0.3 s a time for a nano model
@@ -13,11 +13,11 @@ STATE_SHARE = 0.05  # of a trial's time may go into its state: some 0.3 s a time
 
 @dataclass(frozen=True, kw_only=True)
 class TrialSpec:
-    """One training and the parcels it needs. `job` has the paths of the machine that planned it."""
+    """One training and the artefacts it needs. `job` has the paths of the machine that planned it."""
 
     job: TrainingJob
-    data: Parcel
-    weights: Parcel | None
+    data: Artefact
+    weights: Artefact | None
 
     @property
     def id(self) -> str:
@@ -41,7 +41,7 @@ class TrialSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class TrialLimits:
     """When a trial is given up. Beside them stands the budget, which caps the whole sweep."""
 
     idle_s: float = (

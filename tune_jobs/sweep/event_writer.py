@@ -16,7 +16,7 @@ COST_EVERY_S = 5.0
 log = logging.getLogger(__name__)
 
 
-class Teller:
+class EventWriter:
     """Turns what a sweep shows into events: each trial when it changes, the cost now and then."""
 
     def __init__(self, tell: Callable[[str, dict[str, Any]], None]) -> None:

@@ -13,9 +13,9 @@ from typing import Literal, TypeVar
 
 from recommender.errors import RecommenderError
 from recommender.records import EpochMetrics, Run
-from tune_jobs.shipment import Parcel
-from tune_jobs.sweep.outcome import STOPPED_BY_POLICY, failed_run
-from tune_jobs.sweep.plan import Limits, TrialSpec
+from tune_jobs.artefact_transfer import Artefact
+from tune_jobs.sweep.trial_spec import TrialLimits, TrialSpec
+from tune_jobs.sweep.unfinished_runs import STOPPED_BY_POLICY, failed_run
 from tune_jobs.sweep.watch import Watch
 from tune_jobs.training import TrainingJob
 from tune_jobs.training.job import BEST_WEIGHTS, STATE_FILE
@@ -27,17 +27,17 @@ REST_S = 10.0
 MAX_CRASHES = 2  # of one trial on one node: the first may be the machine's fault
 
 ResultT = TypeVar("ResultT")
-Deliver = Callable[[Parcel], Path]
+Deliver = Callable[[Artefact], Path]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
+class WorkerConfig:
     """Where trials of one actor train, one after another."""
 
     folder: Path  # logs, and what a training writes while it runs
     device: str
     num_threads: int
-    limits: Limits
+    limits: TrialLimits
     deliver: Deliver
     send_state: Callable[[str, Path], None]  # run id and file: leave it where another node finds it
     fetch_state: Callable[[str, Path], bool]  # run id and where to: False when there is none
@@ -45,7 +45,7 @@ class Bench:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Word:
+class TrialEvent:
     """What a step has to tell: a sign of life, an epoch, a new beginning after a crash, or the run."""
 
     kind: Literal["beat", "epoch", "again", "run"]
@@ -54,15 +54,15 @@ class Word:
     note: str | None = None
 
 
-class Attempt:
+class TrialRunner:
     """Steps through one trial. The process it is given is kept warm for the next one unless it had to be killed."""
 
-    def __init__(self, spec: TrialSpec, bench: Bench, process: TrainingProcess | None) -> None:
+    def __init__(self, spec: TrialSpec, worker: WorkerConfig, process: TrainingProcess | None) -> None:
         self.spec = spec
-        self.bench = bench
-        self.process = process if process is not None and process.is_alive else TrainingProcess(bench.folder)
+        self.worker = worker
+        self.process = process if process is not None and process.is_alive else TrainingProcess(worker.folder)
         self._job: TrainingJob | None = None
-        self._watch = Watch(limits=bench.limits, since=time.monotonic())
+        self._watch = Watch(limits=worker.limits, since=time.monotonic())
         self._curve: list[EpochMetrics] = []
         self._asked_at: float | None = None  # the process waits for an answer since then
         self._looked_at = 0.0
@@ -70,7 +70,7 @@ class Attempt:
         self._crashes = 0
         self._is_over = False
         self._stop_reason: str | None = None
-        self._output = bench.folder / f"work-{spec.id}"
+        self._output = worker.folder / f"work-{spec.id}"
         self._carrier: Future[None] | None = None
         self._carried_at, self._carrying_s, self._carried_state = 0.0, 0.0, 0
         self._delivery: Future[tuple[Path, Path | None]] = _in_background(self._fetch)
@@ -79,20 +79,20 @@ class Attempt:
         """End the run cleanly at its next epoch."""
         self._stop_reason = reason
 
-    def step(self, seconds: float) -> Word:
+    def step(self, seconds: float) -> TrialEvent:
         """Wait up to that long for something to tell."""
         until = time.monotonic() + seconds
         self._answer()
         while (left_s := until - time.monotonic()) > 0:
-            word = self._begin(left_s) if self._job is None else self._listen(min(LOOK_S, left_s))
-            if word is not None:
-                if word.kind == "run":
+            event = self._begin(left_s) if self._job is None else self._listen(min(LOOK_S, left_s))
+            if event is not None:
+                if event.kind == "run":
                     self._is_over = True
                     self._rest()
                     self._send_weights()
                     shutil.rmtree(self._output, ignore_errors=True)
-                return word
-        return Word(kind="beat", note="fetching data" if self._job is None else None)
+                return event
+        return TrialEvent(kind="beat", note="fetching data" if self._job is None else None)
 
     def abandon(self) -> None:
         """Leave the trial as it is: kill a training under way."""
@@ -113,19 +113,19 @@ class Attempt:
             OSError, RecommenderError
         ):  # the run counts without them, and says it has none
             if self.spec.job.keep and best.exists():
-                self.bench.send_weights(self.spec.id, best)
+                self.worker.send_weights(self.spec.id, best)
 
     def _fetch(self) -> tuple[Path, Path | None]:
         weights = self.spec.weights
         places = (
-            self.bench.deliver(self.spec.data),
-            None if weights is None else self.bench.deliver(weights),
+            self.worker.deliver(self.spec.data),
+            None if weights is None else self.worker.deliver(weights),
         )
         self._output.mkdir(parents=True, exist_ok=True)
-        self.bench.fetch_state(self.spec.id, self._output / STATE_FILE)
+        self.worker.fetch_state(self.spec.id, self._output / STATE_FILE)
         return places
 
-    def _begin(self, seconds: float) -> Word | None:
+    def _begin(self, seconds: float) -> TrialEvent | None:
         """Start the training once everything is there."""
         if not wait([self._delivery], timeout=seconds).done:
             return None
@@ -137,14 +137,14 @@ class Attempt:
             data=data,
             weights=weights,
             output=self._output,
-            device=self.bench.device,
-            num_threads=self.bench.num_threads,
+            device=self.worker.device,
+            num_threads=self.worker.num_threads,
         )
         self._start(self._job)
         return None
 
     def _start(self, job: TrainingJob) -> None:
-        self._watch = Watch(limits=self.bench.limits, since=time.monotonic())
+        self._watch = Watch(limits=self.worker.limits, since=time.monotonic())
         self._asked_at = None
         self.process.start(job)
 
@@ -155,19 +155,19 @@ class Attempt:
         self._asked_at = None
         self.process.answer(go_on=self._stop_reason is None)
 
-    def _listen(self, seconds: float) -> Word | None:
-        word = self.process.poll(seconds)
-        if word is None:
+    def _listen(self, seconds: float) -> TrialEvent | None:
+        event = self.process.poll(seconds)
+        if event is None:
             return self._look()
-        kind, value = word
+        kind, value = event
         if kind == "epoch":
             self._asked_at = time.monotonic()
             self._watch.heard_epoch(self._asked_at)
             self._curve = [point for point in self._curve if point.epoch < value.epoch] + [value]
             self._carry_state()
-            return Word(kind="epoch", point=value)
+            return TrialEvent(kind="epoch", point=value)
         if kind == "done":
-            return Word(kind="run", run=self._noted(value))
+            return TrialEvent(kind="run", run=self._noted(value))
         return self._failed(value) if kind == "refused" else self._crashed(value)
 
     def _carry_state(self) -> None:
@@ -185,10 +185,10 @@ class Attempt:
             OSError, RecommenderError
         ):  # a state less only costs time, and only after a fault
             if state.exists():
-                self.bench.send_state(self.spec.id, state)
+                self.worker.send_state(self.spec.id, state)
         self._carrying_s = time.monotonic() - began
 
-    def _look(self) -> Word | None:
+    def _look(self) -> TrialEvent | None:
         """Give up a training that hangs or eats the memory."""
         now = time.monotonic()
         if now - self._looked_at < LOOK_S:
@@ -202,17 +202,17 @@ class Attempt:
         self.process.kill()
         return self._failed(reason)
 
-    def _crashed(self, how: str) -> Word:
+    def _crashed(self, how: str) -> TrialEvent:
         self._crashes += 1
         if self._crashes >= MAX_CRASHES or self._job is None:
             return self._failed(how)
-        self.process = TrainingProcess(self.bench.folder)
+        self.process = TrainingProcess(self.worker.folder)
         self._start(self._job)
-        return Word(kind="again", note=how)
+        return TrialEvent(kind="again", note=how)
 
-    def _failed(self, error: str) -> Word:
+    def _failed(self, error: str) -> TrialEvent:
         job = self._job or self.spec.job
-        return Word(kind="run", run=failed_run(job, error, curve=self._curve))
+        return TrialEvent(kind="run", run=failed_run(job, error, curve=self._curve))
 
     def _noted(self, run: Run) -> Run:
         if run.status != "stopped" or self._stop_reason is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from recommender.candidates import Candidate
 from recommender.checkpoints import coverage
-from recommender.comparison.material import Contestant, Expected, Foresight
+from recommender.comparison.comparison_input import ComparedStart, Expected, PriorForecast
 from recommender.errors import StorageError
 from recommender.evidence import gather
 from recommender.forecast.history import known_history, known_spread
@@ -24,9 +24,9 @@ from recommender.store.records_json import decode, encode
 from tune_jobs.compare.planning import Entry
 
 
-def contestants_of(
+def compared_starts_of(
     entries: Sequence[Entry], target: Dataset, store: Store, progress: Progress
-) -> tuple[Contestant, ...]:
+) -> tuple[ComparedStart, ...]:
     """What is known of every start without training it. Profiles the target where it is not known yet."""
     profile = known_profile(target, store, progress=progress)
     checkpoints = {entry.checkpoint.name: entry.checkpoint for entry in entries if entry.checkpoint}
@@ -38,7 +38,7 @@ def contestants_of(
         target, profile, candidates, store=store, max_feature_candidates=len(candidates), progress=progress
     )
     return tuple(
-        Contestant(
+        ComparedStart(
             start=entry.start,
             architecture=entry.architecture,
             checkpoint=entry.checkpoint,
@@ -49,15 +49,15 @@ def contestants_of(
     )
 
 
-def foresee(
+def forecast_starts(
     request: CompareRequest,
     target: Dataset,
-    contestants: Sequence[Contestant],
+    compared_starts: Sequence[ComparedStart],
     store: Store,
     *,
     hidden: Collection[str],
     file: Path,
-) -> Foresight:
+) -> PriorForecast:
     """The forecast kept in `file`; made now, and kept, where there is none yet.
 
     `hidden` are the ids of this comparison's own runs: all else that the history knows may speak.
@@ -70,12 +70,12 @@ def foresee(
     expected: list[Expected] = []
     notices: dict[tuple[str, str], Notice] = {}
     for fraction in sorted(request.fractions, reverse=True):
-        situations = [_situation(request, profile, one, fraction, store) for one in contestants]
+        situations = [_situation(request, profile, one, fraction, store) for one in compared_starts]
         ranked = outlooks(history, situations, spread=known_spread())
         expected += [_expected(outlook, fraction) for outlook in ranked]
         told = (*warnings(ranked, batch=request.batch, scratch_asked=True), *notes(ranked))
         notices |= {(n.code, n.message): n for n in told}
-    made = Foresight(
+    made = PriorForecast(
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         history_runs=len(history),
         history_runs_here=sum(seen.run.target_hash == target.content_hash for seen in history),
@@ -88,15 +88,15 @@ def foresee(
     return made
 
 
-def _kept(file: Path) -> Foresight | None:
+def _kept(file: Path) -> PriorForecast | None:
     try:
-        return decode(Foresight, file.read_text("ascii"))
+        return decode(PriorForecast, file.read_text("ascii"))
     except (FileNotFoundError, StorageError, UnicodeDecodeError):
         return None  # never made, or damaged
 
 
 def _situation(
-    request: CompareRequest, profile: Profile, one: Contestant, fraction: float, store: Store
+    request: CompareRequest, profile: Profile, one: ComparedStart, fraction: float, store: Store
 ) -> Situation:
     checkpoint = one.checkpoint
     return Situation(

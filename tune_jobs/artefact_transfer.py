@@ -1,8 +1,8 @@
 """Data sets and weights to any node by content hash; no disk is shared, nothing half arrives.
 
-A data set is packed once into one archive, its parcel. Each node unpacks it once, under a file lock, into its own
+A data set is packed once into one archive, its artefact. Each node unpacks it once, under a file lock, into its own
 cache; the manifest is written last, so its presence means complete. Plain Python: how the bytes travel is the
-caller's business (`tune_jobs.depot` sends them through Ray).
+caller's business (`tune_jobs.artefact_store` sends them through Ray).
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from recommender.records import Dataset, Split
 from recommender.text import printable
 
 CHUNK_BYTES = 8 * 2**20
-FORMAT = 1  # of archives; another number is another parcel
+FORMAT = 1  # of archives; another number is another artefact
 SPLITS_SHIPPED: tuple[Split, ...] = ("train", "val")
 MANIFEST = "manifest.json"
 
-Chunks = Callable[["Parcel"], Iterable[bytes]]
+Chunks = Callable[["Artefact"], Iterable[bytes]]
 _verified: set[tuple[str, str]] = (
     set()
 )  # (place, sha256): hashed by this process, not again before every trial
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parcel:
+class Artefact:
     """One data set or one weights file, ready to travel."""
 
     kind: Literal["dataset", "weights"]
@@ -46,7 +46,7 @@ class Parcel:
     source: Path  # that file, on the machine that packed it
 
 
-def pack_dataset(dataset: Dataset) -> Parcel:
+def pack_dataset(dataset: Dataset) -> Artefact:
     """Pack a data set into one archive, once per content hash; safe for several processes at a time.
 
     The images are put in an order that their content decides, so that equal content trains equally wherever
@@ -70,7 +70,7 @@ def pack_dataset(dataset: Dataset) -> Parcel:
             write_data_yaml(aside, dataset.class_names, SPLITS_SHIPPED, at=Path("/data"))
             part = Path(name) / "part.tar"
             sha256 = _write_archive(aside, part)
-            parcel = Parcel(
+            artefact = Artefact(
                 kind="dataset",
                 key=dataset.content_hash,
                 sha256=sha256,
@@ -78,17 +78,17 @@ def pack_dataset(dataset: Dataset) -> Parcel:
                 source=archive,
             )
             part.replace(archive)
-        _write_card(parcel)
-        return parcel
+        _write_card(artefact)
+        return artefact
 
 
-def packed_dataset(content_hash: str) -> Parcel | None:
+def packed_dataset(content_hash: str) -> Artefact | None:
     """The data set of this content hash as `pack_dataset` left it on this machine; None where it has not."""
     return _read_card(_archive_of(content_hash))
 
 
-def pack_weights(path: Path, *, sha256: str | None = None) -> Parcel:
-    """A weights file as a parcel. Raises IntegrityError when its bytes are not those recorded."""
+def pack_weights(path: Path, *, sha256: str | None = None) -> Artefact:
+    """A weights file as a artefact. Raises IntegrityError when its bytes are not those recorded."""
     try:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -102,39 +102,39 @@ def pack_weights(path: Path, *, sha256: str | None = None) -> Parcel:
             f"The weights {printable(path)} have sha256 {found[:12]}…, recorded is {sha256[:12]}…",
             remedy="Add the checkpoint again, or restore the file.",
         )
-    return Parcel(kind="weights", key=found, sha256=found, num_bytes=path.stat().st_size, source=path)
+    return Artefact(kind="weights", key=found, sha256=found, num_bytes=path.stat().st_size, source=path)
 
 
-def read_chunks(parcel: Parcel) -> Iterator[bytes]:
-    """The parcel's bytes, on the machine that packed it."""
-    with parcel.source.open("rb") as file:
+def read_chunks(artefact: Artefact) -> Iterator[bytes]:
+    """The artefact's bytes, on the machine that packed it."""
+    with artefact.source.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk
 
 
-def deliver(parcel: Parcel, chunks: Chunks = read_chunks) -> Path:
-    """The parcel unpacked in this node's cache: a data set's folder, or a weights file.
+def deliver(artefact: Artefact, chunks: Chunks = read_chunks) -> Path:
+    """The artefact unpacked in this node's cache: a data set's folder, or a weights file.
 
     The first on a node receives it, under a file lock, and the others wait for it. What lies there is hashed
     on each process's first use, and fetched again when a byte differs. Raises IntegrityError when what arrives
     is not what was packed and StorageError when the disk refuses.
     """
-    place = place_of(parcel)
+    place = place_of(artefact)
     with _writing(place):
-        if not _is_whole(parcel, place):
+        if not _is_whole(artefact, place):
             with tempfile.TemporaryDirectory(dir=place.parent, prefix=".arriving-") as name:
-                _receive(parcel, chunks, Path(name), place)
-            _verified.discard((str(place), parcel.sha256))
-            if not _is_whole(parcel, place):
+                _receive(artefact, chunks, Path(name), place)
+            _verified.discard((str(place), artefact.sha256))
+            if not _is_whole(artefact, place):
                 raise StorageError(
                     f"{printable(place)} changes while it is written.", remedy="Check that disk."
                 )
-    return place / "data" if parcel.kind == "dataset" else place / f"{parcel.key}.safetensors"
+    return place / "data" if artefact.kind == "dataset" else place / f"{artefact.key}.safetensors"
 
 
-def place_of(parcel: Parcel) -> Path:
-    """The folder of this node's cache that holds, or will hold, the parcel."""
-    return subfolder("node_cache") / f"{parcel.kind}-{parcel.key}.{FORMAT}"
+def place_of(artefact: Artefact) -> Path:
+    """The folder of this node's cache that holds, or will hold, the artefact."""
+    return subfolder("node_cache") / f"{artefact.kind}-{artefact.key}.{FORMAT}"
 
 
 @contextmanager
@@ -174,49 +174,49 @@ def _card_of(archive: Path) -> Path:
     return archive.with_suffix(".json")
 
 
-def _write_card(parcel: Parcel) -> None:
-    card = _card_of(parcel.source)
+def _write_card(artefact: Artefact) -> None:
+    card = _card_of(artefact.source)
     part = card.with_suffix(".part")
-    part.write_text(json.dumps(asdict(parcel) | {"source": parcel.source.name}), encoding="utf-8")
+    part.write_text(json.dumps(asdict(artefact) | {"source": artefact.source.name}), encoding="utf-8")
     part.replace(card)
 
 
-def _read_card(archive: Path) -> Parcel | None:
-    """The archive's parcel, when archive and card are there and belong together."""
+def _read_card(archive: Path) -> Artefact | None:
+    """The archive's artefact, when archive and card are there and belong together."""
     try:
-        parcel = Parcel(**json.loads(_card_of(archive).read_text("utf-8")) | {"source": archive})
-        return parcel if archive.stat().st_size == parcel.num_bytes else None
+        artefact = Artefact(**json.loads(_card_of(archive).read_text("utf-8")) | {"source": archive})
+        return artefact if archive.stat().st_size == artefact.num_bytes else None
     except (OSError, ValueError, TypeError):
         return None
 
 
-def _receive(parcel: Parcel, chunks: Chunks, aside: Path, place: Path) -> None:
+def _receive(artefact: Artefact, chunks: Chunks, aside: Path, place: Path) -> None:
     """Fetch, check, unpack beside the place, and move there at once."""
     arrived, digest = aside / "arrived", hashlib.sha256()
     with arrived.open("wb") as file:
-        for chunk in chunks(parcel):
+        for chunk in chunks(artefact):
             digest.update(chunk)
             file.write(chunk)
-    if digest.hexdigest() != parcel.sha256:
+    if digest.hexdigest() != artefact.sha256:
         raise IntegrityError(
-            f"What arrived of {parcel.kind} {parcel.key[:12]}… has sha256 {digest.hexdigest()[:12]}…, "
-            f"packed was {parcel.sha256[:12]}…",
-            remedy=f"Delete {parcel.source.name} below RECOMMENDER_HOME of the sending machine and try again.",
+            f"What arrived of {artefact.kind} {artefact.key[:12]}… has sha256 {digest.hexdigest()[:12]}…, "
+            f"packed was {artefact.sha256[:12]}…",
+            remedy=f"Delete {artefact.source.name} below RECOMMENDER_HOME of the sending machine and try again.",
         )
     ready = aside / "ready"
-    _unpack(parcel, arrived, ready, place)
+    _unpack(artefact, arrived, ready, place)
     files = {path.relative_to(ready).as_posix(): _fingerprint(path) for path in _files_of(ready)}
-    manifest = {"sha256": parcel.sha256, "files": files}
+    manifest = {"sha256": artefact.sha256, "files": files}
     (ready / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
     if place.exists():  # damaged: move it out of the way, a training that reads it keeps its open files
         place.rename(aside / "damaged")
     ready.rename(place)
 
 
-def _unpack(parcel: Parcel, arrived: Path, ready: Path, place: Path) -> None:
+def _unpack(artefact: Artefact, arrived: Path, ready: Path, place: Path) -> None:
     ready.mkdir()
-    if parcel.kind == "weights":
-        arrived.rename(ready / f"{parcel.key}.safetensors")
+    if artefact.kind == "weights":
+        arrived.rename(ready / f"{artefact.key}.safetensors")
         return
     import yaml
 
@@ -237,13 +237,13 @@ def _fingerprint(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _is_whole(parcel: Parcel, place: Path) -> bool:
+def _is_whole(artefact: Artefact, place: Path) -> bool:
     """Whether every byte is there and as it was packed."""
-    if (str(place), parcel.sha256) in _verified and (place / MANIFEST).exists():
+    if (str(place), artefact.sha256) in _verified and (place / MANIFEST).exists():
         return True
     try:
         manifest = json.loads((place / MANIFEST).read_text("utf-8"))
-        if manifest["sha256"] != parcel.sha256:
+        if manifest["sha256"] != artefact.sha256:
             return False
         whole = manifest["files"] == {
             p.relative_to(place).as_posix(): _fingerprint(p) for p in _files_of(place)
@@ -251,5 +251,5 @@ def _is_whole(parcel: Parcel, place: Path) -> bool:
     except (OSError, ValueError, KeyError, TypeError):
         return False
     if whole:
-        _verified.add((str(place), parcel.sha256))
+        _verified.add((str(place), artefact.sha256))
     return bool(whole)

@@ -11,11 +11,11 @@ from recommender.records import Run
 from recommender.store import Store
 from recommender.store.records_json import decode
 from tune_jobs.storage import Storage, put_record
-from tune_jobs.sweep.outcome import is_settled
 from tune_jobs.sweep.trained import trained_path
+from tune_jobs.sweep.unfinished_runs import is_settled
 
 
-class Ledger:
+class RunRecorder:
     """The store, and the user's storage beside it, which outlives the driver's machine.
 
     Used by the driver's thread only; nobody else writes. Raises StorageError where either refuses.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recommender.comparison.material import Expected, Material
-from recommender.comparison.rows import Row
+from recommender.comparison.comparison_input import ComparisonInput, Expected
+from recommender.comparison.rows import ComparisonRow
 from recommender.records import Start
 
 
@@ -25,7 +25,7 @@ class Judged:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hindsight:
+class ForecastError:
     """How the forecast did. `regret` is what following its first choice would have cost."""
 
     judged: tuple[Judged, ...]
@@ -45,7 +45,7 @@ class Hindsight:
         return sum(one.outcome - one.expected.score.mean for one in self.judged) / len(self.judged)
 
 
-def hindsight_of(material: Material, rows: Sequence[Row]) -> Hindsight:
+def forecast_error_of(comparison: ComparisonInput, rows: Sequence[ComparisonRow]) -> ForecastError:
     """Forecasts with an outcome, in the forecast's order."""
     at = {(row.start, row.fraction): row for row in rows}
     judged = tuple(
@@ -54,15 +54,15 @@ def hindsight_of(material: Material, rows: Sequence[Row]) -> Hindsight:
             outcome=row.val_score.mean,
             deviation=row.val_score.deviation,
         )
-        for expected in material.foresight.expected
+        for expected in comparison.prior_forecast.expected
         if (row := at.get((expected.start, expected.fraction))) is not None
     )
     largest = max((one.expected.fraction for one in judged), default=1.0)
     here = [one for one in judged if one.expected.fraction == largest]
     if not here:
-        return Hindsight(judged=judged, first_choice=None, regret=None)
+        return ForecastError(judged=judged, first_choice=None, regret=None)
     first = max(here, key=lambda one: one.expected.score.mean)
-    return Hindsight(
+    return ForecastError(
         judged=judged,
         first_choice=first.expected.start,
         regret=max(one.outcome for one in here) - first.outcome,

@@ -17,12 +17,12 @@ import pytest
 
 from recommender.records import EpochMetrics, Run
 from recommender.store import Store
-from tests.tune_jobs.sweep_kit import coco_parcel, exploding_weights, packed, trial
-from tune_jobs.shipment import Parcel, deliver
-from tune_jobs.sweep.attempt import Attempt, Bench, Word
-from tune_jobs.sweep.plan import Limits, TrialSpec
-from tune_jobs.sweep.states import drop_state, keep_state, take_state
+from tests.tune_jobs.sweep_kit import coco_artefact, exploding_weights, packed, trial
+from tune_jobs.artefact_transfer import Artefact, deliver
+from tune_jobs.sweep.resume_states import drop_state, keep_state, take_state
 from tune_jobs.sweep.trained import keep_trained
+from tune_jobs.sweep.trial_runner import TrialEvent, TrialRunner, WorkerConfig
+from tune_jobs.sweep.trial_spec import TrialLimits, TrialSpec
 from tune_jobs.training import TrainingJob
 from tune_jobs.training.process import TrainingProcess
 
@@ -31,14 +31,14 @@ PATIENCE_S = 120.0  # of the test, on a slow machine
 
 
 class Table:
-    """A bench and the process that stays warm on it."""
+    """A worker and the process that stays warm on it."""
 
     def __init__(self, folder: Path) -> None:
-        self.bench = Bench(
+        self.worker = WorkerConfig(
             folder=folder,
             device="cpu",
             num_threads=1,
-            limits=Limits(),
+            limits=TrialLimits(),
             deliver=deliver,
             send_state=keep_state,
             fetch_state=take_state,
@@ -46,13 +46,13 @@ class Table:
         )
         self.process: TrainingProcess | None = None
 
-    def attempt(self, spec: TrialSpec, **limits: float) -> Attempt:
-        bench = replace(self.bench, limits=Limits(**limits)) if limits else self.bench  # type: ignore[arg-type]
-        begun = Attempt(spec, bench, self.process)
+    def attempt(self, spec: TrialSpec, **limits: float) -> TrialRunner:
+        worker = replace(self.worker, limits=TrialLimits(**limits)) if limits else self.worker  # type: ignore[arg-type]
+        begun = TrialRunner(spec, worker, self.process)
         self.process = begun.process
         return begun
 
-    def words(self, attempt: Attempt) -> Iterator[Word]:
+    def words(self, attempt: TrialRunner) -> Iterator[TrialEvent]:
         until = time.monotonic() + PATIENCE_S
         while time.monotonic() < until:
             word = attempt.step(0.5)
@@ -62,7 +62,7 @@ class Table:
                 return
         raise AssertionError("the attempt came to no end")
 
-    def run(self, attempt: Attempt) -> Run:
+    def run(self, attempt: TrialRunner) -> Run:
         *_, last = self.words(attempt)
         assert last.run is not None
         drop_state(last.run.id)  # as the driver does
@@ -71,14 +71,14 @@ class Table:
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Table]:
-    found = Table(tmp_path_factory.mktemp("bench"))
+    found = Table(tmp_path_factory.mktemp("worker"))
     yield found
     if found.process is not None:
         found.process.kill()
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Parcel:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Artefact:
     return packed(tmp_path_factory.mktemp("data") / "drawn")
 
 
@@ -86,7 +86,7 @@ def untimed(curve: tuple[EpochMetrics, ...]) -> list[EpochMetrics]:
     return [replace(point, seconds=0.0) for point in curve]
 
 
-def test_trials_share_a_process_and_the_same_seed_gives_the_same_run(table: Table, data: Parcel) -> None:
+def test_trials_share_a_process_and_the_same_seed_gives_the_same_run(table: Table, data: Artefact) -> None:
     """Row S1. The second one pays no process start, and the first leaves no trace in its result."""
     spec = trial(data, mode="full")
     first = table.run(table.attempt(spec))
@@ -99,17 +99,19 @@ def test_trials_share_a_process_and_the_same_seed_gives_the_same_run(table: Tabl
     assert first.id == spec.id
     assert untimed(first.curve) == untimed(again.curve)
     assert [point.epoch for point in first.curve] == [1, 2]
-    assert not list(table.bench.folder.glob("work-*"))
+    assert not list(table.worker.folder.glob("work-*"))
 
 
-def test_the_record_alone_suffices_to_run_it_again(table: Table, data: Parcel, tmp_path: Path) -> None:
+def test_the_record_alone_suffices_to_run_it_again(table: Table, data: Artefact, tmp_path: Path) -> None:
     """Row S2: data by content hash, weights by sha256, start, architecture and recipe are all in the record."""
     with Store(tmp_path / "store.sqlite3") as store:
         first = table.run(table.attempt(trial(data, mode="full", epochs=3, seed=9)))
         store.runs.add(first)
         record = store.runs.get(first.id)
     assert record is not None
-    parcels = {parcel.key: parcel for parcel in (data, coco_parcel())}  # found by hash, wherever they lie
+    artefacts = {
+        artefact.key: artefact for artefact in (data, coco_artefact())
+    }  # found by hash, wherever they lie
     rebuilt = TrainingJob(
         data=Path(),
         output=Path(),
@@ -125,7 +127,7 @@ def test_the_record_alone_suffices_to_run_it_again(table: Table, data: Parcel, t
     )
     assert rebuilt.run_id == record.id
     spec = TrialSpec(
-        job=rebuilt, data=parcels[record.target_hash], weights=parcels[record.weights_sha256 or ""]
+        job=rebuilt, data=artefacts[record.target_hash], weights=artefacts[record.weights_sha256 or ""]
     )
     again = table.run(table.attempt(spec))
     assert untimed(again.curve) == untimed(record.curve)
@@ -134,7 +136,7 @@ def test_the_record_alone_suffices_to_run_it_again(table: Table, data: Parcel, t
     assert record.environment.hardware != "unknown"
 
 
-def test_a_trial_is_stopped_between_two_epochs_with_its_reason(table: Table, data: Parcel) -> None:
+def test_a_trial_is_stopped_between_two_epochs_with_its_reason(table: Table, data: Artefact) -> None:
     attempt = table.attempt(trial(data, epochs=5, seed=2))
     kinds = []
     for word in table.words(attempt):
@@ -147,7 +149,7 @@ def test_a_trial_is_stopped_between_two_epochs_with_its_reason(table: Table, dat
     assert word.run.notes[-1] == "stopped by the policy: no better than the others"
 
 
-def test_a_training_that_diverges_fails(table: Table, data: Parcel, tmp_path: Path) -> None:
+def test_a_training_that_diverges_fails(table: Table, data: Artefact, tmp_path: Path) -> None:
     """Row R9: weights so large that the loss cannot be computed."""
     run = table.run(table.attempt(trial(data, mode="full", weights=exploding_weights(tmp_path))))
     assert run.status == "failed"
@@ -155,20 +157,20 @@ def test_a_training_that_diverges_fails(table: Table, data: Parcel, tmp_path: Pa
 
 
 def test_weights_that_changed_are_refused(
-    table: Table, data: Parcel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    table: Table, data: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Row P9, on the node that trains."""
-    parcel = coco_parcel()
+    artefact = coco_artefact()
     swapped = tmp_path / "swapped.safetensors"
-    swapped.write_bytes(parcel.source.read_bytes()[:-1] + b"x")
+    swapped.write_bytes(artefact.source.read_bytes()[:-1] + b"x")
     monkeypatch.setenv("RECOMMENDER_HOME", str(tmp_path / "node"))
     spec = trial(data, mode="full", seed=3)
-    run = table.run(table.attempt(replace(spec, weights=replace(parcel, source=swapped))))
+    run = table.run(table.attempt(replace(spec, weights=replace(artefact, source=swapped))))
     assert run.status == "failed"
     assert "sha256" in (run.error or "")
 
 
-def test_a_killed_process_goes_on_where_it_was(table: Table, data: Parcel) -> None:
+def test_a_killed_process_goes_on_where_it_was(table: Table, data: Artefact) -> None:
     """Row R3 on one node: at most one step back."""
     attempt = table.attempt(trial(data, epochs=4, seed=4))
     kinds = []
@@ -183,7 +185,7 @@ def test_a_killed_process_goes_on_where_it_was(table: Table, data: Parcel) -> No
     assert [point.epoch for point in word.run.curve] == [1, 2, 3, 4]
 
 
-def test_another_node_goes_on_where_one_was(table: Table, data: Parcel, tmp_path: Path) -> None:
+def test_another_node_goes_on_where_one_was(table: Table, data: Artefact, tmp_path: Path) -> None:
     """Row R3 across nodes: the state was carried away, so the disk of the dead node is not needed."""
     spec = trial(data, epochs=4, seed=5)
     attempt = table.attempt(spec)
@@ -200,7 +202,7 @@ def test_another_node_goes_on_where_one_was(table: Table, data: Parcel, tmp_path
     assert [point.epoch for point in run.curve] == [1, 2, 3, 4]
 
 
-def test_a_frozen_process_is_timed_out(table: Table, data: Parcel) -> None:
+def test_a_frozen_process_is_timed_out(table: Table, data: Artefact) -> None:
     """Row R8: marked, killed, and the actor lives on."""
     attempt = table.attempt(trial(data, epochs=50, seed=6), idle_s=2.0)
     for word in table.words(attempt):
@@ -212,14 +214,14 @@ def test_a_frozen_process_is_timed_out(table: Table, data: Parcel) -> None:
     assert not attempt.process.is_alive
 
 
-def test_a_training_that_eats_the_memory_fails_alone(table: Table, data: Parcel) -> None:
+def test_a_training_that_eats_the_memory_fails_alone(table: Table, data: Artefact) -> None:
     """Row R5: the process goes, the actor stays and takes the next trial."""
     run = table.run(table.attempt(trial(data, epochs=50, seed=7), memory_mb=100.0))
     assert run.status == "failed"
     assert "100 MB are allowed a trial" in (run.error or "")
 
 
-def test_a_process_that_keeps_crashing_is_given_up_with_its_last_words(table: Table, data: Parcel) -> None:
+def test_a_process_that_keeps_crashing_is_given_up_with_its_last_words(table: Table, data: Artefact) -> None:
     attempt = table.attempt(trial(data, epochs=50, seed=8))
     for word in table.words(attempt):
         if word.kind == "epoch":

@@ -76,7 +76,7 @@ class Trained:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contestant:
+class ComparedStart:
     """What was known of a start before any training."""
 
     start: Start
@@ -97,7 +97,7 @@ class Expected:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Foresight:
+class PriorForecast:
     """The forecast as it was made and stored before the first run."""
 
     made_at: str  # ISO 8601, UTC
@@ -128,7 +128,7 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class ComparisonPlan:
     """What was asked."""
 
     dataset_name: str
@@ -150,13 +150,13 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Material:
+class ComparisonInput:
     """Everything a report is computed from."""
 
     id: str
-    plan: Plan
-    contestants: tuple[Contestant, ...]  # in the order asked for
-    foresight: Foresight
+    plan: ComparisonPlan
+    compared_starts: tuple[ComparedStart, ...]  # in the order asked for
+    prior_forecast: PriorForecast
     trained: tuple[Trained, ...]
     failures: tuple[Failure, ...]
     held: Held
@@ -166,6 +166,6 @@ class Material:
     version: str = ""
     task: Task = "detect"
 
-    def contestant(self, start: Start) -> Contestant:
+    def compared_start(self, start: Start) -> ComparedStart:
         """What was known of that start."""
-        return next(one for one in self.contestants if one.start == start)
+        return next(one for one in self.compared_starts if one.start == start)

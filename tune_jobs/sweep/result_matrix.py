@@ -17,7 +17,7 @@ from tune_jobs.sweep.run import SweepResult
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class MatrixRow:
     """One target at one fraction of its train images."""
 
     target_hash: str
@@ -26,10 +26,10 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class MatrixCell:
     """One start on one row, over its seeds."""
 
-    row: Row
+    row: MatrixRow
     start: Start
     values: tuple[float, ...]  # best mAP50-95 of each finished seed
     num_asked: int
@@ -47,11 +47,11 @@ class Cell:
         return statistics.stdev(self.values) if len(self.values) > 1 else None
 
 
-def cells_of(trials: Sequence[TrialView]) -> tuple[Cell, ...]:
+def cells_of(trials: Sequence[TrialView]) -> tuple[MatrixCell, ...]:
     """One cell for each row and start, in the order they were planned."""
-    groups: dict[tuple[Row, Start], list[TrialView]] = {}
+    groups: dict[tuple[MatrixRow, Start], list[TrialView]] = {}
     for trial in trials:
-        row = Row(
+        row = MatrixRow(
             target_hash=trial.target_hash, target_name=trial.target_name, fraction=trial.recipe.fraction
         )
         groups.setdefault((row, trial.start), []).append(trial)
@@ -114,9 +114,9 @@ def sweep_document(result: SweepResult) -> dict[str, Any]:
     }
 
 
-def _cell(row: Row, start: Start, members: Sequence[TrialView]) -> Cell:
+def _cell(row: MatrixRow, start: Start, members: Sequence[TrialView]) -> MatrixCell:
     ended = [trial.run for trial in members if trial.state == "settled" and trial.run is not None]
-    return Cell(
+    return MatrixCell(
         row=row,
         start=start,
         values=tuple(run.best.score for run in ended if run.best is not None),
@@ -126,13 +126,15 @@ def _cell(row: Row, start: Start, members: Sequence[TrialView]) -> Cell:
     )
 
 
-def _mean_rank(start: Start, rows: Sequence[Row], at: dict[tuple[Row, Start], Cell]) -> float:
+def _mean_rank(
+    start: Start, rows: Sequence[MatrixRow], at: dict[tuple[MatrixRow, Start], MatrixCell]
+) -> float:
     """The mean over targets; a start that has none goes last."""
     means = [cell.mean for row in rows if (cell := at.get((row, start))) and cell.mean is not None]
     return statistics.fmean(means) if means else -1.0
 
 
-def _shown(cell: Cell | None, best: float | None) -> Text:
+def _shown(cell: MatrixCell | None, best: float | None) -> Text:
     if cell is None:
         return Text("–", style="dim")  # left out: trained on that very data set
     if cell.mean is None:
