@@ -143,6 +143,7 @@ class Checkpoint:
     path: Path | None = None  # the safetensors file here, None while not fetched
     attribution: str | None = None
     task: Task = "detect"
+    owner: str | None = None  # of the service's key that brought it; None: the user of this machine
     kept: bool = True  # False: a file that was named once, which takes part only where it is named
 
     @property

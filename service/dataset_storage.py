@@ -9,7 +9,9 @@ import threading
 from concurrent.futures import Future
 from pathlib import Path
 
+from recommender.datasets.archive import is_archive, unpacked_folder
 from recommender.errors import NotFoundError, RecommenderError, UnsafeInputError
+from recommender.home import subfolder
 from recommender.store import Store
 from recommender.store.clock import utc_now
 from recommender.store.service_records import HeldDataset
@@ -37,15 +39,19 @@ class DatasetStorage:
         self._lock = threading.Lock()
 
     def check_quota(self, caller: Caller) -> None:
-        """Raise HTTPProblem 429 when the owner's uploads take more than `max_held_mb`."""
+        """Raise HTTPProblem 429 when the owner's uploads, unpacked, and weights take more than `max_held_mb`."""
         held = self._store.datasets.page(owner=caller.owner, limit=500).items
-        total = sum(size_of(Path(dataset.path)) for dataset in held if dataset.origin == "upload")
+        total = sum(
+            dataset.num_bytes or size_of(Path(dataset.path)) for dataset in held if dataset.origin == "upload"
+        )
+        weights = {c.path for c in self._store.checkpoints.list() if c.owner == caller.owner}
+        total += sum(size_of(path) for path in weights if path is not None)
         if total > self._settings.max_held_mb * MB:
             raise HTTPProblem(
                 429,
                 "quota",
-                f"Your uploads take {total // MB} MB; {self._settings.max_held_mb} MB are allowed.",
-                remedy="DELETE /v1/datasets/{id} for those you no longer need.",
+                f"Your data sets and checkpoints take {total // MB} MB; {self._settings.max_held_mb} MB are allowed.",
+                remedy="DELETE /v1/datasets/{id} or /v1/checkpoints/{name} for those you no longer need.",
             )
 
     def resolve_allowed_path(self, path: str) -> Path:
@@ -67,9 +73,21 @@ class DatasetStorage:
             raise NotFoundError(f"There is no {resolved.name!r} in that folder.", remedy="Check the path.")
         return resolved
 
-    def submit_read(self, path: Path) -> Future[TaskResult]:
-        """Open a data set in a worker; `register` files what comes of it."""
-        return self._pools.submit_read(self._settings.open_timeout_s, tasks.read_dataset, str(path), SEED)
+    def submit_read(self, caller: Caller, path: Path, upload: Upload | None) -> Future[TaskResult]:
+        """Read a data set in a worker process; the result is for `register`."""
+        roots = None if upload is not None else self._roots
+        return self._pools.submit_read(
+            caller.owner, self._settings.open_timeout_s, tasks.read_dataset, str(path), SEED, roots
+        )
+
+    def source_of(self, held: HeldDataset) -> tasks.Source:
+        """The data set as worker tasks are told of it."""
+        roots = None if held.origin == "upload" else self._roots
+        return tasks.Source(path=held.path, roots=roots, dataset_hash=held.dataset_hash)
+
+    @property
+    def _roots(self) -> tuple[str, ...]:
+        return tuple(str(root) for root in self._settings.dataset_roots)
 
     def register(
         self, caller: Caller, done: Future[TaskResult], *, path: Path, name: str | None, upload: Upload | None
@@ -89,15 +107,17 @@ class DatasetStorage:
                 num_images=summary.num_images,
                 num_objects=summary.num_objects,
                 created_at=utc_now(),
+                unpacked=None if upload is None else summary.unpacked,
+                num_bytes=0 if upload is None else summary.num_bytes,
             )
             held = self._store.datasets.hold(wanted)
         except BaseException:
             if upload is not None:
-                shutil.rmtree(upload.folder, ignore_errors=True)
+                self.discard(upload)
             raise
         new = held.id == wanted.id
         if not new and upload is not None:
-            shutil.rmtree(upload.folder, ignore_errors=True)
+            self.discard(upload)
         self.start_inspection(held)
         return held, new
 
@@ -107,21 +127,45 @@ class DatasetStorage:
             if held.health is not None or held.id in self._inspected:
                 return
             self._inspected.add(held.id)
-        folder = str(thumbnail_folder(held.dataset_hash))
+        source = self.source_of(held)
         future = self._pools.submit_inspection(
-            INSPECTION_TIMEOUT_S, tasks.inspect_uploaded_dataset, held.path, SEED, folder
+            held.owner,
+            INSPECTION_TIMEOUT_S,
+            tasks.inspect_uploaded_dataset,
+            source.path,
+            SEED,
+            source.roots,
+            source.dataset_hash,
+            str(thumbnail_folder(held.dataset_hash)),
         )
         future.add_done_callback(lambda done: self._finish_inspection(held.id, done))
 
     def delete(self, held: HeldDataset) -> None:
-        """Delete a data set with the files of its upload, and its thumbnails when no other owner holds the content."""
-        self._store.datasets.release(held.id)
+        """Delete a data set: an upload's archive and contents, and the thumbnails when nobody else holds the content.
+
+        The files go first: where the disk is full, the store can write only then.
+        """
+        others = [
+            other for other in self._store.datasets.of_hashes([held.dataset_hash]) if other.id != held.id
+        ]
+        if not others:
+            shutil.rmtree(thumbnail_folder(held.dataset_hash), ignore_errors=True)
         if held.origin == "upload":
+            folder = Path(held.unpacked or "")
+            if folder.parent == subfolder("unpacked") and held.unpacked not in {o.unpacked for o in others}:
+                shutil.rmtree(folder, ignore_errors=True)
             folder = Path(held.path).parent
             if folder.parent == uploads_folder():
                 shutil.rmtree(folder, ignore_errors=True)
-        if not self._store.datasets.of_hashes([held.dataset_hash]):
-            shutil.rmtree(thumbnail_folder(held.dataset_hash), ignore_errors=True)
+        self._store.datasets.release(held.id)
+
+    def discard(self, upload: Upload) -> None:
+        """Delete an upload that was refused, or is held already, with whatever was unpacked of it."""
+        if upload.file is not None and upload.file.is_file() and is_archive(upload.file):
+            folder = unpacked_folder(upload.file)
+            if not self._store.datasets.any_mentions(folder.name.partition("-")[0]):
+                shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(upload.folder, ignore_errors=True)
 
     def _finish_inspection(self, id: str, done: Future[TaskResult]) -> None:
         if done.cancelled():

@@ -30,7 +30,10 @@ def launch_training(
     services: Services, caller: Caller, held: HeldDataset, body: TrainingBody, *, key: str | None
 ) -> tuple[Job, bool]:
     """The training's job and whether it is new. Raises UsageError, NotFoundError, ConflictError."""
+    _check_size(services, body.epochs, body.imgsz)
     key = key or f"once-{secrets.token_hex(16)}"
+    if services.store.jobs.find(owner=caller.owner, key=key) is None:
+        _check_number(services, caller, KIND, services.settings.max_trainings)
     start = (
         body.start
         or _start_before(services.store, caller, key)
@@ -50,6 +53,7 @@ def launch_sweep(services: Services, caller: Caller, body: SweepBody, *, key: st
     """The sweep's job and whether it is new. Raises UsageError, NotFoundError, HTTPProblem."""
     held = [find_dataset(services.store, caller, id) for id in body.datasets]
     _require_reach(services)
+    _check_size(services, body.epochs, body.imgsz)
     for name in body.checkpoints:
         if name != SCRATCH:
             get_checkpoint(services.store, name)
@@ -58,7 +62,7 @@ def launch_sweep(services: Services, caller: Caller, body: SweepBody, *, key: st
     request = SweepRequest(datasets=tuple(dataset.path for dataset in held), budget=budget, **fields)
     key = key or f"once-{secrets.token_hex(16)}"
     if services.store.jobs.find(owner=caller.owner, key=key) is None:
-        _sweeps_left(services, caller)
+        _check_number(services, caller, SWEEP, services.settings.max_sweeps)
     spec = request.model_dump_json()
     text = spec + "".join(dataset.dataset_hash for dataset in held)
     job, new = services.store.jobs.create(
@@ -108,16 +112,29 @@ def _within(asked: str | None, most: str) -> str:
     return asked
 
 
-def _sweeps_left(services: Services, caller: Caller) -> None:
+def _check_number(services: Services, caller: Caller, kind: str, most: int) -> None:
+    """Raise HTTPProblem 429 where the caller has as many unfinished jobs of this kind as are allowed."""
     running = services.store.jobs.list(
-        owner=caller.owner, kind=SWEEP, statuses=("queued", "running"), limit=services.settings.max_sweeps
+        owner=caller.owner, kind=kind, statuses=("queued", "running"), limit=most
     )
-    if len(running) >= services.settings.max_sweeps:
+    if len(running) >= most:
         raise HTTPProblem(
             429,
             "quota",
-            f"{len(running)} of your sweeps are under way; more are not allowed at a time.",
+            f"{len(running)} of your {kind}s are under way; more are not allowed at a time.",
+            remedy="Wait for one to end, or cancel one.",
             headers={"Retry-After": "60"},
+        )
+
+
+def _check_size(services: Services, epochs: int, imgsz: int) -> None:
+    """Raise UsageError for a training that is longer or larger than the operator allows."""
+    settings = services.settings
+    if epochs > settings.max_epochs or imgsz > settings.max_imgsz:
+        raise UsageError(
+            f"{epochs} epochs at {imgsz} px are more than this service trains: at most {settings.max_epochs} epochs "
+            f"at {settings.max_imgsz} px.",
+            remedy="Ask for less, or ask the operator.",
         )
 
 

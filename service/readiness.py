@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from dataclasses import dataclass
 
 from recommender.errors import RecommenderError
+from recommender.home import home
 from recommender.profile import ENCODER
 from recommender.store import Store
 from service.metrics import Metrics
+from service.settings import MB, ServiceSettings
 from service.workers.dataset_map import DatasetMapRefresher
 from service.workers.job_hosts import JobHosts
 
@@ -23,19 +26,26 @@ class ReadinessState:
     store: str
     index: str
     ray: str
+    disk: str
 
     @property
     def ready(self) -> bool:
         """True when requests can be served."""
-        return self.store == self.index == "ok" and not self.ray.startswith("not ")
+        return self.store == self.index == self.disk == "ok" and not self.ray.startswith("not ")
 
 
 class Readiness:
     """Safe between threads."""
 
     def __init__(
-        self, store: Store, dataset_map: DatasetMapRefresher, job_hosts: JobHosts, metrics: Metrics
+        self,
+        store: Store,
+        dataset_map: DatasetMapRefresher,
+        job_hosts: JobHosts,
+        metrics: Metrics,
+        settings: ServiceSettings,
     ) -> None:
+        self._settings = settings
         self._store = store
         self._dataset_map = dataset_map
         self._job_hosts = job_hosts
@@ -65,7 +75,10 @@ class Readiness:
 
     def _check(self) -> ReadinessState:
         return ReadinessState(
-            store=self._store_state(), index=self._index_state(), ray=self._job_hosts.state()
+            store=self._store_state(),
+            index=self._index_state(),
+            ray=self._job_hosts.state(),
+            disk=self._disk_state(),
         )
 
     def _store_state(self) -> str:
@@ -74,6 +87,11 @@ class Readiness:
         except RecommenderError as error:
             return f"not reachable: {error.message}"
         return "ok"
+
+    def _disk_state(self) -> str:
+        free_mb = shutil.disk_usage(home()).free // MB
+        wanted_mb = self._settings.min_free_mb
+        return "ok" if free_mb >= wanted_mb else f"not enough space: {free_mb} MB free, {wanted_mb} MB wanted"
 
     def _index_state(self) -> str:
         return "ok" if self._dataset_map.current() is not None else "not built yet"

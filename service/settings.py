@@ -57,6 +57,14 @@ class ServiceSettings(BaseSettings):
     max_followers: int = Field(default=200, ge=1, description="Open event streams, together.")
     max_waiting: int = Field(default=100, ge=1, description="Questions one owner may have in the queue.")
 
+    min_free_mb: int = Field(
+        default=256, ge=0, description="Free space of the home's disk; below it, not ready."
+    )
+    max_trainings: int = Field(default=20, ge=1, description="Trainings one owner may have under way.")
+    max_epochs: int = Field(default=1000, ge=1, description="Epochs of one training or trial.")
+    max_imgsz: int = Field(default=1536, ge=32, description="Image size of one training or trial, pixels.")
+    max_checkpoints: int = Field(default=200, ge=1, description="Checkpoints one owner may keep.")
+
     workers: int = Field(default=1, ge=1, le=64, description="Processes that answer questions.")
     task_memory_mb: int = Field(
         default=3072, ge=1024, description="What one task of a worker may allocate; more is refused."

@@ -73,6 +73,7 @@ def add_checkpoint(
     licence: str | None = None,
     source_licence: str | None = None,
     from_scratch: bool = False,
+    owner: str | None = None,
     progress: Progress = silent,
 ) -> Checkpoint:
     """Register a weights file of the user; the file itself is only read.
@@ -85,6 +86,7 @@ def add_checkpoint(
         licence: of the weights, SPDX where possible. What is not told stays unknown.
         source_licence: of the data.
         from_scratch: its training began from random weights: that data is all it has seen.
+        owner: who brought it to a service; None for the user of this machine.
 
     Raises:
         UsageError: impossible name. ConflictError: it is taken. CheckpointError: the file is refused.
@@ -98,7 +100,7 @@ def add_checkpoint(
 
         known_profile(dataset, store, progress=progress)
     recorded = _record(name, admitted, dataset=dataset, licence=licence, source_licence=source_licence)
-    checkpoint = replace(recorded, from_scratch=from_scratch)
+    checkpoint = replace(recorded, from_scratch=from_scratch, owner=owner)
     store.checkpoints.put(checkpoint)
     return checkpoint
 

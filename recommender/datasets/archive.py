@@ -69,8 +69,7 @@ def unpacked(path: Path, *, limits: Limits) -> Path:
     Raises UnsafeInputError for links, devices, names that lead out, bombs and too many entries,
     DatasetError for damaged or encrypted archives, StorageError when the disk is full.
     """
-    stem = _safe_stem(path)
-    target = subfolder("unpacked") / f"{_digest(path)}-{stem}" / stem
+    target = unpacked_folder(path) / _safe_stem(path)
     if (target.parent / MARKER).exists() and target.is_dir():
         return target
     try:
@@ -98,6 +97,11 @@ def unpacked(path: Path, *, limits: Limits) -> Path:
             remedy="Free some space, or set RECOMMENDER_HOME to a larger disk.",
         ) from error
     return target
+
+
+def unpacked_folder(path: Path) -> Path:
+    """Where the contents of these bytes lie once they are unpacked; whoever no longer needs them may delete it."""
+    return subfolder("unpacked") / f"{_digest(path)}-{_safe_stem(path)}"
 
 
 def _digest(path: Path) -> str:

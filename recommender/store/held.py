@@ -64,6 +64,13 @@ class HeldDatasets(Repository):
         rows = self._read(lambda session: session.scalars(query).all())
         return tuple(checked(HeldDataset, row) for row in rows)
 
+    def any_mentions(self, text: str) -> bool:
+        """True when a record of any owner has this text in it, such as the name of a folder."""
+        query = (
+            select(HeldDatasetRow.id).where(HeldDatasetRow.record.contains(text, autoescape=True)).limit(1)
+        )
+        return self._read(lambda session: session.scalar(query)) is not None
+
     def at_paths(self, owner: str, paths: Collection[str]) -> tuple[HeldDataset, ...]:
         """What an owner holds at these paths."""
         query = select(HeldDatasetRow).where(HeldDatasetRow.owner == owner)

@@ -168,7 +168,7 @@ class Launches(JobLeases):
                 record_run(session, kept)
                 row.run_id = kept.id
             if checkpoint is not None:
-                row.checkpoint = _register(session, checkpoint)
+                row.checkpoint = _register(session, replace(checkpoint, owner=row.owner or None))
             row.artefacts = artefacts
             end(session, row, status, error)
             return True

@@ -42,6 +42,8 @@ class HeldDataset:
     num_images: SplitCounts
     num_objects: int
     created_at: str
+    unpacked: str | None = None  # of an upload: the folder with the archive's contents
+    num_bytes: int = 0  # of an upload: the archive and its contents
     health: str | None = None  # JSON of the inspection, None until it is done
 
 

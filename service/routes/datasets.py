@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from recommender.errors import NotFoundError
 from recommender.store.service_records import HeldDataset
+from service.auth import Caller
 from service.dependencies import (
     CallerDep,
     DatasetDep,
@@ -30,6 +29,7 @@ from service.routes.responses import failures
 from service.schemas.datasets import DatasetAnswer, DatasetByPath, DatasetList, MapAnswer, NeighboursAnswer
 from service.schemas.from_records import dataset_answer
 from service.uploads import Upload, receive_upload
+from service.waiting import finished
 from service.workers.thumbnails import MAX_THUMBNAILS, thumbnail_folder
 
 router = APIRouter(tags=["data sets"])
@@ -80,7 +80,7 @@ async def add_dataset(request: Request, services: ServicesDep, caller: CallerDep
     else:
         body = await json_body(request)
         path, name = await run_in_threadpool(services.datasets.resolve_allowed_path, body.path), body.name
-    held, new = await read_and_register(services, caller, path, name, upload)
+    held, new = await read_and_register(request, services, caller, path, name, upload)
     answer = await run_in_threadpool(dataset_answer, services.store, held)
     return JSONResponse(
         answer.model_dump(mode="json"), 201 if new else 200, {"Location": f"/v1/datasets/{held.id}"}
@@ -137,7 +137,12 @@ def get_map(services: ServicesDep, caller: CallerDep) -> MapAnswer:
 
 
 async def read_and_register(
-    services: Services, caller: CallerDep, path: Path, name: str | None, upload: Upload | None
+    request: Request,
+    services: Services,
+    caller: Caller,
+    path: Path,
+    name: str | None,
+    upload: Upload | None,
 ) -> tuple[HeldDataset, bool]:
     """Read a data set in a worker and register it; returns it and True when new. Raises InputError, HTTPProblem."""
     try:
@@ -145,14 +150,11 @@ async def read_and_register(
             raise HTTPProblem(422, "request", f"The name is longer than {MAX_NAME} characters.")
         if upload is not None:
             await run_in_threadpool(services.datasets.check_quota, caller)
-        future = services.datasets.submit_read(path)
-        watched = asyncio.wrap_future(future)
-        await asyncio.wait([watched])
-        if not watched.cancelled():
-            watched.exception()  # seen: `register` speaks of it
+        future = services.datasets.submit_read(caller, path, upload)
+        await finished(request, future)
     except BaseException:
         if upload is not None:
-            await run_in_threadpool(shutil.rmtree, upload.folder, True)
+            await run_in_threadpool(services.datasets.discard, upload)
         raise
     return await run_in_threadpool(
         services.datasets.register, caller, future, path=path, name=name, upload=upload

@@ -12,7 +12,7 @@ from recommender.checkpoints import all_checkpoints, get_checkpoint
 from recommender.errors import NotFoundError
 from recommender.report.runs import RunDetail, run_detail, run_summary
 from recommender.text import printable
-from service.checkpoint_uploads import register_upload
+from service.checkpoint_uploads import delete_checkpoint, register_upload
 from service.dependencies import CallerDep, PagingDep, ServicesDep, limit_costly_requests
 from service.problems import HTTPProblem
 from service.routes.responses import failures
@@ -88,12 +88,18 @@ def get_one_checkpoint(services: ServicesDep, name: CheckpointName) -> Checkpoin
 async def add_one_checkpoint(request: Request, services: ServicesDep, caller: CallerDep) -> Response:
     """Register weights of your own. The file is read in quarantine: nothing in it is ever run."""
     upload = await receive_upload(request, fields=frozenset({"name", "dataset", "licence", "from_scratch"}))
-    checkpoint = await register_upload(services, caller, upload)
+    checkpoint = await register_upload(request, services, caller, upload)
     return JSONResponse(
         checkpoint_answer(checkpoint).model_dump(mode="json"),
         201,
         {"Location": f"/v1/checkpoints/{checkpoint.name}"},
     )
+
+
+@router.delete("/checkpoints/{name}", status_code=204, responses=failures(403, 404))
+def remove_one_checkpoint(services: ServicesDep, caller: CallerDep, name: CheckpointName) -> None:
+    """Remove a checkpoint of yours and its weights."""
+    delete_checkpoint(services, caller, name)
 
 
 @router.get("/runs", responses=failures())

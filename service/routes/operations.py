@@ -28,6 +28,7 @@ class Readiness(Answer):
     store: str | None = None
     index: str | None = None
     ray: str | None = None
+    disk: str | None = None
 
 
 @router.head("/healthz", include_in_schema=False)  # what many monitors send
@@ -50,6 +51,7 @@ def readyz(request: Request, services: ServicesDep) -> Response:
         store=state.store if known else None,
         index=state.index if known else None,
         ray=state.ray if known else None,
+        disk=state.disk if known else None,
     )
     return JSONResponse(answer.model_dump(exclude_none=True), 200 if state.ready else 503)
 

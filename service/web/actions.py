@@ -77,7 +77,7 @@ def logout(request: Request, services: ServicesDep) -> Response:
 async def upload(request: Request, services: ServicesDep, caller: CallerDep) -> Response:
     """Take a data set in, for browsers without script; with it the API is called."""
     form = await receive_upload(request, fields=frozenset())
-    held, _ = await read_and_register(services, caller, form.file or form.folder, None, form)
+    held, _ = await read_and_register(request, services, caller, form.file or form.folder, None, form)
     return RedirectResponse(f"/datasets/{held.id}", 303)
 
 

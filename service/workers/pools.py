@@ -18,6 +18,7 @@ from pebble import ProcessExpired, ProcessPool
 from recommender import errors
 from recommender.errors import UnavailableError, UsageError
 from service.logs import where
+from service.workers.fair_pool import FairPool
 from service.workers.memory import is_out_of_memory, task_memory
 
 _ERRORS: dict[str, type[errors.RecommenderError]] = {
@@ -40,7 +41,7 @@ class TaskResult:
 
 
 class WorkerPools:
-    """Three pools: uploads, inspections and recommendations do not wait for each other.
+    """Three pools: uploads, inspections and recommendations do not wait for each other, nor owners for each other.
 
     `task_memory_mb` is what one task may allocate; None sets no limit.
     """
@@ -48,19 +49,23 @@ class WorkerPools:
     def __init__(self, *, recommendation_workers: int, task_memory_mb: int | None = None) -> None:
         # A worker ends with the *thread* that started it, and those that serve requests come and go.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="pools")
-        self._read_pool = _RestartingPool(1, task_memory_mb)
-        self._inspection_pool = _RestartingPool(1, task_memory_mb)
+        self._read_pool = _RestartingPool(2, task_memory_mb)
+        self._inspection_pool = _RestartingPool(2, task_memory_mb)
         self._recommendation_pool = _RestartingPool(recommendation_workers, task_memory_mb)
+        self._reads = FairPool(self._starter, self._read_pool.schedule, num_workers=2)
+        self._inspections = FairPool(self._starter, self._inspection_pool.schedule, num_workers=2)
 
-    def submit_read(self, timeout_s: float, work: Callable[..., Any], *arguments: Any) -> Future[TaskResult]:
-        """Schedule work that a request waits for: reading an upload."""
-        return self._starter.submit(self._read_pool.schedule, timeout_s, work, arguments).result()
+    def submit_read(
+        self, owner: str, timeout_s: float, work: Callable[..., Any], *arguments: Any
+    ) -> Future[TaskResult]:
+        """Schedule work that a request waits for: reading an upload. Cancelling the future drops or ends it."""
+        return self._reads.submit(owner, timeout_s, work, arguments)
 
     def submit_inspection(
-        self, timeout_s: float, work: Callable[..., Any], *arguments: Any
+        self, owner: str, timeout_s: float, work: Callable[..., Any], *arguments: Any
     ) -> Future[TaskResult]:
-        """Schedule slower work: inspections and imports of checkpoints."""
-        return self._starter.submit(self._inspection_pool.schedule, timeout_s, work, arguments).result()
+        """Schedule slower work: inspections and imports of checkpoints. Cancelling the future drops or ends it."""
+        return self._inspections.submit(owner, timeout_s, work, arguments)
 
     def submit_recommendation(
         self, timeout_s: float, work: Callable[..., Any], *arguments: Any
@@ -70,6 +75,8 @@ class WorkerPools:
 
     def close(self) -> None:
         """End every worker process now. Leased recommendations are requeued by the queue."""
+        for waiting in (self._reads, self._inspections):
+            self._starter.submit(waiting.drop_waiting).result()
         for workers in (self._read_pool, self._inspection_pool, self._recommendation_pool):
             self._starter.submit(workers.stop).result()
         self._starter.shutdown()

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
 from recommender import __version__
 from recommender.errors import ConflictError, RecommenderError
 from recommender.profile import ENCODER
+from recommender.records import Lease
 from recommender.requests import RecommendRequest
 from recommender.store import Store
 from recommender.store.clock import utc_now
@@ -30,6 +32,7 @@ from service.workers.pools import TaskResult, WorkerPools, task_result
 from tune_jobs.leases import Leases
 
 POLL_INTERVAL_S = 0.5
+MAX_POLLED = 1000  # unfinished recommendations looked at in one round
 MAX_CACHED_ANSWERS = 512  # kept in memory, some 20 kB each
 KNOWLEDGE_TTL_S = 0.25  # how long the fingerprint of what is known is believed
 
@@ -53,6 +56,7 @@ class RecommendationQueue:
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._running: dict[str, _RunningTask] = {}
+        self._started_s: dict[str, float] = {}  # when an owner's newest one was started
         self._knowledge: tuple[float, str] = (-1.0, "")
         self._answers: OrderedDict[tuple[str, str, str], RecommendationJob] = (
             OrderedDict()
@@ -162,11 +166,11 @@ class RecommendationQueue:
             if entry.future.done():
                 del self._running[id]
                 self._finish(entry)
-        waiting = self._store.recommendations.open()
+        waiting = self._store.recommendations.open(limit=MAX_POLLED)
         for id in self._running.keys() - {ask.id for ask, _ in waiting}:  # cancelled, or another's by now
             self._running.pop(id).future.cancel()
         self._leases.forget({ask.id for ask, _ in waiting})
-        for ask, lease in waiting:
+        for ask, lease in in_turn(waiting, self._started_s):
             if ask.id in self._running:
                 if not self._leases.holds(ask.id, lease):
                     self._running.pop(ask.id).future.cancel()
@@ -192,6 +196,7 @@ class RecommendationQueue:
             )
             future.add_done_callback(lambda _: self._wake.set())
             self._running[ask.id] = _RunningTask(ask=ask, future=future, started_s=time.monotonic())
+            self._started_s[ask.owner] = time.monotonic()
 
     def _finish(self, entry: _RunningTask) -> None:
         ask = entry.ask
@@ -216,3 +221,16 @@ class RecommendationQueue:
     def _fail(self, ask: RecommendationJob, error: RecommenderError | None) -> None:
         problem = problem_of(error, f"/v1/recommendations/{ask.id}").model_dump_json(exclude_none=True)
         self._store.recommendations.finish(ask.id, holder=self._holder, status="failed", problem=problem)
+
+
+def in_turn(waiting: Sequence[tuple[Ask, Lease]], started_s: Mapping[str, float]) -> list[tuple[Ask, Lease]]:
+    """One recommendation of each owner after the other, first of those who were served least recently.
+
+    Within an owner the order stays. `started_s` is when an owner's newest one was started.
+    """
+    of_owner: dict[str, list[tuple[Ask, Lease]]] = {}
+    for item in waiting:
+        of_owner.setdefault(item[0].owner, []).append(item)
+    owners = sorted(of_owner, key=lambda owner: started_s.get(owner, 0.0))
+    rounds = itertools.zip_longest(*(of_owner[owner] for owner in owners))
+    return [item for items in rounds for item in items if item is not None]

@@ -9,8 +9,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from recommender.errors import ConflictError, UnsafeInputError
 from recommender.home import subfolder
-from recommender.records import SplitCounts
+from recommender.records import Dataset, SplitCounts
 from recommender.store import Store
 
 PROGRESS_EVERY_S = 0.3
@@ -26,6 +27,17 @@ class DatasetSummary:
     class_names: tuple[str, ...]
     num_images: SplitCounts
     num_objects: int
+    unpacked: str | None  # the folder with an archive's contents
+    num_bytes: int  # of the archive and its contents
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A held data set that a checkpoint was trained on."""
+
+    path: str
+    roots: tuple[str, ...] | None
+    dataset_hash: str
 
 
 @functools.cache
@@ -40,12 +52,17 @@ def warm() -> None:
     import recommender.pipeline  # noqa: F401
 
 
-def read_dataset(path: str, seed: int) -> DatasetSummary:
-    """The summary of a data set. Raises InputError for one that cannot be used."""
-    from recommender.datasets import open_dataset
+def read_dataset(path: str, seed: int, roots: tuple[str, ...] | None) -> DatasetSummary:
+    """The summary of a data set. Raises InputError for one that cannot be used.
 
-    dataset = open_dataset(path, seed=seed)
+    `roots` are the folders below which it must lie, None for an upload.
+    """
+    from recommender.datasets.archive import is_archive, unpacked_folder
+
+    dataset = _open(path, seed, roots)
     counts = {split: len(dataset.of_split(split)) for split in ("train", "val", "test")}
+    file = Path(path)
+    unpacked = unpacked_folder(file) if file.is_file() and is_archive(file) else None
     return DatasetSummary(
         name=dataset.name,
         dataset_hash=dataset.content_hash,
@@ -53,29 +70,37 @@ def read_dataset(path: str, seed: int) -> DatasetSummary:
         class_names=dataset.class_names,
         num_images=SplitCounts(**counts),
         num_objects=sum(len(image.classes_M) for image in dataset.images),
+        unpacked=None if unpacked is None else str(unpacked),
+        num_bytes=num_bytes_of(file) + (0 if unpacked is None else num_bytes_of(unpacked)),
     )
 
 
-def inspect_uploaded_dataset(path: str, seed: int, thumbnails: str) -> str:
+def inspect_uploaded_dataset(
+    path: str, seed: int, roots: tuple[str, ...] | None, dataset_hash: str, thumbnails: str
+) -> str:
     """Inspect a data set and draw its thumbnails; returns the inspection as JSON."""
-    from recommender.datasets import open_dataset
     from recommender.datasets.inspection import inspect_dataset
     from recommender.report.inspection import inspection_document
     from service.workers.thumbnails import write_thumbnails
 
-    dataset = open_dataset(path, seed=seed)
+    dataset = _open_same(path, seed, roots, dataset_hash)
     write_thumbnails(dataset, Path(thumbnails))
     return json.dumps(inspection_document(inspect_dataset(dataset)))
 
 
 def register_checkpoint(
-    store_url: str, file: str, name: str, source: str | None, licence: str | None, from_scratch: bool
+    store_url: str,
+    file: str,
+    name: str,
+    source: Source | None,
+    licence: str | None,
+    from_scratch: bool,
+    owner: str,
 ) -> str:
     """Import weights through the quarantine process and profile their source; returns the checkpoint's name."""
     from recommender.checkpoints import add_checkpoint
-    from recommender.datasets import open_dataset
 
-    dataset = None if source is None else open_dataset(source)
+    dataset = None if source is None else _open_same(source.path, 0, source.roots, source.dataset_hash)
     return add_checkpoint(
         _store(store_url),
         Path(file),
@@ -83,6 +108,7 @@ def register_checkpoint(
         dataset=dataset,
         licence=licence,
         from_scratch=from_scratch,
+        owner=owner,
     ).name
 
 
@@ -104,6 +130,46 @@ def compute_recommendation(store_url: str, job_id: str, request: str) -> str:
         "headline": line and line.model_copy(update={"command": train}),
     }
     return published.model_copy(update=commands).model_dump_json()
+
+
+def _open(path: str, seed: int, roots: tuple[str, ...] | None) -> Dataset:
+    """Open a data set that must lie below one of the folders, before it is read and after.
+
+    Its path was checked when the request came; meanwhile a folder on the way may have become a link.
+    """
+    from recommender.datasets import open_dataset
+
+    _require_inside(Path(path), roots)
+    dataset = open_dataset(path, seed=seed)
+    _require_inside(Path(path), roots)
+    for folder in {image.path.parent for image in dataset.images} if roots is not None else ():
+        _require_inside(folder, roots)
+    return dataset
+
+
+def _open_same(path: str, seed: int, roots: tuple[str, ...] | None, dataset_hash: str) -> Dataset:
+    """Open a held data set. Raises ConflictError when its content is no longer what was registered."""
+    dataset = _open(path, seed, roots)
+    if dataset.content_hash != dataset_hash:
+        raise ConflictError(
+            "The data set has changed since it was given to the service.",
+            remedy="Give it again: POST /v1/datasets.",
+        )
+    return dataset
+
+
+def _require_inside(path: Path, roots: tuple[str, ...] | None) -> None:
+    if roots is not None and not any(path.resolve().is_relative_to(root) for root in roots):
+        raise UnsafeInputError(
+            "This path is not below a folder that the service may read.",
+            remedy="Upload the data set, or ask the operator for --allow-root.",
+        )
+
+
+def num_bytes_of(place: Path) -> int:
+    """Bytes on disk of a file, or of all files below a folder; 0 where there is nothing."""
+    files = place.rglob("*") if place.is_dir() else (place,)
+    return sum(file.lstat().st_size for file in files if file.is_file() or file.is_symlink())
 
 
 def _without_our_folders(command: str) -> str:
