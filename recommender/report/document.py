@@ -41,7 +41,7 @@ class DatasetPart(Document):
     """The target."""
 
     name: str
-    task: str = Field(description='"detect".')
+    task: str = Field("detect", description='"detect".')  # answers stored by version 0.1 name none
     hash: str = Field(description="Content hash: images, labels, splits and class names; not paths or times.")
     images: ImageCounts
     classes: tuple[str, ...]

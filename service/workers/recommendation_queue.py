@@ -223,12 +223,14 @@ class RecommendationQueue:
         self._store.recommendations.finish(ask.id, holder=self._holder, status="failed", problem=problem)
 
 
-def in_turn(waiting: Sequence[tuple[Ask, Lease]], started_s: Mapping[str, float]) -> list[tuple[Ask, Lease]]:
+def in_turn(
+    waiting: Sequence[tuple[RecommendationJob, Lease]], started_s: Mapping[str, float]
+) -> list[tuple[RecommendationJob, Lease]]:
     """One recommendation of each owner after the other, first of those who were served least recently.
 
     Within an owner the order stays. `started_s` is when an owner's newest one was started.
     """
-    of_owner: dict[str, list[tuple[Ask, Lease]]] = {}
+    of_owner: dict[str, list[tuple[RecommendationJob, Lease]]] = {}
     for item in waiting:
         of_owner.setdefault(item[0].owner, []).append(item)
     owners = sorted(of_owner, key=lambda owner: started_s.get(owner, 0.0))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from recommender.datasets import open_dataset
 from recommender.errors import InputError, UnsafeInputError
 from service.workers.memory import is_out_of_memory, task_memory
 from service.workers.pools import WorkerPools, task_result
@@ -57,12 +58,14 @@ def pools() -> Iterator[WorkerPools]:
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["bytes", "numpy", "opencv", "wrapped", "torch"])
 def test_a_task_that_takes_too_much_is_refused_and_the_worker_goes_on(pools: WorkerPools, how: str) -> None:
-    assert task_result(pools.submit_read(120, allocate, 1, how)) == 2**20  # its imports are no task's
-    before = task_result(pools.submit_read(60, peak_mb))
+    assert (
+        task_result(pools.submit_recommendation(120, allocate, 1, how)) == 2**20
+    )  # its imports are no task's
+    before = task_result(pools.submit_recommendation(60, peak_mb))
     with pytest.raises(UnsafeInputError, match=f"more than the {LIMIT_MB} MB"):
-        task_result(pools.submit_read(60, allocate, 4 * LIMIT_MB, how))
-    assert task_result(pools.submit_read(60, allocate, LIMIT_MB // 3, how)) == LIMIT_MB // 3 * 2**20
-    assert task_result(pools.submit_read(60, peak_mb)) < before + LIMIT_MB + 50
+        task_result(pools.submit_recommendation(60, allocate, 4 * LIMIT_MB, how))
+    assert task_result(pools.submit_recommendation(60, allocate, LIMIT_MB // 3, how)) == LIMIT_MB // 3 * 2**20
+    assert task_result(pools.submit_recommendation(60, peak_mb)) < before + LIMIT_MB + 50
 
 
 @pytest.mark.slow
@@ -77,14 +80,14 @@ def test_small_files_with_huge_pictures_do_not_fill_the_memory(pools: WorkerPool
             picture.save(folder / "images" / split / f"{split}{number}.tif", compression="tiff_lzw")
             (folder / "labels" / split / f"{split}{number}.txt").write_text("0 .5 .5 .2 .2\n")
     (folder / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [sign]\n")
-    warm = [task_result(pools.submit_inspection(300, allocate, 1, how)) for how in ("torch", "opencv")]
-    before = task_result(pools.submit_inspection(60, peak_mb))
+    warm = [task_result(pools.submit_recommendation(300, allocate, 1, how)) for how in ("torch", "opencv")]
+    before = task_result(pools.submit_recommendation(60, peak_mb))
+    content = open_dataset(folder).content_hash
     with contextlib.suppress(InputError):  # refused, or read within the limit: both are fine
-        task_result(
-            pools.submit_inspection(300, inspect_uploaded_dataset, str(folder), 0, str(tmp_path / "thumbs"))
-        )
+        arguments = (str(folder), 0, None, content, str(tmp_path / "thumbs"))
+        task_result(pools.submit_recommendation(300, inspect_uploaded_dataset, *arguments))
     assert warm
-    assert task_result(pools.submit_inspection(60, peak_mb)) < before + LIMIT_MB + 100
+    assert task_result(pools.submit_recommendation(60, peak_mb)) < before + LIMIT_MB + 100
 
 
 def test_the_limit_is_taken_back() -> None:
