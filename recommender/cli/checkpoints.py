@@ -137,18 +137,28 @@ def fetch(
 @app.command()
 def export(
     name: Name,
-    file: Annotated[Path, typer.Argument(help="The .pt to write.")],
+    file: Annotated[
+        Path, typer.Argument(help="The .pt to write; or .onnx, .torchscript, .engine, NAME_openvino_model, …")
+    ],
+    imgsz: Annotated[
+        int | None, typer.Option(help="Image size of other formats; else that of its training.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
-    """Write a checkpoint as the .pt that `yolo` reads."""
+    """Write a checkpoint as the .pt that `yolo` reads, or in a format that devices run."""
     from recommender.checkpoints import export_pt, get_checkpoint
+    from recommender.checkpoints.deploy import export_deployed, export_format
     from recommender.cli.console import out
     from recommender.store import Store
     from recommender.text import printable
 
     with Store.open_default() as store:
         chosen = get_checkpoint(store, name)
-    written = export_pt(chosen, file, overwrite=force)
+    if export_format(file) is None:
+        written = export_pt(chosen, file, overwrite=force)
+    else:
+        size = imgsz or chosen.train_imgsz or 640
+        written = export_deployed(chosen, file, imgsz=size, overwrite=force)
     out().print(f"wrote {printable(written)}", markup=False)
 
 

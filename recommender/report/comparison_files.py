@@ -1,4 +1,4 @@
-"""The files of a report: one HTML page, the same as JSON, and two CSV tables."""
+"""The files of a report: one HTML page, the same as JSON, two CSV tables, and the predictions as COCO JSON."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from recommender.comparison.findings import Findings
 from recommender.errors import StorageError
 from recommender.records import Dataset
 from recommender.report.comparison import comparison_document
+from recommender.report.comparison_coco import prediction_files
 from recommender.report.comparison_csv import runs_csv, summary_csv
 from recommender.report.comparison_page import comparison_page
 from recommender.report.comparison_pictures import pixels_of
@@ -38,12 +39,14 @@ def write_report(
         JSON: comparison_document(comparison, findings).model_dump_json(indent=2) + "\n",
         SUMMARY: summary_csv(findings),
         RUNS: runs_csv(comparison),
+        **prediction_files(comparison),
         HTML: comparison_page(comparison, findings, pixels_of(target) if target else _no_photo),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in contents.items():
-            part = folder / f".{name}.part"
+            (folder / name).parent.mkdir(exist_ok=True)
+            part = (folder / name).with_name(f".{Path(name).name}.part")
             part.write_text(text, encoding="utf-8", errors="backslashreplace")
             part.replace(folder / name)
     except OSError as error:

@@ -19,6 +19,7 @@ from recommender.errors import StorageError
 from recommender.records import ByteArray
 from recommender.report.charts import ticks_of
 from recommender.report.comparison import comparison_document
+from recommender.report.comparison_coco import prediction_files
 from recommender.report.comparison_csv import runs_csv, summary_csv
 from recommender.report.comparison_files import write_report
 from recommender.report.comparison_page import comparison_page, styles_of
@@ -97,6 +98,23 @@ def test_json_and_csv_hold_the_same_numbers(made: tuple[ComparisonInput, Finding
     assert len(list(csv.DictReader(io.StringIO(runs_csv(made[0]))))) == len(document.curves) == 48
 
 
+def test_predictions_are_coco_json_that_others_open(made: tuple[Material, Findings]) -> None:
+    files = prediction_files(made[0])
+    labels = json.loads(files["predictions/labels.json"])
+    assert {image["file_name"] for image in labels["images"]} == {s.name for s in made[0].held.scenes}
+    assert len(labels["annotations"]) == sum(len(scene.truth) for scene in made[0].held.scenes)
+    assert all("score" not in found for found in labels["annotations"])
+    scored = [name for name in files if name != "predictions/labels.json"]
+    assert len(scored) == sum(trained.evaluation is not None for trained in made[0].trained)
+    widths = {image["id"]: image["width"] for image in labels["images"]}
+    for name in scored:
+        document = json.loads(files[name])
+        assert document["categories"] == labels["categories"]
+        for found in document["annotations"]:
+            assert 0 <= found["score"] <= 1
+            assert found["bbox"][0] + found["bbox"][2] <= widths[found["image_id"]] + 0.02
+
+
 def test_a_name_that_is_a_formula_stays_text_in_a_spreadsheet() -> None:
     start = builders.start("=1+1")
     made = builders.comparison([builders.trained(start, builders.saturating(0.4, 5))])
@@ -115,6 +133,7 @@ def test_files_lie_in_the_folder_and_a_full_disk_is_told(
     target = open_dataset(make_dataset(tmp_path / "data", images=4, size=(64, 64)))
     folder = write_report(*made, target, tmp_path / "out" / "deep")
     assert sorted(file.name for file in folder.iterdir()) == [
+        "predictions",
         "report.html",
         "report.json",
         "runs.csv",

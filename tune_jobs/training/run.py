@@ -18,6 +18,7 @@ from recommender.records import EpochMetrics, Run
 from tune_jobs.training.environment import prepare_environment
 from tune_jobs.training.hardware import describe_environment
 from tune_jobs.training.job import BEST_WEIGHTS, STATE_FILE, WORK_PREFIX, TrainingJob
+from tune_jobs.training.tracking import Tracking
 
 if TYPE_CHECKING:
     import torch
@@ -46,21 +47,36 @@ def train(job: TrainingJob, *, on_epoch: OnEpoch | None = None) -> Run:
     job.output.mkdir(parents=True, exist_ok=True)
     record = replace(_blank_record(job), weights_sha256=weights_sha256)
     with tempfile.TemporaryDirectory(dir=job.output, prefix=WORK_PREFIX) as folder:
-        outcome = _Outcome(job, folder, on_epoch)
+        tracking = Tracking(job)
+        outcome = _Outcome(job, folder, _followed_by(tracking, on_epoch))
         try:
             outcome.go(state)
         except (TrialError, RuntimeError, MemoryError) as error:
             if isinstance(error, TrialError):  # going on from there would break again
                 (job.output / STATE_FILE).unlink(missing_ok=True)
+            tracking.end("failed")
+            outcome.notes += tracking.notes
             return replace(outcome.complete(record, clock), status="failed", error=_one_line(error))
         finally:
             outcome.release()
+        outcome.notes += tracking.notes
         run = outcome.complete(record, clock)
+        tracking.end(run.status)
         if job.keep:
             outcome.write_weights()
         if run.status == "succeeded":
             (job.output / STATE_FILE).unlink(missing_ok=True)
         return run
+
+
+def _followed_by(tracking: Tracking, on_epoch: OnEpoch | None) -> OnEpoch:
+    """Report every epoch, then ask the caller, whose word counts."""
+
+    def both(point: EpochMetrics) -> bool | None:
+        tracking.log(point)
+        return None if on_epoch is None else on_epoch(point)
+
+    return both
 
 
 @dataclass(frozen=True)
