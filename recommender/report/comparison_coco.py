@@ -5,27 +5,29 @@ from __future__ import annotations
 import json
 import re
 
-from recommender.comparison.material import Box, Material, Scene, Trained
+from recommender.comparison.comparison_input import Box, ComparisonInput, Scene, Trained
 
 FOLDER = "predictions"
 
 
-def prediction_files(material: Material) -> dict[str, str]:
+def prediction_files(comparison: ComparisonInput) -> dict[str, str]:
     """COCO JSON by file name: the labels of the held-back images, and the predictions of every training.
 
     Each holds images, categories and annotations (boxes in pixels: left, top, width, height), predictions a `score`
     too, so that each opens by itself.
     """
-    files = {f"{FOLDER}/labels.json": _coco(material, {s.name: s.truth for s in material.held.scenes}, False)}
-    for trained in material.trained:
+    files = {
+        f"{FOLDER}/labels.json": _coco(comparison, {s.name: s.truth for s in comparison.held.scenes}, False)
+    }
+    for trained in comparison.trained:
         if trained.evaluation is not None:
             name = f"{FOLDER}/{_file_name(trained)}.json"
-            files[name] = _coco(material, trained.evaluation.boxes, True)
+            files[name] = _coco(comparison, trained.evaluation.boxes, True)
     return files
 
 
-def _coco(material: Material, boxes: dict[str, tuple[Box, ...]], predicted: bool) -> str:
-    scenes = material.held.scenes
+def _coco(comparison: ComparisonInput, boxes: dict[str, tuple[Box, ...]], predicted: bool) -> str:
+    scenes = comparison.held.scenes
     annotations: list[dict[str, object]] = []
     for image_id, scene in enumerate(scenes, start=1):
         for box in boxes.get(scene.name, ()):
@@ -35,7 +37,9 @@ def _coco(material: Material, boxes: dict[str, tuple[Box, ...]], predicted: bool
             {"id": i, "file_name": scene.name, "width": scene.width, "height": scene.height}
             for i, scene in enumerate(scenes, start=1)
         ],
-        "categories": [{"id": i, "name": name} for i, name in enumerate(material.plan.class_names, start=1)],
+        "categories": [
+            {"id": i, "name": name} for i, name in enumerate(comparison.plan.class_names, start=1)
+        ],
         "annotations": annotations,
     }
     return json.dumps(document, indent=1) + "\n"

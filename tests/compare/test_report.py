@@ -98,7 +98,7 @@ def test_json_and_csv_hold_the_same_numbers(made: tuple[ComparisonInput, Finding
     assert len(list(csv.DictReader(io.StringIO(runs_csv(made[0]))))) == len(document.curves) == 48
 
 
-def test_predictions_are_coco_json_that_others_open(made: tuple[Material, Findings]) -> None:
+def test_predictions_are_coco_json_that_others_open(made: tuple[ComparisonInput, Findings]) -> None:
     files = prediction_files(made[0])
     labels = json.loads(files["predictions/labels.json"])
     assert {image["file_name"] for image in labels["images"]} == {s.name for s in made[0].held.scenes}
