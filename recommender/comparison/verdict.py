@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from recommender.comparison.catching_up import CatchUp
 from recommender.comparison.forecast_error import ForecastError
-from recommender.comparison.noise import LEVEL, SeedNoise
+from recommender.comparison.noise import CARE, LEVEL, SeedNoise
 from recommender.comparison.reasons import Loss
 from recommender.comparison.rows import ComparisonRow
 from recommender.comparison.sizes import SizeVerdict
@@ -75,6 +75,13 @@ def _winner(rows: Sequence[ComparisonRow], noise: SeedNoise) -> str:
         )
     second = rows[1]
     gap = best.score.mean - second.score.mean
+    fewest = min(best, second, key=lambda row: row.score.count)
+    most = max(row.score.count for row in rows)
+    if fewest.score.count < most:
+        return (
+            f"{head} is ahead, {gap:.3f} above {_name(second.start)}, but {_name(fewest.start)} has only "
+            f"{fewest.score.count} of {most} seeds: let the others finish first."
+        )
     if noise.deviation is None:
         return (
             f"Start from {head}, {gap:.3f} above {_name(second.start)}; with one seed this may be chance: "
@@ -106,7 +113,7 @@ def _scratch(rows: Sequence[ComparisonRow], noise: SeedNoise, found: CatchUp | N
             f"Pretraining does not pay: its best, {_name(best.start)}, ends {-gap:.3f} below random weights"
         )
     else:
-        lead = f"Pretraining brings {gap:+.3f} over random weights ({_value(scratch)})"
+        lead = f"Pretraining brings {gap:+.3f} over random weights ({_value(scratch)}){_unsure(noise)}"
     return f"{lead}; {catch_up_text(found)}." if found is not None else f"{lead}."
 
 
@@ -152,7 +159,7 @@ def _modes(rows: Sequence[ComparisonRow], noise: SeedNoise) -> str | None:
         gap = other.score.mean - row.score.mean
         saved = 1 - other.seconds.mean / row.seconds.mean if row.seconds.mean else 0.0
         same = noise.verdict(other.score, row.score) == "same"
-        noted = " (seed noise)" if same else ""
+        noted = " (seed noise)" if same else _unsure(noise)
         return (
             f"Freezing the backbone of {printable(row.start.checkpoint)} changes mAP50-95 by {gap:+.3f}{noted} and "
             f"training time by {-saved:+.0%}."
@@ -201,13 +208,25 @@ def _trust(forecast_error: ForecastError) -> str | None:
 
 
 def _quickest(rows: Sequence[ComparisonRow]) -> str | None:
-    if len(rows) < 2:
+    learning = [row for row in rows if not _began_at_its_best(row)]
+    if len(rows) < 2 or not learning:
         return None
-    quickest = min(rows, key=lambda row: row.seconds_to_best.mean)
+    quickest = min(learning, key=lambda row: row.seconds_to_best.mean)
     return (
         f"The quickest to its best was {_name(quickest.start)}: {_duration(quickest.seconds_to_best.mean)} for "
         f"mAP50-95 {_value(quickest)}."
     )
+
+
+def _unsure(noise: SeedNoise) -> str:
+    """What must be added to a difference when nobody measured what seeds do."""
+    return " (one seed: this may be chance)" if noise.deviation is None else ""
+
+
+def _began_at_its_best(row: ComparisonRow) -> bool:
+    """Whether training brought a start nothing, so that it was quick at nothing."""
+    start = row.starting
+    return start.on == "target" and start.score is not None and start.score >= row.val_score.mean - CARE
 
 
 def _name(start: Start) -> str:

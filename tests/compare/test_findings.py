@@ -287,3 +287,28 @@ def test_the_order_of_runs_changes_nothing() -> None:
         findings_of(replace(made, trained=tuple(reversed(made.trained)))).sentences
         == findings_of(made).sentences
     )
+
+
+def test_one_seed_is_not_read_against_three() -> None:
+    alone = runs_of((COCO, 0.5), seeds=1)
+    found = findings_of(comparison([*alone, *runs_of((SCRATCH, 0.2))]))
+    assert "only 1 of 3 seeds" in found.sentences[0]
+    assert "Start from" not in found.sentences[0]
+
+
+def test_a_start_that_began_at_its_best_is_not_called_quick() -> None:
+    made = comparison(runs_of((COCO, 0.5), (SCRATCH, 0.3)))
+    began = [
+        replace(one, run=replace(one.run, starting_score=one.run.best.score))
+        if one.start == COCO and one.run.best
+        else one
+        for one in made.trained
+    ]
+    said = " ".join(findings_of(replace(made, trained=tuple(began))).sentences)
+    assert "quickest to its best was coco" not in said
+
+
+def test_with_one_seed_every_difference_says_so() -> None:
+    found = findings_of(comparison(runs_of((COCO, 0.5), (SCRATCH, 0.2), seeds=1)))
+    assert "may be chance" in found.sentences[0]
+    assert "may be chance" in found.sentences[1]
