@@ -105,17 +105,17 @@ def sweep(
 
 
 @contextlib.contextmanager
-def sweep_display() -> Iterator[Display]:
-    """A live table on a terminal, plain lines elsewhere; both on stderr."""
+def sweep_display(wanted: int | None = None) -> Iterator[Display]:
+    """A live table on a terminal, plain lines elsewhere, both on stderr; `wanted` is how many trials are to run."""
     from recommender.cli.console import err
     from tune_jobs.sweep.display import LiveTable, PlainLines
 
     console = err()
     if console.is_terminal:
-        with LiveTable(console) as table:
+        with LiveTable(console, wanted=wanted) as table:
             yield table
     else:
-        yield PlainLines(lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201
+        yield PlainLines(lambda line: print(line, file=sys.stderr, flush=True), wanted=wanted)  # noqa: T201
 
 
 class LateDisplay:

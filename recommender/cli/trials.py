@@ -45,7 +45,7 @@ def after_trials(case: Case, asked: TrialsRequest, store: Store, *, began_at: fl
     sys.stderr.write(
         f"Forecast: {before.ranking[0].start} first, best with {before.ranking[0].p_best:.0%}. Trials:\n"
     )
-    with sweep_display() as display:
+    with sweep_display(asked.trials) as display:
         bought = buy_certainty(
             asked,
             target=case.target,

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from recommender.forecast.policy import Race
-from recommender.records import Run
 from recommender.store import Store
 from tests.forecast.builders import profile, situation
 from tests.tune_jobs.sweep_kit import finished, paper_trials, point, says, trial_driver
@@ -120,7 +119,7 @@ def test_the_hopeless_is_stopped_at_a_rung(store: Store) -> None:
     assert "not catching up" in (verdicts[2] or "")
 
 
-def test_what_the_budget_cut_off_speaks_as_far_as_it_came(store: Store) -> None:
+def test_what_the_budget_ended_is_in_no_history_and_shapes_no_answer(store: Store) -> None:
     brain, policy = driven(store)
     id = brain.next_id() or ""
     brain.started(id)
@@ -128,10 +127,7 @@ def test_what_the_budget_cut_off_speaks_as_far_as_it_came(store: Store) -> None:
         brain.heard(id, says("a", "epoch", epoch=point(epoch, 0.1 * epoch)))
     brain.stop("the budget is spent")
     brain.close()
-    (seen,) = policy.observations(brain.view())
-    assert isinstance(seen.run, Run)
-    assert (seen.run.status, len(seen.run.curve)) == ("stopped", 2)
-    assert seen.partial is not None
+    assert policy.observations(brain.view()) == ()
     assert store.runs.list() == ()
 
 

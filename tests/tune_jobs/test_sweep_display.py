@@ -154,3 +154,8 @@ def test_the_matrix_is_the_mean_and_spread_over_seeds(store: Store) -> None:
     assert document["trials"]["settled"] == 3
     assert document["trials"]["failed"] == 1
     assert document["ended_early"] is None
+
+
+def test_the_count_is_of_the_trials_asked_for(halfway: TrialDriver) -> None:
+    assert summary_of(halfway.view(), 3).startswith("2 of 3 done")
+    assert summary_of(halfway.view(), 9).startswith("2 of 4 done")

@@ -20,7 +20,6 @@ from tune_jobs.sweep.planning import plan_trial
 from tune_jobs.sweep.policy import SweepView, TrialView
 from tune_jobs.sweep.run import SweepResult, SweepSettings, run_trials
 from tune_jobs.sweep.trial_spec import TrialLimits, TrialSpec
-from tune_jobs.sweep.unfinished_runs import cut_off_run
 
 TRIAL_SHARE = 0.1  # of the full training's epochs: the bar for the recall phase is a tenth of brute force
 MIN_TRIAL_EPOCHS = 5
@@ -106,7 +105,6 @@ class ForecastPolicy:
 
     def __init__(self, race: Race, specs: Sequence[TrialSpec], *, max_trials: int | None) -> None:
         self._race = race
-        self._specs = {spec.id: spec for spec in specs}
         self._ids = {spec.job.start: spec.id for spec in specs}
         self._situations = {candidate.start: candidate for candidate in race.candidates}
         self._max_trials = max_trials
@@ -131,7 +129,9 @@ class ForecastPolicy:
         return None
 
     def observations(self, view: SweepView) -> tuple[Observation, ...]:
-        """What the trials say about the full runs; those the budget cut off speak as far as they came."""
+        """What the finished trials say about the full runs. One that the budget ended is in no history, so it
+        shapes no answer either: the same question tomorrow must get the same one.
+        """
         found = []
         for trial in view.trials:
             run = self.run_of(trial)
@@ -141,12 +141,8 @@ class ForecastPolicy:
         return tuple(found)
 
     def run_of(self, trial: TrialView) -> Run | None:
-        """The trial's run when it says something, cut off or not."""
-        if trial.state == "settled":
-            return trial.run
-        if trial.state == "cut off" and trial.curve:
-            return cut_off_run(self._specs[trial.id].job, trial.curve, seconds=trial.seconds)
-        return None
+        """The trial's run once it is in the history."""
+        return trial.run if trial.state == "settled" else None
 
     def _choose(self, view: SweepView) -> str | None:
         begun = [t for t in view.trials if t.state in ("running", "failed", "cut off") or _is_ours(t)]

@@ -40,7 +40,8 @@ class Silent:
 class LiveTable:
     """Redraws one table in place. Use as a context."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, wanted: int | None = None) -> None:
+        self._wanted = wanted
         # Starting Ray and the first training take some seconds, in which there is nothing to draw yet.
         self._live = Live(Text("starting …"), console=console, auto_refresh=False, transient=True)
         self._drawn_at = 0.0
@@ -59,14 +60,15 @@ class LiveTable:
         now = time.monotonic()
         if now - self._drawn_at >= DRAW_EVERY_S:
             self._drawn_at = now
-            self._live.update(Group(table_of(view), Text(summary_of(view))), refresh=True)
+            self._live.update(Group(table_of(view), Text(summary_of(view, self._wanted))), refresh=True)
 
 
 class PlainLines:
     """One line per event, for logs and pipes."""
 
-    def __init__(self, write: Callable[[str], None]) -> None:
+    def __init__(self, write: Callable[[str], None], *, wanted: int | None = None) -> None:
         self._write = write
+        self._wanted = wanted
         self._states: dict[str, str] = {}
         self._said_at = time.monotonic()
 
@@ -80,7 +82,7 @@ class PlainLines:
                 self._say(line_of(trial))
                 self._states[trial.id] = state
         if time.monotonic() - self._said_at >= LINE_EVERY_S:
-            self._say(summary_of(view))
+            self._say(summary_of(view, self._wanted))
 
     def _say(self, line: str) -> None:
         self._said_at = time.monotonic()
@@ -130,11 +132,11 @@ def table_of(view: SweepView) -> Table:
     return table
 
 
-def summary_of(view: SweepView) -> str:
-    """Counts, cost so far, and what is left of the budget."""
+def summary_of(view: SweepView, wanted: int | None = None) -> str:
+    """Counts, cost so far, and what is left of the budget; `wanted` is how many are to run, None for all."""
     ended, failed = len(view.of_state("settled")), len(view.of_state("failed"))
     parts = [
-        f"{ended} of {len(view.trials)} done",
+        f"{ended} of {min(wanted or len(view.trials), len(view.trials))} done",
         *([f"{failed} failed"] if failed else []),
         f"{len(view.of_state('running'))} running on {view.num_slots} slots",
         f"{duration(view.elapsed_s)} elapsed",

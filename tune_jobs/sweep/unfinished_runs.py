@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from recommender.records import Environment, EpochMetrics, Run
@@ -43,17 +42,6 @@ def failed_run(
         ),
         error=" ".join(error.split())[:2000],
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-
-
-def cut_off_run(job: TrainingJob, curve: Sequence[EpochMetrics], *, seconds: float) -> Run:
-    """What was seen of a run that the budget or Ctrl-C ended. It is never stored: the same command repeats it."""
-    return replace(
-        failed_run(job, "", curve=curve, seconds=seconds),
-        status="stopped",
-        error=None,
-        best=max(curve, key=lambda point: (point.score, point.epoch), default=None),
-        notes=(f"cut off after epoch {curve[-1].epoch}" if curve else "cut off before its first epoch",),
     )
 
 
