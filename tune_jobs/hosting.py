@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,12 +26,14 @@ from recommender.errors import RecommenderError, UsageError
 from recommender.home import home, subfolder
 from recommender.ultralytics_safety import safe_environment
 from tune_jobs.launcher import Capacity, Launcher, LauncherSettings, tell_once
+from tune_jobs.training_spec import KIND as TRAINING
 
 if TYPE_CHECKING:
     from recommender.records import Job
     from recommender.store import Store
 
-log = logging.getLogger("tune_jobs.hosting")
+MODULE = "tune_jobs.hosting"
+log = logging.getLogger(MODULE)
 ACTIVE_S, IDLE_S = 0.5, 2.0  # between steps
 PATIENCE_S = 60.0  # with a local Ray that does not answer
 _started: dict[str, subprocess.Popen[bytes]] = {}
@@ -69,9 +71,7 @@ class JobLocation:
             )
 
 
-def ensure_host(
-    store: Store, place: JobLocation, *, parent: int | None = None, module: str = "tune_jobs.hosting"
-) -> bool:
+def ensure_host(store: Store, place: JobLocation, *, parent: int | None = None, module: str = MODULE) -> bool:
     """Start a host for this place unless one runs; returns whether one was started.
 
     With `parent` it stays while that process lives, else until its jobs have ended. `module` names the kind of
@@ -107,7 +107,20 @@ def ensure_host(
 
 
 def main() -> int:
-    """Host a launcher until there is nothing to do."""
+    """Host a launcher until there is nothing to do; returns the exit code."""
+
+    def serve(store: Store, place: JobLocation, parent: int | None) -> int:
+        with _launcher(store, place) as launcher:
+            return _serve(launcher, local=place.address is None, parent=parent)
+
+    return run_host(MODULE, TRAINING, serve)
+
+
+def run_host(module: str, kind: str, serve: Callable[[Store, JobLocation, int | None], int]) -> int:
+    """The process of a host for jobs of a kind: arguments, store, lock, and what goes wrong told to the jobs.
+
+    `serve` gets the store, the place and the parent's process id, and returns the exit code.
+    """
     parser = argparse.ArgumentParser()
     for name in ("address", "storage", "python"):
         parser.add_argument(f"--{name}")
@@ -119,18 +132,16 @@ def main() -> int:
 
     with Store.open_default() as store:
         try:
-            with (
-                host_lock(store, place, "tune_jobs.hosting").acquire(timeout=5),
-                _launcher(store, place) as launcher,
-            ):
-                return _serve(launcher, local=place.address is None, parent=given.parent)
+            with host_lock(store, place, module).acquire(timeout=5):
+                return serve(store, place, given.parent)
         except Timeout:
             log.info("another host looks after %s", place.cluster)
         except RecommenderError as error:
             log.error("%s", error)
             with contextlib.suppress(RecommenderError):
                 for job, _ in store.launches.active(place.cluster):
-                    tell_once(store, job, str(error))
+                    if job.kind == kind:
+                        tell_once(store, job, str(error))
             return 1
     return 0
 

@@ -6,7 +6,6 @@ what happens, and files the end. Killed, it is started again, and the next attem
 
 from __future__ import annotations
 
-import argparse
 import logging
 import socket
 import sys
@@ -15,13 +14,10 @@ import uuid
 from collections.abc import Callable
 from os import getpid
 
-from filelock import Timeout
-
 from recommender.errors import (
     ConflictError,
     InputError,
     NotFoundError,
-    RecommenderError,
     StorageError,
     UnavailableError,
     UsageError,
@@ -29,7 +25,7 @@ from recommender.errors import (
 from recommender.records import Job
 from recommender.requests import SweepRequest
 from recommender.store import Store
-from tune_jobs.hosting import JobLocation, host_lock
+from tune_jobs.hosting import JobLocation, run_host
 from tune_jobs.leases import Leases
 from tune_jobs.sweep.event_writer import EventWriter
 
@@ -42,24 +38,13 @@ log = logging.getLogger(MODULE)
 
 
 def main() -> int:
-    """Drive what there is, one sweep after the other, then end."""
-    parser = argparse.ArgumentParser()
-    for name in ("address", "storage", "python"):
-        parser.add_argument(f"--{name}")
-    parser.add_argument("--parent", type=int)
-    given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    place = JobLocation(address=given.address, storage=given.storage, python=given.python)
-    with Store.open_default() as store:
-        try:
-            with host_lock(store, place, MODULE).acquire(timeout=5):
-                SweepHost(store, place).run()
-        except Timeout:
-            log.info("another host looks after %s", place.cluster)
-        except RecommenderError as error:
-            log.error("%s", error)
-            return 1
-    return 0
+    """Drive the sweeps there are, one after the other, then end; returns the exit code."""
+
+    def serve(store: Store, place: JobLocation, _parent: int | None) -> int:
+        SweepHost(store, place).run()
+        return 0
+
+    return run_host(MODULE, KIND, serve)
 
 
 class SweepHost:
@@ -138,9 +123,8 @@ class SweepHost:
         event_writer.show(swept.result.view, whole=True)
         if swept.result.was_interrupted:
             return  # told to end: whoever is started next goes on
-        document = sweep_document(swept.result)
-        document["warnings"] = [{"code": note.code, "message": note.message} for note in swept.notices]
-        self._store.launches.add_event(job.id, job.attempt, "result", document)
+        document = sweep_document(swept.result, swept.notices)
+        self._store.launches.add_event(job.id, job.attempt, "result", document.model_dump(mode="json"))
         cancelled = swept.result.reason == "cancelled"
         self._store.launches.finish(job.id, job.attempt, status="cancelled" if cancelled else "succeeded")
 

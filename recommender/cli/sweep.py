@@ -138,8 +138,7 @@ def _show(swept: Swept, *, as_json: bool) -> None:
     from tune_jobs.sweep.result_matrix import matrix_table, sweep_document
 
     if as_json:
-        notices = [{"code": notice.code, "message": notice.message} for notice in swept.notices]
-        document = {**sweep_document(swept.result), "warnings": notices}
+        document = sweep_document(swept.result, swept.notices).model_dump(mode="json")
         sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
     else:
         out().print(matrix_table(swept.result))

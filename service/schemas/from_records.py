@@ -20,6 +20,7 @@ from service.schemas.history import CheckpointAnswer
 from service.schemas.recommendations import RecommendationSummary
 from service.schemas.sweeps import SweepAnswer
 from service.schemas.trainings import TrainingAnswer
+from tune_jobs.sweep.documents import SweepCost, SweepDocument
 from tune_jobs.training_spec import TrainingSpec
 
 
@@ -110,8 +111,8 @@ def sweep_answer(store: Store, job: Job) -> SweepAnswer:
         epochs=spec["epochs"],
         imgsz=spec["imgsz"],
         budget=spec["budget"],
-        cost=None if cost is None else json.loads(cost.data),
-        result=None if result is None else json.loads(result.data),
+        cost=None if cost is None else SweepCost.model_validate_json(cost.data),
+        result=None if result is None else SweepDocument.model_validate_json(result.data),
         cancel_requested=job.cancel_requested,
         error=job.error,
         created_at=job.created_at,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from recommender.requests import SweepRequest
 from service.schemas.common import Answer, CheckpointName, DatasetId, NoRoots, Status
+from tune_jobs.sweep.documents import SweepCost, SweepDocument
 
 
 class SweepBody(SweepRequest):
@@ -44,10 +43,10 @@ class SweepAnswer(Answer):
     epochs: int
     imgsz: int
     budget: str | None = Field(description="The hard cap it runs under.")
-    cost: dict[str, Any] | None = Field(
+    cost: SweepCost | None = Field(
         description="What was spent so far, and how many trials wait, run and ended."
     )
-    result: dict[str, Any] | None = Field(
+    result: SweepDocument | None = Field(
         description="What `recommend sweep --json` prints, once it has ended."
     )
     cancel_requested: bool

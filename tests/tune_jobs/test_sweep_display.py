@@ -21,6 +21,7 @@ from tune_jobs.sweep.display import (
     summary_of,
     table_of,
 )
+from tune_jobs.sweep.documents import SeedScore, SweepDocument
 from tune_jobs.sweep.result_matrix import cells_of, matrix_table, sweep_document
 from tune_jobs.sweep.run import SweepResult
 from tune_jobs.sweep.trial_driver import TrialDriver
@@ -149,11 +150,12 @@ def test_the_matrix_is_the_mean_and_spread_over_seeds(store: Store) -> None:
     text = rendered(matrix_table(result))
     assert "0.250 ± 0.071 (2 of 3)" in text
     document = sweep_document(result)
-    assert document["results"][0]["score"]["seeds"] == 2
-    assert document["results"][0]["errors"] == ["no"]
-    assert document["trials"]["settled"] == 3
-    assert document["trials"]["failed"] == 1
-    assert document["ended_early"] is None
+    assert SweepDocument.model_validate_json(document.model_dump_json()) == document
+    assert document.results[0].score == SeedScore(mean=first.mean or 0.0, deviation=first.deviation, seeds=2)
+    assert document.results[0].errors == ("no",)
+    assert document.trials.settled == 3
+    assert document.trials.failed == 1
+    assert document.ended_early is None
 
 
 def test_the_count_is_of_the_trials_asked_for(halfway: TrialDriver) -> None:

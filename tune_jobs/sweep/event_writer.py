@@ -6,9 +6,9 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from recommender.errors import ConflictError, StorageError
+from tune_jobs.sweep.documents import SweepCost
 from tune_jobs.sweep.policy import SweepView, TrialView
 
 TELL_EVERY_S = 1.0
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 class EventWriter:
     """Turns what a sweep shows into events: each trial when it changes, the cost now and then."""
 
-    def __init__(self, tell: Callable[[str, dict[str, Any]], None]) -> None:
+    def __init__(self, tell: Callable[[str, dict[str, object]], None]) -> None:
         self._tell = tell
         self._told: dict[str, TrialView] = {}
         self._at = 0.0
@@ -47,19 +47,19 @@ class EventWriter:
         if not whole and now - self._cost_at < COST_EVERY_S:
             return
         self._cost_at = now
-        cost = {
-            "elapsed_s": round(view.elapsed_s, 1),
-            "spent_s": round(view.spent_s, 1),
-            "limit_s": view.limit_s,
-            "device_s": round(view.device_seconds, 1),
-            "device": view.device,
-            "waiting": len(view.of_state("waiting")),
-            "running": len(view.of_state("running")),
-            "ended": len(view.of_state("settled", "failed", "cut off")),
-        }
-        self._safely("cost", cost)
+        cost = SweepCost(
+            elapsed_s=round(view.elapsed_s, 1),
+            spent_s=round(view.spent_s, 1),
+            limit_s=view.limit_s,
+            device_s=round(view.device_seconds, 1),
+            device=view.device,
+            waiting=len(view.of_state("waiting")),
+            running=len(view.of_state("running")),
+            ended=len(view.of_state("settled", "failed", "cut off")),
+        )
+        self._safely("cost", cost.model_dump())
 
-    def _safely(self, kind: str, data: dict[str, Any]) -> None:
+    def _safely(self, kind: str, data: dict[str, object]) -> None:
         try:
             self._tell(kind, data)
         except (
@@ -69,7 +69,7 @@ class EventWriter:
             log.warning("%s", error)
 
 
-def trial_event(trial: TrialView) -> dict[str, Any]:
+def trial_event(trial: TrialView) -> dict[str, object]:
     """One trial as its followers see it."""
     last = trial.curve[-1] if trial.curve else None
     return {

@@ -5,14 +5,22 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from recommender.records import Start
+from recommender.records import Notice, Start
 from recommender.text import printable
-from tune_jobs.sweep.policy import TrialState, TrialView
+from tune_jobs.sweep.documents import (
+    SeedScore,
+    StartResult,
+    SweepDocument,
+    SweepTarget,
+    SweepTotal,
+    SweepWarning,
+    TrialCounts,
+)
+from tune_jobs.sweep.policy import TrialView
 from tune_jobs.sweep.run import SweepResult
 
 
@@ -80,38 +88,44 @@ def matrix_table(result: SweepResult) -> Table:
     return table
 
 
-def sweep_document(result: SweepResult) -> dict[str, Any]:
-    """The same as plain values for JSON."""
+def sweep_document(result: SweepResult, notices: Sequence[Notice] = ()) -> SweepDocument:
+    """The same as a document, with what is to be said about the sweep."""
     view = result.view
-    states: tuple[TrialState, ...] = ("settled", "failed", "cut off", "waiting")
-    return {
-        "results": [
-            {
-                "dataset": {"name": cell.row.target_name, "hash": cell.row.target_hash},
-                "fraction": cell.row.fraction,
-                "checkpoint": cell.start.checkpoint,
-                "mode": cell.start.mode,
-                "score": None
-                if cell.mean is None
-                else {"mean": cell.mean, "deviation": cell.deviation, "seeds": len(cell.values)},
-                "asked": cell.num_asked,
-                "errors": list(cell.errors),
-                "runs": list(cell.run_ids),
-            }
-            for cell in cells_of(result.trials)
-        ],
-        "trials": {
-            "asked": len(view.trials),
-            "known_before": sum(trial.reused for trial in view.trials),
-            **{state.replace(" ", "_"): len(view.of_state(state)) for state in states},
-        },
-        "cost": {
-            "wall_s": round(view.elapsed_s, 1),
-            f"{view.device}_s": round(view.device_seconds, 1),
-            "limit_s": view.limit_s,
-        },
-        "ended_early": result.reason,
-    }
+    return SweepDocument(
+        results=tuple(_start_result(cell) for cell in cells_of(result.trials)),
+        trials=TrialCounts(
+            asked=len(view.trials),
+            known_before=sum(trial.reused for trial in view.trials),
+            settled=len(view.of_state("settled")),
+            failed=len(view.of_state("failed")),
+            cut_off=len(view.of_state("cut off")),
+            waiting=len(view.of_state("waiting")),
+        ),
+        cost=SweepTotal(
+            wall_s=round(view.elapsed_s, 1),
+            gpu_s=round(view.device_seconds, 1) if view.device == "gpu" else None,
+            cpu_s=round(view.device_seconds, 1) if view.device == "cpu" else None,
+            limit_s=view.limit_s,
+        ),
+        ended_early=result.reason,
+        warnings=tuple(SweepWarning(code=note.code, message=note.message) for note in notices),
+    )
+
+
+def _start_result(cell: MatrixCell) -> StartResult:
+    score = None
+    if cell.mean is not None:
+        score = SeedScore(mean=cell.mean, deviation=cell.deviation, seeds=len(cell.values))
+    return StartResult(
+        dataset=SweepTarget(name=cell.row.target_name, hash=cell.row.target_hash),
+        fraction=cell.row.fraction,
+        checkpoint=cell.start.checkpoint,
+        mode=cell.start.mode,
+        score=score,
+        asked=cell.num_asked,
+        errors=cell.errors,
+        runs=cell.run_ids,
+    )
 
 
 def _cell(row: MatrixRow, start: Start, members: Sequence[TrialView]) -> MatrixCell:

@@ -1,0 +1,87 @@
+"""A sweep as JSON: the summary that `recommend sweep --json` prints, and the cost that is told while it runs."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class SweepTarget(_Document):
+    """A data set of the sweep."""
+
+    name: str
+    hash: str
+
+
+class SeedScore(_Document):
+    """The best score of a start, over its finished seeds."""
+
+    mean: float
+    deviation: float | None = Field(description="Standard deviation; null with fewer than two seeds.")
+    seeds: int = Field(description="How many finished.")
+
+
+class StartResult(_Document):
+    """One start on one target at one fraction of its train images."""
+
+    dataset: SweepTarget
+    fraction: float
+    checkpoint: str
+    mode: str
+    score: SeedScore | None = Field(description="null where no seed has finished.")
+    asked: int = Field(description="Seeds asked for.")
+    errors: tuple[str, ...]
+    runs: tuple[str, ...] = Field(description="Ids of the finished runs.")
+
+
+class TrialCounts(_Document):
+    """Trials by how they ended."""
+
+    asked: int
+    known_before: int
+    settled: int
+    failed: int
+    cut_off: int
+    waiting: int
+
+
+class SweepTotal(_Document):
+    """What the whole sweep has used."""
+
+    wall_s: float
+    gpu_s: float | None = Field(None, description="GPU seconds; null on a cluster without.")
+    cpu_s: float | None = Field(None, description="CPU seconds; null where GPUs are counted.")
+    limit_s: float | None = Field(description="Of the budget; null without one.")
+
+
+class SweepWarning(_Document):
+    """Something to know about the sweep."""
+
+    code: str
+    message: str
+
+
+class SweepDocument(_Document):
+    """The summary of a sweep: every start on every target."""
+
+    results: tuple[StartResult, ...]
+    trials: TrialCounts
+    cost: SweepTotal
+    ended_early: str | None = Field(description="Why, where it was not carried to its end.")
+    warnings: tuple[SweepWarning, ...] = ()
+
+
+class SweepCost(_Document):
+    """What a sweep has used so far, and how many of its trials wait, run and have ended."""
+
+    elapsed_s: float
+    spent_s: float = Field(description="In the unit of the budget: wall clock, or seconds of devices.")
+    limit_s: float | None
+    device_s: float
+    device: str = Field(description="cpu or gpu.")
+    waiting: int
+    running: int
+    ended: int
