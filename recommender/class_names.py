@@ -6,10 +6,13 @@ import functools
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Literal
+
+from recommender.errors import UsageError
+from recommender.text import printable
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
 _SEPARATORS = re.compile(r"[\W_]+")
@@ -69,6 +72,21 @@ def overlap(target_names: Sequence[str], source_names: Sequence[str]) -> tuple[C
         elif _group(key) in by_group:
             matches.append(ClassMatch(target=index, source=by_group[_group(key)], kind="alias"))
     return tuple(matches)
+
+
+def mapped(names: Sequence[str], class_map: Mapping[str, str]) -> tuple[str, ...]:
+    """The names to match with, a class called as `class_map` says where it names it, by its normalised name.
+
+    Raises UsageError for a class that is not among `names`.
+    """
+    wanted = {normalise(own): other for own, other in class_map.items()}
+    missing = wanted.keys() - {normalise(name) for name in names}
+    if missing:
+        raise UsageError(
+            f"--map names {', '.join(sorted(missing))}, which the data set does not have.",
+            remedy=f"Its classes are {', '.join(map(printable, names[:20]))}.",
+        )
+    return tuple(wanted.get(normalise(name), name) for name in names)
 
 
 def _singular(word: str) -> str:

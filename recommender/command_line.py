@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 
 from recommender.checkpoints import backbone_length
 from recommender.families.ultralytics.architectures import learning_rate_factor
@@ -12,7 +13,9 @@ from recommender.requests import TrainingRequest
 from recommender.training_recipe import recipe_of, ultralytics_arguments
 
 
-def train_command(start: Start, budget: Budget, given: str, *, scratch: str) -> str:
+def train_command(
+    start: Start, budget: Budget, given: str, *, scratch: str, class_map: Mapping[str, str] | None = None
+) -> str:
     """`recommend train …` for a start; options at their defaults are left out. `given` is the path the user named.
 
     `scratch` is the architecture that random weights train.
@@ -24,6 +27,8 @@ def train_command(start: Start, budget: Budget, given: str, *, scratch: str) -> 
             words += [f"--{name}", str(getattr(budget, name))]
     if start.mode == "scratch":
         words += ["--architecture", scratch]
+    for own, other in (class_map or {}).items():
+        words += ["--map", f"{own}={other}"]
     return shlex.join(words)
 
 

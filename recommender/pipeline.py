@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from recommender.candidates import (
 )
 from recommender.checkpoints import COCO_NAMES
 from recommender.checkpoints.scratch import scratch_architecture
+from recommender.class_names import mapped
 from recommender.command_line import train_command, yolo_command
 from recommender.costs import NEWEST, USUAL_PARAMETERS, Speed, Work, known_speed
 from recommender.datasets import open_dataset
@@ -110,7 +111,7 @@ def study(request: RecommendRequest, *, store: Store, progress: Progress = silen
     candidates = choose_candidates(request, store, profile, progress)
     evidence = gather(
         target,
-        profile,
+        replace(profile, class_names=mapped(profile.class_names, request.class_map)),
         candidates,
         store=store,
         max_feature_candidates=request.max_feature_candidates,
@@ -146,7 +147,13 @@ def conclude(
         warnings=_warnings(case, ranked),
         notes=(*case.notes, *notes(ranked)),
         method=_method(history),
-        train_command=train_command(ranked[0].situation.start, budget, case.request.dataset, scratch=scratch),
+        train_command=train_command(
+            ranked[0].situation.start,
+            budget,
+            case.request.dataset,
+            scratch=scratch,
+            class_map=case.request.class_map,
+        ),
         command=yolo_command(
             ranked[0].situation,
             case.target,

@@ -360,6 +360,9 @@ class Recipe:
     fraction: float = 1.0  # of the train images, nested by seed
     seed: int = 0
     schedule_epochs: int | None = None  # a trial stops at `epochs` of this schedule; None: the same
+    class_map: tuple[
+        tuple[str, str], ...
+    ] = ()  # (the data set's class, the checkpoint's that means the same)
 
 
 @dataclass(frozen=True, kw_only=True)

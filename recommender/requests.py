@@ -57,6 +57,12 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=4096)
 
 
+ClassMap = Annotated[
+    dict[str, str],
+    Field(max_length=1000, description="The data set's class: the checkpoint's that means the same."),
+]
+
+
 class RecommendRequest(Request):
     """What `recommend --dataset PATH` asks."""
 
@@ -65,6 +71,7 @@ class RecommendRequest(Request):
         (), max_length=64, description="Only these, NAME or NAME:MODE, beside COCO and scratch."
     )
     without: tuple[str, ...] = Field((), max_length=64, description="Never these, NAME or NAME:MODE.")
+    class_map: ClassMap = Field(default_factory=dict)
     keep: bool = Field(False, description="Weights files named here take part in later rankings too.")
     modes: tuple[LearnedMode, ...] = Field(("full", "freeze", "scratch"), min_length=1)
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 100
@@ -226,6 +233,7 @@ class TrainingRequest(Request):
         None, max_length=64, description="For scratch; a checkpoint brings its own."
     )
     name: str | None = Field(None, max_length=64, description="Of the checkpoint that comes out.")
+    class_map: ClassMap = Field(default_factory=dict)
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     gpus: Annotated[int, Field(ge=0, le=64)] | None = Field(
         None, description="On one node; None takes one if any."

@@ -31,6 +31,7 @@ def recipe_of(request: TrainingRequest) -> Recipe:
         learning_rate=request.learning_rate,
         patience=request.patience or None,
         seed=request.seed,
+        class_map=tuple(sorted(request.class_map.items())),
     )
 
 

@@ -16,7 +16,7 @@ from recommender import __version__
 from recommender.cli.arguments import configuration, split_quiet, with_dataset
 from recommender.cli.console import set_quiet
 from recommender.cli.mounts import mount
-from recommender.cli.options import Address, AllowRoots, GpusPerTrial, parts
+from recommender.cli.options import Address, AllowRoots, ClassMaps, GpusPerTrial, class_map, parts
 from recommender.errors import RecommenderError, UsageError
 
 # Options whose name is the singular of the request's field, since they are repeated.
@@ -163,6 +163,7 @@ def root(
         list[str] | None,
         typer.Option(metavar="NAME[:MODE]", help="Leave this start out of the question (repeatable)."),
     ] = None,
+    class_maps: ClassMaps = None,
     keep: Annotated[
         bool, typer.Option("--keep", help="Put a FILE.pt named here into later rankings too.")
     ] = False,
@@ -225,6 +226,7 @@ def root(
         "dataset": dataset,
         "checkpoints": tuple(checkpoint or ()),
         "without": tuple(without or ()),
+        "class_map": class_map(class_maps),
         "keep": keep,
         "modes": parts(modes),
         "epochs": epochs,

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from recommender.errors import UsageError
+
 DatasetPath = Annotated[
     str, typer.Option("--dataset", "-d", metavar="PATH", help="Data set, in any format that is read.")
 ]
@@ -25,6 +27,27 @@ Storage = Annotated[str | None, typer.Option(metavar="DIR|URL", help="Keeps fini
 AllowRoots = Annotated[
     list[str] | None, typer.Option(metavar="DIR", help="A further folder a data.yaml may point into.")
 ]
+
+
+ClassMaps = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map", metavar="CLASS=CLASS", help="A class of yours that the checkpoint calls otherwise."
+    ),
+]
+
+
+def class_map(texts: list[str] | None) -> dict[str, str]:
+    """`vehicle=car` of every `--map`. Raises UsageError for anything else."""
+    found = {}
+    for text in texts or ():
+        own, equals, other = (part.strip() for part in text.partition("="))
+        if not (own and equals and other):
+            raise UsageError(
+                f"--map {text!r} is not understood.", remedy="Write YOURS=THEIRS: --map vehicle=car."
+            )
+        found[own] = other
+    return found
 
 
 def parts(text: str) -> tuple[str, ...]:

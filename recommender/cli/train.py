@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recommender.cli.options import AllowRoots, DatasetPath
+from recommender.cli.options import AllowRoots, ClassMaps, DatasetPath, class_map
 from recommender.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def train(
         str | None,
         typer.Option(metavar="DIR|URL", help="Where results go, reachable from the cluster's nodes."),
     ] = None,
+    class_maps: ClassMaps = None,
     allow_root: AllowRoots = None,
     again: Annotated[
         bool, typer.Option("--again", help="Train even if the same was trained before.")
@@ -78,6 +79,7 @@ def train(
             "seed": seed,
             "gpus": gpus,
             "cpus": cpus,
+            "class_map": class_map(class_maps),
             "allow_roots": tuple(allow_root or ()),
         }
     )
@@ -105,6 +107,7 @@ def launch_first(
             "dataset": str(Path(asked.dataset).expanduser().absolute()),
             "epochs": asked.epochs,
             "imgsz": asked.imgsz,
+            "class_map": asked.class_map,
             "allow_roots": asked.allow_roots,
         }
     )
@@ -203,7 +206,7 @@ def _resolved(
             from recommender.pipeline import conclude, study
             from recommender.requests import RecommendRequest
 
-            same = request.model_dump(include={"dataset", "epochs", "imgsz", "allow_roots"})
+            same = request.model_dump(include={"dataset", "epochs", "imgsz", "class_map", "allow_roots"})
             asked = RecommendRequest.model_validate({**same, "seed": split_seed})
             case = study(asked, store=store, progress=progress)
             dataset, profile = case.target, case.profile

@@ -14,7 +14,7 @@ from recommender.cli.sweep import INTERRUPTED, sweep_display
 from recommender.costs import ROUGH, Speed
 from recommender.forecast.reasons import verdict
 from recommender.pipeline import Case, conclude
-from recommender.records import Recommendation
+from recommender.records import Recipe, Recommendation
 
 if TYPE_CHECKING:
     from recommender.requests import TrialsRequest
@@ -55,6 +55,7 @@ def after_trials(case: Case, asked: TrialsRequest, store: Store, *, began_at: fl
             store=store,
             display=display,
             began_at=began_at,
+            recipe=_recipe(case),
         )
     after = conclude(case, trials=bought.trials, runs=bought.runs)
     ended = bought.result.reason
@@ -68,6 +69,12 @@ def after_trials(case: Case, asked: TrialsRequest, store: Store, *, began_at: fl
         sys.stderr.write("Interrupted: what is finished is kept, the same command goes on.\n")
         raise typer.Exit(INTERRUPTED)
     return replace(after, verdict=said)
+
+
+def _recipe(case: Case) -> Recipe:
+    """The full training's recipe, which trials begin."""
+    asked = case.request
+    return Recipe(epochs=asked.epochs, imgsz=asked.imgsz, class_map=tuple(sorted(asked.class_map.items())))
 
 
 def shortest_trial_s(case: Case, speed: Speed) -> float:

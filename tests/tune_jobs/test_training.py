@@ -103,6 +103,17 @@ def test_layers_that_would_stay_random_are_not_frozen(bench: Bench, tmp_path: Pa
     assert not list(job.output.iterdir())
 
 
+def test_the_rows_of_a_mapped_class_reach_the_model(bench: Bench) -> None:
+    from tune_jobs.training.dataset import read_data_yaml
+
+    plain = train(bench.job("plain", epochs=1))
+    mine = read_data_yaml(bench.data)["names"][0]
+    told = train(bench.job("told", epochs=1, class_map=((mine, "car"),)))
+    assert plain.starting_score is None  # none of its classes is known to COCO
+    assert told.starting_score is not None
+    assert (told.weights_transferred or 0) > (plain.weights_transferred or 0)
+
+
 def test_a_run_says_all_there_is_to_know(bench: Bench, full_run: Run) -> None:
     assert full_run.status == "succeeded"
     assert [point.epoch for point in full_run.curve] == [1, 2, 3], "the final evaluation is no epoch"

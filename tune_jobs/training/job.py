@@ -57,7 +57,7 @@ class TrainingJob:
             "mode": self.start.mode,
             "weights": self.weights_sha256,
             "architecture": self.architecture,
-            "recipe": asdict(self.recipe),
+            "recipe": _asked_of(self.recipe),
             "version": RECIPE_VERSION,
         }
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:24]
@@ -120,3 +120,11 @@ def _require(name: str, value: int, low: int, high: int) -> None:
         raise UsageError(
             f"{name} {value} is outside {low} to {high}.", remedy=f"Choose {name} in that range."
         )
+
+
+def _asked_of(recipe: Recipe) -> dict[str, object]:
+    """The recipe by field; what later versions added is left out at its default, so that old runs keep their ids."""
+    asked = asdict(recipe)
+    if not recipe.class_map:
+        del asked["class_map"]
+    return asked

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recommender.class_names import overlap
+from recommender.class_names import mapped, overlap
 from recommender.errors import IntegrityError, TrialError
 from recommender.records import EpochMetrics, Run
 from tune_jobs.training.environment import prepare_environment
@@ -116,11 +116,12 @@ class _Outcome:
         model = build_model(job.architecture, len(names))
         known: list[int] = []
         if state is not None:
-            transferred = transfer(state, job.class_names, model, names)
+            called = mapped(names, dict(job.recipe.class_map))
+            transferred = transfer(state, job.class_names, model, called)
             if job.start.mode == "freeze":
                 require_filled(job.start.checkpoint, transferred)
             self.weights_transferred = transferred.share()
-            known = [match.target for match in overlap(names, job.class_names or ())]
+            known = [match.target for match in overlap(called, job.class_names or ())]
         if job.recipe.normalisation == "group":
             use_group_norm(model)
             self.notes.append("group norm in place of batch norm; running statistics do not transfer")
