@@ -118,6 +118,18 @@ class Profile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainingStep:
+    """One earlier training in the history of a checkpoint's weights."""
+
+    source_name: str  # of the data: "COCO"
+    source_images: int | None = None
+    source_hash: str | None = None
+    checkpoint: str | None = None  # the weights that came out of it, where they are known by a name
+    sha256: str | None = None  # of those weights: names may be given anew, this is what they are
+    known_by: Literal["card", "user", "file", "run", "weights"] = "card"  # who says so: see docs/training.md
+
+
+@dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """Weights, architecture, and what is known of their training data and licence."""
 
@@ -145,6 +157,10 @@ class Checkpoint:
     task: Task = "detect"
     owner: str | None = None  # of the service's key that brought it; None: the user of this machine
     kept: bool = True  # False: a file that was named once, which takes part only where it is named
+    lineage: tuple[TrainingStep, ...] | None = (
+        None  # trainings before its own, the first first; () began randomly
+    )
+    flops_b: float | None = None  # 10^9 operations for one image of 640 × 640 pixels
 
     @property
     def available(self) -> bool:

@@ -93,6 +93,7 @@ def _register(
         from_scratch=spec.start.mode == "scratch",
         sha256=sha256,
         path=place,
+        lineage=spec.lineage,
     )
 
 

@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from recommender.checkpoints.lineage import ancestry
 from recommender.errors import UsageError
-from recommender.records import SCRATCH, Checkpoint, Job, Mode, Recipe, Start
+from recommender.records import SCRATCH, Checkpoint, Job, Mode, Recipe, Start, TrainingStep
 from recommender.requests import TrainingRequest
 from recommender.starts import split_start
 from recommender.training_recipe import recipe_of
@@ -39,6 +40,7 @@ class TrainingSpec:
     gpus: int | None
     cpus: int | None  # None: as many as the launcher thinks right
     allow_roots: tuple[str, ...] = ()
+    lineage: tuple[TrainingStep, ...] | None = None  # of that checkpoint: its start's and its start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +108,7 @@ def plan_training(store: Store, request: TrainingRequest, target: Target, *, suf
         gpus=request.gpus,
         cpus=request.cpus,
         allow_roots=request.allow_roots,
+        lineage=ancestry(checkpoint, "run") if checkpoint else (),
     )
 
 

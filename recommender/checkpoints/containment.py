@@ -35,6 +35,7 @@ class Admitted:
     class_names: tuple[str, ...] | None
     imgsz: int | None
     epochs: int | None
+    started_from: str | None  # file name of what its training began from, as the file says
     score: float | None  # as the file claims, on the val split of its own training
 
 
@@ -78,6 +79,7 @@ def admit(file: Path) -> Admitted:
         class_names=tuple(names) if fits else None,
         imgsz=facts.get("imgsz"),
         epochs=facts.get("epochs"),
+        started_from=facts.get("started_from"),
         score=facts.get("score"),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from recommender.records import Checkpoint, TransferCoverage
@@ -17,6 +18,8 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "family": checkpoint.family,
         "num_parameters": checkpoint.num_parameters,
         "licence": checkpoint.licence,
+        "flops_b": checkpoint.flops_b,
+        "task": checkpoint.task,
         "source": checkpoint.source_name,
         "source_hash": checkpoint.source_hash,
         "source_licence": checkpoint.source_licence,
@@ -26,6 +29,7 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "train_imgsz": checkpoint.train_imgsz,
         "train_epochs": checkpoint.train_epochs,
         "from_scratch": checkpoint.from_scratch,
+        "lineage": None if checkpoint.lineage is None else [asdict(step) for step in checkpoint.lineage],
         "sha256": checkpoint.sha256,
         "url": checkpoint.url,
         "attribution": checkpoint.attribution,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from recommender.checkpoints.catalogue import catalogue, fetched, forget
 from recommender.checkpoints.containment import Admitted, admit
 from recommender.checkpoints.files import kept_path
+from recommender.checkpoints.lineage import ancestry, with_lineage
 from recommender.checkpoints.zoo import zoo
 from recommender.errors import ConflictError, NotFoundError, UsageError
 from recommender.families.ultralytics.models import tensor_shapes
@@ -74,6 +75,7 @@ def add_checkpoint(
     source_licence: str | None = None,
     from_scratch: bool = False,
     owner: str | None = None,
+    parent: str | None = None,
     progress: Progress = silent,
 ) -> Checkpoint:
     """Register a weights file of the user; the file itself is only read.
@@ -87,11 +89,14 @@ def add_checkpoint(
         source_licence: of the data.
         from_scratch: its training began from random weights: that data is all it has seen.
         owner: who brought it to a service; None for the user of this machine.
+        parent: the checkpoint, by name, that its training began from; else the file and its weights are asked.
 
     Raises:
         UsageError: impossible name. ConflictError: it is taken. CheckpointError: the file is refused.
+        NotFoundError: nobody knows the parent.
     """
     check_name(store, name)
+    began_from = None if parent is None else get_checkpoint(store, parent)
     progress("quarantine", 0, 1)
     admitted = admit(file)
     progress("quarantine", 1, 1)
@@ -101,6 +106,11 @@ def add_checkpoint(
         known_profile(dataset, store, progress=progress)
     recorded = _record(name, admitted, dataset=dataset, licence=licence, source_licence=source_licence)
     checkpoint = replace(recorded, from_scratch=from_scratch, owner=owner)
+    visible = [entry for entry in all_checkpoints(store) if entry.owner in (None, owner)]
+    if began_from is not None and not from_scratch:
+        checkpoint = replace(checkpoint, lineage=ancestry(began_from, "user"))
+    else:
+        checkpoint = with_lineage(checkpoint, admitted.started_from, visible)
     store.checkpoints.put(checkpoint)
     return checkpoint
 
@@ -193,7 +203,8 @@ def _register_file(store: Store, file: Path, *, keep: bool) -> Checkpoint:
                 store.checkpoints.put(replace(known, kept=True))
             return known
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-._")[:48] or "file"
-    checkpoint = replace(_record(f"{stem}-{admitted.sha256[:8]}", admitted), kept=keep)
+    recorded = replace(_record(f"{stem}-{admitted.sha256[:8]}", admitted), kept=keep)
+    checkpoint = with_lineage(recorded, admitted.started_from, all_checkpoints(store))
     store.checkpoints.put(checkpoint)
     return checkpoint
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from recommender.checkpoints.files import num_parameters, stored_shapes
+from recommender.checkpoints.lineage import ancestry
 from recommender.errors import StorageError
 from recommender.families.ultralytics.architectures import architecture
 from recommender.records import Checkpoint
@@ -21,7 +23,11 @@ def zoo() -> tuple[Checkpoint, ...]:
 
     Raises CheckpointError where the weights of a card are missing, StorageError where there is no card at all.
     """
-    found = tuple(_read(card) for card in sorted(FOLDER.glob("*.json")))
+    cards = {file: json.loads(file.read_text(encoding="utf-8")) for file in sorted(FOLDER.glob("*.json"))}
+    first = {
+        card["name"]: _read(file, card, {}) for file, card in cards.items() if "initialised_from" not in card
+    }
+    found = tuple(first.get(card["name"]) or _read(file, card, first) for file, card in cards.items())
     if not found:
         raise StorageError(
             f"The built-in checkpoints in {FOLDER} are missing.", remedy="Install the package again."
@@ -29,8 +35,7 @@ def zoo() -> tuple[Checkpoint, ...]:
     return found
 
 
-def _read(file: Path) -> Checkpoint:
-    card: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+def _read(file: Path, card: dict[str, Any], parents: Mapping[str, Checkpoint]) -> Checkpoint:
     weights = file.with_suffix(".safetensors")
     return Checkpoint(
         name=card["name"],
@@ -50,4 +55,5 @@ def _read(file: Path) -> Checkpoint:
         sha256=card["sha256"],
         path=weights,
         attribution=card.get("attribution"),
+        lineage=ancestry(parents[card["initialised_from"]], "card") if "initialised_from" in card else None,
     )

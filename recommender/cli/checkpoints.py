@@ -78,6 +78,12 @@ def add(
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="Its training began from random weights.")
     ] = False,
+    parent: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="CHECKPOINT", help="What its training began from; else it is looked for."
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Never ask.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -100,6 +106,7 @@ def add(
             licence=licence,
             source_licence=source_licence,
             from_scratch=from_scratch,
+            parent=parent,
             progress=progress,
         )
     _warn_of_other_classes(checkpoint, source)
@@ -256,9 +263,24 @@ def _print_facts(facts: dict[str, Any]) -> None:
 
     table = Table(box=None, show_header=False, pad_edge=False)
     for key, value in facts.items():
+        if key == "lineage":
+            table.add_row(key, _plain(printable(_chain(value), limit=1000)))
+            continue
         shown = ", ".join(map(str, value)) if isinstance(value, list) else value
         table.add_row(key, _plain("unknown" if shown is None else printable(shown, limit=1000)))
     out().print(table)
+
+
+def _chain(lineage: list[dict[str, Any]] | None) -> str:
+    """Its trainings in their order: "COCO 118,287 images (coco-yolo11n)", …"""
+    if lineage is None:
+        return "unknown"
+    steps = []
+    for step in lineage:
+        size = "" if step["source_images"] is None else f" {step['source_images']:,} images"
+        weights = "" if step["checkpoint"] is None else f" ({step['checkpoint']})"
+        steps.append(f"{step['source_name']}{size}{weights}")
+    return " → ".join(steps or ["random weights"]) + " → its own data"
 
 
 def _print_layers(found: TransferCoverage) -> None:

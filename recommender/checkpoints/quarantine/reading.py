@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 PLAIN_ACTIVATION = re.compile(r"\s*(torch\.)?nn\.\w+\([\w\s=.,+-]*\)\s*")
 MAX_LAYERS = 500  # of a model description
 MAX_ARGUMENTS = 32
+MAX_PATH_LENGTH = 4096
 OTHER_MODELS = {"World": "YOLO-World", "YOLOE": "YOLOE", "NAS": "YOLO-NAS", "SAM": "SAM"}
 
 
@@ -113,8 +114,19 @@ def facts_of(content: dict[Any, Any], model: StandIn | None) -> dict[str, Any]:
         "class_names": own.get("names") or meta.get("names") or content.get("names"),
         "imgsz": imgsz if type(imgsz) is int and 32 <= imgsz <= 8192 else None,
         "epochs": epochs if type(epochs) is int and 0 < epochs < 100_000 else None,
+        "started_from": started_from(arguments),
         "score": score if type(score) is float and 0 <= score <= 1 else None,
     }
+
+
+def started_from(arguments: dict[Any, Any]) -> str | None:
+    """The file name of the weights or model description that its training began from, without folders."""
+    told = arguments.get("pretrained")
+    if not isinstance(told, str):
+        told = arguments.get("model")
+    if not isinstance(told, str) or not 0 < len(told) <= MAX_PATH_LENGTH or not told.isprintable():
+        return None
+    return re.split(r"[/\\\\]", told)[-1]
 
 
 def settings(value: object) -> dict[Any, Any]:
