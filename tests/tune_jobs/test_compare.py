@@ -151,3 +151,12 @@ def _request(data: Path) -> CompareRequest:
         batch=2,
         confidence=0.05,
     )
+
+
+def test_a_wall_budget_keeps_time_for_scoring_and_device_time_is_for_training_alone() -> None:
+    from tune_jobs.compare.run import SCORING_SHARE, _for_training
+    from tune_jobs.sweep.allowance import Allowance
+
+    assert Allowance.parse(_for_training("10m")).limit_s == pytest.approx(600 * (1 - SCORING_SHARE))
+    assert _for_training("2gpu-h") == "2gpu-h"
+    assert _for_training(None) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -36,6 +37,7 @@ from tune_jobs.sweep.run import SweepResult, SweepSettings, run_trials
 from tune_jobs.sweep.trained import trained_path
 from tune_jobs.sweep.trial_spec import TrialLimits, TrialSpec
 
+SCORING_SHARE = 0.15  # of a budget of wall time, for scoring the trained models and the report
 MIN_LEFT_S = 1.0  # of a budget of device time, below which nothing more is begun
 
 
@@ -88,8 +90,9 @@ def compare(
     told = dataset_notices(target, known_profile(target, store))
     if on_plan is not None:
         on_plan(told, sum(store.runs.get(spec.id) is None for part in parts for spec in part))
+    deadline_s = began_at + (_wall_s(request.budget) or math.inf)
     results = _train(request, parts, store=store, display=display, limits=limits, began_at=began_at)
-    trained = _scored(request, results, target, held, progress)
+    trained = _scored(request, results, target, held, progress, deadline_s=deadline_s)
     comparison = _comparison_input(
         request, target, held, compared_starts, prior_forecast, trained, results, told
     )
@@ -143,7 +146,7 @@ def _train(
         gpus_per_trial=request.gpus_per_trial,
         cpus_per_trial=request.cpus_per_trial,
         max_parallel=request.parallel,
-        budget=request.budget,
+        budget=_for_training(request.budget),
         storage=request.storage,
         limits=limits or TrialLimits(),
     )
@@ -158,7 +161,7 @@ def _train(
             for spec in rest
             if spec.job.start in rates and spec.job.recipe.learning_rate == rates[spec.job.start]
         )
-        left = _left_of(request.budget, results[0])
+        left = _left_of(settings.budget, results[0])
         if results[0].reason is not None or left == "":
             return tuple(results)
         settings = replace(settings, budget=left)
@@ -176,27 +179,47 @@ def _left_of(budget: str | None, result: SweepResult) -> str | None:
     return f"{left_s / 60:.4f}gpu-m" if left_s > MIN_LEFT_S else ""
 
 
+def _wall_s(budget: str | None) -> float | None:
+    """The cap on wall time in seconds; None for none, and for a cap on device time."""
+    allowance = Allowance.parse(budget)
+    return allowance.limit_s if allowance.kind == "wall" else None
+
+
+def _for_training(budget: str | None) -> str | None:
+    """The part of a budget that trainings may take: of wall time some is kept for scoring and the report."""
+    wall_s = _wall_s(budget)
+    return budget if wall_s is None else f"{(1 - SCORING_SHARE) * wall_s:.1f}s"
+
+
 def _scored(
     request: CompareRequest,
     results: Sequence[SweepResult],
     target: Dataset,
     held: Held,
     progress: Progress,
+    *,
+    deadline_s: float,
 ) -> tuple[Trained, ...]:
+    """The runs with their scores; a model whose scoring would not end before the deadline waits for the next time."""
     runs = [run for result in results for run in result.runs if run.best is not None]
     data = export_held(target, held.split)
     trained = []
+    longest_s = 0.0
     for number, run in enumerate(runs):
         progress("scoring", number, len(runs))
-        trained.append(Trained(run=run, evaluation=_evaluation(request, run, data, held)))
+        began_s = time.monotonic()
+        found = known_evaluation(run.id, held.split)
+        if found is None and began_s + longest_s <= deadline_s:
+            found = _evaluation(request, run, data, held)
+            longest_s = max(longest_s, time.monotonic() - began_s)
+        trained.append(Trained(run=run, evaluation=found))
     progress("scoring", len(runs), len(runs))
     return tuple(trained)
 
 
 def _evaluation(request: CompareRequest, run: Run, data: Path, held: Held) -> Evaluation | None:
-    known = known_evaluation(run.id, held.split)
-    if known is not None or not trained_path(run.id).exists():
-        return known
+    if not trained_path(run.id).exists():
+        return None
     return evaluate(run.id, trained_path(run.id), data, held, imgsz=request.imgsz)
 
 
@@ -230,6 +253,9 @@ def _comparison_input(
         confidence=request.confidence,
     )
     reasons = [result.reason for result in results if result.reason is not None]
+    unscored = sum(one.evaluation is None and trained_path(one.run.id).exists() for one in trained)
+    if unscored:
+        reasons.append(f"the budget is spent, {unscored} trained models are still to be scored")
     return ComparisonInput(
         id="",
         plan=plan,
