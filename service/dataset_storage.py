@@ -18,6 +18,7 @@ from recommender.store.service_records import HeldDataset
 from service.auth import Caller
 from service.logs import logger, where
 from service.problems import HTTPProblem
+from service.server_paths import without_server_paths
 from service.settings import MB, ServiceSettings
 from service.uploads import Upload, uploads_folder
 from service.workers import tasks
@@ -173,7 +174,7 @@ class DatasetStorage:
         try:
             health = str(task_result(done))
         except RecommenderError as error:
-            health = json.dumps({"error": str(error)})
+            health = json.dumps({"error": without_server_paths(str(error))})
         except Exception as error:
             logger().error("no health", dataset=id, failed_in=where(error), message=str(error))
             health = json.dumps({"error": "Something failed inside the service."})

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from recommender import errors
 from recommender.text import printable
 from service.page_templates import problem_page
+from service.server_paths import without_server_paths
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:checkpoint-recommender:problem:"
@@ -100,10 +101,10 @@ def problem_response(
         type=TYPE_PREFIX + kind,
         title=http.HTTPStatus(status).phrase,
         status=status,
-        detail=printable(detail, limit=1000),
+        detail=printable(without_server_paths(detail), limit=1000),
         instance=printable(scope.get("path", ""), limit=500),
         request_id=scope.get("state", {}).get("request_id"),
-        remedy=None if remedy is None else printable(remedy, limit=500),
+        remedy=None if remedy is None else printable(without_server_paths(remedy), limit=500),
         errors=list(errors) or None,
     )
     if wants_html(scope):
@@ -124,9 +125,9 @@ def problem_of(error: errors.RecommenderError | None, instance: str) -> Problem:
         type=TYPE_PREFIX + kind,
         title="The question could not be answered",
         status=status,
-        detail=error.message if error else "Something failed inside the service.",
+        detail=without_server_paths(error.message) if error else "Something failed inside the service.",
         instance=instance,
-        remedy=error.remedy if error else None,
+        remedy=without_server_paths(error.remedy) if error and error.remedy else None,
     )
 
 

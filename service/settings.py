@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from recommender.errors import UsageError
 
 MB = 2**20
+MAX_PROXY_ADDRESSES = 256
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -133,8 +134,25 @@ class ServiceSettings(BaseSettings):
                 "An allowed host has a wildcard, which lets other sites reach the service.",
                 remedy="Name each host in full: --allowed-host recommender.example.org.",
             )
+        for proxy in self.trusted_proxies:
+            if _num_addresses(proxy) > MAX_PROXY_ADDRESSES:
+                raise UsageError(
+                    f"The trusted proxies {proxy} are more than {MAX_PROXY_ADDRESSES} addresses: whoever has one of "
+                    "them could claim any address and scheme.",
+                    remedy="Name the proxies themselves, or none: the service works without their headers.",
+                )
         for root in self.dataset_roots:
             if not root.is_dir():
                 raise UsageError(
                     f"The data set folder {root} does not exist.", remedy="Create it or leave it out."
                 )
+
+
+def _num_addresses(proxy: str) -> float:
+    """How many addresses an entry of `trusted_proxies` stands for; a name is one, "*" is all."""
+    if proxy == "*":
+        return float("inf")
+    try:
+        return ipaddress.ip_network(proxy, strict=False).num_addresses
+    except ValueError:
+        return 1

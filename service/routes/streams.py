@@ -15,6 +15,7 @@ from service.auth import Caller, is_key_valid
 from service.dependencies import Services
 from service.event_streams import Fetch, StreamEvent
 from service.problems import HTTPProblem
+from service.server_paths import without_server_paths
 
 LastEventId = Annotated[
     str | None,
@@ -45,7 +46,12 @@ def job_events(store: Store, id: str) -> Fetch:
 
     def fetch(after: int) -> Sequence[StreamEvent]:
         return [
-            StreamEvent(seq=event.seq, kind=event.kind, data=event.data, last=_ends(event.kind, event.data))
+            StreamEvent(
+                seq=event.seq,
+                kind=event.kind,
+                data=without_server_paths(event.data),
+                last=_ends(event.kind, event.data),
+            )
             for event in store.jobs.events(id, after=after)
         ]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from recommender.checkpoints.description import describe
 from recommender.profile import ENCODER
 from recommender.profile.shipped import builtin_profiles
 from recommender.records import Checkpoint, Job
 from recommender.report.document import ImageCounts
-from recommender.report.runs import training_document
+from recommender.report.runs import TrainingDocument, training_document
 from recommender.requests import RecommendRequest
 from recommender.store import Store
 from recommender.store.records_json import decode
@@ -20,6 +21,7 @@ from service.schemas.history import CheckpointAnswer
 from service.schemas.recommendations import RecommendationSummary
 from service.schemas.sweeps import SweepAnswer
 from service.schemas.trainings import TrainingAnswer
+from service.server_paths import without_server_paths
 from tune_jobs.sweep.documents import SweepCost, SweepDocument
 from tune_jobs.training_spec import TrainingSpec
 
@@ -85,7 +87,7 @@ def training_answer(store: Store, job: Job) -> TrainingAnswer:
         if dataset.path == spec.dataset and dataset.owner == job.owner
     ]
     return TrainingAnswer(
-        **training_document(job, store.runs.get(job.run_id or "")).model_dump(),
+        **_without_paths(training_document(job, store.runs.get(job.run_id or ""))),
         dataset=held[0].id if held else None,
         dataset_name=spec.dataset_name,
         start=str(spec.start),
@@ -114,7 +116,7 @@ def sweep_answer(store: Store, job: Job) -> SweepAnswer:
         cost=None if cost is None else SweepCost.model_validate_json(cost.data),
         result=None if result is None else SweepDocument.model_validate_json(result.data),
         cancel_requested=job.cancel_requested,
-        error=job.error,
+        error=None if job.error is None else without_server_paths(job.error),
         created_at=job.created_at,
         ended_at=job.ended_at,
     )
@@ -128,3 +130,9 @@ def checkpoint_answer(checkpoint: Checkpoint) -> CheckpointAnswer:
 def thumbnail_url(held_id: str, number: int | None) -> str | None:
     """The URL of a thumbnail; None for None."""
     return None if number is None else f"/v1/datasets/{held_id}/pictures/{number}"
+
+
+def _without_paths(document: TrainingDocument) -> dict[str, Any]:
+    """The fields of a training for HTTP: no place in the storage; files are fetched by name."""
+    error = None if document.error is None else without_server_paths(document.error)
+    return document.model_dump() | {"artefacts": None, "error": error}

@@ -106,6 +106,10 @@ def test_a_public_address_needs_a_proxy_and_names() -> None:
         with pytest.raises(UsageError, match="any host name"):
             ServiceSettings(host=host, behind_tls_proxy=True).check()
         ServiceSettings(host=host, behind_tls_proxy=True, allowed_hosts=("ml.example.org",)).check()
+    for proxies in ("10.0.0.0/8", "fd00::/8", "*"):
+        with pytest.raises(UsageError, match="more than 256 addresses"):
+            ServiceSettings(trusted_proxies=("127.0.0.1", proxies)).check()
+    ServiceSettings(trusted_proxies=("10.1.2.3", "10.1.3.0/24", "proxy")).check()
     with pytest.raises(UsageError, match="wildcard"):
         ServiceSettings(allowed_hosts=("*.example.org",)).check()
     for host in ("127.0.0.1", "::1", "localhost", "127.8.8.8"):

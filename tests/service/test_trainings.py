@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from recommender.home import home
 from recommender.store.records_json import decode
 from tests.datagen import make_dataset, zip_of
 from tests.service.kit import Service
@@ -188,11 +189,26 @@ def test_what_a_training_left_is_handed_to_its_owner_and_nothing_else(
     (results / "weights" / "best.pt").write_bytes(b"weights")
     (results / "secret").write_text("not yours")
     service.store.launches.finish(id, 1, status="succeeded", artefacts=str(results))
-    files = service.get(f"/v1/trainings/{id}").json()["files"]
-    assert "weights/best.pt" in files
+    told = service.get(f"/v1/trainings/{id}")
+    assert "weights/best.pt" in told.json()["files"]
+    assert str(tmp_path) not in told.text
     answer = service.get(f"/v1/trainings/{id}/files/weights/best.pt")
     assert (answer.status_code, answer.content) == (200, b"weights")
     assert answer.headers["content-disposition"] == 'attachment; filename="best.pt"'
     assert service.get(f"/v1/trainings/{id}/files/weights/best.pt", service.bob).status_code == 404
     for name in ("secret", "results.png", "../results/secret", "%2e%2e/results/secret", "weights/../secret"):
         assert service.get(f"/v1/trainings/{id}/files/{name}").status_code == 404, name
+
+
+def test_no_answer_about_a_training_names_a_path_of_the_server(service: Service, held: str) -> None:
+    id = str(launch(service, "names-a-path", dataset=held, start="scratch")[1]["id"])
+    place = home() / "uploads" / "secret-folder" / "set.zip"
+    service.store.launches.note(id, 1, f"{place} cannot be read.")
+    service.store.launches.finish(id, 1, status="failed", error=f"No space for {place}: remove {home()}.")
+    told = service.get(f"/v1/trainings/{id}")
+    assert told.json()["error"].startswith("No space for set.zip: remove ")
+    events = service.get(f"/v1/trainings/{id}/events").text
+    assert "set.zip cannot be read." in events
+    for text in (told.text, events):
+        assert str(home()) not in text
+        assert "secret-folder" not in text
