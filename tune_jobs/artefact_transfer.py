@@ -238,7 +238,7 @@ def _fingerprint(path: Path) -> str:
 
 
 def _is_whole(artefact: Artefact, place: Path) -> bool:
-    """Whether every byte is there and as it was packed."""
+    """True if every byte is there and as it was packed."""
     if (str(place), artefact.sha256) in _verified and (place / MANIFEST).exists():
         return True
     try:

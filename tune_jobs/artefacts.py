@@ -1,4 +1,4 @@
-"""What ultralytics users expect of a finished training: weights/best.pt, results.png, beside what is there."""
+"""Files that ultralytics users expect of a finished training: weights/best.pt, results.png, beside what is there."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """What one trial occupies, and how many fit at a time."""
+    """The resources of one trial, and the number of trials that fit at a time."""
 
     cpus: float
     gpus: float
@@ -49,7 +49,7 @@ class Share:
 
     @property
     def device(self) -> Literal["gpu", "cpu"]:
-        """What the cost is counted in."""
+        """The unit of the cost."""
         return "gpu" if self.gpus else "cpu"
 
 
@@ -254,7 +254,7 @@ def _fitting(node: Node, cpus: float, gpus: float) -> int:
 
 
 def _reason(error: BaseException) -> str:
-    """What Ray says: the first line, or all where that names two versions that differ."""
+    """The message of a Ray error: the first line, or all where that names two versions that differ."""
     text = str(error).strip() or type(error).__name__
     if "mismatch" in text.lower():
         return " ".join(text.split())[:MAX_REASON].rstrip(".")

@@ -237,7 +237,7 @@ def _described(path: Path, name: str) -> ResultFile:
 
 
 def _places(gpus: int, num_threads: int) -> dict[str, Any]:
-    """Where it trains: on the GPUs that Ray has given to this process, else on the CPU."""
+    """Device and processes of the training: on the GPUs that Ray has given to this process, else on the CPU."""
     from tune_jobs.training import prepare_environment
 
     prepare_environment()

@@ -1,4 +1,4 @@
-"""Who may run code on a Ray cluster: tokens, and heads that ask for none."""
+"""Checks of who may run code on a Ray cluster: tokens, and heads that ask for none."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def require_entrance(address: str) -> None:
 
 
 def is_open(address: str) -> bool:
-    """Whether the head answers a question that comes without a token."""
+    """True if the head answers a question that comes without a token."""
     if address.startswith(("http://", "https://")):
         return _http_is_open(address)
     return _answers_question(address, None)
@@ -153,7 +153,7 @@ def _own_token() -> str | None:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether the host of an address is this machine's loopback and nothing else."""
+    """True if the host of an address is this machine's loopback and nothing else."""
     return _resolves_to_loopback(_host_and_port(address)[0])
 
 

@@ -41,7 +41,7 @@ _started: dict[str, subprocess.Popen[bytes]] = {}
 
 @dataclass(frozen=True, kw_only=True)
 class JobLocation:
-    """Where trainings run and where their files lie."""
+    """The cluster that jobs run on, and the storage of their files."""
 
     address: str | None = None  # None: a local Ray, started for the occasion
     storage: str | None = None  # folder or URL; None: our home, or the disk of the cluster's head

@@ -43,7 +43,7 @@ def prepare(
 
 
 def artefact_name(job_id: str, artefact: Artefact) -> str:
-    """Where a artefact lies in the storage."""
+    """The name of an artefact in the storage."""
     return inputs(job_id, f"{artefact.kind}.parcel")
 
 

@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Capacity:
-    """What one node offers."""
+    """The resources of one node."""
 
     cpus: int
     gpus: int
@@ -55,7 +55,7 @@ class Capacity:
 
 @dataclass(frozen=True, kw_only=True)
 class LauncherSettings:
-    """How one launcher works."""
+    """Settings of one launcher."""
 
     cluster: str  # the name under which its jobs are kept
     storage_url: str  # as the jobs open it

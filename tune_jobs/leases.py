@@ -1,4 +1,4 @@
-"""Who looks after a job, decided without comparing clocks.
+"""Leases on jobs, decided without comparing clocks.
 
 A holder adds one to the lease's beat now and then. Who wants the job watches the beat on a clock of their own that
 only moves forward: if it has not changed for the whole time to live, the holder is gone. A wall clock that jumps,
@@ -48,7 +48,7 @@ class Leases:
         self._renewed: dict[str, float] = {}
 
     def holds(self, id: str, lease: Lease) -> bool:
-        """Whether this launcher looks after the job, whose lease was just read; takes over from the dead."""
+        """True if this launcher looks after the job, whose lease was just read; takes over from the dead."""
         now = self._clock()
         if lease.holder == self._holder:
             if now - self._renewed.get(id, float("-inf")) < self._ttl_s / 3:

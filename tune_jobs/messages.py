@@ -1,4 +1,4 @@
-"""What a launcher and an attempt of a full training tell each other through the storage."""
+"""Messages between a launcher and an attempt of a full training, through the storage."""
 
 from __future__ import annotations
 

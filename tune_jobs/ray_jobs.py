@@ -36,7 +36,7 @@ class Cluster(Protocol):
         """Run it, unless something was submitted under its id before: then nothing happens."""
 
     def state(self, id: str) -> State | None:
-        """How it stands; None when the cluster knows no such id."""
+        """The state of the job; None when the cluster knows no such id."""
 
     def stop(self, id: str) -> None:
         """End it; no id of this name, or ended already, is fine."""

@@ -1,4 +1,4 @@
-"""Where a job and its launcher leave things for each other: any folder or URL that fsspec reaches.
+"""The storage through which a job and its launcher exchange files: any folder or URL that fsspec reaches.
 
 ```
 <root>/<job>/inputs/…               from the launcher, its card last

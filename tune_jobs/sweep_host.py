@@ -129,7 +129,7 @@ class SweepHost:
         self._store.launches.finish(job.id, job.attempt, status="cancelled" if cancelled else "succeeded")
 
     def _watch(self, job: Job) -> Callable[[], str | None]:
-        """What tells a sweep to end: its owner, or another host that has taken over."""
+        """A function that returns the reason to end a sweep: its owner, or another host that has taken over."""
         looked_at = [float("-inf")]
 
         def stop() -> str | None:

@@ -45,7 +45,7 @@ class TrainingSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What must be known of the data set before its training can be asked for."""
+    """The data set of a training, as it must be known before its training can be asked for."""
 
     path: str
     hash: str
@@ -113,7 +113,7 @@ def plan_training(store: Store, request: TrainingRequest, target: Target, *, suf
 
 
 def _scratch_architecture(store: Store, asked: str | None) -> str:
-    """What random weights train: the architecture asked for, else that of an answer of this store."""
+    """The architecture that random weights train: the one asked for, else that of an answer of this store."""
     from recommender.checkpoints.scratch import checkpoints_at_hand, scratch_architecture
     from recommender.families.ultralytics.architectures import architecture as shipped
 

@@ -1,4 +1,4 @@
-"""What this project remembers, and the only place that writes it."""
+"""The store of profiles, checkpoints, runs and jobs; nothing else writes them."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Checkpoints(Repository):
         return tuple(checked(Checkpoint, row) for row in rows)
 
     def count(self) -> int:
-        """How many there are."""
+        """The number of checkpoints."""
         return self._read(
             lambda session: session.scalar(select(func.count()).select_from(CheckpointRow)) or 0
         )

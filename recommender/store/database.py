@@ -39,7 +39,7 @@ class Database:
 
     @property
     def place(self) -> str:
-        """Where the store is, without a password."""
+        """The store's address, without a password."""
         return place_of(self._url)
 
     @property
@@ -95,7 +95,7 @@ class Database:
 
 
 def storable(key: str) -> bool:
-    """Whether a database can hold this text as a key: no NUL, no lone surrogate."""
+    """True if a database can hold this text as a key: no NUL, no lone surrogate."""
     return "\x00" not in key and not any("\ud800" <= char <= "\udfff" for char in key)
 
 

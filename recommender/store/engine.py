@@ -71,7 +71,7 @@ def place_of(url: URL) -> str:
 
 
 def is_transient(error: SQLAlchemyError) -> bool:
-    """Whether trying again may help: the server is restarting, or two writers met."""
+    """True if trying again may help: the server is restarting, or two writers met."""
     if not isinstance(error, DBAPIError):
         return False
     if isinstance(error.orig, sqlite3.Error):

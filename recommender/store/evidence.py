@@ -50,7 +50,7 @@ class EvidenceCache(Repository):
         self.put_all(dataset_hash, version, {weights_sha256: evidence})
 
     def get(self, dataset_hash: str, weights_sha256: str, version: str) -> Evidence | None:
-        """What was measured, or None: not yet, or no longer readable. It can always be measured again."""
+        """The evidence measured, or None: not yet, or no longer readable. It can always be measured again."""
         key = (dataset_hash, weights_sha256, version)
         if not all(storable(part) for part in key):
             return None
@@ -63,7 +63,7 @@ class EvidenceCache(Repository):
     def of(
         self, datasets: Collection[str], weights: Collection[str], version: str
     ) -> dict[tuple[str, str], Evidence]:
-        """What was measured of these weights on these data sets, by both; damaged rows are left out."""
+        """The evidence measured of these weights on these data sets, by both; damaged rows are left out."""
         hashes = sorted(value for value in set(datasets) if storable(value))
         asked = sorted(value for value in set(weights) if storable(value))
 

@@ -72,7 +72,7 @@ class HeldDatasets(Repository):
         return self._read(lambda session: session.scalar(query)) is not None
 
     def at_paths(self, owner: str, paths: Collection[str]) -> tuple[HeldDataset, ...]:
-        """What an owner holds at these paths."""
+        """The data sets that an owner holds at these paths."""
         query = select(HeldDatasetRow).where(HeldDatasetRow.owner == owner)
         rows = self._read(lambda session: session.scalars(query).all())
         held = (checked(HeldDataset, row) for row in rows)

@@ -15,7 +15,7 @@ class JobLeases(Repository):
 
     @staticmethod
     def _is_of_kind(row: JobRow) -> bool:
-        """Whether this repository looks after jobs of that kind: those that a cluster runs."""
+        """True if this repository looks after jobs of that kind: those that a cluster runs."""
         return row.kind != RECOMMENDATION
 
     def take_lease(self, id: str, *, seen: Lease, holder: str) -> bool:

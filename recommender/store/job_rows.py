@@ -50,7 +50,7 @@ def event_of(row: JobEventRow) -> JobEvent:
 
 
 def lease_of(row: JobRow) -> Lease:
-    """Who looks after the job."""
+    """The job's lease."""
     return Lease(holder=row.lease_holder, beat=row.lease_beat)
 
 

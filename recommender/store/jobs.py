@@ -121,7 +121,7 @@ class Jobs(Repository):
         return self._read(work)
 
     def events(self, id: str, *, after: int = 0, limit: int = 1000) -> tuple[JobEvent, ...]:
-        """What happened after event `after`, oldest first; empty for a job that does not exist."""
+        """The events after number `after`, oldest first; empty for a job that does not exist."""
         if not storable(id):
             return ()
         query = (

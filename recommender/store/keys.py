@@ -62,7 +62,7 @@ class Keys(Repository):
         return tuple(_key(row) for row in self._read(lambda session: session.scalars(query).all()))
 
     def exist(self) -> bool:
-        """Whether any key was ever created."""
+        """True if any key was ever created."""
         return bool(self._read(lambda session: session.scalar(select(func.count()).select_from(ApiKeyRow))))
 
     def revoke(self, id: str) -> bool:

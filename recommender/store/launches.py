@@ -32,7 +32,7 @@ from recommender.store.runs import record_run, without_broken_numbers
 
 
 class Launches(JobLeases):
-    """What a launcher does to jobs."""
+    """Changes of jobs by their launchers."""
 
     def active(self, cluster: str) -> tuple[tuple[Job, Lease], ...]:
         """Jobs of this cluster that have not ended, oldest first, and who looks after them."""

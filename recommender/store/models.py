@@ -91,7 +91,7 @@ class EvidenceRow(Base):
 
 
 class ClaimRow(Base):
-    """Who may write: the attempt that claimed a key last. Results of older attempts are refused."""
+    """The attempt that claimed a key last and may write its result. Results of older attempts are refused."""
 
     __tablename__ = "claims"
 

@@ -88,7 +88,7 @@ class Profiles(Repository):
         return tuple(_decoded(data) for data in self._read(lambda session: session.scalars(query).all()))
 
     def has(self, dataset_hash: str, encoder: str) -> bool:
-        """Whether a content has been profiled, without reading the profile."""
+        """True if a content has been profiled, without reading the profile."""
         if not (storable(dataset_hash) and storable(encoder)):
             return False
         query = select(ProfileRow.dataset_hash).where(

@@ -80,7 +80,7 @@ class RecommendationJobs(JobLeases):
         return tuple((_job(row), lease_of(row)) for row in rows)
 
     def num_attempts(self, id: str) -> int:
-        """How often this job was taken up; 0 where there is none."""
+        """The number of times this job was taken up; 0 where there is none."""
         return self._read(lambda s: s.scalar(select(JobRow.attempt).where(JobRow.id == id))) or 0
 
     def add_progress(self, id: str, stage: str, done: int, total: int) -> None:
@@ -142,7 +142,7 @@ class RecommendationJobs(JobLeases):
         return storable(id) and self._write(work)
 
     def count(self) -> dict[str, int]:
-        """How many jobs are in each open state."""
+        """The number of jobs in each open state."""
         query = (
             select(JobRow.status, func.count())
             .where(_is_recommendation(), JobRow.status.in_(_OPEN))
@@ -152,7 +152,7 @@ class RecommendationJobs(JobLeases):
         return dict.fromkeys(_OPEN, 0) | dict(found)
 
     def count_open(self, owner: str) -> int:
-        """How many jobs of an owner are open."""
+        """The number of open jobs of an owner."""
         query = select(func.count()).where(
             _is_recommendation(), JobRow.owner == owner, JobRow.status.in_(_OPEN)
         )

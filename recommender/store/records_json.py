@@ -72,7 +72,7 @@ def _plain(value: object) -> object:
 
 @cache
 def _decoder(kind: Any) -> _Decoder:
-    """How to rebuild a value of this type from parsed JSON."""
+    """A function that rebuilds a value of this type from parsed JSON."""
     origin, arguments = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
         return _record_decoder(cast(type, kind))

@@ -107,7 +107,7 @@ class Runs(Repository):
         )
 
     def by_target(self) -> dict[str, int]:
-        """How many runs may teach of each target, by its content hash."""
+        """The number of rankable runs of each target, by its content hash."""
         query = (
             select(RunRow.target_hash, func.count())
             .where(RunRow.status.in_(RANKABLE))
@@ -116,7 +116,7 @@ class Runs(Repository):
         return {row[0]: row[1] for row in self._read(lambda session: session.execute(query).all())}
 
     def results(self, targets: Collection[str]) -> tuple[RunResult, ...]:
-        """What runs on these targets came to, without their curves, oldest first."""
+        """The results of runs on these targets, without their curves, oldest first."""
         asked = sorted(target for target in set(targets) if storable(target))
         query = select(RunRow.id, RunRow.target_hash, RunRow.checkpoint, RunRow.mode, RunRow.score)
         query = query.where(

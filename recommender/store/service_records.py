@@ -1,4 +1,4 @@
-"""What the service remembers: keys, the data sets it holds, what it was asked, and events to follow."""
+"""Records of the service: keys, data sets, recommendation jobs, pages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FINAL: tuple[Status, ...] = ("succeeded", "failed", "cancelled")
 
 @dataclass(frozen=True, kw_only=True)
 class ApiKey:
-    """Who may call the service. The secret itself is never kept, only its digest."""
+    """An API key. The secret itself is never kept, only its digest."""
 
     id: str
     owner: str

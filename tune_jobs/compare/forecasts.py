@@ -27,7 +27,7 @@ from tune_jobs.compare.planning import Entry
 def compared_starts_of(
     entries: Sequence[Entry], target: Dataset, store: Store, progress: Progress
 ) -> tuple[ComparedStart, ...]:
-    """What is known of every start without training it. Profiles the target where it is not known yet."""
+    """The starts of a comparison with all that is known of them before training; profiles the target if needed."""
     profile = known_profile(target, store, progress=progress)
     checkpoints = {entry.checkpoint.name: entry.checkpoint for entry in entries if entry.checkpoint}
     candidates = [

@@ -171,7 +171,7 @@ def _train(
 
 
 def _left_of(budget: str | None, result: SweepResult) -> str | None:
-    """What of a budget a first sweep left; "" is nothing. Wall time counts from the beginning by itself."""
+    """The part of a budget that a first sweep left; "" is nothing. Wall time counts from the beginning by itself."""
     allowance = Allowance.parse(budget)
     if allowance.kind == "wall":
         return budget

@@ -43,7 +43,7 @@ def export_held(target: Dataset, split: Split) -> Path:
 
 
 def evaluation_file(run_id: str, split: Split) -> Path:
-    """Where a run's evaluation is kept."""
+    """The file that keeps a run's evaluation."""
     return subfolder("evaluations") / f"{run_id}-{split}.json.gz"
 
 

@@ -15,7 +15,7 @@ STOP_LATENCY_S = (
 
 @dataclass(frozen=True, kw_only=True)
 class Allowance:
-    """What may be spent. `limit_s` None is no cap."""
+    """A budget. `limit_s` None is no cap."""
 
     kind: Literal["wall", "device"]
     limit_s: float | None
@@ -36,10 +36,10 @@ class Allowance:
         return cls(kind="device" if match["gpu"] else "wall", limit_s=limit_s)
 
     def left_s(self, spent_s: float) -> float | None:
-        """What is left of the cap; None without one."""
+        """The seconds left of the cap; None without one."""
         return None if self.limit_s is None else max(0.0, self.limit_s - spent_s)
 
     def is_spent(self, spent_s: float, *, rate: float) -> bool:
-        """Whether to stop now, so that what is being spent at `rate` a second ends within the cap."""
+        """True if it is time to stop, so that what is being spent at `rate` a second ends within the cap."""
         reserve_s = min(STOP_LATENCY_S * rate, 0.5 * (self.limit_s or 0.0))
         return self.limit_s is not None and spent_s + reserve_s >= self.limit_s

@@ -27,7 +27,7 @@ MIN_TRIAL_EPOCHS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Certainty:
-    """What the trials brought. Forecast again from `(*history, *trials)`."""
+    """The result of the trials. Forecast again from `(*history, *trials)`."""
 
     trials: tuple[Observation, ...]
     runs: dict[Start, Run]  # the trial of each start that has one, for the answer's table
@@ -129,7 +129,7 @@ class ForecastPolicy:
         return None
 
     def observations(self, view: SweepView) -> tuple[Observation, ...]:
-        """What the finished trials say about the full runs. One that the budget ended is in no history, so it
+        """Observations of the full runs from the finished trials. One that the budget ended is in no history, so it
         shapes no answer either: the same question tomorrow must get the same one.
         """
         found = []
@@ -154,5 +154,5 @@ class ForecastPolicy:
 
 
 def _is_ours(trial: TrialView) -> bool:
-    """Whether it ended in this sweep; what was known before is free and does not count."""
+    """True if it ended in this sweep; what was known before is free and does not count."""
     return trial.state == "settled" and not trial.reused

@@ -1,4 +1,4 @@
-"""How a sweep shows on stderr: a live table on a terminal, plain lines in a log."""
+"""Displays of a sweep on stderr: a live table on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def sparkline(curve: Sequence[EpochMetrics], width: int = CURVE_WIDTH) -> str:
 
 
 def table_of(view: SweepView) -> Table:
-    """What runs now and what ended, the best first."""
+    """A table of the trials that run or have ended, the best first."""
     several = len({trial.target_hash for trial in view.trials}) > 1
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name, right in (

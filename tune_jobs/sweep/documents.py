@@ -49,7 +49,7 @@ class TrialCounts(_Document):
 
 
 class SweepTotal(_Document):
-    """What the whole sweep has used."""
+    """Time used by the whole sweep."""
 
     wall_s: float
     gpu_s: float | None = Field(None, description="GPU seconds; null on a cluster without.")
@@ -75,7 +75,7 @@ class SweepDocument(_Document):
 
 
 class SweepCost(_Document):
-    """What a sweep has used so far, and how many of its trials wait, run and have ended."""
+    """Time used so far, and the number of trials that wait, run and have ended."""
 
     elapsed_s: float
     spent_s: float = Field(description="In the unit of the budget: wall clock, or seconds of devices.")

@@ -1,4 +1,4 @@
-"""What a sweep shows, as events for whoever follows it from afar."""
+"""The progress of a sweep as events of its job."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class EventWriter:
         self._stage = ""
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        """What comes before the trials: reading and profiling."""
+        """Write the progress of what comes before the trials: reading and profiling."""
         now = time.monotonic()
         if stage != self._stage or done == total or now - self._at > TELL_EVERY_S:
             self._stage, self._at = stage, now

@@ -19,7 +19,7 @@ from tune_jobs.sweep.trial_spec import TrialLimits
 
 @dataclass(frozen=True, kw_only=True)
 class Swept:
-    """How a sweep ended, and what was left out of it."""
+    """The result of a sweep, and notices about what was left out of it."""
 
     result: SweepResult
     notices: tuple[Notice, ...]

@@ -153,7 +153,7 @@ def _require_here(checkpoint: Checkpoint) -> Path:
 
 
 def _not_freezable(checkpoints: Sequence[Checkpoint]) -> dict[str, str]:
-    """Why their backbone cannot be frozen, by the names of those that do not fill theirs."""
+    """The reason why the backbone cannot be frozen, by the names of those that do not fill theirs."""
     from recommender.checkpoints import require_freezable
 
     found = {}

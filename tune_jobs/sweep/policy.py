@@ -12,7 +12,7 @@ TrialState = Literal["waiting", "running", "settled", "failed", "cut off"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrialView:
-    """What is known of one trial right now."""
+    """The state of one trial."""
 
     id: str
     target_hash: str
@@ -36,7 +36,7 @@ class TrialView:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepView:
-    """What is known of a whole sweep right now. Seconds of `spent_s` and `limit_s` are of the budget's kind."""
+    """The state of a whole sweep. Seconds of `spent_s` and `limit_s` are of the budget's kind."""
 
     trials: tuple[TrialView, ...]
     elapsed_s: float
@@ -70,7 +70,7 @@ class Policy(Protocol):
         """After each epoch of a trial: why it should stop now, or None to go on."""
 
     def done(self, view: SweepView) -> str | None:
-        """Why no further trial is worth its cost, or None. Running ones are cut off."""
+        """The reason why no further trial is worth its cost, or None. Running ones are cut off."""
 
 
 class RunAll:

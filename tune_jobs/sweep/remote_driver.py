@@ -35,7 +35,7 @@ ASKED = frozenset({"next_id", "started", "heard", "lost", "requeue"})  # of the 
 
 @dataclass(frozen=True, kw_only=True)
 class DriverStatus:
-    """What Tune asks all the time, sent along with every exchange."""
+    """The driver's state that Tune reads all the time, sent along with every exchange."""
 
     stop_reason: str | None = None
     is_over: bool = False
@@ -44,7 +44,7 @@ class DriverStatus:
 
 
 def status_of(trial_driver: TrialDriver) -> DriverStatus:
-    """How things stand."""
+    """The state of the trial driver."""
     return DriverStatus(
         stop_reason=trial_driver.stop_reason(),
         is_over=trial_driver.is_over(),
@@ -140,7 +140,7 @@ class Host:
         return self._trial_driver.exchange(answers, driver_status)
 
     def has(self, artefact: Artefact) -> bool:
-        """Whether the artefact lies here whole."""
+        """True if the artefact lies here whole."""
         place = _arrived(artefact)
         return place.exists() and place.stat().st_size == artefact.num_bytes
 

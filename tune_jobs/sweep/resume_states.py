@@ -1,4 +1,4 @@
-"""Where trials leave their state after an epoch, on the driver's node: a trial whose node dies goes on from there."""
+"""Resume states that trials leave on the driver's node after an epoch: a trial whose node dies goes on from there."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ INTERRUPTED = "interrupted"
 
 @dataclass(frozen=True, kw_only=True)
 class SweepSettings:
-    """Where and within what a sweep runs."""
+    """Cluster, resources, budget and limits of a sweep."""
 
     address: str | None = None  # None: a local cluster, or RAY_ADDRESS
     allow_loopback: bool = True  # a head at a loopback address need not ask for a token
@@ -45,7 +45,7 @@ class SweepSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepResult:
-    """How a sweep ended. `reason` None: every trial came to its end."""
+    """The result of a sweep. `reason` None: every trial came to its end."""
 
     view: SweepView
     reason: str | None

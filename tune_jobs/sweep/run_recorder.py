@@ -1,4 +1,4 @@
-"""What is known of the runs of a sweep: each asked once, each counted once, none written by a stale driver."""
+"""Records the runs of a sweep: each asked once, each counted once, none written by a stale driver."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ BEAT_S = 2.0  # the driver hears from every trial at least this often
 
 @dataclass(frozen=True, kw_only=True)
 class SweepConfig:
-    """What every trial actor is given once; its trials are then named by id."""
+    """The configuration given to every trial actor once; its trials are then named by id."""
 
     specs: dict[str, TrialSpec]
     limits: TrialLimits

@@ -1,4 +1,4 @@
-"""Where the best weights of trials lie that somebody wants to look at afterwards, on the driver's node."""
+"""Files of the best weights of trials, kept on the driver's node when asked for."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ FITS_FACTOR = 0.9  # a trial is started when this much of its estimated time is 
 
 @dataclass(frozen=True, kw_only=True)
 class Slots:
-    """How many trials run at a time, and what one occupies."""
+    """The number of trials at a time, and the resources of one."""
 
     count: int
     device: Literal["gpu", "cpu"]
@@ -97,13 +97,13 @@ class TrialDriver:
         return None
 
     def is_over(self) -> bool:
-        """Whether no trial will be started any more."""
+        """True if no trial will be started any more."""
         return self.stop_reason() is not None or not any(
             trial.state in ("waiting", "running") for trial in self._trials.values()
         )
 
     def stop_reason(self) -> str | None:
-        """Why everything has to stop now, or None."""
+        """The reason why everything has to stop now, or None."""
         if self._reason is None:
             rate = self._num_running() * self.slots.devices_per_trial if self._is_device else 1.0
             if self.allowance.is_spent(self._spent_s(), rate=rate):
@@ -127,7 +127,7 @@ class TrialDriver:
         self._guarded(self._recorder.begin, id)
 
     def wants(self, id: str) -> bool:
-        """Whether what this trial says still matters."""
+        """True if what this trial says still matters."""
         return self._trials[id].state == "running"
 
     def heard(self, id: str, said: dict[str, Any]) -> str | None:
@@ -249,7 +249,7 @@ class TrialDriver:
             trial.token = None
 
     def _recall(self, trial: _Trial) -> bool:
-        """Whether the history knows this run already."""
+        """True if the history knows this run already."""
         run = self._guarded(self._recorder.settled, trial.spec.id)
         if run is None:
             return False

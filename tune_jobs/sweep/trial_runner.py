@@ -32,7 +32,7 @@ Deliver = Callable[[Artefact], Path]
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerConfig:
-    """Where trials of one actor train, one after another."""
+    """The configuration of one actor's worker process, in which its trials train one after another."""
 
     folder: Path  # logs, and what a training writes while it runs
     device: str
@@ -46,7 +46,7 @@ class WorkerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialEvent:
-    """What a step has to tell: a sign of life, an epoch, a new beginning after a crash, or the run."""
+    """An event of a trial: a sign of life, an epoch, a new beginning after a crash, or the run."""
 
     kind: Literal["beat", "epoch", "again", "run"]
     point: EpochMetrics | None = None

@@ -1,4 +1,4 @@
-"""What a sweep is asked to do: trials, what they need, and how long one may keep silent."""
+"""The trials of a sweep, the artefacts they need, and the limits on each."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class TrialSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialLimits:
-    """When a trial is given up. Beside them stands the budget, which caps the whole sweep."""
+    """Limits beyond which a trial is given up. Beside them stands the budget, which caps the whole sweep."""
 
     idle_s: float = (
         120.0  # no epoch and no work done by the process: frozen, deadlocked, waiting for a dead disk

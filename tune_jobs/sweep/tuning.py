@@ -30,19 +30,19 @@ TUNE_VARIABLES = {
 
 
 class TrialDriving(Protocol):
-    """What Tune asks and tells: of the trial driver itself, or of what stands for it on a cluster it is not on."""
+    """Calls from Tune to the trial driver, or to what stands for it on a cluster it is not on."""
 
     def next_id(self) -> str | None:
         """The trial to start next; None when there is none just now."""
 
     def is_over(self) -> bool:
-        """Whether nothing more is to be started."""
+        """True if nothing more is to be started."""
 
     def stop_reason(self) -> str | None:
-        """Why everything stops at once; None while it does not."""
+        """The reason why everything stops at once; None while it does not."""
 
     def wants(self, id: str) -> bool:
-        """Whether what this trial says still counts."""
+        """True if what this trial says still counts."""
 
     def silent(self) -> list[str]:
         """Trials whose actors have not been heard for too long."""
@@ -51,7 +51,7 @@ class TrialDriving(Protocol):
         """An actor has taken this trial."""
 
     def heard(self, id: str, said: dict[str, Any]) -> str | None:
-        """What an actor says; answers why its trial is to stop, if it is."""
+        """Take in an event of an actor; returns the reason why its trial is to stop, if it is."""
 
     def lost(self, id: str, why: str) -> bool:
         """The actor of this trial is gone; answers whether the trial is begun again."""

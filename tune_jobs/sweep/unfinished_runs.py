@@ -46,7 +46,7 @@ def failed_run(
 
 
 def is_settled(run: Run) -> bool:
-    """Whether asking for this run again would bring nothing new: it ended, or the policy ended it.
+    """True if asking for this run again would bring nothing new: it ended, or the policy ended it.
 
     What failed is tried again by the next command; what the budget or Ctrl-C cut off is never recorded.
     """

@@ -44,7 +44,7 @@ class Watch:
         self.last_busy = None if self.last_busy is None else self.last_busy + seconds
 
     def hangs(self, now: float, cpu_s: float) -> str | None:
-        """Why it counts as hung, or None."""
+        """The reason why it counts as hung, or None."""
         if self.last_busy is None or cpu_s - self.cpu_s >= BUSY_CPU_S:
             self.last_busy, self.cpu_s = now, cpu_s
         idle_s = now - self.last_busy
@@ -57,7 +57,7 @@ class Watch:
 
     @property
     def patience_s(self) -> float:
-        """How long the epoch under way may take."""
+        """The seconds that the epoch under way may take."""
         if self.last_epoch is None:
             return self.limits.first_epoch_s
         if not self.slowest_epoch_s:
@@ -65,7 +65,7 @@ class Watch:
         return max(self.limits.slow_floor_s, self.limits.slow_factor * self.slowest_epoch_s)
 
     def overfills(self, pid: int, rss_bytes: int) -> str | None:
-        """Why it uses too much memory, or None. On a full node the largest training has to go."""
+        """The reason why it uses too much memory, or None. On a full node the largest training has to go."""
         used_mb = rss_bytes / 2**20
         if self.limits.memory_mb is not None and used_mb > self.limits.memory_mb:
             return (
