@@ -379,6 +379,7 @@ class Recipe:
     class_map: tuple[
         tuple[str, str], ...
     ] = ()  # (the data set's class, the checkpoint's that means the same)
+    multi_scale: float = 0.0  # each batch is resized at random by up to this share of `imgsz`, up or down
 
 
 @dataclass(frozen=True, kw_only=True)

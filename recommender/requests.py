@@ -199,6 +199,12 @@ class CompareRequest(ManyTrainingsRequest):
     normalisation: Annotated[Literal["auto", "batch", "group"], in_any_case("auto", "batch", "group")] = (
         Field("auto", description="Of scratch; auto takes group norm at batches under 4.")
     )
+    multi_scale: bool = Field(
+        False, description="Train every start on images resized at random by up to half, batch by batch."
+    )
+    tta: bool = Field(
+        False, description="Score with test-time augmentation too: three sizes of each image, one mirrored."
+    )
     architecture: str | None = Field(
         None, max_length=64, description="For scratch; None takes the starts' most common one."
     )

@@ -64,4 +64,5 @@ def ultralytics_arguments(recipe: Recipe, mode: Mode, *, factor: float = 1.0) ->
         "close_mosaic": min(10, epochs // 2),
         "patience": recipe.patience or 0,
         "seed": recipe.seed,
+        **({"multi_scale": recipe.multi_scale} if recipe.multi_scale else {}),
     }

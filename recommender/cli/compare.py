@@ -57,6 +57,12 @@ def compare(
     normalisation: Annotated[
         str, typer.Option(metavar="auto|batch|group", help="Of scratch; auto is group at batches under 4.")
     ] = "auto",
+    multi_scale: Annotated[
+        bool, typer.Option("--multi-scale", help="Train on images resized at random by up to half.")
+    ] = False,
+    tta: Annotated[
+        bool, typer.Option("--tta", help="Score with test-time augmentation too, in a column of its own.")
+    ] = False,
     architecture: Annotated[
         str | None, typer.Option(metavar="yolo11n", help="For scratch; else the starts' most common one.")
     ] = None,
@@ -95,6 +101,8 @@ def compare(
         "optimizer": optimizer,
         "learning_rates": parts(learning_rates),
         "normalisation": normalisation,
+        "multi_scale": multi_scale,
+        "tta": tta,
         "architecture": architecture,
         "confidence": confidence,
         "pictures": pictures,

@@ -45,6 +45,8 @@ class Evaluation:
     split: Split
     score: Score
     boxes: dict[str, tuple[Box, ...]]  # by image name; of confidence 0.05 and more
+    tta: Score | None = None  # with test-time augmentation; None where it was not tried or is not possible
+    tried_tta: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +149,8 @@ class ComparisonPlan:
     optimizer: str
     learning_rates: tuple[float | None, ...]  # None: the mode's default
     confidence: float  # from which a box counts in the pictures
+    multi_scale: float = 0.0  # share of `imgsz` by which training images are resized at random
+    tta: bool = False  # scored with test-time augmentation too
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,7 @@ class ComparisonRow:
     starting: Starting
     score: SeedSpread  # on the split that scores
     details: dict[str, SeedSpread]  # the task's other metrics, by name
+    tta: SeedSpread | None  # score with test-time augmentation; None where not tried or not possible
     val_score: SeedSpread  # of the best epoch on the validation images; what the forecast speaks of
     epochs_to_best: SeedSpread
     seconds_to_best: SeedSpread
@@ -99,6 +100,9 @@ def _row(comparison: ComparisonInput, group: Sequence[Trained]) -> ComparisonRow
         starting=_starting(comparison.compared_start(runs[0].start), group),
         score=_known([score.score for score in scores]),
         details=_details(scores),
+        tta=spread_of(
+            one.evaluation.tta.score if one.evaluation and one.evaluation.tta else None for one in group
+        ),
         val_score=_known([point.score for point in best]),
         epochs_to_best=_known([float(point.epoch) for point in best]),
         seconds_to_best=_known([point.seconds for point in best]),

@@ -81,6 +81,8 @@ def _asked(comparison: ComparisonInput) -> AskedPart:
         learning_rates=plan.learning_rates,
         scored_on=comparison.held.split,
         confidence=plan.confidence,
+        multi_scale=plan.multi_scale,
+        tta=plan.tta,
     )
 
 
@@ -95,6 +97,7 @@ def _row(row: ComparisonRow) -> RowPart:
         starting=StartingPart(score=_round(row.starting.score), measured_on=row.starting.on),
         score=_spread(row.score),
         details={name: _spread(spread) for name, spread in row.details.items()},
+        tta=None if row.tta is None else _spread(row.tta),
         val_score=_spread(row.val_score),
         epochs_to_best=_spread(row.epochs_to_best),
         seconds_to_best=_spread(row.seconds_to_best),

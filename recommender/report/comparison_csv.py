@@ -14,7 +14,7 @@ from recommender.comparison.noise import SeedSpread
 def summary_csv(findings: Findings) -> str:
     """The table, one line for each start and share of the data; what spreads over seeds has two columns."""
     details = detail_names(findings)
-    spreads = ["score", *details, "val_score", "epochs_to_best", "seconds_to_best", "seconds"]
+    spreads = ["score", *details, "tta", "val_score", "epochs_to_best", "seconds_to_best", "seconds"]
     header = ["start", "checkpoint", "mode", "fraction", "train_images", "seeds", "learning_rate"]
     header += ["starting_score", "starting_measured_on"]
     header += [name for spread in spreads for name in (spread, f"{spread}_deviation")]

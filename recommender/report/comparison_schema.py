@@ -30,6 +30,8 @@ class AskedPart(Document):
     learning_rates: tuple[float | None, ...] = Field(description="null is the mode's default.")
     scored_on: str = Field(description='Split of the table: "test", or "val" where nothing is held back.')
     confidence: float = Field(description="From which a box counts in the pictures.")
+    multi_scale: float = Field(description="Share of imgsz by which training images were resized at random.")
+    tta: bool = Field(description="Whether test-time augmentation was asked for.")
 
 
 class StartingPart(Document):
@@ -51,6 +53,9 @@ class RowPart(Document):
     starting: StartingPart
     score: SpreadPart
     details: dict[str, SpreadPart] = Field(description="The task's other metrics by name.")
+    tta: SpreadPart | None = Field(
+        description="Score with test-time augmentation; null where not asked for or not possible."
+    )
     val_score: SpreadPart
     epochs_to_best: SpreadPart
     seconds_to_best: SpreadPart

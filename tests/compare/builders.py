@@ -190,6 +190,17 @@ def comparison(
     )
 
 
+def with_tta(whole: Material, *, starts: Sequence[Start], gain: float) -> Material:
+    """The same comparison with test-time augmentation: it adds `gain` to these starts, and fits no other."""
+    runs = []
+    for one in whole.trained:
+        seen = one.evaluation
+        assert seen is not None
+        score = replace(seen.score, score=seen.score.score + gain) if one.start in starts else None
+        runs.append(replace(one, evaluation=replace(seen, tta=score, tried_tta=True)))
+    return replace(whole, trained=tuple(runs), plan=replace(whole.plan, tta=True))
+
+
 def expected(start: Start, mean: float, low: float, high: float, *, fraction: float = 1.0) -> Expected:
     """A forecast."""
     return Expected(start=start, fraction=fraction, score=Interval(mean=mean, low=low, high=high), p_best=0.5)

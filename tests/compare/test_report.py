@@ -163,3 +163,33 @@ def test_what_did_not_finish_is_told() -> None:
     html = comparison_page(made, findings_of(made), grey)
     assert "scratch at 100 %, seed 2 (The loss is not finite.)" in html
     assert "Ended early: the budget is spent" in html
+
+
+def test_a_column_for_test_time_augmentation_where_it_was_asked_for(
+    made: tuple[Material, Findings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rich.console import Console
+
+    from recommender.report.comparison_table import print_comparison
+
+    def show(material: Material) -> str:
+        print_comparison(material, findings_of(material), Console(width=200))
+        return capsys.readouterr().out
+
+    plain = made[0]
+    assert "with TTA" not in show(plain)
+    assert "with TTA" not in comparison_page(*made, grey)
+    better = builders.with_tta(plain, starts=plain.plan.starts[:2], gain=0.02)
+    told, page = show(better), comparison_page(better, findings_of(better), grey)
+    for text in (told, page):
+        assert "with TTA" in text
+        assert "not possible" in text
+    document = comparison_document(better, findings_of(better))
+    assert document.asked.tta
+    rows = {row.start: row for row in document.table if row.fraction == 1.0}
+    first, last = rows[str(plain.plan.starts[0])], rows[str(plain.plan.starts[-1])]
+    assert first.tta is not None
+    assert first.tta.mean == pytest.approx(first.score.mean + 0.02, abs=1e-4)
+    assert last.tta is None
+    lines = list(csv.DictReader(io.StringIO(summary_csv(findings_of(better)))))
+    assert {bool(line["tta"]) for line in lines} == {True, False}

@@ -41,6 +41,7 @@ def test_two_processes_train_one_model_and_one_record(data: Path, tmp_path: Path
     assert run.best.score > 0.05, "it learns"
     assert (run.batch_used, run.num_train_images) == (4, 12)
     assert "2 processes on cpu, 2 images of each batch in each" in run.notes
+    assert "batch norm of each process by itself: torch synchronises it on GPUs only" in run.notes
     assert [path.name for path in job.output.iterdir()] == [BEST_WEIGHTS]
     assert run.id == replace(job, num_processes=1).run_id, "the same training, wherever it ran"
     assert not members()

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from recommender.errors import UsageError
 from recommender.records import Recipe, Start
 from tests.tune_jobs.training_kit import make_job
-from tune_jobs.training.job import TrainingJob
+from tune_jobs.training.job import TrainingJob, _asked_of
 
 
 @pytest.fixture
@@ -20,8 +21,10 @@ def job(tmp_path: Path) -> TrainingJob:
     return make_job(tmp_path, tmp_path, learning_rate=None)
 
 
-def test_importing_the_package_loads_nothing_heavy() -> None:
-    code = "import sys, tune_jobs.training; print([m for m in ('torch','ray','ultralytics') if m in sys.modules])"
+@pytest.mark.parametrize("module", ["tune_jobs.training", "tune_jobs.compare.run", "tune_jobs.sweep.run"])
+def test_importing_the_package_loads_nothing_heavy(module: str) -> None:
+    """Nor ultralytics before its safety switches are set."""
+    code = f"import sys, {module}; print([m for m in ('torch','ray','ultralytics') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -134,3 +137,70 @@ def test_a_state_file_that_runs_code_is_not_obeyed(tmp_path: Path) -> None:
     (tmp_path / "resume.pt").write_bytes(pickle.dumps(Trap()))
     assert load_state(tmp_path / "resume.pt", "mine") is None
     assert not marker.exists()
+
+
+def test_later_recipe_fields_leave_the_identity_of_older_runs_alone(job: TrainingJob) -> None:
+    """What a user has trained must stay known: the id of a plain run is the one of before the field came."""
+    assert "multi_scale" not in _asked_of(job.recipe)
+    scaled = replace(job, recipe=replace(job.recipe, multi_scale=0.5))
+    assert _asked_of(scaled.recipe)["multi_scale"] == 0.5
+    assert scaled.run_id != job.run_id
+    with pytest.raises(UsageError, match="multi_scale"):
+        replace(job, recipe=replace(job.recipe, multi_scale=1.0)).check()
+
+
+@pytest.mark.parametrize(
+    ("device", "processes", "normalisation", "expected"),
+    [
+        ("cuda:0", 2, "batch", True),
+        ("cuda:0", 1, "batch", False),
+        ("cuda:0", 2, "group", False),
+        ("cpu", 2, "batch", False),
+    ],
+)
+def test_batch_norm_is_synchronised_on_several_gpus_only(
+    job: TrainingJob, device: str, processes: int, normalisation: str, expected: bool
+) -> None:
+    from tune_jobs.training.normalisation import synchronises_norms
+
+    recipe = replace(job.recipe, normalisation=normalisation)  # type: ignore[arg-type]
+    asked = replace(job, device=device, num_processes=processes, recipe=recipe)
+    assert synchronises_norms(asked) is expected
+
+
+@pytest.mark.parametrize("frozen_layers", [0, 11])
+def test_a_synchronised_model_is_the_same_network(frozen_layers: int) -> None:
+    import torch
+    from torch import nn
+
+    from recommender.checkpoints import build_model
+    from tune_jobs.training.normalisation import synchronise_norms
+
+    model = build_model("yolo11n", 2)
+    norms = sum(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+    for module in model.modules():  # statistics of a trained network
+        if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
+            module.running_mean.uniform_(-0.1, 0.1)
+    images_N3HW = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        before = model.eval()(images_N3HW)[0]
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    replaced = synchronise_norms(model, frozen_layers=frozen_layers)
+    left = [name for name, module in model.named_modules() if isinstance(module, nn.BatchNorm2d)]
+    assert replaced + len(left) == norms
+    assert replaced > 0
+    assert {int(name.split(".")[1]) for name in left} <= set(range(frozen_layers))
+    assert all(torch.equal(state[name], tensor) for name, tensor in model.state_dict().items())
+    assert state.keys() == model.state_dict().keys()
+    with torch.inference_mode():
+        assert torch.equal(model.eval()(images_N3HW)[0], before)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "possible"), [("yolo11n", True), ("yolo26n", True), ("yolov10n", False)]
+)
+def test_only_the_usual_head_is_augmented(architecture: str, possible: bool) -> None:
+    from recommender.checkpoints import build_model
+    from tune_jobs.compare.scoring import can_augment
+
+    assert can_augment(build_model(architecture, 2)) is possible

@@ -17,6 +17,8 @@ from tune_jobs.sweep.trial_spec import TrialSpec
 from tune_jobs.training.run import SMALL_BATCH
 from tune_jobs.training_spec import parse_start
 
+MULTI_SCALE = 0.5  # of `imgsz`, up and down: the range that YOLO's authors train with
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
@@ -108,6 +110,7 @@ def _recipe(request: CompareRequest, start: Start, fraction: float, seed: int, r
         normalisation="group" if group and start.mode == "scratch" else "batch",
         fraction=fraction,
         seed=seed,
+        multi_scale=MULTI_SCALE if request.multi_scale else 0.0,
     )
 
 

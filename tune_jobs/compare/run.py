@@ -28,7 +28,7 @@ from recommender.records import SPLITS, Dataset, Notice, Run, Start
 from recommender.requests import CompareRequest
 from recommender.store import Store
 from tune_jobs.compare.forecasts import compared_starts_of, forecast_starts
-from tune_jobs.compare.planning import entries_of, held_split, plan_runs
+from tune_jobs.compare.planning import MULTI_SCALE, entries_of, held_split, plan_runs
 from tune_jobs.compare.scoring import evaluate, export_held, held_of, known_evaluation
 from tune_jobs.sweep.allowance import Allowance
 from tune_jobs.sweep.display import Display
@@ -75,7 +75,7 @@ def compare(
     held = held_of(target, held_split(request, target))
     entries = entries_of(request, store)
     compared_starts = compared_starts_of(entries, target, store, progress)
-    parts = _unkept(plan_runs(request, target, entries), held)
+    parts = _unkept(plan_runs(request, target, entries), held, tta=request.tta)
     id = comparison_id((spec.id for part in parts for spec in part), held)
     folder = subfolder("comparisons") / id
     folder.mkdir(parents=True, exist_ok=True)
@@ -119,11 +119,13 @@ def best_rates(trials: Sequence[TrialView]) -> dict[Start, float | None]:
     return {start: trial.recipe.learning_rate for start, trial in best.items()}
 
 
-def _unkept(parts: tuple[tuple[TrialSpec, ...], ...], held: Held) -> tuple[tuple[TrialSpec, ...], ...]:
+def _unkept(
+    parts: tuple[tuple[TrialSpec, ...], ...], held: Held, *, tta: bool
+) -> tuple[tuple[TrialSpec, ...], ...]:
     """Weights that were scored already need not be here any more."""
     return tuple(
         tuple(
-            replace(spec, job=replace(spec.job, keep=known_evaluation(spec.id, held.split) is None))
+            replace(spec, job=replace(spec.job, keep=known_evaluation(spec.id, held.split, tta=tta) is None))
             for spec in part
         )
         for part in parts
@@ -208,11 +210,11 @@ def _scored(
     for number, run in enumerate(runs):
         progress("scoring", number, len(runs))
         began_s = time.monotonic()
-        found = known_evaluation(run.id, held.split)
+        found = known_evaluation(run.id, held.split, tta=request.tta)
         if found is None and began_s + longest_s <= deadline_s:
             found = _evaluation(request, run, data, held)
             longest_s = max(longest_s, time.monotonic() - began_s)
-        trained.append(Trained(run=run, evaluation=found))
+        trained.append(Trained(run=run, evaluation=found or known_evaluation(run.id, held.split)))
     progress("scoring", len(runs), len(runs))
     return tuple(trained)
 
@@ -220,7 +222,7 @@ def _scored(
 def _evaluation(request: CompareRequest, run: Run, data: Path, held: Held) -> Evaluation | None:
     if not trained_path(run.id).exists():
         return None
-    return evaluate(run.id, trained_path(run.id), data, held, imgsz=request.imgsz)
+    return evaluate(run.id, trained_path(run.id), data, held, imgsz=request.imgsz, tta=request.tta)
 
 
 def _comparison_input(
@@ -251,6 +253,8 @@ def _comparison_input(
         optimizer=request.optimizer,
         learning_rates=tuple(None if isinstance(r, str) else r for r in request.learning_rates),
         confidence=request.confidence,
+        multi_scale=MULTI_SCALE if request.multi_scale else 0.0,
+        tta=request.tta,
     )
     reasons = [result.reason for result in results if result.reason is not None]
     unscored = sum(one.evaluation is None and trained_path(one.run.id).exists() for one in trained)

@@ -47,18 +47,21 @@ def evaluation_file(run_id: str, split: Split) -> Path:
     return subfolder("evaluations") / f"{run_id}-{split}.json.gz"
 
 
-def known_evaluation(run_id: str, split: Split) -> Evaluation | None:
-    """The evaluation kept, None when there is none or it is damaged."""
+def known_evaluation(run_id: str, split: Split, *, tta: bool = False) -> Evaluation | None:
+    """The evaluation kept; None when there is none, it is damaged, or lacks the test-time augmentation asked for."""
     try:
-        return decode(
+        found = decode(
             Evaluation, gzip.decompress(evaluation_file(run_id, split).read_bytes()).decode("ascii")
         )
     except (OSError, EOFError, UnicodeDecodeError, StorageError):
         return None
+    return found if found.tried_tta or not tta else None
 
 
-def evaluate(run_id: str, weights: Path, data: Path, held: Held, *, imgsz: int) -> Evaluation:
-    """Score a run's weights on the export of `export_held` and keep the result.
+def evaluate(
+    run_id: str, weights: Path, data: Path, held: Held, *, imgsz: int, tta: bool = False
+) -> Evaluation:
+    """Score a run's weights on the export of `export_held` and keep the result; with `tta` augmented too.
 
     Raises CheckpointError when the file holds no weights of ours, UnavailableError when ultralytics cannot be
     used safely in this process, StorageError when the disk refuses.
@@ -71,12 +74,17 @@ def evaluate(run_id: str, weights: Path, data: Path, held: Held, *, imgsz: int) 
     device = "cuda:0" if torch.cuda.is_available() else "cpu"
     model = load_trained(weights).to(device).eval()
     score, boxes = _validate(model, data, held.split, imgsz=imgsz, device=device)
+    augmented = None
+    if tta and can_augment(model):
+        augmented, _ = _validate(model, data, held.split, imgsz=imgsz, device=device, augment=True)
     names = {f"{number:06d}": scene.name for number, scene in enumerate(held.scenes)}
     found = Evaluation(
         run_id=run_id,
         split=held.split,
         score=score,
         boxes={names[stem[:6]]: kept for stem, kept in boxes.items()},
+        tta=augmented,
+        tried_tta=tta,
     )
     file = evaluation_file(run_id, held.split)
     part = file.with_suffix(".part")
@@ -89,6 +97,13 @@ def evaluate(run_id: str, weights: Path, data: Path, held: Held, *, imgsz: int) 
             remedy="Free some space there.",
         ) from error
     return found
+
+
+def can_augment(model: Any) -> bool:
+    """Whether ultralytics can join what this model says of several sizes; where it cannot, it would say nothing."""
+    from ultralytics.nn.modules import Detect
+
+    return type(model.model[-1]) is Detect and not getattr(model, "end2end", False)
 
 
 def load_trained(file: Path) -> nn.Module:
@@ -116,7 +131,7 @@ def load_trained(file: Path) -> nn.Module:
 
 
 def _validate(
-    model: Any, data: Path, split: Split, *, imgsz: int, device: str
+    model: Any, data: Path, split: Split, *, imgsz: int, device: str, augment: bool = False
 ) -> tuple[Score, Mapping[str, tuple[Box, ...]]]:
     import torch
 
@@ -135,7 +150,7 @@ def _validate(
         with torch.inference_mode():
             for batch in loader:
                 prepared = validator.preprocess(batch)
-                found = validator.postprocess(model(prepared["img"]))
+                found = validator.postprocess(model(prepared["img"], augment=augment))
                 for index, image in enumerate(found):
                     seen = validator._prepare_batch(index, prepared)
                     boxes[Path(seen["im_file"]).stem] = _boxes(validator.scale_preds(image, seen), seen)

@@ -98,6 +98,11 @@ class TrainingJob:
             raise UsageError(
                 f"fraction {recipe.fraction} is outside (0, 1].", remedy="1.0 takes every train image."
             )
+        if not 0.0 <= recipe.multi_scale < 1.0:
+            raise UsageError(
+                f"multi_scale {recipe.multi_scale} is outside [0, 1).",
+                remedy="0 keeps one size, 0.5 is usual.",
+            )
         if not 0.0 < self.learning_rate <= 1.0:
             raise UsageError(
                 f"learning_rate {self.learning_rate:g} is outside (0, 1].", remedy="Leave it out."
@@ -125,6 +130,7 @@ def _require(name: str, value: int, low: int, high: int) -> None:
 def _asked_of(recipe: Recipe) -> dict[str, object]:
     """The recipe by field; what later versions added is left out at its default, so that old runs keep their ids."""
     asked = asdict(recipe)
-    if not recipe.class_map:
-        del asked["class_map"]
+    for later in ("class_map", "multi_scale"):
+        if not asked[later]:
+            del asked[later]
     return asked

@@ -1,8 +1,12 @@
-"""Group norm in place of batch norm, for random weights at small batches (Wu and He 2018, arXiv 1803.08494)."""
+"""Group norm in place of batch norm (Wu and He 2018, arXiv 1803.08494), and batch norm over several processes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import nn
+
+from tune_jobs.training.job import TrainingJob
 
 MAX_GROUPS = 32
 
@@ -19,6 +23,23 @@ def use_group_norm(model: nn.Module) -> int:
                 setattr(parent, name, _group_norm_like(child))
                 count += 1
     return count
+
+
+def synchronises_norms(job: TrainingJob) -> bool:
+    """Whether batch norm counts the images of all processes: torch does that on GPUs only."""
+    return job.num_processes > 1 and job.device.startswith("cuda") and job.recipe.normalisation == "batch"
+
+
+def synchronise_norms(model: nn.Module, *, frozen_layers: int) -> int:
+    """Make batch norm count the images of all processes (torch's SyncBatchNorm); returns how many were replaced.
+
+    The first `frozen_layers` of `model.model` are left: their statistics stand still, and ultralytics knows them by
+    their class. Names and values of all tensors stay as they are.
+    """
+    convert: Callable[[nn.Module], nn.Module] = nn.SyncBatchNorm.convert_sync_batchnorm
+    for layer in list(model.get_submodule("model").children())[frozen_layers:]:
+        convert(layer)  # in place, but for a layer that is itself a batch norm, which none is
+    return sum(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
 
 
 def _group_norm_like(norm: nn.BatchNorm2d) -> nn.GroupNorm:

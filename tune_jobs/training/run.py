@@ -199,8 +199,18 @@ def best_point(curve: tuple[EpochMetrics, ...]) -> EpochMetrics | None:
     return max(curve, key=lambda point: (point.score, point.epoch), default=None)
 
 
+def _norm_note(job: TrainingJob) -> str:
+    from tune_jobs.training.normalisation import synchronises_norms
+
+    if synchronises_norms(job):
+        return f"batch norm synchronised over {job.num_processes} processes"
+    return "batch norm of each process by itself: torch synchronises it on GPUs only"
+
+
 def _differences(job: TrainingJob, result: dict[str, Any]) -> list[str]:
     """What was not as asked, or what makes this run unlike the full one."""
+    from tune_jobs.training.normalisation import synchronises_norms
+
     notes = []
     recipe = job.recipe
     if job.schedule_epochs != recipe.epochs:
@@ -210,6 +220,11 @@ def _differences(job: TrainingJob, result: dict[str, Any]) -> list[str]:
     batch = result["batch_used"] // job.num_processes
     if job.num_processes > 1:
         notes.append(f"{job.num_processes} processes on {job.device}, {batch} images of each batch in each")
+        notes += [_norm_note(job)] if recipe.normalisation == "batch" else []
+    if synchronises_norms(job):
+        batch = result["batch_used"]
+    if recipe.multi_scale:
+        notes.append(f"images resized at random by up to {recipe.multi_scale:.0%} of {recipe.imgsz} px")
     if recipe.normalisation == "batch" and batch < SMALL_BATCH and job.start.mode != "freeze":
         notes.append(f"batch {batch} is small for batch norm")
     if len(result["curve"]) < recipe.epochs and result["status"] == "succeeded" and recipe.patience:

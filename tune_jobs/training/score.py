@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
-import torch
-from ultralytics.utils import RANK
-
 
 def starting_score(trainer: Any, known_classes: Sequence[int]) -> float | None:
     """Mean AP50-95 of the transferred, untrained model over the target's classes it knows by name.
@@ -18,6 +15,9 @@ def starting_score(trainer: Any, known_classes: Sequence[int]) -> float | None:
     """
     if not known_classes:
         return None
+    import torch
+    from ultralytics.utils import RANK  # with its safety switches set by now: a trainer is there
+
     model = deepcopy(trainer.bare_model).to(trainer.device).float().eval()
     head = model.model[-1]
     trainer.family.silence(head, [index for index in range(head.nc) if index not in set(known_classes)])

@@ -23,6 +23,7 @@ from recommender.records import EpochMetrics
 from recommender.training_recipe import ultralytics_arguments
 from tune_jobs.training.dataset import CleanDataset, dataset_class, read_data_yaml, validator_class
 from tune_jobs.training.job import STATE_FILE, TrainingJob
+from tune_jobs.training.normalisation import synchronise_norms, synchronises_norms
 from tune_jobs.training.resume import load_state, restore_state, save_state
 from tune_jobs.training.score import detection_metrics, starting_score
 from tune_jobs.training.table import keep_epoch
@@ -86,6 +87,7 @@ class RunTrainer(DetectionTrainer):  # type: ignore[misc]
         known = architecture(job.architecture)
         self.family = known.kind
         freeze = known.num_backbone_layers if job.start.mode == "freeze" else None
+        self._frozen_layers = freeze or 0
         super().__init__(overrides=trainer_arguments(job, save_dir=save_dir, freeze=freeze))
         if self.device.type == "cpu":
             torch.set_num_threads(job.num_threads)  # select_device has set it to all cores but one
@@ -101,6 +103,8 @@ class RunTrainer(DetectionTrainer):  # type: ignore[misc]
 
     def setup_model(self) -> None:
         self.model = self.own_model
+        if synchronises_norms(self.job):
+            synchronise_norms(self.model, frozen_layers=self._frozen_layers)
 
     def get_validator(self) -> Any:
         validator = super().get_validator()
@@ -135,8 +139,13 @@ class RunTrainer(DetectionTrainer):  # type: ignore[misc]
             super()._setup_ddp()
 
     def _setup_train(self) -> None:
-        with _no_amp_download(), _no_device_ids(self.device):
-            super()._setup_train()
+        try:
+            with _no_amp_download(), _no_device_ids(self.device):
+                super()._setup_train()
+        except (
+            ValueError
+        ) as error:  # what ultralytics refuses of a recipe, such as batch norm over a single value
+            raise TrialError(f"ultralytics refuses the recipe: {error}") from error
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
         return False  # _finish_epoch refuses such a run: going on from an older state is another training
