@@ -27,6 +27,7 @@ from service.routes import datasets, history, operations, recommendations, sweep
 from service.settings import MB, ServiceSettings
 from service.web import pages
 from service.workers.dataset_map import DatasetMapRefresher
+from service.workers.housekeeping import Housekeeping
 from service.workers.job_hosts import JobHosts
 from service.workers.pools import WorkerPools
 from service.workers.recommendation_queue import RecommendationQueue
@@ -46,9 +47,12 @@ def create_app(settings: ServiceSettings, store: Store) -> FastAPI:
         services.dataset_map.open()
         services.queue.open()
         services.job_hosts.open()
+        housekeeping = Housekeeping(store)
+        housekeeping.open()
         try:
             yield
         finally:
+            housekeeping.close()
             close(services)
 
     app = FastAPI(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from recommender.errors import StorageError, UsageError
-from recommender.home import home
+from recommender.home import OTHERS, home
 
 URL_VARIABLE = "RECOMMENDER_STORE_URL"
 BUSY_TIMEOUT_S = 30.0
@@ -44,10 +46,25 @@ def connect(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
         engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
         event.listen(engine, "connect", _prepare_sqlite)
+        _make_private(Path(str(url.database)))
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     # A server that was restarted leaves dead connections in the pool: test each before use.
     return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+
+
+def _make_private(file: Path) -> None:
+    """Let nobody else read the store: it holds the digests of keys. SQLite gives its journal the same rights."""
+    with contextlib.suppress(
+        OSError
+    ):  # no folder yet, or somebody else's file: opening it says what is wrong
+        descriptor = os.open(file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+            if mode & OTHERS:
+                os.fchmod(descriptor, mode & ~OTHERS)
+        finally:
+            os.close(descriptor)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -112,6 +112,7 @@ def _back_up(path: Path, revision: str) -> Path:
     partial = copy.with_name(copy.name + ".part")
     try:
         with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(partial)) as target:
+            partial.chmod(path.stat().st_mode)  # it holds the same secrets
             source.backup(target)
         partial.replace(copy)
     except (OSError, sqlite3.Error) as error:
