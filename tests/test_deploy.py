@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import configparser
 import re
+import shutil
+import subprocess
 from typing import Any
 
 import jsonschema
@@ -10,6 +13,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
+from tune_jobs.local_environment import LONGEST_SOCKET, MAX_SOCKET_BYTES
 
 DEPLOY = ROOT / "deploy"
 Schema = dict[str, Any]
@@ -54,6 +58,18 @@ CONTAINER = thing(
     ),
     resources=thing("requests limits", requests=AMOUNTS, limits=AMOUNTS),
     volumeMounts=each(thing("name mountPath", name=LABEL, mountPath=TEXT)),
+    securityContext=thing(
+        "allowPrivilegeEscalation capabilities",
+        allowPrivilegeEscalation={"const": False},
+        capabilities=thing("drop", drop={"const": ["ALL"]}),
+    ),
+)
+POD_SECURITY = thing(
+    "runAsNonRoot runAsUser fsGroup seccompProfile",
+    runAsNonRoot={"const": True},
+    runAsUser={"const": 10001},
+    fsGroup={"const": 10001},
+    seccompProfile=thing("type", type={"const": "RuntimeDefault"}),
 )
 VOLUME = thing(
     "name",
@@ -61,7 +77,16 @@ VOLUME = thing(
     emptyDir=thing(medium={"enum": ["", "Memory"]}, sizeLimit={"type": "string", "pattern": QUANTITY}),
     persistentVolumeClaim=thing("claimName", claimName=LABEL),
 )
-TEMPLATE = thing("spec", spec=thing("containers", containers=each(CONTAINER), volumes=each(VOLUME)))
+TEMPLATE = thing(
+    "spec",
+    spec=thing(
+        "containers securityContext automountServiceAccountToken",
+        automountServiceAccountToken={"const": False},
+        securityContext=POD_SECURITY,
+        containers=each(CONTAINER),
+        volumes=each(VOLUME),
+    ),
+)
 # From KubeRay's reference of ray.io/v1 as of 1.6: the fields we may use, with their types.
 CLUSTER = thing(
     "headGroupSpec rayVersion authOptions",
@@ -100,7 +125,8 @@ def kuberay(kind: str, spec: Schema) -> Schema:
 
 
 def read(name: str) -> Any:
-    return yaml.safe_load((DEPLOY / name).read_text("utf-8"))
+    """The first document of the file."""
+    return next(yaml.safe_load_all((DEPLOY / name).read_text("utf-8")))
 
 
 def amount(quantity: str) -> float:
@@ -122,6 +148,11 @@ def test_kuberay_takes_it(name: str, schema: Schema) -> None:
         assert group.get("minReplicas", 0) <= group["replicas"] <= group.get("maxReplicas", 2**31 - 1)
     for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
         (container,) = group["template"]["spec"]["containers"]
+        assert "securityContext" in container
+        for volume in group["template"]["spec"]["volumes"]:
+            assert volume.get("emptyDir", {"sizeLimit": ""}).get("sizeLimit") is not None, (
+                "fills the node's disk"
+            )
         limits = container["resources"]["limits"]
         for resource, asked in container["resources"]["requests"].items():
             assert amount(asked) <= amount(limits[resource]), resource
@@ -184,3 +215,48 @@ def test_the_service_beside_it_names_the_same_secret_and_cluster() -> None:
     assert env["RECOMMENDER_SERVICE_RAY_ADDRESS"]["value"] == f"ray://{head}:10001"
     secret = env["RAY_AUTH_TOKEN"]["valueFrom"]["secretKeyRef"]
     assert secret == {"name": cluster["spec"]["authOptions"]["secretName"], "key": "auth_token"}
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("kuberay-service.yaml", {"app": "recommender"}), ("raycluster.yaml", {"ray.io/cluster": "raycluster"})],
+)
+def test_pods_are_reached_by_whom_they_serve_only(name: str, label: dict[str, str]) -> None:
+    documents = list(yaml.safe_load_all((DEPLOY / name).read_text("utf-8")))
+    (policy,) = [found for found in documents if found["kind"] == "NetworkPolicy"]
+    assert policy["spec"]["podSelector"]["matchLabels"] == label
+    assert policy["spec"]["policyTypes"] == ["Ingress"]
+    for rule in policy["spec"]["ingress"]:
+        assert rule["from"], "an empty list is everybody"
+        for peer in rule["from"]:
+            labels = [chosen.get("matchLabels") for chosen in peer.values()]
+            assert any(labels), "a selector without labels is everybody"
+
+
+def test_the_systemd_unit_keeps_trainings_and_little_else() -> None:
+    """Trainings outlive the service, so what they use may not be swept away with it."""
+    unit = configparser.RawConfigParser(strict=False, delimiters=("=",))
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read(DEPLOY / "recommender.service")
+    text = (DEPLOY / "recommender.service").read_text("utf-8")
+    service = unit["Service"]
+    assert service["KillMode"] == "process"
+    temporary = re.findall(r"(?:RAY_)?TMPDIR=(\S+)", text)
+    assert temporary == ["/var/lib/recommender/tmp"] * 2
+    assert len(f"{temporary[0]}/ray/{LONGEST_SOCKET}") <= MAX_SOCKET_BYTES
+    assert service["StateDirectory"].split() == ["recommender", "recommender/tmp"]
+    assert "RemoveIPC" not in service
+    assert {"@system-service", "@sandbox"} == set(service["SystemCallFilter"].split())
+    analyse = shutil.which("systemd-analyze")
+    if analyse is None:
+        pytest.skip("needs systemd-analyze")
+    done = subprocess.run(
+        [analyse, "security", "--offline=true", str(DEPLOY / "recommender.service")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    level = re.search(r"exposure level for .*?: ([\d.]+)", done.stdout)
+    if level is None:
+        pytest.skip(f"this systemd-analyze reads no file: {done.stderr.strip()[:80]}")
+    assert float(level[1]) < 3.0
