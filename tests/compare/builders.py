@@ -190,7 +190,7 @@ def comparison(
     )
 
 
-def with_tta(whole: Material, *, starts: Sequence[Start], gain: float) -> Material:
+def with_tta(whole: ComparisonInput, *, starts: Sequence[Start], gain: float) -> ComparisonInput:
     """The same comparison with test-time augmentation: it adds `gain` to these starts, and fits no other."""
     runs = []
     for one in whole.trained:

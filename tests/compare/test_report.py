@@ -166,13 +166,13 @@ def test_what_did_not_finish_is_told() -> None:
 
 
 def test_a_column_for_test_time_augmentation_where_it_was_asked_for(
-    made: tuple[Material, Findings], capsys: pytest.CaptureFixture[str]
+    made: tuple[ComparisonInput, Findings], capsys: pytest.CaptureFixture[str]
 ) -> None:
     from rich.console import Console
 
     from recommender.report.comparison_table import print_comparison
 
-    def show(material: Material) -> str:
+    def show(material: ComparisonInput) -> str:
         print_comparison(material, findings_of(material), Console(width=200))
         return capsys.readouterr().out
 
