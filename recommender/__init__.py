@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recommender.pipeline import recommend
+    from recommender.answer import recommend
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "recommend"]
@@ -14,7 +14,7 @@ __all__ = ["__version__", "recommend"]
 def __getattr__(name: str) -> Any:
     # Lazy, so that importing the package loads neither torch nor faiss.
     if name == "recommend":
-        from recommender.pipeline import recommend
+        from recommender.answer import recommend
 
         return recommend
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from recommender import __version__
 from recommender.candidates import (
@@ -14,7 +13,6 @@ from recommender.candidates import (
     choose_candidates,
     same_weights_notes,
     starts_of,
-    with_paths_registered,
 )
 from recommender.checkpoints import COCO_NAMES
 from recommender.checkpoints.scratch import scratch_architecture
@@ -49,19 +47,6 @@ from recommender.records import (
 )
 from recommender.requests import RecommendRequest
 from recommender.store import Store
-
-
-def recommend(dataset: str | Path, *, store: Store | None = None, **options: Any) -> Recommendation:
-    """Rank the starts for a data set, as `recommend --dataset` does.
-
-    `options` are the fields of `recommender.requests.RecommendRequest`. Raises `recommender.errors.InputError` for a
-    data set that cannot be used and pydantic's `ValidationError` for options that do not exist.
-    """
-    request = RecommendRequest(dataset=str(dataset), **options)
-    if store is not None:
-        return answer(with_paths_registered(request, store), store=store)
-    with Store.open_default() as opened:
-        return answer(with_paths_registered(request, opened), store=opened)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from recommender import __version__
+from recommender.report.notices import notice_title
 from recommender.text import printable
 
 FOLDER = Path(__file__).parent / "web"
@@ -34,6 +35,7 @@ def environment() -> Environment:
         grouped=grouped,
         signed=signed,
         coded=coded,
+        notice_title=notice_title,
     )
     made.globals.update(version=__version__)
     return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 from benchmarks.demo import CLASSES, draw_data_set
 from recommender import recommend
-from recommender.errors import NotFoundError
+from recommender.errors import NotFoundError, UnavailableError
 from recommender.records import Recommendation
 from recommender.report.document import document
 from recommender.report.page import page
@@ -135,9 +136,58 @@ def test_the_table_names_the_first_start_and_what_to_do_next(answered: Answered)
 
 def test_the_page_stands_alone_and_shows_every_start(answered: Answered) -> None:
     html = (answered.data.parent / "answer.html").read_text("utf-8")
-    assert "http" not in html.replace("http-equiv", "")
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", html)
     assert "<script" not in html
     assert html.count("<tr") > len(json.loads(answered.stdout)["ranking"])
+
+
+def test_the_page_shows_what_starts_see_and_names_no_other_data_set_of_the_store(
+    answered: Answered, tmp_path: Path
+) -> None:
+    """Another data set of the same user lies in the store: the map and the reasons leave it out."""
+    home = shutil.copytree(answered.home, tmp_path / "home")
+    draw_data_set(tmp_path / "secret-project", num_images=6, seed=5)
+    assert run("--dataset", str(tmp_path / "secret-project"), "--json", home=home).returncode == 0
+    file = tmp_path / "answer.html"
+    done = run("--dataset", str(answered.data), "--html", str(file), home=home)
+    assert done.returncode == 0, done.stderr
+    html = file.read_text("utf-8")
+    assert "secret" not in html
+    assert "Map of data sets" in html
+    first = json.loads(answered.stdout)["ranking"][0]["checkpoint"]
+    assert f"<h3>{first}</h3>" in html
+    assert html.count('<svg class="scene"') == 3 * 3
+    assert html.count("<figure><img") == 4
+    assert html.index("<dl class=") < html.index("<table")
+
+
+def test_a_notebook_shows_a_small_table_and_gives_page_and_frame(
+    answered: Answered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECOMMENDER_HOME", str(answered.home))
+    found = recommend(answered.data)
+    lines = repr(found).splitlines()
+    assert lines[0].startswith(f"Start from  {found.ranking[0].start}")
+    assert len(lines) < 20
+    assert max(map(len, lines)) <= 120
+    shown = found._repr_html_()
+    assert shown.count("<tr>") == 1 + 5
+    assert found.to_html(tmp_path / "page.html", pictures=False) == (tmp_path / "page.html").read_text(
+        "utf-8"
+    )
+    monkeypatch.setitem(sys.modules, "pandas", None)  # as where it is not installed
+    with pytest.raises(UnavailableError, match="pip install pandas"):
+        found.ranking.to_frame()
+
+
+def test_the_ranking_becomes_a_frame(answered: Answered, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pandas", reason="pandas is not installed")
+    monkeypatch.setenv("RECOMMENDER_HOME", str(answered.home))
+    found = recommend(answered.data)
+    frame = found.ranking.to_frame()
+    assert len(frame) == len(found.ranking)
+    assert frame["score"].is_monotonic_decreasing
+    assert list(frame["checkpoint"]) == [row.start.checkpoint for row in found.ranking]
 
 
 def test_hostile_names_are_escaped_on_the_page(answered: Answered, monkeypatch: pytest.MonkeyPatch) -> None:

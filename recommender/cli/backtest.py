@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from recommender.cli.console import out
+from recommender.cli.console import out, progress_bars
 
 
 def backtest(
@@ -24,8 +24,8 @@ def backtest(
     from recommender.report.backtest import backtest_document, print_backtest
     from recommender.store import Store
 
-    with Store.open_default() as store:
-        result = run(known_history(store), seed=seed, known_targets=known_targets)
+    with Store.open_default() as store, progress_bars() as progress:
+        result = run(known_history(store), seed=seed, known_targets=known_targets, progress=progress)
     if as_json:
         sys.stdout.write(json.dumps(backtest_document(result), indent=2) + "\n")
     else:

@@ -15,7 +15,7 @@ from recommender.records import Recommendation
 from recommender.requests import RecommendRequest, TrialsRequest
 
 if TYPE_CHECKING:
-    from recommender.store import Store
+    from recommender.pipeline import Case
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ def main_job(request: RecommendRequest, extras: Extras) -> None:
             from recommender.cli.trials import after_trials
 
             recommendation = after_trials(case, trials, store, began_at=began_at)
-        _show(recommendation, request, extras, store)
+        _show(recommendation, case, extras)
         if extras.launch:
             from recommender.cli.train import launch_first
 
@@ -75,12 +75,13 @@ def _check_writable(file: Path) -> None:
         raise UsageError(f"--html {file} cannot be written.", remedy="Name a file in a folder that exists.")
 
 
-def _show(recommendation: Recommendation, request: RecommendRequest, extras: Extras, store: Store) -> None:
+def _show(recommendation: Recommendation, case: Case, extras: Extras) -> None:
     if extras.html:
-        from recommender.profile.known import known_sources
+        from recommender.report.answer_pictures import pictures_of
         from recommender.report.page import page
 
-        Path(extras.html).write_text(page(recommendation, known_sources(store)), encoding="utf-8")
+        html = page(recommendation, pictures_of(case, recommendation))
+        Path(extras.html).write_text(html, encoding="utf-8")
     if extras.as_json:
         from recommender.report.document import document
 
@@ -89,5 +90,5 @@ def _show(recommendation: Recommendation, request: RecommendRequest, extras: Ext
         from recommender.report.rows import DEFAULT_ROWS
         from recommender.report.table import print_recommendation
 
-        limit = DEFAULT_ROWS if request.top is None else None  # else the ranking was cut already
+        limit = DEFAULT_ROWS if case.request.top is None else None  # else the ranking was cut already
         print_recommendation(recommendation, out(), limit=limit)

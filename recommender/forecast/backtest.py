@@ -19,6 +19,7 @@ from recommender.forecast.rankers import RANKERS
 from recommender.forecast.ranking import outlooks
 from recommender.forecast.rules import leaks
 from recommender.forecast.situation import Observation, Situation
+from recommender.progress import Progress, silent
 from recommender.records import Interval
 
 MARKS = tuple(field.name for field in fields(Marks))
@@ -82,7 +83,11 @@ def cases(observations: Sequence[Observation], *, min_starts: int = 4) -> tuple[
 
 
 def backtest(
-    observations: Sequence[Observation], *, seed: int = 0, known_targets: int | None = None
+    observations: Sequence[Observation],
+    *,
+    seed: int = 0,
+    known_targets: int | None = None,
+    progress: Progress = silent,
 ) -> Backtest:
     """Leave one target out, for every ranker. `known_targets` caps the history to that many other targets.
 
@@ -96,7 +101,8 @@ def backtest(
         )
     rng = np.random.default_rng(seed)
     per_target: dict[str, list[Marks]] = {name: [] for name in ("random", *RANKERS)}
-    for case in found:
+    for number, case in enumerate(found):
+        progress("hiding one data set after the other", number, len(found))
         history = _some(case.history, known_targets, rng)
         truth = np.asarray(case.truth)
         per_target["random"].append(random_marks(truth, rng=rng))

@@ -110,7 +110,9 @@ class RankedPart(Document):
     architecture: str | None = Field(
         None, description="That is trained; null for scratch: that of the others."
     )
-    imgsz: int = Field(description="Training image size in pixels.")
+    imgsz: int | None = Field(
+        None, description="Training image size in pixels; null in answers of version 0.1."
+    )
     hours: float | None = Field(
         None,
         description="Of the full training, on the hardware of the newest runs; null where none was timed.",

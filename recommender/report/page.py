@@ -1,37 +1,72 @@
-"""The answer as one self-contained HTML page: no script, no network, prints well."""
+"""The answer as one self-contained HTML page: no script, no network, readable on a phone, prints well."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from recommender.profile import compare
+from recommender.profile.known import builtin_profiles
 from recommender.records import Profile, Recommendation
-from recommender.report.dataset_map import dataset_map
+from recommender.report.columns import COLUMNS
+from recommender.report.dataset_map import Place, dataset_map
+from recommender.report.headline import LABELS, MODE_WORDS, UNSUPPORTED, headline, trials_worth
+from recommender.report.notices import notice_title
+from recommender.report.rows import names_of, shown_rows
+from recommender.tasks import task_definition
 from recommender.text import printable
 
+if TYPE_CHECKING:
+    from recommender.report.answer_pictures import AnswerPictures
+
 TEMPLATES = Path(__file__).parent / "templates"
+MAPPED = 8  # data sets around the target on the map
+CLASSES_SHOWN = 30
 
 
-def page(recommendation: Recommendation, sources: Sequence[Profile] = ()) -> str:
-    """The page's HTML. `sources` are the known data sets to draw around the target on the map."""
-    profile = recommendation.profile
-    others = {p.dataset_hash: p for p in sources if p.dataset_hash != profile.dataset_hash}
-    top = max((row.score.high for row in recommendation.ranking), default=1.0) or 1.0
-    total = max(sum(profile.class_counts), 1)
-    balance = sorted(zip(profile.class_names, profile.class_counts, strict=True), key=lambda item: -item[1])
+def page(recommendation: Recommendation, pictures: AnswerPictures | None = None) -> str:
+    """The page's HTML. The map shows the built-in data sets alone: a page that is sent around names no others."""
+    rows = shown_rows(recommendation.ranking)
+    worth = trials_worth(recommendation)
     return (
         environment()
         .get_template("recommendation.html")
         .render(
             recommendation=recommendation,
-            profile=profile,
-            top=top,
-            classes=[(name, count, count / total) for name, count in balance[:30]],
-            places=dataset_map((profile, *others.values())) if others else (),
-            first=recommendation.ranking[0],
+            profile=recommendation.profile,
+            labels=LABELS,
+            lines=headline(recommendation),
+            worth=worth,
+            unsupported=None if recommendation.level_supported else UNSUPPORTED,
+            metric=task_definition(recommendation.task).metric.label,
+            rows=rows,
+            folded=names_of(rows.folded),
+            columns=COLUMNS,
+            modes=MODE_WORDS,
+            top=max((row.score.high for row in recommendation.ranking), default=1.0) or 1.0,
+            classes=_balance(recommendation.profile),
+            places=_map(recommendation.profile),
+            pictures=pictures,
+        )
+    )
+
+
+def fragment(recommendation: Recommendation) -> str:
+    """The four lines, the table and the warnings, to stand inside another page such as a notebook."""
+    return (
+        environment()
+        .get_template("fragment.html")
+        .render(
+            labels=LABELS,
+            lines=asdict(headline(recommendation)),
+            metric=task_definition(recommendation.task).metric.label,
+            rows=shown_rows(recommendation.ranking),
+            columns=COLUMNS,
+            num_classes=len(recommendation.profile.class_names),
+            warnings=recommendation.warnings,
         )
     )
 
@@ -39,6 +74,21 @@ def page(recommendation: Recommendation, sources: Sequence[Profile] = ()) -> str
 def environment() -> Environment:
     """Templates that escape everything they show and fail on what they do not know."""
     made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
-    filters: dict[str, Any] = {"printable": printable}
+    filters: dict[str, Any] = {"printable": printable, "notice_title": notice_title}
     made.filters.update(filters)
     return made
+
+
+def _balance(profile: Profile) -> list[tuple[str, int, float]]:
+    """(class, boxes, share of all) of the largest classes."""
+    total = max(sum(profile.class_counts), 1)
+    balance = sorted(zip(profile.class_names, profile.class_counts, strict=True), key=lambda item: -item[1])
+    return [(name, count, count / total) for name, count in balance[:CLASSES_SHOWN]]
+
+
+def _map(profile: Profile) -> tuple[Place, ...]:
+    """The target, first, among the built-in data sets most similar to it."""
+    others = [one for one in builtin_profiles().values() if one.dataset_hash != profile.dataset_hash]
+    comparable = [one for one in others if one.encoder == profile.encoder]
+    nearest = sorted(comparable, key=lambda one: -compare(profile, one).whole)[:MAPPED]
+    return dataset_map((profile, *nearest)) if nearest else ()

@@ -2,45 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from recommender.checkpoints import COCO_NAMES
-from recommender.records import SCRATCH, RankedStart, Recommendation
+from recommender.records import SCRATCH, RankedStart
+from recommender.report.document import RankedPart
 
 DEFAULT_ROWS = 5
 FOLDED_SHARE = 0.5  # of the target's images seen in its own training: it was trained on this very data
 
 
+Row = TypeVar("Row", RankedStart, RankedPart)
+
+
 @dataclass(frozen=True, kw_only=True)
-class ShownRows:
+class ShownRows(Generic[Row]):
     """The ranking in three parts, each in the order of ranks."""
 
-    shown: tuple[RankedStart, ...]
-    more: tuple[RankedStart, ...]  # left out for brevity
-    folded: tuple[RankedStart, ...]  # trained on this very data, so that their scores say little
+    shown: tuple[Row, ...]
+    more: tuple[Row, ...]  # left out for brevity
+    folded: tuple[Row, ...]  # trained on this very data, so that their scores say little
 
 
-def shown_rows(recommendation: Recommendation, limit: int | None = DEFAULT_ROWS) -> ShownRows:
+def shown_rows(ranking: Sequence[Row], limit: int | None = DEFAULT_ROWS) -> ShownRows[Row]:
     """The first `limit` rows, scratch and the best of COCO always among them; None shows all.
 
     Checkpoints trained on this very data are folded, unless one of them leads.
     """
-    folded = tuple(row for row in recommendation.ranking[1:] if trained_on_target(row))
-    rest = [row for row in recommendation.ranking if row not in folded]
+    folded = tuple(row for row in ranking[1:] if trained_on_target(row))
+    rest = [row for row in ranking if row not in folded]
     if limit is None or len(rest) <= limit:
         return ShownRows(shown=tuple(rest), more=(), folded=folded)
-    coco = next((row for row in rest if row.start.checkpoint in COCO_NAMES), None)
-    kept = [row for row in rest if row.start.checkpoint == SCRATCH or row is coco]
+    coco = next((row for row in rest if checkpoint_of(row) in COCO_NAMES), None)
+    kept = [row for row in rest if checkpoint_of(row) == SCRATCH or row is coco]
     kept += [row for row in rest if row not in kept][: max(0, limit - len(kept))]
     shown = tuple(row for row in rest if row in kept or row.rank == 1)
     return ShownRows(shown=shown, more=tuple(row for row in rest if row not in shown), folded=folded)
 
 
-def trained_on_target(row: RankedStart) -> bool:
+def trained_on_target(row: RankedStart | RankedPart) -> bool:
     """Whether the checkpoint was trained on most of the target's images."""
     return (row.evidence.source_images_seen or 0.0) >= FOLDED_SHARE
 
 
-def names_of(rows: tuple[RankedStart, ...]) -> tuple[str, ...]:
+def checkpoint_of(row: RankedStart | RankedPart) -> str:
+    """The name of the row's checkpoint."""
+    return row.start.checkpoint if isinstance(row, RankedStart) else row.checkpoint
+
+
+def names_of(rows: Sequence[RankedStart] | Sequence[RankedPart]) -> tuple[str, ...]:
     """The checkpoints of rows, each once."""
-    return tuple(dict.fromkeys(row.start.checkpoint for row in rows))
+    return tuple(dict.fromkeys(checkpoint_of(row) for row in rows))

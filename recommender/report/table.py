@@ -26,7 +26,7 @@ def print_recommendation(
     recommendation: Recommendation, console: Console, *, limit: int | None = DEFAULT_ROWS
 ) -> None:
     """Draw the answer on `console`, at most `limit` rows of the ranking; None draws all."""
-    rows = shown_rows(recommendation, limit)
+    rows = shown_rows(recommendation.ranking, limit)
     _print_headline(headline(recommendation), console)
     if recommendation.verdict is not None:
         console.print(Text("\n" + printable(recommendation.verdict, limit=1000)))
@@ -44,6 +44,13 @@ def print_recommendation(
     print_notices(recommendation.notes, console, mark="·")
     console.print(Text("\nThe same training with plain ultralytics:", style="dim"))
     console.print(Text(recommendation.command), soft_wrap=True)
+
+
+def print_short(recommendation: Recommendation, console: Console) -> None:
+    """The four lines and five rows alone."""
+    _print_headline(headline(recommendation), console)
+    table, _ = _ranking(recommendation, shown_rows(recommendation.ranking).shown, console.width)
+    console.print(table)
 
 
 def _print_headline(lines: Headline, console: Console) -> None:
@@ -118,7 +125,7 @@ def _taken(columns: Sequence[Column]) -> int:
 
 
 def _print_legend(
-    recommendation: Recommendation, rows: ShownRows, columns: Sequence[Column], console: Console
+    recommendation: Recommendation, rows: ShownRows[RankedStart], columns: Sequence[Column], console: Console
 ) -> None:
     label = task_definition(recommendation.task).metric.label
     said = {

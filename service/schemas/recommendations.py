@@ -8,6 +8,7 @@ from pydantic.json_schema import SkipJsonSchema
 from recommender.report.document import (
     BudgetPart,
     DatasetPart,
+    DecisionPart,
     HeadlinePart,
     NoticePart,
     ProvenancePart,
@@ -44,6 +45,8 @@ class RecommendationAnswer(Answer):
     dataset: DatasetPart | None = None
     budget: BudgetPart | None = None
     headline: HeadlinePart | None = None
+    decision: DecisionPart | None = None
+    level_supported: bool = True
     ranking: tuple[RankedPart, ...] | None = None
     warnings: tuple[NoticePart, ...] | None = None
     notes: tuple[NoticePart, ...] = ()

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from recommender.report.columns import COLUMNS
 from recommender.report.document import RankedPart
 
+MEANINGS = {
+    "expected": "the score after the full training, with the interval that holds 8 of 10 results",
+    "best?": "chance that no other start ends better",
+} | {column.heading: column.meaning for column in COLUMNS}
 CLASSES_SHOWN = 20
 EVIDENCE_NAMES = {
     "similarity": "similarity",

@@ -9,7 +9,13 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from recommender.errors import UnavailableError
+from recommender.errors import NotFoundError, UnavailableError
+from recommender.profile.known import source_profile
+from recommender.report.document import RecommendationDocument
+from recommender.report.headline import LABELS
+from recommender.report.page import page
+from recommender.report.restored import restored
+from recommender.report.rows import names_of, shown_rows
 from recommender.report.runs import RunDetail, run_summary
 from recommender.tasks import task_definition
 from service.dependencies import (
@@ -36,7 +42,7 @@ from service.schemas.from_records import (
 )
 from service.schemas.recommendations import RecommendationAnswer
 from service.web import actions, reference
-from service.web.figures import balance_of, evidence_of
+from service.web.figures import MEANINGS, balance_of, evidence_of
 from service.web.labels import labels
 
 router = APIRouter()
@@ -49,9 +55,9 @@ def mount_static(app: FastAPI) -> None:
 
 
 @router.get("/")
-def home(request: Request, services: ServicesDep, caller: CallerDep, page: PagingDep) -> Response:
+def home(request: Request, services: ServicesDep, caller: CallerDep, paging: PagingDep) -> Response:
     """The data sets, and the form to upload one."""
-    found = services.store.datasets.page(owner=caller.scope, cursor=page.cursor, limit=page.limit)
+    found = services.store.datasets.page(owner=caller.scope, cursor=paging.cursor, limit=paging.limit)
     return render(
         request,
         "home.html",
@@ -112,6 +118,10 @@ def recommendation(
         "recommendation.html",
         answer=answer,
         set_name=held.name if held else "a data set that was removed",
+        rows=shown_rows(rows),
+        folded=names_of(shown_rows(rows).folded),
+        meanings=MEANINGS,
+        labels=LABELS,
         top=axis_top(max((row.score.high for row in rows), default=1.0)),
         scratch=next((row.score.mean for row in rows if row.mode == "scratch"), None),
         evidence=evidence_of,
@@ -120,10 +130,21 @@ def recommendation(
     )
 
 
+@router.get("/recommendations/{id}/report")
+def report(services: ServicesDep, asked: RecommendationDep) -> Response:
+    """The answer as one page to keep or send around."""
+    profile = source_profile(asked.dataset_hash, services.store)
+    if asked.document is None or profile is None:
+        raise NotFoundError("There is no answer to download.", remedy="Wait for the answer, or ask again.")
+    html = page(restored(RecommendationDocument.model_validate_json(asked.document), profile))
+    disposition = f'attachment; filename="answer-{asked.id}.html"'
+    return Response(html, media_type="text/html", headers={"Content-Disposition": disposition})
+
+
 @router.get("/trainings")
-def trainings(request: Request, services: ServicesDep, caller: CallerDep, page: PagingDep) -> Response:
+def trainings(request: Request, services: ServicesDep, caller: CallerDep, paging: PagingDep) -> Response:
     """Every training, newest first."""
-    jobs, following = job_page(services, caller, KIND, page)
+    jobs, following = job_page(services, caller, KIND, paging)
     tried, _ = job_page(services, caller, SWEEP, Paging(limit=10, cursor=None))
     return render(
         request,
@@ -162,9 +183,9 @@ def training(request: Request, services: ServicesDep, job: TrainingDep) -> Respo
 
 
 @router.get("/runs")
-def runs(request: Request, services: ServicesDep, page: PagingDep) -> Response:
+def runs(request: Request, services: ServicesDep, paging: PagingDep) -> Response:
     """The history."""
-    found = services.store.runs.page(cursor=page.cursor, limit=page.limit)
+    found = services.store.runs.page(cursor=paging.cursor, limit=paging.limit)
     return render(
         request, "runs.html", runs=[run_summary(run) for run in found.items], next=found.next_cursor
     )

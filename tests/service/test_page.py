@@ -18,7 +18,7 @@ from recommender.store.service_records import HeldDataset
 from service.page_templates import STATIC, axis_top, duration, moment, signed
 from service.schemas.datasets import MapPlace
 from service.web.labels import labels
-from tests.service.kit import Service
+from tests.service.kit import Service, wait_until
 from tests.service.test_recommendations import DOCUMENT, an_ask
 
 HOSTILE = "<script>alert(1)</script>\n\x1b[31m\u202e\"'><img src=x onerror=alert(1)>"
@@ -271,3 +271,19 @@ def test_small_numbers_read_well() -> None:
     )
     assert moment("2026-01-02T03:04:05.6+00:00") == "2026-01-02 03:04 UTC"
     assert (signed(0.1), signed(-0.02)) == ("+0.10", "−0.02")
+
+
+def test_an_answer_is_read_first_in_lines_and_downloads_as_a_page(service: Service, small_zip: Path) -> None:
+    """The page names no flag of the command line outside its commands, and the report is the same answer."""
+    held = service.upload(small_zip).json()["id"]
+    asked = service.post("/v1/recommendations", json={"dataset": held, "epochs": 3, "imgsz": 64}).json()
+    wait_until(lambda: service.get(f"/v1/recommendations/{asked['id']}").json()["status"] == "succeeded", 300)
+    answer = service.get(f"/v1/recommendations/{asked['id']}").json()
+    shown = service.get(f"/recommendations/{asked['id']}").text
+    assert shown.index(answer["headline"]["chance"][:20]) < shown.index("<table")
+    assert "--" not in re.sub(r"<!--.*?-->|<code>.*?</code>", "", shown, flags=re.DOTALL)
+    assert shown.split("</table>")[0].count('<th scope="row">') == 5
+    report = service.get(f"/recommendations/{asked['id']}/report")
+    assert report.headers["content-disposition"].startswith("attachment")
+    assert answer["headline"]["start"] in report.text
+    assert service.get(f"/recommendations/{asked['id']}/report", service.bob).status_code == 404

@@ -1,0 +1,92 @@
+"""A recommendation made again from its published document, for pages drawn long after the answer."""
+
+from __future__ import annotations
+
+from recommender.records import (
+    Budget,
+    Decision,
+    Evidence,
+    Interval,
+    Notice,
+    Profile,
+    Provenance,
+    RankedStart,
+    Recommendation,
+    Start,
+)
+from recommender.report.document import IntervalPart, NoticePart, RankedPart, RecommendationDocument
+from recommender.tasks import TASKS
+
+
+def restored(document: RecommendationDocument, profile: Profile) -> Recommendation:
+    """The recommendation that was published so, for the profile of its data set.
+
+    What only the making of an answer needs is left out: trials and the runs it rests on. Answers of version 0.1 know
+    no decision; theirs is that the first start leads alone.
+    """
+    rows = tuple(map(_row, document.ranking))
+    return Recommendation(
+        profile=profile,
+        budget=Budget(epochs=document.budget.epochs, imgsz=document.budget.imgsz),
+        ranking=rows,
+        warnings=_notices(document.warnings),
+        notes=_notices(document.notes),
+        method=document.method,
+        train_command=document.train_command or "",
+        command=document.command,
+        provenance=Provenance(**document.provenance.model_dump(), dataset_hash=document.dataset.hash),
+        decision=_decision(document, rows),
+        level_supported=document.level_supported,
+        task=next(task.name for task in TASKS if task.name == document.dataset.task),
+        verdict=document.verdict,
+    )
+
+
+def _decision(document: RecommendationDocument, rows: tuple[RankedStart, ...]) -> Decision:
+    published = document.decision
+    if published is None:
+        first = rows[0]
+        return Decision(
+            start=first.start,
+            expected_loss=first.expected_loss,
+            num_starts=len(rows),
+            tied=(first.start,),
+            tie_rule="",
+            trials=None,
+        )
+    return Decision(
+        start=_start(published.checkpoint, published.mode),
+        expected_loss=published.expected_loss,
+        num_starts=published.num_starts,
+        tied=tuple(_start(one.checkpoint, one.mode) for one in published.tied),
+        tie_rule=published.tie_rule,
+        trials=None,
+    )
+
+
+def _row(part: RankedPart) -> RankedStart:
+    return RankedStart(
+        rank=part.rank,
+        start=_start(part.checkpoint, part.mode),
+        score=_interval(part.score),
+        p_best=part.p_best,
+        expected_loss=part.expected_loss or 0.0,
+        gain_over_scratch=_interval(part.gain_over_scratch),
+        evidence=Evidence(**part.evidence.model_dump()),
+        reasons=part.reasons,
+        available=part.available,
+        architecture=part.architecture,
+        hours=part.hours,
+    )
+
+
+def _start(checkpoint: str, mode: str) -> Start:
+    return Start(checkpoint=checkpoint, mode=mode)  # type: ignore[arg-type]  # published from a Start
+
+
+def _interval(part: IntervalPart) -> Interval:
+    return Interval(**part.model_dump())
+
+
+def _notices(parts: tuple[NoticePart, ...]) -> tuple[Notice, ...]:
+    return tuple(Notice(**part.model_dump()) for part in parts)
