@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from recommender.profile import compare
-from recommender.profile.known import builtin_profiles
+from recommender.profile.shipped import builtin_profiles
 from recommender.records import Profile, Recommendation
 from recommender.report.columns import COLUMNS
 from recommender.report.dataset_map import Place, dataset_map
