@@ -6,6 +6,8 @@ mAP50-95 (640 px, own val split) and which files exist are those of the ultralyt
 
 from __future__ import annotations
 
+import csv
+import functools
 import importlib.util
 import json
 from pathlib import Path
@@ -14,19 +16,60 @@ from typing import Any
 import yaml
 
 from recommender.families.ultralytics.architectures import architecture
-from recommender.families.ultralytics.models import tensor_shapes
+from recommender.families.ultralytics.models import build_model, tensor_shapes
 
 OUT = Path(__file__).parents[1] / "recommender" / "checkpoints" / "catalogue.json"
-SIZES = "nsmlx"
-# family: published mAP50-95 of n, s, m, l, x
-COCO = {
-    "yolov8": (0.373, 0.449, 0.502, 0.529, 0.539),
-    "yolo11": (0.395, 0.470, 0.515, 0.534, 0.547),
-    "yolo12": (0.406, 0.480, 0.525, 0.537, 0.552),
-    "yolo26": (0.409, 0.486, 0.531, 0.550, 0.575),
+COCO, OPEN_IMAGES, OBJECTS365 = "coco", "open-images-v7", "objects365"
+BASE_URL = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
+CARDS = Path(__file__).parents[2] / "shared" / "external" / "ultralytics" / "model_cards.csv"
+Row = tuple[
+    str, str, str, float | None
+]  # name, architecture, source, published mAP50-95 (None: not known here)
+
+
+def _sizes(name: str, architecture_name: str, source: str, scores: dict[str, float | None]) -> list[Row]:
+    """One row a size; `{}` in the names stands for it."""
+    return [
+        (name.format(size), architecture_name.format(size), source, score) for size, score in scores.items()
+    ]
+
+
+NOT_KNOWN: dict[str, float | None] = dict.fromkeys("nsmlx")
+# Published mAP50-95 at 640 px: ultralytics' documentation; YOLOv9 and YOLOv10 as their papers give them.
+DETECTORS: list[Row] = [
+    *_sizes("yolov3{}u", "yolov3{}", COCO, dict.fromkeys(("", "-spp", "-tiny"))),
+    *_sizes("yolov5{}u", "yolov5{}", COCO, {"n": 0.343, "s": 0.430, "m": 0.490, "l": 0.522, "x": 0.532}),
+    *_sizes("yolov5{}6u", "yolov5{}-p6", COCO, NOT_KNOWN),
+    *_sizes("yolov8{}", "yolov8{}", COCO, {"n": 0.373, "s": 0.449, "m": 0.502, "l": 0.529, "x": 0.539}),
+    *_sizes(
+        "yolov8{}-oiv7", "yolov8{}", OPEN_IMAGES, {"n": 0.184, "s": 0.277, "m": 0.336, "l": 0.349, "x": 0.363}
+    ),
+    *_sizes("yolov9{}", "yolov9{}", COCO, {"t": 0.383, "s": 0.468, "m": 0.514, "c": 0.530, "e": 0.556}),
+    *_sizes(
+        "yolov10{}",
+        "yolov10{}",
+        COCO,
+        {"n": 0.385, "s": 0.463, "m": 0.511, "b": 0.525, "l": 0.532, "x": 0.544},
+    ),
+    *_sizes("yolo11{}", "yolo11{}", COCO, {"n": 0.395, "s": 0.470, "m": 0.515, "l": 0.534, "x": 0.547}),
+    ("yolo11n-grayscale", "yolo11n", COCO, None),
+    *_sizes("yolo12{}", "yolo12{}", COCO, {"n": 0.406, "s": 0.480, "m": 0.525, "l": 0.537, "x": 0.552}),
+    *_sizes("yolo26{}", "yolo26{}", COCO, {"n": 0.409, "s": 0.486, "m": 0.531, "l": 0.550, "x": 0.575}),
+    *_sizes("yolo26{}-distill", "yolo26{}", COCO, NOT_KNOWN),
+    *_sizes("yolo26{}-objv1-150", "yolo26{}", OBJECTS365, NOT_KNOWN),
+    *_sizes("rtdetr-{}", "rtdetr-{}", COCO, {"l": 0.530, "x": 0.548}),
+]
+# YOLO26's COCO weights began from Objects365: its training recipe, docs/en/guides/yolo26-training-recipe.md.
+BEGAN_FROM = {f"yolo26{size}": f"yolo26{size}-objv1-150" for size in "nsmlx"}
+OTHER_TASKS = {
+    "classify": [f"{family}{size}-cls" for family in ("yolov8", "yolo11", "yolo26") for size in "nsmlx"],
+    "segment": [
+        *(f"{family}{size}-seg" for family in ("yolov8", "yolo11", "yolo26") for size in "nsmlx"),
+        *(f"yolov9{size}-seg" for size in "ce"),
+        *(f"yolo26{size}-objv1-seg" for size in "nsmlx"),
+    ],
 }
-OPEN_IMAGES = {"yolov8": (0.184, 0.277, 0.336, 0.349, 0.363)}
-SOURCES = {
+SOURCES: dict[str, dict[str, Any]] = {
     "coco": {
         "name": "COCO",
         "licence": "COCO terms of use (annotations CC-BY-4.0; images: their owners')",
@@ -39,45 +82,81 @@ SOURCES = {
         "train_images": 1_743_042,
         "file": "open-images-v7.yaml",
     },
+    "objects365": {
+        "name": "Objects365",
+        "licence": None,
+        "train_images": 1_742_289,
+        "file": "Objects365.yaml",
+    },
 }
 
 
 def main() -> None:
     """Count, collect, write."""
     sources = {key: _source(facts) for key, facts in SOURCES.items()}
-    checkpoints = [
-        _entry(family, size, source, suffix, score, len(sources[source]["class_names"]))
-        for source, suffix, families in (("coco", "", COCO), ("open-images-v7", "-oiv7", OPEN_IMAGES))
-        for family, scores in families.items()
-        for size, score in zip(SIZES, scores, strict=True)
-    ]
+    detectors = [_entry(row, len(sources[row[2]]["class_names"])) for row in DETECTORS]
+    others = [_of_other_task(task, name) for task, names in OTHER_TASKS.items() for name in names]
     catalogue = {
-        "comment": "Official ultralytics detection checkpoints. sha256 is of the download; null where unknown here, "
+        "comment": "Official ultralytics checkpoints. sha256 is of the download; null where unknown here, "
         "then the first fetch records it. Made by `python -m benchmarks.build_catalogue`.",
-        "base_url": "https://github.com/ultralytics/assets/releases/download/v8.4.0",
+        "base_url": BASE_URL,
         "licence": "AGPL-3.0",
         "attribution": "Ultralytics, https://github.com/ultralytics/assets",
         "train_imgsz": 640,
         "sources": sources,
-        "checkpoints": checkpoints,
+        "checkpoints": detectors,
+        "other_tasks": others,
     }
     OUT.write_text(json.dumps(catalogue, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"{len(checkpoints)} checkpoints in {OUT}")
+    print(f"{len(detectors)} detectors and {len(others)} checkpoints of other tasks in {OUT}")
 
 
-def _entry(
-    family: str, size: str, source: str, suffix: str, score: float, num_classes: int
-) -> dict[str, Any]:
-    name = architecture(f"{family}{size}").name
+def _entry(row: Row, num_classes: int) -> dict[str, Any]:
+    name, architecture_name, source, score = row
+    known = architecture(architecture_name)
     return {
-        "name": f"{name}{suffix}",
-        "file": f"{name}{suffix}.pt",
-        "architecture": name,
+        "name": name,
+        "file": f"{name}.pt",
+        "architecture": known.name,
         "source": source,
-        "num_parameters": tensor_shapes(name, num_classes).num_parameters,
-        "score": score,
+        "num_parameters": tensor_shapes(known.name, num_classes).num_parameters,
+        "flops_b": flops_b(known.name),
+        "map50_95": score,
+        "train_imgsz": 1280 if name.endswith("6u") else 640,
+        "began_from": BEGAN_FROM.get(name),
         "sha256": None,
     }
+
+
+@functools.cache
+def flops_b(name: str) -> float:
+    """10^9 operations of the model as it is trained (80 classes, not fused) for one image of 640 × 640 pixels."""
+    model = build_model(name, 80).eval()
+    from ultralytics.utils.torch_utils import get_flops
+
+    return round(float(get_flops(model, 640)), 1)
+
+
+def _of_other_task(task: str, name: str) -> dict[str, Any]:
+    """Named so that it is known; its numbers from the published cards, null where they have none."""
+    card = _cards().get(name.lower(), {})
+    score = float(card["value"]) / 100 if card else None
+    return {
+        "name": name,
+        "file": f"{name}.pt",
+        "task": task,
+        "num_parameters": round(float(card["params_m"]) * 1e6) if card else None,
+        "flops_b": float(card["flops_b"]) if card else None,
+        "metric": card.get("metric"),
+        "score": None if score is None else round(score, 3),
+        "train_imgsz": int(card["imgsz"]) if card else None,
+    }
+
+
+@functools.cache
+def _cards() -> dict[str, dict[str, str]]:
+    with CARDS.open(encoding="utf-8", newline="") as file:
+        return {row["model"].lower(): row for row in csv.DictReader(file)}
 
 
 def _source(facts: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recommender.checkpoints.files import kept_path
+from recommender.checkpoints.lineage import ancestry
 from recommender.errors import NotFoundError
 from recommender.families.ultralytics.architectures import architecture
 from recommender.home import subfolder
@@ -97,7 +98,15 @@ def _raw(name: str) -> dict[str, Any]:
 def _entries() -> tuple[Checkpoint, ...]:
     document = _document()
     official = str(document["base_url"])
-    return tuple(_checkpoint(document, entry, official) for entry in document["checkpoints"])
+    plain = {entry["name"]: _checkpoint(document, entry, official) for entry in document["checkpoints"]}
+    began = {entry["name"]: entry["began_from"] for entry in document["checkpoints"] if entry["began_from"]}
+    lineages = {name: ancestry(plain[parent], "card") for name, parent in began.items()}
+    return tuple(replace(entry, lineage=lineages.get(name)) for name, entry in plain.items())
+
+
+def other_tasks() -> dict[str, str]:
+    """Official checkpoints of tasks that nothing here trains yet: the task ("classify", "segment") by name."""
+    return {entry["name"]: entry["task"] for entry in _document()["other_tasks"]}
 
 
 def _checkpoint(document: dict[str, Any], entry: dict[str, Any], official: str) -> Checkpoint:
@@ -114,7 +123,8 @@ def _checkpoint(document: dict[str, Any], entry: dict[str, Any], official: str) 
         source_licence=source["licence"],
         source_images=source["train_images"],
         source_score=entry["map50_95"],
-        train_imgsz=document["train_imgsz"],
+        train_imgsz=entry["train_imgsz"],
+        flops_b=entry["flops_b"],
         url=f"{official}/{entry['file']}",
         attribution=document["attribution"],
     )

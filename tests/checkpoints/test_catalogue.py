@@ -10,8 +10,22 @@ from pathlib import Path
 import pytest
 
 from recommender.checkpoints import catalogue, fetch, get_checkpoint, load_state, remove_checkpoint, zoo
-from recommender.checkpoints.catalogue import ASSETS_VARIABLE, Fetched, fetched, file_name, remember
-from recommender.errors import CheckpointError, IntegrityError, StorageError, UnavailableError, UsageError
+from recommender.checkpoints.catalogue import (
+    ASSETS_VARIABLE,
+    Fetched,
+    fetched,
+    file_name,
+    other_tasks,
+    remember,
+)
+from recommender.errors import (
+    CheckpointError,
+    IntegrityError,
+    NotFoundError,
+    StorageError,
+    UnavailableError,
+    UsageError,
+)
 from recommender.families.ultralytics.models import tensor_shapes
 from recommender.records import Checkpoint
 from recommender.store import Store
@@ -32,26 +46,84 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_ultralytics(tmp_path_factory.mktemp("published") / "yolo11n.pt", random_model(names=names))
 
 
-def test_every_official_detector_is_listed(home: Path) -> None:
-    sizes = "nsmlx"
-    coco = {f"{family}{size}" for family in ("yolov8", "yolo11", "yolo12", "yolo26") for size in sizes}
-    assert {checkpoint.name for checkpoint in catalogue()} == coco | {f"yolov8{size}-oiv7" for size in sizes}
+OTHER_TASKS = (
+    "pose",
+    "obb",
+    "sem",
+    "depth",
+    "reid",
+    "world",
+    "yoloe",
+    "nas",
+    "sam",
+    "blt",
+    "clip",
+    "calibration",
+)
+
+
+def official() -> set[str]:
+    """Detectors, classifiers and segmenters among the files that the installed ultralytics fetches."""
+    prepare_ultralytics()
+    from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
+
+    names = {name.removesuffix(".pt") for name in GITHUB_ASSETS_NAMES if name.endswith(".pt")}
+    return {name for name in names if not any(mark in name.lower() for mark in OTHER_TASKS)}
+
+
+def test_every_official_checkpoint_is_listed_with_its_task(home: Path) -> None:
+    classifiers = {name for name in official() if name.endswith("-cls")}
+    segmenters = {name for name in official() if name.endswith("-seg")}
+    assert {checkpoint.name for checkpoint in catalogue()} == official() - classifiers - segmenters
+    told = other_tasks()
+    assert {name for name, task in told.items() if task == "classify"} == classifiers
+    assert {name for name, task in told.items() if task == "segment"} == segmenters
+
+
+def test_one_of_another_task_is_named_as_such(home: Path) -> None:
+    with Store.open_default() as store, pytest.raises(NotFoundError, match="another task: classify"):
+        get_checkpoint(store, "yolo11n-cls")
 
 
 def test_every_entry_is_complete_and_plausible(home: Path) -> None:
+    sizes = {"COCO": (118_287, 80), "Open Images V7": (1_743_042, 601), "Objects365": (1_742_289, 365)}
     for checkpoint in catalogue():
-        assert checkpoint.class_names is not None
-        assert len(checkpoint.class_names) == (601 if checkpoint.name.endswith("oiv7") else 80)
+        assert checkpoint.source_name is not None
+        assert (checkpoint.source_images, len(checkpoint.class_names or ())) == sizes[checkpoint.source_name]
         assert checkpoint.licence == "AGPL-3.0"
         assert (
             checkpoint.url
             == f"https://github.com/ultralytics/assets/releases/download/v8.4.0/{checkpoint.name}.pt"
         )
-        assert checkpoint.source_images in {118_287, 1_743_042}
-        assert checkpoint.source_score is not None
-        assert 0.1 < checkpoint.source_score < 0.6
+        assert checkpoint.source_score is None or 0.1 < checkpoint.source_score < 0.6
+        assert checkpoint.num_parameters is not None
+        assert checkpoint.flops_b is not None
+        assert 1 < checkpoint.num_parameters / 1e6 < 160
+        assert 4 < checkpoint.flops_b < 300
+        assert checkpoint.train_imgsz == (1280 if checkpoint.name.endswith("6u") else 640)
         assert not checkpoint.available
         assert checkpoint.sha256 is None
+
+
+def test_larger_ones_cost_more_and_score_higher(home: Path) -> None:
+    for family in ("yolov8{}", "yolo11{}", "yolo12{}", "yolo26{}"):
+        sizes = [entry(family.format(size)) for size in "nsmlx"]
+        for values in (
+            [one.num_parameters or 0 for one in sizes],
+            [one.flops_b or 0 for one in sizes],
+            [one.source_score or 0 for one in sizes],
+        ):
+            assert values == sorted(values)
+
+
+def test_yolo26_began_from_objects365(home: Path) -> None:
+    (step,) = entry("yolo26s").lineage or ()
+    assert (step.source_name, step.source_images, step.checkpoint) == (
+        "Objects365",
+        1_742_289,
+        "yolo26s-objv1-150",
+    )
+    assert entry("yolo11n").lineage is None  # nobody says
 
 
 def test_the_published_files_are_those_ultralytics_knows(home: Path) -> None:
@@ -62,7 +134,9 @@ def test_the_published_files_are_those_ultralytics_knows(home: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["yolov8n", "yolov8n-oiv7", "yolo11n", "yolo12n", "yolo26n"])
+@pytest.mark.parametrize(
+    "name", ["yolov8n", "yolov8n-oiv7", "yolo11n", "yolo12n", "yolo26n", "rtdetr-l", "yolov5n6u"]
+)
 def test_parameters_are_those_of_the_models(name: str) -> None:
     checkpoint = entry(name)
     shapes = tensor_shapes(checkpoint.architecture, len(checkpoint.class_names or ()))
