@@ -257,8 +257,12 @@ def test_an_export_is_what_ultralytics_reads(home: Path, tmp_path: Path) -> None
     assert all(
         torch.equal(state[key], value.half().float()) for key, value in state_of().items() if value.dim() == 4
     )
+    before = file.read_bytes()
+    assert export_pt(checkpoint, file).read_bytes() == before  # the printed command works a second time
+    file.write_bytes(b"somebody else's")
     with pytest.raises(ConflictError, match="--force"):
         export_pt(checkpoint, file)
+    assert file.read_bytes() == b"somebody else's"
     export_pt(checkpoint, file, overwrite=True)
     with pytest.raises(UsageError, match=r"\.pt"):
         export_pt(checkpoint, tmp_path / "mine.onnx")

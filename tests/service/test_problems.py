@@ -39,7 +39,9 @@ def log(service: Service) -> Iterator[io.StringIO]:
     handlers, level = root.handlers[:], root.level
     logs.configure()
     text = io.StringIO()
-    root.handlers[0].setStream(text)  # type: ignore[attr-defined]
+    formatter = root.handlers[0].formatter
+    root.handlers[:] = [logging.StreamHandler(text)]
+    root.handlers[0].setFormatter(formatter)
     yield text
     root.handlers[:] = handlers
     root.setLevel(level)

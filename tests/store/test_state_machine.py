@@ -30,7 +30,7 @@ connection.execute("PRAGMA synchronous = OFF")
 connection.execute("BEGIN IMMEDIATE")
 connection.execute("DELETE FROM runs")
 connection.execute("DELETE FROM checkpoints")
-connection.execute("UPDATE claims SET epoch = 0")
+connection.execute("UPDATE claims SET attempt = 0")
 for i in range(60):
     connection.execute("INSERT INTO meta VALUES (?, ?)", [f"junk-{i}", "x" * 4000])
 os.kill(os.getpid(), signal.SIGKILL)
