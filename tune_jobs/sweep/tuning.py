@@ -69,7 +69,7 @@ def run_fit(
     with _tune_settings(), tempfile.TemporaryDirectory(prefix="tune-") as folder:
         # Nothing in that folder is ever read again: what counts is in the store and in the user's storage.
         tuner = tune.Tuner(
-            tune.with_resources(tune.with_parameters(TrialActor, config=config), resources),
+            tune.with_resources(tune.with_parameters(TrialActor, sweep=config), resources),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
                 scheduler=_Scheduler(trial_driver, searcher),
