@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 
 from recommender.checkpoints import backbone_length
 from recommender.families.ultralytics.architectures import learning_rate_factor
@@ -70,7 +72,8 @@ def _model(checkpoint: Checkpoint | None, scratch: str) -> tuple[str, str]:
 def _data(dataset: Dataset, given: str, split_seed: int) -> tuple[str, str]:
     """The data.yaml to name, and the command that makes it where there is none."""
     if dataset.config is not None:
-        return str(dataset.config), ""
+        relative = not Path(given).expanduser().is_absolute()
+        return os.path.relpath(dataset.config) if relative else str(dataset.config), ""
     folder = f"{dataset.name}-yolo"
     words = ["recommend", "datasets", "export", given, folder]
     if split_seed and dataset.split_origin == "seeded":

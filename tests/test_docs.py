@@ -96,3 +96,37 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_the_sample_of_the_readme_is_what_the_program_says(tmp_path: Path) -> None:
+    """Numbers move with every run that is shipped; lines, rows and words do not."""
+    from benchmarks.demo import draw_data_set
+
+    draw_data_set(tmp_path / "demo")
+    done = subprocess.run(
+        [sys.executable, "-c", "from recommender.cli import main; main()", "--dataset", "demo"],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "RECOMMENDER_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    text = (ROOT / "README.md").read_text("utf-8")
+    said = "\n".join(line.rstrip() for line in done.stdout.strip("\n").splitlines())
+    pattern = r"(<!-- output of: recommend --dataset demo -->\n```\n)(.*?)(\n```)"
+    found = re.search(pattern, text, re.DOTALL)
+    assert found is not None
+    if UPDATE:
+        new = text[: found.start(2)] + said + text[found.end(2) :]
+        (ROOT / "README.md").write_text(new, "utf-8")
+        return
+    assert _without_numbers(found.group(2)) == _without_numbers(said), (
+        "UPDATE_DOCS=1 pytest tests/test_docs.py"
+    )
+
+
+def _without_numbers(text: str) -> list[str]:
+    """Words of each line, numbers and bars masked."""
+    plain = re.sub(r"[├─┤●]+", "bar", re.sub(r"\d[\d,.]*", "0", text))
+    return [" ".join(line.split()) for line in plain.splitlines()]
