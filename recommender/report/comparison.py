@@ -29,7 +29,7 @@ from recommender.report.comparison_schema import (
     SpreadPart,
     StartingPart,
 )
-from recommender.report.document import ImageCounts, IntervalPart, notice_parts
+from recommender.report.document import ImageCounts, IntervalPart
 from recommender.report.runs import point_part
 
 
@@ -57,7 +57,7 @@ def comparison_document(comparison: ComparisonInput, findings: Findings) -> Comp
             ScenePart(image=d.scene.name, spread=round(d.spread, 4)) for d in findings.differences
         ),
         curves=tuple(_curve(trained) for trained in comparison.trained),
-        warnings=notice_parts(findings.notices),
+        warnings=tuple(findings.notices),
         failures=tuple(
             FailurePart(start=str(f.start), fraction=f.fraction, seed=f.seed, why=f.why)
             for f in comparison.failures

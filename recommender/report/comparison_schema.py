@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from recommender.report.document import Document, ImageCounts, IntervalPart, NoticePart
+from recommender.records import Notice
+from recommender.report.document import Document, ImageCounts, IntervalPart
 from recommender.report.runs import PointPart
 
 
@@ -215,7 +216,7 @@ class ComparisonDocument(Document):
     forecast: ForecastPart
     pictures: tuple[ScenePart, ...]
     curves: tuple[CurvePart, ...]
-    warnings: tuple[NoticePart, ...]
+    warnings: tuple[Notice, ...]
     failures: tuple[FailurePart, ...]
     ended_early: str | None
     hardware: tuple[str, ...]

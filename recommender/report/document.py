@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from recommender.records import (
+    Budget,
     Decision,
     Evidence,
     Interval,
@@ -45,13 +45,6 @@ class DatasetPart(Document):
     hash: str = Field(description="Content hash: images, labels, splits and class names; not paths or times.")
     images: ImageCounts
     classes: tuple[str, ...]
-
-
-class BudgetPart(Document):
-    """What the full training may cost."""
-
-    epochs: int
-    imgsz: int = Field(description="Pixels, longer side.")
 
 
 class IntervalPart(Document):
@@ -118,14 +111,6 @@ class RankedPart(Document):
         description="Of the full training, on the hardware of the newest runs; null where none was timed.",
     )
     trial: TrialPart | None = None
-
-
-class NoticePart(Document):
-    """A warning or a note with a stable code."""
-
-    code: str
-    message: str
-    hint: str | None = Field(None, description="What to type on the command line about it.")
 
 
 class HeadlinePart(Document):
@@ -199,7 +184,7 @@ class RecommendationDocument(Document):
     """A recommendation: starts ordered by expected loss, with reasons, warnings and provenance."""
 
     dataset: DatasetPart
-    budget: BudgetPart
+    budget: Budget
     metric: str = Field(description='The metric of every score: "map50_95".')
     headline: HeadlinePart | None = Field(None, description="The answer in four lines.")
     decision: DecisionPart | None = Field(None, description="What to take; null in answers of version 0.1.")
@@ -210,8 +195,8 @@ class RecommendationDocument(Document):
     rests_on: tuple[RunUsedPart, ...] = Field(
         (), description="The runs with the largest effect, largest first."
     )
-    warnings: tuple[NoticePart, ...]
-    notes: tuple[NoticePart, ...] = Field((), description="No faults: licences, and what stands in for what.")
+    warnings: tuple[Notice, ...]
+    notes: tuple[Notice, ...] = Field((), description="No faults: licences, and what stands in for what.")
     method: str = Field(
         description='What the forecast rests on, e.g. "rules" or "rules and 118 runs on 10 targets".'
     )
@@ -233,15 +218,15 @@ def document(recommendation: Recommendation) -> RecommendationDocument:
             images=ImageCounts(train=counts.train, val=counts.val, test=counts.test),
             classes=profile.class_names,
         ),
-        budget=BudgetPart(epochs=recommendation.budget.epochs, imgsz=recommendation.budget.imgsz),
+        budget=recommendation.budget,
         metric=task_definition(recommendation.task).metric.name,
         decision=_decision(recommendation.decision),
         level_supported=recommendation.level_supported,
         ranking=tuple(_ranked(row, recommendation.budget.imgsz) for row in recommendation.ranking),
         rests_on=tuple(_run_used(used) for used in recommendation.rests_on),
         headline=HeadlinePart(**asdict(headline(recommendation))),
-        warnings=notice_parts(recommendation.warnings),
-        notes=notice_parts(recommendation.notes),
+        warnings=tuple(recommendation.warnings),
+        notes=tuple(recommendation.notes),
         method=recommendation.method,
         train_command=recommendation.train_command,
         command=recommendation.command,
@@ -255,11 +240,6 @@ def document(recommendation: Recommendation) -> RecommendationDocument:
             libraries=provenance.libraries,
         ),
     )
-
-
-def notice_parts(notices: Sequence[Notice]) -> tuple[NoticePart, ...]:
-    """The published form of notices."""
-    return tuple(NoticePart(code=n.code, message=n.message, hint=n.hint) for n in notices)
 
 
 def _ranked(row: RankedStart, imgsz: int) -> RankedPart:

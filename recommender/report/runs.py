@@ -21,21 +21,6 @@ class PointPart(Document):
     seconds: float = Field(description="Since the start of the training.")
 
 
-class RecipePart(Document):
-    """How it was trained."""
-
-    epochs: int
-    imgsz: int
-    batch: int
-    optimizer: str
-    learning_rate: float | None
-    patience: int | None
-    normalisation: str
-    fraction: float
-    seed: int
-    schedule_epochs: int | None
-
-
 class RunSummary(Document):
     """One finished run, in a list."""
 
@@ -60,7 +45,7 @@ class RunSummary(Document):
 class RunDetail(RunSummary):
     """One finished run with all that is needed to repeat it."""
 
-    recipe: RecipePart
+    recipe: Recipe
     architecture: str
     weights_sha256: str | None
     source_hash: str | None
@@ -124,7 +109,7 @@ def run_detail(run: Run) -> RunDetail:
     """All of a run."""
     return RunDetail(
         **run_summary(run).model_dump(),
-        recipe=RecipePart(**asdict(run.recipe)),
+        recipe=run.recipe,
         architecture=run.architecture,
         weights_sha256=run.weights_sha256,
         source_hash=run.source_hash,

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
+from recommender.records import Budget, Notice
 from recommender.report.document import (
-    BudgetPart,
     DatasetPart,
     DecisionPart,
     HeadlinePart,
-    NoticePart,
     ProvenancePart,
     RankedPart,
 )
@@ -43,13 +42,13 @@ class RecommendationAnswer(Answer):
     finished_at: str | None = None
     problem: Problem | None = None
     dataset: DatasetPart | None = None
-    budget: BudgetPart | None = None
+    budget: Budget | None = None
     headline: HeadlinePart | None = None
     decision: DecisionPart | None = None
     level_supported: bool = True
     ranking: tuple[RankedPart, ...] | None = None
-    warnings: tuple[NoticePart, ...] | None = None
-    notes: tuple[NoticePart, ...] = ()
+    warnings: tuple[Notice, ...] | None = None
+    notes: tuple[Notice, ...] = ()
     method: str | None = None
     train_command: str | None = None
     command: str | None = None
