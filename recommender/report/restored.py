@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from recommender.records import (
-    Budget,
     Decision,
     Evidence,
     Interval,
-    Notice,
     Profile,
     Provenance,
     RankedStart,
     Recommendation,
     Start,
 )
-from recommender.report.document import IntervalPart, NoticePart, RankedPart, RecommendationDocument
+from recommender.report.document import IntervalPart, RankedPart, RecommendationDocument
 from recommender.tasks import TASKS
 
 
@@ -27,10 +25,10 @@ def restored(document: RecommendationDocument, profile: Profile) -> Recommendati
     rows = tuple(map(_row, document.ranking))
     return Recommendation(
         profile=profile,
-        budget=Budget(epochs=document.budget.epochs, imgsz=document.budget.imgsz),
+        budget=document.budget,
         ranking=rows,
-        warnings=_notices(document.warnings),
-        notes=_notices(document.notes),
+        warnings=document.warnings,
+        notes=document.notes,
         method=document.method,
         train_command=document.train_command or "",
         command=document.command,
@@ -86,7 +84,3 @@ def _start(checkpoint: str, mode: str) -> Start:
 
 def _interval(part: IntervalPart) -> Interval:
     return Interval(**part.model_dump())
-
-
-def _notices(parts: tuple[NoticePart, ...]) -> tuple[Notice, ...]:
-    return tuple(Notice(**part.model_dump()) for part in parts)
