@@ -24,6 +24,7 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from recommender.datasets.archive_names import in_encoding, names_encoding
 from recommender.datasets.limits import Limits
 from recommender.datasets.unpacking import COPY_BYTES, Budget, Metered
 from recommender.errors import DatasetError, StorageError, UnsafeInputError
@@ -31,10 +32,18 @@ from recommender.home import subfolder
 from recommender.text import printable
 
 MARKER = ".unpacked"  # written last
+UNPACKING = "2"  # of what unpacking makes of an archive; another one than before is unpacked anew
 JUNK = ("__MACOSX",)
 END_OF_DIRECTORY = b"PK\x05\x06"
 ZIP64_RECORD = b"PK\x06\x06"
 DIRECTORY_ENTRY = b"PK\x01\x02"
+OTHER_ARCHIVES = {
+    b"Rar!\x1a\x07": "a RAR archive",
+    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
+    b"\x28\xb5\x2f\xfd": "a Zstandard archive",
+    b"\x04\x22\x4d\x18": "an LZ4 archive",
+    b"MSCF": "a CAB archive",
+}
 DISK_FAULTS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG, errno.EMFILE}
 )
@@ -61,6 +70,13 @@ def is_archive(path: Path) -> bool:
         or _opener(start) is not None
         or start[257:262] == b"ustar"
     )
+
+
+def packed_kind(path: Path) -> str | None:
+    """What an archive that is not opened here is called, by its first bytes; None for anything else."""
+    with path.open("rb") as file:
+        start = file.read(8)
+    return next((name for mark, name in OTHER_ARCHIVES.items() if start.startswith(mark)), None)
 
 
 def unpacked(path: Path, *, limits: Limits) -> Path:
@@ -101,7 +117,7 @@ def unpacked(path: Path, *, limits: Limits) -> Path:
 
 def unpacked_folder(path: Path) -> Path:
     """Where the contents of these bytes lie once they are unpacked; whoever no longer needs them may delete it."""
-    return subfolder("unpacked") / f"{_digest(path)}-{_safe_stem(path)}"
+    return subfolder("unpacked") / f"{_digest(path)}-{UNPACKING}-{_safe_stem(path)}"
 
 
 def _digest(path: Path) -> str:
@@ -131,6 +147,7 @@ def _unpack(path: Path, folder: Path, limits: Limits) -> None:
 def _unpack_zip(path: Path, folder: Path, budget: Budget) -> None:
     _check_zip_directory(path, budget)
     with zipfile.ZipFile(path) as archive:
+        encoding = names_encoding(archive)
         infos = archive.infolist()
         for info in infos:
             budget.entry()
@@ -142,7 +159,7 @@ def _unpack_zip(path: Path, folder: Path, budget: Budget) -> None:
         if sum(info.file_size for info in infos) > budget.most_bytes:
             budget.spend(budget.most_bytes + 1)
         for info in infos:
-            place = _place(info.filename, budget)
+            place = _place(in_encoding(info.filename, encoding), budget)
             if info.is_dir() or place is None:
                 continue
             with archive.open(info) as source:

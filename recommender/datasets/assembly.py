@@ -136,6 +136,8 @@ def _labelled(
     """The image with boxes as fractions of what is really there; None when none of its rows is usable."""
     if annotated.path.suffix.lower() not in SUFFIXES_OF.get(header.format, {annotated.path.suffix.lower()}):
         raw.log.add("image_wrong_extension", annotated.name, f"is {header.format}")
+    if header.pages:
+        raw.log.add("channels_not_three", annotated.name, "a TIFF of several pages")
     corners_M4 = annotated.corners_M4
     if annotated.units == "pixel":
         corners_M4 = _fractions(annotated, header, raw, trust_declared=trust_declared)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from recommender.datasets.disk import Disk
+from recommender.datasets.json_text import load_json
 from recommender.datasets.words import ANNOTATION_FOLDERS, split_of_path, split_of_words, without_split_words
 from recommender.errors import DatasetError, WrongTaskError
 from recommender.records import Split
@@ -82,13 +82,7 @@ def root_of(path: Path) -> Path:
 def load_coco(path: Path, root: Path, disk: Disk) -> CocoFile | None:
     """Parse one file; None when it is JSON of another kind. Raises WrongTaskError, DatasetError."""
     named = printable(disk.name(path))
-    text = disk.read_text(path, disk.limits.json_bytes)
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(
-            f"{named} is not valid JSON: {printable(error)}.", remedy="Export it again."
-        ) from error
+    content = load_json(path, disk)
     if isinstance(content, list) and content and isinstance(content[0], dict) and "score" in content[0]:
         raise WrongTaskError(f"{named} holds a detector's results, not annotations.", remedy=REMEDY)
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):

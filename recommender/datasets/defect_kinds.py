@@ -131,6 +131,11 @@ KINDS: Mapping[str, Kind] = {
     "image_unreadable": Kind(
         "error", "unreadable image", "No image format that is known here. " + IMAGE_REMEDY
     ),
+    "image_heic": Kind(
+        "error",
+        "HEIC photo, which is not read",
+        "Convert to JPEG (on iPhones: Settings, Camera, Formats, Most Compatible), labels may stay.",
+    ),
     "image_truncated": Kind("error", "damaged image", "The file ends early. " + IMAGE_REMEDY),
     "image_too_large": Kind("error", "image that is too large", "Scale these images down."),
     "image_too_small": Kind(

@@ -10,13 +10,27 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from recommender.datasets.images import IMAGE_SUFFIXES
 from recommender.datasets.limits import LIMITS, Limits
+from recommender.datasets.opened import open_folder, open_plain
 from recommender.errors import DatasetError, UnsafeInputError
 from recommender.text import printable
 
-READ_SUFFIXES = IMAGE_SUFFIXES | {".txt", ".names", ".labels", ".json", ".xml", ".yaml", ".yml"}
+READ_SUFFIXES = IMAGE_SUFFIXES | {
+    ".txt",
+    ".names",
+    ".labels",
+    ".json",
+    ".xml",
+    ".yaml",
+    ".yml",
+    ".ndjson",
+    ".jsonl",
+}
+# Never read, but they tell what a folder without readable labels is.
+NAMED_SUFFIXES = frozenset({".csv", ".tfrecord", ".tfrecords", ".record", ".mat", ".parquet"})
 ARCHIVE_SUFFIXES = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"})
 CACHE_SUFFIXES = frozenset({".cache", ".npy", ".npz", ".pkl", ".pickle"})
 JUNK_FOLDERS = frozenset({"__MACOSX", "__pycache__", "System Volume Information"})
@@ -99,26 +113,44 @@ class Disk:
 
     def read_text(self, path: Path, max_bytes: int) -> str:
         """Read a bounded UTF-8 file, with or without byte-order mark. Raises DatasetError."""
-        named = printable(self.name(path))
         try:
-            size = path.stat().st_size
-            if size > max_bytes or not path.is_file():
-                raise UnsafeInputError(
-                    f"{named} has {size} bytes, at most {max_bytes} are read.", remedy="Is it the right file?"
-                )
-            return path.read_bytes().decode("utf-8-sig")
+            return self.read_bytes(path, max_bytes).decode("utf-8-sig")
         except UnicodeDecodeError as error:
+            named = printable(self.name(path))
             raise DatasetError(f"{named} is not UTF-8 text.", remedy="Save it as UTF-8.") from error
-        except OSError as error:
-            raise DatasetError(f"{named} cannot be read: {error.strerror}.") from error
+
+    def read_bytes(self, path: Path, max_bytes: int) -> bytes:
+        """Read a bounded file. Raises DatasetError; UnsafeInputError where it is larger or leads out."""
+        with self.open(path, max_bytes) as file:
+            return file.read()
 
     def head(self, path: Path, count: int) -> bytes:
         """The first bytes of a file; empty when it cannot be read."""
         try:
-            with path.open("rb") as file:
+            with self.open(path) as file:
                 return file.read(count)
-        except OSError:
+        except UnsafeInputError:
+            raise
+        except DatasetError:
             return b""
+
+    def open(self, path: Path, max_bytes: int | None = None) -> BinaryIO:
+        """Open a plain file for reading; what was opened is checked, not the path, which may change meanwhile."""
+        named = printable(self.name(path))
+        try:
+            file, real = open_plain(path)
+        except OSError as error:
+            raise DatasetError(f"{named} cannot be read: {error.strerror}.") from error
+        if not any(real.is_relative_to(root) for root in self.roots):
+            file.close()
+            raise UnsafeInputError(f"{named} leads out of the data set's folder.", remedy=OUTSIDE_REMEDY)
+        size = os.fstat(file.fileno()).st_size
+        if max_bytes is not None and size > max_bytes:
+            file.close()
+            raise UnsafeInputError(
+                f"{named} has {size} bytes, at most {max_bytes} are read.", remedy="Is it the right file?"
+            )
+        return file
 
     def _walk(self, folder: Path, depth: int, above: set[Path]) -> Iterator[Path]:
         real = Path(os.path.realpath(folder))
@@ -139,11 +171,12 @@ class Disk:
         self.admit(folder, self.name(folder))
         files, folders = [], []
         try:
-            with os.scandir(folder) as entries:
+            with open_folder(folder) as (descriptor, real), os.scandir(descriptor) as entries:
+                self.admit(real, self.name(folder))  # what was opened: the path may have been swapped since
                 for entry in entries:
                     if entry.name.startswith(".") or entry.name in JUNK_FOLDERS:
                         continue
-                    kind = self._kind(entry)
+                    kind = self._kind(entry, folder)
                     if kind == "folder":
                         folders.append(entry.name)
                     elif kind == "file":
@@ -154,11 +187,13 @@ class Disk:
             raise DatasetError(f"{printable(self.name(folder))} cannot be read: {error.strerror}.") from error
         return Listing(files=tuple(sorted(files)), folders=tuple(sorted(folders)))
 
-    def _kind(self, entry: os.DirEntry[str]) -> str | None:
+    def _kind(self, entry: os.DirEntry[str], folder: Path) -> str | None:
         suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - a Path for each of 10⁵ names is slow
-        wanted = suffix in READ_SUFFIXES or suffix in CACHE_SUFFIXES or suffix in ARCHIVE_SUFFIXES
+        wanted = any(
+            suffix in each for each in (READ_SUFFIXES, CACHE_SUFFIXES, ARCHIVE_SUFFIXES, NAMED_SUFFIXES)
+        )
         if entry.is_symlink() and (wanted or entry.is_dir()):
-            self.admit(Path(entry.path), self.name(Path(entry.path)))
+            self.admit(folder / entry.name, self.name(folder / entry.name))
         if entry.is_dir():
             return "folder"
         if not wanted or not entry.is_file():

@@ -54,6 +54,7 @@ SUFFIXES_OF = {
     "JPEG2000": {".jp2"},
     "AVIF": {".avif", ".heif", ".heic"},
 }
+HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 ORIENTATION_TAG = 0x0112
 PNG_START = b"\x89PNG\r\n\x1a\n"
 
@@ -77,6 +78,7 @@ class ImageHeader:
     orientation: int  # EXIF, 1 is upright
     sha256: str
     complete: bool  # the end is where it belongs; False says only that a decode must tell
+    pages: bool  # a TIFF with more than one page: other bands, or other slices
     plain: bool  # every reader agrees on its pixels: an upright 8-bit grey or RGB JPEG or PNG
 
     @property
@@ -116,6 +118,7 @@ def read_header(path: Path, data: bytes | None = None, *, limits: Limits = LIMIT
         orientation = _orientation(image)
         format_name, mode = str(image.format), str(image.mode)
         # A PNG may carry transparency beside the pixels, or 16 bits that Pillow shows as 8.
+        pages = format_name == "TIFF" and bool(getattr(image.tag_v2, "next", 0))
         plain = mode in ("L", "RGB") and "transparency" not in image.info and orientation == 1
     if orientation >= 5:
         width, height = height, width
@@ -135,6 +138,7 @@ def read_header(path: Path, data: bytes | None = None, *, limits: Limits = LIMIT
         orientation=orientation,
         sha256=sha256(data).hexdigest(),
         complete=complete,
+        pages=pages,
         plain=plain,
     )
 
@@ -228,6 +232,8 @@ def _opened(path: Path, data: bytes, max_pixels: int) -> Any:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError("image_too_large", f"{_shown(path)} is too large; scale it down.") from error
     except Exception as error:  # Pillow's parsers raise nearly anything on damaged files
+        if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS:
+            raise ImageError("image_heic", f"{_shown(path)} is an HEIC photo, which is not read.") from error
         raise ImageError("image_unreadable", f"{_shown(path)} is not an image that can be read.") from error
     width, height = image.size
     _check_pixels(path, width, height, max_pixels)

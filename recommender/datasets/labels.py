@@ -15,6 +15,7 @@ import numpy as np
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.raw import Float64Array, no_boxes
+from recommender.errors import DatasetError, UnsafeInputError
 from recommender.records import IntArray
 
 # Rounding in labels of honest tools; ultralytics tolerates the same.
@@ -35,6 +36,7 @@ class RowShapes:
     sample: list[list[float]] = field(default_factory=list)  # rows of more than 6 columns
     class_ids: Counter[int] = field(default_factory=Counter)  # unknown ones included
     text_rows: int = 0  # DOTA's rows: eight numbers, a class name, a difficulty
+    kitti_rows: int = 0  # a class name and 14 or 15 numbers
 
     def add(self, row: list[float]) -> None:
         """Note one row of numbers."""
@@ -63,15 +65,19 @@ def read_labels(
     """
     named = disk.name(path)
     try:
-        if path.stat().st_size > disk.limits.label_file_bytes:
-            log.add("label_too_large", named, f"{path.stat().st_size} bytes")
+        with disk.open(path) as file:
+            data = file.read(disk.limits.label_file_bytes + 1)
+        if len(data) > disk.limits.label_file_bytes:
+            log.add("label_too_large", named, f"more than {disk.limits.label_file_bytes} bytes")
             return None
-        text = path.read_bytes().decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         log.add("label_not_utf8", named)
         return None
-    except OSError as error:
-        log.add("label_unreadable", named, error.strerror or "")
+    except UnsafeInputError:
+        raise
+    except DatasetError as error:
+        log.add("label_unreadable", named, error.message)
         return None
     lines = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     if len(lines) > disk.limits.label_rows:
@@ -96,6 +102,7 @@ def _row(
         numbers = [float(token) for token in tokens]
     except ValueError:
         shapes.text_rows += _is_dota(tokens)
+        shapes.kitti_rows += _is_kitti(tokens)
         log.add("label_not_number", where, " ".join(tokens)[:60])
         return None
     shapes.add(numbers)
@@ -153,10 +160,16 @@ def _extent(polygon: list[float]) -> tuple[float, float, float, float]:
 
 
 def _is_dota(tokens: list[str]) -> bool:
-    if len(tokens) not in (9, 10):
-        return False
+    return len(tokens) in (9, 10) and _are_numbers(tokens[:8])
+
+
+def _is_kitti(tokens: list[str]) -> bool:
+    return len(tokens) in (15, 16) and not _are_numbers(tokens[:1]) and _are_numbers(tokens[1:])
+
+
+def _are_numbers(tokens: list[str]) -> bool:
     try:
-        [float(token) for token in tokens[:8]]
+        [float(token) for token in tokens]
     except ValueError:
         return False
     return True

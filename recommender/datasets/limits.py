@@ -22,6 +22,9 @@ class Limits:
     yaml_depth: int = 16
     list_file_bytes: int = 256 * MIB
     json_bytes: int = 600 * MIB  # COCO's train file is 450 MB
+    json_values: int = (
+        100_000_000  # numbers, texts, lists and objects of one file; COCO's train file has 80 million
+    )
     xml_bytes: int = 4 * MIB
     label_file_bytes: int = 8 * MIB
     label_rows: int = 20_000  # of one image

@@ -6,18 +6,18 @@ import contextlib
 import os
 from pathlib import Path
 
-from recommender.datasets.archive import is_archive, unpacked
+from recommender.datasets.archive import is_archive, packed_kind, unpacked
 from recommender.datasets.assembly import assemble
 from recommender.datasets.coco import read_coco
 from recommender.datasets.coco_files import find_coco, root_of, siblings_of
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.description import Description, read_description
 from recommender.datasets.disk import CACHE_SUFFIXES, Disk
+from recommender.datasets.formats import find_format, unread
 from recommender.datasets.label_files import count_label_files
 from recommender.datasets.limits import LIMITS, Limits
 from recommender.datasets.other_tasks import error_without_labels
 from recommender.datasets.raw import RawSet
-from recommender.datasets.voc import find_voc, read_voc
 from recommender.datasets.words import split_of_words
 from recommender.datasets.yolo import read_described, read_layout
 from recommender.errors import DatasetError, NotFoundError, WrongTaskError
@@ -26,6 +26,7 @@ from recommender.records import Dataset
 from recommender.text import printable
 
 YAML_SUFFIXES = (".yaml", ".yml")
+ANNOTATION_SUFFIXES = (".json", ".xml", ".ndjson", ".jsonl")
 USUAL_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 MAX_NESTED = 3  # folders above a data.yaml
 MAX_FOLDERS = 1000
@@ -68,22 +69,46 @@ def _read(place: Path, allowed_roots: tuple[Path, ...], log: DefectLog, limits: 
     elif suffix in YAML_SUFFIXES:
         disk = Disk((place.parent, *allowed_roots), limits=limits)
         raw = _read_yaml(place, disk, log)
-    elif suffix == ".json":
+    elif suffix in ANNOTATION_SUFFIXES:
         root = root_of(place)
         disk = Disk((root, *allowed_roots), limits=limits)
-        raw = read_coco(siblings_of(place, disk), root, disk, log, root.name or place.stem)
+        raw = _read_file(place, root, disk, log)
     elif is_archive(place):
         folder = unpacked(place, limits=limits)
         disk = Disk((folder,), limits=limits)
         raw = _read_folder(folder, disk, log)
         raw.config = None  # it lies among our own files, which come and go
     else:
+        kind = packed_kind(place)
+        remedy = "Give a folder, data.yaml, COCO JSON, VOC tree, or a zip or tar of one."
+        if kind is not None:
+            remedy = "Unpack it and give the folder, or pack it as zip."
         raise DatasetError(
-            f"{printable(place.name)} is not a data set.",
-            remedy="Give a folder, data.yaml, COCO JSON, VOC tree, or a zip or tar of one.",
+            f"{printable(place.name)} is {kind or 'not a data set'}{', which is not opened' if kind else ''}.",
+            remedy=remedy,
         )
     _report_caches(disk, log)
     return raw
+
+
+def _read_file(place: Path, root: Path, disk: Disk, log: DefectLog) -> RawSet:
+    """Read one file of annotations; of COCO's, the other splits' files beside it too."""
+    name = root.name or place.stem
+    found = find_format([place], disk)
+    if found is None and place.suffix.lower() == ".json":
+        return read_coco(siblings_of(place, disk), root, disk, log, name)
+    if found is None:
+        raise DatasetError(
+            f"{printable(place.name)} is no annotation file of a known form.", remedy="Give the folder."
+        )
+    row, paths = found
+    if row.per_image:
+        raise DatasetError(
+            f"{printable(place.name)} is {row.name}, one file an image.", remedy="Give the folder of them."
+        )
+    if row.read is None:
+        raise unread(row, place, root, disk)
+    return row.read(paths, root, disk, log, name)
 
 
 def _read_yaml(place: Path, disk: Disk, log: DefectLog) -> RawSet:
@@ -110,11 +135,12 @@ def _read_folder(root: Path, disk: Disk, log: DefectLog) -> RawSet:
     # A few texts beside annotations of another form are notes, or left over from a tool's other setting.
     if files := find_coco(root, disk):
         return read_coco(files, root, disk, log, name)
-    if paths := find_voc(root, disk):
-        return read_voc(paths, root, disk, log, name)
+    found = find_format(list(disk.walk(root)), disk)
+    if found is not None and found[0].read is not None:
+        return found[0].read(found[1], root, disk, log, name)
     if num_labelled:
         return read_layout(root, disk, log, name)
-    raise error_without_labels(root, disk)
+    raise error_without_labels(root, disk) if found is None else unread(found[0], found[1][0], root, disk)
 
 
 def _unwrapped(folder: Path, disk: Disk) -> Path:

@@ -7,7 +7,6 @@ hand-drawn polygons are none, and upright ones lose nothing by becoming boxes.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -33,6 +32,11 @@ def refuse_other_label_tasks(shapes: RowShapes, hint: str) -> None:
     if shapes.text_rows > max(total, MIN_ROWS - 1):
         raise WrongTaskError(
             "The labels are in DOTA's form: oriented boxes (OBB), not detection.", remedy=REMEDY
+        )
+    if shapes.kitti_rows > max(total, MIN_ROWS - 1):
+        raise DatasetError(
+            "The labels are in KITTI's form (class name first, 15 columns), which is not read.",
+            remedy="Convert to YOLO or COCO: columns 5 to 8 are the box's corners in pixels.",
         )
     if not total or not shapes.sample:
         return
@@ -115,21 +119,7 @@ def error_without_labels(root: Path, disk: Disk) -> DatasetError:
             "not detection.",
             remedy=REMEDY,
         )
-    if any(path.suffix.lower() == ".json" and _is_labelme(path, disk) for path in disk.walk(root)):
-        return DatasetError(
-            f"{named} holds LabelMe files, which are not read.", remedy="Export as COCO, VOC or YOLO."
-        )
     return DatasetError(
         f"{named} holds {len(paths)} images and no labels that are read.",
         remedy="Put YOLO label files, a COCO JSON or VOC files with them.",
     )
-
-
-def _is_labelme(path: Path, disk: Disk) -> bool:
-    if path.stat().st_size > disk.limits.label_file_bytes:
-        return False
-    try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(content, dict) and isinstance(content.get("shapes"), list)

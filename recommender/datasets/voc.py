@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from recommender.datasets.mixed import refuse_second_format
 from recommender.datasets.raw import Float64Array, RawImage, RawSet, no_boxes
 from recommender.datasets.voc_lists import ImageSets, find_image_sets
 from recommender.datasets.words import split_of_path
-from recommender.errors import UnsafeInputError, WrongTaskError
+from recommender.errors import DatasetError, UnsafeInputError, WrongTaskError
 from recommender.records import IntArray, Split
 from recommender.text import printable
 
@@ -41,13 +41,7 @@ class VocFile:
     objects: tuple[tuple[str, tuple[float, float, float, float] | None], ...]
 
 
-def find_voc(root: Path, disk: Disk) -> list[Path]:
-    """XML files below a folder, when the first of them is VOC's; else none."""
-    paths = [path for path in disk.walk(root) if path.suffix.lower() == ".xml"]
-    return paths if any(_is_voc(path) for path in paths[:3]) else []
-
-
-def read_voc(paths: list[Path], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
+def read_voc(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
     """Read the XML files; classes are sorted by name, since VOC numbers none."""
     index = ImageIndex(root, disk)
     stems = {path.stem for path in (*paths, *index.paths)}
@@ -96,11 +90,6 @@ def read_voc(paths: list[Path], root: Path, disk: Disk, log: DefectLog, name: st
     )
 
 
-def _is_voc(path: Path) -> bool:
-    with path.open("rb") as file:
-        return b"<annotation" in file.read(4096)
-
-
 def _read_file(path: Path, disk: Disk, log: DefectLog) -> VocFile | None:
     """Parse one XML; None when it is unusable (counted)."""
     from defusedxml import DefusedXmlException
@@ -108,15 +97,19 @@ def _read_file(path: Path, disk: Disk, log: DefectLog) -> VocFile | None:
 
     named = disk.name(path)
     try:
-        if path.stat().st_size > disk.limits.xml_bytes:
-            log.add("label_too_large", named, f"{path.stat().st_size} bytes")
+        with disk.open(path) as opened:
+            data = opened.read(disk.limits.xml_bytes + 1)
+        if len(data) > disk.limits.xml_bytes:
+            log.add("label_too_large", named, f"more than {disk.limits.xml_bytes} bytes")
             return None
-        root = fromstring(path.read_bytes())
+        root = fromstring(data)
     except DefusedXmlException as error:
         raise UnsafeInputError(
             f"{printable(named)} defines XML entities.", remedy="Annotations need none; export again."
         ) from error
-    except (ParseError, ValueError, LookupError, OSError) as error:
+    except UnsafeInputError:
+        raise
+    except (ParseError, ValueError, LookupError, DatasetError) as error:
         log.add("label_unreadable", named, str(error))
         return None
     things = list(root.iter("object"))[: disk.limits.label_rows]

@@ -1,0 +1,112 @@
+"""CVAT's own XML "for images": one file of all images, shapes as attributes. Read element by element."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from recommender.datasets.defects import DefectLog
+from recommender.datasets.disk import Disk
+from recommender.datasets.named import Corners, NamedImage, Object, named_set
+from recommender.datasets.raw import RawSet
+from recommender.datasets.shapes import (
+    box_from_corners,
+    box_from_ellipse,
+    box_from_points,
+    box_from_size,
+    number,
+)
+from recommender.datasets.words import split_of_words
+from recommender.errors import DatasetError, UnsafeInputError, WrongTaskError
+from recommender.text import printable
+
+SHAPES = ("box", "polygon", "ellipse", "mask")
+OTHER_SHAPES = ("points", "polyline", "cuboid", "skeleton")
+
+
+def read_cvat(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
+    """Read the files; classes in the order of the task's labels.
+
+    Raises DatasetError for CVAT's XML "for video", WrongTaskError for rotated boxes.
+    """
+    labels: list[str] = []
+    entries: list[NamedImage] = []
+    for path in paths:
+        found, names = _read_file(path, disk, log)
+        entries += found
+        labels += names
+    return named_set(entries, format="cvat", root=root, disk=disk, log=log, name=name, class_names=labels)
+
+
+def _read_file(path: Path, disk: Disk, log: DefectLog) -> tuple[list[NamedImage], list[str]]:
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import ParseError, iterparse
+
+    named = disk.name(path)
+    entries: list[NamedImage] = []
+    labels: list[str] = []
+    try:
+        with disk.open(path, disk.limits.json_bytes) as file:
+            for _, element in iterparse(file, events=("end",)):
+                if element.tag == "track":
+                    raise DatasetError(
+                        f"{printable(named)} is CVAT's XML for videos.",
+                        remedy='Export "CVAT for images" or COCO.',
+                    )
+                if element.tag == "label" and element.find("name") is not None:
+                    labels.append((element.findtext("name") or "").strip())
+                if element.tag == "image":
+                    entries.append(_image(element, path, named, disk, log))
+                    element.clear()
+    except DefusedXmlException as error:
+        raise UnsafeInputError(
+            f"{printable(named)} defines XML entities.", remedy="Annotations need none; export again."
+        ) from error
+    except (ParseError, ValueError, LookupError) as error:
+        raise DatasetError(
+            f"{printable(named)} is not valid XML: {printable(error)}.", remedy="Export it again."
+        ) from error
+    return entries, labels
+
+
+def _image(element: Any, path: Path, named: str, disk: Disk, log: DefectLog) -> NamedImage:
+    reference = (element.get("name") or "").strip()
+    where = f"{named}: {reference}"
+    width, height = number(element.get("width")), number(element.get("height"))
+    shapes = [child for child in element if child.tag in (*SHAPES, *OTHER_SHAPES)][: disk.limits.label_rows]
+    return NamedImage(
+        reference=reference,
+        near=path,
+        objects=tuple(_object(shape, where, named, log) for shape in shapes),
+        split=split_of_words(element.get("subset") or ""),
+        size=(width, height) if width > 0 and height > 0 else None,
+    )
+
+
+def _object(shape: Any, where: str, named: str, log: DefectLog) -> Object:
+    name = (shape.get("label") or "").strip()
+    if not name:
+        log.add("label_class_unknown", where, "no label")
+    if shape.tag in ("box", "ellipse") and abs(math.remainder(number(shape.get("rotation") or 0), 360)) > 1:
+        raise WrongTaskError(
+            f"{printable(named)} holds rotated boxes: oriented boxes (OBB), not detection.",
+            remedy="Draw upright boxes, or export polygons.",
+        )
+    return name, _box(shape, where, log)
+
+
+def _box(shape: Any, where: str, log: DefectLog) -> Corners | None:
+    if shape.tag == "box":
+        return box_from_corners((shape.get(key) for key in ("xtl", "ytl", "xbr", "ybr")), where, log)
+    if shape.tag == "ellipse":
+        return box_from_ellipse((shape.get(key) for key in ("cx", "cy", "rx", "ry")), where, log)
+    if shape.tag == "mask":
+        return box_from_size((shape.get(key) for key in ("left", "top", "width", "height")), where, log)
+    if shape.tag == "polygon":
+        log.add("label_outline", where)
+        pairs = [pair.split(",") for pair in (shape.get("points") or "").split(";")]
+        return box_from_points(pairs, where, log)
+    log.add("label_no_box", where, shape.tag)
+    return None

@@ -1,0 +1,201 @@
+"""The forms of annotation that are known: how each is recognised, who reads it, or what to export instead.
+
+To add one, write a file with a `read_…` function and a row below. The rows are tried in order; the first that finds
+files of its form below the data set's folder reads them. A row without a reader names the form in its refusal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from recommender.datasets.createml import read_createml
+from recommender.datasets.cvat import read_cvat
+from recommender.datasets.datumaro import read_datumaro
+from recommender.datasets.defects import DefectLog
+from recommender.datasets.disk import Disk
+from recommender.datasets.labelme import read_labelme
+from recommender.datasets.ndjson import read_ndjson
+from recommender.datasets.raw import RawSet
+from recommender.datasets.supervisely import read_supervisely
+from recommender.datasets.via import read_via
+from recommender.datasets.voc import read_voc
+from recommender.errors import DatasetError, WrongTaskError
+from recommender.text import printable
+
+HEAD_BYTES = 65_536
+SAMPLED = 24  # files looked into for each suffix
+
+
+class Reader(Protocol):
+    """Reads the files of one form. Raises DatasetError; counts in `log` what costs one row or image."""
+
+    def __call__(
+        self, paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name: str, /
+    ) -> RawSet: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """One form. A file is of it when its start matches every mark."""
+
+    name: str  # for people
+    suffixes: tuple[str, ...]
+    marks: tuple[bytes, ...]  # regular expressions over the first bytes
+    read: Reader | None = None
+    per_image: bool = (
+        False  # one file an image: all files of the suffixes are handed over, the damaged ones too
+    )
+    remedy: str = "Export as COCO or YOLO."
+    error: type[DatasetError] = DatasetError  # of a form that is not read
+
+    def matches(self, head: bytes) -> bool:
+        """Whether a file that starts so is of this form."""
+        return all(re.search(mark, head, re.MULTILINE) for mark in self.marks)
+
+
+OBB_REMEDY = "Oriented boxes are another task: export upright boxes as YOLO or COCO."
+FORMATS: tuple[Format, ...] = (
+    Format(
+        name="Pascal VOC XML",
+        suffixes=(".xml",),
+        marks=(rb"<annotation[\s>]",),
+        read=read_voc,
+        per_image=True,
+    ),
+    Format(
+        name="CVAT for images XML",
+        suffixes=(".xml",),
+        marks=(rb"<annotations[\s>]", rb"<version>|<image\s|<track\s|<meta>"),
+        read=read_cvat,
+    ),
+    Format(
+        name="Ultralytics NDJSON",
+        suffixes=(".ndjson", ".jsonl"),
+        marks=(rb'"type"\s*:\s*"(dataset|image)"',),
+        read=read_ndjson,
+    ),
+    Format(
+        name="Datumaro JSON",
+        suffixes=(".json",),
+        marks=(rb'"items"\s*:', rb'"categories"\s*:|"dm_format_version"'),
+        read=read_datumaro,
+    ),
+    Format(
+        name="CreateML JSON",
+        suffixes=(".json",),
+        marks=(rb"\A\s*\[", rb'"coordinates"\s*:', rb'"image(filename|Filename)?"\s*:'),
+        read=read_createml,
+    ),
+    Format(
+        name="Supervisely JSON",
+        suffixes=(".json",),
+        marks=(rb'"classTitle"\s*:|"geometryType"\s*:|"shape"\s*:\s*"(rectangle|polygon|any)"',),
+        read=read_supervisely,
+        per_image=True,
+    ),
+    Format(
+        name="LabelMe JSON",
+        suffixes=(".json",),
+        marks=(rb'"shapes"\s*:\s*\[', rb'"(flags|version|imagePath)"'),
+        read=read_labelme,
+        per_image=True,
+    ),
+    Format(
+        name="VGG Image Annotator 3 JSON",
+        suffixes=(".json",),
+        marks=(rb'"project"\s*:', rb'"(vid_list|pname)"'),
+        remedy="Export COCO, or use VIA 2.",
+    ),
+    Format(
+        name="VGG Image Annotator JSON",
+        suffixes=(".json",),
+        marks=(rb'"_via_img_metadata"|"regions"\s*:', rb'"filename"|"_via_settings"'),
+        read=read_via,
+    ),
+    Format(
+        name="Label Studio JSON",
+        suffixes=(".json",),
+        marks=(rb'"rectanglelabels"|"polygonlabels"|"from_name"\s*:',),
+        remedy="Export as YOLO with images, or COCO.",
+    ),
+    Format(
+        name="BDD100K JSON",
+        suffixes=(".json",),
+        marks=(rb'"box2d"\s*:',),
+        remedy="Convert to COCO (bdd100k.label.to_coco).",
+    ),
+    Format(
+        name="Labelbox JSON",
+        suffixes=(".json", ".ndjson"),
+        marks=(rb'"(Labeled Data|data_row|featureId)"\s*:',),
+    ),
+    Format(
+        name="DOTA text",
+        suffixes=(".txt",),
+        marks=(rb"^imagesource:|^gsd:|^(-?[\d.]+\s+){8}[A-Za-z][\w-]*(\s+[0-2])?\s*$",),
+        remedy=OBB_REMEDY,
+        error=WrongTaskError,
+    ),
+    Format(
+        name="KITTI text",
+        suffixes=(".txt",),
+        marks=(rb"^[A-Za-z][\w-]*( -?[\d.]+){14,15}\s*$",),
+        remedy="Convert to YOLO or COCO: columns 5 to 8 are the box's corners in pixels.",
+    ),
+    Format(
+        name="WIDER FACE text",
+        suffixes=(".txt",),
+        marks=(rb"^\S+/\S+\.jpe?g\s*\n\d+\s*\n\d+ \d+ \d+ \d+( \d){6}",),
+    ),
+    Format(
+        name="CSV of boxes",
+        suffixes=(".csv",),
+        marks=(rb"(?i)(xmin|x1|x_min|bbox|left).*(ymin|y1|y_min|top|bbox)|(-?[\d.]+,){4}",),
+        remedy="Export as COCO, YOLO or Pascal VOC.",
+    ),
+    Format(
+        name="TFRecord",
+        suffixes=(".tfrecord", ".record", ".tfrecords"),
+        marks=(),
+        remedy="Export as COCO or YOLO.",
+    ),
+    Format(name="MATLAB file", suffixes=(".mat",), marks=()),
+    Format(name="Parquet file", suffixes=(".parquet",), marks=()),
+)
+SIGNED_SUFFIXES = frozenset(suffix for row in FORMATS for suffix in row.suffixes)
+
+
+def find_format(
+    paths: Sequence[Path], disk: Disk, *, among: Callable[[Format], bool] = lambda _: True
+) -> tuple[Format, list[Path]] | None:
+    """The first row of which there are files, with these files; None without any.
+
+    The first files of each suffix are looked into.
+    """
+    by_suffix: dict[str, list[Path]] = {}
+    for path in paths:
+        by_suffix.setdefault(path.suffix.lower(), []).append(path)
+    heads = {
+        path: disk.head(path, HEAD_BYTES)
+        for suffix, group in by_suffix.items()
+        if suffix in SIGNED_SUFFIXES
+        for path in group[:SAMPLED]
+    }
+    for row in filter(among, FORMATS):
+        files = [path for suffix in row.suffixes for path in by_suffix.get(suffix, ())]
+        known = [path for path in files if path in heads and row.matches(heads[path])]
+        if known:
+            return row, files if row.per_image else known
+    return None
+
+
+def unread(row: Format, path: Path, root: Path, disk: Disk) -> DatasetError:
+    """The refusal of a form that is known by name alone."""
+    return row.error(
+        f"{printable(root.name)} is labelled in {row.name} ({printable(disk.name(path))}), which is not read.",
+        remedy=row.remedy,
+    )

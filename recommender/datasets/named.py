@@ -1,0 +1,118 @@
+"""What most formats come down to: images by name, each with named boxes. One function makes the RawSet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from recommender.datasets.defects import DefectLog
+from recommender.datasets.disk import Disk
+from recommender.datasets.lookup import ImageIndex, is_mask
+from recommender.datasets.mixed import refuse_second_format
+from recommender.datasets.raw import RawImage, RawSet, no_boxes
+from recommender.datasets.words import split_of_path
+from recommender.records import Split
+
+Corners = tuple[float, float, float, float]  # x min, y min, x max, y max
+Object = tuple[
+    str, Corners | None
+]  # class name and box; None for a broken one, so that its image is no background
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedImage:
+    """An image as an annotation file speaks of it."""
+
+    reference: str  # path, name or address
+    near: Path  # the annotation file
+    objects: tuple[Object, ...]
+    split: Split | None = None
+    size: tuple[float, float] | None = None  # width, height
+    units: Literal["fraction", "pixel"] = "pixel"
+
+
+def named_set(
+    entries: Sequence[NamedImage],
+    *,
+    format: str,
+    root: Path,
+    disk: Disk,
+    log: DefectLog,
+    name: str,
+    class_names: Sequence[str] | None = None,
+    background: bool = False,
+) -> RawSet:
+    """Find the images and number the classes: in the order given, then the others by name.
+
+    `background` adds images without an entry that lie among those with one: for formats of one file an image.
+    Raises DatasetError where several images may be meant, or an image has a label in another format.
+    """
+    index = ImageIndex(root, disk)
+    found: list[tuple[Path, NamedImage]] = []
+    for entry in entries:
+        path = index.of_name(entry.reference, entry.near, entry.split)
+        if path is None:
+            log.add("image_missing", disk.name(entry.near), entry.reference)
+        else:
+            found.append((path, entry))
+    numbers = _numbers(entries, class_names or ())
+    images = [_raw_image(path, entry, numbers, root, disk) for path, entry in found]
+    if background:
+        images += _unlabelled(index, {path for path, _ in found}, root, disk)
+    return RawSet(
+        name=name,
+        root=root,
+        format=format,
+        class_names=tuple(numbers),
+        images=images,
+        log=log,
+        num_left_out=len(entries) - len(found),
+    )
+
+
+def _numbers(entries: Iterable[NamedImage], given: Sequence[str]) -> dict[str, int]:
+    used = {thing for entry in entries for thing, _ in entry.objects if thing}
+    names = [*dict.fromkeys(given), *sorted(used - set(given))]
+    return {name: number for number, name in enumerate(names)}
+
+
+def _raw_image(path: Path, entry: NamedImage, numbers: dict[str, int], root: Path, disk: Disk) -> RawImage:
+    usable = [(numbers[thing], box) for thing, box in entry.objects if thing and box is not None]
+    classes_M, corners_M4 = no_boxes()
+    if usable:
+        classes_M = np.array([number for number, _ in usable], np.int64)
+        corners_M4 = np.array([box for _, box in usable], np.float64)
+    return RawImage(
+        path=path,
+        name=disk.name(path),
+        split=entry.split or split_of_path(path, root),
+        classes_M=classes_M,
+        corners_M4=corners_M4,
+        units=entry.units,
+        declared_size=entry.size,
+        num_rows=len(entry.objects),
+    )
+
+
+def _unlabelled(index: ImageIndex, claimed: set[Path], root: Path, disk: Disk) -> Iterator[RawImage]:
+    folders = {path.parent for path in claimed}
+    beside = [
+        path
+        for path in index.paths
+        if path not in claimed and path.parent in folders and not is_mask(path, root)
+    ]
+    refuse_second_format(beside, (".txt", ".xml"), "a label of their format", root, disk)
+    for path in beside:
+        classes_M, corners_M4 = no_boxes()
+        yield RawImage(
+            path=path,
+            name=disk.name(path),
+            split=split_of_path(path, root),
+            classes_M=classes_M,
+            corners_M4=corners_M4,
+            labelled=False,
+        )

@@ -1,0 +1,79 @@
+"""Boxes from the shapes that annotation tools know, each value checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from recommender.datasets.defects import DefectLog
+from recommender.datasets.named import Corners
+
+MAX_VALUE = 1e9
+
+
+def number(value: Any) -> float:
+    """A finite number, also of a text; NaN for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return math.nan
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        return math.nan
+    return found if abs(found) < MAX_VALUE else math.nan
+
+
+def box_from_corners(corners: Iterable[Any], where: str, log: DefectLog) -> Corners | None:
+    """x1, y1, x2, y2 in order; None after counting a fault."""
+    x1, y1, x2, y2 = map(number, corners)
+    if not all(map(math.isfinite, (x1, y1, x2, y2))):
+        log.add("label_not_finite", where)
+        return None
+    if x1 > x2 or y1 > y2:
+        log.add("label_corners_swapped", where)
+        x1, x2, y1, y2 = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
+    if x1 == x2 or y1 == y2:
+        log.add("label_zero_area", where)
+        return None
+    return x1, y1, x2, y2
+
+
+def box_from_size(values: Iterable[Any], where: str, log: DefectLog) -> Corners | None:
+    """Of x and y of the upper left corner, width and height; None after counting a fault."""
+    left, top, w, h = map(number, values)
+    if w < 0 or h < 0:
+        log.add("label_negative", where)
+        return None
+    return box_from_corners((left, top, left + w, top + h), where, log)
+
+
+def box_from_points(points: Any, where: str, log: DefectLog) -> Corners | None:
+    """The extent of an outline, a list of x, y pairs; None after counting a fault."""
+    pairs = (
+        [p for p in points if isinstance(p, list | tuple) and len(p) >= 2] if isinstance(points, list) else []
+    )
+    if len(pairs) < 2 or len(pairs) != len(points):
+        log.add("label_no_box", where)
+        return None
+    xs, ys = [number(p[0]) for p in pairs], [number(p[1]) for p in pairs]
+    if not all(map(math.isfinite, (*xs, *ys))):
+        log.add("label_not_finite", where)
+        return None
+    return box_from_corners((min(xs), min(ys), max(xs), max(ys)), where, log)
+
+
+def box_from_centre(values: Iterable[Any], where: str, log: DefectLog) -> Corners | None:
+    """Of x and y of the centre, width and height; None after counting a fault."""
+    x, y, w, h = map(number, values)
+    return box_from_size((x - w / 2, y - h / 2, w, h), where, log)
+
+
+def box_from_ellipse(values: Iterable[Any], where: str, log: DefectLog) -> Corners | None:
+    """Of x and y of the centre and the two radii of an upright ellipse; None after counting a fault."""
+    x, y, w, h = map(number, values)
+    return box_from_size((x - w, y - h, 2 * w, 2 * h), where, log)
+
+
+def text(value: Any) -> str:
+    """A class name; empty when it is no text."""
+    return value.strip() if isinstance(value, str) else ""
