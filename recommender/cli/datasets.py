@@ -11,6 +11,7 @@ import typer
 
 from recommender.cli.console import out, progress_bars
 from recommender.cli.options import AllowRoots
+from recommender.text import printable
 
 app = typer.Typer(help="Look into data sets.", no_args_is_help=True)
 
@@ -56,4 +57,5 @@ def export(
         dataset = open_dataset(
             path, seed=seed, allowed_roots=tuple(map(Path, allow_root or ())), progress=progress
         )
-        typer.echo(export_yolo(dataset, folder.absolute(), seed=seed, splits=("train", "val", "test")))
+        written = export_yolo(dataset, folder.absolute(), seed=seed, splits=("train", "val", "test"))
+    typer.echo(printable(written, limit=4096))

@@ -120,6 +120,12 @@ def unpacked_folder(path: Path) -> Path:
     return subfolder("unpacked") / f"{_digest(path)}-{UNPACKING}-{_safe_stem(path)}"
 
 
+def remove_unpacked(folder: Path) -> None:
+    """Delete what `unpacked` made of an archive: one that is refused must leave nothing on the disk."""
+    if (folder.parent / MARKER).exists():
+        shutil.rmtree(folder.parent, ignore_errors=True)
+
+
 def _digest(path: Path) -> str:
     total = sha256()
     with path.open("rb") as file:

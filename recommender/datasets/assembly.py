@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 
 from recommender.datasets.content import content_hash
+from recommender.datasets.disk import Disk
 from recommender.datasets.images import (
     SUFFIXES_OF,
     ImageError,
@@ -39,9 +40,12 @@ CLIP_TOLERANCE = 1e-3  # of the image's side; less is rounding and not told
 CHUNK = 512  # images handed to the threads at once, so that memory stays flat
 
 
-def assemble(raw: RawSet, *, seed: int, limits: Limits, progress: Progress) -> Dataset:
+def assemble(raw: RawSet, *, disk: Disk, seed: int, progress: Progress) -> Dataset:
     """Open every image's header and build the Dataset. Raises DatasetError when too much is broken."""
+    limits = disk.limits
     raw.images = _joined(raw)
+    for found in raw.images:
+        found.path = disk.without_links(found.path)
     _judge_names(raw)
     pairs: list[tuple[RawImage, ImageHeader]] = []
     for number, (annotated, header) in enumerate(_headers(raw, limits), 1):

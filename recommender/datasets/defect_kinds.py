@@ -131,6 +131,11 @@ KINDS: Mapping[str, Kind] = {
     "image_unreadable": Kind(
         "error", "unreadable image", "No image format that is known here. " + IMAGE_REMEDY
     ),
+    "image_moved": Kind(
+        "error",
+        "image whose folder was replaced by a link",
+        "The data set changed while it was read; leave it alone and ask again.",
+    ),
     "image_heic": Kind(
         "error",
         "HEIC photo, which is not read",

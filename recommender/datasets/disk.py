@@ -49,13 +49,14 @@ class Listing:
 
 
 class Disk:
-    """Reads folders below `roots` and counts what it reads. One data set, one Disk, one thread."""
+    """Reads folders below `roots`, paths without links, and counts what it reads. One data set, one thread."""
 
     def __init__(self, roots: tuple[Path, ...], *, limits: Limits = LIMITS) -> None:
-        self.roots = tuple(root.resolve() for root in roots)
+        self.roots = roots  # without links: followed once more they might lead elsewhere by now
         self.limits = limits
         self._prefixes = tuple(os.path.join(root, "") for root in self.roots)  # noqa: PTH118 - with a slash
         self._listings: dict[Path, Listing] = {}
+        self._real_folders: dict[Path, Path] = {}
         self._num_files = 0
 
     def contains(self, path: Path) -> bool:
@@ -81,6 +82,14 @@ class Disk:
             if text.startswith(prefix):
                 return text[len(prefix) :].replace(os.sep, "/")
         return path.name
+
+    def without_links(self, path: Path) -> Path:
+        """The path with its links followed. Raises UnsafeInputError when it leads out."""
+        folder = self._real_folders.get(path.parent)
+        if folder is None:
+            folder = self._real_folders[path.parent] = self.admit(path.parent, self.name(path))
+        real = folder / path.name
+        return self.admit(path, self.name(path)) if real.is_symlink() else real
 
     def listing(self, folder: Path) -> Listing:
         """Files of kinds that are read, and folders; empty when `folder` is no folder. Cached."""

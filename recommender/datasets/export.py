@@ -23,6 +23,7 @@ from recommender.text import printable
 MANIFEST = "manifest.json"
 JPEG_QUALITY = 95
 CHUNK = 256
+PIXELS_AT_ONCE = 128_000_000  # decoded by all threads
 
 
 def export_yolo(
@@ -151,7 +152,9 @@ def _write(
         return None
 
     left_out: list[str] = []
-    with ThreadPoolExecutor(max_workers=min(8, 1 + (os.cpu_count() or 1))) as threads:
+    largest = max((image.width * image.height for image in images), default=1)
+    num_threads = max(1, min(8, 1 + (os.cpu_count() or 1), PIXELS_AT_ONCE // largest))
+    with ThreadPoolExecutor(max_workers=num_threads) as threads:
         for start in range(0, len(images), CHUNK):
             chunk = images[start : start + CHUNK]
             results = threads.map(write, range(start, start + len(chunk)), chunk)

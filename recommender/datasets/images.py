@@ -8,8 +8,8 @@ minimum to their maximum, and of an animation the first frame counts.
 from __future__ import annotations
 
 import io
+import math
 import os
-import stat
 import struct
 from dataclasses import dataclass
 from hashlib import sha256
@@ -18,7 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from recommender.datasets.decoding_memory import decoding
 from recommender.datasets.limits import LIMITS, Limits
+from recommender.datasets.opened import open_plain
 from recommender.errors import DatasetError
 from recommender.records import ByteArray
 from recommender.text import printable
@@ -55,6 +57,8 @@ SUFFIXES_OF = {
     "AVIF": {".avif", ".heif", ".heic"},
 }
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+LARGE = 16_000_000  # pixels
+STRIP = 256  # rows converted at a time
 ORIENTATION_TAG = 0x0112
 PNG_START = b"\x89PNG\r\n\x1a\n"
 
@@ -88,17 +92,23 @@ class ImageHeader:
 
 
 def read_bytes(path: Path, *, limits: Limits = LIMITS) -> bytes:
-    """Read an image file of bounded size; pipes and devices are not waited for."""
+    """Read an image file of bounded size; pipes and devices are not waited for.
+
+    Paths of a data set hold no link, they were followed when it was opened; one that leads through a link now was
+    swapped, and raises ImageError.
+    """
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise ImageError("image_unreadable", f"{_shown(path)} is not a plain file.")
-        if status.st_size > limits.image_bytes:
-            raise ImageError(
-                "image_too_large",
-                f"{_shown(path)} has {status.st_size} bytes, at most {limits.image_bytes} are allowed.",
-            )
-        data = path.read_bytes()
+        file, real = open_plain(path)
+        with file:
+            if real != Path(os.path.abspath(path)):  # noqa: PTH100 - less its dots, links not followed
+                raise ImageError("image_moved", f"{_shown(path)} leads through a link.")
+            size = os.fstat(file.fileno()).st_size
+            if size > limits.image_bytes:
+                raise ImageError(
+                    "image_too_large",
+                    f"{_shown(path)} has {size} bytes, at most {limits.image_bytes} are allowed.",
+                )
+            data = file.read()
     except OSError as error:
         raise ImageError("image_unreadable", f"{_shown(path)} cannot be read: {error.strerror}.") from error
     if not data:
@@ -148,8 +158,9 @@ def read_image(
 ) -> ByteArray:
     """Decode an image to RGB, uint8 HW3, upright.
 
-    `max_side` allows a JPEG to be decoded at 1/2, 1/4 or 1/8, as long as its longer side stays at
-    or above `max_side` pixels: faster, for when it is scaled down anyway. Raises ImageError, a
+    `max_side` allows a JPEG to be decoded at 1/2, 1/4 or 1/8, and any image above LARGE pixels to be
+    scaled by a whole number, as long as its longer side stays at or above `max_side` pixels: faster and
+    smaller, for when it is scaled down anyway. Raises ImageError, a
     DatasetError, for files that are no image, end early or exceed `max_pixels`.
     """
     return decode_image(path, read_bytes(path), max_pixels=max_pixels, max_side=max_side)
@@ -159,13 +170,13 @@ def decode_image(
     path: Path, data: bytes, *, max_pixels: int = LIMITS.image_pixels, max_side: int | None = None
 ) -> ByteArray:
     """Decode bytes already read; `path` is only named in errors. See `read_image`."""
-    with _opened(path, data, max_pixels) as image:
+    with _opened(path, data, max_pixels) as image, decoding(image.size[0] * image.size[1]):
         if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB") and _complete("JPEG", data):
             pixels = _jpeg_pixels(data, max(image.size), max_side)
             if pixels is not None:
                 return _upright(pixels, _orientation(image))
         try:
-            return _upright(_pixels(image), _orientation(image))
+            return _upright(_reduced(_pixels(image), max_side), _orientation(image))
         except Exception as error:  # Pillow's parsers raise nearly anything on damaged files
             raise ImageError(
                 "image_truncated", f"{_shown(path)} is damaged or ends early: {error}."
@@ -188,22 +199,48 @@ def _jpeg_pixels(data: bytes, longer_side: int, max_side: int | None) -> ByteArr
     return np.asarray(pixels, dtype=np.uint8)
 
 
+def _reduced(pixels_HW3: ByteArray, max_side: int | None) -> ByteArray:
+    import cv2
+
+    height, width = pixels_HW3.shape[:2]
+    factor = 1 if max_side is None else max(height, width) // max_side
+    if height * width <= LARGE or factor < 2:
+        return pixels_HW3
+    size = (max(1, width // factor), max(1, height // factor))
+    return np.asarray(cv2.resize(pixels_HW3, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
 def _pixels(image: Any) -> ByteArray:
     if image.mode == "F" or image.mode == "I" or image.mode.startswith("I;16"):
-        grey_HW = np.asarray(image).astype(np.float64)
-        if image.mode == "F":
-            finite_HW = np.isfinite(grey_HW)
-            low, high = (
-                (grey_HW[finite_HW].min(), grey_HW[finite_HW].max()) if finite_HW.any() else (0.0, 1.0)
-            )
-            grey_HW = np.where(finite_HW, grey_HW, low) - low
-            grey_HW *= 255.0 / (high - low) if high > low else 0.0
-        else:
-            grey_HW = grey_HW.clip(0, 65535) // 256
-        return np.repeat(grey_HW.clip(0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
+        values_HW = np.asarray(image)
+        grey_HW = np.empty(values_HW.shape, np.uint8)
+        low, factor = _float_range(values_HW) if image.mode == "F" else (0.0, 0.0)
+        for start in range(
+            0, len(values_HW), STRIP
+        ):  # of a large image a copy in floats would take gigabytes
+            part_SW = values_HW[start : start + STRIP].astype(np.float64)
+            if image.mode == "F":
+                part_SW = (np.where(np.isfinite(part_SW), part_SW, low) - low) * factor
+            else:
+                part_SW = part_SW.clip(0, 65535) // 256
+            grey_HW[start : start + STRIP] = part_SW.clip(0, 255).astype(np.uint8)
+        return np.repeat(grey_HW[:, :, None], 3, axis=2)
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")  # straight to RGB, Pillow warns
     return np.asarray(image.convert("RGB"), dtype=np.uint8)
+
+
+def _float_range(values_HW: Any) -> tuple[float, float]:
+    """The least finite value, and the factor from the range of finite values to 0 … 255."""
+    low, high = math.inf, -math.inf
+    for start in range(0, len(values_HW), STRIP):
+        part_SW = values_HW[start : start + STRIP]
+        finite = part_SW[np.isfinite(part_SW)]
+        if finite.size:
+            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+    if high <= low:
+        return (low if math.isfinite(low) else 0.0), 0.0
+    return low, 255.0 / (high - low)
 
 
 def _upright(pixels_HW3: ByteArray, orientation: int) -> ByteArray:

@@ -19,11 +19,11 @@ def load_json(path: Path, disk: Disk) -> Any:
 
 def parse_json(content: str, named: str, disk: Disk) -> Any:
     """Parse a text; `named` is shown to the user."""
-    # Every value stands before a comma or a closing bracket, so this bounds the objects that are built.
-    num_values = content.count(",") + content.count("[") + content.count("{")
-    if num_values > disk.limits.json_values:
+    memory = _memory_of(content)
+    if memory > disk.limits.json_memory_bytes:
         raise UnsafeInputError(
-            f"{named} holds {num_values} values, at most {disk.limits.json_values} are read.",
+            f"{named} would take about {memory >> 20} MB in memory, at most "
+            f"{disk.limits.json_memory_bytes >> 20} MB are allowed.",
             remedy="Split the data set.",
         )
     try:
@@ -32,3 +32,12 @@ def parse_json(content: str, named: str, disk: Disk) -> Any:
         raise DatasetError(
             f"{named} is not valid JSON: {printable(error)}.", remedy="Export it again."
         ) from error
+
+
+def _memory_of(content: str) -> int:
+    """About the bytes that the parsed values take: each stands before a comma or a closing bracket.
+
+    Texts between quotes may hold such characters too, so this is an upper estimate.
+    """
+    per_mark = {",": 40, "[": 72, "{": 240, '"': 30}  # CPython: a number, a list, a dict, half a text
+    return sum(content.count(mark) * size for mark, size in per_mark.items())

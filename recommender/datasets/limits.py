@@ -22,9 +22,7 @@ class Limits:
     yaml_depth: int = 16
     list_file_bytes: int = 256 * MIB
     json_bytes: int = 600 * MIB  # COCO's train file is 450 MB
-    json_values: int = (
-        100_000_000  # numbers, texts, lists and objects of one file; COCO's train file has 80 million
-    )
+    json_memory_bytes: int = 3 * 1024 * MIB  # of the parsed values; COCO's train file takes about 2.5 GB
     xml_bytes: int = 4 * MIB
     label_file_bytes: int = 8 * MIB
     label_rows: int = 20_000  # of one image

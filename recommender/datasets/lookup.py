@@ -45,13 +45,18 @@ class ImageIndex:
         parts = [part for part in plain.rpartition("://")[2].split("?")[0].split("/") if part]
         if not parts or "\0" in plain:
             return None
-        written = near.parent / plain
-        inside = self._disk.contains(written)
+        written = Path(os.path.normpath(near.parent / plain))
         found = self._by_name.find(parts[-1]) or self._by_stem.find(Path(parts[-1]).stem)
-        if inside and (real := Path(os.path.realpath(written))) in found:
+        if written in found:
+            return written
+        if (
+            len(found) > 1
+            and self._disk.contains(written)
+            and (real := Path(os.path.realpath(written))) in found
+        ):
             return real
         best = self._best(_longest_ending(found, parts), near, split, reference)
-        if best is None and not inside:
+        if best is None and not self._disk.contains(written):
             raise UnsafeInputError(
                 f"{printable(near.name)} names {printable(reference)!r}, which leads out of the data set's folder.",
                 remedy=OUTSIDE_REMEDY,

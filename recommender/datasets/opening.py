@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from recommender.datasets.archive import is_archive, packed_kind, unpacked
+from recommender.datasets.archive import is_archive, packed_kind, remove_unpacked, unpacked
 from recommender.datasets.assembly import assemble
 from recommender.datasets.coco import read_coco
 from recommender.datasets.coco_files import find_coco, root_of, siblings_of
@@ -20,7 +20,7 @@ from recommender.datasets.other_tasks import error_without_labels
 from recommender.datasets.raw import RawSet
 from recommender.datasets.words import split_of_words
 from recommender.datasets.yolo import read_described, read_layout
-from recommender.errors import DatasetError, NotFoundError, WrongTaskError
+from recommender.errors import DatasetError, NotFoundError, UnsafeInputError, WrongTaskError
 from recommender.progress import Progress, silent
 from recommender.records import Dataset
 from recommender.text import printable
@@ -37,13 +37,15 @@ def open_dataset(
     *,
     seed: int = 0,
     allowed_roots: tuple[Path, ...] = (),
+    follow_links: bool = True,
     limits: Limits = LIMITS,
     progress: Progress | None = None,
 ) -> Dataset:
     """Read a data set of any format: a folder, a data.yaml, a COCO JSON, a VOC tree, an archive of one.
 
     `seed` divides train from val where the data set does not. Nothing outside the data set's own folder
-    and `allowed_roots` is read, nothing in it is run, and none of its files is changed.
+    and `allowed_roots` is read, nothing in it is run, and none of its files is changed. Without `follow_links`
+    `path` itself must hold no link: for callers that have checked where it leads, and others could swap it since.
 
     Raises NotFoundError for a path that is not there, UnsafeInputError for what tries to leave its
     folder or exhausts the machine, WrongTaskError for other tasks, DatasetError for the rest.
@@ -54,12 +56,38 @@ def open_dataset(
             f"There is no {printable(given)}.", remedy="Give a folder, data.yaml, JSON or archive."
         )
     place = given.resolve()
+    if not follow_links and place != given:
+        raise UnsafeInputError(
+            f"{printable(given.name)} leads through a link.", remedy="Give the folder itself."
+        )
     log = DefectLog()
-    raw = _read(place, allowed_roots, log, limits)
-    return assemble(raw, seed=seed, limits=limits, progress=progress or silent)
+    roots = tuple(root.resolve() for root in allowed_roots)
+    if (
+        place.is_file()
+        and place.suffix.lower() not in (*YAML_SUFFIXES, *ANNOTATION_SUFFIXES)
+        and is_archive(place)
+    ):
+        return _open_archive(place, log, limits, seed, progress or silent)
+    raw, disk = _read(place, roots, log, limits)
+    return assemble(raw, disk=disk, seed=seed, progress=progress or silent)
 
 
-def _read(place: Path, allowed_roots: tuple[Path, ...], log: DefectLog, limits: Limits) -> RawSet:
+def _open_archive(place: Path, log: DefectLog, limits: Limits, seed: int, progress: Progress) -> Dataset:
+    folder = unpacked(place, limits=limits).resolve()
+    try:
+        disk = Disk((folder,), limits=limits)
+        raw = _read_folder(folder, disk, log)
+        raw.config = None  # it lies among our own files, which come and go
+        _report_caches(disk, log)
+        return assemble(raw, disk=disk, seed=seed, progress=progress)
+    except DatasetError:
+        remove_unpacked(folder)
+        raise
+
+
+def _read(
+    place: Path, allowed_roots: tuple[Path, ...], log: DefectLog, limits: Limits
+) -> tuple[RawSet, Disk]:
     suffix = place.suffix.lower()
     if place.is_dir():
         disk = Disk((place, *allowed_roots), limits=limits)
@@ -73,11 +101,6 @@ def _read(place: Path, allowed_roots: tuple[Path, ...], log: DefectLog, limits: 
         root = root_of(place)
         disk = Disk((root, *allowed_roots), limits=limits)
         raw = _read_file(place, root, disk, log)
-    elif is_archive(place):
-        folder = unpacked(place, limits=limits)
-        disk = Disk((folder,), limits=limits)
-        raw = _read_folder(folder, disk, log)
-        raw.config = None  # it lies among our own files, which come and go
     else:
         kind = packed_kind(place)
         remedy = "Give a folder, data.yaml, COCO JSON, VOC tree, or a zip or tar of one."
@@ -88,7 +111,7 @@ def _read(place: Path, allowed_roots: tuple[Path, ...], log: DefectLog, limits: 
             remedy=remedy,
         )
     _report_caches(disk, log)
-    return raw
+    return raw, disk
 
 
 def _read_file(place: Path, root: Path, disk: Disk, log: DefectLog) -> RawSet:

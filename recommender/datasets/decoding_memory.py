@@ -1,0 +1,35 @@
+"""How much is decoded at a time, by all threads of this process together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from recommender.datasets.limits import LIMITS
+
+
+class PixelGate:
+    """Lets threads decode as long as their images together stay within `max_pixels`; a larger one goes alone."""
+
+    def __init__(self, max_pixels: int) -> None:
+        self._max_pixels = max_pixels
+        self._taken = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def __call__(self, num_pixels: int) -> Iterator[None]:
+        """Wait for room for one image, and give it back in the end."""
+        wanted = min(num_pixels, self._max_pixels)
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken + wanted <= self._max_pixels)
+            self._taken += wanted
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= wanted
+                self._changed.notify_all()
+
+
+decoding = PixelGate(LIMITS.image_pixels)
