@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from recommender.families.ultralytics.architectures import learning_rate_factor
 from recommender.forecast.situation import Situation
 from recommender.records import Budget, Checkpoint, Dataset, Start
 from recommender.requests import TrainingRequest
+from recommender.text import shell_join
 from recommender.training_recipe import recipe_of, ultralytics_arguments
 
 
@@ -31,7 +31,7 @@ def train_command(
         words += ["--architecture", scratch]
     for own, other in (class_map or {}).items():
         words += ["--map", f"{own}={other}"]
-    return shlex.join(words)
+    return shell_join(words)
 
 
 def yolo_command(
@@ -59,14 +59,14 @@ def yolo_command(
         words.append("pretrained=False")
     elif start.mode == "freeze":
         words.append(f"freeze={backbone_length(checkpoint.architecture)}")
-    return first_data + first_model + shlex.join(words)
+    return first_data + first_model + shell_join(words)
 
 
 def _model(checkpoint: Checkpoint | None, scratch: str) -> tuple[str, str]:
     if checkpoint is None:
         return f"{scratch}.yaml", ""
     file = f"{checkpoint.name}.pt"
-    return file, shlex.join(["recommend", "checkpoints", "export", checkpoint.name, file]) + " && "
+    return file, shell_join(["recommend", "checkpoints", "export", checkpoint.name, file]) + " && "
 
 
 def _data(dataset: Dataset, given: str, split_seed: int) -> tuple[str, str]:
@@ -78,4 +78,4 @@ def _data(dataset: Dataset, given: str, split_seed: int) -> tuple[str, str]:
     words = ["recommend", "datasets", "export", given, folder]
     if split_seed and dataset.split_origin == "seeded":
         words += ["--seed", str(split_seed)]
-    return f"{folder}/data.yaml", shlex.join(words) + " && "
+    return f"{folder}/data.yaml", shell_join(words) + " && "

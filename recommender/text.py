@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+import string
 import unicodedata
+from collections.abc import Iterable
 
 # Cc, Cf: control and invisible format characters, escape sequences and bidi overrides among them;
 # Cs, Co, Cn: surrogates and code points without a meaning; Zl, Zp: line breaks other than \n.
+PLAIN = (string.ascii_letters + string.digits + "/._- ").encode()
 UNSHOWN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -21,3 +25,19 @@ def _shown(character: str) -> str:
     if unicodedata.category(character) in UNSHOWN:
         return character.encode("unicode_escape", "surrogatepass").decode("ascii")
     return character
+
+
+def shell_join(words: Iterable[str]) -> str:
+    """The words as a command line that can be shown and run; what must not be shown is written as $'\\x1b'."""
+    return " ".join(map(_shell_word, words))
+
+
+def _shell_word(word: str) -> str:
+    if not any(unicodedata.category(character) in UNSHOWN for character in word):
+        return shlex.quote(word)
+    data = word.encode("utf-8", "surrogateescape")
+    shown = (
+        chr(byte) if (byte < 128 and chr(byte).isalnum()) or byte in b"/._- " else f"\\x{byte:02x}"
+        for byte in data
+    )
+    return "$'" + "".join(shown) + "'"

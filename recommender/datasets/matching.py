@@ -18,6 +18,9 @@ UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-(?=.)")
 
 def spellings(name: str) -> tuple[str, str, str, str]:
     """A name as it is, composed (NFC), without case, and without an upload prefix."""
+    if name.isascii():  # nearly all are
+        folded = name.lower()
+        return name, name, folded, UPLOAD_PREFIX.sub("", folded) if "-" in folded else folded
     composed = unicodedata.normalize("NFC", name)
     folded = unicodedata.normalize("NFC", composed.casefold())
     return name, composed, folded, UPLOAD_PREFIX.sub("", folded)

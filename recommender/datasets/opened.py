@@ -7,14 +7,13 @@ really lies; that is what callers check.
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
-
-DESCRIPTORS = Path("/proc/self/fd")
 
 
 def open_plain(path: Path) -> tuple[BinaryIO, Path]:
@@ -40,9 +39,14 @@ def open_folder(path: Path) -> Iterator[tuple[int, Path]]:
         os.close(descriptor)
 
 
+@functools.cache
+def _descriptors_are_shown() -> bool:
+    return Path("/proc/self/fd").is_dir()
+
+
 def _real_path(descriptor: int, path: Path) -> Path:
-    if DESCRIPTORS.is_dir():
-        return (DESCRIPTORS / str(descriptor)).readlink()
+    if _descriptors_are_shown():
+        return Path(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115 - for each of 10⁵ files
     real = Path(os.path.realpath(path))  # elsewhere: where the path leads now, if that is what was opened
     if not os.path.samestat(real.lstat(), os.fstat(descriptor)):
         raise OSError(errno.ESTALE, "changed while it was opened")
