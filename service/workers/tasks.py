@@ -140,7 +140,7 @@ def _open(path: str, seed: int, roots: tuple[str, ...] | None) -> Dataset:
     from recommender.datasets import open_dataset
 
     _require_inside(Path(path), roots)
-    dataset = open_dataset(path, seed=seed)
+    dataset = open_dataset(path, seed=seed, follow_links=roots is None)
     _require_inside(Path(path), roots)
     for folder in {image.path.parent for image in dataset.images} if roots is not None else ():
         _require_inside(folder, roots)
