@@ -28,9 +28,10 @@ from recommender.datasets.images import (
     read_header,
 )
 from recommender.datasets.limits import Limits
+from recommender.datasets.near_groups import near_groups
 from recommender.datasets.raw import Float64Array, RawImage, RawSet
 from recommender.datasets.sizes import declared_size_is_wrong
-from recommender.datasets.splitting import seeded_val
+from recommender.datasets.splitting import keep_together, seeded_val
 from recommender.errors import DatasetError
 from recommender.progress import Progress
 from recommender.records import SPLITS, Dataset, FloatArray, IntArray, LabelledImage, Split
@@ -61,7 +62,7 @@ def assemble(raw: RawSet, *, disk: Disk, seed: int, progress: Progress) -> Datas
         if image is not None:
             images.append(image)
     _refuse_if_broken(raw, limits)
-    images, origin = _with_splits(images, raw, seed)
+    images, origin = _with_splits(images, raw, seed, progress)
     images.sort(key=lambda image: (image.split, image.name))
     _refuse_without_boxes(images, raw)
     defects = raw.log.defects()
@@ -267,7 +268,7 @@ def _refuse_without_boxes(images: list[LabelledImage], raw: RawSet) -> None:
 
 
 def _with_splits(
-    images: list[LabelledImage], raw: RawSet, seed: int
+    images: list[LabelledImage], raw: RawSet, seed: int, progress: Progress
 ) -> tuple[list[LabelledImage], Literal["given", "seeded"]]:
     """Keep the splits that were given; where train or val is missing, divide what there is."""
     present = {image.split for image in images}
@@ -276,6 +277,6 @@ def _with_splits(
         return images, "given"
     pooled = next((split for split in SPLITS if split in present), "train")  # test stays held back if it can
     pool = [image for image in images if image.split == pooled]
-    val = seeded_val(pool, seed)
+    val = keep_together(seeded_val(pool, seed), near_groups(pool, progress), seed)
     divided = [replace(image, split="val" if image.sha256 in val else "train") for image in pool]
     return divided + [image for image in images if image.split != pooled], "seeded"

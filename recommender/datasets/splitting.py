@@ -1,9 +1,9 @@
-"""A val split where the data set has none: seeded, by content, rare classes on both sides."""
+"""A val split where the data set has none: seeded, by content, rare classes and near duplicates kept in mind."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
 from recommender.errors import DatasetError
@@ -46,6 +46,25 @@ def seeded_val(images: Sequence[LabelledImage], seed: int) -> set[str]:
         with_boxes = [digest for digest, present in classes.items() if present] or list(classes)
         chosen.add(min(with_boxes, key=lambda digest: sha256(f"{seed} {digest}".encode()).digest()))
     return chosen
+
+
+def keep_together(val: set[str], groups: Iterable[Sequence[str]], seed: int) -> set[str]:
+    """`val` changed so that no group of near duplicates lies on both sides, its size kept as well as can be.
+
+    Images are named by sha256. Where a group is so large that val would come to less than half or more than twice
+    its size, as among frames of one film, `val` stays as it is.
+    """
+    wanted, chosen = len(val), set(val)
+    for group in sorted(groups, key=lambda group: sha256(f"{seed} {min(group)}".encode()).digest()):
+        inside = chosen.intersection(group)
+        if not inside or len(inside) == len(group):
+            continue
+        without, joined = chosen.difference(group), chosen.union(group)
+        # The side that keeps the size; of two as good, the one that moves fewer images.
+        chosen = min(
+            (without, joined), key=lambda side: (abs(len(side) - wanted), len(side ^ chosen), len(side))
+        )
+    return chosen if wanted / 2 <= len(chosen) <= 2 * wanted else val
 
 
 def _classes_by_image(images: Sequence[LabelledImage]) -> dict[str, frozenset[int]]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import shutil
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from recommender.datasets import open_dataset
-from recommender.datasets.splitting import seeded_val
+from recommender.datasets import inspect_dataset, open_dataset
+from recommender.datasets.splitting import keep_together, seeded_val
 from recommender.errors import DatasetError
 from recommender.records import LabelledImage
 from tests.datagen import make_dataset
@@ -77,3 +79,40 @@ def test_the_seed_of_open_dataset_decides(tmp_path: Path) -> None:
 def test_one_image_cannot_be_divided(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="train and val need one each"):
         open_dataset(make_dataset(tmp_path, format="yolo_flat", images=1))
+
+
+def names(*numbers: int) -> list[str]:
+    return [f"{number:064x}" for number in numbers]
+
+
+def test_near_duplicates_end_on_one_side_and_val_keeps_its_size() -> None:
+    groups = [names(2 * number, 2 * number + 1) for number in range(50)]
+    val = keep_together(set(names(*range(0, 40, 2))), groups, 0)
+    assert all(len(val.intersection(group)) in (0, 2) for group in groups)
+    assert len(val) == 20
+    assert keep_together(set(names(*range(0, 40, 2))), groups[::-1], 0) == val
+
+
+def test_a_group_of_nearly_all_images_leaves_the_split_as_it_is() -> None:
+    val = set(names(*range(20)))
+    assert keep_together(val, [names(*range(95))], 0) == val
+
+
+def test_no_group_changes_nothing() -> None:
+    assert keep_together(set(names(1, 2)), [], 0) == set(names(1, 2))
+
+
+def test_near_duplicates_of_a_data_set_are_kept_together(tmp_path: Path) -> None:
+    folder = make_dataset(tmp_path / "set", format="yolo_flat", size=(320, 240), boxes=6, images=20)
+    for path in sorted(folder.glob("*.png")):  # each picture a second time, encoded again
+        with Image.open(path) as picture:
+            picture.convert("RGB").save(folder / f"{path.stem}_again.jpg", quality=80)
+        shutil.copy(path.with_suffix(".txt"), folder / f"{path.stem}_again.txt")
+    splits: dict[str, set[str]] = defaultdict(set)
+    dataset = open_dataset(folder)
+    for one in dataset.images:
+        splits[Path(one.name).stem.removesuffix("_again")].add(one.split)
+    assert len(splits) == 20
+    assert all(len(sides) == 1 for sides in splits.values())
+    assert len(dataset.of_split("val")) == 8
+    assert not [d for d in inspect_dataset(dataset).defects if d.kind.endswith("_leak")]
