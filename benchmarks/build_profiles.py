@@ -28,10 +28,13 @@ def main() -> int:
     )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--names", nargs="*", help="only these; cards of the zoo then stay as they are")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     hashes = {}
     for folder in sorted(path for path in options.data.iterdir() if path.is_dir()):
+        if options.names and folder.name not in options.names:
+            continue
         dataset = open_dataset(folder)
         target = options.out / f"{dataset.name}.npz"
         save_profile(compact(profile_dataset(dataset)), target)
@@ -40,6 +43,8 @@ def main() -> int:
             f"{dataset.name:14s} {dataset.content_hash[:12]} {target.stat().st_size / 1024:.0f} KiB",
             flush=True,
         )
+    if options.names:
+        return 0
     for card in sorted(ZOO.glob("*.json")):
         content = json.loads(card.read_text("utf-8"))
         source = content["source_name"]

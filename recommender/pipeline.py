@@ -21,6 +21,7 @@ from recommender.command_line import train_command, yolo_command
 from recommender.costs import NEWEST, USUAL_PARAMETERS, Speed, Work, known_speed
 from recommender.datasets import open_dataset
 from recommender.evidence import gather
+from recommender.forecast.budget import is_supported
 from recommender.forecast.decision import decide
 from recommender.forecast.history import known_history, known_spread
 from recommender.forecast.influence import runs_used
@@ -124,13 +125,15 @@ def conclude(
     budget = Budget(epochs=case.request.epochs, imgsz=case.request.imgsz)
     hours = case.hours()
     scratch = scratch_architecture(c.checkpoint for c in case.situations if c.checkpoint)
+    supported = is_supported([o.situation for o in history], ranked[0].situation)
     return Recommendation(
         profile=case.profile,
         budget=budget,
         task=case.target.task,
         ranking=shown_starts(ranked, history, case.request.top, runs or {}, hours),
-        warnings=_warnings(case, ranked),
+        warnings=_warnings(case, ranked, level_supported=supported),
         notes=(*case.notes, *notes(ranked)),
+        level_supported=supported,
         method=_method(history),
         train_command=train_command(
             ranked[0].situation.start,
@@ -170,7 +173,7 @@ def shown_starts(
     return tuple(shown)
 
 
-def _warnings(case: Case, ranked: Sequence[Outlook]) -> tuple[Notice, ...]:
+def _warnings(case: Case, ranked: Sequence[Outlook], *, level_supported: bool) -> tuple[Notice, ...]:
     request = case.request
     scratch_asked = request.modes == ("scratch",) or SCRATCH in request.checkpoints
     return (
@@ -178,7 +181,7 @@ def _warnings(case: Case, ranked: Sequence[Outlook]) -> tuple[Notice, ...]:
             ranked, permissive_only=request.licence == "permissive" and request.modes != ("scratch",)
         ),
         *dataset_notices(case.target, case.profile),
-        *warnings(ranked, scratch_asked=scratch_asked),
+        *warnings(ranked, scratch_asked=scratch_asked, level_supported=level_supported),
     )
 
 

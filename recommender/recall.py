@@ -15,7 +15,7 @@ import numpy as np
 
 from recommender.evidence.metadata import class_overlap
 from recommender.forecast.history import nearest_targets
-from recommender.forecast.rules import beliefs, features
+from recommender.forecast.rules import features, prior_weights
 from recommender.forecast.situation import Situation
 from recommender.records import Budget, Checkpoint, Evidence, Profile, Start
 from recommender.store import Store
@@ -132,6 +132,6 @@ def _by_rules(
         )
         for one in pool
     ]
-    weights, _ = beliefs()
+    weights, _, _ = prior_weights()
     means = features(situations) @ weights
     return [pool[i] for i in sorted(range(len(pool)), key=lambda i: (-means[i], pool[i].name))]

@@ -44,6 +44,49 @@ SOURCES = (
     "website_ui",
 )
 MORE_SOURCES = ("raccoon", "pothole", "cards")  # last: the first ten already span near and far
+# Targets of the second collection: the two sources most similar to each, one dissimilar, two in rotation (similarity of
+# whole data sets by `recommender.profile.compare`). Left out: fruits_nuts (4 val images), nuclei and leaf_coffee_seg
+# (median object under 12 px at 192 px), coco_seg_mini (COCO's own images).
+WIDTH: dict[str, tuple[str, str, str, str, str]] = {
+    "road_signs": ("deep_pcb", "gtsdb_de", "bccd", "wider_face", "pothole"),
+    "apples": ("fruit", "raccoon", "gtsdb_de", "ships", "website_ui"),
+    "palm_trees": ("pothole", "neu_det", "bccd", "aerial_cars", "cards"),
+    "pedestrians": ("wider_face", "mask_wearing", "bccd", "raccoon", "deep_pcb"),
+    "microcontrollers": ("cards", "deep_pcb", "bccd", "website_ui", "mask_wearing"),
+    "cone_cube": ("cards", "ships", "bccd", "fruit", "wider_face"),
+    "brain_mri": ("deep_pcb", "raccoon", "gtsdb_de", "bccd", "neu_det"),
+    "price_tags": ("website_ui", "cards", "neu_det", "pothole", "ships"),
+    "rice_pests": ("deep_pcb", "raccoon", "gtsdb_de", "fruit", "aerial_cars"),
+    "steel_seg": ("ships", "pothole", "bccd", "deep_pcb", "raccoon"),
+    "crop_weed": ("ships", "pothole", "gtsdb_de", "neu_det", "mask_wearing"),
+    "indian_food": ("fruit", "raccoon", "gtsdb_de", "bccd", "cards"),
+    "soda_cans": ("cards", "deep_pcb", "neu_det", "fruit", "wider_face"),
+    "fire_smoke": ("aerial_cars", "ships", "bccd", "pothole", "website_ui"),
+    "cat_face": ("raccoon", "deep_pcb", "bccd", "wider_face", "fruit"),
+    "aquarium_fish": ("deep_pcb", "raccoon", "gtsdb_de", "ships", "neu_det"),
+    "garbage": ("aerial_cars", "wider_face", "bccd", "pothole", "cards"),
+    "weapons": ("deep_pcb", "raccoon", "bccd", "ships", "mask_wearing"),
+    "balloon": ("fruit", "deep_pcb", "neu_det", "raccoon", "bccd"),
+}
+# Budget surface: a half fraction of images {40, all} x pixels {160, 320} x epochs {10, 60}, and a centre. By target:
+# the number of train images and the most similar source that the zoo may hold.
+SURFACE: dict[str, tuple[int, str]] = {
+    "mask_wearing": (118, "wider_face"),
+    "bccd": (160, "deep_pcb"),
+    "raccoon": (154, "ships"),
+    "ships": (160, "pothole"),
+    "pothole": (160, "ships"),
+    "fruit": (160, "raccoon"),
+    "neu_det": (160, "ships"),
+    "deep_pcb": (160, "ships"),
+}
+SURFACE_CELLS = (
+    (40, 160, 10),
+    (160, 320, 10),
+    (40, 320, 60),
+    (80, 224, 25),
+    (160, 160, 60),
+)  # images, px, epochs
 FROM_RANDOM = ("bccd", "fruit", "wider_face")  # poor starts: domain checkpoints that never saw COCO
 RANDOM_SUFFIX = "_from_random"
 
@@ -63,17 +106,52 @@ class Entry:
         return "scratch" if self.source is None else f"{self.source}-yolo11n"
 
 
-def plan() -> Iterator[Entry]:
-    """Every run once, best first."""
+def plan(part: str | None = None) -> Iterator[Entry]:
+    """Every run once, best first; `part` is "first" (the first collection), "width" or "surface"."""
     seen: set[Entry] = set()
-    for entry in _passes():
+    for entry in _passes(part):
         own = entry.source is not None and entry.source.removesuffix(RANDOM_SUFFIX) == entry.target
         if not own and entry not in seen:
             seen.add(entry)
             yield entry
 
 
-def _passes() -> Iterator[Entry]:
+def _passes(part: str | None) -> Iterator[Entry]:
+    for name, entries in (("first", _first_collection), ("width", _width), ("surface", _surface)):
+        if part in (None, name):
+            yield from entries()
+
+
+def _width() -> Iterator[Entry]:
+    for target, (nearest, _, far, _, _) in WIDTH.items():
+        yield from _row(target, "full", ("coco", nearest), BASE)
+        yield Entry(target=target, source=None, mode="scratch", recipe=BASE)
+        yield from _row(target, "freeze", ("coco",), BASE)
+        yield from _row(target, "full", (far,), BASE)
+    second_seed = _with(BASE, seed=1)
+    for target, (nearest, _, _, _, _) in WIDTH.items():
+        yield from _row(target, "full", ("coco", nearest), second_seed)
+        yield Entry(target=target, source=None, mode="scratch", recipe=second_seed)
+        yield from _row(target, "freeze", ("coco",), second_seed)
+    for target, (nearest, second, _, one, other) in WIDTH.items():
+        yield from _row(target, "full", (second, one, other), BASE)
+        yield from _row(target, "freeze", (nearest,), BASE)
+    for target, (nearest, second, far, one, other) in WIDTH.items():
+        yield from _row(target, "full", (second, far, one, other), second_seed)
+        yield from _row(target, "freeze", (nearest,), second_seed)
+
+
+def _surface() -> Iterator[Entry]:
+    for images, imgsz, epochs in SURFACE_CELLS:
+        for target, (available, nearest) in SURFACE.items():
+            fraction = round(min(images / available, 1.0), 4)
+            recipe = Recipe(epochs=epochs, imgsz=imgsz, fraction=fraction)
+            yield from _row(target, "full", ("coco", nearest), recipe)
+            yield Entry(target=target, source=None, mode="scratch", recipe=recipe)
+            yield from _row(target, "freeze", ("coco",), recipe)
+
+
+def _first_collection() -> Iterator[Entry]:
     for target in TARGETS:
         yield from _row(target, "full", ("coco", *SOURCES), BASE)
         yield Entry(target=target, source=None, mode="scratch", recipe=BASE)

@@ -33,8 +33,11 @@ def main() -> None:
     parser.add_argument("--targets", nargs="*", help="only these")
     parser.add_argument("--limit", type=int, default=10**6, help="stop after so many runs")
     parser.add_argument("--list", action="store_true", help="print the plan and what is done")
+    parser.add_argument("--part", choices=("width", "surface", "first"), help="only this part of the plan")
     options = parser.parse_args()
-    entries = [entry for entry in plan() if not options.targets or entry.target in options.targets]
+    entries = [
+        entry for entry in plan(options.part) if not options.targets or entry.target in options.targets
+    ]
     done = {key_of(run) for run in read_runs(options.runs)}
     missing = [entry for entry in entries if key(entry) not in done]
     print(f"{len(entries) - len(missing)} of {len(entries)} runs are there", flush=True)

@@ -106,6 +106,12 @@ def _checkpoints(runs: list[Run], grid: Grid, results: Path, before: BuiltinHist
     return found
 
 
+def _weights_of(checkpoint: Checkpoint, grid: Grid) -> Path | None:
+    """The file; None for weights trained here from random ones, of which another training would make other weights."""
+    source = _source_of(checkpoint.name)
+    return None if source.endswith(RANDOM_SUFFIX) else grid.shelf.find(source, grid).path
+
+
 def _source_of(checkpoint: str) -> str:
     return checkpoint.removesuffix("-yolo11n")
 
@@ -126,7 +132,7 @@ def _evidence(
             # All of them again where one is new: what is nearest depends on who is there.
             candidates = [
                 Candidate(
-                    checkpoint=replace(c, path=grid.shelf.find(_source_of(c.name), grid).path),
+                    checkpoint=replace(c, path=_weights_of(c, grid)),
                     source=profiles.get(c.source_hash or ""),
                 )
                 for c in checkpoints

@@ -118,5 +118,7 @@ class Grid:
     def dataset(self, name: str) -> Dataset:
         """One of the shared sets, opened once."""
         if name not in self.opened:
-            self.opened[name] = open_dataset(self.data / name)
+            beside = self.data.parent / "seg" / name  # segmentation sets serve by the boxes of their masks
+            folder = self.data / name
+            self.opened[name] = open_dataset(folder if folder.exists() else beside)
         return self.opened[name]

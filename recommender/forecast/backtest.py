@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import NDArray
 
+from recommender.blas import single_blas_thread
 from recommender.errors import UsageError
+from recommender.forecast.calibration import Check, check_of
 from recommender.forecast.learning import learnt_spread
 from recommender.forecast.metrics import Marks, marks, random_marks
 from recommender.forecast.rankers import RANKERS
@@ -25,17 +26,28 @@ from recommender.records import Interval
 MARKS = tuple(field.name for field in fields(Marks))
 RESAMPLES = 4000
 BOOTSTRAP_LEVEL = 0.95
+MIN_FULL = 3  # fully trained starts that are ranked apart
+
+
+USUAL = "usual"
+OTHER = "other, target hidden"
+KNOWN = "other, target known"
+BUDGETS = (USUAL, OTHER, KNOWN)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Case:
-    """One target's race: its starts, their mean results over seeds, and what is known from the other targets."""
+    """One target's race at one budget: its starts, their mean results over common seeds, and what else is known."""
 
     target: str
     target_name: str
     candidates: tuple[Situation, ...]
     truth: tuple[float, ...]
     history: tuple[Observation, ...]
+    budgets: str = (
+        USUAL  # one of BUDGETS: the budget of most runs, or another, without or with the target's usual runs
+    )
+    num_seeds: int = 1  # that every result is the mean of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +56,14 @@ class Backtest:
 
     targets: tuple[str, ...]
     per_target: dict[str, tuple[Marks, ...]]
+    full_mode: dict[str, tuple[Marks, ...]]  # of fully trained starts from checkpoints alone
+    checks: tuple[Check, ...]  # of the forecast's intervals, losses and probabilities, in every budget class
     seed: int
 
-    def mean(self, method: str, mark: str) -> Interval | None:
+    def mean(self, method: str, mark: str, *, full_mode: bool = False) -> Interval | None:
         """Mean over targets with its bootstrap interval; None where the ranker has no such mark."""
-        values = [getattr(one, mark) for one in self.per_target[method]]
-        return None if None in values else bootstrap(values, seed=self.seed)
+        values = [getattr(one, mark) for one in (self.full_mode if full_mode else self.per_target)[method]]
+        return None if None in values or not values else bootstrap(values, seed=self.seed)
 
     def difference(self, method: str, other: str, mark: str) -> Interval:
         """Mean paired difference over targets with its bootstrap interval."""
@@ -58,30 +72,54 @@ class Backtest:
 
 
 def cases(observations: Sequence[Observation], *, min_starts: int = 4) -> tuple[Case, ...]:
-    """Split the history by target; targets with fewer than `min_starts` honest starts cannot be ranked."""
+    """One case a target, at its commonest budget; targets with fewer than `min_starts` starts cannot be ranked."""
+    return tuple(case for case in all_cases(observations, min_starts=min_starts) if case.budgets == USUAL)
+
+
+def all_cases(observations: Sequence[Observation], *, min_starts: int = 4) -> tuple[Case, ...]:
+    """Split the history by target and budget; results rank only against those of the same budget and seeds."""
     honest = [o for o in observations if o.partial is None and not _saw_target(o.situation)]
     found = []
     for target in sorted({o.situation.target.dataset_hash for o in honest}):
         own = [o for o in honest if o.situation.target.dataset_hash == target]
-        budget = _commonest_budget(own)
-        results: dict[str, list[Observation]] = {}
-        for observation in own:
-            if _budget(observation) == budget:
-                results.setdefault(str(observation.situation.start), []).append(observation)
-        if len(results) < min_starts:
-            continue
-        found.append(
-            Case(
-                target=target,
-                target_name=own[0].situation.target.dataset_name,
-                candidates=tuple(group[0].situation for group in results.values()),
-                truth=tuple(float(np.mean([o.score for o in group])) for group in results.values()),
-                history=tuple(o for o in honest if o.situation.target.dataset_hash != target),
-            )
-        )
-    return tuple(found)
+        others = tuple(o for o in honest if o.situation.target.dataset_hash != target)
+        usual = _commonest_budget(own)
+        for budget in sorted({_budget(o) for o in own}):
+            there = [o for o in own if _budget(o) == budget]
+            if budget == usual:
+                found.append(_case(there, others, USUAL, min_starts))
+                continue
+            found.append(_case(there, others, OTHER, min_starts))
+            known = tuple(o for o in own if _budget(o) != budget)
+            found.append(_case(there, (*others, *known), KNOWN, min_starts))
+    return tuple(case for case in found if case is not None)
 
 
+def _case(
+    own: Sequence[Observation], history: tuple[Observation, ...], budgets: str, min_starts: int
+) -> Case | None:
+    """The race of a target's runs at one budget, over the seeds that every start has; None with too few starts."""
+    results: dict[str, dict[int, Observation]] = {}
+    for observation in own:
+        seed = observation.run.recipe.seed
+        results.setdefault(str(observation.situation.start), {})[seed] = observation
+    first = min((min(by_seed) for by_seed in results.values()), default=0)
+    results = {start: by_seed for start, by_seed in results.items() if first in by_seed}
+    if len(results) < min_starts:
+        return None
+    common = sorted(set.intersection(*(set(by_seed) for by_seed in results.values())))
+    return Case(
+        target=own[0].situation.target.dataset_hash,
+        target_name=own[0].situation.target.dataset_name,
+        candidates=tuple(by_seed[first].situation for by_seed in results.values()),
+        truth=tuple(float(np.mean([by_seed[seed].score for seed in common])) for by_seed in results.values()),
+        history=history,
+        budgets=budgets,
+        num_seeds=len(common),
+    )
+
+
+@single_blas_thread()
 def backtest(
     observations: Sequence[Observation],
     *,
@@ -93,7 +131,8 @@ def backtest(
 
     Raises UsageError with fewer than three targets: nothing could be said.
     """
-    found = cases(observations)
+    everything = all_cases(observations)
+    found = [case for case in everything if case.budgets == USUAL]
     if len(found) < 3:
         raise UsageError(
             f"a backtest needs runs of 4 or more starts on each of 3 targets; the history has {len(found)} of those.",
@@ -101,17 +140,32 @@ def backtest(
         )
     rng = np.random.default_rng(seed)
     per_target: dict[str, list[Marks]] = {name: [] for name in ("random", *RANKERS)}
-    for number, case in enumerate(found):
-        progress("hiding one data set after the other", number, len(found))
+    full_mode: dict[str, list[Marks]] = {name: [] for name in RANKERS}
+    checks: list[Check] = []
+    for number, case in enumerate(everything):
+        progress("hiding one data set after the other", number, len(everything))
         history = _some(case.history, known_targets, rng)
+        # One spread for every budget of a target: learnt without any run on it.
+        elsewhere = tuple(o for o in history if o.situation.target.dataset_hash != case.target)
+        spread = learnt_spread(elsewhere)
+        check = check_of(case, outlooks(history, case.candidates, seed=seed, spread=spread))
+        checks.append(check)
+        if case.budgets != USUAL:
+            continue
         truth = np.asarray(case.truth)
         per_target["random"].append(random_marks(truth, rng=rng))
         for name, ranker in RANKERS.items():
-            inside = _inside(history, case, seed) if name == "forecast" else None
-            per_target[name].append(marks(truth, ranker(history, case.candidates), inside_N=inside))
+            inside = check.inside_N if name == "forecast" else None
+            scores = ranker(history, case.candidates)
+            per_target[name].append(marks(truth, scores, inside_N=inside))
+            full = np.array([candidate.start.mode == "full" for candidate in case.candidates])
+            if full.sum() >= MIN_FULL:
+                full_mode[name].append(marks(truth[full], scores[full]))
     return Backtest(
         targets=tuple(case.target_name for case in found),
         per_target={name: tuple(values) for name, values in per_target.items()},
+        full_mode={name: tuple(values) for name, values in full_mode.items()},
+        checks=tuple(checks),
         seed=seed,
     )
 
@@ -150,15 +204,3 @@ def _some(
         return history
     kept = set(rng.choice(targets, size=known_targets, replace=False))
     return tuple(o for o in history if o.situation.target.dataset_hash in kept)
-
-
-def _inside(history: Sequence[Observation], case: Case, seed: int) -> NDArray[np.float64]:
-    """For each start whether its true result lies in the forecast's interval."""
-    truth = {str(c.start): result for c, result in zip(case.candidates, case.truth, strict=True)}
-    return np.array(
-        [
-            o.score.low <= truth[str(o.situation.start)] <= o.score.high
-            for o in outlooks(history, case.candidates, seed=seed, spread=learnt_spread(tuple(history)))
-        ],
-        dtype=np.float64,
-    )

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from recommender.blas import single_blas_thread
-from recommender.forecast.kernels import Matrix, Spread, lay_out
+from recommender.forecast.kernels import Spread, lay_out
 from recommender.forecast.process import noise_of, result_of
-from recommender.forecast.situation import Observation, Situation
+from recommender.forecast.situation import Observation, Situation, from_scale
 from recommender.records import RunUsed
 
 MOST_SHOWN = 8
@@ -31,7 +31,7 @@ def runs_used(
     mean_R = np.full(len(history), ground.mean_N[-1] + weights_R @ residual_R)
     # Leaving run i out moves the mean by w_i α_i / (K⁻¹)_ii: Rasmussen & Williams (2006), section 5.4.2.
     moved_R = weights_R * residual_weights_R / np.diag(inverse_RR)
-    effects_R = _score(mean_R) - _score(mean_R - moved_R)
+    effects_R = from_scale(mean_R) - from_scale(mean_R - moved_R)
     order = np.argsort(-np.abs(effects_R), kind="stable")
     target = situation.target.dataset_hash
     own = [i for i in order if history[i].situation.target.dataset_hash == target]
@@ -54,9 +54,3 @@ def _used(observation: Observation, target: str, effect: float) -> RunUsed:
         score=observation.score,
         effect=effect,
     )
-
-
-def _score(scaled_N: Matrix) -> Matrix:
-    """Back from the arcsine square root scale."""
-    score_N: Matrix = np.sin(np.clip(scaled_N, 0.0, np.pi / 2)) ** 2
-    return score_N

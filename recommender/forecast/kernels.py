@@ -6,13 +6,14 @@ What does not depend on the spread is laid out once (`Ground`), so that learning
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.forecast.rules import beliefs, features, head_start
+from recommender.forecast.budget import coordinates, unusual
+from recommender.forecast.rules import features, head_start, prior_weights
 from recommender.forecast.situation import Situation
 from recommender.profile.embedding import squared_distances
 
@@ -24,19 +25,20 @@ STEP = 1e-4  # of a length's logarithm, for derivatives
 class Spread:
     """Standard deviations (arcsine square root scale) and kernel lengths (squared embedding distance)."""
 
-    level: float = 0.20
+    level: float = 0.13  # from target to target, at any budget
+    budget: float = 0.08  # of one target from budget to budget, beyond what the rules foresee
     gain: float = 0.10  # of pretraining as such, from target to target
     mode: float = 0.05  # of freezing against full training, from target to target
-    habit: float = 0.05
-    habit_on_kin: float = 0.06
-    pair: float = 0.04
-    noise: float = 0.03
+    start: float = 0.05  # from start to start, on all targets
+    start_on_similar: float = 0.06  # from start to start, shared by similar targets only
+    pair: float = 0.025  # of one start on one target: .018 on the first sets measured, .038 on six others
+    noise: float = 0.018  # of one training: replicates of three targets
+    seed: float = 0.025  # of a seed, shared by all starts of one target at one budget: the same replicates
     offset: float = 0.3  # of what runs that broke off still would have gained
     source_length: float = 0.25
     target_length: float = 0.35
-    epochs_length: float = 0.5  # decades of epochs after which a trial's surprise is half forgotten
-    across_modes: float = 0.6  # how far a habit in one mode speaks for the other
-    across_checkpoints: float = 0.8  # how far one checkpoint speaks for another of the same source
+    across_modes: float = 0.6  # correlation of a start's effects in two modes
+    across_checkpoints: float = 0.8  # correlation of two checkpoints of the same source
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,53 +49,71 @@ class Ground:
     rules_NN: Matrix  # covariance of what the rules say
     target_N: NDArray[np.int64]  # which of the T targets
     target_distances_TT: Matrix
-    source_N: NDArray[np.int64]  # which of the S sources; -1 for none
+    source_N: NDArray[np.int64]  # which of the S sources; -1 for an unknown one, and for random weights
     source_distances_SS: Matrix
     same_checkpoint_NN: Matrix
     same_lineage_NN: Matrix  # both began from random weights, or neither is known to
     same_mode_NN: Matrix
     same_start_NN: Matrix
-    decades_apart_NN: Matrix
+    slopes_NN: Matrix  # covariance of what a budget buys, from target to target
+    near_budget_NN: Matrix  # 1 at the same budget, towards 0 far away
+    unusual_N: Matrix  # standard deviation of results at very small budgets
     pretrained_N: NDArray[np.bool_]
-    faded_NN: Matrix  # a habit fades with the head start it lives on; none between scratch and the rest
+    faded_NN: (
+        Matrix  # effects of a start fade with the advantage of pretraining; 0 between scratch and the rest
+    )
 
     def covariance(self, spread: Spread) -> Matrix:
         """N×N prior covariance."""
-        return self.rules_NN + sum(self.terms(spread).values())
+        return self.fixed() + sum(self.terms(spread).values())
+
+    def fixed(self) -> Matrix:
+        """The part that no number of the spread scales: rules, slopes and what very small budgets hide."""
+        same_target = self.same_target()
+        small = self.unusual_N[:, None] * self.unusual_N[None, :] * self.near_budget_NN
+        fixed: Matrix = self.rules_NN + same_target * (
+            self.slopes_NN + small * (1.0 + 0.25 * self.same_start_NN)
+        )
+        return fixed
+
+    def same_target(self) -> Matrix:
+        """N×N: 1 for the same target, else 0."""
+        same: Matrix = (self.target_N[:, None] == self.target_N[None, :]).astype(np.float64)
+        return same
 
     def terms(self, spread: Spread) -> dict[str, Matrix]:
         """What the covariance adds to the rules (N×N each), by the name of the standard deviation that scales it."""
-        same_target = (self.target_N[:, None] == self.target_N[None, :]).astype(np.float64)
+        same_target = self.same_target()
         gain = same_target * self.faded_NN * (self.pretrained_N[:, None] & self.pretrained_N[None, :])
         starts = self._starts(spread)
-        kin = _among(_kernel(self.target_distances_TT, spread.target_length), self.target_N)
-        apart = np.exp(-math.log(2) * (self.decades_apart_NN / spread.epochs_length) ** 2)
+        similar = _among(_kernel(self.target_distances_TT, spread.target_length), self.target_N)
         return {
             "level": spread.level**2 * same_target,
+            "budget": spread.budget**2 * same_target * self.near_budget_NN,
             "gain": spread.gain**2 * gain,
             "mode": spread.mode**2 * gain * self.same_mode_NN,
-            "pair": spread.pair**2 * same_target * self.same_start_NN * apart,
-            "habit": spread.habit**2 * starts,
-            "habit_on_kin": spread.habit_on_kin**2 * starts * kin,
+            "pair": spread.pair**2 * same_target * self.same_start_NN * self.near_budget_NN,
+            "start": spread.start**2 * starts,
+            "start_on_similar": spread.start_on_similar**2 * starts * similar,
         }
 
     def derivatives(self, spread: Spread, terms: dict[str, Matrix]) -> dict[str, Matrix]:
         """Of `covariance`, whose `terms` these are, by the logarithm of each number of the spread that is learnt."""
-        starts = terms["habit"] + terms["habit_on_kin"]
+        starts = terms["start"] + terms["start_on_similar"]
         other_checkpoint = starts * (1.0 - self.same_checkpoint_NN)
-        source_SS = _relative_change(self.source_distances_SS, spread.source_length)
-        target_TT = _relative_change(self.target_distances_TT, spread.target_length)
+        source_SS = _relative_change(_source_kernel, self.source_distances_SS, spread.source_length)
+        target_TT = _relative_change(_kernel, self.target_distances_TT, spread.target_length)
         return {
             **{name: 2.0 * term for name, term in terms.items()},
             "source_length": other_checkpoint * _among(source_SS, self.source_N),
-            "target_length": terms["habit_on_kin"] * _among(target_TT, self.target_N),
+            "target_length": terms["start_on_similar"] * _among(target_TT, self.target_N),
             "across_modes": starts * (1.0 - self.same_mode_NN),
             "across_checkpoints": other_checkpoint,
         }
 
     def _starts(self, spread: Spread) -> Matrix:
         """1 for the same start, less for unlike sources or another mode, 0 between scratch and the rest."""
-        alike = _among(_kernel(self.source_distances_SS, spread.source_length), self.source_N)
+        alike = _among(_source_kernel(self.source_distances_SS, spread.source_length), self.source_N)
         # The same pictures teach other features from random weights.
         other = alike * self.same_lineage_NN * spread.across_checkpoints
         kernel = np.where(self.same_checkpoint_NN > 0, 1.0, other)
@@ -104,7 +124,7 @@ class Ground:
 
 def lay_out(situations: Sequence[Situation]) -> Ground:
     """Measure what the kernels compare."""
-    weights, doubts = beliefs()
+    weights, deviations, slopes = prior_weights()
     rows = np.asarray(features(situations), dtype=np.float64)
     targets = {s.target.dataset_hash: s.target for s in situations}
     sources = {s.source.dataset_hash: s.source for s in situations if s.source is not None}
@@ -113,10 +133,12 @@ def lay_out(situations: Sequence[Situation]) -> Ground:
     modes = np.array([s.start.mode for s in situations])
     scratch = modes == "scratch"
     fade = np.array([head_start(s) for s in situations])
-    decades = np.log10([s.budget.epochs for s in situations])
+    budgets_N3 = coordinates(situations)
+    squared_NN = ((budgets_N3[:, None] - budgets_N3[None, :]) ** 2).sum(axis=2)
     return Ground(
         mean_N=rows @ weights,
-        rules_NN=(rows * doubts**2) @ rows.T,
+        rules_NN=(rows * deviations**2) @ rows.T,
+        slopes_NN=(rows * slopes**2) @ rows.T,
         target_N=np.array([target_place[s.target.dataset_hash] for s in situations], dtype=np.int64),
         target_distances_TT=squared_distances(list(targets.values())),
         source_N=np.array(
@@ -124,16 +146,23 @@ def lay_out(situations: Sequence[Situation]) -> Ground:
             dtype=np.int64,
         ),
         source_distances_SS=squared_distances(list(sources.values())),
-        same_checkpoint_NN=_same([s.start.checkpoint for s in situations]),
+        same_checkpoint_NN=_same([_weights(s) for s in situations]),
         same_lineage_NN=_same(
             [str(s.checkpoint is not None and s.checkpoint.from_scratch) for s in situations]
         ),
         same_mode_NN=_same(modes.tolist()),
-        same_start_NN=_same([str(s.start) for s in situations]),
-        decades_apart_NN=decades[:, None] - decades[None, :],
+        same_start_NN=_same([f"{_weights(s)}:{s.start.mode}" for s in situations]),
+        near_budget_NN=np.exp(-squared_NN / 2),
+        unusual_N=np.array([unusual(s) for s in situations]),
         pretrained_N=~scratch,
         faded_NN=np.where(scratch[:, None] != scratch[None, :], 0.0, fade[:, None] * fade[None, :]),
     )
+
+
+def _weights(situation: Situation) -> str:
+    """What makes two checkpoints the same: their file's sha256, or where none is known, their name."""
+    checkpoint = situation.checkpoint
+    return situation.start.checkpoint if checkpoint is None else checkpoint.sha256 or checkpoint.name
 
 
 def _same(names: Sequence[str]) -> Matrix:
@@ -149,14 +178,25 @@ def _kernel(distances: Matrix, length: float) -> Matrix:
     return kernel
 
 
-def _relative_change(distances: Matrix, length: float) -> Matrix:
-    """Derivative of the kernel by its length's logarithm, divided by the kernel."""
-    above, below = (_kernel(distances, length * math.exp(step)) for step in (STEP, -STEP))
-    change: Matrix = (above - below) / (2 * STEP) / np.maximum(_kernel(distances, length), 1e-12)
+def _source_kernel(distances_SS: Matrix, length: float) -> Matrix:
+    """The kernel of S sources with a last row for an unknown one: the mean over all, as if any might be it."""
+    kernel_SS = _kernel(distances_SS, length)
+    if not len(kernel_SS):
+        return np.zeros((1, 1))
+    mean_S1 = kernel_SS.mean(axis=1, keepdims=True)
+    return np.block([[kernel_SS, mean_S1], [mean_S1.T, kernel_SS.mean(keepdims=True)]])
+
+
+def _relative_change(
+    kernel_of: Callable[[Matrix, float], Matrix], distances: Matrix, length: float
+) -> Matrix:
+    """Derivative of a kernel by its length's logarithm, divided by the kernel."""
+    above, below = (kernel_of(distances, length * math.exp(step)) for step in (STEP, -STEP))
+    change: Matrix = (above - below) / (2 * STEP) / np.maximum(kernel_of(distances, length), 1e-12)
     return change
 
 
 def _among(kernel: Matrix, rows_N: NDArray[np.int64]) -> Matrix:
-    """The kernel's values for every pair of situations, 0 where a row is −1, which stands for none."""
-    found: Matrix = np.pad(kernel, (0, 1))[np.ix_(rows_N, rows_N)]
+    """The kernel's values for every pair of situations; row −1 is the last."""
+    found: Matrix = kernel[np.ix_(rows_N, rows_N)]
     return found

@@ -18,13 +18,14 @@ import numpy as np
 from recommender.forecast.curves import best_so_far, partial_of, speaking_for
 from recommender.forecast.kernels import Spread
 from recommender.forecast.process import Posterior, posterior
-from recommender.forecast.situation import Observation, Situation, to_scale
+from recommender.forecast.situation import Observation, Situation, from_scale, to_scale
 from recommender.records import SCRATCH, EpochMetrics, Start
 
 FROZEN_COST = 0.7  # a frozen backbone needs no backward pass; measured, see benchmarks/truth
 HALVING = 3  # one in three survives a rung
 DRAWS = 2000
 LOWEST = 0.05  # mAP50-95: where the best is expected below this, gains are compared with this
+STEP = 1e-3  # of the model's scale, for a derivative
 SCRATCH_PATIENCE = 0.6  # share of its epochs before which scratch is never stopped
 
 
@@ -105,10 +106,12 @@ class Value:
         favourite = int(self._belief.mean_N.argmax())
         # Against today's favourite in the same draw, which is its mean on average: never below zero.
         gain = float((means_SN.max(axis=1) - means_SN[:, favourite]).mean())
-        best = min(max(float(self._belief.mean_N[favourite]), to_scale(LOWEST)), math.pi / 2)
-        return (
-            gain * math.sin(2 * best) / math.sin(best) ** 2
-        )  # from the arcsine square root scale to mAP50-95
+        best = max(float(self._belief.mean_N[favourite]), to_scale(LOWEST))
+        step = np.array([best - STEP, best, best + STEP])
+        low, middle, high = from_scale(step).tolist()
+        return float(
+            gain * (high - low) / (2 * STEP) / middle
+        )  # from the model's scale to a share of the score
 
 
 def _untried(race: Race) -> list[int]:

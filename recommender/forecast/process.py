@@ -2,16 +2,18 @@
 
 A result on the arcsine square root scale is modelled as
 
-    rules · weights  +  level of the target  +  gain of pretraining there  +  mode there
-    +  habit of the start  +  habit on such targets  +  pair  +  noise
+    rules · weights  +  level of the target  +  budget there  +  gain of pretraining there  +  mode there
+    +  start  +  start on similar targets  +  pair  +  seed there  +  noise
 
-The weights are uncertain around the beliefs of `rules.py`; the level is shared by all starts of one target, the gain
-by all pretrained ones, the mode by all of one mode, so they cancel where such starts are compared; the habits are
-Gaussian processes whose kernels compare starts by their source data sets and targets by their embeddings; what no
-habit explains belongs to the pair of target and start, and is shared by its seeds and, the less the further apart,
-its epoch budgets. With no history this *is* the table of rules; as the history grows the posterior moves to it,
-first to "what was best on average" (static), then to "what was best on sets like this one". Trials on the target
-itself are observations like any other.
+The weights are uncertain around the prior means of `rules.py`, those of the budget from target to target too; the
+level is shared by all starts of one target, the gain by all pretrained ones, the mode by all of one mode, so they
+cancel where such starts are compared; the effects of starts are Gaussian processes whose kernels compare starts by
+their source data sets and targets by their embeddings; what they leave belongs to the pair of target and start. Budget
+and pair are shared by runs at near budgets only, so that a run far from the question hardly moves the answer.
+
+With no history this *is* the table of rules; as the history grows the posterior moves to it, first to "what was best on
+average" (static), then to "what was best on sets like this one". Trials on the target itself are observations like any
+other.
 Rasmussen & Williams (2006), chapters 2.2 and 2.7.
 """
 
@@ -25,7 +27,10 @@ import numpy as np
 
 from recommender.blas import single_blas_thread
 from recommender.forecast.kernels import Matrix, Spread, lay_out
-from recommender.forecast.situation import Observation, Situation, to_scale
+from recommender.forecast.situation import Observation, Situation, from_scale, to_scale
+
+FLOOR = 0.02  # mAP below which a result only says that it is low: how low cannot be seen
+FLOOR_NOISE = 0.15
 
 QUADRATURE_NODES = 32
 
@@ -52,14 +57,18 @@ class Posterior:
         """Means of the scores that `samples` draws, by Gauss–Hermite quadrature: N numbers in [0, 1]."""
         nodes_Q, weights_Q = np.polynomial.hermite_e.hermegauss(QUADRATURE_NODES)
         deviations_N = np.sqrt(np.maximum(np.diag(self.covariance_NN), 0.0))
-        points_NQ = np.clip(self.mean_N[:, None] + deviations_N[:, None] * nodes_Q, 0.0, np.pi / 2)
-        expected: Matrix = np.sin(points_NQ) ** 2 @ (weights_Q / weights_Q.sum())
+        points_NQ = self.mean_N[:, None] + deviations_N[:, None] * nodes_Q
+        expected: Matrix = from_scale(points_NQ) @ (weights_Q / weights_Q.sum())
         return expected
 
     def samples(self, count: int, seed: int) -> Matrix:
         """`count` × N draws of mAP50-95 in [0, 1]."""
-        squared: Matrix = np.sin(np.clip(self.draws(count, seed), 0.0, np.pi / 2)) ** 2
-        return squared
+        return from_scale(self.draws(count, seed))
+
+    def of_one_training(self, spread: Spread) -> Posterior:
+        """What a single training of each start will show: a seed's own noise, and its part that all starts share."""
+        noise_NN = spread.noise**2 * np.eye(len(self.mean_N)) + spread.seed**2
+        return Posterior(mean_N=self.mean_N, covariance_NN=self.covariance_NN + noise_NN)
 
 
 def posterior(
@@ -97,8 +106,13 @@ def result_of(observation: Observation) -> float:
 
 
 def noise_of(history: Sequence[Observation], spread: Spread) -> Matrix:
-    """Seed noise, and for runs that broke off their own noise and the offset their group shares."""
-    own = [spread.noise**2 + (o.partial.noise**2 if o.partial else 0.0) for o in history]
+    """Noise of each training, what runs of one seed share on a target, and the errors of runs that broke off."""
+    own = [
+        spread.noise**2
+        + (FLOOR_NOISE**2 if o.score < FLOOR else 0.0)
+        + (o.partial.noise**2 if o.partial else 0.0)
+        for o in history
+    ]
     noise: Matrix = np.diag(own)
     groups: dict[str, list[int]] = {}
     for i, observation in enumerate(history):
@@ -106,4 +120,11 @@ def noise_of(history: Sequence[Observation], spread: Spread) -> Matrix:
             groups.setdefault(observation.partial.group, []).append(i)
     for rows in groups.values():
         noise[np.ix_(rows, rows)] += spread.offset**2
+    seeds: dict[tuple[object, ...], list[int]] = {}
+    for i, observation in enumerate(history):
+        recipe, situation = observation.run.recipe, observation.situation
+        key = (situation.target.dataset_hash, situation.budget, recipe.fraction, recipe.seed)
+        seeds.setdefault(key, []).append(i)
+    for rows in seeds.values():
+        noise[np.ix_(rows, rows)] += spread.seed**2
     return noise

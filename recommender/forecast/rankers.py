@@ -16,7 +16,7 @@ from recommender.forecast.learning import learnt_spread
 from recommender.forecast.process import posterior
 from recommender.forecast.rules import similarity
 from recommender.forecast.situation import Observation, Situation
-from recommender.records import SCRATCH
+from recommender.records import SCRATCH, Budget
 
 Scores = NDArray[np.float64]
 Ranker = Callable[[Sequence[Observation], Sequence[Situation]], Scores]
@@ -28,7 +28,7 @@ FREEZE_SCORE = -0.01  # and where a score cannot tell modes apart, full training
 
 
 def forecast(history: Sequence[Observation], candidates: Sequence[Situation]) -> Scores:
-    """Ours: the posterior mean, its spread learnt from the same history."""
+    """Ours: the posterior mean, its spread estimated from the same history."""
     return posterior(history, candidates, learnt_spread(tuple(history))).mean_N
 
 
@@ -52,9 +52,13 @@ def rules(history: Sequence[Observation], candidates: Sequence[Situation]) -> Sc
 
 
 def static(history: Sequence[Observation], candidates: Sequence[Situation]) -> Scores:
-    """What was best on average: the mean z-score of a start over past targets; the unknown score 0."""
+    """What was best on average: the mean z-score of a start over past races; the unknown score 0.
+
+    A race is what ran on one target at one budget with one seed, so that like is compared with like; of races at
+    other budgets than the one asked for nothing is taken.
+    """
     by_start: dict[str, list[float]] = {}
-    for results in by_target(history).values():
+    for results in races(history, candidates[0].budget).values():
         values = np.array(list(results.values()))
         spread = float(values.std()) or 1.0
         for start, value in results.items():
@@ -68,12 +72,12 @@ def always_coco(history: Sequence[Observation], candidates: Sequence[Situation])
 
 
 def bare_similarity(history: Sequence[Observation], candidates: Sequence[Situation]) -> Scores:
-    """Likeness of source and target alone."""
+    """Similarity of source and target alone."""
     return np.array([_scored(c, similarity(c)) for c in candidates])
 
 
 def static_and_similarity(history: Sequence[Observation], candidates: Sequence[Situation]) -> Scores:
-    """Equal sum of the z-scores of static and likeness, the strongest simple fusion known to us."""
+    """Equal sum of the z-scores of static and similarity, the strongest simple fusion known to us."""
     return _z(static(history, candidates)) + _z(bare_similarity(history, candidates))
 
 
@@ -100,16 +104,17 @@ RANKERS: dict[str, Ranker] = {
 }
 
 
-def by_target(history: Sequence[Observation]) -> dict[str, dict[str, float]]:
-    """Mean result of every start on every target, over seeds."""
-    gathered: dict[str, dict[str, list[float]]] = {}
+def races(
+    history: Sequence[Observation], budget: Budget, *, min_starts: int = 3
+) -> dict[tuple[str, float, int], dict[str, float]]:
+    """Results by start of every race at `budget`: by target, share of its images, and seed."""
+    gathered: dict[tuple[str, float, int], dict[str, float]] = {}
     for observation in history:
-        target = gathered.setdefault(observation.situation.target.dataset_hash, {})
-        target.setdefault(str(observation.situation.start), []).append(observation.score)
-    return {
-        target: {start: float(np.mean(values)) for start, values in starts.items()}
-        for target, starts in gathered.items()
-    }
+        situation, recipe = observation.situation, observation.run.recipe
+        if situation.budget == budget:
+            key = (situation.target.dataset_hash, recipe.fraction, recipe.seed)
+            gathered.setdefault(key, {})[str(situation.start)] = observation.score
+    return {key: results for key, results in gathered.items() if len(results) >= min_starts}
 
 
 def _custom(candidate: Situation) -> float:

@@ -36,13 +36,14 @@ def outlooks(
     seed: int = 0,
     spread: Spread | None = None,
 ) -> tuple[Outlook, ...]:
-    """Forecast every candidate and order them by expected loss, which is the order of expected scores too.
+    """Forecast one training of every candidate; order by expected loss, which is the order of expected scores too.
 
     The candidates are starts on one target at one budget and include scratch. Draws are joint, so what the starts
     share (the target's difficulty) cancels in `p_best` and in the gains. Where the probability to be the best would
     order starts otherwise, those share its mean: rank and probability never contradict each other.
     """
-    belief = posterior(history, candidates, spread)
+    spread = spread or Spread()
+    belief = posterior(history, candidates, spread).of_one_training(spread)
     draws_SN = belief.samples(NUM_DRAWS, seed)
     # Not the draws' means: their error would order close starts anew with every start that joins the race.
     means_N = belief.expected_scores()

@@ -2,7 +2,7 @@
 
 Each rule is a feature of a situation with the weight it is believed to have, and how firmly. Weights are on
 the arcsine square root scale of mAP50-95, where 0.05 is about 0.05 mAP near mAP 0.4. The history of runs moves
-the weights away from the beliefs as far as it speaks against them (see `process.py`).
+the weights away from these as far as it speaks against them (see `process.py`).
 """
 
 from __future__ import annotations
@@ -14,23 +14,33 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.forecast.budget import (
+    distinct_images,
+    images_term,
+    pixels_term,
+    scratch_images_term,
+    scratch_views_term,
+    views_term,
+)
 from recommender.forecast.situation import Situation
 
 Matrix = NDArray[np.float64]
 
-UNKNOWN_SIMILARITY = 0.5  # half-way: an unknown source is neither kin nor stranger
-LEAK_SHARE = 0.02  # share of target images found in a source from which its likeness earns nothing
+UNKNOWN_SIMILARITY = 0.5  # of an unknown source: a little below the mean of the built-in checkpoints
+UNKNOWN_IMAGES = 160  # of an unknown source: what domain checkpoints usually have
+LEAK_SHARE = 0.02  # share of target images found in a source from which its similarity earns nothing
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One belief: a feature's weight, its standard deviation, and where it comes from."""
+    """One prior effect: a feature's mean weight, its standard deviation, and where it comes from."""
 
     name: str
     weight: float
-    doubt: float
+    sd: float
     why: str
     value: Callable[[Situation], float]
+    slope: float = 0.0  # standard deviation of the weight from target to target
 
 
 def head_start(situation: Situation) -> float:
@@ -48,12 +58,18 @@ def leaks(situation: Situation) -> bool:
     return (situation.evidence.source_images_seen or 0.0) >= LEAK_SHARE
 
 
+def source_unknown(situation: Situation) -> bool:
+    """Whether nothing is known of what a checkpoint was trained on."""
+    checkpoint = situation.checkpoint
+    return checkpoint is not None and situation.source is None and not checkpoint.source_images
+
+
 def similarity(situation: Situation) -> float:
-    """Likeness of source and target, the unknown counted half-way, and a leak as a stranger."""
+    """Similarity of source and target; a fixed value where the source is unknown, 0 for a leak."""
     if leaks(situation):
         return 0.0
     value = situation.evidence.similarity
-    return UNKNOWN_SIMILARITY if value is None else max(-1.0, min(1.0, value))
+    return UNKNOWN_SIMILARITY if value is None else max(0.0, min(1.0, value))
 
 
 def _pretrained(situation: Situation) -> float:
@@ -65,27 +81,19 @@ def _frozen(situation: Situation) -> float:
 
 
 def _log_images(situation: Situation) -> float:
-    return math.log10(max(situation.num_train_images, 1) / 200)
-
-
-def _log_epochs(situation: Situation) -> float:
-    return math.log10(max(situation.budget.epochs, 1) / 50)
-
-
-def _log_object_pixels(situation: Situation) -> float:
-    """log2 of the median box side in pixels at the training size, relative to 32, held within ±4."""
-    median = situation.target.box_sizes_Q[2] if situation.target.box_sizes_Q else 0.0
-    pixels = max(median * situation.budget.imgsz, 1.0)
-    return max(-4.0, min(4.0, math.log2(pixels / 32)))
+    """Decades of distinct images around 200, held within ±1.5."""
+    return max(-1.5, min(1.5, math.log10(distinct_images(situation) / 200)))
 
 
 def _source_size(situation: Situation) -> float:
-    images = situation.checkpoint.source_images if situation.checkpoint else None
-    return 0.0 if not images else _pretrained(situation) * (math.log10(images / 3000) / 2)
+    if situation.checkpoint is None:
+        return 0.0
+    images = situation.checkpoint.source_images or UNKNOWN_IMAGES
+    return _pretrained(situation) * min(0.0, math.log10(images / 100_000) / 2)
 
 
 def _narrow(situation: Situation) -> float:
-    """1 for features learnt from nothing but some hundred images, 0 for those from a hundred thousand."""
+    """1 for features trained on nothing but some hundred images, 0 for those from a hundred thousand."""
     checkpoint = situation.checkpoint
     if checkpoint is None or not checkpoint.from_scratch:
         return 0.0
@@ -113,27 +121,33 @@ def _box_shift(situation: Situation) -> float:
 
 
 RULES: tuple[Rule, ...] = (
-    Rule(name="level", weight=0.62, doubt=0.2, why="a middling detector", value=lambda s: 1.0),
-    Rule(name="images", weight=0.10, doubt=0.06, why="more data, better", value=_log_images),
-    Rule(name="epochs", weight=0.10, doubt=0.06, why="more epochs, better", value=_log_epochs),
-    Rule(name="object_pixels", weight=0.06, doubt=0.04, why="small objects are hard", value=_log_object_pixels),
-    Rule(name="scratch", weight=-0.50, doubt=0.15, why="He et al. 2018, figure 'less data'",
-         value=lambda s: head_start(s) if s.checkpoint is None else 0.0),
-    Rule(name="missing_backbone", weight=-0.45, doubt=0.15, why="what does not transfer is random",
+    Rule(name="level", weight=0.80, sd=0.15, why="a middling detector at its best", value=lambda s: 1.0),
+    Rule(name="views", weight=0.90, sd=0.15, slope=0.3, why="curves of 60 epochs on two sets", value=views_term),
+    Rule(name="images", weight=0.15, sd=0.06, slope=0.06, why="learning curves of data size flatten",
+         value=images_term),
+    Rule(name="pixels", weight=0.70, sd=0.20, slope=0.25, why="YOLOBench: VOC, COCO and WIDER FACE, 160 to 480 px",
+         value=pixels_term),
+    Rule(name="scratch_views", weight=-0.50, sd=0.15, slope=0.10, why="random weights start late",
+         value=lambda s: scratch_views_term(s) if s.checkpoint is None else 0.0),
+    Rule(name="scratch_images", weight=-0.28, sd=0.04, slope=0.04, why="He et al. 2018; YOLOBench: VOC from scratch",
+         value=lambda s: scratch_images_term(s) if s.checkpoint is None else 0.0),
+    Rule(name="missing_backbone", weight=-0.45, sd=0.15, why="what does not transfer is random",
          value=_missing_backbone),
-    Rule(name="similarity", weight=0.16, doubt=0.08, why="image domain matters most (Mensink 2021)",
-         value=lambda s: _pretrained(s) * (similarity(s) - UNKNOWN_SIMILARITY)),
-    Rule(name="source_size", weight=0.07, doubt=0.04, why="a broad source costs little (Mensink 2021)",
+    Rule(name="similarity", weight=0.16, sd=0.08, why="image domain matters most (Mensink 2021)",
+         value=lambda s: _pretrained(s) * (similarity(s) - 1.0)),
+    Rule(name="source_size", weight=0.07, sd=0.04, why="a broad source costs little (Mensink 2021)",
          value=_source_size),
-    Rule(name="narrow", weight=-0.30, doubt=0.10, why="He et al. 2018: few images alone teach few features",
+    Rule(name="narrow", weight=-0.22, sd=0.10, why="He et al. 2018: few images alone teach few features",
          value=_narrow),
-    Rule(name="source_quality", weight=0.03, doubt=0.04, why="a poor detector learnt little", value=_source_quality),
-    Rule(name="class_overlap", weight=0.04, doubt=0.04, why="known classes keep their head rows", value=_overlap),
-    Rule(name="box_shift", weight=-0.01, doubt=0.01, why="other sizes use other pyramid levels", value=_box_shift),
-    Rule(name="freeze", weight=-0.12, doubt=0.08, why="one study .906 full against .511 frozen", value=_frozen),
-    Rule(name="freeze_similarity", weight=0.12, doubt=0.08, why="a kindred backbone may stay as it is",
+    Rule(name="source_quality", weight=0.03, sd=0.04, why="a poor detector learnt little", value=_source_quality),
+    Rule(name="unknown_source", weight=-0.02, sd=0.02, why="leaving the source out must not pay",
+         value=lambda s: _pretrained(s) if source_unknown(s) else 0.0),
+    Rule(name="class_overlap", weight=0.04, sd=0.04, why="known classes keep their head rows", value=_overlap),
+    Rule(name="box_shift", weight=-0.01, sd=0.01, why="other sizes use other pyramid levels", value=_box_shift),
+    Rule(name="freeze", weight=-0.12, sd=0.08, why="one study .906 full against .511 frozen", value=_frozen),
+    Rule(name="freeze_similarity", weight=0.12, sd=0.08, why="a backbone trained on similar data may stay as it is",
          value=lambda s: _frozen(s) * (similarity(s) - UNKNOWN_SIMILARITY)),
-    Rule(name="freeze_images", weight=-0.06, doubt=0.05, why="much data can move a backbone safely",
+    Rule(name="freeze_images", weight=-0.06, sd=0.05, why="much data can move a backbone safely",
          value=lambda s: _frozen(s) * _log_images(s)),
 )  # fmt: skip
 
@@ -144,22 +158,23 @@ class ScoreRule:
 
     name: str
     weight: float
-    doubt: float
+    sd: float
 
 
 SCORE_RULES: tuple[ScoreRule, ...] = (
-    ScoreRule(name="knn_accuracy", weight=0.010, doubt=0.02),
-    ScoreRule(name="logme_classes", weight=0.005, doubt=0.02),
-    ScoreRule(name="logme_boxes", weight=0.005, doubt=0.02),
-    ScoreRule(name="h_score", weight=0.005, doubt=0.02),
+    ScoreRule(name="knn_accuracy", weight=0.010, sd=0.02),
+    ScoreRule(name="logme_classes", weight=0.005, sd=0.02),
+    ScoreRule(name="logme_boxes", weight=0.005, sd=0.02),
+    ScoreRule(name="h_score", weight=0.005, sd=0.02),
 )
 
 
-def beliefs() -> tuple[Matrix, Matrix]:
-    """Weights and their standard deviations, in the order of `features`."""
+def prior_weights() -> tuple[Matrix, Matrix, Matrix]:
+    """Mean weights, their standard deviations, and those from target to target, in the order of `features`."""
     weights = [rule.weight for rule in RULES] + [rule.weight for rule in SCORE_RULES]
-    doubts = [rule.doubt for rule in RULES] + [rule.doubt for rule in SCORE_RULES]
-    return np.asarray(weights, dtype=np.float64), np.asarray(doubts, dtype=np.float64)
+    deviations = [rule.sd for rule in RULES] + [rule.sd for rule in SCORE_RULES]
+    slopes = [rule.slope for rule in RULES] + [0.0] * len(SCORE_RULES)
+    return np.array(weights), np.array(deviations), np.array(slopes)
 
 
 def features(situations: Sequence[Situation]) -> Matrix:

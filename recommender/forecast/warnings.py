@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from recommender.checkpoints import RECOVERED_FROM
 from recommender.forecast.ranking import Outlook
-from recommender.forecast.rules import head_start, leaks
+from recommender.forecast.rules import head_start, leaks, source_unknown
+from recommender.forecast.situation import Situation
 from recommender.profile import NOTHING_SIMILAR
 from recommender.records import SCRATCH, Checkpoint, Notice
 from recommender.text import printable
@@ -33,11 +34,13 @@ def is_permissive(licence: str | None) -> bool:
 
 
 def warnings(
-    outlooks: Sequence[Outlook], *, batch: int = 16, scratch_asked: bool = False
+    outlooks: Sequence[Outlook], *, batch: int = 16, scratch_asked: bool = False, level_supported: bool = True
 ) -> tuple[Notice, ...]:
     """All warnings about a ranking, the most pressing first. None of them is true of every ranking."""
     return (
+        *([] if level_supported else [_unsupported(outlooks[0].situation)]),
         *_leaks(outlooks),
+        *_unknown_sources(outlooks),
         *_nothing_similar(outlooks),
         *_negative(outlooks),
         *_small_for_scratch(outlooks, scratch_asked),
@@ -61,6 +64,31 @@ def only_scratch(outlooks: Sequence[Outlook], *, permissive_only: bool) -> tuple
         )
         return (Notice(code="only_scratch", message=message, hint="--licence any shows the others."),)
     return (Notice(code="only_scratch", message="Scratch is the only start in this question."),)
+
+
+def _unsupported(situation: Situation) -> Notice:
+    budget = situation.budget
+    return Notice(
+        code="budget_unsupported",
+        message=f"no run supports this budget ({situation.num_train_images:,} images, {budget.epochs} epochs at "
+        f"{budget.imgsz} px); trust the order, not the level. Every training you run here adds support.",
+    )
+
+
+def _unknown_sources(outlooks: Sequence[Outlook]) -> list[Notice]:
+    unknown = sorted(
+        {printable(o.situation.start.checkpoint) for o in outlooks if source_unknown(o.situation)}
+    )
+    if not unknown:
+        return []
+    more = f" and {len(unknown) - 6} more" if len(unknown) > 6 else ""
+    return [
+        Notice(
+            code="unknown_source",
+            message=f"nothing is known of what {', '.join(unknown[:6])}{more} was trained on: it counts as a usual "
+            "source, no better. Name its data set (`recommend checkpoints add FILE --dataset PATH`) to have it judged.",
+        )
+    ]
 
 
 def _leaks(outlooks: Sequence[Outlook]) -> list[Notice]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from recommender.forecast.backtest import MARKS, Backtest
+from recommender.forecast.backtest import BUDGETS, MARKS, USUAL, Backtest, bootstrap
+from recommender.forecast.calibration import Check, reliability
 from recommender.records import Interval
 
-COMPARED = (("static", "forecast_minus_static"), ("similarity", "forecast_minus_similarity"))
+COMPARED = (
+    ("static", "forecast_minus_static"),
+    ("similarity", "forecast_minus_similarity"),
+    ("coco", "forecast_minus_coco"),
+    ("rules", "forecast_minus_rules"),
+)
 HEADINGS = {
     "rel_at_1": "Rel@1",
     "rel_at_3": "Rel@3",
@@ -36,7 +43,38 @@ def backtest_document(result: Backtest) -> dict[str, Any]:
         }
         for other, key in COMPARED
     }
-    return {"targets": len(result.targets), "names": list(result.targets), "methods": methods, **differences}
+    return {
+        "targets": len(result.targets),
+        "names": list(result.targets),
+        "methods": methods,
+        **differences,
+        "full_mode": {
+            name: {mark: _mean(result.mean(name, mark, full_mode=True)) for mark in MARKS[:-1]}
+            for name in result.full_mode
+        },
+        "budgets": {name: _budget_class(result, name) for name in BUDGETS},
+        "reliability": [asdict(one) for one in reliability(_usual(result))],
+    }
+
+
+def _usual(result: Backtest) -> list[Check]:
+    return [check for check in result.checks if check.budgets == USUAL]
+
+
+def _budget_class(result: Backtest, name: str) -> dict[str, Any]:
+    """Coverage, loss and log-loss of the forecast in one budget class, with bootstrap intervals over cases."""
+    checks = [check for check in result.checks if check.budgets == name]
+    values = {
+        "interval_coverage": [float(check.inside_N.mean()) for check in checks],
+        "expected_loss": [check.expected_loss for check in checks],
+        "realised_loss": [check.realised_loss for check in checks],
+        "log_loss": [check.log_loss for check in checks],
+        "uniform_log_loss": [check.uniform_log_loss for check in checks],
+    }
+    found = {
+        mark: _whole(bootstrap(ones, seed=result.seed)) if ones else None for mark, ones in values.items()
+    }
+    return {"cases": len(checks), **found}
 
 
 def print_backtest(result: Backtest, console: Console) -> None:
@@ -58,6 +96,43 @@ def print_backtest(result: Backtest, console: Console) -> None:
             verdict = "better" if found.low > 0 else "worse" if found.high < 0 else "not told apart"
             bounds = f"[{found.low:+.3f}, {found.high:+.3f}]"
             console.print(f"forecast − {other}: {HEADINGS[mark]} {found.mean:+.3f} {bounds} {verdict}")
+    full = result.mean("forecast", "tau_w", full_mode=True)
+    if full is not None:
+        taus = {
+            name: result.mean(name, "tau_w", full_mode=True)
+            for name in ("forecast", "rules", "static", "coco")
+        }
+        told = ", ".join(f"{name} {tau.mean:.2f}" for name, tau in taus.items() if tau is not None)
+        console.print(f"τw among fully trained checkpoints alone: {told}")
+    _print_checks(result, console)
+
+
+def _print_checks(result: Backtest, console: Console) -> None:
+    """Whether intervals, losses and probabilities hold, by budget."""
+    table = Table(box=box.SIMPLE_HEAD, title="the forecast's numbers, by budget", title_justify="left")
+    for heading in (
+        "budget",
+        "cases",
+        "in 80 % interval",
+        "expected loss",
+        "realised loss",
+        "log-loss",
+        "uniform",
+    ):
+        table.add_column(heading, justify="left" if heading == "budget" else "right")
+    for name in BUDGETS:
+        found = _budget_class(result, name)
+        if found["cases"]:
+            numbers = [f"{value['mean']:.3f} [{value['low']:.2f}, {value['high']:.2f}]"
+                       for value in list(found.values())[1:]]  # fmt: skip
+            table.add_row(name, str(found["cases"]), *numbers)
+    console.print(table)
+    for one in reliability(_usual(result)):
+        console.print(
+            f"best? {one.low:.0%} to {one.high:.0%}: claimed {one.claimed:.1%}, true {one.true:.1%} "
+            f"({one.count} starts)",
+            style="dim",
+        )
 
 
 def _cell(mean: Interval | None) -> str:

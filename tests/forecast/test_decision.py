@@ -12,7 +12,7 @@ from recommender.forecast.influence import runs_used
 from recommender.forecast.kernels import Spread
 from recommender.forecast.process import posterior
 from recommender.forecast.ranking import Outlook, never_rising, outlooks
-from recommender.forecast.situation import Situation
+from recommender.forecast.situation import Situation, from_scale
 from recommender.records import Start
 from tests.forecast.builders import observation, profile, situation
 
@@ -108,7 +108,7 @@ def test_the_effect_of_a_run_is_what_leaving_it_out_changes() -> None:
     assert used[0].run == own.run.id
     assert used[0].same_target
     with_it, without = (posterior(known, [asked]).mean_N[0] for known in (history, history[:-1]))
-    assert used[0].effect == pytest.approx(np.sin(with_it) ** 2 - np.sin(without) ** 2)
+    assert used[0].effect == pytest.approx(float(from_scale(with_it) - from_scale(without)))
 
 
 def test_without_history_nothing_is_rested_on() -> None:

@@ -11,7 +11,7 @@ import pytest
 from recommender.forecast.kernels import Spread, lay_out
 from recommender.forecast.learning import LEARNT, MIN_RUNS, learnt_spread, surprise
 from recommender.forecast.process import noise_of, result_of
-from recommender.forecast.situation import Observation
+from recommender.forecast.situation import Observation, from_scale
 from tests.forecast.builders import observation, profile, situation
 
 
@@ -27,20 +27,25 @@ def drawn(spread: Spread, *, targets: int = 8, seed: int = 0) -> tuple[Observati
     ground = lay_out(situations)
     covariance = ground.covariance(spread) + noise_of(blank, spread)
     draw = np.random.default_rng(seed).multivariate_normal(ground.mean_N, covariance)
-    values = np.sin(np.clip(draw, 0.01, math.pi / 2 - 0.01)) ** 2
+    values = from_scale(np.maximum(draw, 0.01))
     return tuple(observation(one, float(value)) for one, value in zip(situations, values, strict=True))
 
 
-def test_noise_and_pairs_are_found_where_they_are() -> None:
-    """Seeds are not repeated here, so noise and pair can only be told together."""
-    quiet = learnt_spread(drawn(Spread(level=0.1, pair=0.008, noise=0.008)))
-    loud = learnt_spread(drawn(Spread(level=0.1, pair=0.05, noise=0.06)))
-    assert math.hypot(quiet.pair, quiet.noise) < 0.03
-    assert math.hypot(loud.pair, loud.noise) == pytest.approx(math.hypot(0.05, 0.06), rel=0.3)
+def test_effects_of_starts_are_found_where_they_are() -> None:
+    quiet = learnt_spread(drawn(Spread(start=0.005, start_on_similar=0.005)))
+    loud = learnt_spread(drawn(Spread(start=0.15, start_on_similar=0.15)))
+    assert math.hypot(quiet.start, quiet.start_on_similar) < 0.04
+    assert math.hypot(loud.start, loud.start_on_similar) == pytest.approx(math.hypot(0.15, 0.15), rel=0.4)
 
 
-def test_too_few_runs_leave_the_beliefs() -> None:
-    runs = drawn(Spread(noise=0.2))
+def test_what_single_runs_cannot_tell_is_not_learnt() -> None:
+    learnt = learnt_spread(drawn(Spread(start=0.15)))
+    for name in ("level", "budget", "pair", "noise", "seed"):
+        assert getattr(learnt, name) == getattr(Spread(), name)
+
+
+def test_too_few_runs_leave_the_defaults() -> None:
+    runs = drawn(Spread(start=0.3))
     assert learnt_spread(runs[: MIN_RUNS - 1]) == Spread()
     assert learnt_spread(()) == Spread()
     assert learnt_spread(runs) != Spread()

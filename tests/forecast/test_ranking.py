@@ -36,7 +36,7 @@ def test_without_history_kin_lead_and_scratch_trails_on_little_data() -> None:
 def test_the_head_start_fades_with_data_and_epochs() -> None:
     little = outlooks([], race())[0].gain_over_scratch.mean
     much = outlooks([], race(epochs=500, images=100_000))[0].gain_over_scratch.mean
-    assert much < 0.25 * little
+    assert much < 0.3 * little
 
 
 def from_random_weights(source: Profile, target: Profile = TARGET, *, images: int = 300) -> Situation:
@@ -50,7 +50,7 @@ def from_random_weights(source: Profile, target: Profile = TARGET, *, images: in
 def test_features_learnt_from_few_images_alone_are_a_poor_start() -> None:
     alone, broad = from_random_weights(KIN), from_random_weights(KIN, images=118_000)
     assert names(outlooks([], [*race(), alone])) == ["kin:full", "stranger:full", "kin-alone:full", "scratch"]
-    assert posterior([], [broad]).mean_N > posterior([], [alone]).mean_N + 0.2
+    assert posterior([], [broad]).mean_N > posterior([], [alone]).mean_N + 0.15
     assert "300 images alone, from random weights" in " ".join(reasons(outlooks([], [alone])[0], ()))
 
 
@@ -58,7 +58,7 @@ def test_a_checkpoint_from_random_weights_says_nothing_of_its_namesake() -> None
     past = [profile(f"past {i}", 0.2 * i) for i in range(6)]
     failures = [observation(from_random_weights(KIN, target), 0.02) for target in past]
     before, after = (posterior(known, race()).mean_N for known in ([], failures))
-    assert after[2] - after[0] == pytest.approx(before[2] - before[0], abs=0.02)  # kin against the stranger
+    assert after[2] - after[0] == pytest.approx(before[2] - before[0], abs=0.03)  # kin against the stranger
 
 
 def test_history_overrules_the_rules() -> None:
@@ -135,7 +135,9 @@ def test_one_observation_agrees_with_the_closed_form() -> None:
     spread, case = Spread(), situation(TARGET, KIN)
     prior = posterior([], [case], spread)
     k = prior.covariance_NN[0, 0]
-    expected = prior.mean_N[0] + k / (k + spread.noise**2) * (to_scale(0.7) - prior.mean_N[0])
+    expected = prior.mean_N[0] + k / (k + spread.noise**2 + spread.seed**2) * (
+        to_scale(0.7) - prior.mean_N[0]
+    )
     assert posterior([observation(case, 0.7)], [case], spread).mean_N[0] == pytest.approx(expected)
 
 

@@ -1,0 +1,136 @@
+"""What a budget buys: image views, distinct images and pixels, each with diminishing returns.
+
+Every gain is bounded, so that no budget alone lifts a forecast without end. The forms follow published tables and the
+curves of the built-in history, and were fixed before the runs they are judged on (docs/forecast.md):
+
+- views (images × epochs): the distance to the end shrinks as 200 / (200 + views) from pretrained weights;
+- distinct images: as a power law with exponent −0.3, as learning curves of data size have;
+- pixels: as −24 / (24 + s) of the median object's side s in pixels, which fits YOLOBench's tables of VOC, COCO and
+  WIDER FACE from 160 to 480 px with one weight.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.forecast.situation import Situation
+from recommender.records import Profile
+
+HALF_VIEWS = 200.0  # image views after which half of what training brings is there, from pretrained weights
+SCRATCH_VIEWS = 1800.0  # the same of random weights, whose rise is steeper and later
+SCRATCH_STEEPNESS = 2.5
+SCRATCH_IMAGES = 30_000.0  # distinct images at which half of the lasting gap to pretrained weights is closed
+USUAL_IMAGES = 200.0
+IMAGES_EXPONENT = -0.3
+HALF_OBJECT = 24.0  # pixels
+USUAL_OBJECT = 32.0  # pixels
+MOST_ENLARGED = 1.5  # times the images' own size, beyond which more pixels show nothing more
+FEWEST_EPOCHS, FEWEST_PIXELS = 8.0, 128.0  # below, results say little of any other budget
+COPY_DISTANCE, COPY_SHARE = 24, 0.25  # half of what a leak may differ by: frames of one film still teach
+REPEATS_SAMPLE = 512  # images whose copies are counted
+
+Matrix = NDArray[np.float64]
+
+
+def distinct_images(situation: Situation) -> float:
+    """Train images, near duplicates counted once: copies that are scaled or lit anew teach little."""
+    return max(1.0, situation.num_train_images * distinct_share(situation.target))
+
+
+@functools.lru_cache(maxsize=4096)
+def distinct_share(profile: Profile) -> float:
+    """Share of a data set's images left when near duplicates count once, from an even sample; 1 without hashes."""
+    from recommender.datasets.duplicates import near_duplicates
+
+    hashes_NB = profile.image_hashes_NB
+    if len(hashes_NB) < 2:
+        return 1.0
+    step = -(-len(hashes_NB) // REPEATS_SAMPLE)
+    sample_MB = np.ascontiguousarray(hashes_NB[::step])
+    found = near_duplicates(sample_MB, hashes_NB, max_distance=COPY_DISTANCE, max_share=COPY_SHARE)
+    copies_M = np.ones(len(sample_MB))
+    for i, j, _ in found:
+        if i * step != j:
+            copies_M[i] += 1
+    return float(np.mean(1.0 / copies_M))
+
+
+def views(situation: Situation) -> float:
+    """How often training looks at an image."""
+    return float(max(situation.num_train_images, 1) * max(situation.budget.epochs, 1))
+
+
+def views_term(situation: Situation) -> float:
+    """From −1 at no training to 0 at its end."""
+    return -HALF_VIEWS / (HALF_VIEWS + views(situation))
+
+
+def images_term(situation: Situation) -> float:
+    """0 at 200 distinct images, towards 1 without end, below 0 for fewer."""
+    return 1.0 - math.pow(distinct_images(situation) / USUAL_IMAGES, IMAGES_EXPONENT)
+
+
+def pixels_term(situation: Situation) -> float:
+    """0 where the median object has a side of 32 pixels, at most 0.43, at least −0.57."""
+    return HALF_OBJECT / (HALF_OBJECT + USUAL_OBJECT) - HALF_OBJECT / (HALF_OBJECT + object_side(situation))
+
+
+def object_side(situation: Situation) -> float:
+    """Median object side in pixels at the training size; 32 without boxes."""
+    quantiles, size = situation.target.box_sizes_Q, situation.budget.imgsz
+    if not quantiles:
+        return USUAL_OBJECT
+    longer, shorter = _sides(situation.target)
+    shown = min(float(size), MOST_ENLARGED * longer) if longer > 1 else float(size)
+    return float(quantiles[2] * shown * math.sqrt(shorter / longer))
+
+
+def scratch_views_term(situation: Situation) -> float:
+    """1 before random weights have learnt anything, 0 once training has converged."""
+    return 1.0 / (1.0 + math.pow(views(situation) / SCRATCH_VIEWS, SCRATCH_STEEPNESS))
+
+
+def scratch_images_term(situation: Situation) -> float:
+    """What random weights lack however long they train: 1 for few distinct images, towards 0 at COCO's number."""
+    return 1.0 / (1.0 + distinct_images(situation) / SCRATCH_IMAGES)
+
+
+def coordinates(situations: Sequence[Situation]) -> Matrix:
+    """N×3: decades of images, decades of epochs and octaves of pixels, scaled so that 1 is a different budget."""
+    rows = [
+        (
+            math.log10(distinct_images(s)),
+            math.log10(max(s.budget.epochs, 1)) / 0.8,
+            math.log2(s.budget.imgsz),
+        )
+        for s in situations
+    ]
+    return np.array(rows, dtype=np.float64).reshape(len(situations), 3)
+
+
+def unusual(situation: Situation) -> float:
+    """Standard deviation that results of very short or very small trainings have beyond what the rules foresee."""
+    small = 0.2 * max(0.0, math.log2(FEWEST_PIXELS / situation.budget.imgsz))
+    short = 0.15 * max(0.0, math.log10(FEWEST_EPOCHS / max(situation.budget.epochs, 1)))
+    return math.hypot(small, short)
+
+
+SUPPORTED_DISTANCE = 1.0
+
+
+def is_supported(history: Sequence[Situation], asked: Situation) -> bool:
+    """Whether some run of the history was made near the budget asked for, on whatever data set."""
+    if not history:
+        return False
+    apart_N3 = coordinates(history) - coordinates([asked])
+    return bool(np.sqrt((apart_N3**2).sum(axis=1)).min() <= SUPPORTED_DISTANCE)
+
+
+def _sides(profile: Profile) -> tuple[int, int]:
+    width, height = max(profile.median_width, 1), max(profile.median_height, 1)
+    return max(width, height), min(width, height)

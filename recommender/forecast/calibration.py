@@ -1,0 +1,93 @@
+"""Whether a forecast's numbers hold: its intervals, the loss it expects, and its probabilities to be the best."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.forecast.ranking import Outlook
+
+if TYPE_CHECKING:
+    from recommender.forecast.backtest import Case
+
+Array = NDArray[np.float64]
+
+SMALLEST_P = 1e-3  # a probability below counts as this: of 4,000 draws none may win
+BINS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 1.0)  # of the probability to be the best
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Check:
+    """One case's forecast against what came out. Arrays run over the starts in the forecast's order."""
+
+    target_name: str
+    budgets: str  # the case's budget class
+    inside_N: Array  # 1 where the result lies in the interval
+    expected_loss: float  # of the first start
+    realised_loss: float
+    p_best_N: Array
+    best_N: Array  # 1 for the best start
+
+    @property
+    def log_loss(self) -> float:
+        """Minus the logarithm of the probability given to the start that was the best."""
+        return float(-np.log(max(float(self.p_best_N @ self.best_N), SMALLEST_P)))
+
+    @property
+    def uniform_log_loss(self) -> float:
+        """The same of a forecast that knows nothing."""
+        return float(np.log(len(self.p_best_N)))
+
+
+def check_of(case: Case, ranked: Sequence[Outlook]) -> Check:
+    """Compare a case's ranking with its truth."""
+    truth = {str(c.start): result for c, result in zip(case.candidates, case.truth, strict=True)}
+    truth_N = np.array([truth[str(outlook.situation.start)] for outlook in ranked])
+    low_N, high_N = (np.array([getattr(o.score, end) for o in ranked]) for end in ("low", "high"))
+    return Check(
+        target_name=case.target_name,
+        budgets=case.budgets,
+        inside_N=((low_N <= truth_N) & (truth_N <= high_N)).astype(np.float64),
+        expected_loss=ranked[0].expected_loss,
+        realised_loss=float(truth_N.max() - truth_N[0]),
+        p_best_N=np.array([outlook.p_best for outlook in ranked]),
+        best_N=(np.arange(len(truth_N)) == int(truth_N.argmax())).astype(np.float64),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bin:
+    """Starts whose probability to be the best lies between two values: what was claimed, and what came true."""
+
+    low: float
+    high: float
+    count: int
+    claimed: float
+    true: float
+
+
+def reliability(checks: Sequence[Check]) -> tuple[Bin, ...]:
+    """The calibration table of p_best over all starts of all cases; empty bins are left out."""
+    if not checks:
+        return ()
+    claimed = np.concatenate([check.p_best_N for check in checks])
+    true = np.concatenate([check.best_N for check in checks])
+    found = []
+    for low, high in itertools.pairwise(BINS):
+        rows = (claimed >= low) & ((claimed < high) | (high == BINS[-1]))
+        if rows.any():
+            found.append(
+                Bin(
+                    low=low,
+                    high=high,
+                    count=int(rows.sum()),
+                    claimed=float(claimed[rows].mean()),
+                    true=float(true[rows].mean()),
+                )
+            )
+    return tuple(found)

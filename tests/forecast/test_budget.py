@@ -1,0 +1,205 @@
+"""What an expert would check: budgets saturate, copies add nothing, and far runs hardly speak."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recommender.forecast.budget import distinct_images, is_supported
+from recommender.forecast.history import builtin_history, known_spread, observations
+from recommender.forecast.process import posterior
+from recommender.forecast.ranking import Outlook, outlooks
+from recommender.forecast.situation import Observation, Situation, from_scale, to_scale
+from recommender.forecast.warnings import warnings
+from recommender.profile.shipped import builtin_profiles
+from recommender.records import SCRATCH, Budget, Evidence
+from tests.forecast.builders import observation, profile, situation
+
+COCO = "coco-yolo11n"
+
+
+@pytest.fixture(scope="module")
+def history() -> tuple[Observation, ...]:
+    builtin = builtin_history()
+    return observations(
+        builtin.runs,
+        profiles=builtin_profiles(),
+        checkpoints=builtin.checkpoints,
+        evidence=builtin.evidence,
+    )
+
+
+def starts_on(
+    history: tuple[Observation, ...], target: str, *, images: int, epochs: int = 100, imgsz: int = 640
+) -> list[Situation]:
+    own = [o.situation for o in history if o.situation.target.dataset_name == target]
+    unique = {str(s.start): s for s in own}
+    budget = Budget(epochs=epochs, imgsz=imgsz)
+    return [replace(s, num_train_images=images, budget=budget) for s in unique.values()]
+
+
+def forecast(history: tuple[Observation, ...], candidates: list[Situation]) -> dict[str, Outlook]:
+    found = outlooks(history, candidates, spread=known_spread())
+    return {str(outlook.situation.start): outlook for outlook in found}
+
+
+def targets(history: tuple[Observation, ...]) -> list[str]:
+    return sorted({o.situation.target.dataset_name for o in history})
+
+
+def test_no_budget_alone_forecasts_more_than_any_real_set_reaches(history: tuple[Observation, ...]) -> None:
+    for target in targets(history):
+        for images, epochs, imgsz in ((5_000, 100, 640), (20_000, 300, 1280), (1_000_000, 1000, 1280)):
+            asked = starts_on(history, target, images=images, epochs=epochs, imgsz=imgsz)
+            assert max(o.score.mean for o in forecast(history, asked).values()) < 0.95, (target, images)
+
+
+@pytest.mark.parametrize("images", [40, 150, 1_000, 9_999])
+def test_scratch_is_never_above_the_best_pretrained_start_below_ten_thousand_images(
+    history: tuple[Observation, ...], images: int
+) -> None:
+    for target in targets(history):
+        for epochs in (10, 100, 300):
+            asked = starts_on(history, target, images=images, epochs=epochs)
+            found = forecast(history, asked)
+            scratch = found.pop(SCRATCH)
+            assert scratch.score.mean < max(o.score.mean for o in found.values()), (target, epochs)
+
+
+def test_mask_wearing_at_a_usual_budget_is_sane(history: tuple[Observation, ...]) -> None:
+    levels = []
+    for images in (120, 1_000, 5_000, 20_000):
+        start = forecast(history, starts_on(history, "mask_wearing", images=images))[f"{COCO}:full"]
+        assert start.score.high - start.score.low > 0.2  # no run is near
+        levels.append(start.score.mean)
+    assert levels == sorted(levels)
+    assert 0.4 < levels[0] < 0.65
+    assert levels[-1] < 0.8
+    assert levels[3] - levels[2] < levels[1] - levels[0]
+
+
+def test_every_gain_diminishes() -> None:
+    target = profile("target", 0.0)
+    source = profile("source", 0.1)
+
+    def level(images: int, epochs: int, imgsz: int) -> float:
+        asked = replace(
+            situation(target, source), num_train_images=images, budget=Budget(epochs=epochs, imgsz=imgsz)
+        )
+        return float(posterior([], [asked]).mean_N[0])
+
+    for steps in (
+        [level(n, 50, 320) for n in (100, 1_000, 10_000, 100_000)],
+        [level(200, n, 320) for n in (1, 10, 100, 1_000)],
+        [level(200, 50, n) for n in (160, 320, 640, 1280)],
+    ):
+        gains = np.diff(steps)
+        assert (gains > -0.005).all()
+        assert gains[0] > gains[1] > gains[2]
+
+
+def test_ten_copies_of_a_set_forecast_what_the_set_does() -> None:
+    rng = np.random.default_rng(0)
+    hashes = rng.integers(0, 256, size=(180, 32), dtype=np.uint8)
+    once = replace(profile("once", 0.0, train=150), image_hashes_NB=hashes)
+    flips = np.packbits(rng.random((1800, 256)) < 0.02, axis=1)  # as rescaling and light change a hash
+    copies = np.repeat(hashes, 10, axis=0) ^ flips
+    ten = replace(
+        profile("ten", 0.0, train=1500),
+        image_hashes_NB=copies,
+        num_images=replace(once.num_images, train=1500),
+    )
+    source = profile("source", 0.1)
+    one, other = (situation(target, source, epochs=100) for target in (once, ten))
+    assert distinct_images(other) == pytest.approx(150, rel=0.1)
+    apart = posterior([], [other]).mean_N[0] - posterior([], [one]).mean_N[0]
+    assert abs(apart) < 0.03  # the copies are seen ten times as often, which is worth a little
+    distinct = rng.integers(0, 256, size=(1800, 32), dtype=np.uint8)
+    real = situation(replace(ten, image_hashes_NB=distinct), source, epochs=100)
+    assert posterior([], [real]).mean_N[0] - posterior([], [one]).mean_N[0] > 0.04
+
+
+def test_a_smoke_test_on_the_target_hardly_moves_the_answer(history: tuple[Observation, ...]) -> None:
+    others = tuple(o for o in history if o.situation.target.dataset_name != "raccoon")
+    asked = starts_on(history, "raccoon", images=150)
+    coco = next(s for s in asked if str(s.start) == f"{COCO}:full")
+    smoke = observation(replace(coco, budget=Budget(epochs=1, imgsz=32)), 0.0)
+    before, after = (forecast(known, asked)[f"{COCO}:full"] for known in (others, (*others, smoke)))
+    assert abs(after.score.mean - before.score.mean) < 0.04
+    near = observation(replace(coco, budget=Budget(epochs=60, imgsz=640)), 0.2)
+    moved = forecast((*others, near), asked)[f"{COCO}:full"]
+    assert before.score.mean - moved.score.mean > 0.15
+
+
+def test_trials_of_four_epochs_at_96_pixels_hardly_move_the_odds(history: tuple[Observation, ...]) -> None:
+    others = tuple(o for o in history if o.situation.target.dataset_name != "raccoon")
+    asked = starts_on(history, "raccoon", images=150)
+    small = [replace(s, budget=Budget(epochs=4, imgsz=96)) for s in asked]
+    shown = {f"{COCO}:full": 0.05, "ships-yolo11n:full": 0.12, "pothole-yolo11n:full": 0.12}
+    trials = [observation(s, shown[str(s.start)]) for s in small if str(s.start) in shown]
+    assert len(trials) == 3
+    before, after = (forecast(known, asked)[f"{COCO}:full"] for known in (others, (*others, *trials)))
+    assert after.expected_loss - before.expected_loss < 0.05
+
+
+def test_far_from_every_run_the_answer_says_so() -> None:
+    target, source = profile("target", 0.0), profile("source", 0.1)
+    known = [observation(situation(profile("past", 0.2), source, epochs=10), 0.4)]
+    near, far = situation(target, source, epochs=15), situation(target, source, epochs=1000)
+    past = [o.situation for o in known]
+    assert is_supported(past, near)
+    assert not is_supported(past, far)
+    assert not is_supported([], near)
+    codes = [n.code for n in warnings(outlooks(known, [far]), level_supported=is_supported(past, far))]
+    assert codes[0] == "budget_unsupported"
+    assert "budget_unsupported" not in [n.code for n in warnings(outlooks(known, [near]))]
+
+
+def test_intervals_widen_away_from_what_is_known() -> None:
+    target, source = profile("target", 0.0), profile("source", 0.1)
+    known = [observation(situation(target, source, epochs=20), 0.4)]
+
+    def width(epochs: int, imgsz: int) -> float:
+        asked = replace(situation(target, source), budget=Budget(epochs=epochs, imgsz=imgsz))
+        interval = outlooks(known, [asked])[0].score
+        return interval.high - interval.low
+
+    assert width(20, 320) < width(100, 320) < width(100, 1280)
+
+
+def test_the_scale_and_its_inverse_agree() -> None:
+    scores = np.linspace(0.0, 0.99, 50)
+    np.testing.assert_allclose(from_scale(np.array([to_scale(float(s)) for s in scores])), scores, atol=1e-9)
+    assert from_scale(np.array([5.0]))[0] < 1.0
+
+
+def test_leaving_the_source_out_does_not_pay(history: tuple[Observation, ...]) -> None:
+    """Every checkpoint of the zoo, its source hidden, on two targets that are hidden too."""
+    for target in ("raccoon",):
+        others = tuple(o for o in history if o.situation.target.dataset_name != target)
+        asked = starts_on(history, target, images=150, epochs=10, imgsz=192)
+        full = [s for s in asked if s.start.mode == "full" and not str(s.start).count("from_random")]
+        honest = forecast(others, asked)
+        first = next(iter(honest))
+        gains = []
+        for known in full:
+            assert known.checkpoint is not None
+            hidden = replace(
+                known,
+                source=None,
+                checkpoint=replace(
+                    known.checkpoint, source_hash=None, source_images=None, source_score=None, sha256="0" * 64
+                ),
+                start=replace(known.start, checkpoint="mystery"),
+                evidence=Evidence(backbone_transferred=1.0, class_overlap=0.0),
+            )
+            rest = [s for s in asked if s.start != known.start]
+            found = forecast(others, [*rest, hidden])
+            gains.append(found["mystery:full"].score.mean - honest[str(known.start)].score.mean)
+            if first != str(known.start):
+                assert next(iter(found)) != "mystery:full", known.start
+            codes = [n.code for n in warnings(list(found.values()))]
+            assert "unknown_source" in codes
+        assert np.mean(gains) <= 0.0
