@@ -15,7 +15,7 @@ from recommender.forecast.backtest import backtest
 from recommender.profile import shipped as shipped_profiles
 from recommender.store import Store
 
-NUM_RUNS, NUM_TARGETS, NUM_CHECKPOINTS = 362, 12, 17
+NUM_RUNS, NUM_TARGETS, NUM_CHECKPOINTS = 421, 21, 17
 FORECAST = {"tau_w": 0.592, "rel_at_1": 0.925, "top_1": 0.333, "interval_coverage": 0.775}
 STATIC = {"tau_w": 0.531, "rel_at_1": 0.852}
 TOLERANCE = 0.005
