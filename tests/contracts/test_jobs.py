@@ -126,7 +126,7 @@ def test_an_end_is_one_transaction_and_final(store: Store) -> None:
         "/x",
     )
     assert store.runs.list() == (run(),)
-    assert store.checkpoints.get(checkpoint().name) == checkpoint()
+    assert store.checkpoints.get(checkpoint().name) == replace(checkpoint(), owner=job.owner)
     before = store.jobs.require(job.id)
     assert not store.launches.finish(job.id, 1, status="failed", error="late")
     store.launches.next_attempt(job.id, 1, reason="late")

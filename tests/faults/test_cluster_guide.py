@@ -113,7 +113,8 @@ def test_what_the_guide_shows_is_what_it_prints() -> None:
 
 @pytest.mark.parametrize("name", ["raycluster.yaml", "rayjob.yaml"])
 def test_kuberay_clusters_ask_for_a_token(name: str) -> None:
-    spec = yaml.safe_load((DEPLOY / name).read_text())["spec"]
+    documents = yaml.safe_load_all((DEPLOY / name).read_text())
+    spec = next(document for document in documents if document["kind"].startswith("Ray"))["spec"]
     cluster = spec.get("rayClusterSpec", spec)
     assert cluster["authOptions"] == {"mode": "token", "secretName": "ray-token"}
     import ray
@@ -132,7 +133,7 @@ def test_the_job_is_a_command_that_is_understood() -> None:
 
     from recommender.cli.app import app
 
-    entrypoint = yaml.safe_load((DEPLOY / "rayjob.yaml").read_text())["spec"]["entrypoint"].split()
+    entrypoint = next(yaml.safe_load_all((DEPLOY / "rayjob.yaml").read_text()))["spec"]["entrypoint"].split()
     assert entrypoint[0] == "recommend"
     found = CliRunner().invoke(app, [*entrypoint[1:], "--parallel", "0"])
     assert found.exit_code != 0

@@ -166,4 +166,4 @@ def test_only_these_paths_are_open() -> None:
 
 def test_readiness_tells_strangers_nothing_but_whether(service: Service) -> None:
     assert set(service.client.get("/readyz").json()) == {"status"}
-    assert set(service.get("/readyz").json()) == {"status", "store", "index", "ray"}
+    assert set(service.get("/readyz").json()) == {"status", "store", "index", "ray", "disk"}

@@ -65,7 +65,7 @@ def recognise(
         )
     scored = [(_score(shapes, candidate), candidate) for candidate in architectures().values()]
     best = max(scored, key=lambda pair: pair[0])
-    found = _conclude(shapes, *best)
+    found = _closest(shapes, best[0], [candidate for score, candidate in scored if score == best[0]])
     if found is None:
         (body, backbone), closest = best
         raise CheckpointError(
@@ -77,6 +77,18 @@ def recognise(
     if layers is not None:
         _check_layers(found, best[0][1], layers)
     return found
+
+
+def _closest(
+    shapes: Shapes, score: tuple[float, float], candidates: Sequence[Architecture]
+) -> Recognised | None:
+    """Of architectures that agree up to the head the one whose head fits too; else the plainest by name."""
+    found = [
+        one
+        for candidate in sorted(candidates, key=lambda candidate: (len(candidate.name), candidate.name))
+        if (one := _conclude(shapes, score, candidate)) is not None
+    ]
+    return next((one for one in found if one.extent == "whole"), found[0] if found else None)
 
 
 def _score(shapes: Shapes, candidate: Architecture) -> tuple[float, float]:
