@@ -129,7 +129,7 @@ RULES: tuple[Rule, ...] = (
          value=pixels_term),
     Rule(name="scratch_views", weight=-0.50, sd=0.15, slope=0.10, why="random weights start late",
          value=lambda s: scratch_views_term(s) if s.checkpoint is None else 0.0),
-    Rule(name="scratch_images", weight=-0.28, sd=0.04, slope=0.04, why="He et al. 2018; YOLOBench: VOC from scratch",
+    Rule(name="scratch_images", weight=-0.30, sd=0.03, slope=0.02, why="He et al. 2018; YOLOBench: VOC from scratch",
          value=lambda s: scratch_images_term(s) if s.checkpoint is None else 0.0),
     Rule(name="missing_backbone", weight=-0.45, sd=0.15, why="what does not transfer is random",
          value=_missing_backbone),
