@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recommender.cli.options import AllowRoots, ClassMaps, DatasetPath, class_map
-from recommender.errors import UnavailableError
+from recommender.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from recommender.records import Job, Notice, Recommendation, Run
@@ -44,6 +44,9 @@ def train(
     seed: Annotated[int, typer.Option(help="Of the training.")] = 0,
     gpus: Annotated[int | None, typer.Option(help="On one node; else one where there is one.")] = None,
     cpus: Annotated[int | None, typer.Option(help="Threads; else what fits.")] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="cpu|gpu|0,1", help="Instead of --gpus, as ultralytics has it.")
+    ] = None,
     address: Annotated[
         str | None,
         typer.Option(metavar="auto|ray://…|http://…", help="Ray cluster; else a local one, started for it."),
@@ -77,7 +80,7 @@ def train(
             "architecture": architecture,
             "name": name,
             "seed": seed,
-            "gpus": gpus,
+            "gpus": gpus if device is None else gpus_of(device),
             "cpus": cpus,
             "class_map": class_map(class_maps),
             "allow_roots": tuple(allow_root or ()),
@@ -89,6 +92,19 @@ def train(
         run = store.runs.get(job.run_id or "")
     _print(job, run, notices, as_json=as_json)
     _fail_unless_well(job)
+
+
+def gpus_of(device: str) -> int:
+    """How many GPUs "cpu", "gpu", "cuda", "cuda:0" or "0,1" asks for. Raises UsageError for anything else."""
+    text = device.strip().casefold().removeprefix("cuda:")
+    if text == "cpu":
+        return 0
+    if text in ("gpu", "cuda"):
+        return 1
+    numbers = [part.strip() for part in text.split(",")]
+    if not all(number.isascii() and number.isdigit() for number in numbers):
+        raise UsageError(f"--device {device!r} is not understood.", remedy="Write cpu, gpu, 0 or 0,1.")
+    return len(set(numbers))
 
 
 def launch_first(

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from recommender.cli.app import run
+from recommender.cli.train import gpus_of
+from recommender.errors import UsageError
 from recommender.requests import CompareRequest, RecommendRequest, SweepRequest, require_budget
 from recommender.starts import split_start
 from tests.datagen import make_dataset
@@ -142,3 +144,15 @@ def test_a_start_is_a_name_with_or_without_a_mode() -> None:
     assert split_start("coco") == ("coco", None)
     assert split_start("coco:FREEZE") == ("coco", "freeze")
     assert split_start("scratch") == ("scratch", "scratch")
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus"), [("cpu", 0), ("GPU", 1), ("cuda", 1), ("cuda:0", 1), ("0", 1), ("0,1", 2)]
+)
+def test_a_device_is_named_as_ultralytics_does(device: str, gpus: int) -> None:
+    assert gpus_of(device) == gpus
+
+
+def test_an_unknown_device_is_refused() -> None:
+    with pytest.raises(UsageError, match="cpu, gpu"):
+        gpus_of("tpu")
