@@ -32,7 +32,7 @@ from service.workers.job_hosts import JobHosts
 from service.workers.pools import WorkerPools
 from service.workers.recommendation_queue import RecommendationQueue
 
-UPLOADS = frozenset({"/v1/datasets", "/v1/checkpoints", "/upload"})
+UPLOADS = frozenset({"/v1/datasets", "/v1/checkpoints", "/upload", "/checkpoints/add"})
 
 
 def create_app(settings: ServiceSettings, store: Store) -> FastAPI:

@@ -18,6 +18,8 @@ from service.waiting import finished
 from service.workers import tasks
 from service.workers.pools import TaskResult, task_result
 
+CHECKPOINT_FIELDS = frozenset({"name", "dataset", "licence", "from_scratch"})  # of the form, beside the file
+
 
 async def register_upload(request: Request, services: Services, caller: Caller, upload: Upload) -> Checkpoint:
     """Import the file in a worker process. Raises CheckpointError, ConflictError, NotFoundError."""

@@ -35,7 +35,8 @@ class RunSummary(Document):
     metric: str = Field(description="What `score` is, e.g. map50_95.")
     score: float | None = Field(description="Of the best epoch.")
     epochs: int = Field(description="Epochs that were trained.")
-    imgsz: int
+    imgsz: int = Field(description="Pixels.")
+    fraction: float = Field(description="Of the training images, in (0, 1].")
     seed: int
     seconds: float
     created_at: str
@@ -98,6 +99,7 @@ def run_summary(run: Run) -> RunSummary:
         score=None if run.best is None else run.best.score,
         epochs=len(run.curve),
         imgsz=run.recipe.imgsz,
+        fraction=run.recipe.fraction,
         seed=run.recipe.seed,
         seconds=round(run.seconds, 2),
         created_at=run.created_at,

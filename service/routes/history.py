@@ -12,7 +12,7 @@ from recommender.checkpoints import all_checkpoints, get_checkpoint
 from recommender.errors import NotFoundError
 from recommender.report.runs import RunDetail, run_detail, run_summary
 from recommender.text import printable
-from service.checkpoint_uploads import delete_checkpoint, register_upload
+from service.checkpoint_uploads import CHECKPOINT_FIELDS, delete_checkpoint, register_upload
 from service.dependencies import CallerDep, PagingDep, ServicesDep, limit_costly_requests
 from service.problems import HTTPProblem
 from service.routes.responses import failures
@@ -87,7 +87,7 @@ def get_one_checkpoint(services: ServicesDep, name: CheckpointName) -> Checkpoin
 )
 async def add_one_checkpoint(request: Request, services: ServicesDep, caller: CallerDep) -> Response:
     """Register weights of your own. The file is read in quarantine: nothing in it is ever run."""
-    upload = await receive_upload(request, fields=frozenset({"name", "dataset", "licence", "from_scratch"}))
+    upload = await receive_upload(request, fields=CHECKPOINT_FIELDS)
     checkpoint = await register_upload(request, services, caller, upload)
     return JSONResponse(
         checkpoint_answer(checkpoint).model_dump(mode="json"),

@@ -12,6 +12,7 @@ from recommender.errors import NotFoundError
 from recommender.store.service_records import RecommendationJob
 from service import auth
 from service.auth import caller_of_key, open_session
+from service.checkpoint_uploads import CHECKPOINT_FIELDS, register_upload
 from service.dependencies import (
     CallerDep,
     DatasetDep,
@@ -25,7 +26,9 @@ from service.dependencies import (
 from service.jobs import launch_sweep, launch_training
 from service.middleware.authentication import cookie_of, too_many
 from service.page_templates import login_page
+from service.problems import HTTPProblem
 from service.routes.datasets import read_and_register
+from service.routes.history import get_run as find_run
 from service.schemas.recommendations import RecommendationBody
 from service.schemas.sweeps import SweepBody
 from service.schemas.trainings import TrainingBody
@@ -33,6 +36,17 @@ from service.uploads import receive_upload
 
 router = APIRouter()
 Text = Annotated[str, Form(max_length=4096)]
+
+
+def _require_admin(caller: CallerDep) -> None:
+    """Runs have no owner: every forecast of the service learns from them. Raises HTTPProblem 403."""
+    if caller.role != "admin":
+        raise HTTPProblem(
+            403,
+            "role",
+            "Only an administrator may change the history, from which the forecasts of all learn.",
+            remedy="Ask an administrator to ignore or forget the run.",
+        )
 
 
 @router.post("/login")
@@ -79,6 +93,28 @@ async def upload(request: Request, services: ServicesDep, caller: CallerDep) -> 
     form = await receive_upload(request, fields=frozenset())
     held, _ = await read_and_register(request, services, caller, form.file or form.folder, None, form)
     return RedirectResponse(f"/datasets/{held.id}", 303)
+
+
+@router.post("/checkpoints/add", dependencies=[Depends(limit_costly_requests)])
+async def add_checkpoint(request: Request, services: ServicesDep, caller: CallerDep) -> Response:
+    """Register uploaded weights, linked to the data set they were trained on where one is chosen."""
+    form = await receive_upload(request, fields=CHECKPOINT_FIELDS)
+    added = await register_upload(request, services, caller, form)
+    return RedirectResponse(f"/checkpoints?added={added.name}", 303)
+
+
+@router.post("/runs/{id}/ignore", dependencies=[Depends(_require_admin)])
+def ignore_run(services: ServicesDep, id: str, ignored: Annotated[bool, Form()]) -> Response:
+    """Keep a run out of all forecasts, or let it back in."""
+    services.store.runs.ignore(find_run(services, id).id, ignored=ignored)
+    return RedirectResponse(f"/runs/{id}", 303)
+
+
+@router.post("/runs/{id}/remove", dependencies=[Depends(_require_admin)])
+def remove_run(services: ServicesDep, id: str) -> Response:
+    """Forget a run for good."""
+    services.store.runs.remove(find_run(services, id).id)
+    return RedirectResponse("/runs", 303)
 
 
 @router.post("/datasets/{id}/ask")

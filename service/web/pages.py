@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import secrets
+from typing import Annotated
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
@@ -17,6 +18,7 @@ from recommender.report.page import page
 from recommender.report.restored import restored
 from recommender.report.rows import names_of, shown_rows
 from recommender.report.runs import RunDetail, run_summary
+from recommender.store.paging import MAX_PAGE
 from recommender.tasks import task_definition
 from service.dependencies import (
     CallerDep,
@@ -187,22 +189,45 @@ def runs(request: Request, services: ServicesDep, paging: PagingDep) -> Response
     """The history."""
     found = services.store.runs.page(cursor=paging.cursor, limit=paging.limit)
     return render(
-        request, "runs.html", runs=[run_summary(run) for run in found.items], next=found.next_cursor
+        request,
+        "runs.html",
+        runs=[run_summary(run) for run in found.items],
+        ignored=services.store.runs.ignored(),
+        next=found.next_cursor,
     )
 
 
 @router.get("/runs/{id}")
-def run(request: Request, services: ServicesDep, id: str) -> Response:
+def run(request: Request, services: ServicesDep, caller: CallerDep, id: str) -> Response:
     """One run with its curve."""
     detail: RunDetail = find_run(services, id)
-    return render(request, "run.html", run=detail, task=task_definition("detect"))
+    return render(
+        request,
+        "run.html",
+        run=detail,
+        task=task_definition("detect"),
+        ignored=detail.id in services.store.runs.ignored(),
+        may_change=caller.role == "admin",
+    )
 
 
 @router.get("/checkpoints")
-def checkpoints(request: Request, services: ServicesDep) -> Response:
-    """The checkpoints."""
+def checkpoints(
+    request: Request,
+    services: ServicesDep,
+    caller: CallerDep,
+    added: Annotated[str | None, Query(max_length=64)] = None,
+) -> Response:
+    """The checkpoints, the form to add one, and a word on the one just added."""
     found = list_checkpoints(services, Paging(limit=500, cursor=None), None)
-    return render(request, "checkpoints.html", checkpoints=found.checkpoints)
+    return render(
+        request,
+        "checkpoints.html",
+        checkpoints=found.checkpoints,
+        added=services.store.checkpoints.get(added) if added else None,
+        datasets=services.store.datasets.page(owner=caller.scope, limit=MAX_PAGE).items,
+        may_add=caller.may("POST"),
+    )
 
 
 @router.get("/docs")

@@ -15,13 +15,16 @@ import pytest
 from recommender.records import SplitCounts
 from recommender.store.clock import utc_now
 from recommender.store.service_records import HeldDataset
+from service.auth import COOKIE, caller_of_key, open_session
 from service.page_templates import STATIC, axis_top, duration, moment, signed
 from service.schemas.datasets import MapPlace
 from service.web.labels import labels
 from tests.service.kit import Service, wait_until
 from tests.service.test_recommendations import DOCUMENT, an_ask
+from tests.store.builders import run as stored_run
 
 HOSTILE = "<script>alert(1)</script>\n\x1b[31m\u202e\"'><img src=x onerror=alert(1)>"
+OWN = {"Origin": "http://127.0.0.1"}
 INTERVAL = {"mean": 0.5, "low": 0.4, "high": 0.6, "level": 0.8}
 
 
@@ -177,18 +180,17 @@ def test_pages_can_be_used_by_ear_and_keyboard(service: Service, hostile: HeldDa
 
 
 def test_forms_work_without_script(service: Service, small_zip: Path) -> None:
-    own = {"Origin": "http://127.0.0.1"}
     with small_zip.open("rb") as file:
-        answer = service.post("/upload", headers=own, files={"file": ("shapes.zip", file)})
+        answer = service.post("/upload", headers=OWN, files={"file": ("shapes.zip", file)})
     assert answer.status_code == 303
     address = answer.headers["location"]
     assert service.get(address).status_code == 200
-    asked = service.post(f"{address}/ask", headers=own, data={"epochs": "5", "imgsz": "64"})
+    asked = service.post(f"{address}/ask", headers=OWN, data={"epochs": "5", "imgsz": "64"})
     assert asked.status_code == 303
     waiting = service.get(asked.headers["location"])
     assert "data-follow" in waiting.text
-    assert service.post(f"{asked.headers['location']}/cancel", headers=own).status_code == 303
-    assert service.post(f"{address}/ask", headers=own, data={"epochs": "x", "imgsz": "64"}).status_code == 422
+    assert service.post(f"{asked.headers['location']}/cancel", headers=OWN).status_code == 303
+    assert service.post(f"{address}/ask", headers=OWN, data={"epochs": "x", "imgsz": "64"}).status_code == 422
 
 
 def test_the_trials_form_asks_for_the_first_starts(service: Service, small_zip: Path) -> None:
@@ -287,3 +289,116 @@ def test_an_answer_is_read_first_in_lines_and_downloads_as_a_page(service: Servi
     assert report.headers["content-disposition"].startswith("attachment")
     assert answer["headline"]["start"] in report.text
     assert service.get(f"/recommendations/{asked['id']}/report", service.bob).status_code == 404
+
+
+def an_added_checkpoint(service: Service, weights: Path, **fields: str) -> Any:
+    """Send the page's form as a browser does, empty fields included."""
+    form = {"name": "", "dataset": "", "licence": "", "from_scratch": "false"} | fields
+    with weights.open("rb") as file:
+        return service.post("/checkpoints/add", headers=OWN, data=form, files={"file": ("best.pt", file)})
+
+
+def test_weights_are_added_by_a_form_and_linked_to_their_data(
+    service: Service, small_zip: Path, nano_pt: Path
+) -> None:
+    held = service.upload(small_zip).json()
+    form = Page(service.get("/checkpoints").text)
+    assert held["id"] in [option.get("value") for option in form.all("option")]
+    added = an_added_checkpoint(service, nano_pt, name="by-form", dataset=held["id"], licence="MIT")
+    assert added.status_code == 303, added.text
+    assert (
+        f"by-form</strong> was added, trained on {held['name']}"
+        in service.get(added.headers["location"]).text
+    )
+    known = service.get("/v1/checkpoints/by-form").json()
+    assert (known["source"], known["source_hash"], known["licence"]) == (held["name"], held["hash"], "MIT")
+    assert an_added_checkpoint(service, nano_pt, name="by-form").status_code == 409
+
+
+def test_weights_may_be_linked_to_no_data_and_never_to_another_owners(
+    service: Service, small_zip: Path, nano_pt: Path
+) -> None:
+    of_bob = service.upload(small_zip, service.bob).json()["id"]
+    assert of_bob not in service.get("/checkpoints").text
+    assert an_added_checkpoint(service, nano_pt, name="not-mine", dataset=of_bob).status_code == 404
+    assert service.get("/v1/checkpoints/not-mine").status_code == 404
+    alone = an_added_checkpoint(service, nano_pt, name="without-data")
+    assert (
+        "without-data</strong> was added, without a data set" in service.get(alone.headers["location"]).text
+    )
+    assert service.get("/v1/checkpoints/without-data").json()["source"] is None
+
+
+def test_what_is_no_checkpoint_is_refused_in_words(service: Service, tmp_path: Path) -> None:
+    (tmp_path / "best.pt").write_bytes(b"not weights")
+    refused = an_added_checkpoint(service, tmp_path / "best.pt", name="broken")
+    assert refused.status_code == 422
+    assert service.get("/v1/checkpoints/broken").status_code == 404
+
+
+def test_readers_are_offered_no_form_that_would_refuse_them(service: Service) -> None:
+    assert 'action="/checkpoints/add"' not in service.get("/checkpoints", service.reader).text
+
+
+def test_an_administrator_ignores_a_run_lets_it_back_in_and_forgets_it(service: Service) -> None:
+    run = stored_run("shared-run")
+    service.store.runs.add(run)
+
+    def change(action: str, **form: str) -> None:
+        answer = service.post(f"/runs/{run.id}/{action}", service.admin, headers=OWN, data=form)
+        assert answer.status_code == 303, answer.text
+
+    change("ignore", ignored="true")
+    assert run.id in service.store.runs.ignored()
+    shown = Page(service.get(f"/runs/{run.id}", service.admin).text)
+    assert "This run is ignored" in "".join(shown.said)
+    assert all(form.get("data-confirm") for form in shown.all("form") if "/runs/" in (form["action"] or ""))
+    assert '<span class="status ignored">' in service.get("/runs").text
+    change("ignore", ignored="false")
+    assert run.id not in service.store.runs.ignored()
+    assert "This run is ignored" not in service.get(f"/runs/{run.id}", service.admin).text
+    change("remove")
+    assert service.get(f"/runs/{run.id}", service.admin).status_code == 404
+    assert service.post(f"/runs/{run.id}/remove", service.admin, headers=OWN).status_code == 404
+
+
+@pytest.mark.parametrize("action", ["ignore", "remove"])
+def test_nobody_else_changes_the_history_that_all_share(service: Service, action: str) -> None:
+    run = stored_run("kept-run")
+    service.store.runs.add(run)
+    for key in (service.ada, service.reader):
+        assert f"/runs/{run.id}/{action}" not in service.get(f"/runs/{run.id}", key).text
+        answer = service.post(f"/runs/{run.id}/{action}", key, headers=OWN, data={"ignored": "true"})
+        assert answer.status_code == 403
+    assert service.store.runs.get(run.id) is not None
+    assert run.id not in service.store.runs.ignored()
+
+
+@pytest.mark.parametrize("path", ["/checkpoints/add", "/runs/kept-run/ignore", "/runs/kept-run/remove"])
+def test_forms_of_other_sites_change_nothing(service: Service, path: str) -> None:
+    cookie = open_session(service.store, caller_of_key(service.store, service.admin), hours=1)  # type: ignore[arg-type]
+    for headers in ({}, {"Origin": "https://elsewhere.example"}):
+        answer = service.client.post(path, headers={"Cookie": f"{COOKIE}={cookie}", **headers})
+        assert answer.status_code == 403
+
+
+def test_the_history_shows_size_share_of_images_and_seed(service: Service) -> None:
+    run = stored_run("small-share")
+    recipe = replace(run.recipe, imgsz=416, fraction=0.25, seed=1234)
+    service.store.runs.add(replace(run, recipe=recipe))
+    row = next(part for part in service.get("/runs").text.split("<tr>") if "/runs/small-share" in part)
+    for label, value in (("Size, px", "416"), ("Images used", "25%"), ("Seed", "1234")):
+        assert f'<td data-label="{label}">{value}</td>' in row
+    assert "416 px · 25% of the training images · seed 1234" in service.get("/runs/small-share").text
+    assert service.get("/v1/runs/small-share").json()["fraction"] == 0.25
+
+
+def test_a_failed_training_stays_listed_with_data_set_and_start(service: Service, small_zip: Path) -> None:
+    held = service.upload(small_zip).json()
+    body = {"dataset": held["id"], "start": "coco-yolo11n:full", "epochs": 3, "imgsz": 64}
+    job = service.post("/v1/trainings", json=body).json()["id"]
+    service.store.launches.finish(job, 1, status="failed", error="The disk is full.")
+    service.delete(f"/v1/datasets/{held['id']}")
+    row = next(part for part in service.get("/trainings").text.split("<tr>") if job in part)
+    for text in (held["name"], "coco-yolo11n:full", '<span class="status failed">', "The disk is full."):
+        assert text in row
