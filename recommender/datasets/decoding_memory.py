@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from recommender.datasets.limits import LIMITS
+
+LARGE = 16_000_000  # pixels of an image whose memory is worth returning at once
 
 
 class PixelGate:
@@ -27,9 +31,21 @@ class PixelGate:
         try:
             yield
         finally:
+            if num_pixels > LARGE:
+                _give_back_memory()
             with self._changed:
                 self._taken -= wanted
                 self._changed.notify_all()
+
+
+def _give_back_memory() -> None:
+    """Return freed memory to the system: the allocator keeps the blocks of each thread that decoded."""
+    from PIL import Image
+
+    core: Any = vars(Image)["core"]
+    core.clear_cache()
+    with suppress(OSError, AttributeError):  # glibc only
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 decoding = PixelGate(LIMITS.image_pixels)
