@@ -61,7 +61,7 @@ def test_plain_pictures_neither_match_by_chance_nor_dilute_the_share() -> None:
 @pytest.mark.slow
 def test_real_sets_of_one_kind_share_no_image(shared: Path) -> None:
     def hashed(name: str) -> np.ndarray:
-        files = sorted((shared / "data" / name / "images").rglob("*.jpg"))
+        files = sorted((shared / "data" / name / "images").resolve().rglob("*.jpg"))
         return np.stack([image_hash(read_image(file, max_side=320)) for file in files])
 
     for one, other in (("mask_wearing", "wider_face"), ("neu_det", "deep_pcb"), ("gtsdb_de", "coco_mini")):
