@@ -108,10 +108,12 @@ def sweep(
 def sweep_display(wanted: int | None = None) -> Iterator[Display]:
     """A live table on a terminal, plain lines elsewhere, both on stderr; `wanted` is how many trials are to run."""
     from recommender.cli.console import err
-    from tune_jobs.sweep.display import LiveTable, PlainLines
+    from tune_jobs.sweep.display import LiveTable, PlainLines, Silent
 
     console = err()
-    if console.is_terminal:
+    if console.quiet:
+        yield Silent()
+    elif console.is_terminal:
         with LiveTable(console, wanted=wanted) as table:
             yield table
     else:

@@ -135,7 +135,9 @@ def _negative(outlooks: Sequence[Outlook]) -> list[Notice]:
         {
             str(o.situation.start)
             for o in outlooks
-            if o.situation.checkpoint and o.gain_over_scratch.mean < -NO_GAIN
+            if o.situation.checkpoint
+            and o.gain_over_scratch.mean < -NO_GAIN
+            and not leaks(o.situation)  # those are not offered anyway
         }
     )
     if not poor:

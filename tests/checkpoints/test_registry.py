@@ -267,3 +267,15 @@ def test_an_export_is_what_ultralytics_reads(home: Path, tmp_path: Path) -> None
     with pytest.raises(UsageError, match=r"\.pt"):
         export_pt(checkpoint, tmp_path / "mine.onnx")
     assert [entry.name for entry in tmp_path.iterdir() if entry.is_file()] == ["mine.pt"]
+
+
+def test_a_file_is_read_by_any_way_that_leads_to_it(
+    store: Store, nano_pt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "real" / "deep").mkdir(parents=True)
+    weights = tmp_path / "real" / "best.pt"
+    weights.write_bytes(nano_pt.read_bytes())
+    (tmp_path / "linked").symlink_to(tmp_path / "real")
+    monkeypatch.chdir(tmp_path / "real" / "deep")
+    for way in ("../best.pt", str(tmp_path / "linked" / "best.pt"), "../deep/../best.pt"):
+        assert get_checkpoint(store, way, allow_paths=True).architecture == "yolo11n"

@@ -82,13 +82,21 @@ def recognise(
 def _closest(
     shapes: Shapes, score: tuple[float, float], candidates: Sequence[Architecture]
 ) -> Recognised | None:
-    """Of architectures that agree up to the head the one whose head fits too; else the plainest by name."""
+    """Of architectures that agree up to the head the one whose head fits too; else the plainest by name.
+
+    A deeper one holds all tensors of a shallower one: the one with the most tensors before the head comes first.
+    """
     found = [
         one
-        for candidate in sorted(candidates, key=lambda candidate: (len(candidate.name), candidate.name))
+        for candidate in sorted(candidates, key=lambda c: (-_num_body_tensors(c), len(c.name), c.name))
         if (one := _conclude(shapes, score, candidate)) is not None
     ]
     return next((one for one in found if one.extent == "whole"), found[0] if found else None)
+
+
+def _num_body_tensors(candidate: Architecture) -> int:
+    reference = tensor_shapes(candidate.name, 80)
+    return sum(_layer(key) != reference.head_layer for key in reference.parameters)
 
 
 def _score(shapes: Shapes, candidate: Architecture) -> tuple[float, float]:
