@@ -49,7 +49,7 @@ def served(folder: Path, environment: dict[str, str]) -> Iterator[str]:
         finally:
             process.terminate()
             assert process.wait(timeout=60) == 0
-    assert "ckr_" in (folder / "said").read_text()  # the first key
+    assert "ckr_" in (folder / "home" / "first-admin-key").read_text()
     assert "Traceback" not in (folder / "log").read_text()
 
 
