@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real data sets and weights beside the project; tests that need it skip without."""
-    folder = ROOT.parent / "shared"
+    folder = (ROOT.parent / "shared").resolve()
     if not (folder / "data").is_dir():
         pytest.skip("needs real data sets in ../shared")
     return folder

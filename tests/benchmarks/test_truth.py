@@ -74,11 +74,12 @@ def test_the_plan_covers_what_the_forecast_needs() -> None:
     assert len(entries) == len(set(entries))
     own = [e for e in entries if e.source and e.source.removesuffix(RANDOM_SUFFIX) == e.target]
     assert own == [], "no checkpoint is tried on the set it was trained on"
-    base = [e for e in entries if e.recipe == entries[0].recipe]
-    for mode, least in (("full", 12), ("freeze", 12), ("scratch", 1)):
-        counts = Counter(e.target for e in base if e.mode == mode)
-        assert len(counts) >= 10
-        assert min(counts.values()) >= least
+    for part, targets, least_full, least_freeze in (("first", 10, 12, 12), ("width", 19, 6, 2)):
+        base = [e for e in plan(part) if e.recipe == entries[0].recipe]
+        for mode, least in (("full", least_full), ("freeze", least_freeze), ("scratch", 1)):
+            counts = Counter(e.target for e in base if e.mode == mode)
+            assert len(counts) >= targets
+            assert min(counts.values()) >= least
     seeds = {(e.target, e.recipe.seed) for e in entries}
     assert len({target for target, seed in seeds if seed == 2}) >= 3
     assert len({e.target for e in entries if e.recipe.fraction < 1}) >= 2

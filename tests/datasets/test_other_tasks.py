@@ -128,7 +128,7 @@ def test_classification_folders(tmp_path: Path, splits: tuple[str, ...]) -> None
         open_dataset(tmp_path)
 
 
-def test_images_alone_and_labelme(tmp_path: Path) -> None:
+def test_images_alone_and_labelme_of_other_images(tmp_path: Path) -> None:
     folder = yolo_set(tmp_path / "set")
     for path in (folder / "labels").rglob("*.txt"):
         path.unlink()
@@ -138,5 +138,7 @@ def test_images_alone_and_labelme(tmp_path: Path) -> None:
     (folder / "images" / "train" / "shape_0000.json").write_text(
         '{"version": "5", "shapes": [], "imagePath": "x"}'
     )
-    with pytest.raises(DatasetError, match="LabelMe"):
+    with pytest.raises(
+        DatasetError, match="image_missing 1"
+    ):  # LabelMe is read, and names no image that is here
         open_dataset(folder)
