@@ -1,17 +1,25 @@
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime
 STAMP := $(VENV)/.installed
+# Bytecode is compiled when a module is first imported: for the packages never imported it would be time for nothing.
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
 
 .PHONY: demo test check fast docs clean
 
-$(STAMP): pyproject.toml constraints.txt
+$(RUNTIME): pyproject.toml constraints.txt
+	@echo "setting up $(VENV): some 6 GB with torch, a minute or two"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(INSTALL) --editable .
 	touch $@
 
-demo: $(STAMP)  ## set everything up and run the main job
+$(STAMP): $(RUNTIME)
+	$(INSTALL) --editable '.[dev]'
+	touch $@
+
+demo: $(RUNTIME)  ## set everything up and run the main job
 	$(BIN)/python -m benchmarks.demo
 
 check: $(STAMP)  ## ruff, mypy, import-linter

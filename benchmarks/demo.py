@@ -2,7 +2,7 @@
 
     python -m benchmarks.demo [--folder demo] [--images 60] [--draw-only]
 
-The drawing is deterministic. Where `../shared/data` lies beside the project, a real data set is asked about too.
+The drawing is deterministic.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from PIL import Image, ImageDraw, ImageFilter
 
 CLASSES = ("stop", "yield", "speed limit", "priority")
 SIZE = (416, 312)  # pixels
-REAL = Path(__file__).parents[2] / "shared" / "data" / "mask_wearing"
 
 Box = tuple[int, float, float, float, float]
 
@@ -116,15 +115,9 @@ def main() -> int:
     print(f"drew {options.images} street scenes with signs in {options.folder}", flush=True)
     if options.draw_only:
         return 0
-    for path in (options.folder, REAL):
-        if path.exists():
-            shown = path if path == options.folder else Path("..") / "shared" / "data" / path.name
-            print(f"\n$ recommend --dataset {shown} --top 6", flush=True)
-            command = [str(Path(sys.executable).parent / "recommend"), "--dataset", str(path), "--top", "6"]
-            code = subprocess.run(command, check=False).returncode
-            if code:
-                return code
-    return 0
+    print(f"\n$ recommend --dataset {options.folder}", flush=True)
+    command = [str(Path(sys.executable).parent / "recommend"), "--dataset", str(options.folder)]
+    return subprocess.run(command, check=False).returncode
 
 
 if __name__ == "__main__":
