@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from recommender.forecast.kernels import Spread
 from recommender.forecast.policy import Race, Value, relative_cost
 from recommender.forecast.ranking import Outlook
+from recommender.forecast.rules import trained_on_target
 from recommender.forecast.situation import Observation, Situation
 from recommender.forecast.warnings import is_permissive
 from recommender.records import Decision, Start, TrialValue
@@ -28,12 +29,13 @@ def decide(
 ) -> Decision:
     """The decision for `ranked` starts, best first; `hours` of a full training by start, where they are known."""
     first = ranked[0]
-    tied = [outlook for outlook in ranked if _is_tied(outlook, first)]
+    rivals = [outlook for outlook in ranked if not trained_on_target(outlook.situation.evidence)]
+    tied = [outlook for outlook in rivals if _is_tied(outlook, first)] or [first]
     ordered = sorted(tied, key=lambda outlook: _preference(outlook.situation))
     return Decision(
         start=first.situation.start,
         expected_loss=first.expected_loss,
-        num_starts=len(ranked),
+        num_starts=len(rivals) or len(ranked),
         tied=tuple(outlook.situation.start for outlook in ordered),
         tie_rule=TIE_RULE,
         trials=_trials(tied[:MOST_TRIALS], history, spread or Spread(), hours or {}),

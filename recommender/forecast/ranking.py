@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from recommender.forecast.kernels import Spread
 from recommender.forecast.process import posterior
+from recommender.forecast.rules import trained_on_target
 from recommender.forecast.situation import Observation, Situation
 from recommender.records import SCRATCH, Interval
 
@@ -40,19 +41,25 @@ def outlooks(
 
     The candidates are starts on one target at one budget and include scratch. Draws are joint, so what the starts
     share (the target's difficulty) cancels in `p_best` and in the gains. Where the probability to be the best would
-    order starts otherwise, those share its mean: rank and probability never contradict each other.
+    order starts otherwise, those share its mean: rank and probability never contradict each other. Checkpoints trained
+    on this very data come last and win nothing: what they reach on images they know is no result.
     """
     spread = spread or Spread()
     belief = posterior(history, candidates, spread).of_one_training(spread)
     draws_SN = belief.samples(NUM_DRAWS, seed)
     # Not the draws' means: their error would order close starts anew with every start that joins the race.
     means_N = belief.expected_scores()
+    known_N = np.array([trained_on_target(candidate.evidence) for candidate in candidates], dtype=bool)
+    rivals_SN = np.where(known_N, -np.inf, draws_SN)
     # Ties (identical draws) are broken by name, so that the same question has the same answer.
-    order = sorted(range(len(candidates)), key=lambda i: (-round(float(means_N[i]), 6), candidates[i].start))
-    winners_N = np.bincount(draws_SN.argmax(axis=1), minlength=len(candidates)) / NUM_DRAWS
+    order = sorted(
+        range(len(candidates)),
+        key=lambda i: (bool(known_N[i]), -round(float(means_N[i]), 6), candidates[i].start),
+    )
+    winners_N = np.bincount(rivals_SN.argmax(axis=1), minlength=len(candidates)) / NUM_DRAWS
     p_best_N = never_rising(winners_N[order])
     scratch = [i for i, candidate in enumerate(candidates) if candidate.start.checkpoint == SCRATCH]
-    best_S = draws_SN.max(axis=1)
+    best_S = rivals_SN.max(axis=1) if not known_N.all() else draws_SN.max(axis=1)
     base_S = draws_SN[:, scratch[0]] if scratch else np.zeros(NUM_DRAWS)
     first_S = draws_SN[:, order[0]] if order else np.zeros(NUM_DRAWS)
     return tuple(

@@ -23,11 +23,15 @@ from recommender.forecast.budget import (
     views_term,
 )
 from recommender.forecast.situation import Situation
+from recommender.records import Evidence
 
 Matrix = NDArray[np.float64]
 
 UNKNOWN_SIMILARITY = 0.5  # of an unknown source: a little below the mean of the built-in checkpoints
 UNKNOWN_IMAGES = 160  # of an unknown source: what domain checkpoints usually have
+TRAINED_ON_SHARE = (
+    0.5  # share of target images in a source from which on a checkpoint was trained on this very data
+)
 LEAK_SHARE = 0.02  # share of target images found in a source from which its similarity earns nothing
 
 
@@ -56,6 +60,11 @@ def head_start(situation: Situation) -> float:
 def leaks(situation: Situation) -> bool:
     """Whether the source holds so many of the target's images that its scores flatter it."""
     return (situation.evidence.source_images_seen or 0.0) >= LEAK_SHARE
+
+
+def trained_on_target(evidence: Evidence) -> bool:
+    """Whether a checkpoint was trained on most of the target's images, so that no score of it there says anything."""
+    return (evidence.source_images_seen or 0.0) >= TRAINED_ON_SHARE
 
 
 def source_unknown(situation: Situation) -> bool:

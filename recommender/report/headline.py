@@ -14,6 +14,7 @@ MODE_WORDS: dict[Mode, str] = {
     "freeze": "backbone frozen",
     "scratch": "random weights",
 }
+UNSUPPORTED_CODE = "budget_unsupported"
 UNSUPPORTED = "No run is near this budget: trust the order, not the numbers."
 LABELS = {"start": "Start from", "chance": "Chance", "tied": "Tied", "command": "Run"}
 
@@ -90,6 +91,6 @@ def trials_worth(recommendation: Recommendation) -> str | None:
     label = task_definition(recommendation.task).metric.label
     hours = "" if value.hours is None else f", some {value.hours:.1f} h"
     return (
-        f"Training all {len(value.starts)} that lead is expected to gain {value.gain:.3f} {label}, at the cost of "
-        f"{value.cost:.1f} full trainings{hours}."
+        f"Training the {len(value.starts)} that lead and keeping the best is expected to gain {value.gain:.3f} {label} "
+        f"of that, for {value.cost:.1f} full trainings{hours}; the rest is chance, or starts further down."
     )

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from recommender.checkpoints import COCO_NAMES
+from recommender.forecast.rules import TRAINED_ON_SHARE
 from recommender.records import SCRATCH, RankedStart
 from recommender.report.document import RankedPart
 
 DEFAULT_ROWS = 5
-FOLDED_SHARE = 0.5  # of the target's images seen in its own training: it was trained on this very data
 
 
 Row = TypeVar("Row", RankedStart, RankedPart)
@@ -29,9 +29,9 @@ class ShownRows(Generic[Row]):
 def shown_rows(ranking: Sequence[Row], limit: int | None = DEFAULT_ROWS) -> ShownRows[Row]:
     """The first `limit` rows, scratch and the best of COCO always among them; None shows all.
 
-    Checkpoints trained on this very data are folded, unless one of them leads.
+    Checkpoints trained on this very data, which rank last, are folded.
     """
-    folded = tuple(row for row in ranking[1:] if trained_on_target(row))
+    folded = tuple(row for row in ranking if (row.evidence.source_images_seen or 0.0) >= TRAINED_ON_SHARE)
     rest = [row for row in ranking if row not in folded]
     if limit is None or len(rest) <= limit:
         return ShownRows(shown=tuple(rest), more=(), folded=folded)
@@ -40,11 +40,6 @@ def shown_rows(ranking: Sequence[Row], limit: int | None = DEFAULT_ROWS) -> Show
     kept += [row for row in rest if row not in kept][: max(0, limit - len(kept))]
     shown = tuple(row for row in rest if row in kept or row.rank == 1)
     return ShownRows(shown=shown, more=tuple(row for row in rest if row not in shown), folded=folded)
-
-
-def trained_on_target(row: RankedStart | RankedPart) -> bool:
-    """Whether the checkpoint was trained on most of the target's images."""
-    return (row.evidence.source_images_seen or 0.0) >= FOLDED_SHARE
 
 
 def checkpoint_of(row: RankedStart | RankedPart) -> str:

@@ -11,7 +11,14 @@ from rich.text import Text
 
 from recommender.records import Interval, RankedStart, Recommendation
 from recommender.report.columns import COLUMNS, Column
-from recommender.report.headline import LABELS, UNSUPPORTED, Headline, headline, trials_worth
+from recommender.report.headline import (
+    LABELS,
+    UNSUPPORTED,
+    UNSUPPORTED_CODE,
+    Headline,
+    headline,
+    trials_worth,
+)
 from recommender.report.notices import print_notices
 from recommender.report.rows import DEFAULT_ROWS, ShownRows, names_of, shown_rows
 from recommender.tasks import task_definition
@@ -40,7 +47,10 @@ def print_recommendation(
     console.print(table)
     _print_legend(recommendation, rows, columns, console)
     _print_why(recommendation.ranking[0], console)
-    print_notices(recommendation.warnings, console)
+    said = [
+        notice for notice in recommendation.warnings if notice.code != UNSUPPORTED_CODE
+    ]  # stands above the table
+    print_notices(said, console)
     print_notices(recommendation.notes, console, mark="·")
     console.print(Text("\nThe same training with plain ultralytics:", style="dim"))
     console.print(Text(recommendation.command), soft_wrap=True)

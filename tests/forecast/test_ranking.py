@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from recommender.forecast.decision import decide
 from recommender.forecast.kernels import Spread
 from recommender.forecast.process import posterior
 from recommender.forecast.ranking import outlooks
@@ -31,6 +32,21 @@ def race(epochs: int = 50, images: int = 150) -> list:  # type: ignore[type-arg]
 
 def test_without_history_kin_lead_and_scratch_trails_on_little_data() -> None:
     assert names(outlooks([], race())) == ["kin:full", "stranger:full", "scratch"]
+
+
+def test_a_checkpoint_trained_on_this_very_data_comes_last_and_wins_nothing() -> None:
+    own = profile("own", NEAR)
+    known = situation(profile("target", 0.0, train=150), own)
+    known = replace(known, evidence=replace(known.evidence, source_images_seen=0.9))
+    runs = [
+        observation(situation(profile(f"past {i}", 0.1 * i), own), 0.9) for i in range(4)
+    ]  # it would lead
+    with_it, without = outlooks(runs, [*race(), known]), outlooks(runs, race())
+    assert names(with_it)[-1] == "own:full"
+    assert with_it[-1].p_best == 0
+    assert names(with_it)[:-1] == names(without)
+    assert with_it[0].expected_loss == pytest.approx(without[0].expected_loss, abs=0.01)
+    assert decide(with_it, runs).num_starts == 3
 
 
 def test_the_head_start_fades_with_data_and_epochs() -> None:

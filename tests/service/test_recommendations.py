@@ -16,6 +16,7 @@ from recommender.store import Store
 from recommender.store.clock import utc_now
 from recommender.store.service_records import RecommendationJob
 from service.schemas.recommendations import RecommendationAnswer
+from tests.datagen import make_dataset, zip_of
 from tests.service.kit import Service, running, wait_until
 
 NOBODY = Lease(holder="", beat=0)
@@ -138,8 +139,10 @@ def known_places(service: Service) -> set[str]:
 
 
 @pytest.mark.slow
-def test_from_upload_to_answer_and_again_from_the_cache(service: Service, small_zip: Path) -> None:
-    held = service.upload(small_zip).json()
+def test_from_upload_to_answer_and_again_from_the_cache(service: Service, tmp_path: Path) -> None:
+    # Of its own: the profile of the common one may be known by now, and the answer be there at once.
+    fresh = zip_of(make_dataset(tmp_path / "fresh", seed=71), tmp_path / "fresh.zip")
+    held = service.upload(fresh).json()
     body = {"dataset": held["id"], "epochs": 50, "imgsz": 96, "offline": True, "max_feature_candidates": 1}
     first = service.post("/v1/recommendations", json=body)
     assert first.status_code == 202, first.text
@@ -160,7 +163,7 @@ def test_from_upload_to_answer_and_again_from_the_cache(service: Service, small_
     assert (
         str(home()) not in service.get(address).text
     )  # where the service keeps an upload is nobody's business
-    assert small_zip.name in str(answer.command)
+    assert fresh.name in str(answer.command)
     again = service.post("/v1/recommendations", json=body)
     assert again.status_code == 200
     assert again.json() == service.get(address).json()
