@@ -227,13 +227,11 @@ class Evidence:
     box_size_shift: float | None = None  # |log2| of the median box sizes' ratio
     weights_transferred: float | None = None  # share of parameters that reach the target's model
     backbone_transferred: float | None = None
-    knn_accuracy: float | None = None  # leave-one-out, on the target's objects
-    logme_classes: float | None = None  # best pyramid level
-    logme_boxes: float | None = None
-    h_score: float | None = None
-    transrate: float | None = None
     source_images_seen: float | None = None  # share of target images found in the source
     nearest_sources: tuple[str, ...] = ()  # source of each of the nearest sampled objects
+    # By the name of its row in `recommender.evidence.ESTIMATORS`; None: not defined here, absent: not measured.
+    # Version 0.1 stored these beside the fields above, where `store.records_json` still finds them.
+    scores: dict[str, float | None] = field(default_factory=dict, metadata={"once_beside": True})
 
 
 @dataclass(frozen=True, kw_only=True)

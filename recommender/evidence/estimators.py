@@ -8,8 +8,6 @@ Shapes: N samples, D feature dimensions, C classes, T columns of targets.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,7 +19,6 @@ Labels = NDArray[np.int64]
 _LOGME_STEPS = 11  # as the authors' code, which stops early
 _LOGME_TOLERANCE = 1e-3
 _TINY = 1e-5  # the authors' guard against division by zero
-TRANSRATE_EPS = 1e-4
 _KNN_ROWS = 512  # distances held at once: rows × N
 
 
@@ -125,86 +122,6 @@ def ledoit_wolf(centred_ND: Array) -> tuple[Array, float]:
     return (1.0 - shrinkage) * covariance_DD + shrinkage * scale * np.eye(num_dimensions), shrinkage
 
 
-def transrate(
-    features_ND: NDArray[Any], labels_N: NDArray[Any], *, eps: float = TRANSRATE_EPS
-) -> float | None:
-    """Coding rate of all features minus the classes' mean coding rate; higher is better, unit nats.
-
-    R(F) = ½ logdet(I + FᵀF/(nε)). Range: grows with dimension and scale, so only features of one size and
-    scale compare. Paper: TransRate, ICML 2022 (arXiv 2106.09362); classes count equally, as in the authors' code.
-    """
-    checked = _checked(features_ND, labels_N)
-    if checked is None:
-        return None
-    features, labels = checked
-    centred = features - features.mean(axis=0)
-    classes = [centred[labels == label] for label in range(int(labels.max()) + 1)]
-    rates = [_coding_rate(members, eps) for members in classes]
-    return _finite(_coding_rate(centred, eps) - float(np.mean(rates)))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimator:
-    """One row of the table: what it is called in `Evidence`, what it looks at, and what it costs."""
-
-    name: str
-    function: Callable[..., float | None]
-    looks_at: str  # "classes" or "boxes"
-    direction: int  # +1: higher means better transfer
-    per_level: bool  # best over the pyramid levels, or once on all levels together
-    paper: str
-    cost: str  # for N samples of D dimensions
-
-
-ESTIMATORS: tuple[Estimator, ...] = (
-    Estimator(
-        name="knn_accuracy",
-        function=knn_accuracy,
-        looks_at="classes",
-        direction=1,
-        per_level=False,
-        paper="arXiv 2503.18528",
-        cost="N²D",
-    ),
-    Estimator(
-        name="logme_classes",
-        function=logme_classes,
-        looks_at="classes",
-        direction=1,
-        per_level=True,
-        paper="arXiv 2102.11005",
-        cost="ND² + CND",
-    ),
-    Estimator(
-        name="logme_boxes",
-        function=logme,
-        looks_at="boxes",
-        direction=1,
-        per_level=True,
-        paper="arXiv 2306.15306",
-        cost="ND²",
-    ),
-    Estimator(
-        name="h_score",
-        function=h_score,
-        looks_at="classes",
-        direction=1,
-        per_level=False,
-        paper="arXiv 2110.06893",
-        cost="ND² + D³",
-    ),
-    Estimator(
-        name="transrate",
-        function=transrate,
-        looks_at="classes",
-        direction=1,
-        per_level=False,
-        paper="arXiv 2106.09362",
-        cost="ND² + CD³",
-    ),
-)
-
-
 def _evidence(left_NK: Array, sigma_K: Array, shape: tuple[int, ...], target_N: Array) -> float:
     """One column's evidence per sample, by the fixed point on the ratio t = α/β."""
     num_samples, num_dimensions = shape
@@ -231,15 +148,6 @@ def _evidence(left_NK: Array, sigma_K: Array, shape: tuple[int, ...], target_N: 
         - num_samples / 2.0 * np.log(2.0 * np.pi)
     )
     return float(evidence / num_samples)
-
-
-def _coding_rate(features_ND: Array, eps: float) -> float:
-    num_samples, num_dimensions = features_ND.shape
-    if num_samples < num_dimensions:  # logdet(I + FᵀF) = logdet(I + FFᵀ), the smaller one
-        features_ND = features_ND.T
-    gram = features_ND.T @ features_ND / (num_samples * eps)
-    _, logdet = np.linalg.slogdet(np.eye(len(gram)) + gram)
-    return 0.5 * float(logdet)
 
 
 def _smallest(distance_RN: Array, k: int) -> NDArray[np.int64]:

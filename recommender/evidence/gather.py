@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from recommender.evidence.estimators import ESTIMATORS
 from recommender.evidence.metadata import metadata_evidence
 from recommender.evidence.nearest import nearest_sources
 from recommender.evidence.samples import SAMPLE_IMAGES, SAMPLE_SIZE, TargetSample, sample_target
+from recommender.evidence.table import ESTIMATORS
 from recommender.profile.embedding import ENCODER
 from recommender.progress import Progress, silent
 from recommender.records import Checkpoint, Dataset, Evidence, Profile
@@ -70,10 +70,11 @@ def gather(
     }
     checkpoints = [candidate.checkpoint for candidate in candidates]
     chosen = choose(checkpoints, found, max_feature_candidates)
-    measured = _measure(target, [c for c in chosen if not _has_features(known.get(c.sha256 or ""))], progress)
+    lacking = [c for c in chosen if set(MEASURED) - _scores(known.get(c.sha256 or "")).keys()]
+    measured = _measure(target, lacking, progress)
     for checkpoint in checkpoints:
-        features = measured.get(checkpoint.sha256 or "") or _features(known.get(checkpoint.sha256 or ""))
-        found[checkpoint.name] = replace(found[checkpoint.name], **features)  # type: ignore[arg-type]
+        scores = measured.get(checkpoint.sha256 or "") or _scores(known.get(checkpoint.sha256 or ""))
+        found[checkpoint.name] = replace(found[checkpoint.name], scores=scores)
     fresh = {c.sha256: found[c.name] for c in checkpoints if c.sha256}
     changed = {sha256: evidence for sha256, evidence in fresh.items() if known.get(sha256) != evidence}
     if changed:
@@ -132,12 +133,9 @@ def measure(checkpoint: Checkpoint, sample: TargetSample) -> dict[str, float | N
     from recommender.evidence.features import box_features, load_backbone
     from recommender.evidence.scores import scores_of
 
-    return scores_of(box_features(load_backbone(checkpoint), sample), sample)
+    return scores_of(box_features(load_backbone(checkpoint), sample), sample, checkpoint)
 
 
-def _features(evidence: Evidence | None) -> dict[str, float | None]:
-    return {} if evidence is None else {name: getattr(evidence, name) for name in MEASURED}
-
-
-def _has_features(evidence: Evidence | None) -> bool:
-    return any(value is not None for value in _features(evidence).values())
+def _scores(evidence: Evidence | None) -> dict[str, float | None]:
+    """What was measured earlier by the estimators of today's table."""
+    return {} if evidence is None else {k: v for k, v in evidence.scores.items() if k in MEASURED}

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.checkpoints import COCO_NAMES
+from recommender.evidence import ESTIMATORS
 from recommender.forecast.learning import learnt_spread
 from recommender.forecast.process import posterior
 from recommender.forecast.rules import similarity
@@ -82,10 +83,10 @@ def static_and_similarity(history: Sequence[Observation], candidates: Sequence[S
 
 
 def by_evidence(name: str) -> Ranker:
-    """A ranker by one transferability estimate alone."""
+    """A ranker by the score of one estimator alone."""
 
     def ranker(history: Sequence[Observation], candidates: Sequence[Situation]) -> Scores:
-        return np.array([_scored(c, getattr(c.evidence, name)) for c in candidates])
+        return np.array([_scored(c, c.evidence.scores.get(name)) for c in candidates])
 
     return ranker
 
@@ -98,10 +99,7 @@ RANKERS: dict[str, Ranker] = {
     "coco": always_coco,
     "similarity": bare_similarity,
     "static+similarity": static_and_similarity,
-    "knn": by_evidence("knn_accuracy"),
-    "logme": by_evidence("logme_classes"),
-    "h_score": by_evidence("h_score"),
-}
+} | {row.name: by_evidence(row.name) for row in ESTIMATORS}
 
 
 def races(

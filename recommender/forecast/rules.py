@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.evidence import ESTIMATORS
 from recommender.forecast.budget import (
     distinct_images,
     images_term,
@@ -161,28 +162,14 @@ RULES: tuple[Rule, ...] = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
-class ScoreRule:
-    """A transferability score, comparable only among the starts of one target, hence taken as a z-score."""
-
-    name: str
-    weight: float
-    sd: float
-
-
-SCORE_RULES: tuple[ScoreRule, ...] = (
-    ScoreRule(name="knn_accuracy", weight=0.010, sd=0.02),
-    ScoreRule(name="logme_classes", weight=0.005, sd=0.02),
-    ScoreRule(name="logme_boxes", weight=0.005, sd=0.02),
-    ScoreRule(name="h_score", weight=0.005, sd=0.02),
-)
+SCORED = tuple(row for row in ESTIMATORS if row.sd > 0)  # z-scored among the candidates of one target
 
 
 def prior_weights() -> tuple[Matrix, Matrix, Matrix]:
     """Mean weights, their standard deviations, and those from target to target, in the order of `features`."""
-    weights = [rule.weight for rule in RULES] + [rule.weight for rule in SCORE_RULES]
-    deviations = [rule.sd for rule in RULES] + [rule.sd for rule in SCORE_RULES]
-    slopes = [rule.slope for rule in RULES] + [0.0] * len(SCORE_RULES)
+    weights = [rule.weight for rule in RULES] + [rule.weight for rule in SCORED]
+    deviations = [rule.sd for rule in RULES] + [rule.sd for rule in SCORED]
+    slopes = [rule.slope for rule in RULES] + [0.0] * len(SCORED)
     return np.array(weights), np.array(deviations), np.array(slopes)
 
 
@@ -195,14 +182,14 @@ def features(situations: Sequence[Situation]) -> Matrix:
 
 def _scores(situations: Sequence[Situation]) -> Matrix:
     """z-scores among the distinct checkpoints of each target; 0 where nothing was measured."""
-    columns = np.zeros((len(situations), len(SCORE_RULES)))
+    columns = np.zeros((len(situations), len(SCORED)))
     by_target: dict[str, list[int]] = {}
     for i, situation in enumerate(situations):
         by_target.setdefault(situation.target.dataset_hash, []).append(i)
-    for column, rule in enumerate(SCORE_RULES):
+    for column, rule in enumerate(SCORED):
         for rows in by_target.values():
             scores = {
-                situations[i].start.checkpoint: getattr(situations[i].evidence, rule.name) for i in rows
+                situations[i].start.checkpoint: situations[i].evidence.scores.get(rule.name) for i in rows
             }
             known = np.array([v for v in scores.values() if v is not None and math.isfinite(v)])
             if len(known) < 3 or known.std() < 1e-12:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from recommender.evidence import ESTIMATORS
 from recommender.records import (
     Budget,
     Decision,
@@ -57,7 +58,10 @@ class IntervalPart(Document):
 
 
 class EvidencePart(Document):
-    """Numbers that cost no training; null is not measured."""
+    """Numbers that cost no training; null is not measured. Each estimator of the table adds one by its name."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, float | None]
 
     similarity: float | None = None
     image_similarity: float | None = None
@@ -66,11 +70,6 @@ class EvidencePart(Document):
     box_size_shift: float | None = None
     weights_transferred: float | None = None
     backbone_transferred: float | None = None
-    knn_accuracy: float | None = None
-    logme_classes: float | None = None
-    logme_boxes: float | None = None
-    h_score: float | None = None
-    transrate: float | None = None
     source_images_seen: float | None = None
     nearest_sources: tuple[str, ...] = ()
 
@@ -311,12 +310,12 @@ def _interval(interval: Interval) -> IntervalPart:
 
 
 def _evidence(evidence: Evidence) -> EvidencePart:
-    values = {
-        name: round(value, 6) if isinstance(value, float) else value
-        for name in EvidencePart.model_fields
-        if (value := getattr(evidence, name)) is not None
-    }
-    return EvidencePart.model_validate(values)
+    """The fields and the estimators' scores side by side, all of today's table named."""
+    values = {name: getattr(evidence, name) for name in EvidencePart.model_fields}
+    values |= {row.name: evidence.scores.get(row.name) for row in ESTIMATORS}
+    return EvidencePart.model_validate(
+        {name: round(value, 6) if isinstance(value, float) else value for name, value in values.items()}
+    )
 
 
 def _trial(run: Run) -> TrialPart:

@@ -12,7 +12,7 @@ from recommender.records import (
     Recommendation,
     Start,
 )
-from recommender.report.document import IntervalPart, RankedPart, RecommendationDocument
+from recommender.report.document import EvidencePart, IntervalPart, RankedPart, RecommendationDocument
 from recommender.tasks import TASKS
 
 
@@ -70,11 +70,18 @@ def _row(part: RankedPart) -> RankedStart:
         p_best=part.p_best,
         expected_loss=part.expected_loss or 0.0,
         gain_over_scratch=_interval(part.gain_over_scratch),
-        evidence=Evidence(**part.evidence.model_dump()),
+        evidence=_evidence(part.evidence),
         reasons=part.reasons,
         available=part.available,
         architecture=part.architecture,
         hours=part.hours,
+    )
+
+
+def _evidence(part: EvidencePart) -> Evidence:
+    measured = {name: value for name, value in part.__pydantic_extra__.items() if value is not None}
+    return Evidence(
+        **{name: getattr(part, name) for name in EvidencePart.model_fields}, scores=dict(measured)
     )
 
 

@@ -1,7 +1,8 @@
 """Frozen records ↔ JSON text, exactly: what is read equals what was written.
 
 The text is ASCII, so names of any bytes survive in any database: NUL, lone surrogates, emoji. A field that a
-newer version added is ignored, one that an older version did not know takes its default.
+newer version added is ignored, one that an older version did not know takes its default. A field marked
+`once_beside` is a mapping whose entries an older version stored as numbers beside the record's fields.
 """
 
 from __future__ import annotations
@@ -101,9 +102,15 @@ def _record_decoder(kind: type) -> _Decoder:
         entry.name for entry in fields(kind) if entry.default is MISSING and entry.default_factory is MISSING
     }
 
+    once_beside = next((entry.name for entry in fields(kind) if entry.metadata.get("once_beside")), None)
+
     def build(value: Any) -> Any:
         if not required <= value.keys():
             raise KeyError(f"{kind.__name__} lacks {sorted(required - value.keys())}")
+        if once_beside is not None and once_beside not in value:
+            value = value | {
+                once_beside: {k: v for k, v in value.items() if k not in hints and type(v) is float}
+            }
         return kind(**{name: inner(value[name]) for name, inner in plan if name in value})
 
     return build

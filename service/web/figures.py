@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from recommender.evidence import ESTIMATORS
 from recommender.report.columns import COLUMNS
 from recommender.report.document import RankedPart
 
@@ -14,11 +15,7 @@ EVIDENCE_NAMES = {
     "similarity": "similarity",
     "class_overlap": "classes known",
     "weights_transferred": "weights that transfer",
-    "knn_accuracy": "k-NN accuracy",
-    "logme_classes": "LogME, classes",
-    "logme_boxes": "LogME, boxes",
-    "h_score": "H-score",
-    "transrate": "TransRate",
+    **{row.name: row.label for row in ESTIMATORS},
     "source_images_seen": "your images seen before",
 }
 
@@ -41,5 +38,5 @@ def evidence_of(row: RankedPart) -> list[tuple[str, str]]:
     """(name, value) of the evidence of a start that was measured."""
     found = row.evidence.model_dump()
     return [
-        (words, f"{found[name]:.3g}") for name, words in EVIDENCE_NAMES.items() if found[name] is not None
+        (words, f"{found[name]:.3g}") for name, words in EVIDENCE_NAMES.items() if found.get(name) is not None
     ]

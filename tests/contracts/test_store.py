@@ -181,7 +181,7 @@ class TestEvidence:
     """A cache: found under its whole key, or not at all."""
 
     def test_it_is_found_under_its_whole_key_only(self, store: Store) -> None:
-        evidence = Evidence(similarity=0.5, knn_accuracy=0.75, nearest_sources=("faces", "cells"))
+        evidence = Evidence(similarity=0.5, scores={"knn_accuracy": 0.75}, nearest_sources=("faces", "cells"))
         store.evidence.put("data", "weights", "1", evidence)
         assert store.evidence.get("data", "weights", "1") == evidence
         for key in (("other", "weights", "1"), ("data", "other", "1"), ("data", "weights", "2")):

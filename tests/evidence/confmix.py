@@ -1,4 +1,4 @@
-"""Recovers the inputs that `../shared/reference/estimators.json` was computed from.
+"""Recovers the inputs that `reference/estimators.json` was computed from.
 
 SFDA's published code (TencentARC/SFDA, `metrics.py`) mixes each sample with the means of the other classes *in
 place*. Reference and inputs were made in one go, in the order of the JSON's fields: LogME, H-score and TransRate

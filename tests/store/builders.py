@@ -198,6 +198,6 @@ evidences = st.builds(
     Evidence,
     similarity=_maybe(numbers),
     class_overlap=_maybe(numbers),
-    knn_accuracy=_maybe(numbers),
+    scores=st.dictionaries(any_text, _maybe(numbers), max_size=3),
     nearest_sources=_tuples(any_text),
 )

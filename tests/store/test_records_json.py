@@ -32,8 +32,14 @@ def test_numbers_that_are_not_finite_are_refused(number: float) -> None:
 
 def test_numbers_of_numpy_are_plain_numbers() -> None:
     measured: Any = np.float32(0.5)  # what an estimator may return in spite of its annotation
-    evidence = Evidence(similarity=measured, knn_accuracy=np.float64(0.25))
-    assert decode(Evidence, encode(evidence)) == Evidence(similarity=0.5, knn_accuracy=0.25)
+    evidence = Evidence(similarity=measured, scores={"knn_accuracy": np.float64(0.25)})
+    assert decode(Evidence, encode(evidence)) == Evidence(similarity=0.5, scores={"knn_accuracy": 0.25})
+
+
+def test_scores_that_version_0_1_stored_beside_the_fields_are_read() -> None:
+    text = '{"similarity": 0.5, "knn_accuracy": 0.25, "h_score": null, "nearest_sources": ["faces"]}'
+    found = decode(Evidence, text)
+    assert found == Evidence(similarity=0.5, scores={"knn_accuracy": 0.25}, nearest_sources=("faces",))
 
 
 def test_a_field_of_a_newer_version_is_ignored_and_an_absent_one_takes_its_default() -> None:
