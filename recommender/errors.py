@@ -5,7 +5,7 @@ RecommenderError
 ├── InputError                 the user's file is at fault                 exit 2, HTTP 422
 │   ├── DatasetError           a data set cannot be read or is unusable
 │   │   ├── UnsafeInputError   it tries to leave its folder, run code or exhaust the machine
-│   │   └── WrongTaskError     pose, OBB, classification, …: not a detection data set
+│   │   └── WrongTaskError     labels of another task: pose, OBB, or not the one asked for
 │   └── CheckpointError        a checkpoint cannot be loaded safely or at all
 │       └── IntegrityError     bytes differ from those recorded (sha256)
 ├── NotFoundError              no such checkpoint, run, data set           exit 2, HTTP 404
@@ -55,7 +55,7 @@ class UnsafeInputError(DatasetError):
 
 
 class WrongTaskError(DatasetError):
-    """A data set of another task than detection."""
+    """A data set of another task than the one asked for, or than those served."""
 
 
 class CheckpointError(InputError):

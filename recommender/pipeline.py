@@ -19,7 +19,7 @@ from recommender.checkpoints.scratch import scratch_architecture
 from recommender.class_names import mapped
 from recommender.command_line import train_command, yolo_command
 from recommender.costs import NEWEST, USUAL_PARAMETERS, Speed, Work, known_speed
-from recommender.datasets import open_dataset
+from recommender.datasets import open_dataset, require_trained
 from recommender.evidence import gather
 from recommender.forecast.budget import is_supported
 from recommender.forecast.decision import decide
@@ -92,7 +92,11 @@ def answer(request: RecommendRequest, *, store: Store, progress: Progress = sile
 def study(request: RecommendRequest, *, store: Store, progress: Progress = silent) -> Case:
     """Everything before the forecast: this is where the time goes."""
     roots = tuple(Path(root) for root in request.allow_roots)
-    target = open_dataset(request.dataset, seed=request.seed, allowed_roots=roots, progress=progress)
+    target = require_trained(
+        open_dataset(
+            request.dataset, task=request.task, seed=request.seed, allowed_roots=roots, progress=progress
+        )
+    )
     profile = known_profile(target, store, progress=progress)
     candidates = choose_candidates(request, store, profile, progress)
     evidence = gather(

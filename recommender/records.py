@@ -33,7 +33,11 @@ ByteArray = NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabelledImage:
-    """One image and its boxes. The file is the user's: read it, never write it."""
+    """One image and its objects. The file is the user's: read it, never write it.
+
+    An image of a classification set has one object: its class, with the whole image as its box. In an instance
+    segmentation set each object has `polygons` too, and its box is their extent.
+    """
 
     path: Path
     name: str  # relative to the data set's root, for people
@@ -43,6 +47,10 @@ class LabelledImage:
     sha256: str  # of the file's bytes
     classes_M: IntArray
     boxes_M4: FloatArray  # centre x, centre y, width, height; fractions of the image, within [0, 1]
+    polygons: tuple[tuple[FloatArray, ...], ...] | None = (
+        None  # of each object its rings P2: x, y as fractions
+    )
+    # Rings count by the even-odd rule: parts apart are one object, a ring in another is a hole.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,14 +66,14 @@ class Defect:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
-    """A labelled detection data set, whatever its format on disk."""
+    """A labelled data set of one task, whatever its format on disk."""
 
     name: str
     root: Path
-    format: str  # "yolo", "coco", "voc", "folder"
+    format: str  # "yolo", "coco", "voc", "folder", "class folders", …
     class_names: tuple[str, ...]
     images: tuple[LabelledImage, ...]
-    content_hash: str  # of image bytes, labels, splits and class names; not of paths or times
+    content_hash: str  # of task, image bytes, labels, splits and class names; not of paths or times
     split_origin: Literal["given", "seeded"]
     task: Task = "detect"
     config: Path | None = None  # the user's data.yaml, where ultralytics could read it as it is

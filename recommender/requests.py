@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from recommender.errors import UsageError
 from recommender.starts import MODES
+from recommender.tasks import Task
 
 BUDGET_FORM = re.compile(
     r"\s*(?P<amount>\d+(?:\.\d+)?)\s*(?P<gpu>gpu-)?"
@@ -48,6 +49,11 @@ LearnedMode = Annotated[Literal["full", "freeze", "scratch"], in_any_case(*MODES
 Optimizer = Annotated[
     Literal["AdamW", "Adam", "NAdam", "RAdam", "SGD"], in_any_case("AdamW", "Adam", "NAdam", "RAdam", "SGD")
 ]
+AskedTask = Annotated[
+    Task | None,
+    in_any_case("detect", "segment", "classify"),
+    Field(description="What the data set is read for; None: what its labels are made for."),
+]
 Licence = Annotated[Literal["any", "permissive"], in_any_case("any", "permissive")]
 
 
@@ -67,6 +73,7 @@ class RecommendRequest(Request):
     """What `recommend --dataset PATH` asks."""
 
     dataset: str = Field(min_length=1, description="Path of the data set, or its id in the service.")
+    task: AskedTask = None
     checkpoints: tuple[str, ...] = Field(
         (), max_length=64, description="Only these, NAME or NAME:MODE, beside COCO and scratch."
     )
@@ -136,6 +143,7 @@ class SweepRequest(ManyTrainingsRequest):
     datasets: tuple[str, ...] = Field(
         min_length=1, max_length=256, description="Paths, or ids in the service."
     )
+    task: AskedTask = None
     checkpoints: tuple[str, ...] = Field(
         (), max_length=256, description="Only these; none names all at hand."
     )
@@ -169,6 +177,7 @@ class CompareRequest(ManyTrainingsRequest):
     """What `recommend compare` asks: chosen starts trained side by side, one report."""
 
     dataset: str = Field(min_length=1, description="Path of the data set.")
+    task: AskedTask = None
     starts: tuple[str, ...] = Field(
         ("scratch", "coco:full", "coco:freeze"),
         min_length=1,
@@ -222,6 +231,7 @@ class TrainingRequest(Request):
     """What `recommend train` and `POST /v1/trainings` ask: one full training."""
 
     dataset: str = Field(min_length=1, description="Path of the data set, or its id in the service.")
+    task: AskedTask = None
     start: str | None = Field(
         None, description='"coco:full", "NAME:freeze", "scratch"; None takes the first advised.'
     )

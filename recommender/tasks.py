@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Task = Literal["detect"]
+Task = Literal["detect", "segment", "classify"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,9 @@ class TaskDefinition:
 
     name: Task
     noun: str  # what is trained: "object detector"
+    name_in_full: str  # what people call the task: "object detection"
+    objects: str  # what is counted in the images: "boxes"
+    trained: bool  # whether this version trains it; False: such data sets are read and inspected only
     metric: Metric  # `score` means this one
     details: tuple[Metric, ...]  # beside it, in the order of tables
 
@@ -34,6 +37,9 @@ TASKS: tuple[TaskDefinition, ...] = (
     TaskDefinition(
         name="detect",
         noun="object detector",
+        name_in_full="object detection",
+        objects="boxes",
+        trained=True,
         metric=Metric(name="map50_95", label="mAP50-95"),
         details=(
             Metric(name="map50", label="mAP50"),
@@ -41,6 +47,30 @@ TASKS: tuple[TaskDefinition, ...] = (
             Metric(name="precision", label="precision"),
             Metric(name="recall", label="recall"),
         ),
+    ),
+    TaskDefinition(
+        name="segment",
+        noun="instance segmenter",
+        name_in_full="instance segmentation",
+        objects="outlines",
+        trained=False,
+        metric=Metric(name="mask_map50_95", label="mask mAP50-95"),
+        details=(
+            Metric(name="mask_map50", label="mask mAP50"),
+            Metric(name="map50_95", label="box mAP50-95"),
+            Metric(name="map50", label="box mAP50"),
+            Metric(name="precision", label="mask precision"),
+            Metric(name="recall", label="mask recall"),
+        ),
+    ),
+    TaskDefinition(
+        name="classify",
+        noun="image classifier",
+        name_in_full="image classification",
+        objects="images",
+        trained=False,
+        metric=Metric(name="top1", label="top-1 accuracy"),
+        details=(Metric(name="top5", label="top-5 accuracy"),),
     ),
 )
 

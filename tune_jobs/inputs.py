@@ -71,7 +71,10 @@ def _same_dataset(spec: TrainingSpec) -> Dataset:
     from recommender.datasets import open_dataset
 
     dataset = open_dataset(
-        spec.dataset, seed=spec.split_seed, allowed_roots=tuple(Path(root) for root in spec.allow_roots)
+        spec.dataset,
+        task=spec.task,
+        seed=spec.split_seed,
+        allowed_roots=tuple(Path(root) for root in spec.allow_roots),
     )
     if dataset.content_hash != spec.dataset_hash:
         raise DatasetError(

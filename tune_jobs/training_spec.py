@@ -12,6 +12,7 @@ from recommender.errors import UsageError
 from recommender.records import SCRATCH, Checkpoint, Job, Mode, Recipe, Start, TrainingStep
 from recommender.requests import TrainingRequest
 from recommender.starts import split_start
+from recommender.tasks import Task
 from recommender.training_recipe import recipe_of
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class TrainingSpec:
     cpus: int | None  # None: as many as the launcher thinks right
     allow_roots: tuple[str, ...] = ()
     lineage: tuple[TrainingStep, ...] | None = None  # of that checkpoint: its start's and its start
+    task: Task = "detect"  # what the data set is read for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,7 @@ class Target:
     path: str
     hash: str
     name: str
+    task: Task = "detect"
     split_seed: int = 0  # with which it was opened; part of what it is where it has no val split
 
 
@@ -109,6 +112,7 @@ def plan_training(store: Store, request: TrainingRequest, target: Target, *, suf
         cpus=request.cpus,
         allow_roots=request.allow_roots,
         lineage=ancestry(checkpoint, "run") if checkpoint else (),
+        task=target.task,
     )
 
 

@@ -120,5 +120,5 @@ class Grid:
         if name not in self.opened:
             beside = self.data.parent / "seg" / name  # segmentation sets serve by the boxes of their masks
             folder = self.data / name
-            self.opened[name] = open_dataset(folder if folder.exists() else beside)
+            self.opened[name] = open_dataset(folder if folder.exists() else beside, task="detect")
         return self.opened[name]

@@ -16,7 +16,16 @@ from recommender import __version__
 from recommender.cli.arguments import configuration, split_quiet, with_dataset
 from recommender.cli.console import set_quiet
 from recommender.cli.mounts import mount
-from recommender.cli.options import Address, AllowRoots, ClassMaps, GpusPerTrial, class_map, parts
+from recommender.cli.options import (
+    Address,
+    AllowRoots,
+    ClassMaps,
+    GpusPerTrial,
+    TaskChoice,
+    class_map,
+    parts,
+    task_of,
+)
 from recommender.errors import RecommenderError, UsageError
 
 # Options whose name is the singular of the request's field, since they are repeated.
@@ -196,6 +205,7 @@ def root(
     max_feature_candidates: Annotated[
         int, typer.Option(metavar="N", help="Checkpoints whose own features are measured on your objects.")
     ] = 12,
+    task: TaskChoice = None,
     allow_root: AllowRoots = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     html: Annotated[
@@ -224,6 +234,7 @@ def root(
 
     asked = {
         "dataset": dataset,
+        "task": task_of(task),
         "checkpoints": tuple(checkpoint or ()),
         "without": tuple(without or ()),
         "class_map": class_map(class_maps),

@@ -20,7 +20,9 @@ from recommender.cli.options import (
     Parallel,
     Seeds,
     Storage,
+    TaskChoice,
     parts,
+    task_of,
 )
 from recommender.errors import UsageError
 
@@ -77,6 +79,7 @@ def compare(
     cpus_per_trial: CpusPerTrial = None,
     parallel: Parallel = None,
     storage: Storage = None,
+    task: TaskChoice = None,
     allow_root: AllowRoots = None,
     out: Annotated[
         str | None, typer.Option(metavar="DIR", help="Where the report goes; else comparison-DATASET here.")
@@ -91,6 +94,7 @@ def compare(
 
     asked = {
         "dataset": dataset,
+        "task": task_of(task),
         "fractions": parts(fractions),
         "seeds": seeds,
         "epochs": epochs,

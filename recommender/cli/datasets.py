@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from recommender.cli.console import out, progress_bars
-from recommender.cli.options import AllowRoots
+from recommender.cli.options import AllowRoots, TaskChoice, task_of
 from recommender.text import printable
 
 app = typer.Typer(help="Look into data sets.", no_args_is_help=True)
@@ -25,6 +25,7 @@ def inspect(
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    task: TaskChoice = None,
     allow_root: AllowRoots = None,
     seed: Annotated[int, typer.Option(help="Of the split, where the data set has none.")] = 0,
 ) -> None:
@@ -34,7 +35,11 @@ def inspect(
 
     with progress_bars() as progress:
         dataset = open_dataset(
-            path, seed=seed, allowed_roots=tuple(map(Path, allow_root or ())), progress=progress
+            path,
+            task=task_of(task),
+            seed=seed,
+            allowed_roots=tuple(map(Path, allow_root or ())),
+            progress=progress,
         )
         inspection = inspect_dataset(dataset, progress=progress)
     if as_json:
@@ -47,6 +52,7 @@ def inspect(
 def export(
     path: Annotated[Path, typer.Argument(help="Data set of any format.")],
     folder: Annotated[Path, typer.Argument(help="New folder; an equal copy that is there already is kept.")],
+    task: TaskChoice = None,
     allow_root: AllowRoots = None,
     seed: Annotated[int, typer.Option(help="Of the split, where the data set has none.")] = 0,
 ) -> None:
@@ -55,7 +61,11 @@ def export(
 
     with progress_bars() as progress:
         dataset = open_dataset(
-            path, seed=seed, allowed_roots=tuple(map(Path, allow_root or ())), progress=progress
+            path,
+            task=task_of(task),
+            seed=seed,
+            allowed_roots=tuple(map(Path, allow_root or ())),
+            progress=progress,
         )
         written = export_yolo(dataset, folder.absolute(), seed=seed, splits=("train", "val", "test"))
     typer.echo(printable(written, limit=4096))

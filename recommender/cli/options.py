@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
 from recommender.errors import UsageError
+from recommender.tasks import TASKS, Task
 
 DatasetPath = Annotated[
     str, typer.Option("--dataset", "-d", metavar="PATH", help="Data set, in any format that is read.")
@@ -24,6 +25,14 @@ GpusPerTrial = Annotated[
 CpusPerTrial = Annotated[int | None, typer.Option(metavar="N", help="CPUs a training takes.")]
 Parallel = Annotated[int | None, typer.Option(metavar="N", help="Trainings at a time, at most.")]
 Storage = Annotated[str | None, typer.Option(metavar="DIR|URL", help="Keeps finished runs beside the store.")]
+TaskChoice = Annotated[
+    str | None,
+    typer.Option(
+        "--task",
+        metavar="detect|segment|classify",
+        help="What the data set is read for; else what its labels say.",
+    ),
+]
 AllowRoots = Annotated[
     list[str] | None, typer.Option(metavar="DIR", help="A further folder a data.yaml may point into.")
 ]
@@ -35,6 +44,16 @@ ClassMaps = Annotated[
         "--map", metavar="CLASS=CLASS", help="A class of yours that the checkpoint calls otherwise."
     ),
 ]
+
+
+def task_of(text: str | None) -> Task | None:
+    """The task of `--task`. Raises UsageError for one that is not known."""
+    if text is None:
+        return None
+    known = {row.name: row.name for row in TASKS}
+    if text.strip().casefold() not in known:
+        raise UsageError(f"--task {text!r} is not known.", remedy=f"Write one of {', '.join(known)}.")
+    return cast(Task, text.strip().casefold())
 
 
 def class_map(texts: list[str] | None) -> dict[str, str]:

@@ -19,7 +19,9 @@ from recommender.cli.options import (
     Parallel,
     Seeds,
     Storage,
+    TaskChoice,
     parts,
+    task_of,
 )
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ def sweep(
     cpus_per_trial: CpusPerTrial = None,
     parallel: Parallel = None,
     storage: Storage = None,
+    task: TaskChoice = None,
     allow_root: AllowRoots = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
@@ -68,6 +71,7 @@ def sweep(
     request = SweepRequest.model_validate(
         {
             "datasets": tuple(dataset),
+            "task": task_of(task),
             "checkpoints": tuple(checkpoint or ()),
             "modes": parts(modes),
             "seeds": seeds,

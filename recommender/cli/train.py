@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recommender.cli.options import AllowRoots, ClassMaps, DatasetPath, class_map
+from recommender.cli.options import AllowRoots, ClassMaps, DatasetPath, TaskChoice, class_map, task_of
 from recommender.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def train(
         typer.Option(metavar="DIR|URL", help="Where results go, reachable from the cluster's nodes."),
     ] = None,
     class_maps: ClassMaps = None,
+    task: TaskChoice = None,
     allow_root: AllowRoots = None,
     again: Annotated[
         bool, typer.Option("--again", help="Train even if the same was trained before.")
@@ -70,6 +71,7 @@ def train(
     request = TrainingRequest.model_validate(
         {
             "dataset": str(Path(dataset).expanduser().absolute()),
+            "task": task_of(task),
             "start": start,
             "epochs": epochs,
             "imgsz": imgsz,
@@ -210,7 +212,7 @@ def _resolved(
 ) -> tuple[TrainingRequest, Target, tuple[Notice, ...]]:
     """The request with its start chosen, what it is to be trained on, and what is wrong with that."""
     from recommender.cli.console import progress_bars
-    from recommender.datasets import open_dataset
+    from recommender.datasets import open_dataset, require_trained
     from recommender.profile.known import known_profile
     from recommender.profile.notices import dataset_notices
     from tune_jobs.artefact_transfer import pack_dataset
@@ -222,7 +224,9 @@ def _resolved(
             from recommender.pipeline import conclude, study
             from recommender.requests import RecommendRequest
 
-            same = request.model_dump(include={"dataset", "epochs", "imgsz", "class_map", "allow_roots"})
+            same = request.model_dump(
+                include={"dataset", "task", "epochs", "imgsz", "class_map", "allow_roots"}
+            )
             asked = RecommendRequest.model_validate({**same, "seed": split_seed})
             case = study(asked, store=store, progress=progress)
             dataset, profile = case.target, case.profile
@@ -230,12 +234,26 @@ def _resolved(
         else:
             if Path(request.start.rpartition(":")[0] or request.start).is_file():
                 request = request.model_copy(update={"start": _registered(store, request.start)})
-            dataset = open_dataset(request.dataset, seed=split_seed, allowed_roots=roots, progress=progress)
+            dataset = require_trained(
+                open_dataset(
+                    request.dataset,
+                    task=request.task,
+                    seed=split_seed,
+                    allowed_roots=roots,
+                    progress=progress,
+                )
+            )
             profile = known_profile(dataset, store, progress=progress)  # for the checkpoint that comes out
         notices = dataset_notices(dataset, profile)
         pack_dataset(dataset)  # here, where the images have just been read: the launcher finds it packed
     sys.stderr.write(f"Training {request.start} on {dataset.name!a}.\n")
-    target = Target(path=request.dataset, hash=dataset.content_hash, name=dataset.name, split_seed=split_seed)
+    target = Target(
+        path=request.dataset,
+        hash=dataset.content_hash,
+        name=dataset.name,
+        split_seed=split_seed,
+        task=dataset.task,
+    )
     return request, target, notices
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from recommender.datasets.content import content_hash
 from recommender.datasets.disk import Disk
+from recommender.datasets.frames import Frame
 from recommender.datasets.images import (
     SUFFIXES_OF,
     ImageError,
@@ -29,21 +30,30 @@ from recommender.datasets.images import (
 )
 from recommender.datasets.limits import Limits
 from recommender.datasets.near_groups import near_groups
-from recommender.datasets.raw import Float64Array, RawImage, RawSet
+from recommender.datasets.objects import Objects, Polygon, checked_outlines
+from recommender.datasets.raw import RawImage, RawSet
 from recommender.datasets.sizes import declared_size_is_wrong
 from recommender.datasets.splitting import keep_together, seeded_val
+from recommender.datasets.task_choice import choose_task
 from recommender.errors import DatasetError
 from recommender.progress import Progress
 from recommender.records import SPLITS, Dataset, FloatArray, IntArray, LabelledImage, Split
+from recommender.tasks import Task, task_definition
 from recommender.text import printable
 
 CLIP_TOLERANCE = 1e-3  # of the image's side; less is rounding and not told
 CHUNK = 512  # images handed to the threads at once, so that memory stays flat
 
 
-def assemble(raw: RawSet, *, disk: Disk, seed: int, progress: Progress) -> Dataset:
-    """Open every image's header and build the Dataset. Raises DatasetError when too much is broken."""
+def assemble(raw: RawSet, *, disk: Disk, seed: int, progress: Progress, task: Task | None = None) -> Dataset:
+    """Open every image's header and build the Dataset for a task; None leaves the choice to the labels.
+
+    Raises WrongTaskError when the labels do not serve the task, DatasetError when too much is broken.
+    """
     limits = disk.limits
+    task = choose_task(raw, task)
+    if task == "segment":
+        raw.log.forget("label_outline")
     raw.images = _joined(raw)
     for found in raw.images:
         found.path = disk.without_links(found.path)
@@ -58,13 +68,13 @@ def assemble(raw: RawSet, *, disk: Disk, seed: int, progress: Progress) -> Datas
     trust_declared = not declared_size_is_wrong(pairs)
     images: list[LabelledImage] = []
     for annotated, header in pairs:
-        image = _labelled(annotated, header, raw, trust_declared=trust_declared)
+        image = _labelled(annotated, header, raw, task, trust_declared=trust_declared)
         if image is not None:
             images.append(image)
     _refuse_if_broken(raw, limits)
     images, origin = _with_splits(images, raw, seed, progress)
     images.sort(key=lambda image: (image.split, image.name))
-    _refuse_without_boxes(images, raw)
+    _refuse_without_objects(images, raw, task)
     defects = raw.log.defects()
     as_it_lies = origin == "given" and all(defect.severity == "info" for defect in defects)
     return Dataset(
@@ -73,8 +83,9 @@ def assemble(raw: RawSet, *, disk: Disk, seed: int, progress: Progress) -> Datas
         format=raw.format,
         class_names=raw.class_names,
         images=tuple(images),
-        content_hash=content_hash(images, raw.class_names),
+        content_hash=content_hash(images, raw.class_names, task),
         split_origin=origin,
+        task=task,
         config=raw.config if as_it_lies else None,
         defects=defects,
     )
@@ -95,6 +106,7 @@ def _joined(raw: RawSet) -> list[RawImage]:
             raw.log.add("image_listed_twice", image.name)
             known.classes_M = np.concatenate([known.classes_M, image.classes_M])
             known.corners_M4 = np.concatenate([known.corners_M4, image.corners_M4])
+            known.outlines = known.outlines + image.outlines
             known.num_rows += image.num_rows
     images = list(first.values())
     if any(image.split == "val" for image in repeated) and not any(image.split == "val" for image in images):
@@ -136,17 +148,20 @@ def _headers(raw: RawSet, limits: Limits) -> Iterator[tuple[RawImage, ImageHeade
 
 
 def _labelled(
-    annotated: RawImage, header: ImageHeader, raw: RawSet, *, trust_declared: bool
+    annotated: RawImage, header: ImageHeader, raw: RawSet, task: Task, *, trust_declared: bool
 ) -> LabelledImage | None:
-    """The image with boxes as fractions of what is really there; None when none of its rows is usable."""
+    """The image with objects as fractions of what is really there; None when none of its rows is usable."""
     if annotated.path.suffix.lower() not in SUFFIXES_OF.get(header.format, {annotated.path.suffix.lower()}):
         raw.log.add("image_wrong_extension", annotated.name, f"is {header.format}")
     if header.pages:
         raw.log.add("channels_not_three", annotated.name, "a TIFF of several pages")
-    corners_M4 = annotated.corners_M4
+    frame = Frame()
     if annotated.units == "pixel":
-        corners_M4 = _fractions(annotated, header, raw, trust_declared=trust_declared)
-    classes_M, boxes_M4 = _checked_boxes(annotated.classes_M, corners_M4, annotated.name, raw)
+        frame = _frame(annotated, header, raw, trust_declared=trust_declared)
+    objects = Objects(classes_M=annotated.classes_M, corners_M4=frame.corners(annotated.corners_M4))
+    if task == "segment":
+        objects = checked_outlines(objects, annotated, frame, raw.log)
+    classes_M, boxes_M4, polygons = _checked_boxes(objects, annotated.name, raw)
     if annotated.num_rows and not len(classes_M):
         # As background it would teach the detector to miss what is there.
         raw.log.add("image_unlabelled", annotated.name, f"{annotated.num_rows} rows, none usable")
@@ -162,13 +177,12 @@ def _labelled(
         sha256=header.sha256,
         classes_M=classes_M,
         boxes_M4=boxes_M4,
+        polygons=polygons,
     )
 
 
-def _fractions(
-    annotated: RawImage, header: ImageHeader, raw: RawSet, *, trust_declared: bool
-) -> Float64Array:
-    """Pixels to fractions of the upright image.
+def _frame(annotated: RawImage, header: ImageHeader, raw: RawSet, *, trust_declared: bool) -> Frame:
+    """How pixels become fractions of the upright image.
 
     Boxes refer to the size the annotations declare. Where that is the stored size of a photo that EXIF
     turns, the annotator saw it unturned, and the boxes are turned with it. Without `trust_declared` boxes of
@@ -183,32 +197,14 @@ def _fractions(
             kind, annotated.name, f"said {declared[0]:g}×{declared[1]:g}, is {header.width}×{header.height}"
         )
     size = declared if trust_declared or turned else upright
-    corners_M4: Float64Array = annotated.corners_M4 / np.array([*size, *size])
-    return _turned(corners_M4, header.orientation) if turned else corners_M4
-
-
-def _turned(corners_M4: Float64Array, orientation: int) -> Float64Array:
-    x1, y1, x2, y2 = corners_M4.T
-    turned: Float64Array = np.stack(
-        {
-            1: (x1, y1, x2, y2),
-            2: (1 - x2, y1, 1 - x1, y2),
-            3: (1 - x2, 1 - y2, 1 - x1, 1 - y1),
-            4: (x1, 1 - y2, x2, 1 - y1),
-            5: (y1, x1, y2, x2),
-            6: (1 - y2, x1, 1 - y1, x2),
-            7: (1 - y2, 1 - x2, 1 - y1, 1 - x1),
-            8: (y1, 1 - x2, y2, 1 - x1),
-        }[orientation],
-        axis=1,
-    )
-    return turned
+    return Frame(size=size, orientation=header.orientation if turned else 1)
 
 
 def _checked_boxes(
-    classes_M: IntArray, corners_M4: Float64Array, name: str, raw: RawSet
-) -> tuple[IntArray, FloatArray]:
-    """Boxes cut at the image's edge, without those that have no area or come twice."""
+    objects: Objects, name: str, raw: RawSet
+) -> tuple[IntArray, FloatArray, tuple[Polygon, ...] | None]:
+    """Boxes cut at the image's edge, without those that have no area or come twice; and their polygons."""
+    classes_M, corners_M4 = objects.classes_M, objects.corners_M4
     clipped_M4 = corners_M4.clip(0.0, 1.0)
     num_clipped = (
         int((np.abs(clipped_M4 - corners_M4).max(axis=1) > CLIP_TOLERANCE).sum()) if len(classes_M) else 0
@@ -219,18 +215,20 @@ def _checked_boxes(
     boxes_M4 = np.concatenate([(clipped_M4[:, :2] + clipped_M4[:, 2:]) / 2, sizes_M2], axis=1).astype(
         np.float32
     )
-    solid_M = (boxes_M4[:, 2:] > 1e-6).all(axis=1)
+    solid_M = np.asarray((boxes_M4[:, 2:] > 1e-6).all(axis=1))
     if not solid_M.all():
         raw.log.add("label_zero_area", name, count=int((~solid_M).sum()))
-    classes_M, boxes_M4 = classes_M[solid_M], boxes_M4[solid_M]
-    first: dict[tuple[float, ...], int] = {}
+    polygons = objects.polygons
+    first: dict[tuple[object, ...], int] = {}
     for number, row in enumerate(np.column_stack([classes_M, np.round(boxes_M4 * 1e6)]).tolist()):
-        first.setdefault(tuple(row), number)
-    if len(first) == len(classes_M):
-        return classes_M, boxes_M4
-    raw.log.add("label_duplicate", name, count=len(classes_M) - len(first))
+        outline = () if polygons is None else tuple(ring.tobytes() for ring in polygons[number])
+        if solid_M[number]:
+            first.setdefault((*row, *outline), number)
     kept = list(first.values())
-    return classes_M[kept], boxes_M4[kept]
+    if len(kept) < solid_M.sum():
+        raw.log.add("label_duplicate", name, count=int(solid_M.sum()) - len(kept))
+    chosen = None if polygons is None else tuple(polygons[number] for number in kept)
+    return classes_M[kept], boxes_M4[kept], chosen
 
 
 def _refuse_if_broken(raw: RawSet, limits: Limits) -> None:
@@ -257,13 +255,16 @@ def _refuse_if_broken(raw: RawSet, limits: Limits) -> None:
             )
 
 
-def _refuse_without_boxes(images: list[LabelledImage], raw: RawSet) -> None:
+def _refuse_without_objects(images: list[LabelledImage], raw: RawSet, task: Task) -> None:
     for split in ("train", "val"):
         chosen = [image for image in images if image.split == split]
         if not any(len(image.classes_M) for image in chosen):
+            row = task_definition(task)
+            thing = {"detect": "box", "segment": "outline", "classify": "labelled image"}[task]
             raise DatasetError(
-                f"The {split} split of {printable(raw.name)} holds {len(chosen)} images and not one box.",
-                remedy="A detector learns from boxes; check that the label files lie where images are looked up.",
+                f"The {split} split of {printable(raw.name)} holds {len(chosen)} images and not one {thing}.",
+                remedy=f"An {row.noun} learns from {row.objects}; check that the labels lie where images are "
+                "looked up.",
             )
 
 

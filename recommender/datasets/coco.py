@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from recommender.datasets.coco_boxes import Corners, box_of, outlines_count, refuse_other_conventions
+from recommender.datasets.coco_boxes import outlines_count, refuse_other_conventions, shape_of
 from recommender.datasets.coco_files import CocoFile
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.lookup import ImageIndex
-from recommender.datasets.raw import RawImage, RawSet
+from recommender.datasets.raw import RawImage, RawSet, Shape
 from recommender.datasets.words import split_of_path
 from recommender.errors import DatasetError, UnsafeInputError
 from recommender.text import printable
@@ -162,17 +162,18 @@ def _read_file(
             log.add("image_missing", named, str(row["file_name"]))
             continue
         found = boxes.get(key, [])
-        usable = [(kind, corners) for kind, corners in found if corners is not None]
+        usable = [(kind, shape) for kind, shape in found if shape is not None]
         images.append(
             RawImage(
                 path=path,
                 name=disk.name(path),
                 split=file.split,
                 classes_M=np.array([kind for kind, _ in usable], np.int64),
-                corners_M4=np.array([corners for _, corners in usable], np.float64).reshape(-1, 4),
+                corners_M4=np.array([shape.corners for _, shape in usable], np.float64).reshape(-1, 4),
                 units="pixel",
                 declared_size=sizes[key],
                 num_rows=len(found),
+                outlines=tuple(shape.outline for _, shape in usable),
             )
         )
     return images, num_missing
@@ -211,9 +212,9 @@ def _boxes_by_image(
     log: DefectLog,
     *,
     trust_outlines: bool,
-) -> dict[Identity, list[tuple[int, Corners | None]]]:
-    """Class and corners of every annotation; None for a broken one, so that its image is no background."""
-    boxes: dict[Identity, list[tuple[int, Corners | None]]] = defaultdict(list)
+) -> dict[Identity, list[tuple[int, Shape | None]]]:
+    """Class and shape of every annotation; None for a broken one, so that its image is no background."""
+    boxes: dict[Identity, list[tuple[int, Shape | None]]] = defaultdict(list)
     ids: set[Identity] = set()
     crowds = _crowds_that_are_objects(annotations)
     for number, row in enumerate(annotations):
@@ -242,7 +243,7 @@ def _boxes_by_image(
             log.add("label_class_unknown", where, f"category {row.get('category_id')}")
             boxes[image].append((-1, None))
         else:
-            boxes[image].append((known, box_of(row, where, log, trust_outlines=trust_outlines)))
+            boxes[image].append((known, shape_of(row, where, log, trust_outlines=trust_outlines)))
     return boxes
 
 

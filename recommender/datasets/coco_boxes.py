@@ -1,7 +1,7 @@
-"""The box of one COCO annotation: its `bbox`, or the extent of its outline or mask.
+"""The box of one COCO annotation, its `bbox` or the extent of its outline or mask; and that outline.
 
-Masks are decoded here as far as their extent needs: pycocotools reads hostile run lengths without
-complaint and answers with boxes far outside the image.
+Masks are kept as run lengths; here they are decoded as far as their extent needs: pycocotools reads hostile
+run lengths without complaint and answers with boxes far outside the image.
 """
 
 from __future__ import annotations
@@ -11,16 +11,39 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
+
 from recommender.datasets.defects import DefectLog
+from recommender.datasets.raw import NO_OUTLINE, Corners, Outline, RunLengths, Shape
 from recommender.errors import DatasetError
 from recommender.text import printable
 
-Corners = tuple[float, float, float, float]
 MAX_RUNS = 1_000_000
 MIN_OVERLAP = 0.7  # of a bbox and the extent of its outline; rounding and amodal boxes stay above
 SLACK = 2.0  # pixels
 SAMPLE_ROWS = 5000  # that decide for a file
 MIN_BOXES = 5  # fewer say nothing of a convention
+
+
+def shape_of(row: dict[str, Any], where: str, log: DefectLog, *, trust_outlines: bool = True) -> Shape | None:
+    """Box and outline in pixels; no outline where it is not believed. None after counting why there is no box."""
+    corners = box_of(row, where, log, trust_outlines=trust_outlines)
+    if corners is None:
+        return None
+    extent = _solid(_extent(row.get("segmentation")))
+    believed = extent is not None and (trust_outlines or _overlap(corners, extent) >= MIN_OVERLAP)
+    return Shape(corners, _outline(row["segmentation"]) if believed else NO_OUTLINE)
+
+
+def _outline(segmentation: Any) -> Outline:
+    """The outline of a `segmentation` whose extent is known to be sound."""
+    if isinstance(segmentation, dict):
+        height, width = segmentation["size"]
+        return RunLengths(runs=_counts(segmentation) or [], width=width, height=height)
+    polygons = segmentation if isinstance(segmentation[0], list) else [segmentation]
+    return tuple(
+        np.array(polygon[: len(polygon) // 2 * 2], np.float64).reshape(-1, 2) for polygon in polygons
+    )
 
 
 def box_of(row: dict[str, Any], where: str, log: DefectLog, *, trust_outlines: bool = True) -> Corners | None:
@@ -155,7 +178,7 @@ def _extent(segmentation: Any) -> Corners | None:
 
 def _mask_extent(mask: dict[str, Any]) -> Corners | None:
     """Extent of a run-length mask: columns from the left, in each column from the top, 0 first."""
-    size, counts = mask.get("size"), mask.get("counts")
+    size = mask.get("size")
     if (
         not isinstance(size, list)
         or len(size) != 2
@@ -163,7 +186,7 @@ def _mask_extent(mask: dict[str, Any]) -> Corners | None:
     ):
         return None
     height, width = size
-    runs = _runs(counts) if isinstance(counts, str) else counts
+    runs = _counts(mask)
     if not isinstance(runs, list) or len(runs) > MAX_RUNS:
         return None
     if not all(isinstance(run, int) and not isinstance(run, bool) and run >= 0 for run in runs):
@@ -180,6 +203,11 @@ def _mask_extent(mask: dict[str, Any]) -> Corners | None:
     top = 0 if whole else min(first % height for first, _ in spans)
     bottom = height - 1 if whole else max(last % height for _, last in spans)
     return float(left), float(top), float(right + 1), float(bottom + 1)
+
+
+def _counts(mask: dict[str, Any]) -> Any:
+    counts = mask.get("counts")
+    return _runs(counts) if isinstance(counts, str) else counts
 
 
 def _runs(text: str) -> list[int] | None:

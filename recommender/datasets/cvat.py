@@ -9,14 +9,14 @@ from typing import Any
 
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
-from recommender.datasets.named import Corners, NamedImage, Object, named_set
-from recommender.datasets.raw import RawSet
+from recommender.datasets.named import NamedImage, Object, named_set
+from recommender.datasets.raw import Corners, RawSet, Shape
 from recommender.datasets.shapes import (
     box_from_corners,
-    box_from_ellipse,
-    box_from_points,
     box_from_size,
     number,
+    outline_from_ellipse,
+    outline_from_points,
 )
 from recommender.datasets.words import split_of_words
 from recommender.errors import DatasetError, UnsafeInputError, WrongTaskError
@@ -97,16 +97,15 @@ def _object(shape: Any, where: str, named: str, log: DefectLog) -> Object:
     return name, _box(shape, where, log)
 
 
-def _box(shape: Any, where: str, log: DefectLog) -> Corners | None:
+def _box(shape: Any, where: str, log: DefectLog) -> Corners | Shape | None:
     if shape.tag == "box":
         return box_from_corners((shape.get(key) for key in ("xtl", "ytl", "xbr", "ybr")), where, log)
     if shape.tag == "ellipse":
-        return box_from_ellipse((shape.get(key) for key in ("cx", "cy", "rx", "ry")), where, log)
+        return outline_from_ellipse((shape.get(key) for key in ("cx", "cy", "rx", "ry")), where, log)
     if shape.tag == "mask":
         return box_from_size((shape.get(key) for key in ("left", "top", "width", "height")), where, log)
     if shape.tag == "polygon":
-        log.add("label_outline", where)
         pairs = [pair.split(",") for pair in (shape.get("points") or "").split(";")]
-        return box_from_points(pairs, where, log)
+        return outline_from_points(pairs, where, log)
     log.add("label_no_box", where, shape.tag)
     return None

@@ -9,9 +9,9 @@ from typing import Any
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.json_text import load_json
-from recommender.datasets.named import Corners, NamedImage, Object, named_set
-from recommender.datasets.raw import RawSet
-from recommender.datasets.shapes import box_from_points, box_from_size, number, text
+from recommender.datasets.named import NamedImage, Object, named_set
+from recommender.datasets.raw import Corners, RawSet, Shape
+from recommender.datasets.shapes import box_from_size, number, outline_from_points, text
 from recommender.datasets.words import split_of_words
 
 KINDS_WITHOUT_BOX = ("label", "caption", "points", "polyline")
@@ -68,12 +68,11 @@ def _object(row: Any, names: list[str], where: str, log: DefectLog) -> Object | 
     return names[int(index)], _box(row, where, log)
 
 
-def _box(row: dict[str, Any], where: str, log: DefectLog) -> Corners | None:
+def _box(row: dict[str, Any], where: str, log: DefectLog) -> Corners | Shape | None:
     box, points = row.get("bbox"), row.get("points")
     if row.get("type") == "bbox" and isinstance(box, list) and len(box) == 4:
         return box_from_size(box, where, log)
     if row.get("type") == "polygon" and isinstance(points, list) and len(points) % 2 == 0:
-        log.add("label_outline", where)
-        return box_from_points([points[i : i + 2] for i in range(0, len(points), 2)], where, log)
+        return outline_from_points([points[i : i + 2] for i in range(0, len(points), 2)], where, log)
     log.add("label_no_box", where, str(row.get("type")))
     return None

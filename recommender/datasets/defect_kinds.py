@@ -93,6 +93,21 @@ KINDS: Mapping[str, Kind] = {
         "outline taken as a box",
         "The labels are polygons or masks: only the boxes around them are used.",
     ),
+    "label_no_outline": Kind(
+        "warning",
+        "object with a box and no outline",
+        "The box was taken for its outline; draw it, or read the set with --task detect.",
+    ),
+    "label_no_area": Kind(
+        "error",
+        "outline that encloses nothing",
+        "Outlines need three points that are not on one line, within the image; remove or draw them again.",
+    ),
+    "task_segment": Kind(
+        "info",
+        "data set read for instance segmentation",
+        "Its objects have outlines; --task detect reads the boxes around them.",
+    ),
     "label_no_box": Kind(
         "error", "object without a box", "The object has neither box nor outline; remove it."
     ),

@@ -27,6 +27,11 @@ class DefectLog:
         if len(examples) < MAX_EXAMPLES:
             examples.append(printable(f"{where}: {what}" if what else where, limit=200))
 
+    def forget(self, kind: str) -> None:
+        """Drop what was counted of a kind, where it turns out to be no fault."""
+        self._counts.pop(kind, None)
+        self._examples.pop(kind, None)
+
     def count(self, *kinds: str) -> int:
         """How often these kinds were seen."""
         return sum(self._counts.get(kind, 0) for kind in kinds)

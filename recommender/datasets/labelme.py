@@ -10,9 +10,15 @@ from typing import Any
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.json_text import load_json
-from recommender.datasets.named import Corners, NamedImage, Object, named_set
-from recommender.datasets.raw import RawSet
-from recommender.datasets.shapes import box_from_ellipse, box_from_points, number, text
+from recommender.datasets.named import NamedImage, Object, named_set
+from recommender.datasets.raw import Corners, RawSet, Shape
+from recommender.datasets.shapes import (
+    box_from_points,
+    number,
+    outline_from_ellipse,
+    outline_from_points,
+    text,
+)
 from recommender.errors import DatasetError
 
 
@@ -50,7 +56,7 @@ def _object(shape: Any, where: str, log: DefectLog) -> Object:
     return text(shape["label"]), _box(shape, where, log)
 
 
-def _box(shape: dict[str, Any], where: str, log: DefectLog) -> Corners | None:
+def _box(shape: dict[str, Any], where: str, log: DefectLog) -> Corners | Shape | None:
     points, kind = shape.get("points"), shape.get("shape_type") or "polygon"
     if kind == "circle" and isinstance(points, list) and len(points) == 2:  # centre, a point on the circle
         try:
@@ -59,10 +65,10 @@ def _box(shape: dict[str, Any], where: str, log: DefectLog) -> Corners | None:
             log.add("label_no_box", where)
             return None
         radius = math.dist((cx, cy), (x, y))
-        return box_from_ellipse((cx, cy, radius, radius), where, log)
+        return outline_from_ellipse((cx, cy, radius, radius), where, log)
     if kind not in ("rectangle", "polygon", "mask"):
         log.add("label_no_box", where, str(kind))
         return None
     if kind == "polygon":
-        log.add("label_outline", where)
+        return outline_from_points(points, where, log)
     return box_from_points(points, where, log)

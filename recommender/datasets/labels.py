@@ -14,7 +14,7 @@ import numpy as np
 
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
-from recommender.datasets.raw import Float64Array, no_boxes
+from recommender.datasets.raw import NO_OUTLINE, Float64Array, Outline, Shape, no_boxes
 from recommender.errors import DatasetError, UnsafeInputError
 from recommender.records import IntArray
 
@@ -54,6 +54,7 @@ class LabelFile:
     classes_M: IntArray
     corners_M4: Float64Array
     num_rows: int
+    outlines: tuple[Outline, ...]  # of each row
 
 
 def read_labels(
@@ -90,14 +91,19 @@ def read_labels(
         classes_M, corners_M4 = no_boxes()
     else:
         classes_M = np.array([row[0] for row in usable], np.int64)
-        corners_M4 = np.array([row[1] for row in usable], np.float64)
-    return LabelFile(classes_M=classes_M, corners_M4=corners_M4, num_rows=len(rows))
+        corners_M4 = np.array([row[1].corners for row in usable], np.float64)
+    return LabelFile(
+        classes_M=classes_M,
+        corners_M4=corners_M4,
+        num_rows=len(rows),
+        outlines=tuple(row[1].outline for row in usable),
+    )
 
 
 def _row(
     tokens: list[str], where: str, num_classes: int, log: DefectLog, shapes: RowShapes
-) -> tuple[int, tuple[float, float, float, float]] | None:
-    """Class and corners of one row, or None after counting its fault."""
+) -> tuple[int, Shape] | None:
+    """Class and shape of one row, or None after counting its fault."""
     try:
         numbers = [float(token) for token in tokens]
     except ValueError:
@@ -120,9 +126,9 @@ def _row(
         log.add(kind, where, " ".join(tokens)[:60])
         return None
     if len(box) == 4:
-        return int(numbers[0]), _box_corners(box)
+        return int(numbers[0]), Shape(_box_corners(box), NO_OUTLINE)
     log.add("label_outline", where)
-    return int(numbers[0]), _extent(box)
+    return int(numbers[0]), Shape(_extent(box), (np.array(box, np.float64).reshape(-1, 2),))
 
 
 def _class_is_known(number: float, num_classes: int, where: str, log: DefectLog) -> bool:

@@ -13,14 +13,12 @@ from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.lookup import ImageIndex, is_mask
 from recommender.datasets.mixed import refuse_second_format
-from recommender.datasets.raw import RawImage, RawSet, no_boxes
+from recommender.datasets.raw import NO_OUTLINE, Corners, RawImage, RawSet, Shape, no_boxes
 from recommender.datasets.words import split_of_path
 from recommender.records import Split
 
-Corners = tuple[float, float, float, float]  # x min, y min, x max, y max
-Object = tuple[
-    str, Corners | None
-]  # class name and box; None for a broken one, so that its image is no background
+# Class name, and box or shape; None for a broken one, so that its image is no background.
+Object = tuple[str, Corners | Shape | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,11 +79,11 @@ def _numbers(entries: Iterable[NamedImage], given: Sequence[str]) -> dict[str, i
 
 
 def _raw_image(path: Path, entry: NamedImage, numbers: dict[str, int], root: Path, disk: Disk) -> RawImage:
-    usable = [(numbers[thing], box) for thing, box in entry.objects if thing and box is not None]
+    usable = [(numbers[thing], as_shape(mark)) for thing, mark in entry.objects if thing and mark is not None]
     classes_M, corners_M4 = no_boxes()
     if usable:
         classes_M = np.array([number for number, _ in usable], np.int64)
-        corners_M4 = np.array([box for _, box in usable], np.float64)
+        corners_M4 = np.array([shape.corners for _, shape in usable], np.float64)
     return RawImage(
         path=path,
         name=disk.name(path),
@@ -95,7 +93,13 @@ def _raw_image(path: Path, entry: NamedImage, numbers: dict[str, int], root: Pat
         units=entry.units,
         declared_size=entry.size,
         num_rows=len(entry.objects),
+        outlines=tuple(shape.outline for _, shape in usable),
     )
+
+
+def as_shape(mark: Corners | Shape) -> Shape:
+    """A box as a shape without an outline; a shape as it is."""
+    return mark if isinstance(mark, Shape) else Shape(mark, NO_OUTLINE)
 
 
 def _unlabelled(index: ImageIndex, claimed: set[Path], root: Path, disk: Disk) -> Iterator[RawImage]:

@@ -9,9 +9,9 @@ from typing import Any
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.json_text import parse_json
-from recommender.datasets.named import Corners, NamedImage, Object, named_set
-from recommender.datasets.raw import RawSet
-from recommender.datasets.shapes import box_from_centre, box_from_points, number, text
+from recommender.datasets.named import NamedImage, Object, named_set
+from recommender.datasets.raw import Corners, RawSet, Shape
+from recommender.datasets.shapes import box_from_centre, number, outline_from_points, text
 from recommender.datasets.words import split_of_words
 from recommender.errors import DatasetError, WrongTaskError
 from recommender.text import printable
@@ -80,11 +80,10 @@ def _object(values: Any, names: dict[int, str], where: str, log: DefectLog) -> O
     return name, _box(values[1:], where, log)
 
 
-def _box(values: list[Any], where: str, log: DefectLog) -> Corners | None:
+def _box(values: list[Any], where: str, log: DefectLog) -> Corners | Shape | None:
     if len(values) == 4:
         return box_from_centre(values, where, log)
     if len(values) % 2:
         log.add("label_columns", where, f"{len(values)} coordinates")
         return None
-    log.add("label_outline", where)
-    return box_from_points([values[i : i + 2] for i in range(0, len(values), 2)], where, log)
+    return outline_from_points([values[i : i + 2] for i in range(0, len(values), 2)], where, log)

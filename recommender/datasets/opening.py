@@ -23,6 +23,7 @@ from recommender.datasets.yolo import read_described, read_layout
 from recommender.errors import DatasetError, NotFoundError, UnsafeInputError, WrongTaskError
 from recommender.progress import Progress, silent
 from recommender.records import Dataset
+from recommender.tasks import Task
 from recommender.text import printable
 
 YAML_SUFFIXES = (".yaml", ".yml")
@@ -35,6 +36,7 @@ MAX_FOLDERS = 1000
 def open_dataset(
     path: Path | str,
     *,
+    task: Task | None = None,
     seed: int = 0,
     allowed_roots: tuple[Path, ...] = (),
     follow_links: bool = True,
@@ -43,9 +45,10 @@ def open_dataset(
 ) -> Dataset:
     """Read a data set of any format: a folder, a data.yaml, a COCO JSON, a VOC tree, an archive of one.
 
-    `seed` divides train from val where the data set does not. Nothing outside the data set's own folder
-    and `allowed_roots` is read, nothing in it is run, and none of its files is changed. Without `follow_links`
-    `path` itself must hold no link: for callers that have checked where it leads, and others could swap it since.
+    `task` decides what a set is read for; None means what its labels are made for. `seed` divides train from val
+    where the data set does not. Nothing outside the data set's own folder and `allowed_roots` is read, nothing in
+    it is run, and none of its files is changed. Without `follow_links` `path` itself must hold no link: for callers
+    that have checked where it leads, and others could swap it since.
 
     Raises NotFoundError for a path that is not there, UnsafeInputError for what tries to leave its
     folder or exhausts the machine, WrongTaskError for other tasks, DatasetError for the rest.
@@ -67,19 +70,21 @@ def open_dataset(
         and place.suffix.lower() not in (*YAML_SUFFIXES, *ANNOTATION_SUFFIXES)
         and is_archive(place)
     ):
-        return _open_archive(place, log, limits, seed, progress or silent)
+        return _open_archive(place, log, limits, seed, progress or silent, task)
     raw, disk = _read(place, roots, log, limits)
-    return assemble(raw, disk=disk, seed=seed, progress=progress or silent)
+    return assemble(raw, disk=disk, seed=seed, progress=progress or silent, task=task)
 
 
-def _open_archive(place: Path, log: DefectLog, limits: Limits, seed: int, progress: Progress) -> Dataset:
+def _open_archive(
+    place: Path, log: DefectLog, limits: Limits, seed: int, progress: Progress, task: Task | None
+) -> Dataset:
     folder = unpacked(place, limits=limits).resolve()
     try:
         disk = Disk((folder,), limits=limits)
         raw = _read_folder(folder, disk, log)
         raw.config = None  # it lies among our own files, which come and go
         _report_caches(disk, log)
-        return assemble(raw, disk=disk, seed=seed, progress=progress)
+        return assemble(raw, disk=disk, seed=seed, progress=progress, task=task)
     except DatasetError:
         remove_unpacked(folder)
         raise

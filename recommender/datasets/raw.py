@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,28 @@ from recommender.datasets.defects import DefectLog
 from recommender.records import IntArray, Split
 
 Float64Array = NDArray[np.float64]
+Corners = tuple[float, float, float, float]  # x min, y min, x max, y max
+Rings = tuple[Float64Array, ...]  # closed rings P2 of x, y; even-odd rule
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RunLengths:
+    """A mask as run lengths, columns from the left, in each from the top, 0 first; traced only where it is used."""
+
+    runs: list[int]
+    width: int
+    height: int
+
+
+Outline = Rings | RunLengths
+NO_OUTLINE: Rings = ()
+
+
+class Shape(NamedTuple):
+    """What marks one object: its extent, and its outline where more than a box was drawn."""
+
+    corners: Corners
+    outline: Outline = NO_OUTLINE
 
 
 @dataclass(kw_only=True, eq=False)
@@ -28,6 +50,9 @@ class RawImage:
     declared_size: tuple[float, float] | None = None  # width, height
     num_rows: int = 0  # annotations found for it, the broken ones included
     labelled: bool = True  # a label file or entry exists; False is background by silence
+    outlines: tuple[
+        Outline, ...
+    ] = ()  # of each object, in the units of the corners; () where there are boxes only
 
 
 @dataclass(kw_only=True, eq=False)
@@ -42,6 +67,7 @@ class RawSet:
     log: DefectLog
     config: Path | None = None  # the user's data.yaml
     num_left_out: int = 0  # listed or found, and not among `images`
+    classified: bool = False  # one class an image, with the whole image as its box
 
 
 def no_boxes() -> tuple[IntArray, Float64Array]:

@@ -1,4 +1,4 @@
-"""Boxes from the shapes that annotation tools know, each value checked."""
+"""Boxes and outlines from the shapes that annotation tools know, each value checked."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from recommender.datasets.defects import DefectLog
-from recommender.datasets.named import Corners
+from recommender.datasets.raw import Corners, Shape
 
 MAX_VALUE = 1e9
+ELLIPSE_POINTS = 64
 
 
 def number(value: Any) -> float:
@@ -48,30 +51,51 @@ def box_from_size(values: Iterable[Any], where: str, log: DefectLog) -> Corners 
 
 
 def box_from_points(points: Any, where: str, log: DefectLog) -> Corners | None:
-    """The extent of an outline, a list of x, y pairs; None after counting a fault."""
-    pairs = (
-        [p for p in points if isinstance(p, list | tuple) and len(p) >= 2] if isinstance(points, list) else []
-    )
-    if len(pairs) < 2 or len(pairs) != len(points):
+    """The extent of a list of x, y pairs; None after counting a fault."""
+    pairs = _pairs(points, where, log)
+    if pairs is None:
+        return None
+    xs, ys = zip(*pairs, strict=True)
+    return box_from_corners((min(xs), min(ys), max(xs), max(ys)), where, log)
+
+
+def outline_from_points(points: Any, where: str, log: DefectLog, holes: Iterable[Any] = ()) -> Shape | None:
+    """An outline, a list of x, y pairs, less its holes; None after counting a fault."""
+    log.add("label_outline", where)
+    pairs = _pairs(points, where, log)
+    corners = None if pairs is None else box_from_points(pairs, where, log)
+    if pairs is None or corners is None:
+        return None
+    inner = [found for hole in holes if (found := _pairs(hole, where, log)) is not None]
+    return Shape(corners, tuple(np.array(ring, np.float64) for ring in (pairs, *inner)))
+
+
+def outline_from_ellipse(values: Iterable[Any], where: str, log: DefectLog) -> Shape | None:
+    """An upright ellipse by the x and y of its centre and its two radii; None after counting a fault."""
+    x, y, w, h = map(number, values)
+    corners = box_from_size((x - w, y - h, 2 * w, 2 * h), where, log)
+    if corners is None:
+        return None
+    turn = np.linspace(0, 2 * np.pi, ELLIPSE_POINTS, endpoint=False)
+    return Shape(corners, (np.stack([x + w * np.cos(turn), y + h * np.sin(turn)], axis=1),))
+
+
+def _pairs(points: Any, where: str, log: DefectLog) -> list[tuple[float, float]] | None:
+    rows = points if isinstance(points, list) else []
+    pairs = [(number(p[0]), number(p[1])) for p in rows if isinstance(p, list | tuple) and len(p) >= 2]
+    if len(pairs) < 2 or len(pairs) != len(rows):
         log.add("label_no_box", where)
         return None
-    xs, ys = [number(p[0]) for p in pairs], [number(p[1]) for p in pairs]
-    if not all(map(math.isfinite, (*xs, *ys))):
+    if not all(math.isfinite(value) for pair in pairs for value in pair):
         log.add("label_not_finite", where)
         return None
-    return box_from_corners((min(xs), min(ys), max(xs), max(ys)), where, log)
+    return pairs
 
 
 def box_from_centre(values: Iterable[Any], where: str, log: DefectLog) -> Corners | None:
     """Of x and y of the centre, width and height; None after counting a fault."""
     x, y, w, h = map(number, values)
     return box_from_size((x - w / 2, y - h / 2, w, h), where, log)
-
-
-def box_from_ellipse(values: Iterable[Any], where: str, log: DefectLog) -> Corners | None:
-    """Of x and y of the centre and the two radii of an upright ellipse; None after counting a fault."""
-    x, y, w, h = map(number, values)
-    return box_from_size((x - w, y - h, 2 * w, 2 * h), where, log)
 
 
 def text(value: Any) -> str:

@@ -11,7 +11,7 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.json_text import load_json
 from recommender.datasets.named import NamedImage, Object, named_set
 from recommender.datasets.raw import RawSet
-from recommender.datasets.shapes import box_from_points, number, text
+from recommender.datasets.shapes import box_from_points, number, outline_from_points, text
 from recommender.errors import DatasetError
 
 
@@ -57,5 +57,7 @@ def _object(thing: Any, where: str, log: DefectLog) -> Object:
         log.add("label_no_box", where, str(kind))
         return name, None
     if kind == "polygon":
-        log.add("label_outline", where)
+        holes = points.get("interior")
+        inner = holes if isinstance(holes, list) else []
+        return name, outline_from_points(points.get("exterior"), where, log, inner)
     return name, box_from_points(points.get("exterior"), where, log)

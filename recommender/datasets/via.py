@@ -10,9 +10,9 @@ from typing import Any
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.json_text import load_json
-from recommender.datasets.named import Corners, NamedImage, Object, named_set
-from recommender.datasets.raw import RawSet
-from recommender.datasets.shapes import box_from_ellipse, box_from_points, box_from_size, text
+from recommender.datasets.named import NamedImage, Object, named_set
+from recommender.datasets.raw import Corners, RawSet, Shape
+from recommender.datasets.shapes import box_from_size, outline_from_ellipse, outline_from_points, text
 from recommender.datasets.words import split_of_path, split_of_words
 from recommender.errors import DatasetError
 from recommender.text import printable
@@ -83,17 +83,16 @@ def _value(attributes: Any, key: str) -> str:
     return text(value)
 
 
-def _box(shape: dict[str, Any], where: str, log: DefectLog) -> Corners | None:
+def _box(shape: dict[str, Any], where: str, log: DefectLog) -> Corners | Shape | None:
     kind = shape.get("name")
     if kind == "rect":
         return box_from_size((shape.get(key) for key in ("x", "y", "width", "height")), where, log)
     if kind == "circle":
-        return box_from_ellipse((shape.get(key) for key in ("cx", "cy", "r", "r")), where, log)
+        return outline_from_ellipse((shape.get(key) for key in ("cx", "cy", "r", "r")), where, log)
     if kind == "ellipse":
-        return box_from_ellipse((shape.get(key) for key in ("cx", "cy", "rx", "ry")), where, log)
+        return outline_from_ellipse((shape.get(key) for key in ("cx", "cy", "rx", "ry")), where, log)
     xs, ys = shape.get("all_points_x"), shape.get("all_points_y")
     if kind == "polygon" and isinstance(xs, list) and isinstance(ys, list) and len(xs) == len(ys):
-        log.add("label_outline", where)
-        return box_from_points([list(pair) for pair in zip(xs, ys, strict=True)], where, log)
+        return outline_from_points([list(pair) for pair in zip(xs, ys, strict=True)], where, log)
     log.add("label_no_box", where, str(kind))
     return None

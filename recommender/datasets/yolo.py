@@ -13,7 +13,7 @@ from recommender.datasets.labels import RowShapes, read_labels
 from recommender.datasets.lookup import ImageIndex, is_mask
 from recommender.datasets.mixed import leave_out_doubtful, refuse_second_format
 from recommender.datasets.other_tasks import refuse_other_label_tasks
-from recommender.datasets.raw import RawImage, RawSet, no_boxes
+from recommender.datasets.raw import Outline, RawImage, RawSet, no_boxes
 from recommender.datasets.words import split_of_path, split_of_words, without_split_words
 from recommender.errors import DatasetError
 from recommender.records import Split
@@ -104,7 +104,7 @@ class _LabelReader:
     def read(self, path: Path, split: Split | None, label: Path | None) -> RawImage:
         """One image with the rows of its label file."""
         classes_M, corners_M4 = no_boxes()
-        num_rows = 0
+        num_rows, outlines = 0, tuple[Outline, ...]()
         if label is not None:
             self._refuse_shared(label, path)
             num_classes = None if self._names is None else len(self._names)
@@ -113,6 +113,7 @@ class _LabelReader:
                 num_rows = 1  # unknown, but not none: the image is no background
             else:
                 classes_M, corners_M4, num_rows = file.classes_M, file.corners_M4, file.num_rows
+                outlines = file.outlines
                 self._highest = max(self._highest, int(classes_M.max(initial=-1)))
         return RawImage(
             path=path,
@@ -122,6 +123,7 @@ class _LabelReader:
             corners_M4=corners_M4,
             num_rows=num_rows,
             labelled=label is not None,
+            outlines=outlines,
         )
 
     def _refuse_shared(self, label: Path, path: Path) -> None:

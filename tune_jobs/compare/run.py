@@ -67,11 +67,13 @@ def compare(
 
     Raises as `open_dataset`, `entries_of`, `held_split` and `run_trials`.
     """
-    from recommender.datasets import open_dataset
+    from recommender.datasets import open_dataset, require_trained
 
     began_at = time.monotonic()
     roots = tuple(Path(root) for root in request.allow_roots)
-    target = open_dataset(request.dataset, allowed_roots=roots, progress=progress)
+    target = require_trained(
+        open_dataset(request.dataset, task=request.task, allowed_roots=roots, progress=progress)
+    )
     held = held_of(target, held_split(request, target))
     entries = entries_of(request, store)
     compared_starts = compared_starts_of(entries, target, store, progress)

@@ -42,12 +42,15 @@ def sweep(
     then and may return a reason to end. `allow_loopback` as in `connect`.
     Raises as `open_dataset`, `plan_sweep` and `run_trials`.
     """
-    from recommender.datasets import open_dataset
+    from recommender.datasets import open_dataset, require_trained
     from recommender.profile.known import known_profile
 
     began_at = time.monotonic()
     roots = tuple(Path(root) for root in request.allow_roots)
-    targets = [open_dataset(path, allowed_roots=roots, progress=progress) for path in request.datasets]
+    targets = [
+        require_trained(open_dataset(path, task=request.task, allowed_roots=roots, progress=progress))
+        for path in request.datasets
+    ]
     for target in targets:
         known_profile(target, store, progress=progress)  # a run teaches only where its target is known
     plan = plan_sweep(request, targets, store)

@@ -1,0 +1,62 @@
+"""Which task a data set is read for: the one asked for, else the one its labels are made for."""
+
+from __future__ import annotations
+
+from recommender.datasets.outlines import is_true_outline
+from recommender.datasets.raw import RawSet
+from recommender.errors import WrongTaskError
+from recommender.records import Dataset
+from recommender.tasks import Task, task_definition
+from recommender.text import printable
+
+NEARLY_ALL = 0.95  # of the objects with an outline: the set was drawn for segmentation
+
+
+def choose_task(raw: RawSet, asked: Task | None) -> Task:
+    """The task to read `raw` for; the choice is noted in its log.
+
+    Raises WrongTaskError where the labels do not serve the task asked for.
+    """
+    named = printable(raw.name)
+    if raw.classified:
+        if asked not in (None, "classify"):
+            raise WrongTaskError(
+                f"{named} holds a class for each image and no {task_definition(asked).objects}: "
+                f"image classification, not {task_definition(asked).name_in_full}.",
+                remedy="Read it with --task classify, or give a set with boxes or outlines.",
+            )
+        return "classify"
+    if asked == "classify":
+        raise WrongTaskError(
+            f"{named} holds boxes or outlines within images, not one class for each image: no image classification.",
+            remedy="Give folders of images by class or a CSV of file and label, or leave out --task.",
+        )
+    if asked == "detect":
+        return "detect"
+    total = sum(len(image.classes_M) for image in raw.images)
+    outlined = sum(is_true_outline(outline) for image in raw.images for outline in image.outlines)
+    if asked == "segment":
+        if not outlined:
+            raise WrongTaskError(
+                f"{named} holds boxes and no outline: object detection, not instance segmentation.",
+                remedy="Read it with --task detect, or export polygons or masks.",
+            )
+        return "segment"
+    if total and outlined >= NEARLY_ALL * total and task_definition("segment").trained:
+        raw.log.add("task_segment", raw.name, f"{outlined} of {total} objects have outlines")
+        return "segment"
+    return "detect"
+
+
+def require_trained(dataset: Dataset) -> Dataset:
+    """The data set as it is. Raises WrongTaskError for one of a task that can be read but not trained yet."""
+    row = task_definition(dataset.task)
+    if not row.trained:
+        remedy = "`recommend datasets inspect` looks into it."
+        if dataset.task == "segment":
+            remedy += " --task detect reads the boxes around its outlines."
+        raise WrongTaskError(
+            f"{printable(dataset.name)} is a data set for {row.name_in_full}, which is not trained yet.",
+            remedy=remedy,
+        )
+    return dataset
