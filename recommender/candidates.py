@@ -13,7 +13,7 @@ from recommender.errors import UsageError
 from recommender.forecast.warnings import is_permissive
 from recommender.profile.known import source_profiles
 from recommender.progress import Progress
-from recommender.recall import recall
+from recommender.recall import RECALLED, recall
 from recommender.records import SCRATCH, Budget, Checkpoint, Mode, Notice, Profile, Start
 from recommender.requests import RecommendRequest
 from recommender.starts import split_start
@@ -75,7 +75,31 @@ def choose_candidates(
     return _one_per_file([candidate for candidate in candidates if candidate.modes])
 
 
-def same_weights_notes(candidates: Sequence[Candidate]) -> tuple[Notice, ...]:
+def choice_notes(
+    request: RecommendRequest, store: Store, candidates: Sequence[Candidate]
+) -> tuple[Notice, ...]:
+    """What to know of how the candidates were chosen: names that are one file, and that a long shelf was cut."""
+    return (*_recall_notes(request, store, candidates), *_same_weights_notes(candidates))
+
+
+def _recall_notes(
+    request: RecommendRequest, store: Store, candidates: Sequence[Candidate]
+) -> tuple[Notice, ...]:
+    registered = store.checkpoints.count()
+    if request.checkpoints or registered <= RECALLED:
+        return ()
+    ranked = sum(1 + len(one.also_named) for one in candidates if one.checkpoint.origin == "registry")
+    return (
+        Notice(
+            code="recalled",
+            message=f"{ranked} of {registered:,} registered checkpoints are ranked: those with the most similar "
+            "training data, the best past runs on similar data sets, and the best by the rules of the forecast.",
+            hint="`--checkpoint NAME` ranks others.",
+        ),
+    )
+
+
+def _same_weights_notes(candidates: Sequence[Candidate]) -> tuple[Notice, ...]:
     """Which names were taken together because their files are the same."""
     return tuple(
         Notice(

@@ -10,8 +10,8 @@ from pathlib import Path
 from recommender import __version__
 from recommender.candidates import (
     Candidate,
+    choice_notes,
     choose_candidates,
-    same_weights_notes,
     starts_of,
 )
 from recommender.checkpoints import COCO_NAMES
@@ -115,7 +115,7 @@ def study(request: RecommendRequest, *, store: Store, progress: Progress = silen
         situations=situations,
         history=known_history(store, target=profile, starts=[c.checkpoint.name for c in candidates]),
         spread=known_spread(),
-        notes=same_weights_notes(candidates),
+        notes=choice_notes(request, store, candidates),
         speed=_speed(store, situations),
     )
 

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
-from recommender.forecast.history import observations
+import pytest
+
+from recommender.forecast import history
+from recommender.forecast.history import (
+    builtin_history,
+    known_history,
+    observations,
+)
 from recommender.forecast.process import posterior
 from recommender.forecast.situation import Observation
-from recommender.records import Run
+from recommender.records import Profile, Run, Start
+from recommender.store import Store
+from recommender.store.runs import record_run
 from tests.forecast.builders import observation, profile, situation
+from tests.profile.synthetic import synthetic_profile
 
 TARGET, KIN = profile("target", 0.0), profile("kin", 0.1)
 FULL = situation(TARGET, KIN, epochs=50)
@@ -57,3 +71,63 @@ def test_failed_runs_and_unknown_targets_or_weights_teach_nothing() -> None:
     assert joined(replace(DONE, status="failed")) == ()
     assert joined(replace(DONE, target_hash="never seen")) == ()
     assert joined(replace(DONE, weights_sha256="never seen")) == ()
+
+
+def long_history(store: Store, near: Profile, far: Profile, *, each: int) -> None:
+    """Runs on two targets and on the one in question, of as many starts as there are runs."""
+    runs = [
+        replace(
+            DONE,
+            id=f"{target.dataset_name}-{number}",
+            target_hash=target.dataset_hash,
+            start=Start(checkpoint=f"start-{number % 40}", mode="full"),
+        )
+        for target in (TARGET, near, far)
+        for number in range(each)
+    ]
+    store.write(lambda session: [record_run(session, run) for run in runs])
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A store in a home of its own, without the shipped runs."""
+    monkeypatch.setenv("RECOMMENDER_HOME", str(tmp_path))
+    shipped = replace(builtin_history(), runs=())
+    monkeypatch.setattr(history, "builtin_history", lambda: shipped)
+    with Store(tmp_path / "store.sqlite3") as opened:
+        yield opened
+
+
+def chosen_ids(store: Store, target: Profile, *starts: str) -> list[str]:
+    found: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(history, "_joined", lambda store, runs: found.extend(run.id for run in runs) or ())
+        known_history(store, target=target, starts=starts)
+    return found
+
+
+def test_a_history_of_no_more_than_the_exact_size_is_used_whole(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "EXACT_RUNS", 30)
+    long_history(store, synthetic_profile("near", centre=0.1), synthetic_profile("far", centre=3.0), each=10)
+    assert len(chosen_ids(store, TARGET)) == 30
+
+
+def test_of_a_longer_history_the_target_and_those_nearest_to_it_speak(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = synthetic_profile("asked", centre=0.0)
+    near, far = synthetic_profile("near", centre=0.1), synthetic_profile("far", centre=3.0)
+    store.profiles.put_all([near, far])
+    for name, value in {"MAX_TARGETS": 2, "EXACT_RUNS": 60, "RUNS_PER_TARGET": 20}.items():
+        monkeypatch.setattr(history, name, value)
+    monkeypatch.setattr(sys.modules[__name__], "TARGET", target)
+    long_history(store, near, far, each=50)
+    store.runs.ignore("near-1")
+    found = chosen_ids(store, target, "start-7", "start-39")
+    assert Counter(id.rsplit("-", 1)[0] for id in found) == {"asked": 30, "near": 20}
+    assert "near-1" not in found
+    assert {"near-39", "asked-39"} <= set(found)  # of the starts in question
+    starts = [int(id.rsplit("-", 1)[1]) % 40 for id in found if id.startswith("near")]
+    assert len(set(starts)) == 20  # one of each start before a second of any

@@ -1,0 +1,130 @@
+"""Of a long shelf the checkpoints worth a forecast are recalled: near, proven, and of unknown source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks.shelf import fill_shelf
+from recommender import recall as recalling
+from recommender.candidates import choice_notes, choose_candidates
+from recommender.checkpoints import located
+from recommender.profile import compare
+from recommender.profile.shipped import builtin_profiles
+from recommender.progress import silent
+from recommender.recall import PER_SOURCE, RECALLED, WITHOUT_SOURCE, recall
+from recommender.records import Budget, Checkpoint, Mode, Profile, Start
+from recommender.requests import RecommendRequest
+from recommender.store import Store
+from recommender.store.runs import record_run
+from tests.store.builders import run
+
+SHELF = 200
+BUDGET = Budget(epochs=50, imgsz=640)
+
+
+@pytest.fixture(scope="module")
+def target() -> Profile:
+    return min(builtin_profiles().values(), key=lambda profile: profile.dataset_name)
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A store with many checkpoints, each trained on a data set of its own."""
+    folder = tmp_path_factory.mktemp("shelf")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECOMMENDER_HOME", str(folder))
+        with Store(folder / "store.sqlite3") as store:
+            fill_shelf(store, SHELF)
+            yield store
+
+
+def recalled(store: Store, target: Profile, *, refused: str = "") -> dict[str, Checkpoint]:
+    found = recall(store, target, BUDGET, locate=located, allowed=lambda one: one.name != refused)
+    assert [one.name for one in found] == sorted({one.name for one in found})
+    return {one.name: one for one in found}
+
+
+def test_a_short_shelf_is_forecast_whole(
+    shelf: Store, target: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recalling, "RECALLED", SHELF)
+    assert len(recalled(shelf, target)) == SHELF
+
+
+def test_of_a_long_shelf_the_nearest_by_every_similarity_are_recalled(shelf: Store, target: Profile) -> None:
+    found = {one.source_hash for one in recalled(shelf, target).values()}
+    assert len(found) == RECALLED
+    sources = shelf.profiles.list(target.encoder)
+    for kind in ("whole", "image", "object"):
+        nearest = sorted(sources, key=lambda source: -getattr(compare(target, source), kind))[:4]
+        assert {source.dataset_hash for source in nearest} <= found
+
+
+def test_who_may_not_take_part_leaves_the_place_to_another(shelf: Store, target: Profile) -> None:
+    first = next(iter(recalled(shelf, target)))
+    without = recalled(shelf, target, refused=first)
+    assert first not in without
+    assert len(without) == RECALLED
+
+
+def test_the_best_on_similar_targets_is_recalled_however_far_its_source(
+    shelf: Store, target: Profile
+) -> None:
+    before = recalled(shelf, target)
+    outsider = next(one for one in shelf.checkpoints.list() if one.name not in before)
+    best = run().best
+    assert best is not None
+    for name, score in ((outsider.name, 0.9), ("other", 0.2), ("another", 0.1)):
+        changes = {"start": Start(checkpoint=name, mode="full"), "best": replace(best, score=score)}
+        one = replace(run(), id=name, target_hash=target.dataset_hash, **changes)  # type: ignore[arg-type]
+        shelf.write(lambda session, one=one: record_run(session, one))  # type: ignore[misc]
+    try:
+        assert outsider.name in recalled(shelf, target)
+    finally:
+        for name in (outsider.name, "other", "another"):
+            shelf.runs.remove(name)
+
+
+def test_places_are_kept_for_checkpoints_of_unknown_source(shelf: Store, target: Profile) -> None:
+    like = shelf.checkpoints.list()[0]
+    names = [f"unknown-{number:02d}" for number in range(WITHOUT_SOURCE + 3)]
+    more = [replace(like, name=name, source_hash=None, source_score=n / 100) for n, name in enumerate(names)]
+    shelf.checkpoints.put_all(more)
+    try:
+        found = recalled(shelf, target)
+        assert [name for name in names if name in found] == names[3:]  # the best of them on their own data
+        assert len(found) == RECALLED
+    finally:
+        for name in names:
+            shelf.checkpoints.remove(name)
+
+
+def test_many_of_one_source_do_not_crowd_out_the_others(shelf: Store, target: Profile) -> None:
+    like = next(iter(recalled(shelf, target).values()))
+    names = [f"same-{number:02d}" for number in range(4 * PER_SOURCE)]
+    shelf.checkpoints.put_all([replace(like, name=name, source_score=0.99) for name in names])
+    try:
+        assert sum(name in recalled(shelf, target) for name in names) <= PER_SOURCE
+    finally:
+        for name in names:
+            shelf.checkpoints.remove(name)
+
+
+@pytest.mark.parametrize("modes", [("full", "freeze"), ("full",)])
+def test_the_answer_says_how_many_of_how_many_were_ranked(
+    shelf: Store, target: Profile, modes: tuple[Mode, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    request = RecommendRequest(dataset=str(tmp_path), modes=modes)
+    candidates = choose_candidates(request, shelf, target, silent)
+    names = {one.checkpoint.name for one in candidates}
+    assert "coco-yolo11n" in names
+    assert len([name for name in names if name.startswith("shelf-")]) == RECALLED
+    (note,) = choice_notes(request, shelf, candidates)
+    assert note.code == "recalled"
+    assert f"{RECALLED} of {SHELF} registered" in note.message
+    named = request.model_copy(update={"checkpoints": ("shelf-000001",)})
+    assert choice_notes(named, shelf, choose_candidates(named, shelf, target, silent)) == ()
