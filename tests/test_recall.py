@@ -118,7 +118,7 @@ def test_many_of_one_source_do_not_crowd_out_the_others(shelf: Store, target: Pr
 def test_the_answer_says_how_many_of_how_many_were_ranked(
     shelf: Store, target: Profile, modes: tuple[Mode, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    request = RecommendRequest(dataset=str(tmp_path), modes=modes)
+    request = RecommendRequest.model_validate({"dataset": str(tmp_path), "modes": modes})
     candidates = choose_candidates(request, shelf, target, silent)
     names = {one.checkpoint.name for one in candidates}
     assert "coco-yolo11n" in names

@@ -100,26 +100,17 @@ def h_score(features_ND: NDArray[Any], labels_N: NDArray[Any]) -> float | None:
     centred = features - features.mean(axis=0)
     if not centred.any():
         return None
-    covariance_DD, shrinkage = ledoit_wolf(centred)
+    from sklearn.covariance import (
+        ledoit_wolf,  # here: loading it takes a second, which a known answer has no need of
+    )
+
+    covariance_DD, shrinkage = ledoit_wolf(centred, assume_centered=True)
     means_ND = np.zeros_like(centred)
     for label in range(int(labels.max()) + 1):
         means_ND[labels == label] = centred[labels == label].mean(axis=0)
     between_DD = np.atleast_2d(np.cov(means_ND, rowvar=False))
     inverse_DD = np.linalg.pinv(covariance_DD, rcond=1e-15, hermitian=True)
     return _finite(float((1.0 - shrinkage) * np.einsum("ij,ji->", inverse_DD, between_DD)))
-
-
-def ledoit_wolf(centred_ND: Array) -> tuple[Array, float]:
-    """Covariance shrunk towards a multiple of the identity, and by how much (Ledoit & Wolf 2004)."""
-    num_samples, num_dimensions = centred_ND.shape
-    covariance_DD = centred_ND.T @ centred_ND / num_samples
-    scale = float(np.trace(covariance_DD)) / num_dimensions
-    distance = float((covariance_DD**2).sum()) - num_dimensions * scale**2  # to scale times the identity
-    fourth = float((((centred_ND**2).sum(axis=1)) ** 2).sum()) / num_samples  # mean of |x xT|²
-    noise = (fourth - float((covariance_DD**2).sum())) / num_samples
-    spherical = distance <= 1e-12 * float((covariance_DD**2).sum())  # a multiple of the identity already
-    shrinkage = 0.0 if spherical or noise <= 0.0 else min(noise, distance) / distance
-    return (1.0 - shrinkage) * covariance_DD + shrinkage * scale * np.eye(num_dimensions), shrinkage
 
 
 def _evidence(left_NK: Array, sigma_K: Array, shape: tuple[int, ...], target_N: Array) -> float:

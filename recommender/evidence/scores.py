@@ -37,13 +37,13 @@ def scores_of(
 
 def reduce(features_MK: NDArray[np.float64], dimensions: int = REDUCED) -> NDArray[np.float64]:
     """The leading principal components, at most `dimensions` and a quarter of M, scaled to mean square 1."""
+    from sklearn.decomposition import (
+        PCA,  # here: loading it takes a second, which a known answer has no need of
+    )
+
     kept = max(1, min(dimensions, features_MK.shape[1], len(features_MK) // 4))
-    reduced_MR: NDArray[np.float64]
-    if len(features_MK) < features_MK.shape[1]:  # the same components from the smaller of the two matrices
-        values_M, vectors_MM = np.linalg.eigh(features_MK @ features_MK.T)
-        reduced_MR = vectors_MM[:, ::-1][:, :kept] * np.sqrt(values_M[::-1][:kept].clip(0.0))
-    else:
-        _, vectors_KK = np.linalg.eigh(features_MK.T @ features_MK)
-        reduced_MR = features_MK @ vectors_KK[:, ::-1][:, :kept]
+    if not features_MK.any():  # of no variance, which has no components
+        return np.zeros((len(features_MK), kept))
+    reduced_MR: NDArray[np.float64] = PCA(kept, svd_solver="covariance_eigh").fit_transform(features_MK)
     scale = np.sqrt(np.mean(reduced_MR**2))
     return reduced_MR / scale if scale > 0 else reduced_MR

@@ -78,7 +78,8 @@ def outlooks(
 def never_rising(values_N: NDArray[np.float64]) -> NDArray[np.float64]:
     """The nearest sequence that never rises, same sum: neighbours in the wrong order share their mean.
 
-    Isotonic regression by pooling adjacent violators (Barlow et al. 1972).
+    Isotonic regression by pooling adjacent violators (Barlow et al. 1972), as scikit-learn's `isotonic_regression`,
+    whose loading would take longer than the whole forecast.
     """
     pools: list[tuple[float, int]] = []  # mean, how many
     for value in values_N:

@@ -14,12 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from scipy import optimize, stats
-from sklearn.covariance import ledoit_wolf as sklearn_ledoit_wolf
 
 from recommender.evidence.estimators import (
     h_score,
     knn_accuracy,
-    ledoit_wolf,
     logme,
     logme_classes,
 )
@@ -127,17 +125,6 @@ def test_the_h_score_of_far_classes_is_their_number_less_one() -> None:
     assert h_score(features, labels) == pytest.approx(2.0, rel=0.05)
     noise = np.random.default_rng(0).normal(size=(3000, 4))
     assert h_score(noise, labels) == pytest.approx(0.0, abs=0.02)
-
-
-@pytest.mark.parametrize(("count", "dimensions"), [(200, 16), (20, 50), (5, 3), (300, 64)])
-def test_the_shrunk_covariance_is_scikit_learns(count: int, dimensions: int) -> None:
-    rng = np.random.default_rng(count)
-    features = rng.normal(size=(count, dimensions)) * rng.uniform(0.1, 3.0, dimensions)
-    features -= features.mean(axis=0)
-    covariance, shrinkage = ledoit_wolf(features)
-    expected, expected_shrinkage = sklearn_ledoit_wolf(features)
-    assert np.allclose(covariance, expected, atol=1e-12)
-    assert shrinkage == pytest.approx(expected_shrinkage)
 
 
 # ── what must not change a score ─────────────────────────────────────────────

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.isotonic import isotonic_regression
 
 from recommender.forecast.decision import TIED_LOSS, decide
 from recommender.forecast.influence import runs_used
@@ -47,6 +48,8 @@ def test_probabilities_in_the_wrong_order_are_pooled() -> None:
     np.testing.assert_allclose(never_rising(np.array([0.3, 0.4, 0.1, 0.2])), [0.35, 0.35, 0.15, 0.15])
     np.testing.assert_allclose(never_rising(np.array([0.5, 0.3, 0.2])), [0.5, 0.3, 0.2])
     np.testing.assert_allclose(never_rising(np.array([0.1, 0.2, 0.6])), [0.3, 0.3, 0.3])
+    values = np.random.default_rng(0).uniform(size=50)
+    np.testing.assert_allclose(never_rising(values), isotonic_regression(values, increasing=False))
 
 
 def test_the_expected_loss_of_the_first_is_that_of_the_decision() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,8 +100,13 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 def chosen_ids(store: Store, target: Profile, *starts: str) -> list[str]:
     found: list[str] = []
+
+    def keep(store: Store, runs: Sequence[Run]) -> tuple[Observation, ...]:
+        found.extend(run.id for run in runs)
+        return ()
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(history, "_joined", lambda store, runs: found.extend(run.id for run in runs) or ())
+        patch.setattr(history, "_joined", keep)
         known_history(store, target=target, starts=starts)
     return found
 
