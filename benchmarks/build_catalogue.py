@@ -35,7 +35,9 @@ def _sizes(name: str, architecture_name: str, source: str, scores: dict[str, flo
 
 
 NOT_KNOWN: dict[str, float | None] = dict.fromkeys("nsmlx")
-# Published mAP50-95 at 640 px: ultralytics' documentation; YOLOv9 and YOLOv10 as their papers give them.
+# Published mAP50-95 at 640 px: ultralytics' documentation; YOLOv9 and YOLOv10 as their papers give them. Those of v5u
+# are .005 to .009 above what LibreYOLO measured (../shared/external/device-latency), as YOLO11's and YOLOv8's are;
+# RT-DETR's stand in its authors' README (PaddleDetection, configs/rtdetr).
 DETECTORS: list[Row] = [
     *_sizes("yolov3{}u", "yolov3{}", COCO, dict.fromkeys(("", "-spp", "-tiny"))),
     *_sizes("yolov5{}u", "yolov5{}", COCO, {"n": 0.343, "s": 0.430, "m": 0.490, "l": 0.522, "x": 0.532}),

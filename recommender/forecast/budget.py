@@ -5,8 +5,8 @@ curves of the built-in history; some of the results they are judged on had been 
 
 - views (images × epochs): the distance to the end shrinks as 200 / (200 + views) from pretrained weights;
 - distinct images: as a power law with exponent −0.3, as learning curves of data size have;
-- pixels: as −24 / (24 + s) of the median object's side s in pixels, which fits YOLOBench's tables of VOC, COCO and
-  WIDER FACE from 160 to 480 px with one weight.
+- objects: as −24 / (24 + s) of the median object's side s in pixels at 192 px; what other image sizes add or cost is in
+  `size_effects.py`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ USUAL_IMAGES = 200.0
 IMAGES_EXPONENT = -0.3
 HALF_OBJECT = 24.0  # pixels
 USUAL_OBJECT = 32.0  # pixels
+LEVEL_SIZE = 192  # pixels: the image size at which objects' sides say how hard a data set is
 MOST_ENLARGED = 1.5  # times the images' own size, beyond which more pixels show nothing more
 FEWEST_EPOCHS, FEWEST_PIXELS = 8.0, 128.0  # below, results say little of any other budget
 COPY_DISTANCE, COPY_SHARE = 24, 0.25  # half of what a leak may differ by: frames of one film still teach
@@ -75,19 +76,24 @@ def images_term(situation: Situation) -> float:
     return 1.0 - math.pow(distinct_images(situation) / USUAL_IMAGES, IMAGES_EXPONENT)
 
 
-def pixels_term(situation: Situation) -> float:
-    """0 where the median object has a side of 32 pixels, at most 0.43, at least −0.57."""
-    return HALF_OBJECT / (HALF_OBJECT + USUAL_OBJECT) - HALF_OBJECT / (HALF_OBJECT + object_side(situation))
+def objects_term(situation: Situation) -> float:
+    """0 where the median object has a side of 32 pixels in images of 192, at most 0.43, at least −0.57."""
+    side = object_side(situation.target, LEVEL_SIZE)
+    return HALF_OBJECT / (HALF_OBJECT + USUAL_OBJECT) - HALF_OBJECT / (HALF_OBJECT + side)
 
 
-def object_side(situation: Situation) -> float:
-    """Median object side in pixels at the training size; 32 without boxes."""
-    quantiles, size = situation.target.box_sizes_Q, situation.budget.imgsz
-    if not quantiles:
+def object_side(target: Profile, imgsz: int) -> float:
+    """Median object side in pixels at an image size; 32 without boxes."""
+    if not target.box_sizes_Q:
         return USUAL_OBJECT
-    longer, shorter = _sides(situation.target)
-    shown = min(float(size), MOST_ENLARGED * longer) if longer > 1 else float(size)
-    return float(quantiles[2] * shown * math.sqrt(shorter / longer))
+    longer, shorter = _sides(target)
+    return float(target.box_sizes_Q[2] * shown_size(target, imgsz) * math.sqrt(shorter / longer))
+
+
+def shown_size(target: Profile, imgsz: int) -> float:
+    """The image size that still shows something new: at most half as much again as the images have themselves."""
+    longer, _ = _sides(target)
+    return min(float(imgsz), MOST_ENLARGED * longer) if longer > 1 else float(imgsz)
 
 
 def scratch_views_term(situation: Situation) -> float:

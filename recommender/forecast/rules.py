@@ -18,12 +18,19 @@ from recommender.evidence import ESTIMATORS
 from recommender.forecast.budget import (
     distinct_images,
     images_term,
-    pixels_term,
+    objects_term,
     scratch_images_term,
     scratch_views_term,
     views_term,
 )
 from recommender.forecast.situation import Situation
+from recommender.forecast.size_effects import (
+    capacity_difference,
+    capacity_term,
+    image_size_term,
+    other_architecture,
+    transfer_term,
+)
 from recommender.records import Evidence
 
 Matrix = NDArray[np.float64]
@@ -135,8 +142,18 @@ RULES: tuple[Rule, ...] = (
     Rule(name="views", weight=0.90, sd=0.15, slope=0.3, why="curves of 60 epochs on two sets", value=views_term),
     Rule(name="images", weight=0.15, sd=0.06, slope=0.06, why="learning curves of data size flatten",
          value=images_term),
-    Rule(name="pixels", weight=0.70, sd=0.20, slope=0.25, why="YOLOBench: VOC, COCO and WIDER FACE, 160 to 480 px",
-         value=pixels_term),
+    Rule(name="objects", weight=0.70, sd=0.20, slope=0.25, why="small objects are hard: VOC, COCO and WIDER FACE",
+         value=objects_term),
+    Rule(name="image_size", weight=1.0, sd=0.20, slope=0.30, why="YOLOBench: four sets, 160 to 480 px",
+         value=image_size_term),
+    Rule(name="capacity", weight=1.0, sd=0.25, slope=0.30, why="YOLOBench and RF100-VL: what a COCO score is worth",
+         value=capacity_term),
+    Rule(name="capacity_slope", weight=0.0, sd=0.08, slope=0.10, why="five targets say what the slope depends on",
+         value=capacity_difference),
+    Rule(name="transfer", weight=1.0, sd=0.5, slope=0.5, why="RF100-VL: YOLO26n below YOLO11n despite its COCO score",
+         value=transfer_term),
+    Rule(name="other_architecture", weight=0.0, sd=0.013, slope=0.015, why="RF100-VL's models around their line",
+         value=other_architecture),
     Rule(name="scratch_views", weight=-0.50, sd=0.15, slope=0.10, why="random weights start late",
          value=lambda s: scratch_views_term(s) if s.checkpoint is None else 0.0),
     Rule(name="scratch_images", weight=-0.30, sd=0.03, slope=0.02, why="He et al. 2018; YOLOBench: VOC from scratch",
