@@ -2,7 +2,7 @@
 
 from recommender.datasets.disk import Disk
 from recommender.datasets.duplicates import image_hash, near_duplicates
-from recommender.datasets.export import export_yolo, write_data_yaml
+from recommender.datasets.export import class_folder, export_yolo, write_data_yaml
 from recommender.datasets.images import ImageError, decode_image, read_image
 from recommender.datasets.inspection import Copy, Inspection, SplitHealth, inspect_dataset
 from recommender.datasets.limits import LIMITS, Limits
@@ -17,6 +17,7 @@ __all__ = [
     "Inspection",
     "Limits",
     "SplitHealth",
+    "class_folder",
     "decode_image",
     "export_yolo",
     "image_hash",

@@ -103,6 +103,21 @@ KINDS: Mapping[str, Kind] = {
         "outline that encloses nothing",
         "Outlines need three points that are not on one line, within the image; remove or draw them again.",
     ),
+    "class_nested": Kind(
+        "warning",
+        "image in a folder within its class's folder",
+        "The uppermost folder counts as the class; move the images up, or make the folders classes.",
+    ),
+    "class_folder_missing": Kind(
+        "warning",
+        "split without folders of all classes",
+        "Classes are matched by name over the splits; add what is missing, or call the folders alike.",
+    ),
+    "image_unclassified": Kind(
+        "warning",
+        "image without a class",
+        "They lie in no class's folder, or no row names their class, and were left out.",
+    ),
     "task_segment": Kind(
         "info",
         "data set read for instance segmentation",

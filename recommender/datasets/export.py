@@ -16,6 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from recommender.datasets.images import ImageError, decode_image, read_bytes, read_header
+from recommender.datasets.outlines import joined
 from recommender.errors import ConflictError, DatasetError, StorageError
 from recommender.records import ByteArray, Dataset, LabelledImage, Split
 from recommender.text import printable
@@ -34,7 +35,11 @@ def export_yolo(
     seed: int = 0,
     splits: Sequence[Split] = ("train", "val"),
 ) -> Path:
-    """Write images, labels and data.yaml below `folder` and return the path of that data.yaml.
+    """Write images and labels below `folder` in the form that ultralytics trains from; returns its `data` argument.
+
+    Boxes and outlines: images/, labels/ and the data.yaml returned; an outline of several rings is one line, joined
+    by bridges. Classification: a tree SPLIT/CLASS/ below the folder returned, its class folders numbered and
+    spelt safely (`class_folder`), so that ultralytics' order of them is that of `dataset.class_names`.
 
     `fraction` keeps a seeded part of the train images, at least one; smaller parts lie within larger
     ones. The folder appears at once and whole: it is written aside and renamed, its manifest last. An
@@ -54,8 +59,9 @@ def export_yolo(
         "splits": {split: sum(image.split == split for image in images) for split in splits},
         "content": sha256("".join(f"{image.split}{image.sha256}" for image in images).encode()).hexdigest(),
     }
+    entry = folder if dataset.task == "classify" else folder / "data.yaml"
     if _is_complete(folder, wanted):
-        return folder / "data.yaml"
+        return entry
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{folder.name[:40]}-", dir=folder.parent))
@@ -70,7 +76,12 @@ def export_yolo(
         raise StorageError(
             f"The export to {printable(folder)} failed: {error.strerror}.", remedy="Free some space there."
         ) from error
-    return folder / "data.yaml"
+    return entry
+
+
+def class_folder(index: int, name: str) -> str:
+    """The folder of a class in an export: its number, and its name as far as it is safe in a path."""
+    return f"{index:05d}_{_slug(name)}"
 
 
 def write_data_yaml(
@@ -135,9 +146,15 @@ def _write(
     dataset: Dataset, images: list[LabelledImage], aside: Path, final: Path, splits: Sequence[Split]
 ) -> list[str]:
     """Write everything but the manifest; returns the names of images that do not decode."""
+    tree = [class_folder(index, name) for index, name in enumerate(dataset.class_names)]
     for split in splits:
-        (aside / "images" / split).mkdir(parents=True)
-        (aside / "labels" / split).mkdir(parents=True)
+        subfolders = [f"images/{split}", f"labels/{split}"]
+        if dataset.task == "classify":
+            subfolders = [
+                f"{split}/{name}" for name in tree
+            ]  # the empty ones too, or the numbers would shift
+        for name in subfolders:
+            (aside / name).mkdir(parents=True)
 
     def write(number: int, image: LabelledImage) -> str | None:
         try:
@@ -145,10 +162,12 @@ def _write(
         except ImageError:
             return image.name
         stem = f"{number:06d}_{_slug(image.path.stem)}"
+        if dataset.task == "classify":
+            place = aside / image.split / tree[int(image.classes_M[0])]
+            (place / (stem + suffix)).write_bytes(data)
+            return None
         (aside / "images" / image.split / (stem + suffix)).write_bytes(data)
-        rows = zip(image.classes_M.tolist(), image.boxes_M4.tolist(), strict=True)
-        text = "".join(f"{index} {x:.6f} {y:.6f} {w:.6f} {h:.6f}\n" for index, (x, y, w, h) in rows)
-        (aside / "labels" / image.split / f"{stem}.txt").write_text(text, encoding="ascii")
+        (aside / "labels" / image.split / f"{stem}.txt").write_text(_rows(image), encoding="ascii")
         return None
 
     left_out: list[str] = []
@@ -161,8 +180,18 @@ def _write(
             left_out += [name for name in results if name is not None]
     if len(left_out) == len(images):
         raise DatasetError("None of the images decodes.", remedy="Look with `recommend datasets inspect`.")
-    write_data_yaml(aside, dataset.class_names, splits, at=final)
+    if dataset.task != "classify":
+        write_data_yaml(aside, dataset.class_names, splits, at=final)
     return left_out
+
+
+def _rows(image: LabelledImage) -> str:
+    """The label file of an image: boxes, or outlines where it has them."""
+    shapes = [box.tolist() for box in image.boxes_M4]
+    if image.polygons is not None:
+        shapes = [joined(rings).clip(0, 1).reshape(-1).tolist() for rings in image.polygons]
+    rows = zip(image.classes_M.tolist(), shapes, strict=True)
+    return "".join(f"{index} {' '.join(f'{value:.6f}' for value in shape)}\n" for index, shape in rows)
 
 
 def _slug(text: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from recommender.datasets.archive import is_archive, packed_kind, remove_unpacked, unpacked
 from recommender.datasets.assembly import assemble
+from recommender.datasets.classification import read_classification, read_csv_file, refuse_no_classes
 from recommender.datasets.coco import read_coco
 from recommender.datasets.coco_files import find_coco, root_of, siblings_of
 from recommender.datasets.defects import DefectLog
@@ -28,6 +29,7 @@ from recommender.text import printable
 
 YAML_SUFFIXES = (".yaml", ".yml")
 ANNOTATION_SUFFIXES = (".json", ".xml", ".ndjson", ".jsonl")
+TABLE_SUFFIXES = (".csv", ".tsv")
 USUAL_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 MAX_NESTED = 3  # folders above a data.yaml
 MAX_FOLDERS = 1000
@@ -67,11 +69,11 @@ def open_dataset(
     roots = tuple(root.resolve() for root in allowed_roots)
     if (
         place.is_file()
-        and place.suffix.lower() not in (*YAML_SUFFIXES, *ANNOTATION_SUFFIXES)
+        and place.suffix.lower() not in (*YAML_SUFFIXES, *ANNOTATION_SUFFIXES, *TABLE_SUFFIXES)
         and is_archive(place)
     ):
         return _open_archive(place, log, limits, seed, progress or silent, task)
-    raw, disk = _read(place, roots, log, limits)
+    raw, disk = _read(place, roots, log, limits, task)
     return assemble(raw, disk=disk, seed=seed, progress=progress or silent, task=task)
 
 
@@ -81,7 +83,7 @@ def _open_archive(
     folder = unpacked(place, limits=limits).resolve()
     try:
         disk = Disk((folder,), limits=limits)
-        raw = _read_folder(folder, disk, log)
+        raw = _read_folder(folder, disk, log, task)
         raw.config = None  # it lies among our own files, which come and go
         _report_caches(disk, log)
         return assemble(raw, disk=disk, seed=seed, progress=progress, task=task)
@@ -91,12 +93,12 @@ def _open_archive(
 
 
 def _read(
-    place: Path, allowed_roots: tuple[Path, ...], log: DefectLog, limits: Limits
+    place: Path, allowed_roots: tuple[Path, ...], log: DefectLog, limits: Limits, task: Task | None
 ) -> tuple[RawSet, Disk]:
     suffix = place.suffix.lower()
     if place.is_dir():
         disk = Disk((place, *allowed_roots), limits=limits)
-        raw = _read_folder(place, disk, log)
+        raw = _read_folder(place, disk, log, task)
     elif not place.is_file():
         raise DatasetError(f"{printable(place.name)} is neither a file nor a folder.")
     elif suffix in YAML_SUFFIXES:
@@ -106,6 +108,10 @@ def _read(
         root = root_of(place)
         disk = Disk((root, *allowed_roots), limits=limits)
         raw = _read_file(place, root, disk, log)
+    elif suffix in TABLE_SUFFIXES:
+        root = root_of(place)
+        disk = Disk((root, *allowed_roots), limits=limits)
+        raw = read_csv_file(place, root, disk, log, root.name or place.stem)
     else:
         kind = packed_kind(place)
         remedy = "Give a folder, data.yaml, COCO JSON, VOC tree, or a zip or tar of one."
@@ -148,9 +154,14 @@ def _read_yaml(place: Path, disk: Disk, log: DefectLog) -> RawSet:
     return read_described(description, disk, log, place.parent.name or place.stem)
 
 
-def _read_folder(root: Path, disk: Disk, log: DefectLog) -> RawSet:
+def _read_folder(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> RawSet:
     """Try the formats from the most to the least explicit."""
     name = root.name or "dataset"
+    if task == "classify":
+        classes = read_classification(root, disk, log, name)
+        if classes is None:
+            raise refuse_no_classes(root)
+        return classes
     description = _description_below(root, disk, log)
     if description is not None:
         raw = read_described(description, disk, log, name)
@@ -168,6 +179,10 @@ def _read_folder(root: Path, disk: Disk, log: DefectLog) -> RawSet:
         return found[0].read(found[1], root, disk, log, name)
     if num_labelled:
         return read_layout(root, disk, log, name)
+    if (found is None or found[0].suffixes == (".csv",)) and (
+        classes := read_classification(root, disk, log, name)
+    ):
+        return classes
     raise error_without_labels(root, disk) if found is None else unread(found[0], found[1][0], root, disk)
 
 

@@ -16,7 +16,6 @@ import numpy as np
 from recommender.datasets.disk import ARCHIVE_SUFFIXES, Disk
 from recommender.datasets.labels import RowShapes
 from recommender.datasets.raw import Float64Array
-from recommender.datasets.words import split_of_words
 from recommender.errors import DatasetError, WrongTaskError
 from recommender.text import printable
 
@@ -106,20 +105,7 @@ def error_without_labels(root: Path, disk: Disk) -> DatasetError:
         if packed:
             remedy = f"Unpack {printable(packed[0])}: archives within folders and archives are not opened."
         return DatasetError(f"{named} holds no image.", remedy=remedy)
-    folders = {
-        next(
-            (part for part in reversed(path.relative_to(root).parts[:-1]) if split_of_words(part) is None), ""
-        )
-        for path in paths
-    } - {"", "images", "image", "JPEGImages"}
-    if len(folders) >= 2:
-        shown = ", ".join(printable(folder) for folder in sorted(folders)[:5])
-        return WrongTaskError(
-            f"{named} holds {len(paths)} images in folders by class ({shown}) and no boxes: classification, "
-            "not detection.",
-            remedy=REMEDY,
-        )
     return DatasetError(
         f"{named} holds {len(paths)} images and no labels that are read.",
-        remedy="Put YOLO label files, a COCO JSON or VOC files with them.",
+        remedy="Put YOLO label files, a COCO JSON or VOC files with them, or the images of each class in its folder.",
     )

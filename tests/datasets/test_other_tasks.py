@@ -10,7 +10,7 @@ import pytest
 
 from recommender.datasets import open_dataset
 from recommender.errors import DatasetError, WrongTaskError
-from tests.datagen import draw_images, make_dataset
+from tests.datagen import make_dataset
 from tests.datasets.helpers import yolo_set
 
 Row = Callable[[np.random.Generator], list[float]]
@@ -112,20 +112,6 @@ def test_descriptions_of_other_tasks(tmp_path: Path, line: str, task: str) -> No
     (folder / "data.yaml").write_text((folder / "data.yaml").read_text() + line + "\n")
     with pytest.raises(WrongTaskError, match=task):
         open_dataset(folder)
-
-
-@pytest.mark.parametrize("splits", [("",), ("train", "val")])
-def test_classification_folders(tmp_path: Path, splits: tuple[str, ...]) -> None:
-    for drawn in draw_images(8, ("cat", "dog")):
-        for split in splits:
-            place = tmp_path / split / ("cat", "dog")[drawn.boxes[0][0]]
-            place.mkdir(parents=True, exist_ok=True)
-            drawn.image.save(place / f"{drawn.stem}.png")
-        (place / f"{drawn.stem}x.png").write_bytes((place / f"{drawn.stem}.png").read_bytes())
-    (tmp_path / splits[0] / "dog").mkdir(parents=True, exist_ok=True)
-    draw_images(1, ("dog",))[0].image.save(tmp_path / splits[0] / "dog" / "one.png")
-    with pytest.raises(WrongTaskError, match=r"cat, dog.*classification"):
-        open_dataset(tmp_path)
 
 
 def test_images_alone_and_labelme_of_other_images(tmp_path: Path) -> None:

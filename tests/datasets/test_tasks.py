@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.datasets import open_dataset, require_trained
+from recommender.datasets import export_yolo, open_dataset, require_trained
 from recommender.datasets.outlines import draw_mask, joined, rings_of, rings_of_mask
 from recommender.datasets.raw import RunLengths
 from recommender.errors import WrongTaskError
@@ -48,8 +48,10 @@ def test_a_task_the_labels_do_not_serve_is_refused(tmp_path: Path) -> None:
     boxes = yolo_set(tmp_path / "boxes")
     with pytest.raises(WrongTaskError, match=r"no outline.*not instance segmentation"):
         open_dataset(boxes, task="segment")
-    with pytest.raises(WrongTaskError, match="no image classification"):
+    with pytest.raises(WrongTaskError, match="no folders of images by class"):
         open_dataset(boxes, task="classify")
+    with pytest.raises(WrongTaskError, match="no image classification"):
+        open_dataset(boxes / "data.yaml", task="classify")
 
 
 def test_upright_rectangles_are_no_outlines(tmp_path: Path) -> None:
@@ -97,3 +99,14 @@ def test_run_lengths_are_columns_from_the_left() -> None:
     (ring,) = rings
     assert ring.min(axis=0).tolist() == [4.25, 2.25]
     assert ring.max(axis=0).tolist() == [5.75, 6.75]
+
+
+def test_the_export_of_outlines_is_read_back_as_it_was(tmp_path: Path) -> None:
+    found = open_dataset(write_yolo_seg(tmp_path / "set", scenes()), task="segment")
+    again = open_dataset(export_yolo(found, tmp_path / "out"), task="segment")
+    assert again.class_names == found.class_names
+    for image, copy in zip(found.images, again.images, strict=True):
+        assert image.polygons is not None
+        assert copy.polygons is not None
+        for rings, others in zip(image.polygons, copy.polygons, strict=True):
+            np.testing.assert_array_equal(draw_mask(rings, *SIDE), draw_mask(others, *SIDE))

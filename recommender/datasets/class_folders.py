@@ -1,0 +1,156 @@
+"""Image classification by folders: SPLIT/CLASS/… or CLASS/…; a class is what its folder is called.
+
+Numbers of classes follow the sorted names of all splits together, so the order of folders never decides.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from recommender.datasets.defects import DefectLog
+from recommender.datasets.disk import Disk
+from recommender.datasets.raw import RawImage, RawSet
+from recommender.datasets.words import split_of_words, without_split_words
+from recommender.records import Split
+
+MAX_WRAPPERS = 3
+PLAIN_FOLDERS = frozenset({"images", "image", "imgs", "img", "jpegimages", "data", "dataset", "photos"})
+WHOLE_IMAGE = ((0.0, 0.0, 1.0, 1.0),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassTree:
+    """Where the images of each class lie."""
+
+    folders: tuple[tuple[Split | None, str, Path], ...]  # split, class, folder; the empty ones too
+    unlabelled: tuple[Path, ...]  # images in no class folder
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Of all splits, sorted."""
+        return tuple(sorted({name for _, name, _ in self.folders}))
+
+
+def read_class_folders(tree: ClassTree, root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
+    """Read the images of a tree found by `find_class_tree`; each has one object, the whole image."""
+    numbers = {class_name: number for number, class_name in enumerate(tree.class_names)}
+    images = []
+    for split, class_name, folder in tree.folders:
+        for path in disk.images(folder):
+            if path.parent != folder and split_of_words(path.parent.name) is None:
+                log.add("class_nested", disk.name(path), f"taken as {class_name}")
+            images.append(classified(path, numbers[class_name], split, disk))
+    for path in tree.unlabelled:
+        log.add("image_unclassified", disk.name(path))
+    _tell_missing(tree, name, log)
+    return RawSet(
+        name=name,
+        root=root,
+        format="class folders",
+        class_names=tree.class_names,
+        images=images,
+        log=log,
+        classified=True,
+    )
+
+
+def classified(path: Path, number: int, split: Split | None, disk: Disk) -> RawImage:
+    """An image of one class: one object, with the whole image as its box."""
+    return RawImage(
+        path=path,
+        name=disk.name(path),
+        split=split,
+        classes_M=np.array([number], np.int64),
+        corners_M4=np.array(WHOLE_IMAGE),
+        num_rows=1,
+    )
+
+
+def _tell_missing(tree: ClassTree, name: str, log: DefectLog) -> None:
+    """Splits that list different classes are matched by name; say so."""
+    of_split: dict[Split | None, set[str]] = {}
+    for split, class_name, _ in tree.folders:
+        of_split.setdefault(split, set()).add(class_name)
+    for split, names in of_split.items():
+        missing = set(tree.class_names) - names
+        if missing and split is not None:
+            log.add("class_folder_missing", name, f"{split} has no {', '.join(sorted(missing)[:5])}")
+
+
+def find_class_tree(root: Path, disk: Disk) -> ClassTree | None:
+    """The tree of class folders below `root`, less folders wrapped around it; None where there is none.
+
+    A folder counts as a split only where its name says so and it holds folders of images itself: a class may be
+    called "train".
+    """
+    folder = _unwrapped(root, disk)
+    names = disk.listing(folder).folders
+    splits = {name: split for name in names if (split := _split_of(name)) is not None}
+    found: list[tuple[Split | None, str, Path]]
+    inner = {name: _unwrapped(folder / name, disk, like=name) for name in splits}
+    divided = {name for name, place in inner.items() if _class_folders(place, disk)}
+    if any(splits[name] == "train" for name in divided) or len(divided) > 1:
+        found = [
+            (splits[name], *row) for name in sorted(divided) for row in _class_folders(inner[name], disk)
+        ]
+        loose = [path for name in names if name not in divided for path in disk.images(folder / name)]
+        loose += [path for name in divided for path in disk.images_in(inner[name])]
+    else:
+        found = list(_with_splits_inside(folder, disk))
+        loose = []
+    loose += disk.images_in(folder)
+    usual = {name.casefold() for _, name, _ in found} - PLAIN_FOLDERS
+    num_labelled = sum(1 for _, _, place in found for _ in disk.images(place))
+    if len(usual) < 2 or len(loose) > num_labelled or all(map(_split_of, usual)):
+        return None
+    return ClassTree(folders=tuple(found), unlabelled=tuple(sorted(loose)))
+
+
+def _with_splits_inside(folder: Path, disk: Disk) -> Iterator[tuple[Split | None, str, Path]]:
+    """Class folders without splits above them; of CLASS/train/… each split on its own."""
+    for name, place in _class_folders(folder, disk):
+        inner = disk.listing(place).folders
+        splits = {each: _split_of(each) for each in inner}
+        if inner and all(splits.values()) and not disk.images_in(place):
+            yield from ((splits[each], name, place / each) for each in inner)
+        else:
+            yield None, name, place
+
+
+def _class_folders(folder: Path, disk: Disk) -> list[tuple[str, Path]]:
+    """The folders within one, by name (NFC); none where not one of them holds an image."""
+    found = [(unicodedata.normalize("NFC", name), folder / name) for name in disk.listing(folder).folders]
+    return found if any(_holds_images(place, disk) for _, place in found) else []
+
+
+def _unwrapped(folder: Path, disk: Disk, like: str | None = None) -> Path:
+    """Down through folders around the one that matters: the only one with images, beside no image itself.
+
+    Below a split's folder only one called like it is such a wrapper, as in `train/train`: any other is a class.
+    """
+    for _ in range(MAX_WRAPPERS):
+        inner = [name for name in disk.listing(folder).folders if _holds_images(folder / name, disk)]
+        if disk.images_in(folder) or len(inner) != 1:
+            break
+        if like is None and _split_of(inner[0]) is not None:
+            break
+        if like is not None and _split_of(inner[0]) != _split_of(like):
+            break
+        folder = folder / inner[0]
+    return folder
+
+
+def _holds_images(folder: Path, disk: Disk) -> bool:
+    return next(disk.images(folder), None) is not None
+
+
+def _split_of(name: str) -> Split | None:
+    """The split a folder is called after, alone or beside words that name no class: `train`, `seg_train`."""
+    rest = Counter(without_split_words(name).split("_"))
+    return split_of_words(name) if sum(rest.values()) <= 1 else None

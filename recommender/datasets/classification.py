@@ -1,0 +1,67 @@
+"""Which of the two forms of image classification a folder holds: class folders, or a CSV of file and label."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from recommender.datasets.class_folders import ClassTree, find_class_tree, read_class_folders
+from recommender.datasets.defects import DefectLog
+from recommender.datasets.disk import Disk
+from recommender.datasets.label_csv import LabelTable, find_label_tables, read_label_tables
+from recommender.datasets.raw import RawSet
+from recommender.errors import DatasetError, WrongTaskError
+from recommender.text import printable
+
+
+def read_classification(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet | None:
+    """The folder as a classification set; None where it is none.
+
+    Raises WrongTaskError for several classes an image, DatasetError where folders and CSV contradict each other.
+    """
+    tree = find_class_tree(root, disk)
+    try:
+        tables = find_label_tables(root, disk)
+    except DatasetError:
+        if tree is None:
+            raise
+        tables = []  # what else is known of images whose folders name their class
+    if tree is None:
+        return read_label_tables(tables, root, disk, log, name) if tables else None
+    if tables and _contradict(tree, tables, disk):
+        raise DatasetError(
+            f"{printable(root.name)}: the folders name other classes than {printable(disk.name(tables[0].path))}.",
+            remedy="Give the CSV itself if it is right, or move it away.",
+        )
+    return read_class_folders(tree, root, disk, log, name)
+
+
+def read_csv_file(path: Path, root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
+    """Read one CSV of file and label. Raises WrongTaskError, DatasetError."""
+    tables = find_label_tables(root, disk, only=path)
+    if not tables:
+        raise DatasetError(
+            f"{printable(path.name)} is no list of images of this folder with their classes.",
+            remedy="It needs a column of image files and a column `label`.",
+        )
+    return read_label_tables(tables, root, disk, log, name)
+
+
+def refuse_no_classes(root: Path) -> WrongTaskError:
+    """The refusal of a folder that was to be read for classification and holds no classes."""
+    return WrongTaskError(
+        f"{printable(root.name)} holds no folders of images by class and no CSV of file and label.",
+        remedy="Put the images of each class in a folder called after it, in train/ and val/ or without splits.",
+    )
+
+
+def _contradict(tree: ClassTree, tables: list[LabelTable], disk: Disk) -> bool:
+    """Whether one folder's images have several labels, or one label several folders, in a table of most images."""
+    folder_of = {path.name: name for _, name, place in tree.folders for path in disk.images(place)}
+    pairs = {
+        (folder_of[last], label)
+        for table in tables
+        for reference, label, _ in table.rows
+        if (last := reference.replace("\\", "/").rpartition("/")[2]) in folder_of
+    }
+    covered = sum(len(table.rows) for table in tables) > len(folder_of) / 2
+    return covered and len(pairs) > max(len({a for a, _ in pairs}), len({b for _, b in pairs}))

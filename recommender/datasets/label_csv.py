@@ -1,0 +1,239 @@
+"""Image classification by a CSV of file and label: columns by what they are called, else by what they hold."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from recommender.datasets.class_folders import classified
+from recommender.datasets.defects import DefectLog
+from recommender.datasets.disk import Disk
+from recommender.datasets.lookup import ImageIndex
+from recommender.datasets.matching import spellings
+from recommender.datasets.raw import RawSet
+from recommender.datasets.words import split_of_path, split_of_words
+from recommender.errors import DatasetError, WrongTaskError
+from recommender.records import Split
+from recommender.text import printable
+
+FILE_WORDS = ("file", "filename", "image", "img", "path", "filepath", "photo", "picture", "id", "name")
+LABEL_WORDS = ("label", "class", "category", "target", "breed", "species", "diagnosis", "dx", "tag", "y")
+SPLIT_WORDS = ("split", "subset", "set", "usage", "partition", "phase")
+BOX_WORDS = re.compile(r"(?i)\b(x_?min|x1|bbox|left|width)\b.*\b(y_?min|y1|top|height|bbox)\b")
+SEVERAL = re.compile(r"\s*[|;,]\s*")
+SAMPLED = 50  # rows that tell what a column holds
+MIN_SHARE = 0.5  # of these rows that name an image
+MANY_CLASSES = 0.5  # of the rows: more classes than that are no classes
+FEW_ROWS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelTable:
+    """One CSV: reference, label and split of each row."""
+
+    path: Path
+    split: Split | None  # that the file is called after
+    rows: tuple[tuple[str, str, Split | None], ...]
+
+
+def find_label_tables(root: Path, disk: Disk, only: Path | None = None) -> list[LabelTable]:
+    """The CSV files below `root` that give images a class; those called after splits alone where train is among them.
+
+    Raises WrongTaskError for several classes an image, DatasetError where no column can be told to be the class.
+    """
+    index = _known_names(root, disk)
+    paths = [only] if only else [p for p in disk.walk(root) if p.suffix.lower() in (".csv", ".tsv")]
+    tables = []
+    for path in paths:
+        if "submission" in path.name.lower():  # a form for answers to a contest
+            continue
+        table = _read_table(path, index, disk, insist=only is not None)
+        if table is not None:
+            tables.append(table)
+    if any(table.split == "train" for table in tables):
+        tables = [table for table in tables if table.split is not None]
+    return tables
+
+
+def read_label_tables(
+    tables: Sequence[LabelTable], root: Path, disk: Disk, log: DefectLog, name: str
+) -> RawSet:
+    """The images that the tables name, classes sorted by name. Raises WrongTaskError for several classes an image."""
+    index = ImageIndex(root, disk)
+    found: dict[Path, tuple[str, Split | None]] = {}
+    num_missing = 0
+    for table in tables:
+        for reference, label, split in table.rows:
+            path = index.of_name(reference, table.path, split or table.split)
+            if path is None:
+                num_missing += 1
+                log.add("image_missing", disk.name(table.path), reference)
+                continue
+            place = split or table.split or split_of_path(path, root)
+            if found.setdefault(path, (label, place))[0] != label:
+                raise _several(table.path, disk, f"{reference}: {found[path][0]} and {label}")
+    names = sorted({label for label, _ in found.values() if label})
+    numbers = {label: number for number, label in enumerate(names)}
+    images = []
+    for path, (label, place) in found.items():
+        if label:
+            images.append(classified(path, numbers[label], place, disk))
+        else:
+            log.add("image_unclassified", disk.name(path))
+    for path in index.paths:
+        if path not in found:
+            log.add("image_unclassified", disk.name(path))
+    if any(image.split for image in images):
+        for image in images:
+            image.split = image.split or "train"
+    return RawSet(
+        name=name,
+        root=root,
+        format="csv",
+        class_names=tuple(names),
+        images=images,
+        log=log,
+        num_left_out=num_missing,
+        classified=True,
+    )
+
+
+def _known_names(root: Path, disk: Disk) -> set[str]:
+    return {spellings(text)[2] for path in disk.images(root) for text in (path.name, path.stem)}
+
+
+def _names_image(value: str, known: set[str]) -> bool:
+    last = spellings(value.strip().replace("\\", "/").rpartition("/")[2])[2]
+    return bool(last) and (last in known or Path(last).stem in known)
+
+
+def _read_table(path: Path, known: set[str], disk: Disk, *, insist: bool) -> LabelTable | None:
+    content = disk.read_text(path, disk.limits.list_file_bytes)
+    first = content.split("\n", 1)[0]
+    if BOX_WORDS.search(first):
+        return None
+    delimiter = max(",;\t|", key=first.count)
+    lines = csv.reader(io.StringIO(content), delimiter=delimiter)
+    rows = [[cell.strip() for cell in row] for row in lines if any(cell.strip() for cell in row)]
+    width = len(rows[0]) if rows else 0
+    sample = [row for row in rows[1 : 1 + SAMPLED] if len(row) == width]
+    shares = [sum(_names_image(row[c], known) for row in sample) / max(1, len(sample)) for c in range(width)]
+    headed = bool(rows) and not any(_names_image(cell, known) for cell in rows[0])
+    header = rows[0] if headed else [""] * width
+    candidates = [c for c in range(width) if shares[c] > MIN_SHARE]
+    if not candidates or width < 2:
+        return None
+    file = next((c for c in candidates if _is_called(header[c], FILE_WORDS)), candidates[0])
+    body = [row for row in rows[headed:] if len(row) == width]
+    split = next((c for c in range(width) if c != file and _holds_splits(header[c], body, c)), None)
+    others = [c for c in range(width) if c not in (file, split)]
+    labels = _labels(path, header, body, others, disk, insist=insist)
+    if labels is None:
+        return None
+    splits = [None if split is None else split_of_words(row[split]) for row in body]
+    references = [row[file] for row in body]
+    return LabelTable(
+        path=path,
+        split=split_of_words(path.stem) or split_of_words(path.parent.name),
+        rows=tuple(zip(references, labels, splits, strict=True)),
+    )
+
+
+def _is_called(title: str, words: Sequence[str]) -> bool:
+    parts = [
+        part for part in re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", title).lower()) if part
+    ]
+    return any(part in words or part.removesuffix("s") in words for part in parts)
+
+
+def _holds_splits(title: str, body: Sequence[Sequence[str]], column: int) -> bool:
+    values = {row[column].lower() for row in body[:SAMPLED]}
+    spoken = bool(values) and all(split_of_words(value) for value in values if value)
+    return spoken and (_is_called(title, SPLIT_WORDS) or "train" in values or "training" in values)
+
+
+def _labels(
+    path: Path,
+    header: Sequence[str],
+    body: Sequence[Sequence[str]],
+    columns: Sequence[int],
+    disk: Disk,
+    *,
+    insist: bool,
+) -> list[str] | None:
+    """The class of each row; None where no column gives one."""
+    named = [c for c in columns if _is_called(header[c], LABEL_WORDS)]
+    flags = [c for c in columns if {row[c] for row in body} <= {"0", "1", "0.0", "1.0"}]
+    if len(flags) > 1 and len(flags) == len(columns) and header[flags[0]]:
+        return _of_flags(path, header, body, flags, disk)
+    chosen = named or (list(columns) if len(columns) == 1 else [])
+    texts = [c for c in chosen if not all(_is_number(row[c]) for row in body)]
+    chosen = texts or chosen  # of a number and a name of the class, the name
+    if len(chosen) > 1:
+        fullest = [c for c in chosen if "name" in header[c].lower()]
+        chosen = fullest if len(fullest) == 1 else chosen
+    if len(chosen) != 1:
+        if insist or len(chosen) > 1:
+            shown = ", ".join(header[c] or f"column {c + 1}" for c in chosen or columns)
+            raise DatasetError(
+                f"{printable(disk.name(path))}: which column is the class: {printable(shown, limit=120)}?",
+                remedy="Call the column of the class `label`, and keep one.",
+            )
+        return None
+    labels = [row[chosen[0]] for row in body]
+    _refuse_several(path, labels, disk)
+    _refuse_measures(path, labels, disk)
+    return labels
+
+
+def _of_flags(
+    path: Path, header: Sequence[str], body: Sequence[Sequence[str]], columns: Sequence[int], disk: Disk
+) -> list[str]:
+    """Classes from columns of 0 and 1, one a class."""
+    found = []
+    for row in body:
+        on = [header[c] for c in columns if float(row[c]) == 1]
+        if len(on) != 1:
+            raise _several(path, disk, f"a row has {len(on)} classes{': ' if on else ''}{', '.join(on[:3])}")
+        found.append(on[0])
+    return found
+
+
+def _refuse_several(path: Path, labels: Sequence[str], disk: Disk) -> None:
+    known = Counter(labels)
+    for label in known:
+        parts = [part for part in SEVERAL.split(label) if part]
+        words = label.split()
+        apart = len(parts) > 1 and any(part in known for part in parts)
+        if apart or (len(words) > 1 and all(word in known for word in words)):
+            raise _several(path, disk, repr(label))
+
+
+def _refuse_measures(path: Path, labels: Sequence[str], disk: Disk) -> None:
+    num_classes = len(set(labels))
+    if num_classes > max(FEW_ROWS, MANY_CLASSES * len(labels)):
+        raise DatasetError(
+            f"{printable(disk.name(path))} names {num_classes} classes for {len(labels)} images: no classes to learn.",
+            remedy="Name the column of the class `label`; measures are not classes.",
+        )
+
+
+def _several(path: Path, disk: Disk, example: str) -> WrongTaskError:
+    return WrongTaskError(
+        f"{printable(disk.name(path))} gives images several classes ({printable(example, limit=100)}): multi-label "
+        "classification, which is not served.",
+        remedy="Keep one class for each image, or make a data set for each question.",
+    )
+
+
+def _is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return not value
+    return True
