@@ -23,6 +23,7 @@ PATTERNS = (
     "*/.drawing-*",
     "*/.packing-*",
     "*/.arriving-*",
+    "*/.*.part",
     "arriving/*.part",
     "evaluations/*.part",
     "comparisons/*/*.part",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 import string
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 # Cc, Cf: control and invisible format characters, escape sequences and bidi overrides among them;
 # Cs, Co, Cn: surrogates and code points without a meaning; Zl, Zp: line breaks other than \n.
+BARS = "▁▂▃▄▅▆▇█"
 PLAIN = (string.ascii_letters + string.digits + "/._- ").encode()
 UNSHOWN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
@@ -25,6 +26,14 @@ def _shown(character: str) -> str:
     if unicodedata.category(character) in UNSHOWN:
         return character.encode("unicode_escape", "surrogatepass").decode("ascii")
     return character
+
+
+def sparkline(values: Sequence[float], width: int, *, top: float | None = None) -> str:
+    """A curve as at most `width` bars from 0 to `top`, by default its own maximum; the last of each stretch counts."""
+    if len(values) > width:
+        values = [values[(i + 1) * len(values) // width - 1] for i in range(width)]
+    top = top or max(values, default=0.0) or 1.0
+    return "".join(BARS[max(0, min(len(BARS) - 1, int(value / top * len(BARS))))] for value in values)
 
 
 def shell_join(words: Iterable[str]) -> str:

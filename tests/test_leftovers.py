@@ -20,6 +20,7 @@ LEFT = (
     "shipments/.packing-1/parcel",
     "thumbnails/.drawing-1/0.webp",
     "arriving/0123.part",
+    "cache/.file.json.7-0123abcd.part",
     "uploads/0123456789abcdef/signs.zip",
 )
 KEPT = (

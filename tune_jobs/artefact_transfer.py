@@ -19,6 +19,7 @@ from typing import Literal
 
 from filelock import FileLock
 
+from recommender.atomic_files import write_json
 from recommender.errors import IntegrityError, StorageError
 from recommender.home import subfolder
 from recommender.records import Dataset, Split
@@ -175,10 +176,7 @@ def _card_of(archive: Path) -> Path:
 
 
 def _write_card(artefact: Artefact) -> None:
-    card = _card_of(artefact.source)
-    part = card.with_suffix(".part")
-    part.write_text(json.dumps(asdict(artefact) | {"source": artefact.source.name}), encoding="utf-8")
-    part.replace(card)
+    write_json(_card_of(artefact.source), asdict(artefact) | {"source": artefact.source.name})
 
 
 def _read_card(archive: Path) -> Artefact | None:

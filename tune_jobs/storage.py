@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol, TypeVar
 
+from recommender.atomic_files import replacing
 from recommender.errors import StorageError
 from recommender.store.records_json import decode, encode
 
@@ -67,16 +68,9 @@ class UrlStorage:
                 return
             folder = Path(place).parent
             folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=folder, prefix=".part-", delete=False) as part:
-                try:
-                    with source.open("rb") as content:
-                        shutil.copyfileobj(content, part, 2**20)
-                    part.close()
-                    Path(part.name).chmod(0o644)
-                    Path(part.name).replace(place)
-                except BaseException:
-                    Path(part.name).unlink(missing_ok=True)
-                    raise
+            with replacing(Path(place)) as part:
+                shutil.copyfile(source, part)
+                part.chmod(0o644)  # nodes may read it as another user
 
     def get(self, name: str, target: Path) -> bool:
         with self._refusals(name):

@@ -10,12 +10,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from recommender.atomic_files import write_json
 from recommender.checkpoints.files import kept_path
 from recommender.checkpoints.lineage import ancestry
 from recommender.errors import NotFoundError
 from recommender.families.ultralytics.architectures import architecture
 from recommender.home import subfolder
-from recommender.json_files import write_json
 from recommender.records import Checkpoint
 
 ASSETS_VARIABLE = "RECOMMENDER_ASSETS_URL"  # a mirror of the official releases

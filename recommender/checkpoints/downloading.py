@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
+from recommender.atomic_files import write_json
 from recommender.errors import StorageError, UnavailableError, UsageError
-from recommender.json_files import write_json
 from recommender.progress import Progress, silent
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ import filecmp
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recommender.atomic_files import replacing
 from recommender.checkpoints.files import load_state
 from recommender.errors import ConflictError, StorageError, UsageError
 from recommender.families.ultralytics.models import build_like, num_classes_of
@@ -65,17 +66,16 @@ def export_pt(checkpoint: Checkpoint, file: Path, *, overwrite: bool = False) ->
         "version": ultralytics.__version__,
         "license": checkpoint.licence,
     }
-    part = file.with_name(f".{file.name}.part")
     try:
-        torch.save(package, part)
-        if file.exists() and not overwrite and not filecmp.cmp(part, file, shallow=False):
-            part.unlink()
-            raise ConflictError(
-                f"{file} exists already and is another file.", remedy="Choose another name, or pass --force."
-            )
-        part.replace(file)
+        with replacing(file) as part:
+            with part.open("wb") as stream:  # by name, the name would become part of the content
+                torch.save(package, stream)
+            if file.exists() and not overwrite and not filecmp.cmp(part, file, shallow=False):
+                raise ConflictError(
+                    f"{file} exists already and is another file.",
+                    remedy="Choose another name, or pass --force.",
+                )
     except (OSError, RuntimeError) as error:
-        part.unlink(missing_ok=True)
         raise StorageError(
             f"{file} cannot be written: {error}.", remedy="Check its folder and the free space."
         ) from error

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from recommender.errors import UnavailableError
 from recommender.home import subfolder
-from recommender.text import printable
+from recommender.text import printable, sparkline
 
 if TYPE_CHECKING:
     from recommender.records import Job, JobEvent
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 POLL_S, HOST_CHECK_S = 0.3, 3.0
 SILENCE_S = 60.0  # of a cluster, after which nobody is kept waiting
 MAX_STARTS = 4  # of a host that ends again while it has work
-BARS = "▁▂▃▄▅▆▇█"
+CURVE_WIDTH = 32  # characters
 
 
 class CurveView:
@@ -62,16 +62,10 @@ class CurveView:
         others = "  ".join(f"{name} {value:.3f}" for name, value in list(point["details"].items())[:1])
         return Text.assemble(
             f"epoch {point['epoch']}/{self._epochs}  ",
-            (sparkline(self._curve), "cyan"),
+            (sparkline(self._curve, CURVE_WIDTH), "cyan"),
             f"  mAP50-95 {point['score']:.3f} (best {best:.3f})  {others}  ",
             f"{point['seconds']:.0f} s",
         )
-
-
-def sparkline(values: list[float], width: int = 32) -> str:
-    """Bars on a scale from 0 to the highest value, the last `width` of them."""
-    top = max(values, default=0.0) or 1.0
-    return "".join(BARS[min(len(BARS) - 1, int(value / top * len(BARS)))] for value in values[-width:])
 
 
 def follow(store: Store, job: Job, place: JobLocation, view: CurveView) -> Job | None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import struct
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from recommender.atomic_files import replacing
 from recommender.errors import StorageError
 
 MAGIC = b"RECOMMENDER CACHE 1\n"
@@ -27,22 +26,12 @@ def write_sealed(path: Path, header: dict[str, Any], parts: list[bytes | memoryv
     digest = hashlib.sha256()
     for piece in pieces:
         digest.update(piece)
-    temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=path.name, suffix=".part", delete=False
-        ) as file:
-            temporary = file.name
+        with replacing(path, durable=True) as part, part.open("wb") as file:
             for piece in (MAGIC, digest.digest(), *pieces):
                 file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-        _flush_folder(path.parent)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise StorageError(
             f"Cannot write the cache {path}: {error.strerror or error}.",
             remedy="Free some disk space or set RECOMMENDER_HOME to a folder that is writable.",
@@ -74,13 +63,3 @@ def read_sealed(path: Path) -> tuple[dict[str, Any], list[memoryview]]:
         parts.append(content[offset : offset + part_length])
         offset += part_length
     return header, parts
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make the rename itself survive a power cut, where the system can."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

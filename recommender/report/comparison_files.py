@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from recommender.atomic_files import replacing
 from recommender.comparison.comparison_input import ComparisonInput
 from recommender.comparison.findings import Findings
 from recommender.errors import StorageError
@@ -46,9 +47,8 @@ def write_report(
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in contents.items():
             (folder / name).parent.mkdir(exist_ok=True)
-            part = (folder / name).with_name(f".{Path(name).name}.part")
-            part.write_text(text, encoding="utf-8", errors="backslashreplace")
-            part.replace(folder / name)
+            with replacing(folder / name) as part:
+                part.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise StorageError(
             f"The report cannot be written to {folder}: {error.strerror or error}.",

@@ -13,9 +13,8 @@ from rich.text import Text
 from recommender.records import Job, Run
 from recommender.report.runs import repeat_command
 from recommender.tasks import task_definition
-from recommender.text import printable
+from recommender.text import printable, sparkline
 
-BARS = "▁▂▃▄▅▆▇█"
 CURVE_WIDTH = 24  # characters
 
 
@@ -126,10 +125,7 @@ def print_comparison(runs: Sequence[Run], console: Console) -> None:
 
 def curve(run: Run) -> str:
     """The curve of mAP50-95 in one line of bars, on a scale of 0 to 1."""
-    values = [point.score for point in run.curve]
-    step = max(1, -(-len(values) // CURVE_WIDTH))
-    kept = [max(values[i : i + step]) for i in range(0, len(values), step)]
-    return "".join(BARS[min(len(BARS) - 1, int(value * len(BARS)))] for value in kept)
+    return sparkline([point.score for point in run.curve], CURVE_WIDTH, top=1.0)
 
 
 def _recipe(run: Run) -> list[tuple[str, object]]:

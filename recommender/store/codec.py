@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.atomic_files import replacing
 from recommender.errors import StorageError
 from recommender.records import Profile, SplitCounts
 
@@ -97,12 +98,10 @@ def from_bytes(data: bytes) -> Profile:
 
 def save_profile(profile: Profile, path: Path) -> None:
     """Write a profile to a file of ours, complete or not at all."""
-    partial = path.with_name(path.name + ".part")
     try:
-        partial.write_bytes(to_bytes(profile))
-        partial.replace(path)
+        with replacing(path) as part:
+            part.write_bytes(to_bytes(profile))
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise StorageError(f"Cannot write {path}: {error}.", remedy="Free some disk space.") from error
 
 

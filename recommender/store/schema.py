@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
 
+from recommender.atomic_files import replacing
 from recommender.errors import StorageError
 from recommender.store.engine import damaged, place_of
 from recommender.store.models import HEAD
@@ -109,14 +110,15 @@ def _back_up(path: Path, revision: str) -> Path:
     """A consistent copy beside the file, complete or absent, made before an older schema is changed."""
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     copy = path.with_name(f"{path.name}.before-{HEAD}-from-{revision}-{moment}")
-    partial = copy.with_name(copy.name + ".part")
     try:
-        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(partial)) as target:
-            partial.chmod(path.stat().st_mode)  # it holds the same secrets
+        with (
+            replacing(copy) as part,
+            closing(sqlite3.connect(path)) as source,
+            closing(sqlite3.connect(part)) as target,
+        ):
+            part.chmod(path.stat().st_mode)  # it holds the same secrets
             source.backup(target)
-        partial.replace(copy)
     except (OSError, sqlite3.Error) as error:
-        partial.unlink(missing_ok=True)
         raise StorageError(
             f"The store {path} has the older schema {revision}, and no backup could be made: {error}.",
             remedy="Free some disk space in its folder; the store was left untouched.",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from recommender.cli.app import run as command
-from recommender.cli.following import CurveView, sparkline
+from recommender.cli.following import CurveView
 from recommender.records import EpochMetrics, JobEvent, Run
 from recommender.store import Store
 from tests.store.builders import run as make_run
@@ -151,10 +151,3 @@ def test_a_line_is_drawn_per_epoch_where_there_is_no_terminal() -> None:
     assert lines[0] == "running"
     assert "epoch 3/3" in lines[3]
     assert "mAP50-95 0.200 (best 0.400)" in lines[3]
-
-
-@pytest.mark.parametrize(
-    ("values", "bars"), [([], ""), ([0.0, 0.0], "▁▁"), ([0.0, 0.5, 1.0], "▁▅█"), ([0.3] * 50, "█" * 32)]
-)
-def test_sparklines(values: list[float], bars: str) -> None:
-    assert sparkline(values) == bars

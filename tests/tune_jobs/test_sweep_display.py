@@ -17,7 +17,6 @@ from tune_jobs.sweep.display import (
     LiveTable,
     PlainLines,
     duration,
-    sparkline,
     summary_of,
     table_of,
 )
@@ -56,16 +55,6 @@ def rendered(thing: object, *, width: int = 120) -> str:
     console.print(thing)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
-
-
-def test_the_sparkline_rises_with_the_curve() -> None:
-    assert sparkline([]) == ""
-    assert sparkline([point(1, 0.0)]) == "▁"
-    assert sparkline([point(1, 0.0), point(2, 0.5), point(3, 1.0)]) == "▁▅█"
-    long = sparkline([point(epoch, epoch / 100) for epoch in range(1, 101)], width=10)
-    assert len(long) == 10
-    assert long[-1] == "█"
-    assert list(long) == sorted(long)
 
 
 @pytest.mark.parametrize(

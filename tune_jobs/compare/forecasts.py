@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from recommender.atomic_files import replacing
 from recommender.candidates import Candidate
 from recommender.checkpoints import coverage
 from recommender.comparison.comparison_input import ComparedStart, Expected, PriorForecast
@@ -82,9 +83,8 @@ def forecast_starts(
         expected=tuple(expected),
         warnings=tuple(notices.values()),
     )
-    part = file.with_suffix(".part")
-    part.write_text(encode(made), encoding="ascii")
-    part.replace(file)
+    with replacing(file) as part:
+        part.write_text(encode(made), encoding="ascii")
     return made
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recommender.atomic_files import replacing
 from recommender.comparison.comparison_input import Box, Evaluation, Held, Scene, Score
 from recommender.datasets import export_yolo
 from recommender.errors import CheckpointError, StorageError
@@ -87,10 +88,9 @@ def evaluate(
         tried_tta=tta,
     )
     file = evaluation_file(run_id, held.split)
-    part = file.with_suffix(".part")
     try:
-        part.write_bytes(gzip.compress(encode(found).encode("ascii"), mtime=0))
-        part.replace(file)
+        with replacing(file) as part:
+            part.write_bytes(gzip.compress(encode(found).encode("ascii"), mtime=0))
     except OSError as error:
         raise StorageError(
             f"The evaluation cannot be kept in {file.parent}: {error.strerror}.",

@@ -13,10 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from recommender.records import EpochMetrics
-from recommender.text import printable
+from recommender.text import printable, sparkline
 from tune_jobs.sweep.policy import SweepView, TrialView
 
-BARS = "▁▂▃▄▅▆▇█"
 CURVE_WIDTH = 20
 MAX_ROWS = 24
 DRAW_EVERY_S = 0.25
@@ -89,15 +88,9 @@ class PlainLines:
         self._write(line)
 
 
-def sparkline(curve: Sequence[EpochMetrics], width: int = CURVE_WIDTH) -> str:
-    """The curve of mAP50-95 as bars between zero and its own maximum."""
-    if not curve:
-        return ""
-    values = [point.score for point in curve]
-    if len(values) > width:  # the last of each stretch
-        values = [values[(i + 1) * len(values) // width - 1] for i in range(width)]
-    top = max(values)
-    return "".join(BARS[int(value / top * (len(BARS) - 1) + 0.5)] if top > 0 else BARS[0] for value in values)
+def curve_of(points: Sequence[EpochMetrics]) -> str:
+    """The score of each epoch as bars between zero and its own maximum."""
+    return sparkline([point.score for point in points], CURVE_WIDTH)
 
 
 def table_of(view: SweepView) -> Table:
@@ -122,7 +115,7 @@ def table_of(view: SweepView) -> Table:
             _name(trial),
             _state(trial),
             "" if best is None else f"{best:.3f}",
-            sparkline(trial.curve),
+            curve_of(trial.curve),
             f"{len(trial.curve)}/{trial.recipe.epochs}",
             "" if trial.reused else duration(trial.seconds),
         ]
@@ -155,7 +148,7 @@ def line_of(trial: TrialView) -> str:
     best = trial.best_score
     parts = [
         f"{printable(trial.target_name, limit=60)}  {_name(trial)}  {_state(trial)}",
-        *([] if best is None else [f"mAP50-95 {best:.3f} {sparkline(trial.curve)}"]),
+        *([] if best is None else [f"mAP50-95 {best:.3f} {curve_of(trial.curve)}"]),
         *([f"{duration(trial.seconds)}"] if trial.seconds else []),
         *([f"on {trial.node}"] if trial.state == "running" and trial.node else []),
     ]

@@ -5,7 +5,6 @@ Our own file of tensors and plain values, read back with `weights_only`; written
 
 from __future__ import annotations
 
-import os
 import random
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from torch import distributed as dist
 
+from recommender.atomic_files import replacing
 from recommender.records import EpochMetrics
 
 VERSION = 1
@@ -39,15 +39,8 @@ def save_state(path: Path, run_id: str, trainer: Any) -> None:
         "starting_score": trainer.starting_score,
         "random": _random_state(trainer),
     }
-    part = path.with_suffix(".part")
-    try:
-        with part.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)  # half a state must not keep a full disk full
+    with replacing(path, durable=True) as part, part.open("wb") as file:
+        torch.save(state, file)
 
 
 def load_state(path: Path, run_id: str) -> dict[str, Any] | None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recommender.atomic_files import replacing
+
 RESULTS_TABLE = "results.csv"
 ARGUMENTS = "args.yaml"
 
@@ -26,6 +28,5 @@ def append_row(table: Path, epoch: int, seconds: float, metrics: Mapping[str, fl
     kept = [line for line in lines[1:] if int(line.split(",", 1)[0]) < epoch]
     header = ",".join(("epoch", "time", *metrics))
     row = ",".join((str(epoch), f"{seconds:.6g}", *(f"{float(value):.6g}" for value in metrics.values())))
-    part = table.with_suffix(".part")
-    part.write_text("\n".join((header, *kept, row)) + "\n", encoding="utf-8")
-    part.replace(table)
+    with replacing(table) as part:
+        part.write_text("\n".join((header, *kept, row)) + "\n", encoding="utf-8")

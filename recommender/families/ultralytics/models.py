@@ -11,13 +11,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from recommender.atomic_files import write_json
 from recommender.errors import StorageError, UsageError
 from recommender.families.row import ModelFamily, Shapes
 from recommender.families.ultralytics.architectures import architecture
 from recommender.families.ultralytics.table import family_of_head
 from recommender.families.ultralytics.yolo import MAX_CLASS_WIDTH, PARSING
 from recommender.home import subfolder
-from recommender.json_files import write_json
 from recommender.ultralytics_safety import prepare_ultralytics
 
 if TYPE_CHECKING:
