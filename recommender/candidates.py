@@ -8,7 +8,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from recommender.checkpoints import COCO, catalogue, fetch, get_checkpoint, located, zoo
+from recommender.checkpoints import (
+    REFERENCE,
+    catalogue,
+    fetch,
+    get_checkpoint,
+    located,
+    require_for_task,
+    that_fit,
+    zoo,
+)
 from recommender.errors import UsageError
 from recommender.forecast.warnings import is_permissive
 from recommender.profile.known import source_profiles
@@ -36,21 +45,24 @@ class Candidate:
 def choose_candidates(
     request: RecommendRequest, store: Store, target: Profile, progress: Progress
 ) -> tuple[Candidate, ...]:
-    """The checkpoints in the race, by name. Scratch is added by `starts_of`.
+    """The checkpoints in the race, by name, as they fit the target's task. Scratch is added by `starts_of`.
 
     Without names, what is built in or fetched and what `recall` finds among the registered ones; public checkpoints
     that were never fetched only run when named, since fetching is the user's to ask for. Raises NotFoundError for a
     name nobody knows, UnavailableError for one that cannot be fetched (offline), and UsageError where all of them
     are larger than asked for.
     """
-    named = _modes_of((*request.checkpoints, COCO), store) if request.checkpoints else {}
+    named = _modes_of((*request.checkpoints, REFERENCE[target.task]), store) if request.checkpoints else {}
     if request.checkpoints:
-        chosen = [_at_hand(get_checkpoint(store, name), request, progress) for name in named]
+        known = [get_checkpoint(store, name) for name in named]
+        for one in known:
+            require_for_task(one, target.task)  # before anything is fetched
+        chosen = [require_for_task(_at_hand(one, request, progress), target.task) for one in known]
     else:
         budget = Budget(epochs=request.epochs, imgsz=request.imgsz)
         public = [c for c in (*zoo(), *catalogue()) if c.available]
         registered = recall(store, target, budget, locate=located, allowed=partial(_allowed, request=request))
-        chosen = [*public, *registered]
+        chosen = list(that_fit((*public, *registered), target.task))
     _require_some_small_enough(chosen, request)
     if SCRATCH in request.without:
         raise UsageError(

@@ -14,7 +14,7 @@ from recommender.candidates import (
     choose_candidates,
     starts_of,
 )
-from recommender.checkpoints import COCO_NAMES
+from recommender.checkpoints import REFERENCE_NAMES
 from recommender.checkpoints.scratch import scratch_architecture
 from recommender.class_names import mapped
 from recommender.command_line import train_command, yolo_command
@@ -128,7 +128,7 @@ def conclude(
     ranked = outlooks(history, case.situations, seed=case.request.seed, spread=case.spread)
     budget = Budget(epochs=case.request.epochs, imgsz=case.request.imgsz)
     hours = case.hours()
-    scratch = scratch_architecture(c.checkpoint for c in case.situations if c.checkpoint)
+    scratch = scratch_architecture((c.checkpoint for c in case.situations if c.checkpoint), case.target.task)
     supported = is_supported([o.situation for o in history], ranked[0].situation)
     return Recommendation(
         profile=case.profile,
@@ -167,7 +167,9 @@ def shown_starts(
     hours: Mapping[Start, float],
 ) -> tuple[RankedStart, ...]:
     """The first `top` rows with their true ranks; scratch and the best of COCO always appear."""
-    best_coco = next((i for i, o in enumerate(ranked) if o.situation.start.checkpoint in COCO_NAMES), None)
+    best_coco = next(
+        (i for i, o in enumerate(ranked) if o.situation.start.checkpoint in REFERENCE_NAMES), None
+    )
     shown = []
     for i, outlook in enumerate(ranked):
         always = i == best_coco or outlook.situation.start.checkpoint == SCRATCH

@@ -179,10 +179,10 @@ class CompareRequest(ManyTrainingsRequest):
     dataset: str = Field(min_length=1, description="Path of the data set.")
     task: AskedTask = None
     starts: tuple[str, ...] = Field(
-        ("scratch", "coco:full", "coco:freeze"),
-        min_length=1,
+        (),
         max_length=64,
-        description='"scratch", NAME, NAME:freeze, or a weights file with or without a mode.',
+        description='"scratch", NAME, NAME:freeze, or a weights file with or without a mode; none takes scratch and '
+        "the usual checkpoint of the task, fine-tuned and frozen.",
     )
     fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (1.0,), min_length=1, max_length=20, description="Of the train images, nested by seed."

@@ -46,6 +46,7 @@ def _checkpoint(job: TrainingJob, file: Path) -> Checkpoint:
         origin="registry",
         architecture=job.architecture,
         family="",
+        task=job.task,
         class_names=class_names,
         train_imgsz=job.recipe.imgsz,
         sha256=sha256,

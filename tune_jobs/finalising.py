@@ -14,6 +14,7 @@ from tune_jobs.storage import Storage, attempt
 from tune_jobs.training_spec import TrainingSpec
 
 if TYPE_CHECKING:
+    from recommender.families.ultralytics.architectures import Architecture
     from recommender.store import Store
 
 WEIGHTS = "weights/best.safetensors"
@@ -80,7 +81,8 @@ def _register(
         name=spec.name,
         origin="registry",
         architecture=spec.architecture,
-        family=_family(spec.architecture),
+        family=_kind(spec.architecture).family,
+        task=_kind(spec.architecture).kind.task,
         num_parameters=num_parameters,
         class_names=class_names,
         licence=spec.licence,
@@ -114,7 +116,7 @@ def _read_header(file: Path) -> tuple[int, tuple[str, ...]]:
     return sum(math.prod(shape) for name, shape in shapes.items() if not name.endswith(buffers)), names
 
 
-def _family(architecture: str) -> str:
+def _kind(architecture: str) -> Architecture:
     from recommender.families.ultralytics.architectures import architecture as known
 
-    return known(architecture).family
+    return known(architecture)

@@ -12,7 +12,7 @@ from recommender.errors import UsageError
 from recommender.records import SCRATCH, Checkpoint, Job, Mode, Recipe, Start, TrainingStep
 from recommender.requests import TrainingRequest
 from recommender.starts import split_start
-from recommender.tasks import Task
+from recommender.tasks import Task, task_definition
 from recommender.training_recipe import recipe_of
 
 if TYPE_CHECKING:
@@ -86,14 +86,16 @@ def plan_training(store: Store, request: TrainingRequest, target: Target, *, suf
             f"A batch of {request.batch} cannot be shared by {request.gpus} GPUs.",
             remedy=f"Choose a batch that is a multiple of {request.gpus}.",
         )
-    start, checkpoint = resolve_start(store, request.start)
+    start, checkpoint = resolve_start(store, request.start, target.task)
     if checkpoint is not None and request.architecture not in (None, checkpoint.architecture):
         raise UsageError(
             f"Checkpoint {checkpoint.name!r} is a {checkpoint.architecture}, not a {request.architecture}.",
             remedy="Leave the architecture out; it is for scratch.",
         )
     architecture = (
-        checkpoint.architecture if checkpoint else _scratch_architecture(store, request.architecture)
+        checkpoint.architecture
+        if checkpoint
+        else _scratch_architecture(store, request.architecture, target.task)
     )
     return TrainingSpec(
         dataset=target.path,
@@ -116,29 +118,38 @@ def plan_training(store: Store, request: TrainingRequest, target: Target, *, suf
     )
 
 
-def _scratch_architecture(store: Store, asked: str | None) -> str:
+def _scratch_architecture(store: Store, asked: str | None, task: Task) -> str:
     """The architecture that random weights train: the one asked for, else that of an answer of this store."""
-    from recommender.checkpoints.scratch import checkpoints_at_hand, scratch_architecture
+    from recommender.checkpoints import that_fit
+    from recommender.checkpoints.scratch import (
+        DEFAULT_ARCHITECTURE,
+        checkpoints_at_hand,
+        scratch_architecture,
+    )
     from recommender.families.ultralytics.architectures import architecture as shipped
 
     if asked is not None:
-        shipped(asked)  # refused now, not on the cluster in an hour
+        if shipped(asked).kind.task != task:  # refused now, not on the cluster in an hour
+            raise UsageError(
+                f"{asked} is no {task_definition(task).noun}.",
+                remedy=f"Name one such as {DEFAULT_ARCHITECTURE[task]}, or leave the architecture out.",
+            )
         return asked
-    return scratch_architecture(checkpoints_at_hand(store))
+    return scratch_architecture(that_fit(checkpoints_at_hand(store), task), task)
 
 
-def resolve_start(store: Store, text: str) -> tuple[Start, Checkpoint | None]:
-    """Read "NAME:MODE", "NAME" (mode full) or "scratch", and find the checkpoint.
+def resolve_start(store: Store, text: str, task: Task = "detect") -> tuple[Start, Checkpoint | None]:
+    """Read "NAME:MODE", "NAME" (mode full) or "scratch", and find the checkpoint as it fits the task.
 
     Raises NotFoundError for a name nobody knows, UsageError for a mode that does not fit, or for a backbone to be
     frozen that the weights do not fill.
     """
-    from recommender.checkpoints import get_checkpoint, require_freezable
+    from recommender.checkpoints import get_checkpoint, require_for_task, require_freezable
 
     name, mode = parse_start(text)
     if mode == "scratch":
         return Start(checkpoint=SCRATCH, mode="scratch"), None
-    checkpoint = get_checkpoint(store, name)
+    checkpoint = require_for_task(get_checkpoint(store, name), task)
     if not checkpoint.available:
         raise UsageError(
             f"The weights of {checkpoint.name!r} are not on this machine.",

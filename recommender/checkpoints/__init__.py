@@ -2,6 +2,7 @@
 
 from recommender.checkpoints.catalogue import catalogue
 from recommender.checkpoints.coverage import coverage, require_filled, require_freezable
+from recommender.checkpoints.cross_task import for_task, require_for_task, that_fit
 from recommender.checkpoints.export import export_pt, restore_model
 from recommender.checkpoints.fetching import fetch
 from recommender.checkpoints.files import load_state, verify
@@ -9,6 +10,8 @@ from recommender.checkpoints.registry import (
     COCO,
     COCO_NAMES,
     RECOVERED_FROM,
+    REFERENCE,
+    REFERENCE_NAMES,
     add_checkpoint,
     all_checkpoints,
     check_name,
@@ -25,6 +28,8 @@ __all__ = [
     "COCO",
     "COCO_NAMES",
     "RECOVERED_FROM",
+    "REFERENCE",
+    "REFERENCE_NAMES",
     "add_checkpoint",
     "all_checkpoints",
     "backbone_length",
@@ -34,13 +39,16 @@ __all__ = [
     "coverage",
     "export_pt",
     "fetch",
+    "for_task",
     "get_checkpoint",
     "load_state",
     "located",
     "remove_checkpoint",
     "require_filled",
+    "require_for_task",
     "require_freezable",
     "restore_model",
+    "that_fit",
     "transfer",
     "verify",
     "zoo",

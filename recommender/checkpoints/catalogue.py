@@ -116,6 +116,7 @@ def _checkpoint(document: dict[str, Any], entry: dict[str, Any], official: str) 
         origin="catalogue",
         architecture=entry["architecture"],
         family=architecture(entry["architecture"]).family,
+        task=architecture(entry["architecture"]).kind.task,
         num_parameters=entry["num_parameters"],
         class_names=tuple(source["class_names"]),
         licence=document["licence"],

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from recommender.checkpoints.files import stored_shapes
 from recommender.errors import UsageError
 from recommender.families.row import Shapes
+from recommender.families.ultralytics.architectures import of_task
 from recommender.families.ultralytics.models import tensor_shapes
 from recommender.families.ultralytics.transfer import count_transfer, fitting_class_width, plan_transfer
 from recommender.records import Checkpoint, TransferCoverage
@@ -53,4 +54,5 @@ def require_filled(name: str, found: TransferCoverage) -> None:
 def _shapes_of(checkpoint: Checkpoint) -> Shapes:
     if checkpoint.path is not None:
         return stored_shapes(checkpoint.path)
-    return tensor_shapes(checkpoint.architecture, len(checkpoint.class_names or ()) or 80).tensors
+    own = of_task(checkpoint.architecture, checkpoint.task) or checkpoint.architecture
+    return tensor_shapes(own, len(checkpoint.class_names or ()) or 80).tensors

@@ -40,7 +40,7 @@ def restore_model(checkpoint: Checkpoint) -> nn.Module:
 
 
 def export_pt(checkpoint: Checkpoint, file: Path, *, overwrite: bool = False) -> Path:
-    """Write the .pt that `yolo detect train model=FILE` and `YOLO(FILE)` take.
+    """Write the .pt that `yolo TASK train model=FILE` and `YOLO(FILE)` take.
 
     The same checkpoint gives the same bytes, so an export that is already there is left as it is.
 
@@ -55,7 +55,7 @@ def export_pt(checkpoint: Checkpoint, file: Path, *, overwrite: bool = False) ->
     import torch
     import ultralytics
 
-    arguments = {"task": "detect", "imgsz": checkpoint.train_imgsz or 640}
+    arguments = {"task": checkpoint.task, "imgsz": checkpoint.train_imgsz or 640}
     package = {
         "epoch": -1,
         "model": model.half(),

@@ -16,6 +16,7 @@ from recommender.errors import ConflictError, NotFoundError, UsageError
 from recommender.families.ultralytics.models import tensor_shapes
 from recommender.progress import Progress, silent
 from recommender.records import SCRATCH, Checkpoint, Dataset
+from recommender.tasks import Task
 from recommender.text import printable
 
 if TYPE_CHECKING:
@@ -23,9 +24,21 @@ if TYPE_CHECKING:
 
 COCO = "coco"  # an alias: whatever COCO checkpoint is built in, else the smallest public one
 COCO_NAMES = ("coco-yolo11n", "yolo11n")  # what "coco" means: the built-in one, else the public one
-ALIASES = {COCO: COCO_NAMES}
+ALIASES = {
+    COCO: COCO_NAMES,
+    "coco-seg": ("coco-yolo11n-seg", "yolo11n-seg"),
+    "imagenet": ("imagenet-yolov8n-cls", "yolov8n-cls"),
+}
+REFERENCE: dict[Task, str] = {
+    "detect": COCO,
+    "segment": "coco-seg",
+    "classify": "imagenet",
+}  # where everybody starts: the alias for each task
+REFERENCE_NAMES = frozenset(name for names in ALIASES.values() for name in names)
 RECOVERED_FROM = {
-    "coco-yolo11n": "yolo11n"
+    "coco-yolo11n": "yolo11n",
+    "coco-yolo11n-seg": "yolo11n-seg",
+    "imagenet-yolov8n-cls": "yolov8n-cls",
 }  # built-in weights that stand in for a public file, and score below it
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -186,6 +199,7 @@ def _record(
         origin="registry",
         architecture=chosen.name,
         family=chosen.family,
+        task=chosen.kind.task,
         num_parameters=tensor_shapes(chosen.name, num_classes or 80).num_parameters,
         class_names=class_names,
         licence=licence,

@@ -7,21 +7,32 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from recommender.checkpoints.registry import all_checkpoints
+from recommender.families.ultralytics.architectures import of_task
 from recommender.records import Checkpoint
+from recommender.tasks import Task
 
 if TYPE_CHECKING:
     from recommender.store import Store
 
-DEFAULT_ARCHITECTURE = "yolo11n"  # where there is no other start to compare with
+DEFAULT_ARCHITECTURE: dict[Task, str] = {
+    "detect": "yolo11n",
+    "segment": "yolo11n-seg",
+    "classify": "yolov8n-cls",
+}  # where there is no other start to compare with
 
 
-def scratch_architecture(checkpoints: Iterable[Checkpoint]) -> str:
-    """The architecture that most of these checkpoints have, so that scratch is compared with its like.
+def scratch_architecture(checkpoints: Iterable[Checkpoint], task: Task = "detect") -> str:
+    """The architecture that most of these checkpoints have for a task, so that scratch is compared with its like.
 
-    Of two that are as common, the first by name; `DEFAULT_ARCHITECTURE` where there is no checkpoint.
+    Those trained for the task itself decide where there are any. Of two that are as common, the first by name; the
+    task's default where there is no checkpoint.
     """
-    counts = Counter({checkpoint.name: checkpoint.architecture for checkpoint in checkpoints}.values())
-    return min(counts, key=lambda name: (-counts[name], name), default=DEFAULT_ARCHITECTURE)
+    fitted = {
+        one.name: (one.task == task, own) for one in checkpoints if (own := of_task(one.architecture, task))
+    }
+    same_task = any(same for same, _ in fitted.values())
+    counts = Counter(own for same, own in fitted.values() if same or not same_task)
+    return min(counts, key=lambda name: (-counts[name], name), default=DEFAULT_ARCHITECTURE[task])
 
 
 def checkpoints_at_hand(store: Store) -> tuple[Checkpoint, ...]:

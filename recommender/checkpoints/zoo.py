@@ -42,6 +42,7 @@ def _read(file: Path, card: dict[str, Any], parents: Mapping[str, Checkpoint]) -
         origin="zoo",
         architecture=card["architecture"],
         family=architecture(card["architecture"]).family,
+        task=architecture(card["architecture"]).kind.task,
         num_parameters=num_parameters(stored_shapes(weights)),
         class_names=tuple(card["class_names"]),
         licence=card["licence"],

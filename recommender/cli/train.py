@@ -153,7 +153,7 @@ def with_first_start(
     start, architecture = first_start(recommendation), request.architecture
     if start == SCRATCH and architecture is None:
         ranked = [get_checkpoint(store, name) for name in recommendation.provenance.weights_sha256]
-        architecture = scratch_architecture(ranked)
+        architecture = scratch_architecture(ranked, recommendation.task)
     return request.model_copy(update={"start": start, "architecture": architecture})
 
 

@@ -6,17 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from recommender.tasks import Task
+
 Shapes = dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFamily:
-    """One kind of detector. The functions take the index of the head layer and tensors' shapes by state dict key."""
+    """One kind of head. The functions take the index of the head layer and tensors' shapes by state dict key."""
 
     name: str  # "yolo"
-    heads: frozenset[
-        str
-    ]  # class names of its detection heads, as the last layer of a model's YAML names them
+    task: Task  # what its models are trained for
+    heads: frozenset[str]  # class names of its heads, as the last layer of a model's YAML names them
     files: tuple[str, ...]  # patterns of the model descriptions that the library ships
     model_class: str  # in ultralytics.nn.tasks
     validator: tuple[str, str]  # module and class
@@ -27,6 +28,7 @@ class ModelFamily:
     ]  # hidden channels of a class branch that depend on its classes
     set_class_width: Callable[[Any, int], bool]  # rebuild the head's class branch; whether it changed
     silence: Callable[[Any, Sequence[int]], None]  # make the head never predict these classes, in place
+    mark: str = ""  # how the keys of tensors begin that this head has and a detection head lacks
     square_images: bool = False  # trained and validated on images stretched to a square, not letterboxed
     mixed_precision: bool = True  # False where half precision is known to give NaN
     learning_rate_factor: float = 1.0  # on the default rates of the recipe

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recommender.checkpoints import COCO_NAMES, catalogue, zoo
+from recommender.checkpoints import REFERENCE_NAMES, catalogue, zoo
 from recommender.errors import StorageError
 from recommender.evidence import EVIDENCE_VERSION
 from recommender.forecast.curves import speaking_for
@@ -89,7 +89,9 @@ def known_history(
         own = store.runs.list(statuses=RANKABLE)
         runs = {run.id: run for run in (*builtin.runs, *own)}
     else:
-        runs = _nearest_runs(store, target, counts, starts={*starts, SCRATCH, *COCO_NAMES}, ignored=ignored)
+        runs = _nearest_runs(
+            store, target, counts, starts={*starts, SCRATCH, *REFERENCE_NAMES}, ignored=ignored
+        )
     return _joined(store, tuple(run for run in runs.values() if run.id not in ignored))
 
 

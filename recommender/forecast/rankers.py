@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.checkpoints import COCO_NAMES
+from recommender.checkpoints import REFERENCE_NAMES
 from recommender.evidence import ESTIMATORS
 from recommender.forecast.learning import learnt_spread
 from recommender.forecast.process import posterior
@@ -41,7 +41,9 @@ def forecast_of_new(history: Sequence[Observation], candidates: Sequence[Situati
     spread = learnt_spread(tuple(history))
     scores = np.empty(len(candidates))
     for name in {candidate.start.checkpoint for candidate in candidates}:
-        known = [o for o in history if o.situation.start.checkpoint != name or name in (SCRATCH, *COCO_NAMES)]
+        known = [
+            o for o in history if o.situation.start.checkpoint != name or name in (SCRATCH, *REFERENCE_NAMES)
+        ]
         own = [i for i, candidate in enumerate(candidates) if candidate.start.checkpoint == name]
         scores[own] = posterior(known, candidates, spread).mean_N[own]
     return scores

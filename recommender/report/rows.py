@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from recommender.checkpoints import COCO_NAMES
+from recommender.checkpoints import REFERENCE_NAMES
 from recommender.forecast.rules import TRAINED_ON_SHARE
 from recommender.records import SCRATCH, RankedStart
 from recommender.report.document import RankedPart
@@ -35,7 +35,7 @@ def shown_rows(ranking: Sequence[Row], limit: int | None = DEFAULT_ROWS) -> Show
     rest = [row for row in ranking if row not in folded]
     if limit is None or len(rest) <= limit:
         return ShownRows(shown=tuple(rest), more=(), folded=folded)
-    coco = next((row for row in rest if checkpoint_of(row) in COCO_NAMES), None)
+    coco = next((row for row in rest if checkpoint_of(row) in REFERENCE_NAMES), None)
     kept = [row for row in rest if checkpoint_of(row) == SCRATCH or row is coco]
     kept += [row for row in rest if row not in kept][: max(0, limit - len(kept))]
     shown = tuple(row for row in rest if row in kept or row.rank == 1)

@@ -7,9 +7,15 @@ import torch
 
 from recommender.checkpoints import build_model
 from recommender.errors import CheckpointError, UsageError
-from recommender.families.ultralytics.architectures import architecture, architectures, backbone_length
+from recommender.families.ultralytics.architectures import (
+    architecture,
+    architectures,
+    backbone_length,
+    of_task,
+)
 from recommender.families.ultralytics.models import model_shapes, tensor_shapes
 from recommender.families.ultralytics.recognition import recognise
+from recommender.tasks import Task
 from tests.checkpoints.kit import state_of, yolov5_state
 
 SAMPLE = ("yolo11n", "yolov8n", "yolov9e", "yolov3-tiny")
@@ -25,12 +31,32 @@ def test_every_catalogue_family_and_size_is_there() -> None:
             assert architecture(f"{family}{size}").family == family
 
 
-def test_only_detectors_are_listed() -> None:
+def test_only_models_of_our_tasks_are_listed() -> None:
     assert not [
-        name
-        for name in architectures()
-        if any(task in name for task in ("seg", "pose", "cls", "obb", "world"))
+        name for name in architectures() if any(other in name for other in ("pose", "obb", "world", "yoloe"))
     ]
+    for name, entry in architectures().items():
+        assert ("-seg" in name, "-cls" in name) == (
+            entry.kind.task == "segment",
+            entry.kind.task == "classify",
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "other"),
+    [
+        ("yolo11n", "segment", "yolo11n-seg"),
+        ("yolo11n-seg", "detect", "yolo11n"),
+        ("yolov8n-cls", "segment", "yolov8n-seg"),
+        ("yolov8n-p6", "segment", "yolov8n-seg-p6"),
+        ("yolo26m", "detect", "yolo26m"),
+        ("yolov5n", "classify", None),
+        ("rtdetr-l", "segment", None),
+        ("yolov8n-rtdetr", "classify", None),
+    ],
+)
+def test_the_same_network_for_another_task(name: str, task: Task, other: str | None) -> None:
+    assert of_task(name, task) == other
 
 
 @pytest.mark.parametrize(
@@ -41,7 +67,7 @@ def test_backbone_length_is_that_of_the_yaml(name: str, layers: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["yolo99n", "", "../../etc/passwd", "/tmp/evil.yaml", "yolo11n.yaml", "yolo11n-seg"]
+    "name", ["yolo99n", "", "../../etc/passwd", "/tmp/evil.yaml", "yolo11n.yaml", "yolo11n-pose"]
 )
 def test_other_names_are_refused(name: str) -> None:
     with pytest.raises(UsageError, match="yolo11n"):

@@ -13,7 +13,7 @@ from tests.store.builders import checkpoint
 @pytest.mark.parametrize(
     ("architectures", "chosen"),
     [
-        ([], DEFAULT_ARCHITECTURE),
+        ([], DEFAULT_ARCHITECTURE["detect"]),
         (["yolov8n", "yolov8s", "yolov8s"], "yolov8s"),
         (["yolov8s", "yolo11n"], "yolo11n"),  # as common: the first by name
         (["yolo11n", "yolov8s"], "yolo11n"),  # in whatever order they come

@@ -46,7 +46,7 @@ def test_test_split_where_there_is_one(home: Path, tmp_path: Path) -> None:
 def test_starts_by_name_alias_and_mode(home: Path) -> None:
     request = asked(starts=("scratch", "coco", "coco:freeze", "coco:full"))
     with Store.open_default() as store:
-        found = entries_of(request, store)
+        found = entries_of(request, store, "detect")
         names = {str(entry.start) for entry in found}
         assert names == {"scratch", "coco-yolo11n:full", "coco-yolo11n:freeze"}
         assert len(found) == 3  # the same start twice is one
@@ -57,7 +57,7 @@ def test_starts_by_name_alias_and_mode(home: Path) -> None:
             ("scratch:full", UsageError),
         ):
             with pytest.raises(error):
-                entries_of(asked(starts=(text,)), store)
+                entries_of(asked(starts=(text,)), store, "detect")
 
 
 def test_learning_rates_are_tried_once_and_the_rest_waits(home: Path, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_learning_rates_are_tried_once_and_the_rest_waits(home: Path, tmp_path: 
         batch=2,
     )
     with Store.open_default() as store:
-        explored, rest = plan_runs(request, tiny_dataset(tmp_path), entries_of(request, store))
+        explored, rest = plan_runs(request, tiny_dataset(tmp_path), entries_of(request, store, "detect"))
     recipes = [spec.job.recipe for spec in explored]
     assert {(r.seed, r.fraction) for r in recipes} == {(0, 1.0)}
     assert [r.learning_rate for r in recipes] == [None, 1e-4] * 2

@@ -10,6 +10,7 @@ from recommender.errors import NotFoundError, UsageError
 from recommender.records import SCRATCH, Checkpoint, Dataset, Recipe, Split, Start
 from recommender.requests import CompareRequest
 from recommender.store import Store
+from recommender.tasks import Task
 from recommender.text import printable
 from tune_jobs.artefact_transfer import pack_dataset
 from tune_jobs.sweep.planning import plan_trial
@@ -29,16 +30,17 @@ class Entry:
     architecture: str
 
 
-def entries_of(request: CompareRequest, store: Store) -> tuple[Entry, ...]:
-    """The starts asked for, each once, files registered and named.
+def entries_of(request: CompareRequest, store: Store, task: Task) -> tuple[Entry, ...]:
+    """The starts asked for, each once, files registered and named, as they fit the task.
 
     Raises NotFoundError for a name nobody knows or weights that are not here, InputError for a file that is no
     safe checkpoint, UsageError for a mode that does not fit, or to freeze a backbone that the weights do not fill.
     """
     from recommender.checkpoints.scratch import scratch_architecture
 
-    found = {start: checkpoint for text in request.starts for start, checkpoint in (_resolved(text, store),)}
-    scratch = request.architecture or scratch_architecture([c for c in found.values() if c is not None])
+    asked = request.starts or default_starts(task)
+    found = {start: checkpoint for text in asked for start, checkpoint in (_resolved(text, store, task),)}
+    scratch = request.architecture or scratch_architecture([c for c in found.values() if c is not None], task)
     return tuple(
         Entry(
             start=start,
@@ -47,6 +49,13 @@ def entries_of(request: CompareRequest, store: Store) -> tuple[Entry, ...]:
         )
         for start, checkpoint in found.items()
     )
+
+
+def default_starts(task: Task) -> tuple[str, ...]:
+    """Random weights, and where everybody starts, in both modes."""
+    from recommender.checkpoints import REFERENCE
+
+    return (SCRATCH, f"{REFERENCE[task]}:full", f"{REFERENCE[task]}:freeze")
 
 
 def held_split(request: CompareRequest, target: Dataset) -> Split:
@@ -114,13 +123,13 @@ def _recipe(request: CompareRequest, start: Start, fraction: float, seed: int, r
     )
 
 
-def _resolved(text: str, store: Store) -> tuple[Start, Checkpoint | None]:
-    from recommender.checkpoints import get_checkpoint, require_freezable
+def _resolved(text: str, store: Store, task: Task) -> tuple[Start, Checkpoint | None]:
+    from recommender.checkpoints import get_checkpoint, require_for_task, require_freezable
 
     name, mode = (text, "full") if Path(text).is_file() else parse_start(text)
     if mode == "scratch":
         return Start(checkpoint=SCRATCH, mode="scratch"), None
-    checkpoint = get_checkpoint(store, name, allow_paths=True)
+    checkpoint = require_for_task(get_checkpoint(store, name, allow_paths=True), task)
     if not checkpoint.available:
         raise NotFoundError(
             f"The weights of {printable(checkpoint.name)!r} are not on this machine.",

@@ -75,7 +75,7 @@ def compare(
         open_dataset(request.dataset, task=request.task, allowed_roots=roots, progress=progress)
     )
     held = held_of(target, held_split(request, target))
-    entries = entries_of(request, store)
+    entries = entries_of(request, store, target.task)
     compared_starts = compared_starts_of(entries, target, store, progress)
     parts = _unkept(plan_runs(request, target, entries), held, tta=request.tta)
     id = comparison_id((spec.id for part in parts for spec in part), held)

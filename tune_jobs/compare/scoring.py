@@ -17,7 +17,7 @@ from recommender.families import FAMILIES, ModelFamily, family_of_head
 from recommender.home import subfolder
 from recommender.records import Dataset, LabelledImage, Split
 from recommender.store.records_json import decode, encode
-from tune_jobs.training.score import detection_metrics
+from tune_jobs.training.score import metrics_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -156,7 +156,7 @@ def _validate(
                     boxes[Path(seen["im_file"]).stem] = _boxes(validator.scale_preds(image, seen), seen)
                 validator.update_metrics(found, prepared)
         validator.get_stats()
-        score, details = detection_metrics(validator.metrics.box)
+        score, details = metrics_of(family.task, validator.metrics)
     return Score(score=score, details=details), boxes
 
 

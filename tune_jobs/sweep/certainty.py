@@ -59,7 +59,7 @@ def buy_certainty(
     at_hand = [c for c in candidates if (c.checkpoint is None or c.checkpoint.available) and not leaks(c)]
     epochs = trial_epochs(at_hand[0].budget.epochs)
     data = pack_dataset(target)
-    architecture = scratch_architecture(c.checkpoint for c in candidates if c.checkpoint)
+    architecture = scratch_architecture((c.checkpoint for c in candidates if c.checkpoint), target.task)
     specs = [
         plan_trial(
             target,

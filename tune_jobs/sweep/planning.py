@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,6 +11,7 @@ from recommender.errors import NotFoundError, UsageError
 from recommender.records import MODES, SCRATCH, Checkpoint, Dataset, Notice, Recipe, Start
 from recommender.requests import SweepRequest
 from recommender.store import Store
+from recommender.tasks import Task
 from recommender.text import printable
 from tune_jobs.artefact_transfer import Artefact, pack_dataset, pack_weights
 from tune_jobs.sweep.trial_spec import TrialSpec
@@ -70,22 +71,16 @@ def plan_sweep(request: SweepRequest, targets: Sequence[Dataset], store: Store) 
     """
     from recommender.checkpoints.scratch import scratch_architecture
 
-    checkpoints = chosen_checkpoints(request, store)
-    architecture = request.architecture or scratch_architecture(checkpoints)
-    partial = _not_freezable(checkpoints) if "freeze" in request.modes else {}
-    starts: list[tuple[Start, Checkpoint | None]] = [
-        (Start(checkpoint=checkpoint.name, mode=mode), checkpoint)
-        for mode in MODES
-        if mode in request.modes and mode != "scratch"
-        for checkpoint in checkpoints
-        if mode != "freeze" or checkpoint.name not in partial
-    ]
-    if "scratch" in request.modes:
-        starts.append((Start(checkpoint=SCRATCH, mode="scratch"), None))
+    chosen = chosen_checkpoints(request, store)
     specs: list[TrialSpec] = []
-    notices = [Notice(code="not_freezable", message=why) for why in partial.values()]
+    notices: list[Notice] = []
     for target in {target.content_hash: target for target in targets}.values():
         data = pack_dataset(target)
+        checkpoints = _fitted(chosen, target.task, named=bool(request.checkpoints))
+        architecture = request.architecture or scratch_architecture(checkpoints, target.task)
+        partial = _not_freezable(checkpoints) if "freeze" in request.modes else {}
+        notices += [Notice(code="not_freezable", message=why) for why in partial.values()]
+        starts = _starts(request, checkpoints, partial)
         own = sorted({c.name for c in checkpoints if c.source_hash == target.content_hash})
         if own:
             notices.append(_left_out(target, own))
@@ -100,7 +95,30 @@ def plan_sweep(request: SweepRequest, targets: Sequence[Dataset], store: Store) 
             "Nothing is left to try: no start fits the modes asked for.",
             remedy="Add scratch to --modes, or a checkpoint of other data.",
         )
-    return SweepPlan(specs=tuple(specs), notices=tuple(notices))
+    return SweepPlan(specs=tuple(specs), notices=tuple(dict.fromkeys(notices)))
+
+
+def _starts(
+    request: SweepRequest, checkpoints: Sequence[Checkpoint], partial: Collection[str]
+) -> list[tuple[Start, Checkpoint | None]]:
+    """Every checkpoint in every mode asked for, but frozen those named in `partial`; and scratch."""
+    starts: list[tuple[Start, Checkpoint | None]] = [
+        (Start(checkpoint=checkpoint.name, mode=mode), checkpoint)
+        for mode in MODES
+        if mode in request.modes and mode != "scratch"
+        for checkpoint in checkpoints
+        if mode != "freeze" or checkpoint.name not in partial
+    ]
+    if "scratch" in request.modes:
+        starts.append((Start(checkpoint=SCRATCH, mode="scratch"), None))
+    return starts
+
+
+def _fitted(chosen: Sequence[Checkpoint], task: Task, *, named: bool) -> tuple[Checkpoint, ...]:
+    """As they fit a data set's task. Raises UsageError for one that was named and does not."""
+    from recommender.checkpoints import require_for_task, that_fit
+
+    return tuple(require_for_task(one, task) for one in chosen) if named else that_fit(chosen, task)
 
 
 def recipes_of(request: SweepRequest) -> tuple[Recipe, ...]:

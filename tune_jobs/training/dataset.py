@@ -63,7 +63,7 @@ class CleanDataset(YOLODataset):  # type: ignore[misc]
         return chosen_images(Path(img_path), fraction=self._image_fraction, seed=self._fraction_seed)
 
     def get_labels(self) -> list[dict[str, Any]]:
-        labels = [_read_label(Path(path)) for path in self.im_files]
+        labels = [read_label(Path(path)) for path in self.im_files]
         self.label_files = [str(_label_path(Path(path))) for path in self.im_files]
         return labels
 
@@ -96,7 +96,8 @@ def _label_path(image: Path) -> Path:
     return Path(*parts).with_suffix(".txt")
 
 
-def _read_label(image: Path) -> dict[str, Any]:
+def read_label(image: Path) -> dict[str, Any]:
+    """The label of an image of our export as ultralytics keeps it; rows longer than a box are polygons."""
     with Image.open(image) as header:
         width, height = header.size
     path = _label_path(image)
@@ -105,14 +106,23 @@ def _read_label(image: Path) -> dict[str, Any]:
         if path.exists()
         else []
     )
-    table_M5 = np.array(rows, dtype=np.float32).reshape(-1, 5)
+    segments = [np.array(row[1:], dtype=np.float32).reshape(-1, 2) for row in rows if len(row) > 5]
+    boxes = [_box_around(polygon_P2) for polygon_P2 in segments] or [
+        [float(part) for part in row[1:]] for row in rows
+    ]
     return {
         "im_file": str(image),
         "shape": (height, width),
-        "cls": table_M5[:, :1],
-        "bboxes": table_M5[:, 1:],
-        "segments": [],
+        "cls": np.array([row[0] for row in rows], dtype=np.float32).reshape(-1, 1),
+        "bboxes": np.array(boxes, dtype=np.float32).reshape(-1, 4),
+        "segments": segments,
         "keypoints": None,
         "normalized": True,
         "bbox_format": "xywh",
     }
+
+
+def _box_around(polygon_P2: np.ndarray[Any, Any]) -> list[float]:
+    """Centre and size."""
+    low, high = polygon_P2.min(axis=0), polygon_P2.max(axis=0)
+    return [*((low + high) / 2), *(high - low)]

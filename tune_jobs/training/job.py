@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from recommender.errors import UsageError
-from recommender.families.ultralytics.architectures import learning_rate_factor
+from recommender.families.ultralytics.architectures import architecture, learning_rate_factor
 from recommender.records import Recipe, Start
+from recommender.tasks import Task
 from recommender.training_recipe import OPTIMIZERS, learning_rate
 
 RECIPE_VERSION = 1  # raise when the same recipe would train differently; part of every run's id
@@ -61,6 +62,11 @@ class TrainingJob:
             "version": RECIPE_VERSION,
         }
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:24]
+
+    @property
+    def task(self) -> Task:
+        """What the architecture is for."""
+        return architecture(self.architecture).kind.task
 
     @property
     def schedule_epochs(self) -> int:

@@ -107,7 +107,7 @@ class _Outcome:
         from recommender.checkpoints import build_model, require_filled, transfer
         from tune_jobs.training.dataset import read_data_yaml
         from tune_jobs.training.normalisation import use_group_norm
-        from tune_jobs.training.trainer import RunTrainer
+        from tune_jobs.training.trainer import TRAINERS
 
         job = self.job
         names = tuple(read_data_yaml(job.data)["names"].values())
@@ -126,7 +126,9 @@ class _Outcome:
             use_group_norm(model)
             self.notes.append("group norm in place of batch norm; running statistics do not transfer")
             known = []  # not the checkpoint's own score any more
-        trainer = RunTrainer(job, model, known_classes=known, save_dir=self.folder, on_epoch=self.on_epoch)
+        trainer = TRAINERS[job.task](
+            job, model, known_classes=known, save_dir=self.folder, on_epoch=self.on_epoch
+        )
         self.trainer = trainer
         trainer.train()
 
@@ -186,6 +188,7 @@ class _Outcome:
         }
         metadata = {
             "architecture": self.job.architecture,
+            "task": self.job.task,
             "class_names": json.dumps(self._names),
             "normalisation": self.job.recipe.normalisation,
         }
@@ -195,7 +198,7 @@ class _Outcome:
 
 
 def best_point(curve: tuple[EpochMetrics, ...]) -> EpochMetrics | None:
-    """The point whose weights are kept: the highest mAP50-95, of equals the latest."""
+    """The point whose weights are kept: the highest score, of equals the latest."""
     return max(curve, key=lambda point: (point.score, point.epoch), default=None)
 
 
@@ -273,6 +276,7 @@ def _blank_record(job: TrainingJob) -> Run:
         learning_rate_used=None,
         weights_transferred=None,
         environment=describe_environment(job.device, job.num_threads),
+        task=job.task,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 

@@ -6,21 +6,26 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
+from recommender.tasks import Task
+
 
 def starting_score(trainer: Any, known_classes: Sequence[int]) -> float | None:
-    """Mean AP50-95 of the transferred, untrained model over the target's classes it knows by name.
+    """Mean over the target's classes that the transferred, untrained model knows by name: of box AP50-95, mask AP50-95
+    or the share of images put in their class.
 
-    None when it knows none of those that occur in the val images. The random rows of the other classes
-    are silenced, so that they take no detections away. Leaves the trainer's model and random state alone.
+    None when it knows none of those that occur in the val images, of classification fewer than two. The random rows of
+    the other classes are silenced, so that they take no detections away. Leaves the trainer's model and random state
+    alone.
     """
-    if not known_classes:
-        return None
+    if len(known_classes) < (2 if trainer.family.task == "classify" else 1):
+        return None  # told apart from nothing, one class is always right
     import torch
     from ultralytics.utils import RANK  # with its safety switches set by now: a trainer is there
 
     model = deepcopy(trainer.bare_model).to(trainer.device).float().eval()
     head = model.model[-1]
-    trainer.family.silence(head, [index for index in range(head.nc) if index not in set(known_classes)])
+    unknown = set(range(trainer.data["nc"])) - set(known_classes)
+    trainer.family.silence(head, sorted(unknown))
     validator = trainer.get_validator()
     validator.device, validator.data, validator.training = trainer.device, trainer.data, True
     validator.args.quantize = None
@@ -33,13 +38,52 @@ def starting_score(trainer: Any, known_classes: Sequence[int]) -> float | None:
     if RANK > 0:
         return None
     validator.get_stats()
-    box = validator.metrics.box
-    by_class = {int(index): float(ap) for index, ap in zip(box.ap_class_index, box.ap, strict=True)}
+    by_class = _by_class(trainer.family.task, validator)
     scores = [by_class[index] for index in known_classes if index in by_class]
     return sum(scores) / len(scores) if scores else None
 
 
-def detection_metrics(box: Any) -> tuple[float, dict[str, float]]:
-    """Score and details (`recommender.tasks`) of ultralytics' box metrics."""
+def metrics_of(task: Task, metrics: Any) -> tuple[float, dict[str, float]]:
+    """Score and details (`recommender.tasks`) of what ultralytics' validator of a task counted."""
+    return {"detect": _of_boxes, "segment": _of_masks, "classify": _of_images}[task](metrics)
+
+
+def _of_boxes(metrics: Any) -> tuple[float, dict[str, float]]:
+    box = metrics.box
     details = {"map50": box.map50, "map75": box.map75, "precision": box.mp, "recall": box.mr}
     return float(box.map), {name: float(value) for name, value in details.items()}
+
+
+def _of_masks(metrics: Any) -> tuple[float, dict[str, float]]:
+    box, mask = metrics.box, metrics.seg
+    details = {
+        "mask_map50": mask.map50,
+        "map50_95": box.map,
+        "map50": box.map50,
+        "precision": mask.mp,
+        "recall": mask.mr,
+    }
+    return float(mask.map), {name: float(value) for name, value in details.items()}
+
+
+def _of_images(metrics: Any) -> tuple[float, dict[str, float]]:
+    return round(float(metrics.top1), 6), {"top5": round(float(metrics.top5), 6)}  # of float32
+
+
+def _by_class(task: Task, validator: Any) -> dict[int, float]:
+    """The score of each class that occurs, by its number."""
+    if task == "classify":
+        return accuracy_by_class(validator.pred, validator.targets)
+    found = validator.metrics.seg if task == "segment" else validator.metrics.box
+    return {int(index): float(ap) for index, ap in zip(found.ap_class_index, found.ap, strict=True)}
+
+
+def accuracy_by_class(predicted: Sequence[Any], targets: Sequence[Any]) -> dict[int, float]:
+    """Share of each class's images whose first guess is right; batches of guesses (N, at most 5) and classes (N,)."""
+    import torch
+
+    first_N, target_N = torch.cat(list(predicted))[:, 0], torch.cat(list(targets))
+    return {
+        int(index): float((first_N[target_N == index] == index).float().mean())
+        for index in sorted(set(target_N.tolist()))
+    }

@@ -34,7 +34,7 @@ class Tracking:
 
     def __init__(self, job: TrainingJob) -> None:
         self.notes: list[str] = []
-        self._metric = task_definition("detect").metric.name
+        self._metric = task_definition(job.task).metric.name
         self._open: dict[str, Tracker] = {}
         for name, (wanted, make) in TRACKERS.items():
             if wanted():

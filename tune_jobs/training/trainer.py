@@ -1,4 +1,4 @@
-"""Ultralytics' detection trainer with our model, our data, our record keeping. Import after prepare_environment()."""
+"""Ultralytics' trainers with our model, our data, our record keeping. Import after prepare_environment()."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -14,18 +15,22 @@ import torch
 from torch import distributed as dist
 from torch import nn
 from ultralytics.engine import trainer as engine
+from ultralytics.models.yolo.classify import ClassificationTrainer
 from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.utils import colorstr
 
 from recommender.errors import TrialError
 from recommender.families.ultralytics.architectures import architecture
 from recommender.records import EpochMetrics
+from recommender.tasks import Task
 from recommender.training_recipe import ultralytics_arguments
+from tune_jobs.training.classification import CleanPhotos
 from tune_jobs.training.dataset import CleanDataset, dataset_class, read_data_yaml, validator_class
 from tune_jobs.training.job import STATE_FILE, TrainingJob
 from tune_jobs.training.normalisation import synchronise_norms, synchronises_norms
 from tune_jobs.training.resume import load_state, restore_state, save_state
-from tune_jobs.training.score import detection_metrics, starting_score
+from tune_jobs.training.score import metrics_of, starting_score
 from tune_jobs.training.table import keep_epoch
 
 OnEpoch = Callable[[EpochMetrics], bool | None]
@@ -58,8 +63,8 @@ def _devices(job: TrainingJob) -> str:
     return ",".join(map(str, range(job.num_processes))) if job.device.startswith("cuda") else job.device
 
 
-class RunTrainer(DetectionTrainer):  # type: ignore[misc]
-    """Trains one job; collects the curve; keeps the best weights in memory."""
+class RunTrainer(engine.BaseTrainer):  # type: ignore[misc]
+    """Trains one job; collects the curve; keeps the best weights in memory. Below: one class for each task."""
 
     def __init__(
         self,
@@ -113,25 +118,6 @@ class RunTrainer(DetectionTrainer):  # type: ignore[misc]
         )  # of the same state, with another reading of the output
         return validator
 
-    def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> CleanDataset:
-        train = mode == "train"
-        return dataset_class(self.family)(
-            img_path=img_path,
-            imgsz=self.args.imgsz,
-            batch_size=batch,
-            augment=train,
-            hyp=self.args,
-            rect=not train and not self.family.square_images,
-            cache=self.args.cache,
-            stride=max(int(self.bare_model.stride.max()), 32),
-            pad=0.0 if train else 0.5,
-            prefix=colorstr(f"{mode}: "),
-            task="detect",
-            data=self.data,
-            image_fraction=self.job.recipe.fraction if train else 1.0,
-            fraction_seed=self.job.recipe.seed,
-        )
-
     def _setup_ddp(self) -> None:
         if self.device.type == "cpu":
             dist.init_process_group("gloo", rank=engine.RANK, world_size=self.world_size)
@@ -157,7 +143,7 @@ class RunTrainer(DetectionTrainer):  # type: ignore[misc]
 
     def save_model(self) -> bool:
         """Keep the best averaged weights; nothing is pickled."""
-        best = self.validator.metrics.box.map
+        best, _ = metrics_of(self.family.task, self.validator.metrics)
         if all(best >= point.score for point in self.curve):  # of equals the latest, as in run.best_point
             self.best_state = self.averaged_state()
         return True
@@ -225,7 +211,7 @@ class RunTrainer(DetectionTrainer):  # type: ignore[misc]
     def _record_epoch(self) -> None:
         if not leads():
             return
-        score, details = detection_metrics(self.validator.metrics.box)
+        score, details = metrics_of(self.family.task, self.validator.metrics)
         point = EpochMetrics(epoch=self.epoch + 1, score=score, details=details, seconds=self.seconds())
         numbers = (point.score, *point.details.values())
         if not all(math.isfinite(number) for number in numbers):
@@ -252,6 +238,58 @@ class RunTrainer(DetectionTrainer):  # type: ignore[misc]
         self._saving_s = self._saved_at_s - began_s if self.job.state_share < 1 else 0.0
 
 
+class _ObjectsTrainer(RunTrainer):
+    """Of tasks whose images carry objects."""
+
+    def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> CleanDataset:
+        train = mode == "train"
+        return dataset_class(self.family)(
+            img_path=img_path,
+            imgsz=self.args.imgsz,
+            batch_size=batch,
+            augment=train,
+            hyp=self.args,
+            rect=not train and not self.family.square_images,
+            cache=self.args.cache,
+            stride=max(int(self.bare_model.stride.max()), 32),
+            pad=0.0 if train else 0.5,
+            prefix=colorstr(f"{mode}: "),
+            task=self.family.task,
+            data=self.data,
+            image_fraction=self.job.recipe.fraction if train else 1.0,
+            fraction_seed=self.job.recipe.seed,
+        )
+
+
+class DetectRun(_ObjectsTrainer, DetectionTrainer):  # type: ignore[misc]
+    """An object detector."""
+
+
+class SegmentRun(_ObjectsTrainer, SegmentationTrainer):  # type: ignore[misc]
+    """An instance segmenter."""
+
+
+class ClassifyRun(RunTrainer, ClassificationTrainer):  # type: ignore[misc]
+    """An image classifier."""
+
+    def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> CleanPhotos:
+        train = mode == "train"
+        return CleanPhotos(
+            Path(img_path),
+            self.args,
+            augment=train,
+            fraction=self.job.recipe.fraction if train else 1.0,
+            seed=self.job.recipe.seed,
+        )
+
+
+TRAINERS: dict[Task, type[RunTrainer]] = {
+    "detect": DetectRun,
+    "segment": SegmentRun,
+    "classify": ClassifyRun,
+}
+
+
 def leads() -> bool:
     """Whether this process records and writes: the only one, or the first of a team."""
     return bool(engine.RANK in {-1, 0})
@@ -263,7 +301,12 @@ def _no_device_ids(device: torch.device) -> Iterator[None]:
     parallel: Any = nn.parallel
     original = parallel.DistributedDataParallel
     if device.type == "cpu":
-        parallel.DistributedDataParallel = lambda model, *, device_ids, **more: original(model, **more)
+
+        class WithoutIds(original):  # type: ignore[misc,valid-type]  # a class, since ultralytics asks what a model is
+            def __init__(self, model: nn.Module, *, device_ids: object, **more: Any) -> None:
+                super().__init__(model, **more)
+
+        parallel.DistributedDataParallel = WithoutIds
     try:
         yield
     finally:

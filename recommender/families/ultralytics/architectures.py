@@ -1,4 +1,4 @@
-"""The detection architectures ultralytics ships, by name. Nothing here imports ultralytics.
+"""The architectures ultralytics ships for our tasks, by name. Nothing here imports ultralytics.
 
 Only YAMLs of the installed package are ever read, never one out of a user's file.
 """
@@ -19,18 +19,21 @@ import yaml
 from recommender.errors import UnavailableError, UsageError
 from recommender.families.row import ModelFamily
 from recommender.families.ultralytics.table import FAMILIES, family_of_head
+from recommender.tasks import Task
 from recommender.text import printable
 
 _STEM = re.compile(r"(yolov?\d+|rtdetr)(.*)")
+_SIZED = re.compile(r"(yolov?\d+[a-z]?)(?:-seg|-cls)?(.*)")
+_TASK_SUFFIX: dict[Task, str] = {"detect": "", "segment": "-seg", "classify": "-cls"}
 Layer = Sequence[Any]  # [from, module, arguments] as in a model's YAML
 
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """One detection architecture in one size."""
+    """One architecture in one size."""
 
     name: str  # "yolo11n"
-    family: str  # "yolo11"
+    family: str  # "yolo11", of other tasks than detection "yolo11-seg"
     kind: ModelFamily
     scale: str | None  # "n"; None where the family has one size
     file: Path
@@ -51,7 +54,7 @@ class Architecture:
 
 @functools.cache
 def architectures() -> dict[str, Architecture]:
-    """Every shipped detection architecture by name, in a stable order."""
+    """Every shipped architecture of our tasks by name, in a stable order."""
     return _beginning_with("")
 
 
@@ -71,7 +74,7 @@ def architecture(name: str) -> Architecture:
     """One architecture by name.
 
     Raises:
-        UsageError: it is not one ultralytics ships for detection.
+        UsageError: it is not one ultralytics ships for a task of ours.
     """
     family = _STEM.match(name)
     found = _beginning_with(family.group(1)).get(name) if family else None
@@ -80,7 +83,7 @@ def architecture(name: str) -> Architecture:
     known = architectures()
     if name not in known:
         raise UsageError(
-            f"The architecture {printable(name)!r} is not a shipped detection architecture.",
+            f"The architecture {printable(name)!r} is not a shipped architecture.",
             remedy=f"Use one of: {', '.join(sorted(known))}.",
         )
     return known[name]
@@ -89,6 +92,23 @@ def architecture(name: str) -> Architecture:
 def backbone_length(name: str) -> int:
     """Top-level layers of the backbone, which is what `freeze=` of ultralytics counts. Raises UsageError."""
     return architecture(name).num_backbone_layers
+
+
+def of_task(name: str, task: Task) -> str | None:
+    """The same network with a task's head: "yolo11n" is "yolo11n-seg" for segmentation; None if none is shipped."""
+    sized = _SIZED.fullmatch(name)
+    if architecture(name).kind.task == task:
+        return name
+    if sized is None:
+        return None
+    other = f"{sized.group(1)}{_TASK_SUFFIX[task]}{sized.group(2)}"
+    return other if other in _beginning_with(_family_part(other)) else None
+
+
+def _family_part(name: str) -> str:
+    """How the names of the files of its family begin; a name of no family matches none."""
+    stem = _STEM.match(name)
+    return stem.group(1) if stem else name
 
 
 def learning_rate_factor(name: str) -> float:
@@ -102,7 +122,7 @@ def _entries(file: Path) -> list[Architecture]:
     stem = _STEM.fullmatch(file.stem)
     content = _read(file)
     kind = family_of_head(content["head"][-1][2])
-    if stem is None or kind is None:
+    if stem is None or kind is None or not any(file.match(pattern) for pattern in kind.files):
         return []
     base, suffix = stem.groups()
     scales = [str(scale) for scale in content.get("scales") or ()]

@@ -40,7 +40,7 @@ class ModelShapes:
 
     @property
     def head_layer(self) -> int:
-        """Index of the detection head."""
+        """Index of the head, the last layer."""
         return len(self.modules) - 1
 
     @property
@@ -48,7 +48,7 @@ class ModelShapes:
         """What kind of head it has. Raises LookupError for a head of another task."""
         found = family_of_head(self.modules[-1])
         if found is None:
-            raise LookupError(f"{self.modules[-1]} is no detection head of a known family")
+            raise LookupError(f"{self.modules[-1]} is no head of a known family")
         return found
 
     @property
@@ -64,7 +64,7 @@ class ModelShapes:
 
 
 def build_model(name: str, num_classes: int, *, class_width: int | None = None) -> nn.Module:
-    """A detection model with random weights from torch's generator, in training mode.
+    """A model with random weights from torch's generator, in training mode.
 
     Args:
         name: the architecture, such as "yolo11n".

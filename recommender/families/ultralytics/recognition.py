@@ -37,10 +37,10 @@ def recognise(
     activation: str | None = None,
     layers: Sequence[Layer] | None = None,
 ) -> Recognised:
-    """Find the architecture whose tensors these are.
+    """Find the architecture whose tensors these are, of the task that its head is for.
 
-    Backbone and neck have to agree in every name and shape; the head may be another's (anchors of YOLOv5,
-    segmentation, pose), since what does not fit simply stays behind. A classifier brings a part of a backbone.
+    Backbone and neck have to agree in every name and shape; under a head of no task of ours (pose, oriented boxes,
+    anchors of YOLOv5) it counts as a detector, since what does not fit simply stays behind.
 
     Args:
         shapes: by canonical key, "model.0.conv.weight".
@@ -56,7 +56,7 @@ def recognise(
     called = f"; it calls itself {task!r}." if task else "."
     if not numbers:
         raise CheckpointError(
-            f"Its tensors are not named like those of a detector of ultralytics{called}", remedy=_families()
+            f"Its tensors are not named like those of a model of ultralytics{called}", remedy=_families()
         )
     if "model.0.conv.bias" in shapes and "model.0.bn.weight" not in shapes:
         raise CheckpointError(
@@ -84,11 +84,14 @@ def _closest(
 ) -> Recognised | None:
     """Of architectures that agree up to the head the one whose head fits too; else the plainest by name.
 
-    A deeper one holds all tensors of a shallower one: the one with the most tensors before the head comes first.
+    `_may_fit` left only those of other tasks whose head the file has: they come before plain detectors. A deeper one
+    holds all tensors of a shallower one: the one with the most tensors before the head comes first.
     """
     found = [
         one
-        for candidate in sorted(candidates, key=lambda c: (-_num_body_tensors(c), len(c.name), c.name))
+        for candidate in sorted(
+            candidates, key=lambda c: (-_num_body_tensors(c), c.kind.task == "detect", len(c.name), c.name)
+        )
         if (one := _conclude(shapes, score, candidate)) is not None
     ]
     return next((one for one in found if one.extent == "whole"), found[0] if found else None)
@@ -113,7 +116,11 @@ def _score(shapes: Shapes, candidate: Architecture) -> tuple[float, float]:
 
 
 def _may_fit(shapes: Shapes, candidate: Architecture) -> bool:
-    """A quick look at the first convolution, so that most sizes need not be built."""
+    """A quick look at the first convolution and the head, so that most sizes need not be built."""
+    if candidate.kind.task != "detect":
+        head = f"model.{candidate.num_layers - 1}.{candidate.kind.mark}"
+        if not any(key.startswith(head) for key in shapes):
+            return False
     first, own = candidate.config(1)["backbone"][0], shapes.get(_FIRST_CONV)
     if first[2] != "Conv" or own is None:
         return first[2] != "Conv" and own is None  # YOLOv9e begins with an identity

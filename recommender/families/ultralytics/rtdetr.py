@@ -34,6 +34,7 @@ def silence(head: Any, classes: Sequence[int]) -> None:
 
 RTDETR = ModelFamily(
     name="rtdetr",
+    task="detect",
     heads=frozenset({"RTDETRDecoder"}),
     files=("rtdetr*.yaml", "yolo*-rtdetr.yaml"),
     model_class="RTDETRDetectionModel",

@@ -79,6 +79,7 @@ def silence(head: Any, classes: Sequence[int]) -> None:
 
 YOLO = ModelFamily(
     name="yolo",
+    task="detect",
     heads=frozenset({"Detect", "v10Detect"}),
     files=("yolo*.yaml",),
     model_class="DetectionModel",

@@ -1,0 +1,44 @@
+"""YOLO for image classification: a convolution on the backbone's last map, its mean, and one linear layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from recommender.families.row import ModelFamily, Shapes
+from recommender.families.ultralytics.yolo import NEVER
+
+
+def class_rows(head_layer: int, shapes: Shapes) -> set[str]:
+    """Keys of the linear layer, whose rows are classes."""
+    return {key for key in shapes if key.startswith(f"model.{head_layer}.linear.")}
+
+
+def class_base(key: str) -> str:
+    """The head's convolution, which the linear layer reads."""
+    return ".".join(key.split(".")[:2]) + ".conv."
+
+
+def silence(head: Any, classes: Sequence[int]) -> None:
+    """Give these classes a logit that no other falls below."""
+    import torch
+
+    with torch.no_grad():
+        head.linear.weight[list(classes)] = 0.0
+        head.linear.bias[list(classes)] = NEVER
+
+
+CLASSIFY = ModelFamily(
+    name="yolo-cls",
+    task="classify",
+    mark="linear.",
+    heads=frozenset({"Classify"}),
+    files=("yolo*-cls.yaml",),
+    model_class="ClassificationModel",
+    validator=("ultralytics.models.yolo.classify", "ClassificationValidator"),
+    class_rows=class_rows,
+    class_base=class_base,
+    class_width=lambda _layer, _shapes: None,
+    set_class_width=lambda _head, _width: False,
+    silence=silence,
+)
