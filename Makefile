@@ -29,11 +29,12 @@ check: $(STAMP)  ## ruff, mypy, import-linter
 	$(BIN)/lint-imports --no-cache
 
 fast: $(STAMP)  ## the tests that take under three minutes in all
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m 'not slow and not ray and not browser'
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m 'not slow and not alone'
 
-# The others start clusters, browsers and trainings of their own, which want the machine to themselves.
+# The last start clusters, browsers and services of their own, which want the machine to themselves.
 test: check fast  ## set everything up and pass every check and test
-	$(BIN)/pytest -m 'slow or ray or browser'
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --durations=10 -m 'slow and not alone'
+	$(BIN)/pytest --durations=20 -m alone
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -28,9 +28,9 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 SEEDS = "0,1,2"
 
 
-def command(data: Path, *more: str) -> list[str]:
+def command(data: Path, *more: str, epochs: int = 2) -> list[str]:
     options = ["--modes", "scratch", "--checkpoint", "scratch", "--seeds", SEEDS, "--parallel", "1"]
-    small = ["--epochs", "2", "--imgsz", "64", "--batch", "4"]
+    small = ["--epochs", str(epochs), "--imgsz", "64", "--batch", "4"]
     return [
         *(sys.executable, "-c", "from recommender.cli import main; main()", "sweep"),
         *("--dataset", str(data), *options, *small, *more),
@@ -62,10 +62,12 @@ def runs_of(home: Path) -> set[str]:
 
 def test_interrupted_then_killed_then_completed(tmp_path: Path) -> None:
     """Row R7: Ctrl-C and kill -9 keep what is finished; the same command goes on; nothing counts twice."""
-    data = make_dataset(tmp_path / "data", images=8, size=(64, 64), boxes=1)
+    data = make_dataset(tmp_path / "data", images=16, size=(64, 64), boxes=1)
     home, variables = tmp_path / "home", without_ray(RECOMMENDER_HOME=str(tmp_path / "home"))
+    epochs = 8  # some seconds a trial: the signal arrives before the last one ends
+    sweep = command(data, epochs=epochs)
 
-    code, said = run_until("  done", lambda d: d.send_signal(signal.SIGINT), command(data), variables)
+    code, said = run_until("  done", lambda d: d.send_signal(signal.SIGINT), sweep, variables)
     assert code == 130, said
     assert "ended early: interrupted; what is finished is kept" in said
     assert "Traceback" not in said
@@ -73,14 +75,14 @@ def test_interrupted_then_killed_then_completed(tmp_path: Path) -> None:
     assert len(first) >= 1
     wait_for_no_training(home)
 
-    code, said = run_until(" seed 1  done", lambda d: d.kill(), command(data), variables)
+    code, said = run_until(" seed 1  done", lambda d: d.kill(), sweep, variables)
     assert code == -signal.SIGKILL
     second = runs_of(home)
     assert first < second
     wait_for_no_training(home)
 
     last = subprocess.run(
-        command(data, "--json"), env=variables, capture_output=True, text=True, timeout=300, check=False
+        [*sweep, "--json"], env=variables, capture_output=True, text=True, timeout=300, check=False
     )
     assert last.returncode == 0, last.stderr
     document: dict[str, Any] = json.loads(last.stdout)
@@ -92,7 +94,7 @@ def test_interrupted_then_killed_then_completed(tmp_path: Path) -> None:
     assert len(result["runs"]) == 3
     with Store(home / "store.sqlite3") as store:
         steps = [(run.id, point.epoch) for run in store.runs.list() for point in run.curve]
-    assert len(steps) == len(set(steps)) == 6
+    assert len(steps) == len(set(steps)) == 3 * epochs
     assert not list((home / "states").glob("*.pt"))
 
 

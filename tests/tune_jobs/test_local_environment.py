@@ -173,7 +173,8 @@ def test_our_own_head_asks_for_a_token_and_listens_on_loopback_only(head: str) -
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_proxy_does_not_stand_before_our_own_head(head: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    environment = psutil.Process(os.getpid()).children(recursive=True)[0].environ()
+    ours = psutil.Process(os.getpid()).children(recursive=True)
+    environment = next(found for one in ours if "RAY_AUTH_TOKEN" in (found := one.environ()))
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", environment["RAY_AUTH_TOKEN"])
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
