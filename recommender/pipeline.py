@@ -48,6 +48,7 @@ from recommender.records import (
 )
 from recommender.requests import RecommendRequest
 from recommender.store import Store
+from recommender.text import counted
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -249,7 +250,7 @@ def _method(history: Sequence[Observation]) -> str:
     if not history:
         return "rules"
     targets = len({observation.situation.target.dataset_hash for observation in history})
-    return f"rules and {len(history)} runs on {targets} data sets"
+    return f"rules and {counted(len(history), 'run')} on {counted(targets, 'data set')}"
 
 
 def _provenance(

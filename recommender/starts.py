@@ -18,7 +18,8 @@ def split_start(text: str) -> tuple[str, Mode | None]:
     """
     name, colon, last = text.strip().rpartition(":")
     if not colon:
-        return last, "scratch" if last == SCRATCH else None
+        return (SCRATCH, "scratch") if last.casefold() == SCRATCH else (last, None)
+    name = SCRATCH if name.casefold() == SCRATCH else name
     mode = next((known for known in MODES if known == last.casefold()), None)
     if mode is None or not name or (mode == "scratch") != (name == SCRATCH):
         raise UsageError(

@@ -36,6 +36,13 @@ def sparkline(values: Sequence[float], width: int, *, top: float | None = None) 
     return "".join(BARS[max(0, min(len(BARS) - 1, int(value / top * len(BARS))))] for value in values)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return "1 image", "2,000 images", "3 boxes", "4 classes"."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,} {noun}{'es' if noun.endswith(('s', 'x')) else 's'}"
+
+
 def shell_join(words: Iterable[str]) -> str:
     """The words as a command line that can be shown and run; what must not be shown is written as $'\\x1b'."""
     return " ".join(map(_shell_word, words))

@@ -77,6 +77,9 @@ def get_checkpoint(store: Store, name: str, *, allow_paths: bool = False, keep: 
     import difflib
 
     known = [*public, *(one.name for one in store.checkpoints.list()), *ALIASES, SCRATCH]
+    meant = {one for one in known if one.casefold() == name.casefold() and one != name}
+    if len(meant) == 1:
+        return get_checkpoint(store, meant.pop())
     close = difflib.get_close_matches(name, known, n=3)
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
     raise NotFoundError(

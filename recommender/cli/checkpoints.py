@@ -304,10 +304,10 @@ def _print_layers(found: TransferCoverage) -> None:
 
 
 def _summary(checkpoint: Checkpoint) -> str:
-    from recommender.text import printable
+    from recommender.text import counted, printable
 
     classes = (
-        "classes unknown" if checkpoint.class_names is None else f"{len(checkpoint.class_names)} classes"
+        "classes unknown" if checkpoint.class_names is None else counted(len(checkpoint.class_names), "class")
     )
     source = printable(checkpoint.source_name or "unknown data", limit=60)
     licence = printable(checkpoint.licence or "unknown", limit=60)

@@ -155,11 +155,14 @@ def _run(request: CompareRequest, *, ask: bool) -> Compared:
 
 
 def _plan_line(request: CompareRequest, trainings: int) -> str:
-    """What is about to be trained."""
+    """The trainings that are about to run, in a sentence."""
+    from recommender.text import counted
+
     within = f" within {request.budget}" if request.budget else "; --budget 1h would cap it"
     return (
-        f"{trainings} training{'s' if trainings > 1 else ''} to run: {len(request.starts)} starts, "
-        f"{len(request.seeds)} seeds, up to {request.epochs} epochs at {request.imgsz} px{within}."
+        f"{counted(trainings, 'training')} to run: {counted(len(request.starts), 'start')}, "
+        f"{counted(len(request.seeds), 'seed')}, up to {counted(request.epochs, 'epoch')} at "
+        f"{request.imgsz} px{within}."
     )
 
 

@@ -11,7 +11,7 @@ from recommender.comparison.noise import CARE, SeedNoise, spread_of
 from recommender.comparison.rows import ComparisonRow
 from recommender.forecast.rules import LEAK_SHARE
 from recommender.profile import NOTHING_SIMILAR
-from recommender.text import printable
+from recommender.text import counted, printable
 
 UNLIKE = 0.1  # similarity by which a source has to be further away to be named for it
 HARMFUL_DROP = 0.5  # of its own score lost in the first epochs
@@ -202,7 +202,7 @@ def _head(one: ComparedStart, rival: ComparedStart) -> Reason | None:
         return None
     text = f"{head:.0%} of its head transferred"
     if not matched:
-        text += f": it knows none of your {classes} classes by name, so the class output began at random"
+        text += f": it knows none of your {counted(classes, 'class')} by name, so the class output began at random"
     return Reason(code="head", text=text + ".") if less or head < 0.5 or not matched else None
 
 

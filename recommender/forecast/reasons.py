@@ -9,6 +9,7 @@ from recommender.forecast.ranking import Outlook
 from recommender.forecast.situation import Observation, Situation
 from recommender.profile import NOTHING_SIMILAR
 from recommender.records import RankedStart
+from recommender.text import counted
 
 RELATED = 0.5  # half the squared distance of sets that have nothing in common
 
@@ -104,7 +105,7 @@ def _transfer(situation: Situation) -> list[str]:
         said.append(f"{evidence.weights_transferred:.0%} of its weights fit your model")
     if evidence.class_overlap is not None:
         known = round(evidence.class_overlap * len(classes))
-        said.append(f"it knows {known} of your {len(classes)} classes")
+        said.append(f"it knows {known} of your {counted(len(classes), 'class')}")
     return ["; ".join(said)] if said else []
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from recommender.records import SCRATCH, Interval, Mode, RankedStart, Recommendation
 from recommender.tasks import task_definition
-from recommender.text import printable
+from recommender.text import counted, printable
 
 NAMED = 2  # tied starts that are named; the others are counted
 MODE_WORDS: dict[Mode, str] = {
@@ -62,7 +62,7 @@ def _chance(recommendation: Recommendation, first: RankedStart, label: str) -> s
     if num_starts == 1:
         return "no choice was made: there is nothing to compare it with"
     return (
-        f"{first.p_best:.0%} to be the best of {num_starts} starts; "
+        f"{first.p_best:.0%} to be the best of {counted(num_starts, 'start')}; "
         f"choosing it is expected to lose {loss(first.expected_loss)} {label} against the best"
     )
 

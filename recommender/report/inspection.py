@@ -12,7 +12,7 @@ from rich.text import Text
 
 from recommender.datasets.inspection import Inspection, SplitHealth
 from recommender.records import Defect
-from recommender.text import printable
+from recommender.text import counted, printable
 
 CLASSES_SHOWN = 40
 BAR_WIDTH = 20  # characters
@@ -53,7 +53,7 @@ def _head(inspection: Inspection) -> Text:
     origin = "given" if inspection.split_origin == "given" else "divided here, by content and seed"
     return Text.assemble(
         ("\n" + printable(inspection.dataset_name), "bold"),
-        f"  {inspection.format}, {len(inspection.class_names)} classes; splits {origin}\n",
+        f"  {inspection.format}, {counted(len(inspection.class_names), 'class')}; splits {origin}\n",
         (f"content {inspection.content_hash[:16]}", "dim"),
     )
 

@@ -22,7 +22,7 @@ from recommender.report.headline import (
 from recommender.report.notices import print_notices
 from recommender.report.rows import DEFAULT_ROWS, ShownRows, names_of, shown_rows
 from recommender.tasks import task_definition
-from recommender.text import printable
+from recommender.text import counted, printable
 
 BAR_WIDTH, NARROW_BAR_WIDTH = 24, 12  # characters
 MAX_NAME = 28  # characters
@@ -78,9 +78,9 @@ def _about(recommendation: Recommendation) -> RenderableType:
     held_back = f" + {counts.test} test" if counts.test else ""
     return Text.assemble(
         ("\n" + printable(profile.dataset_name), "bold"),
-        f": {counts.train} train + {counts.val} val{held_back} images, {profile.num_objects:,} boxes, "
-        f"{len(profile.class_names)} classes; full training of {budget.epochs} epochs at {budget.imgsz} px; ",
-        f"forecast from {recommendation.method}",
+        f": {counts.train} train + {counts.val} val{held_back} images, {counted(profile.num_objects, 'box')}, "
+        f"{counted(len(profile.class_names), 'class')}; full training of "
+        f"{counted(budget.epochs, 'epoch')} at {budget.imgsz} px; forecast from {recommendation.method}",
     )
 
 
@@ -166,7 +166,9 @@ def _print_why(first: RankedStart, console: Console) -> None:
     if not first.available:
         said.insert(0, "not on this machine yet")
     if first.trial is not None and first.trial.best is not None:
-        said.insert(0, f"its trial reached {first.trial.best.score:.3f} in {len(first.trial.curve)} epochs")
+        said.insert(
+            0, f"its trial reached {first.trial.best.score:.3f} in {counted(len(first.trial.curve), 'epoch')}"
+        )
     reasons = "; ".join(printable(reason) for reason in said)
     console.print(Text.assemble(("\nWhy ", "dim"), (printable(first.start), "bold"), f": {reasons}.\n"))
 

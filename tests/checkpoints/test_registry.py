@@ -106,6 +106,11 @@ def test_coco_names_the_built_in_one(store: Store) -> None:
     assert get_checkpoint(store, COCO).available
 
 
+def test_names_are_found_in_any_case_where_only_one_is_meant(store: Store) -> None:
+    assert get_checkpoint(store, "COCO") == get_checkpoint(store, "coco")
+    assert get_checkpoint(store, "Ships-YOLO11n").name == "ships-yolo11n"
+
+
 def test_unknown_names_get_a_hint(store: Store) -> None:
     with pytest.raises(NotFoundError, match="yolo11n"):
         get_checkpoint(store, "yolo11nn")

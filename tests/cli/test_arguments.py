@@ -35,10 +35,7 @@ def starts(found: dict[str, object]) -> set[str]:
 def test_a_bare_path_short_options_and_any_case(
     data: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = ["--start", "Coco-yolo11n:Freeze", "--modes", "FULL,Freeze"]
-    assert run(["signs", *asked]) == 2  # names are names: their case counts
-    assert "coco-yolo11n" in capsys.readouterr().err
-    found = starts(answer(["signs", "--start", "ships-yolo11n:Freeze", "--modes", "FULL,Freeze"], capsys))
+    found = starts(answer(["signs", "--start", "Ships-YOLO11n:Freeze", "--modes", "FULL,Freeze"], capsys))
     assert found == {
         "ships-yolo11n:freeze",
         "coco-yolo11n:full",
@@ -143,6 +140,7 @@ def test_seeds_mean_the_same_everywhere() -> None:
 def test_a_start_is_a_name_with_or_without_a_mode() -> None:
     assert split_start("coco") == ("coco", None)
     assert split_start("coco:FREEZE") == ("coco", "freeze")
+    assert split_start("SCRATCH") == split_start("Scratch:SCRATCH") == ("scratch", "scratch")
     assert split_start("scratch") == ("scratch", "scratch")
 
 
