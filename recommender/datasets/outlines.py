@@ -58,7 +58,8 @@ def ring_area(ring_P2: Float64Array) -> float:
 def is_true_outline(outline: Outline) -> bool:
     """Whether an outline says more than a box does: False without one, for rectangles and for tilted boxes."""
     if isinstance(outline, RunLengths):
-        return True
+        filled, gaps = set(outline.runs[1::2]), set(outline.runs[2:-1:2])
+        return len(filled) > 1 or gaps != {outline.height - length for length in filled}
     if len(outline) != 1:
         return len(outline) > 1
     ring = _distinct(outline[0])

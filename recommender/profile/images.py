@@ -1,4 +1,4 @@
-"""One image as the probe takes it: decoded, hashed, scaled into a grey square, its boxes moved along.
+"""One image as the probe takes it: decoded, hashed, scaled into a grey square, its boxes and outlines moved along.
 
 Shapes: S the probe's side in pixels, M boxes of one image, B bytes of a hash.
 """
@@ -15,6 +15,7 @@ from recommender.profile.probe import GREY, PROBE_SIZE
 from recommender.records import ByteArray, LabelledImage
 
 MAX_OBJECTS_PER_IMAGE = 64  # a crowd of thousands says no more than 64 of it, and would outvote other images
+COVER_SIDE = 80  # cells a side of the squares in which masks are drawn: four pixels of the probe's each
 HASH_SIDE = 80  # pixels; hashing the square at a quarter costs little and forgets the original's resolution
 
 
@@ -26,6 +27,9 @@ class PreparedImage:
     square_3SS: NDArray[np.uint8]
     boxes_M4: NDArray[np.float64]  # the whole image first, then objects; x1 y1 x2 y2, fractions of the square
     classes_M: NDArray[np.int64]  # of the objects
+    masks_MGG: NDArray[np.bool_] | None = (
+        None  # of the objects, drawn in the square; None where there are boxes only
+    )
 
 
 def prepare_image(image: LabelledImage) -> PreparedImage | None:
@@ -43,6 +47,7 @@ def prepare_image(image: LabelledImage) -> PreparedImage | None:
         square_3SS=square,
         boxes_M4=_boxes_in_square(image.boxes_M4[chosen], content),
         classes_M=image.classes_M[chosen],
+        masks_MGG=_masks_in_square(image, chosen, content),
     )
 
 
@@ -97,3 +102,20 @@ def _boxes_in_square(
     corners = np.concatenate([centre - half, centre + half], axis=1).clip(0.0, 1.0)
     corners = corners * np.tile([right - left, bottom - top], 2) + np.tile([left, top], 2)
     return np.concatenate([[content], corners])
+
+
+def _masks_in_square(
+    image: LabelledImage, chosen: NDArray[np.int64], content: tuple[float, float, float, float]
+) -> NDArray[np.bool_] | None:
+    """The outlines of the chosen objects, filled."""
+    from recommender.datasets.outlines import draw_mask
+
+    if image.polygons is None:
+        return None
+    left, top, right, bottom = content
+    scale, offset = np.array([right - left, bottom - top]), np.array([left, top])
+    masks_MGG = np.zeros((len(chosen), COVER_SIDE, COVER_SIDE), bool)
+    for row, number in enumerate(chosen.tolist()):
+        rings = [ring.astype(np.float64) * scale + offset for ring in image.polygons[number]]
+        masks_MGG[row] = draw_mask(rings, COVER_SIDE, COVER_SIDE)
+    return masks_MGG

@@ -8,6 +8,7 @@ Shapes: N images of a batch, S the probe's side in pixels, M boxes, K feature di
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -65,9 +66,16 @@ class Probe:
             return kept
 
     def pooled(
-        self, squares: list[NDArray[np.uint8]], boxes: list[NDArray[np.float64]]
+        self,
+        squares: list[NDArray[np.uint8]],
+        boxes: list[NDArray[np.float64]],
+        masks: Sequence[NDArray[np.bool_] | None] = (),
     ) -> list[NDArray[np.float32]]:
         """For each (3, S, S) image an array (boxes, R): the mean of every level's map inside each box.
+
+        `masks` gives for an image with outlines the filled outline of each of its boxes but the first, the whole
+        image. They cut the objects out of the map, not out of the picture: a blanked background would draw edges
+        that no photo has, and the vectors could not be compared with those of boxes.
 
         Boxes are x1, y1, x2, y2 in fractions of the square. At most BATCH_IMAGES images; a short batch is
         filled up with grey ones, since the CPU kernels' last bits depend on the batch size.
@@ -83,7 +91,11 @@ class Probe:
         ends = np.cumsum([len(boxes_M4) for boxes_M4 in boxes])
         levels = []
         for map_NCHW in maps:
-            weights_MP = _box_weights(np.concatenate(boxes), *map_NCHW.shape[2:])
+            weights = [_box_weights(boxes_M4, *map_NCHW.shape[2:]) for boxes_M4 in boxes]
+            for weights_MP, masks_MGG in zip(weights, masks, strict=False):
+                if masks_MGG is not None:
+                    weights_MP[1:] = _mask_weights(masks_MGG, weights_MP[1:], *map_NCHW.shape[2:])
+            weights_MP = np.concatenate(weights)
             parts = zip(torch.from_numpy(weights_MP).tensor_split(ends.tolist()), map_NCHW, strict=False)
             levels.append(torch.cat([part_MP @ _cells(map_CHW) for part_MP, map_CHW in parts]))
         return np.split(torch.cat(levels, dim=1).numpy(), ends[:-1])
@@ -148,6 +160,20 @@ def _box_weights(boxes_M4: NDArray[np.float64], height: int, width: int) -> NDAr
     down_MH = _cell_weights(boxes_M4[:, 1], boxes_M4[:, 3], height)
     weights_MHW = down_MH[:, :, None] * across_MW[:, None, :]
     return weights_MHW.reshape(len(boxes_M4), height * width)
+
+
+def _mask_weights(
+    masks_MGG: NDArray[np.bool_], boxes_MP: NDArray[np.float32], height: int, width: int
+) -> NDArray[np.float32]:
+    """The share of each cell in each mask (M, P), rows sum to one; a mask smaller than a cell counts as its box."""
+    count, side = masks_MGG.shape[:2]
+    shares = masks_MGG.reshape(count, height, side // height, width, side // width).mean(axis=(2, 4))
+    covered_MP = shares.reshape(count, height * width)
+    total_M1 = covered_MP.sum(axis=1, keepdims=True)
+    weights_MP: NDArray[np.float32] = np.where(
+        total_M1 >= 1.0, covered_MP / np.maximum(total_M1, 1.0), boxes_MP
+    ).astype(np.float32)
+    return weights_MP
 
 
 def _cell_weights(low_M: NDArray[np.float64], high_M: NDArray[np.float64], cells: int) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Dataset → Profile: every image is hashed, a seeded sample of them embedded, whole and inside its boxes."""
+"""Dataset → Profile: every image is hashed, a seeded sample of them embedded, whole and inside boxes or outlines."""
 
 from __future__ import annotations
 
@@ -168,6 +168,7 @@ def _profile_of(dataset: Dataset, collector: _Collector, hashes_NB: NDArray[np.u
         object_classes_M=object_classes,
         object_images=object_images,
         image_hashes_NB=hashes_NB,
+        task=dataset.task,
     )
 
 

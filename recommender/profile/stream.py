@@ -80,7 +80,8 @@ def see(
 def _see_batch(batch: tuple[Work, ...], probe: Probe, finish: Callable[[FloatArray], T]) -> list[Seen[T]]:
     prepared = [prepare_image(work.image) for work in batch]
     chosen = [one for work, one in zip(batch, prepared, strict=True) if one is not None and work.embed]
-    features = iter(probe.pooled([one.square_3SS for one in chosen], [one.boxes_M4 for one in chosen]))
+    squares, boxes = [one.square_3SS for one in chosen], [one.boxes_M4 for one in chosen]
+    features = iter(probe.pooled(squares, boxes, [one.masks_MGG for one in chosen]))
     return [
         Seen(
             work=work,

@@ -83,3 +83,20 @@ def test_changed_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "probe.safetensors").write_bytes(changed)
     with pytest.raises(StorageError, match="differs from the one shipped"):
         read_shipped(tmp_path / "probe.safetensors", CARD["probe_sha256"])
+
+
+def test_masks_cut_objects_out_of_the_map() -> None:
+    rng = np.random.default_rng(0)
+    square = rng.integers(0, 256, (3, PROBE_SIZE, PROBE_SIZE), dtype=np.uint8)
+    boxes = np.array([WHOLE[0], (0.0, 0.0, 1.0, 1.0), (0.1, 0.1, 0.6, 0.6), (0.5, 0.5, 0.52, 0.52)])
+    masks = np.zeros((3, 80, 80), bool)
+    masks[0] = True  # the whole box
+    masks[1, 8:16, 8:48] = True  # a strip of the second box, the size of a smaller one
+    masks[2, 40, 40] = True  # less than a cell
+    plain, cut = (load_probe().pooled([square], [boxes], given)[0] for given in ((), (masks,)))
+    np.testing.assert_allclose(cut[0], plain[0])
+    np.testing.assert_allclose(cut[1], plain[1], atol=1e-4)
+    strip = load_probe().pooled([square], [np.array([WHOLE[0], (0.1, 0.1, 0.6, 0.2)])])[0]
+    np.testing.assert_allclose(cut[2], strip[1], atol=1e-4)
+    assert np.abs(cut[2] - plain[2]).max() > 0.01
+    np.testing.assert_allclose(cut[3], plain[3])

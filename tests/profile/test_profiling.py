@@ -12,7 +12,7 @@ import pytest
 
 from recommender.datasets import open_dataset
 from recommender.errors import DatasetError
-from recommender.profile import compare, profile_dataset
+from recommender.profile import compare, images_seen, profile_dataset
 from recommender.profile.images import MAX_OBJECTS_PER_IMAGE
 from recommender.profile.probe import BATCH_IMAGES, load_probe
 from recommender.profile.profiling import MAX_SAMPLED_OBJECTS
@@ -20,6 +20,7 @@ from recommender.profile.stream import Work, see
 from recommender.records import Dataset, Profile
 from recommender.store.codec import from_bytes, to_bytes
 from tests.datagen import make_dataset
+from tests.datasets.outlined import scenes, write_yolo_seg
 
 pytestmark = pytest.mark.usefixtures("quiet_home")
 
@@ -166,3 +167,25 @@ def _grey_png() -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (96, 80), (128, 128, 128)).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def test_one_folder_profiled_for_two_tasks_shares_its_images_and_not_its_objects(tmp_path: Path) -> None:
+    folder = write_yolo_seg(tmp_path / "set", scenes())
+    boxes, outlines = (profile_dataset(open_dataset(folder, task=task)) for task in ("detect", "segment"))
+    assert (boxes.task, outlines.task) == ("detect", "segment")
+    assert from_bytes(to_bytes(outlines)).task == "segment"
+    assert boxes.dataset_hash != outlines.dataset_hash
+    assert compare(boxes, outlines).image == pytest.approx(1.0, abs=0.05)
+    assert np.abs(boxes.object_vectors_MK - outlines.object_vectors_MK).max() > 0.1
+    assert images_seen(outlines, boxes).share == 1.0  # a leak, whatever the task
+
+
+def test_a_classified_image_is_one_object(tmp_path: Path) -> None:
+    for number, scene in enumerate(scenes(12)):
+        folder = tmp_path / ("round", "long")[number % 2]
+        folder.mkdir(exist_ok=True)
+        scene.image.save(folder / f"{scene.name}.png")
+    profile = profile_dataset(open_dataset(tmp_path))
+    assert (profile.task, profile.num_objects, profile.class_counts) == ("classify", 12, (6, 6))
+    assert profile.box_sizes_Q == (1.0,) * 5
+    assert len(profile.object_vectors_MK) == 12
