@@ -295,6 +295,7 @@ def _print(job: Job, run: Run | None, notices: tuple[Notice, ...], *, as_json: b
     lines = [f"training {job.id}: {job.status}"]
     if run is not None and run.best is not None:
         lines += [f"best mAP50-95 {run.best.score:.3f} in epoch {run.best.epoch} of {len(run.curve)}"]
+        lines += [f"in the history as run {run.id[:12]}"]
     if job.checkpoint:
         lines += [f"checkpoint {job.checkpoint}", f"results in {job.artefacts}"]
     sys.stdout.write("\n".join(lines) + "\n")
