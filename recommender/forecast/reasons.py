@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from recommender.forecast.ranking import Outlook
 from recommender.forecast.situation import Observation, Situation
 from recommender.profile import NOTHING_SIMILAR
-from recommender.records import RankedStart
+from recommender.records import RankedStart, Start
 from recommender.text import counted
 
 RELATED = 0.5  # half the squared distance of sets that have nothing in common
@@ -121,15 +121,14 @@ def _size(situation: Situation) -> list[str]:
 
 
 def _past(situation: Situation, history: Sequence[Observation]) -> list[str]:
-    """How the same start did on past targets: its place among the starts tried there."""
-    by_target = _by_target(tuple(history))
+    """The share of the other starts that the same start beat on past targets."""
     beaten, places = 0.0, 0
-    for target, observations in by_target.items():
-        own = [o.score for o in observations if o.situation.start == situation.start]
-        rest = [o.score for o in observations if o.situation.start != situation.start]
-        if not own or not rest or target == situation.target.dataset_hash:
+    for target, by_start in _scores(tuple(history)).items():
+        if situation.start not in by_start or len(by_start) < 2 or target == situation.target.dataset_hash:
             continue
-        beaten += sum(value < max(own) for value in rest) / len(rest)
+        own = max(by_start[situation.start])
+        rest = [value for start, values in by_start.items() if start != situation.start for value in values]
+        beaten += sum(value < own for value in rest) / len(rest)
         places += 1
     if not places:
         return []
@@ -139,11 +138,14 @@ def _past(situation: Situation, history: Sequence[Observation]) -> list[str]:
 
 
 @functools.lru_cache(maxsize=2)  # every row of an answer asks the same
-def _by_target(history: tuple[Observation, ...]) -> dict[str, list[Observation]]:
-    by_target: dict[str, list[Observation]] = {}
+def _scores(history: tuple[Observation, ...]) -> dict[str, dict[Start, list[float]]]:
+    """Results by target and start."""
+    found: dict[str, dict[Start, list[float]]] = {}
     for observation in history:
-        by_target.setdefault(observation.situation.target.dataset_hash, []).append(observation)
-    return by_target
+        situation = observation.situation
+        by_start = found.setdefault(situation.target.dataset_hash, {})
+        by_start.setdefault(situation.start, []).append(observation.score)
+    return found
 
 
 def _mode(situation: Situation) -> list[str]:

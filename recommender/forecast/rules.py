@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -192,9 +193,19 @@ def prior_weights() -> tuple[Matrix, Matrix, Matrix]:
 
 def features(situations: Sequence[Situation]) -> Matrix:
     """One row per situation: the rules, then the z-scored transferability scores."""
-    rows = np.array([[rule.value(s) for rule in RULES] for s in situations], dtype=np.float64)
-    rows = rows.reshape(len(situations), len(RULES))
+    rows = np.array([_by_rules(s) for s in situations], dtype=np.float64).reshape(len(situations), len(RULES))
     return np.hstack([rows, _scores(situations)])
+
+
+# One answer forecasts several times from the same situations, and these never change.
+_known_rows: WeakKeyDictionary[Situation, list[float]] = WeakKeyDictionary()
+
+
+def _by_rules(situation: Situation) -> list[float]:
+    found = _known_rows.get(situation)
+    if found is None:
+        found = _known_rows[situation] = [rule.value(situation) for rule in RULES]
+    return found
 
 
 def _scores(situations: Sequence[Situation]) -> Matrix:
