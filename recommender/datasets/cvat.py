@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
+from recommender.datasets.limits import LIMITS
 from recommender.datasets.named import NamedImage, Object, named_set
+from recommender.datasets.outlines import rings_of_mask
 from recommender.datasets.raw import Corners, RawSet, Shape
 from recommender.datasets.shapes import (
     box_from_corners,
@@ -103,9 +107,26 @@ def _box(shape: Any, where: str, log: DefectLog) -> Corners | Shape | None:
     if shape.tag == "ellipse":
         return outline_from_ellipse((shape.get(key) for key in ("cx", "cy", "rx", "ry")), where, log)
     if shape.tag == "mask":
-        return box_from_size((shape.get(key) for key in ("left", "top", "width", "height")), where, log)
+        return _mask(shape, where, log)
     if shape.tag == "polygon":
         pairs = [pair.split(",") for pair in (shape.get("points") or "").split(";")]
         return outline_from_points(pairs, where, log)
     log.add("label_no_box", where, shape.tag)
     return None
+
+
+def _mask(shape: Any, where: str, log: DefectLog) -> Corners | Shape | None:
+    """A brush mask: run lengths row by row within its box, 0 first; the box alone where they do not fit it."""
+    left, top, width, height = (number(shape.get(key)) for key in ("left", "top", "width", "height"))
+    corners = box_from_size((left, top, width, height), where, log)
+    texts = (shape.get("rle") or "").replace(" ", "").split(",")
+    if corners is None or not all(text.isascii() and text.isdigit() and len(text) < 10 for text in texts):
+        return corners
+    runs = [int(text) for text in texts]
+    if sum(runs) != int(width) * int(height) or sum(runs) > LIMITS.image_pixels:
+        return corners
+    values = np.zeros(len(runs), bool)
+    values[1::2] = True
+    mask_HW = np.repeat(values, runs).reshape(int(height), int(width))
+    log.add("label_outline", where)
+    return Shape(corners, rings_of_mask(mask_HW, left, top))

@@ -103,6 +103,17 @@ KINDS: Mapping[str, Kind] = {
         "outline that encloses nothing",
         "Outlines need three points that are not on one line, within the image; remove or draw them again.",
     ),
+    "mask_pieces": Kind(
+        "warning",
+        "mask of a class in several pieces",
+        "Each connected piece counts as an object: objects that touch are one, and one behind another is two.",
+    ),
+    "mask_empty": Kind("info", "empty mask", "The mask shows nothing; remove it."),
+    "mask_value_unknown": Kind(
+        "warning",
+        "value of a mask that the legend does not name",
+        "Its pixels count as background; complete the legend.",
+    ),
     "class_nested": Kind(
         "warning",
         "image in a folder within its class's folder",

@@ -17,6 +17,7 @@ from recommender.datasets.cvat import read_cvat
 from recommender.datasets.datumaro import read_datumaro
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
+from recommender.datasets.label_studio import read_label_studio
 from recommender.datasets.labelme import read_labelme
 from recommender.datasets.ndjson import read_ndjson
 from recommender.datasets.raw import RawSet
@@ -119,8 +120,8 @@ FORMATS: tuple[Format, ...] = (
     Format(
         name="Label Studio JSON",
         suffixes=(".json",),
-        marks=(rb'"rectanglelabels"|"polygonlabels"|"from_name"\s*:',),
-        remedy="Export as YOLO with images, or COCO.",
+        marks=(rb'"(rectangle|polygon|brush|ellipse)labels"|"from_name"\s*:|"choices?"\s*:',),
+        read=read_label_studio,
     ),
     Format(
         name="BDD100K JSON",

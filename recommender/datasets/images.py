@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recommender.datasets.decoding_memory import decoding
 from recommender.datasets.limits import LIMITS, Limits
@@ -181,6 +182,27 @@ def decode_image(
             raise ImageError(
                 "image_truncated", f"{_shown(path)} is damaged or ends early: {error}."
             ) from error
+
+
+def read_mask(path: Path, *, limits: Limits = LIMITS, as_colours: bool = False) -> NDArray[np.int32]:
+    """The values of a mask picture, HW, as stored: numbers of a palette or grey levels, of colours 0xRRGGBB.
+
+    A picture of grey colours counts as grey levels. `as_colours` gives the colours behind palettes and grey levels.
+    Raises ImageError as `read_image`.
+    """
+    data = read_bytes(path, limits=limits)
+    with _opened(path, data, limits.image_pixels) as image, decoding(image.size[0] * image.size[1]):
+        try:
+            if not as_colours and (image.mode in ("1", "L", "P", "I") or image.mode.startswith("I;16")):
+                return np.asarray(image).astype(np.int32)
+            colours_HW3 = _pixels(image).astype(np.int32)
+        except Exception as error:  # Pillow's parsers raise nearly anything on damaged files
+            raise ImageError("image_truncated", f"{_shown(path)} is damaged: {error}.") from error
+    red, green, blue = colours_HW3[..., 0], colours_HW3[..., 1], colours_HW3[..., 2]
+    if not as_colours and bool(((red == green) & (green == blue)).all()):
+        return red.copy()
+    packed_HW: NDArray[np.int32] = red << 16 | green << 8 | blue
+    return packed_HW
 
 
 def _jpeg_pixels(data: bytes, longer_side: int, max_side: int | None) -> ByteArray | None:

@@ -17,6 +17,7 @@ from recommender.datasets.disk import CACHE_SUFFIXES, Disk
 from recommender.datasets.formats import find_format, unread
 from recommender.datasets.label_files import count_label_files
 from recommender.datasets.limits import LIMITS, Limits
+from recommender.datasets.masks import read_masks
 from recommender.datasets.other_tasks import error_without_labels
 from recommender.datasets.raw import RawSet
 from recommender.datasets.words import split_of_words
@@ -174,11 +175,16 @@ def _read_folder(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> R
     # A few texts beside annotations of another form are notes, or left over from a tool's other setting.
     if files := find_coco(root, disk):
         return read_coco(files, root, disk, log, name)
+    masks = read_masks(root, disk, log, name) if task == "segment" else None  # beside VOC's boxes, too
+    if masks is not None:
+        return masks
     found = find_format(list(disk.walk(root)), disk)
     if found is not None and found[0].read is not None:
         return found[0].read(found[1], root, disk, log, name)
     if num_labelled:
         return read_layout(root, disk, log, name)
+    if found is None and (masks := read_masks(root, disk, log, name)):
+        return masks
     if (found is None or found[0].suffixes == (".csv",)) and (
         classes := read_classification(root, disk, log, name)
     ):

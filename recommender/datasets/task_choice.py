@@ -36,7 +36,7 @@ def choose_task(raw: RawSet, asked: Task | None) -> Task:
     total = sum(len(image.classes_M) for image in raw.images)
     outlined = sum(is_true_outline(outline) for image in raw.images for outline in image.outlines)
     if asked == "segment":
-        if not outlined:
+        if total and not outlined:
             raise WrongTaskError(
                 f"{named} holds boxes and no outline: object detection, not instance segmentation.",
                 remedy="Read it with --task detect, or export polygons or masks.",

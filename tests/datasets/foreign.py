@@ -186,6 +186,36 @@ def datumaro(folder: Path, drawn: Written, names: Names) -> Path:
     return folder
 
 
+def label_studio(folder: Path, drawn: Written, names: Names) -> Path:
+    """One JSON a split of tasks, regions in percent; images named with an upload prefix."""
+    _images(folder, drawn)
+    for split in ("train", "val"):
+        tasks = []
+        for number, one in enumerate(each for each in drawn if each.split == split):
+            width, height = one.image.size
+            result = [
+                {
+                    "type": "rectanglelabels",
+                    "from_name": "label",
+                    "original_width": width,
+                    "original_height": height,
+                    "value": {
+                        "x": 100 * x1 / width,
+                        "y": 100 * y1 / height,
+                        "width": 100 * (x2 - x1) / width,
+                        "height": 100 * (y2 - y1) / height,
+                        "rotation": 0,
+                        "rectanglelabels": [names[c]],
+                    },
+                }
+                for c, x1, y1, x2, y2 in one.boxes
+            ]
+            place = f"/data/upload/1/0badc0de-{one.stem}.png"
+            tasks.append({"id": number, "data": {"image": place}, "annotations": [{"result": result}]})
+        (folder / f"{split}.json").write_text(json.dumps(tasks))
+    return folder
+
+
 WRITERS: tuple[Callable[[Path, Written, Names], Path], ...] = (
     labelme,
     createml,
@@ -195,4 +225,5 @@ WRITERS: tuple[Callable[[Path, Written, Names], Path], ...] = (
     cvat,
     supervisely,
     datumaro,
+    label_studio,
 )

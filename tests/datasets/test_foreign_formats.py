@@ -69,7 +69,6 @@ UNREAD: dict[str, tuple[str, str, str]] = {
         "CSV",
     ),
     "TFRecord": ("cards.tfrecord", "binary", "TFRecord"),
-    "Label Studio": ("export.json", '[{"id": 1, "annotations": [{"from_name": "label"}]}]', "Label Studio"),
     "BDD": ("labels.json", '[{"name": "a.png", "labels": [{"box2d": {"x1": 1}}]}]', "BDD100K"),
     "VIA 3": ("p.json", '{"project": {"pid": "1", "pname": "x"}, "config": {}}', "Annotator 3"),
 }

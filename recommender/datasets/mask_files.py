@@ -1,0 +1,110 @@
+"""Which mask pictures belong to which image: by folders, by equal names, or by names that begin alike."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from recommender.datasets.disk import Disk
+from recommender.datasets.lookup import MASK_FOLDERS, is_mask
+from recommender.datasets.matching import spellings
+from recommender.datasets.words import split_of_words
+
+MASK_WORD = re.compile(
+    r"(?i)[-_. ]?(masks?|seg|segmentation|labels?|gt|ground_?truth|l|instance_?ids?|annotation)$"
+)
+NUMBERS = re.compile(r"^[-_. ]*(mask|obj|object|instance|inst)?[-_. ]*\d+$", re.IGNORECASE)
+OBJECT_FOLDER = "segmentationobject"
+CLASS_FOLDER = "segmentationclass"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskFile:
+    """One mask picture. `kind` None and `single` False: its values tell."""
+
+    path: Path
+    kind: str | None = None  # the class it is of, by its name or folder
+    single: bool = False  # it shows one object
+    instances: bool = False  # its values number objects
+
+
+def find_mask_files(root: Path, disk: Disk) -> dict[Path, list[MaskFile]]:
+    """The masks of each image that has some; empty where there are none, or as many images without."""
+    paths = list(disk.images(root))
+    masks = [path for path in paths if _is_mask_file(path, root)]
+    chosen = set(masks)
+    images = [path for path in paths if path not in chosen]
+    by_stem: dict[str, list[Path]] = defaultdict(list)
+    for path in images:
+        by_stem[spellings(path.stem)[2]].append(path)
+    found: dict[Path, list[MaskFile]] = defaultdict(list)
+    alone = _alone_beside(images)
+    for path in masks:
+        image, rest = _image_of(path, by_stem, alone)
+        if image is not None:
+            found[image].append(_as_mask(path, rest, root))
+    return dict(found) if 2 * len(found) > len(images) else {}
+
+
+def _is_mask_file(path: Path, root: Path) -> bool:
+    return is_mask(path, root) or bool(re.search(r"(?i)[-_. ]masks?([-_. ]?\d+)?$", path.stem))
+
+
+def _alone_beside(images: list[Path]) -> dict[Path, Path]:
+    """For each folder that holds folders, the one image in them: `ID/images/ID.png` beside `ID/masks/`."""
+    within: dict[Path, list[Path]] = defaultdict(list)
+    for path in images:
+        within[path.parent.parent].append(path)
+        within[path.parent].append(path)
+    return {folder: each[0] for folder, each in within.items() if len(each) == 1}
+
+
+def _image_of(path: Path, by_stem: dict[str, list[Path]], alone: dict[Path, Path]) -> tuple[Path | None, str]:
+    """The image of a mask, and what the mask's name says beyond the image's."""
+    stem = spellings(path.stem)[2]
+    if stem in by_stem:
+        return _nearest(by_stem[stem], path), ""
+    for word in (MASK_WORD.sub("", stem), stem):
+        parts = re.split(r"(?<=[^-_. ])(?=[-_. ])", word)
+        for count in range(len(parts), 0, -1):
+            start = "".join(parts[:count])
+            if start in by_stem:
+                return _nearest(by_stem[start], path), word[len(start) :]
+    for folder in (path.parent.name, path.parent.parent.name):  # masks/IMAGE/1.png
+        if spellings(folder)[2] in by_stem:
+            rest = f"_{stem}" if re.search("[g-z]", stem) else "_1"  # hexadecimal digits name no class
+            return _nearest(by_stem[spellings(folder)[2]], path), rest
+    if path.parent.parent in alone and alone[path.parent.parent].parent != path.parent:
+        return alone[path.parent.parent], "_1"  # whatever they are called, one an object
+    return None, ""
+
+
+def _nearest(images: list[Path], mask: Path) -> Path | None:
+    """Of images of one name, the one whose folders agree most with the mask's."""
+
+    def shared(path: Path) -> int:
+        own, other = ([split_of_words(part) or part for part in each.parent.parts] for each in (path, mask))
+        return len(set(own) & set(other))
+
+    best = max(map(shared, images))
+    found = [path for path in images if shared(path) == best]
+    return found[0] if len(found) == 1 else None
+
+
+def _as_mask(path: Path, rest: str, root: Path) -> MaskFile:
+    folder = path.parent.name
+    if folder.lower() in (OBJECT_FOLDER, CLASS_FOLDER):
+        return MaskFile(path=path, instances=folder.lower() == OBJECT_FOLDER)
+    words = set(re.split(r"[^a-z]+", folder.lower()))
+    inner = path.parent.relative_to(root).parts[:-1] if path.parent != root else ()
+    below_masks = any(MASK_FOLDERS & set(re.split(r"[^a-z]+", part.lower())) for part in inner)
+    if not rest and below_masks and not words & MASK_FOLDERS and split_of_words(folder) is None:
+        return MaskFile(path=path, kind=folder)  # masks/CLASS/IMAGE.png
+    if NUMBERS.match(rest):
+        return MaskFile(path=path, single=True)
+    name = re.sub(r"[-_. ]*\d+$", "", rest).strip("-_. ")
+    if name:
+        return MaskFile(path=path, kind=name, single=name != rest.strip("-_. "))
+    return MaskFile(path=path)

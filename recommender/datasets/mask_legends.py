@@ -1,0 +1,123 @@
+"""What the values of mask pictures stand for: a legend file of colours, or a list of names by number."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recommender.datasets.disk import Disk
+from recommender.datasets.json_text import load_json
+from recommender.errors import DatasetError
+from recommender.text import printable
+
+BACKGROUND = re.compile(r"(?i)^_*(back_?ground|bg|void|unlabell?ed|ignore|none|nothing|border|unknown)_*$")
+IGNORE = "__ignore__"  # LabelMe's line for −1, above the one for 0
+LEGEND_WORDS = ("label", "class", "colo", "legend", "palette", "names")
+TRIPLE = re.compile(r"(?<![\d.])(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})(?![\d.])")
+HEX = re.compile(r"#([0-9a-fA-F]{6})\b")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Legend:
+    """Names by value; a colour's value is 0xRRGGBB. What is background has no name."""
+
+    by_colour: bool
+    names: dict[int, str]
+    background: frozenset[int]
+
+
+def find_legend(root: Path, disk: Disk) -> Legend | None:
+    """The one legend below `root`. Raises DatasetError where two differ."""
+    found: list[tuple[Path, Legend]] = []
+    for path in disk.walk(root):
+        named = any(word in path.stem.lower() for word in LEGEND_WORDS)
+        if named and path.suffix.lower() in (".txt", ".csv", ".json"):
+            legend = _read(path, disk)
+            if legend is not None:
+                found.append((path, legend))
+    found = [entry for entry in found if entry[1].by_colour] or found  # colours say more than numbers
+    if len({json.dumps(sorted(legend.names.items())) for _, legend in found}) > 1:
+        shown = ", ".join(printable(disk.name(path)) for path, _ in found[:3])
+        raise DatasetError(f"Several legends of masks, which differ: {shown}.", remedy="Keep the right one.")
+    return found[0][1] if found else None
+
+
+def _read(path: Path, disk: Disk) -> Legend | None:
+    if path.suffix.lower() == ".json":
+        try:
+            rows = list(_of_json(load_json(path, disk)))
+        except DatasetError:
+            return None
+    else:
+        lines = disk.read_text(path, disk.limits.yaml_bytes).splitlines()
+        rows = list(_of_lines([line.strip() for line in lines if line.strip()], path))
+    colours = {value: name for name, value in rows if value is not None}
+    if colours and len(colours) == len(rows):
+        return _legend(colours, by_colour=True)
+    if path.suffix.lower() == ".txt" and rows and not colours:
+        names = [name for name, _ in rows if name.casefold() != IGNORE]
+        first = 0 if BACKGROUND.match(names[0]) else 1  # without a name for the background, it is 0
+        return _legend(dict(enumerate(names, first)), by_colour=False)
+    return None
+
+
+def _legend(names: dict[int, str], *, by_colour: bool) -> Legend:
+    background = {value for value, name in names.items() if BACKGROUND.match(name)}
+    kept = {value: name for value, name in names.items() if value not in background}
+    return Legend(by_colour=by_colour, names=kept, background=frozenset(background | {0} - set(kept)))
+
+
+def _of_lines(lines: list[str], path: Path) -> Iterator[tuple[str, int | None]]:
+    """`name:r,g,b::` (CVAT), `name r g b`, `r g b name`, CSV columns of these, or names alone."""
+    table = path.suffix.lower() == ".csv"
+    for number, line in enumerate(lines):
+        if line.startswith("#") and not HEX.match(line):
+            continue
+        colour, rest = _colour(line)
+        if colour is None and table:
+            if number:
+                yield line, None
+            continue  # the head of the table
+        cells = next(csv.reader(io.StringIO(rest.replace(":", ",").replace("\t", ","))), [])
+        words = [cell.strip(" ;,") for cell in cells if cell.strip(" ;,") and not cell.strip().isdigit()]
+        yield (words[0] if words else rest.strip()), colour
+
+
+def _colour(line: str) -> tuple[int | None, str]:
+    if match := HEX.search(line):
+        return int(match.group(1), 16), line[: match.start()] + line[match.end() :]
+    match = next((m for m in TRIPLE.finditer(line) if all(int(v) < 256 for v in m.groups())), None)
+    if match is None:
+        return None, line
+    red, green, blue = map(int, match.groups())
+    return red << 16 | green << 8 | blue, line[: match.start()] + "," + line[match.end() :]
+
+
+def _of_json(content: Any) -> Iterator[tuple[str, int | None]]:
+    """`{"cat": [128, 0, 0]}`, `{"#800000": "cat"}` or a list of objects with a name and a colour."""
+    if isinstance(content, dict):
+        inner = next(
+            (v for k, v in content.items() if isinstance(v, list | dict) and k in ("classes", "labels")), None
+        )
+        if inner is not None:
+            yield from _of_json(inner)
+            return
+        for key, value in content.items():
+            text = str(value).strip("[]()") if not isinstance(value, str) else value
+            colour, _ = _colour(text)
+            if colour is not None:
+                yield str(key), colour
+            elif (colour := _colour(str(key).strip("[]()"))[0]) is not None and isinstance(value, str):
+                yield value, colour
+    elif isinstance(content, list):
+        for row in content:
+            name = row.get("name", row.get("label", row.get("title"))) if isinstance(row, dict) else None
+            colour = next((v for k, v in row.items() if k.lower().startswith("colo")), None) if name else None
+            if isinstance(name, str) and colour is not None:
+                yield name, _colour(str(colour).strip("[]()"))[0]

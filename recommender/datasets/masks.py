@@ -1,0 +1,216 @@
+"""Instance segmentation by mask pictures: one a class, one an object, colours with a legend, or numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.datasets.defects import DefectLog
+from recommender.datasets.disk import Disk
+from recommender.datasets.images import ImageError, read_mask
+from recommender.datasets.mask_files import CLASS_FOLDER, MaskFile, find_mask_files
+from recommender.datasets.mask_legends import Legend, find_legend
+from recommender.datasets.named import NamedImage, Object, named_set
+from recommender.datasets.outlines import Mask, rings_of_mask
+from recommender.datasets.raw import RawSet, Shape
+from recommender.datasets.words import split_of_path
+from recommender.errors import DatasetError
+from recommender.text import printable
+
+NAMELESS = "object"
+LOOKED_AT = 12  # masks that tell whether these are masks, and of what kind
+FEW_VALUES = 64
+EXTREMES = 0.9  # of the pixels of a black and white picture, however it was stored
+SPECK = 4  # pixels; smaller pieces are the rim of another colour
+IGNORED = 255  # of numbered masks, by custom
+
+Values = NDArray[np.int32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How the values of masks without a class of their own are read."""
+
+    legend: Legend | None
+    instances: bool  # values number objects
+
+
+def read_masks(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet | None:
+    """Read a folder of images and masks; None where there are none.
+
+    A mask of a class may hold several objects: its connected pieces count as objects, which is told. Raises
+    DatasetError for colours or numbers without a legend.
+    """
+    masks = find_mask_files(root, disk)
+    if not masks or not _are_masks([each.path for own in masks.values() for each in own], disk):
+        return None
+    reading = _reading(masks, root, disk)
+    entries = []
+    for path, own in masks.items():
+        objects: list[Object] = []
+        size = None
+        instances = next((each for each in own if each.instances), None)
+        for each in own:
+            if instances is not None and not each.instances and len(own) > 1:
+                continue  # the classes of the objects in the other one
+            try:
+                values_HW = _values(each.path, disk, reading.legend)
+            except ImageError as error:
+                log.add("label_unreadable", disk.name(each.path), error.message)
+                objects.append(("", None))
+                continue
+            size = (float(values_HW.shape[1]), float(values_HW.shape[0]))
+            found = _parts(each, values_HW, reading, own, disk, log)
+            objects += [(kind, _shape(mask_HW)) for kind, mask_HW in found]
+        entries.append(
+            NamedImage(
+                reference=str(path),
+                near=path,
+                objects=tuple(objects),
+                size=size,
+                split=split_of_path(path, root),
+            )
+        )
+    return named_set(entries, format="masks", root=root, disk=disk, log=log, name=name)
+
+
+def _shape(mask_HW: Mask) -> Shape:
+    rows, columns = np.flatnonzero(mask_HW.any(axis=1)), np.flatnonzero(mask_HW.any(axis=0))
+    corners = (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
+    return Shape(corners, rings_of_mask(mask_HW))
+
+
+def _are_masks(paths: Sequence[Path], disk: Disk) -> bool:
+    """Whether pictures have few values or are black and white: photos lie in folders called "mask" too."""
+    for path in paths[:: max(1, len(paths) // LOOKED_AT)]:
+        try:
+            values_HW = read_mask(path, limits=disk.limits)
+        except ImageError:
+            continue
+        values, counts = np.unique(values_HW, return_counts=True)
+        if len(values) > FEW_VALUES and not _is_black_and_white(values, counts) and values.max() > 2**16:
+            return False
+        if len(values) > FEW_VALUES and values.max() < 256 and not _is_black_and_white(values, counts):
+            return False
+    return True
+
+
+def _is_black_and_white(values: NDArray[np.int32], counts: NDArray[np.int64]) -> bool:
+    grey = values & 0xFF
+    extreme = counts[(grey < 16) | (grey > 239)].sum()
+    return bool(extreme > EXTREMES * counts.sum())
+
+
+def _values(path: Path, disk: Disk, legend: Legend | None) -> Values:
+    values_HW = read_mask(path, limits=disk.limits, as_colours=legend is not None and legend.by_colour)
+    values, counts = np.unique(values_HW, return_counts=True)
+    if (
+        legend is None
+        and len(values) > 2
+        and _is_black_and_white(values, counts)
+        and len(values) > FEW_VALUES
+    ):
+        return (values_HW & 0xFF > 127).astype(np.int32)  # softened edges, or a JPEG
+    return values_HW
+
+
+def _reading(masks: dict[Path, list[MaskFile]], root: Path, disk: Disk) -> Reading:
+    """By legend, else by what the values are: one alone, or numbers of objects that start anew in each mask."""
+    plain = [each for own in masks.values() for each in own if each.kind is None and not each.single]
+    plain = [each for each in plain if not each.instances]
+    legend = (
+        find_legend(root, disk) if plain or any(e.instances for own in masks.values() for e in own) else None
+    )
+    if legend is not None or not plain:
+        return Reading(legend=legend, instances=False)
+    most: Counter[int] = Counter()
+    contiguous = True
+    for each in plain[:: max(1, len(plain) // LOOKED_AT)]:
+        try:
+            values = np.unique(_values(each.path, disk, None))
+        except ImageError:
+            continue
+        values = values[values != 0]
+        most[len(values)] += 1
+        contiguous &= len(values) < 2 or values.tolist() == list(range(1, len(values) + 1))
+    if max(most, default=0) <= 1:
+        return Reading(legend=None, instances=False)
+    if contiguous and len(most) > 1:
+        return Reading(legend=None, instances=True)
+    raise DatasetError(
+        f"The masks of {printable(root.name)} hold several colours or numbers, and no file says what they mean.",
+        remedy="Add classes.txt (one name a line, from the value 0) or a legend of lines `name r g b`.",
+    )
+
+
+def _parts(
+    mask: MaskFile, values_HW: Values, reading: Reading, own: Sequence[MaskFile], disk: Disk, log: DefectLog
+) -> Iterator[tuple[str, Mask]]:
+    """Class and pixels of each object of one mask."""
+    where = disk.name(mask.path)
+    if mask.single:
+        if (values_HW > 0).any():
+            yield mask.kind or NAMELESS, values_HW > 0
+        else:
+            log.add("mask_empty", where)
+    elif mask.kind is not None or (reading.legend is None and not reading.instances and not mask.instances):
+        yield from ((mask.kind or NAMELESS, piece) for piece in _pieces(values_HW > 0, where, log))
+    elif mask.instances or reading.instances:
+        yield from _numbered(mask, values_HW, reading, own, disk)
+    elif reading.legend is not None:
+        yield from _by_legend(values_HW, reading.legend, where, log)
+
+
+def _by_legend(values_HW: Values, legend: Legend, where: str, log: DefectLog) -> Iterator[tuple[str, Mask]]:
+    for value in np.unique(values_HW).tolist():
+        if value in legend.names:
+            for piece in _pieces(values_HW == value, where, log):
+                yield legend.names[value], piece
+        elif value not in legend.background and (legend.by_colour or value != IGNORED):
+            shown = f"#{value:06x}" if legend.by_colour else str(value)
+            log.add("mask_value_unknown", where, shown)
+
+
+def _numbered(
+    mask: MaskFile, values_HW: Values, reading: Reading, own: Sequence[MaskFile], disk: Disk
+) -> Iterator[tuple[str, Mask]]:
+    """Each value an object; its class where the other mask of the pair has most of its pixels."""
+    classes = next((each for each in own if each.path.parent.name.lower() == CLASS_FOLDER), None)
+    kinds_HW = None
+    if classes is not None and reading.legend is not None:
+        kinds_HW = _values(classes.path, disk, reading.legend)
+        if kinds_HW.shape != values_HW.shape:
+            raise DatasetError(
+                f"{printable(disk.name(classes.path))} and {printable(disk.name(mask.path))} differ in size.",
+                remedy="Export them again.",
+            )
+    border = 0xE0E0C0 if reading.legend is not None and reading.legend.by_colour else IGNORED  # VOC's void
+    for value in np.unique(values_HW).tolist():
+        piece_HW = values_HW == value
+        if value in (0, border) or piece_HW.sum() < SPECK:
+            continue
+        kind = NAMELESS
+        if kinds_HW is not None and reading.legend is not None:
+            votes = Counter(kinds_HW[piece_HW].tolist())
+            kind = reading.legend.names.get(votes.most_common(1)[0][0], "")
+        if kind:
+            yield kind, piece_HW
+
+
+def _pieces(mask_HW: Mask, where: str, log: DefectLog) -> Iterator[Mask]:
+    """The connected pieces, corners included, less specks."""
+    import cv2
+
+    count, pieces_HW = cv2.connectedComponents(mask_HW.astype(np.uint8), connectivity=8)
+    sizes = np.bincount(pieces_HW.reshape(-1), minlength=count)[1:]
+    kept = [number + 1 for number, size in enumerate(sizes.tolist()) if size >= SPECK]
+    if not kept:
+        log.add("mask_empty", where)
+    if len(kept) > 1:
+        log.add("mask_pieces", where, f"{len(kept)} pieces")
+    yield from (pieces_HW == number for number in kept)
