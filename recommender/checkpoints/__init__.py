@@ -17,6 +17,7 @@ from recommender.checkpoints.registry import (
     check_name,
     get_checkpoint,
     located,
+    names_of_files,
     remove_checkpoint,
 )
 from recommender.checkpoints.zoo import zoo
@@ -43,6 +44,7 @@ __all__ = [
     "get_checkpoint",
     "load_state",
     "located",
+    "names_of_files",
     "remove_checkpoint",
     "require_filled",
     "require_for_task",

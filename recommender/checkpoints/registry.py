@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +47,15 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 def all_checkpoints(store: Store) -> tuple[Checkpoint, ...]:
     """Zoo, registry and catalogue; catalogue entries have a path once fetched."""
     return (*zoo(), *map(located, store.checkpoints.list()), *catalogue())
+
+
+def names_of_files(checkpoints: Iterable[Checkpoint]) -> dict[str, tuple[str, ...]]:
+    """For each name, all names of the same weights file, itself included, in this order; files not here are apart."""
+    named: dict[str, list[str]] = {}
+    listed = [(one.name, one.sha256 or f"not known: {one.name}") for one in checkpoints]
+    for name, sha256 in listed:
+        named.setdefault(sha256, []).append(name)
+    return {name: tuple(named[sha256]) for name, sha256 in listed}
 
 
 def get_checkpoint(store: Store, name: str, *, allow_paths: bool = False, keep: bool = False) -> Checkpoint:

@@ -26,15 +26,20 @@ def list_checkpoints(
     as_json: Json = False,
     available: Annotated[bool, typer.Option("--available", help="Only those on this machine.")] = False,
 ) -> None:
-    """List every checkpoint: built in, registered, public."""
-    from recommender.checkpoints import all_checkpoints
+    """List every checkpoint: built in, registered, public. One row a file, whatever its names."""
+    from recommender.checkpoints import all_checkpoints, names_of_files
     from recommender.checkpoints.description import describe
     from recommender.store import Store
 
     with Store.open_default() as store:
         shown = [entry for entry in all_checkpoints(store) if entry.available or not available]
     if as_json:
-        _print_json({"checkpoints": [describe(entry) for entry in shown]})
+        names = names_of_files(shown)
+        documents = [
+            describe(one) | {"aliases": [name for name in names[one.name] if name != one.name]}
+            for one in shown
+        ]
+        _print_json({"checkpoints": documents})
     else:
         _print_table(shown)
 
@@ -228,6 +233,7 @@ def _print_json(document: dict[str, Any]) -> None:
 def _print_table(checkpoints: list[Checkpoint]) -> None:
     from rich.table import Table
 
+    from recommender.checkpoints import names_of_files
     from recommender.cli.console import out
     from recommender.text import printable
 
@@ -236,10 +242,13 @@ def _print_table(checkpoints: list[Checkpoint]) -> None:
     )
     for heading in ("parameters", "classes", "mAP50-95*"):
         table.add_column(heading, justify="right")
+    names = names_of_files(checkpoints)
     for entry in checkpoints:
+        if names[entry.name][0] != entry.name:
+            continue  # in the row of the first name
         score = entry.source_score
         cells = (
-            entry.name,
+            " = ".join(names[entry.name]),
             "yes" if entry.available else "no",
             entry.origin,
             entry.architecture,

@@ -28,6 +28,9 @@ class ModelFamily:
     ]  # hidden channels of a class branch that depend on its classes
     set_class_width: Callable[[Any, int], bool]  # rebuild the head's class branch; whether it changed
     silence: Callable[[Any, Sequence[int]], None]  # make the head never predict these classes, in place
+    resume_loss: Callable[
+        [Any, int], None
+    ]  # bring the loss of a model to where it stands after so many epochs; nothing for most
     mark: str = ""  # how the keys of tensors begin that this head has and a detection head lacks
     square_images: bool = False  # trained and validated on images stretched to a square, not letterboxed
     mixed_precision: bool = True  # False where half precision is known to give NaN

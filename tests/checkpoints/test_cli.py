@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,15 @@ def test_list_names_everything_with_its_fields(store: Store, home: Path) -> None
     assert str(home) not in json.dumps(listed)
     here = document("list", "--available")["checkpoints"]
     assert all(entry["available"] for entry in here)
+
+
+def test_names_of_one_file_are_one_row_and_each_others_aliases(store: Store, home: Path) -> None:
+    mine = kept(home)
+    store.checkpoints.put_all([mine, replace(mine, name="again"), replace(mine, name="other", sha256=None)])
+    listed = {entry["name"]: entry["aliases"] for entry in document("list")["checkpoints"]}
+    assert (listed["mine"], listed["again"], listed["other"]) == (["again"], ["mine"], [])
+    rows = [line for line in recommend("list", "--available").stdout.splitlines() if "again" in line]
+    assert [row.split("  ")[0] for row in rows] == ["again = mine"]
 
 
 def test_the_table_shows_names_letter_by_letter(store: Store, home: Path) -> None:

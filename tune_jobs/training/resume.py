@@ -69,7 +69,7 @@ def restore_state(state: dict[str, Any], trainer: Any) -> None:
     trainer.best_state = state["best_state"]
     trainer.seconds_before = state["seconds"]
     trainer.starting_score = state["starting_score"]
-    _restore_criterion(trainer)
+    trainer.family.resume_loss(trainer.bare_model, trainer.start_epoch)
     if trainer.job.num_processes == 1:
         _restore_random_state(state["random"], trainer)
     else:
@@ -80,14 +80,6 @@ def restore_state(state: dict[str, Any], trainer: Any) -> None:
         # The state is the first process's, and each has to draw differently
         seed = trainer.job.recipe.seed + 1 + trainer.start_epoch * trainer.job.num_processes
         init_seeds(seed + dist.get_rank(), deterministic=True)
-
-
-def _restore_criterion(trainer: Any) -> None:
-    """Heads with two losses shift weight between them epoch by epoch."""
-    if getattr(trainer.bare_model.model[-1], "one2one_cv2", None) is not None:
-        trainer.bare_model.criterion = trainer.bare_model.init_criterion()
-        trainer.bare_model.criterion.updates = trainer.start_epoch - 1
-        trainer.bare_model.criterion.update()
 
 
 def _random_state(trainer: Any) -> dict[str, Any]:

@@ -41,4 +41,5 @@ CLASSIFY = ModelFamily(
     class_width=lambda _layer, _shapes: None,
     set_class_width=lambda _head, _width: False,
     silence=silence,
+    resume_loss=lambda _model, _epochs: None,
 )

@@ -44,6 +44,7 @@ RTDETR = ModelFamily(
     class_width=lambda _layer, _shapes: None,
     set_class_width=lambda _head, _width: False,
     silence=silence,
+    resume_loss=lambda _model, _epochs: None,
     square_images=True,  # its decoder speaks in fractions of a square
     mixed_precision=False,  # "AMP training can lead to NaN outputs", ultralytics/models/rtdetr/train.py
     learning_rate_factor=0.1,  # 1e-4 for AdamW, as the paper trains; ultralytics' own default diverges

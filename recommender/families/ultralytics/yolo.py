@@ -77,6 +77,14 @@ def silence(head: Any, classes: Sequence[int]) -> None:
                 branch[-1].bias[list(classes)] = NEVER
 
 
+def resume_loss(model: Any, epochs: int) -> None:
+    """Heads with two branches shift the loss from one to the other epoch by epoch; the others have no such state."""
+    if getattr(model.model[-1], "one2one_cv2", None) is not None:
+        model.criterion = model.init_criterion()
+        model.criterion.updates = epochs - 1
+        model.criterion.update()
+
+
 YOLO = ModelFamily(
     name="yolo",
     task="detect",
@@ -89,4 +97,5 @@ YOLO = ModelFamily(
     class_width=class_width,
     set_class_width=set_class_width,
     silence=silence,
+    resume_loss=resume_loss,
 )
