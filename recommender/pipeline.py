@@ -264,7 +264,6 @@ def _provenance(
         seed=request.seed,
         history_runs=len(history),
         encoder=profile.encoder,
-        dataset_hash=profile.dataset_hash,
         weights_sha256={name: c.sha256 for name, c in sorted(checkpoints.items()) if c.sha256},
         libraries={name: version(name) for name in ("torch", "ultralytics", "faiss-cpu", "numpy")},
     )

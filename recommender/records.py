@@ -297,7 +297,6 @@ class Provenance:
     seed: int
     history_runs: int
     encoder: str
-    dataset_hash: str
     weights_sha256: dict[str, str] = field(default_factory=dict)
     libraries: dict[str, str] = field(default_factory=dict)
 

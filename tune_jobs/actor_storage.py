@@ -8,10 +8,10 @@ from typing import Any
 
 from recommender.errors import StorageError
 from recommender.home import subfolder
+from tune_jobs.chunks import CHUNK_BYTES, chunk_at, put_chunk
 
 SCHEME = "actor://"
 NAMESPACE = "recommender"
-CHUNK_BYTES = 8 * 2**20
 TIMEOUT_S = 60.0
 
 
@@ -25,9 +25,7 @@ class StorageActor:
         """Append to a file that becomes visible with its last chunk. `part` names this transfer."""
         aside = self._root / ".parts" / part
         aside.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("r+b" if offset else "wb") as file:
-            file.seek(offset)
-            file.write(data)
+        put_chunk(aside, offset, data)
         if last:
             place = self._place(name)
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -36,9 +34,7 @@ class StorageActor:
     def read(self, name: str, offset: int) -> tuple[bytes, int] | None:
         """A chunk and the size of the file; None when there is none."""
         try:
-            with self._place(name).open("rb") as file:
-                file.seek(offset)
-                return file.read(CHUNK_BYTES), self._place(name).stat().st_size
+            return chunk_at(self._place(name), offset), self._place(name).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return None
 
@@ -72,15 +68,12 @@ class ActorStorage:
     def put(self, name: str, source: Path) -> None:
         import uuid
 
-        part, offset = uuid.uuid4().hex, 0
-        with source.open("rb") as content:
-            while True:
-                data = content.read(CHUNK_BYTES)
-                last = len(data) < CHUNK_BYTES
-                self._ask("write", name, part, offset, data, last=last)
-                offset += len(data)
-                if last:
-                    return
+        part, offset, last = uuid.uuid4().hex, 0, False
+        while not last:
+            data = chunk_at(source, offset)
+            last = len(data) < CHUNK_BYTES
+            self._ask("write", name, part, offset, data, last=last)
+            offset += len(data)
 
     def get(self, name: str, target: Path) -> bool:
         with target.open("wb") as file:

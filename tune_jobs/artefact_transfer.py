@@ -24,8 +24,8 @@ from recommender.errors import IntegrityError, StorageError
 from recommender.home import subfolder
 from recommender.records import Dataset, Split
 from recommender.text import printable
+from tune_jobs.chunks import chunks_of
 
-CHUNK_BYTES = 8 * 2**20
 FORMAT = 1  # of archives; another number is another artefact
 SPLITS_SHIPPED: tuple[Split, ...] = ("train", "val")
 MANIFEST = "manifest.json"
@@ -108,9 +108,7 @@ def pack_weights(path: Path, *, sha256: str | None = None) -> Artefact:
 
 def read_chunks(artefact: Artefact) -> Iterator[bytes]:
     """The artefact's bytes, on the machine that packed it."""
-    with artefact.source.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk
+    return chunks_of(artefact.source)
 
 
 def deliver(artefact: Artefact, chunks: Chunks = read_chunks) -> Path:

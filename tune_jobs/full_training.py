@@ -18,8 +18,9 @@ from typing import Any
 
 from recommender.errors import RecommenderError, StorageError, UnavailableError
 from recommender.records import EpochMetrics, Run
-from tune_jobs.artefact_transfer import CHUNK_BYTES, Artefact, deliver
+from tune_jobs.artefact_transfer import Artefact, deliver
 from tune_jobs.artefacts import write_artefacts
+from tune_jobs.chunks import chunks_of
 from tune_jobs.inputs import artefact_name
 from tune_jobs.messages import (
     CARD,
@@ -165,12 +166,10 @@ class TrainingAttempt:
 
     def _chunks(self, artefact: Artefact) -> Iterator[bytes]:
         with tempfile.TemporaryDirectory(prefix="recommend-artefact-") as folder:
-            file = Path(folder) / "parcel"
+            file = Path(folder) / "artefact"
             if not self._storage.get(artefact_name(self._job_id, artefact), file):
                 raise StorageError(f"The {artefact.kind} of job {self._job_id} is not in the storage.")
-            with file.open("rb") as content:
-                while chunk := content.read(CHUNK_BYTES):
-                    yield chunk
+            yield from chunks_of(file)
 
     # ── state ──
 

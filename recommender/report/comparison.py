@@ -29,8 +29,7 @@ from recommender.report.comparison_schema import (
     SpreadPart,
     StartingPart,
 )
-from recommender.report.document import ImageCounts, IntervalPart
-from recommender.report.runs import point_part
+from recommender.report.document import ImageCounts, rounded
 
 
 def comparison_document(comparison: ComparisonInput, findings: Findings) -> ComparisonDocument:
@@ -119,7 +118,7 @@ def _curve(trained: Trained) -> CurvePart:
         seed=run.recipe.seed,
         learning_rate=run.learning_rate_used,
         normalisation=run.recipe.normalisation,
-        points=tuple(point_part(point) for point in run.curve),
+        points=run.curve,
     )
 
 
@@ -202,16 +201,10 @@ def _forecast(comparison: ComparisonInput, findings: Findings) -> ForecastPart:
 
 
 def _judged(one: Judged) -> ForecastRow:
-    interval = one.expected.score
     return ForecastRow(
         start=str(one.expected.start),
         fraction=one.expected.fraction,
-        forecast=IntervalPart(
-            mean=round(interval.mean, 4),
-            low=round(interval.low, 4),
-            high=round(interval.high, 4),
-            level=interval.level,
-        ),
+        forecast=rounded(one.expected.score),
         p_best=round(one.expected.p_best, 4),
         outcome=round(one.outcome, 5),
         deviation=_round(one.deviation),

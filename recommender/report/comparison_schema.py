@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from recommender.records import Notice
-from recommender.report.document import Document, ImageCounts, IntervalPart
-from recommender.report.runs import PointPart
+from recommender.records import EpochMetrics, Interval, Notice
+from recommender.report.document import Document, ImageCounts
 
 
 class SpreadPart(Document):
@@ -73,7 +72,7 @@ class CurvePart(Document):
     seed: int
     learning_rate: float | None
     normalisation: str
-    points: tuple[PointPart, ...]
+    points: tuple[EpochMetrics, ...]
 
 
 class CatchUpPart(Document):
@@ -161,7 +160,7 @@ class ForecastRow(Document):
 
     start: str
     fraction: float
-    forecast: IntervalPart
+    forecast: Interval
     p_best: float
     outcome: float
     deviation: float | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +13,7 @@ from recommender.records import (
     Evidence,
     Interval,
     Notice,
+    Provenance,
     RankedStart,
     Recommendation,
     Run,
@@ -20,7 +21,7 @@ from recommender.records import (
     Start,
     TrialValue,
 )
-from recommender.report.headline import headline
+from recommender.report.headline import Headline, headline
 from recommender.tasks import task_definition
 
 
@@ -46,15 +47,6 @@ class DatasetPart(Document):
     hash: str = Field(description="Content hash: images, labels, splits and class names; not paths or times.")
     images: ImageCounts
     classes: tuple[str, ...]
-
-
-class IntervalPart(Document):
-    """A mean with a central interval."""
-
-    mean: float
-    low: float
-    high: float
-    level: float = Field(description="Share of outcomes the interval is meant to hold, 0.8 for 80 %.")
 
 
 class EvidencePart(Document):
@@ -90,12 +82,12 @@ class RankedPart(Document):
     rank: int
     checkpoint: str = Field(description='Name of the checkpoint; "scratch" for random weights.')
     mode: str
-    score: IntervalPart = Field(description="Of the metric named above, after the full training.")
+    score: Interval = Field(description="Of the metric named above, after the full training.")
     p_best: float = Field(description="Chance that no other start ends better; never rises with the rank.")
     expected_loss: float | None = Field(
         None, description="What choosing it is expected to lose against the best start."
     )
-    gain_over_scratch: IntervalPart
+    gain_over_scratch: Interval
     evidence: EvidencePart
     reasons: tuple[str, ...]
     available: bool = Field(description="Whether the weights are on this machine.")
@@ -112,42 +104,6 @@ class RankedPart(Document):
     trial: TrialPart | None = None
 
 
-class HeadlinePart(Document):
-    """The answer in four lines, as people read it first."""
-
-    start: str
-    chance: str
-    tied: str
-    command: str
-
-
-class ProvenancePart(Document):
-    """Enough to compute the same answer again."""
-
-    version: str
-    weights_sha256: dict[str, str]
-    seed: int
-    history_runs: int
-    encoder: str
-    libraries: dict[str, str]
-
-
-class StartPart(Document):
-    """A checkpoint and a mode."""
-
-    checkpoint: str
-    mode: str
-
-
-class TrialValuePart(Document):
-    """What training some starts to their end, before choosing, is expected to bring."""
-
-    starts: tuple[StartPart, ...]
-    gain: float = Field(description="Expected rise of the final choice, in the metric named above.")
-    cost: float = Field(description="In full-mode trainings of a YOLO11n on the same data and epochs.")
-    hours: float | None = None
-
-
 class DecisionPart(Document):
     """What to take, and how little that decides."""
 
@@ -155,11 +111,11 @@ class DecisionPart(Document):
     mode: str
     expected_loss: float = Field(description="Against the best of all the starts, one training each.")
     num_starts: int = Field(description="How many were compared, shown or not.")
-    tied: tuple[StartPart, ...] = Field(
+    tied: tuple[Start, ...] = Field(
         description="Starts not told apart from the first, itself included, as `tie_rule` orders them."
     )
     tie_rule: str
-    trials: TrialValuePart | None = Field(
+    trials: TrialValue | None = Field(
         None, description="null where trials are not expected to improve the choice."
     )
 
@@ -185,7 +141,7 @@ class RecommendationDocument(Document):
     dataset: DatasetPart
     budget: Budget
     metric: str = Field(description='The metric of every score: "map50_95".')
-    headline: HeadlinePart | None = Field(None, description="The answer in four lines.")
+    headline: Headline | None = Field(None, description="The answer in four lines.")
     decision: DecisionPart | None = Field(None, description="What to take; null in answers of version 0.1.")
     level_supported: bool = Field(
         True, description="false: no run is near this budget, so only the order is worth trusting."
@@ -202,12 +158,12 @@ class RecommendationDocument(Document):
     train_command: str | None = Field(None, description="`recommend train …` of the first start.")
     command: str = Field(description="`yolo detect train …` of the same recipe.")
     verdict: str | None = Field(None, description="What trials did to the answer; null where none ran.")
-    provenance: ProvenancePart
+    provenance: Provenance
 
 
 def document(recommendation: Recommendation) -> RecommendationDocument:
     """The published form of a recommendation."""
-    profile, provenance = recommendation.profile, recommendation.provenance
+    profile = recommendation.profile
     counts = profile.num_images
     return RecommendationDocument(
         dataset=DatasetPart(
@@ -223,21 +179,14 @@ def document(recommendation: Recommendation) -> RecommendationDocument:
         level_supported=recommendation.level_supported,
         ranking=tuple(_ranked(row, recommendation.budget.imgsz) for row in recommendation.ranking),
         rests_on=tuple(_run_used(used) for used in recommendation.rests_on),
-        headline=HeadlinePart(**asdict(headline(recommendation))),
+        headline=headline(recommendation),
         warnings=tuple(recommendation.warnings),
         notes=tuple(recommendation.notes),
         method=recommendation.method,
         train_command=recommendation.train_command,
         command=recommendation.command,
         verdict=recommendation.verdict,
-        provenance=ProvenancePart(
-            version=provenance.version,
-            weights_sha256=provenance.weights_sha256,
-            seed=provenance.seed,
-            history_runs=provenance.history_runs,
-            encoder=provenance.encoder,
-            libraries=provenance.libraries,
-        ),
+        provenance=recommendation.provenance,
     )
 
 
@@ -246,10 +195,10 @@ def _ranked(row: RankedStart, imgsz: int) -> RankedPart:
         rank=row.rank,
         checkpoint=row.start.checkpoint,
         mode=row.start.mode,
-        score=_interval(row.score),
+        score=rounded(row.score),
         p_best=round(row.p_best, 4),
         expected_loss=round(row.expected_loss, 4),
-        gain_over_scratch=_interval(row.gain_over_scratch),
+        gain_over_scratch=rounded(row.gain_over_scratch),
         evidence=_evidence(row.evidence),
         reasons=row.reasons,
         available=row.available,
@@ -260,29 +209,21 @@ def _ranked(row: RankedStart, imgsz: int) -> RankedPart:
     )
 
 
-def _start(start: Start) -> StartPart:
-    return StartPart(checkpoint=start.checkpoint, mode=start.mode)
-
-
 def _decision(decision: Decision) -> DecisionPart:
     return DecisionPart(
         checkpoint=decision.start.checkpoint,
         mode=decision.start.mode,
         expected_loss=round(decision.expected_loss, 4),
         num_starts=decision.num_starts,
-        tied=tuple(map(_start, decision.tied)),
+        tied=decision.tied,
         tie_rule=decision.tie_rule,
         trials=_trial_value(decision.trials) if decision.trials else None,
     )
 
 
-def _trial_value(value: TrialValue) -> TrialValuePart:
-    return TrialValuePart(
-        starts=tuple(map(_start, value.starts)),
-        gain=round(value.gain, 4),
-        cost=round(value.cost, 2),
-        hours=None if value.hours is None else round(value.hours, 3),
-    )
+def _trial_value(value: TrialValue) -> TrialValue:
+    hours = None if value.hours is None else round(value.hours, 3)
+    return replace(value, gain=round(value.gain, 4), cost=round(value.cost, 2), hours=hours)
 
 
 def _run_used(used: RunUsed) -> RunUsedPart:
@@ -300,13 +241,10 @@ def _run_used(used: RunUsed) -> RunUsedPart:
     )
 
 
-def _interval(interval: Interval) -> IntervalPart:
-    return IntervalPart(
-        mean=round(interval.mean, 4),
-        low=round(interval.low, 4),
-        high=round(interval.high, 4),
-        level=interval.level,
-    )
+def rounded(interval: Interval) -> Interval:
+    """The interval to four digits."""
+    mean, low, high = (round(value, 4) for value in (interval.mean, interval.low, interval.high))
+    return replace(interval, mean=mean, low=low, high=high)
 
 
 def _evidence(evidence: Evidence) -> EvidencePart:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from recommender.records import (
     Decision,
     Evidence,
-    Interval,
     Profile,
-    Provenance,
     RankedStart,
     Recommendation,
     Start,
 )
-from recommender.report.document import EvidencePart, IntervalPart, RankedPart, RecommendationDocument
+from recommender.report.document import EvidencePart, RankedPart, RecommendationDocument
 from recommender.tasks import TASKS
 
 
@@ -32,7 +30,7 @@ def restored(document: RecommendationDocument, profile: Profile) -> Recommendati
         method=document.method,
         train_command=document.train_command or "",
         command=document.command,
-        provenance=Provenance(**document.provenance.model_dump(), dataset_hash=document.dataset.hash),
+        provenance=document.provenance,
         decision=_decision(document, rows),
         level_supported=document.level_supported,
         task=next(task.name for task in TASKS if task.name == document.dataset.task),
@@ -56,7 +54,7 @@ def _decision(document: RecommendationDocument, rows: tuple[RankedStart, ...]) -
         start=_start(published.checkpoint, published.mode),
         expected_loss=published.expected_loss,
         num_starts=published.num_starts,
-        tied=tuple(_start(one.checkpoint, one.mode) for one in published.tied),
+        tied=published.tied,
         tie_rule=published.tie_rule,
         trials=None,
     )
@@ -66,10 +64,10 @@ def _row(part: RankedPart) -> RankedStart:
     return RankedStart(
         rank=part.rank,
         start=_start(part.checkpoint, part.mode),
-        score=_interval(part.score),
+        score=part.score,
         p_best=part.p_best,
         expected_loss=part.expected_loss or 0.0,
-        gain_over_scratch=_interval(part.gain_over_scratch),
+        gain_over_scratch=part.gain_over_scratch,
         evidence=_evidence(part.evidence),
         reasons=part.reasons,
         available=part.available,
@@ -87,7 +85,3 @@ def _evidence(part: EvidencePart) -> Evidence:
 
 def _start(checkpoint: str, mode: str) -> Start:
     return Start(checkpoint=checkpoint, mode=mode)  # type: ignore[arg-type]  # published from a Start
-
-
-def _interval(part: IntervalPart) -> Interval:
-    return Interval(**part.model_dump())

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import asdict
 
 from pydantic import Field
 
 from recommender.records import EpochMetrics, Job, Recipe, Run
 from recommender.report.document import Document
 from recommender.tasks import task_definition
-
-
-class PointPart(Document):
-    """One point of a learning curve."""
-
-    epoch: int
-    score: float = Field(description="The task's primary metric, e.g. mAP50-95.")
-    details: dict[str, float] = Field(description="The task's other metrics by name.")
-    seconds: float = Field(description="Since the start of the training.")
 
 
 class RunSummary(Document):
@@ -52,8 +42,8 @@ class RunDetail(RunSummary):
     source_hash: str | None
     num_train_images: int
     starting_score: float | None
-    best: PointPart | None
-    curve: tuple[PointPart, ...]
+    best: EpochMetrics | None
+    curve: tuple[EpochMetrics, ...]
     peak_memory_mb: float | None
     batch_used: int | None
     optimizer_used: str | None
@@ -72,8 +62,8 @@ class TrainingDocument(Document):
 
     id: str
     status: str
-    metrics: PointPart | None = Field(description="The newest epoch.")
-    best: PointPart | None = Field(description="The epoch whose weights were kept, once it has ended.")
+    metrics: EpochMetrics | None = Field(description="The newest epoch.")
+    best: EpochMetrics | None = Field(description="The epoch whose weights were kept, once it has ended.")
     checkpoint: str | None = Field(description="The registered result.")
     run: str | None = None
     artefacts: str | None = Field(None, description="Where results.csv, weights/best.pt and the like lie.")
@@ -117,8 +107,8 @@ def run_detail(run: Run) -> RunDetail:
         source_hash=run.source_hash,
         num_train_images=run.num_train_images,
         starting_score=run.starting_score,
-        best=None if run.best is None else point_part(run.best),
-        curve=tuple(point_part(point) for point in run.curve),
+        best=run.best,
+        curve=run.curve,
         peak_memory_mb=run.peak_memory_mb,
         batch_used=run.batch_used,
         optimizer_used=run.optimizer_used,
@@ -138,8 +128,8 @@ def training_document(job: Job, run: Run | None = None) -> TrainingDocument:
     return TrainingDocument(
         id=job.id,
         status=job.status,
-        metrics=None if job.metrics is None else point_part(job.metrics),
-        best=None if run is None or run.best is None else point_part(run.best),
+        metrics=job.metrics,
+        best=None if run is None else run.best,
         checkpoint=job.checkpoint,
         run=job.run_id,
         artefacts=job.artefacts,
@@ -149,11 +139,6 @@ def training_document(job: Job, run: Run | None = None) -> TrainingDocument:
         created_at=job.created_at,
         ended_at=job.ended_at,
     )
-
-
-def point_part(point: EpochMetrics) -> PointPart:
-    """A point of a curve."""
-    return PointPart(**asdict(point))
 
 
 def repeat_command(run: Run) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from recommender.records import Budget, Notice
+from recommender.records import Budget, Notice, Provenance
 from recommender.report.document import (
     DatasetPart,
     DecisionPart,
-    HeadlinePart,
-    ProvenancePart,
     RankedPart,
 )
+from recommender.report.headline import Headline
 from recommender.requests import RecommendRequest
 from service.problems import Problem
 from service.schemas.common import Answer, CheckpointName, DatasetId, NoRoots, Status
@@ -43,7 +42,7 @@ class RecommendationAnswer(Answer):
     problem: Problem | None = None
     dataset: DatasetPart | None = None
     budget: Budget | None = None
-    headline: HeadlinePart | None = None
+    headline: Headline | None = None
     decision: DecisionPart | None = None
     level_supported: bool = True
     ranking: tuple[RankedPart, ...] | None = None
@@ -52,7 +51,7 @@ class RecommendationAnswer(Answer):
     method: str | None = None
     train_command: str | None = None
     command: str | None = None
-    provenance: ProvenancePart | None = None
+    provenance: Provenance | None = None
 
 
 class RecommendationSummary(Answer):

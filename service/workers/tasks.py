@@ -6,7 +6,7 @@ import functools
 import json
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recommender.errors import ConflictError, UnsafeInputError
@@ -127,7 +127,7 @@ def compute_recommendation(store_url: str, job_id: str, request: str) -> str:
     commands = {
         "command": _without_our_folders(published.command),
         "train_command": train,
-        "headline": line and line.model_copy(update={"command": train}),
+        "headline": line and replace(line, command=train),
     }
     return published.model_copy(update=commands).model_dump_json()
 

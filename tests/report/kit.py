@@ -49,7 +49,7 @@ def answer_of(*rows: RankedStart, tied: int = 1, **changes: Any) -> Recommendati
         "method": "rules",
         "train_command": "recommend train --dataset target --start " + str(rows[0].start),
         "command": "yolo detect train " + "model=a " * 40,
-        "provenance": Provenance(version="0", seed=0, history_runs=0, encoder="probe-1", dataset_hash="t"),
+        "provenance": Provenance(version="0", seed=0, history_runs=0, encoder="probe-1"),
         "decision": Decision(
             start=rows[0].start,
             expected_loss=rows[0].expected_loss,

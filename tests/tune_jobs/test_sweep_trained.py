@@ -9,7 +9,7 @@ import pytest
 from recommender.errors import StorageError
 from recommender.store import Store
 from tests.tune_jobs.sweep_kit import finished, paper_trials
-from tune_jobs.artefact_transfer import CHUNK_BYTES
+from tune_jobs.chunks import CHUNK_BYTES
 from tune_jobs.sweep.artefact_store import ArtefactStore
 from tune_jobs.sweep.remote_driver import Host
 from tune_jobs.sweep.run_recorder import RunRecorder

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from recommender.home import subfolder
-from tune_jobs.artefact_transfer import CHUNK_BYTES, Artefact, deliver, read_chunks
+from tune_jobs.artefact_transfer import Artefact, deliver, read_chunks
+from tune_jobs.chunks import chunks_of
 from tune_jobs.sweep.resume_states import keep_state, state_path, take_state
 from tune_jobs.sweep.trained import keep_trained
 
@@ -52,8 +53,7 @@ class ArtefactStore:
         import ray
 
         try:
-            with state_path(id).open("rb") as file:
-                return [ray.put(chunk) for chunk in iter(lambda: file.read(CHUNK_BYTES), b"")]
+            return [ray.put(chunk) for chunk in chunks_of(state_path(id))]
         except FileNotFoundError:
             return []
 
@@ -105,9 +105,8 @@ def _send(artefact_store: Any | None, sender: str, id: str, source: Path, what: 
         return
     import ray
 
-    with source.open("rb") as file:
-        for chunk in iter(lambda: file.read(CHUNK_BYTES), b""):
-            ray.get(artefact_store.keep.remote(sender, id, chunk, what))
+    for chunk in chunks_of(source):
+        ray.get(artefact_store.keep.remote(sender, id, chunk, what))
     ray.get(artefact_store.keep.remote(sender, id, None, what))
 
 

@@ -17,7 +17,8 @@ from typing import Any
 
 from recommender.errors import UnavailableError
 from recommender.home import subfolder
-from tune_jobs.artefact_transfer import CHUNK_BYTES, Artefact, read_chunks
+from tune_jobs.artefact_transfer import Artefact, read_chunks
+from tune_jobs.chunks import CHUNK_BYTES, chunk_at, put_chunk
 from tune_jobs.cluster import Share
 from tune_jobs.sweep.resume_states import drop_state
 from tune_jobs.sweep.trained import trained_path
@@ -146,19 +147,12 @@ class Host:
 
     def take(self, artefact: Artefact, number: int, chunk: bytes) -> None:
         """Keep one chunk. What is damaged on the way is noticed where it is unpacked."""
-        place = _arrived(artefact)
-        with place.open("r+b" if place.exists() else "wb") as file:
-            file.seek(number * CHUNK_BYTES)
-            file.write(chunk)
+        put_chunk(_arrived(artefact), number * CHUNK_BYTES, chunk)
 
     def trained(self, id: str, number: int) -> bytes:
         """One chunk of a run's trained weights; nothing after the last, or when there are none."""
         place = trained_path(id)
-        if not place.exists():
-            return b""
-        with place.open("rb") as file:
-            file.seek(number * CHUNK_BYTES)
-            return file.read(CHUNK_BYTES)
+        return chunk_at(place, number * CHUNK_BYTES) if place.exists() else b""
 
     def fit(self, specs: Sequence[TrialSpec], limits: TrialLimits, share: Share) -> None:
         """Run Ray Tune here until the trial driver is over."""
