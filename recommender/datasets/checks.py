@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections import Counter
 
 from recommender.datasets.defects import DefectLog, worst_first
+from recommender.datasets.outlines import crosses_itself
 from recommender.records import SPLITS, Dataset, Defect, LabelledImage
+from recommender.tasks import task_definition
+
+MAX_OUTLINES = 20_000  # looked at, a few seconds
 
 
 def quick_defects(dataset: Dataset) -> tuple[Defect, ...]:
     """All defects known without decoding an image: those met while reading, exact copies, absent classes."""
-    return worst_first((*dataset.defects, *copy_defects(dataset), *class_defects(dataset)))
+    return worst_first(
+        (*dataset.defects, *copy_defects(dataset), *class_defects(dataset), *outline_defects(dataset))
+    )
 
 
 def copy_defects(dataset: Dataset) -> tuple[Defect, ...]:
@@ -20,6 +26,25 @@ def copy_defects(dataset: Dataset) -> tuple[Defect, ...]:
         leak = image.split != first.split
         kind = "exact_duplicate_leak" if leak else "exact_duplicate"
         log.add(kind, image.name, f"is {first.name}{f' of {first.split}' if leak else ''}")
+        if are_two_classes(image, first, dataset):
+            log.add("picture_in_two_classes", image.name, f"is {first.name}")
+    return log.defects()
+
+
+def are_two_classes(image: LabelledImage, other: LabelledImage, dataset: Dataset) -> bool:
+    """Whether two images of a classification set are of different classes."""
+    return dataset.task == "classify" and image.classes_M.tolist() != other.classes_M.tolist()
+
+
+def outline_defects(dataset: Dataset) -> tuple[Defect, ...]:
+    """Outlines that cross themselves; of very many an even sample is looked at."""
+    log = DefectLog()
+    outlined = [image for image in dataset.images if image.polygons]
+    total = sum(len(image.polygons or ()) for image in outlined)
+    for image in outlined[:: 1 + total // MAX_OUTLINES]:
+        crossing = sum(any(map(crosses_itself, rings)) for rings in image.polygons or ())
+        if crossing:
+            log.add("outline_crossing", image.name, f"{crossing} outlines", count=crossing)
     return log.defects()
 
 
@@ -35,8 +60,9 @@ def exact_copies(dataset: Dataset) -> list[tuple[LabelledImage, LabelledImage]]:
 
 
 def class_defects(dataset: Dataset) -> tuple[Defect, ...]:
-    """Classes without a box, at all or in one of train and val."""
+    """Classes without an object, at all or in one of train and val."""
     log = DefectLog()
+    things = task_definition(dataset.task).objects
     counts = {
         split: Counter(int(index) for image in dataset.of_split(split) for index in image.classes_M)
         for split in SPLITS
@@ -46,7 +72,7 @@ def class_defects(dataset: Dataset) -> tuple[Defect, ...]:
         if not train + val + test:
             log.add("class_empty", name)
         elif not train:
-            log.add("class_missing_in_train", name, f"{val or test} boxes in {'val' if val else 'test'}")
+            log.add("class_missing_in_train", name, f"{val or test} {things} in {'val' if val else 'test'}")
         elif not val:
-            log.add("class_missing_in_val", name, f"{train} boxes in train")
+            log.add("class_missing_in_val", name, f"{train} {things} in train")
     return log.defects()

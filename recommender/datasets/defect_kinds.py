@@ -64,7 +64,9 @@ KINDS: Mapping[str, Kind] = {
     ),
     "label_zero_area": Kind("error", "box without area", "Remove boxes without area."),
     "label_clipped": Kind(
-        "warning", "box beyond the image's edge", "Boxes reached beyond the image and were cut at its edge."
+        "warning",
+        "box or outline beyond the image's edge",
+        "Boxes or outlines reached beyond the image and were cut at its edge.",
     ),
     "label_corners_swapped": Kind(
         "warning", "box with swapped corners", "Minimum and maximum were swapped; they were put in order."
@@ -327,18 +329,35 @@ KINDS: Mapping[str, Kind] = {
     ),
     "box_tiny": Kind(
         "info",
-        "box below 4 pixels",
-        "Boxes below 4 pixels are hardly learnable; train at a larger image size.",
+        "object below 4 pixels",
+        "Objects below 4 pixels are hardly learnable; train at a larger image size.",
     ),
-    "class_empty": Kind("warning", "class without a box", "The class has no box; remove it or label some."),
+    "class_empty": Kind(
+        "warning", "class without an object", "Nothing is labelled as this class; remove it or label some."
+    ),
+    "picture_in_two_classes": Kind(
+        "error",
+        "picture in two classes",
+        "The same file lies in two classes: one of them is wrong; keep it in the right one.",
+    ),
+    "likeness_in_two_classes": Kind(
+        "info",
+        "near duplicate in two classes",
+        "Nearly the same picture lies in two classes; look whether one of them is wrong.",
+    ),
+    "outline_crossing": Kind(
+        "warning",
+        "outline that crosses itself",
+        "Where sides cross, parts count as outside; draw the outline again, or as two.",
+    ),
     "class_missing_in_val": Kind(
         "warning",
-        "class without a box in val",
-        "The class has boxes in train and none in val: its score is unknown.",
+        "class missing in val",
+        "The class is labelled in train and not in val: its score is unknown.",
     ),
     "class_missing_in_train": Kind(
         "error",
-        "class without a box in train",
-        "The class has boxes in val and none in train: it cannot be learnt.",
+        "class missing in train",
+        "The class is labelled in val and not in train: it cannot be learnt.",
     ),
 }

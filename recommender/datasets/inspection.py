@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
-from recommender.datasets.checks import class_defects, exact_copies
+from recommender.datasets.checks import are_two_classes, class_defects, exact_copies, outline_defects
 from recommender.datasets.defects import DefectLog, worst_first
 from recommender.datasets.duplicates import HASH_BYTES, THUMB_SIDE, Pictures, copies, image_hash, thumbnail
 from recommender.datasets.images import ImageError, read_image
@@ -24,6 +25,7 @@ from recommender.records import (
     LabelledImage,
     Split,
 )
+from recommender.tasks import Task
 
 LOOK_SIDE = 192  # pixels; enough for hash and thumbnail, and JPEG decodes faster
 TINY_BOX = 4.0  # pixels
@@ -73,6 +75,7 @@ class Inspection:
     splits: tuple[SplitHealth, ...]
     defects: tuple[Defect, ...]
     copies: tuple[Copy, ...]
+    task: Task = "detect"
 
     @property
     def healthy(self) -> bool:
@@ -93,8 +96,11 @@ def inspect_dataset(dataset: Dataset, *, progress: Progress = silent) -> Inspect
         class_names=dataset.class_names,
         split_origin=dataset.split_origin,
         splits=splits,
-        defects=worst_first((*dataset.defects, *class_defects(dataset), *log.defects())),
+        defects=worst_first(
+            (*dataset.defects, *class_defects(dataset), *outline_defects(dataset), *log.defects())
+        ),
         copies=found,
+        task=dataset.task,
     )
 
 
@@ -114,6 +120,7 @@ def _copies(dataset: Dataset, log: DefectLog, progress: Progress) -> tuple[Copy,
             rows, columns = members[split], members[other]
             pairs = copies(_pick(looks, rows), None if split == other else _pick(looks, columns))
             found += [_copy(images[rows[i]], images[columns[j]], exact=False) for i, j in pairs.tolist()]
+    _tell_two_classes(found, dataset, log)
     told: set[tuple[str, str]] = set()
     for copy in found:
         kind = ("exact" if copy.exact else "near") + "_duplicate" + ("_leak" if copy.leak else "")
@@ -122,6 +129,15 @@ def _copies(dataset: Dataset, log: DefectLog, progress: Progress) -> tuple[Copy,
             where = f" of {copy.splits[1]}" if copy.leak else ""
             log.add(kind, copy.name, f"{'is' if copy.exact else 'looks like'} {copy.original}{where}")
     return tuple(found)
+
+
+def _tell_two_classes(found: Sequence[Copy], dataset: Dataset, log: DefectLog) -> None:
+    """Pictures that come twice and are labelled as two things."""
+    named = {image.name: image for image in dataset.images}
+    for copy in {(copy.name, copy.exact): copy for copy in found}.values():  # an image counts once
+        if are_two_classes(named[copy.name], named[copy.original], dataset):
+            kind = "picture_in_two_classes" if copy.exact else "likeness_in_two_classes"
+            log.add(kind, copy.name, f"{'is' if copy.exact else 'looks like'} {copy.original}")
 
 
 def _pick(looks: Pictures, rows: list[int]) -> Pictures:
@@ -193,4 +209,4 @@ def _judge_boxes(dataset: Dataset, log: DefectLog) -> None:
     for image in dataset.images:
         tiny = int((_sides(image) < TINY_BOX).sum())
         if tiny:
-            log.add("box_tiny", image.name, f"{tiny} boxes below {TINY_BOX:g} px", count=tiny)
+            log.add("box_tiny", image.name, f"{tiny} below {TINY_BOX:g} px", count=tiny)

@@ -8,7 +8,7 @@ import numpy as np
 
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.frames import Frame
-from recommender.datasets.outlines import ring_area, rings_of
+from recommender.datasets.outlines import crosses_itself, ring_area, rings_of
 from recommender.datasets.raw import Float64Array, RawImage
 from recommender.records import FloatArray, IntArray
 
@@ -40,7 +40,7 @@ def checked_outlines(objects: Objects, image: RawImage, frame: Frame, log: Defec
         if not rings:
             log.add("label_no_outline", image.name)
             rings = (_rectangle(objects.corners_M4[number]),)
-        usable = tuple(ring for ring in rings if len(ring) > 2 and ring_area(ring.clip(0, 1)) > LEAST_AREA)
+        usable = tuple(ring for ring in rings if len(ring) > 2 and _encloses(ring.clip(0, 1)))
         if not usable:
             log.add("label_no_area", image.name)
             continue
@@ -53,6 +53,11 @@ def checked_outlines(objects: Objects, image: RawImage, frame: Frame, log: Defec
         corners_M4=np.array(corners, np.float64).reshape(-1, 4),
         polygons=tuple(polygons),
     )
+
+
+def _encloses(ring_P2: Float64Array) -> bool:
+    """Whether a ring has an inside; the halves of a bow tie cancel out in its area."""
+    return ring_area(ring_P2) > LEAST_AREA or crosses_itself(ring_P2)
 
 
 def _rectangle(corners_4: Float64Array) -> Float64Array:

@@ -82,9 +82,9 @@ def _distinct(ring_P2: Float64Array) -> Float64Array:
     return distinct
 
 
-def crosses_itself(ring_P2: Float64Array) -> bool:
+def crosses_itself(ring_P2: NDArray[np.floating[Any]]) -> bool:
     """Whether two sides of a ring that are no neighbours cross. Rings of very many points are taken as simple."""
-    ring = _distinct(ring_P2)
+    ring = _distinct(np.asarray(ring_P2, np.float64))
     count = len(ring)
     if not 4 <= count <= MAX_CHECKED_POINTS:
         return False

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from recommender.datasets.inspection import Inspection, SplitHealth
 from recommender.records import Defect
+from recommender.tasks import task_definition
 from recommender.text import counted, printable
 
 CLASSES_SHOWN = 40
@@ -28,6 +29,7 @@ def inspection_document(inspection: Inspection) -> dict[str, Any]:
         "dataset": {
             "name": document.pop("dataset_name"),
             "format": document.pop("format"),
+            "task": document.pop("task"),
             "hash": document.pop("content_hash"),
             "classes": document.pop("class_names"),
             "split_origin": document.pop("split_origin"),
@@ -53,7 +55,8 @@ def _head(inspection: Inspection) -> Text:
     origin = "given" if inspection.split_origin == "given" else "divided here, by content and seed"
     return Text.assemble(
         ("\n" + printable(inspection.dataset_name), "bold"),
-        f"  {inspection.format}, {counted(len(inspection.class_names), 'class')}; splits {origin}\n",
+        f"  {task_definition(inspection.task).name_in_full}: {inspection.format}, "
+        f"{counted(len(inspection.class_names), 'class')}; splits {origin}\n",
         (f"content {inspection.content_hash[:16]}", "dim"),
     )
 
@@ -61,19 +64,32 @@ def _head(inspection: Inspection) -> Text:
 def _splits(inspection: Inspection) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("split")
-    for title in ("images", "boxes", "background", "boxes/image", "box side, px", "box ÷ image", "image, px"):
+    things = task_definition(inspection.task).objects
+    titles: tuple[str, ...] = ("images", "image, px")
+    if inspection.task != "classify":
+        titles = (
+            "images",
+            things,
+            "background",
+            f"{things}/image",
+            "box side, px",
+            "box ÷ image",
+            "image, px",
+        )
+    for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
     for health in inspection.splits:
-        table.add_row(
-            health.split,
-            f"{health.num_images:,}",
+        objects = (
             f"{health.num_boxes:,}",
             f"{health.num_background:,}",
             _spread(health.boxes_per_image_Q, "{:.0f}"),
             _spread(health.box_sides_Q, "{:.0f}"),
             _spread(health.box_sizes_Q, "{:.2f}"),
-            _image_size(health),
         )
+        shown = () if inspection.task == "classify" else objects
+        table.add_row(health.split, f"{health.num_images:,}", *shown, _image_size(health))
+    if inspection.task == "classify":
+        return table
     table.caption = "median (5 % to 95 %)"
     table.caption_justify = "right"
     return table
@@ -95,7 +111,7 @@ def _classes(inspection: Inspection) -> Table:
     table.add_column("class", max_width=40, overflow="ellipsis", no_wrap=True)
     for health in inspection.splits:
         table.add_column(health.split, justify="right")
-    table.add_column("share of boxes", no_wrap=True)
+    table.add_column(f"share of {task_definition(inspection.task).objects}", no_wrap=True)
     totals = [sum(counts) for counts in zip(*(h.class_counts for h in inspection.splits), strict=True)]
     every, most = sum(totals) or 1, max(totals, default=0) or 1
     order = sorted(range(len(totals)), key=lambda index: (-totals[index], index))

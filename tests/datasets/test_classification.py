@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from recommender.datasets import class_folder, export_yolo, inspect_dataset, open_dataset
+from recommender.datasets.checks import quick_defects
 from recommender.errors import DatasetError, WrongTaskError
 from recommender.records import Dataset
 from tests.datagen import zip_of
@@ -244,3 +245,17 @@ def test_the_export_is_a_tree_that_ultralytics_numbers_alike(tmp_path: Path) -> 
         images = Counter(found.class_names[index] for _, index in tree.samples)
         assert images == Counter({kind: n for (own, kind), n in counts(found).items() if own == split})
     assert export_yolo(found, tmp_path / "out") == folder
+
+
+def test_the_same_picture_in_two_classes_is_an_error_everywhere(tmp_path: Path) -> None:
+    root = two_splits(tmp_path / "pets")
+    put(root / "train" / "cat", "cat", 8)
+    copy = root / "train" / "dog" / "copy.png"
+    copy.write_bytes((root / "train" / "cat" / "cat_000.png").read_bytes())
+    Image.open(root / "train" / "cat" / "cat_001.png").resize((64, 64)).save(copy.with_name("larger.png"))
+    found = open_dataset(root)
+    told = {defect.kind: defect for defect in inspect_dataset(found).defects}
+    assert told["picture_in_two_classes"].severity == "error"
+    assert told["picture_in_two_classes"].count == 1
+    assert told["likeness_in_two_classes"].count == 1
+    assert "picture_in_two_classes" in {defect.kind for defect in quick_defects(found)}

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.datasets import export_yolo, open_dataset, require_trained
-from recommender.datasets.outlines import draw_mask, joined, rings_of, rings_of_mask
+from recommender.datasets import export_yolo, inspect_dataset, open_dataset, require_trained
+from recommender.datasets.checks import quick_defects
+from recommender.datasets.outlines import crosses_itself, draw_mask, joined, rings_of, rings_of_mask
 from recommender.datasets.raw import RunLengths
 from recommender.errors import WrongTaskError
 from recommender.tasks import TASKS, TaskDefinition, task_definition
@@ -110,3 +111,31 @@ def test_the_export_of_outlines_is_read_back_as_it_was(tmp_path: Path) -> None:
         assert copy.polygons is not None
         for rings, others in zip(image.polygons, copy.polygons, strict=True):
             np.testing.assert_array_equal(draw_mask(rings, *SIDE), draw_mask(others, *SIDE))
+
+
+def test_broken_outlines_are_told(tmp_path: Path) -> None:
+    folder = write_yolo_seg(tmp_path / "set", scenes())
+    rows = {
+        "scene_0": "0 0.1 0.1 0.5 0.5 0.5 0.1 0.1 0.5",  # a bow tie
+        "scene_1": "0 0.8 0.1 1.2 0.1 1.2 0.5 0.9 0.6",  # half outside
+        "scene_2": "0 1.1 0.1 1.3 0.1 1.2 0.5\n1 0.1 0.1 0.3 0.1 0.2 0.3",  # the first wholly outside
+        "scene_4": "0 0.1 0.1 0.2 0.2 0.3 0.3 0.1 0.1\n1 0.1 0.1 0.3 0.1 0.2 0.3",  # the first is a line
+    }
+    for stem, row in rows.items():
+        (folder / "labels" / "train" / f"{stem}.txt").write_text(row + "\n")
+    found = open_dataset(folder, task="segment")
+    assert kinds(found) == {"label_clipped": 1, "label_no_area": 2}
+    assert {d.kind: d.count for d in inspect_dataset(found).defects}["outline_crossing"] == 1
+    assert "outline_crossing" in {defect.kind for defect in quick_defects(found)}
+    image = next(image for image in found.images if image.path.stem == "scene_1")
+    assert image.polygons is not None
+    assert image.polygons[0][0].max() == 1.0
+    np.testing.assert_allclose(image.boxes_M4[0], (0.9, 0.35, 0.2, 0.5), atol=1e-6)
+
+
+@pytest.mark.parametrize(("points", "crosses"), [(5, False), (5, True), (400, False), (4000, False)])
+def test_crossings(points: int, crosses: bool) -> None:
+    turn = np.linspace(0, 2 * np.pi * (2 if crosses else 1), points, endpoint=False)
+    star = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    assert crosses_itself(star) == crosses
+    assert crosses_itself(np.concatenate([star, star[:1]])) == crosses
