@@ -4,7 +4,8 @@
 
 For every candidate probe and embedding: over the targets of the ground truth (full mode), the weighted Kendall τ,
 Spearman's ρ and Rel@1 between the similarity of target and source and the transferred mAP50-95, with a bootstrap
-interval over targets; and whether known kin are each other's nearest. Writes benchmarks/results/probe_choice.md.
+interval over targets; and whether sets known to be similar are each other's nearest. Writes
+benchmarks/results/probe_choice.md.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from benchmarks.probe_scores import (
     BOOTSTRAPS,
     CANDIDATES,
     COCO_SET,
+    DISSIMILAR,
     HALF_IMAGES,
     HALF_REPEATS,
-    KIN,
     RESULT,
     SHIPPED,
-    STRANGERS,
+    SIMILAR,
     TRUTH,
     Candidate,
     Score,
@@ -83,19 +84,19 @@ def report(
         "",
         f"{stamp()} `python -m benchmarks.probe_choice`: {len(truth)} targets ({', '.join(truth)}), {runs} pairs of",
         "target and source, full mode, YOLO11n. Similarity is one minus the distance of two sets' embeddings. Mean",
-        "over targets, 90 % bootstrap interval over targets. Kin: rank of the relative among the other 13 sets for",
-        f"{', '.join(f'{a} → {b} and back' for a, b in KIN)}. Apart: mean distance of the nearest set for strangers",
-        f"({', '.join(STRANGERS)}), divided by that for sets with a relative or COCO close by.",
+        "over targets, 90 % bootstrap interval over targets. Similar: rank of the relative among the other 13 sets for",
+        f"{', '.join(f'{a} → {b} and back' for a, b in SIMILAR)}. Apart: mean distance of the nearest set for",
+        f"dissimilar sets ({', '.join(DISSIMILAR)}), divided by that for sets with a relative or COCO close by.",
         *_caveat(truth),
         "",
-        "| network | layers | variant | τw | Spearman | Rel@1 | kin | apart |",
+        "| network | layers | variant | τw | Spearman | Rel@1 | similar | apart |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for candidate, score in scores.items():
         cells = [_with_interval(values) for values in (score.tau_w, score.spearman, score.rel_at_1)]
         name = f"**shipped:** {candidate}" if candidate == SHIPPED else str(candidate)
         lines.append(
-            f"| {name} | {' | '.join(cells)} | {' '.join(map(str, score.kin))} | {score.apart:.2f} |"
+            f"| {name} | {' | '.join(cells)} | {' '.join(map(str, score.similar))} | {score.apart:.2f} |"
         )
     if len(truth) > 1:  # with one, the static order knows nothing
         lines += ["", "Two rankers that do not look at the target:", ""]
@@ -160,7 +161,7 @@ def _caveat(truth: Truth) -> list[str]:
     return [
         "",
         f"With {len(truth)} of the {ENOUGH_TARGETS} targets that an interval needs, the columns of agreement cannot",
-        "tell neighbouring rows apart; until more are recorded, kin and strangers decide among those that agree well.",
+        "tell neighbouring rows apart; until more are recorded, the similar and dissimilar sets decide among the rest.",
     ]
 
 

@@ -22,8 +22,8 @@ from recommender.records import FloatArray, IntArray
 
 TRUTH = Path("benchmarks/truth/runs.jsonl")
 RESULT = Path("benchmarks/results/probe_choice.md")
-KIN = (("mask_wearing", "wider_face"), ("aerial_cars", "ships"), ("neu_det", "deep_pcb"))
-STRANGERS = ("bccd", "fruit", "neu_det", "website_ui")  # nothing like them is among the sets
+SIMILAR = (("mask_wearing", "wider_face"), ("aerial_cars", "ships"), ("neu_det", "deep_pcb"))
+DISSIMILAR = ("bccd", "fruit", "neu_det", "website_ui")  # nothing like them is among the sets
 ACQUAINTED = ("aerial_cars", "coco_mini", "mask_wearing", "raccoon", "ships", "wider_face")
 COCO_SET = "coco_mini"  # stands for the data of the COCO checkpoint
 MIN_STARTS = 5
@@ -113,14 +113,14 @@ class Score:
     tau_w: NDArray[np.float64]  # one of each target
     spearman: NDArray[np.float64]
     rel_at_1: NDArray[np.float64]
-    kin: tuple[int, ...]  # rank of the relative among all sets, both ways
+    similar: tuple[int, ...]  # rank of the relative among all sets, both ways
     nearest: dict[str, tuple[str, float]]
 
     @property
     def apart(self) -> float:
-        """How much farther strangers' nearest sets are than those of sets that have a relative."""
-        strangers = np.mean([self.nearest[name][1] for name in STRANGERS])
-        return float(strangers / np.mean([self.nearest[name][1] for name in ACQUAINTED]))
+        """The distance of the dissimilar sets' nearest ones, divided by that those of sets that have a relative."""
+        dissimilar = np.mean([self.nearest[name][1] for name in DISSIMILAR])
+        return float(dissimilar / np.mean([self.nearest[name][1] for name in ACQUAINTED]))
 
 
 def read_truth(path: Path) -> Truth:
@@ -159,7 +159,7 @@ def evaluate(candidate: Candidate, features: dict[str, SetFeatures], truth: Trut
         tau_w=np.array(tau_w),
         spearman=np.array(spearman),
         rel_at_1=np.array(rel_at_1),
-        kin=tuple(_rank(distances, features, *pair) for a, b in KIN for pair in ((a, b), (b, a))),
+        similar=tuple(_rank(distances, features, *pair) for a, b in SIMILAR for pair in ((a, b), (b, a))),
         nearest=nearest,
     )
 
@@ -222,9 +222,9 @@ def _distance(candidate: Candidate, a: Embedding, b: Embedding) -> float:
     return max(0.0, float(((a[0] - b[0]) ** 2).sum()) - noise_a - noise_b)
 
 
-def _rank(distances: Distances, names: dict[str, SetFeatures], name: str, kin: str) -> int:
+def _rank(distances: Distances, names: dict[str, SetFeatures], name: str, similar: str) -> int:
     return 1 + sum(
-        distances[name, other] < distances[name, kin] for other in names if other not in (name, kin)
+        distances[name, other] < distances[name, similar] for other in names if other not in (name, similar)
     )
 
 

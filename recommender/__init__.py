@@ -1,4 +1,4 @@
-"""Which checkpoint to start an object detector from, and how."""
+"""Recommends the checkpoint to start the training of an image model from, and how to fine-tune it."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Answer(Recommendation):
         return text.getvalue().strip("\n")
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
+        """The HTML that a notebook shows."""
         from recommender.report.page import fragment
 
         return fragment(self)

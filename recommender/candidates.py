@@ -1,4 +1,4 @@
-"""Which starts are in the race for a request: what is on this machine, what was named, COCO and scratch always."""
+"""The candidates for a request: checkpoints on this machine, those that were named, COCO and scratch always."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def choose_candidates(
 def choice_notes(
     request: RecommendRequest, store: Store, candidates: Sequence[Candidate]
 ) -> tuple[Notice, ...]:
-    """What to know of how the candidates were chosen: names that are one file, and that a long shelf was cut."""
+    """Notices on the choice of candidates: names of one file, and a shelf that was not ranked whole."""
     return (*_recall_notes(request, store, candidates), *_same_weights_notes(candidates))
 
 
@@ -112,7 +112,7 @@ def _recall_notes(
 
 
 def _same_weights_notes(candidates: Sequence[Candidate]) -> tuple[Notice, ...]:
-    """Which names were taken together because their files are the same."""
+    """Notices on names that were taken together because their files are the same."""
     return tuple(
         Notice(
             code="same_weights",

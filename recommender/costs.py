@@ -1,4 +1,4 @@
-"""How long a training takes on this machine: a simple model of work, scaled by the runs that were timed here.
+"""Durations of trainings on this machine: a simple model of work, scaled by the runs that were timed here.
 
 An image of an epoch costs a fixed part (reading, augmentation) and a part that grows with the network's operations at
 the image size; a frozen backbone saves the backward pass through it. Both parts were measured once for YOLO11n on two
@@ -28,7 +28,7 @@ MIN_EPOCHS = 2  # the first epoch holds warm-up and caches
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What has to be done in a training."""
+    """The work of a training."""
 
     num_parameters: int
     imgsz: int  # pixels
@@ -48,7 +48,7 @@ class Work:
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """How fast the hardware of the newest runs is, and how that is known."""
+    """The speed of the hardware of the newest runs, and the runs it was measured on."""
 
     factor: float  # seconds there for a second of `Work.epoch_s`
     num_runs: int  # that say so; 0 is a rough guess for a processor

@@ -1,4 +1,4 @@
-"""Where this project keeps its own files: the store, caches, fetched and registered weights."""
+"""The folder of this project's own files: the store, caches, fetched and registered weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a killed process leaves behind: found by name, and removed once nobody can be using it any more."""
+"""Leftovers of killed processes: found by name, and removed once nobody can be using it any more."""
 
 from __future__ import annotations
 

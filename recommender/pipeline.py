@@ -65,7 +65,7 @@ class Case:
     speed: Speed | None = None  # of the hardware of the newest runs
 
     def work(self, situation: Situation, epochs: int | None = None) -> Work:
-        """What training a start takes, for so many epochs or in full. Scratch has the size of the first checkpoint."""
+        """The work of training a start, for so many epochs or in full. Scratch has the size of the first checkpoint."""
         checkpoints = [situation.checkpoint, *(other.checkpoint for other in self.situations)]
         sizes = (c.num_parameters for c in checkpoints if c is not None and c.num_parameters)
         counts = self.profile.num_images

@@ -1,4 +1,4 @@
-"""How long work reports that it advances. The pipeline passes one of these down; the CLI draws it."""
+"""The callback by which long work reports progress. The pipeline passes one down; the CLI draws it."""
 
 from __future__ import annotations
 

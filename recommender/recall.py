@@ -1,4 +1,4 @@
-"""Which registered checkpoints are worth a forecast: a cheap search over the whole shelf, then at most RECALLED.
+"""The registered checkpoints that are forecast: a cheap search over the whole shelf, then at most RECALLED.
 
 Two phases, as in recall-and-select (arXiv 2404.00069): the index finds the data sets nearest to the target, and what
 is cheap to know of their checkpoints decides who is looked at closely. What that loses against a forecast of every

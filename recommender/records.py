@@ -1,4 +1,4 @@
-"""What passes between the stages: frozen records, nothing else.
+"""The frozen records that pass between the stages.
 
 Shape suffixes of arrays: N images, M objects, C classes, D dataset-vector dimensions,
 K feature dimensions, B bytes of an image hash, Q quantiles (5, 25, 50, 75, 95 %).
@@ -98,7 +98,7 @@ class SplitCounts:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Profile:
-    """What is known of a data set once its images need not be opened again."""
+    """The profile of a data set, for which its images need not be opened again."""
 
     dataset_hash: str
     dataset_name: str
@@ -172,13 +172,13 @@ class Checkpoint:
 
     @property
     def available(self) -> bool:
-        """Whether the weights are on this machine."""
+        """True if the weights are on this machine."""
         return self.path is not None
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerTransfer:
-    """How much of one top-level layer of the target's model a checkpoint fills."""
+    """The share of one top-level layer of the target's model that a checkpoint fills."""
 
     layer: int
     module: str  # "C3k2"
@@ -189,7 +189,7 @@ class LayerTransfer:
 
 @dataclass(frozen=True, kw_only=True)
 class TransferCoverage:
-    """What of a checkpoint really reaches the target's model, computed per tensor."""
+    """The weights of a checkpoint that transfer to the target's model, computed per tensor."""
 
     layers: tuple[LayerTransfer, ...]
     classes_matched: int  # class rows of the head that keep their meaning
@@ -283,7 +283,7 @@ class RankedStart:
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """What the user will spend on the full training."""
+    """The budget of the full training."""
 
     epochs: int
     imgsz: int  # pixels, longer side
@@ -303,7 +303,7 @@ class Provenance:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialValue:
-    """What training some starts to their end, before choosing, is expected to bring."""
+    """The expected gain of training some starts to their end before choosing."""
 
     starts: tuple[Start, ...]  # which to try
     gain: float  # expected rise of the final choice, in the task's primary metric
@@ -313,7 +313,7 @@ class TrialValue:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What to take, and how little that decides: the first row of the ranking against all the starts."""
+    """The start to take: the first row of the ranking, its expected loss against all the starts, and its ties."""
 
     start: Start
     expected_loss: float  # against the best of all the starts, one training each
@@ -401,7 +401,7 @@ class EpochMetrics:
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """Where a run ran."""
+    """The environment of a run."""
 
     hardware: str
     device: str
@@ -481,7 +481,7 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen."""
+        """True if nothing more will happen."""
         return self.status in JOB_ENDED
 
 
@@ -498,7 +498,7 @@ class JobEvent:
 
 @dataclass(frozen=True, kw_only=True)
 class Lease:
-    """Which launcher looks after a job. `beat` grows while it lives; no clock is compared between machines."""
+    """The launcher that looks after a job. `beat` grows while it lives; no clock is compared between machines."""
 
     holder: str
     beat: int

@@ -70,7 +70,7 @@ ClassMap = Annotated[
 
 
 class RecommendRequest(Request):
-    """What `recommend --dataset PATH` asks."""
+    """The request of `recommend --dataset PATH`."""
 
     dataset: str = Field(min_length=1, description="Path of the data set, or its id in the service.")
     task: AskedTask = None
@@ -115,7 +115,7 @@ class PaidRequest(Request):
 
 
 class ManyTrainingsRequest(PaidRequest):
-    """What sweeps and comparisons share."""
+    """The options that sweeps and comparisons share."""
 
     cpus_per_trial: Annotated[int, Field(ge=1, le=1024)] | None = None
     parallel: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
@@ -126,7 +126,7 @@ class ManyTrainingsRequest(PaidRequest):
 
 
 class TrialsRequest(PaidRequest):
-    """How much certainty to buy with short trials."""
+    """The options of short trials."""
 
     trials: Annotated[int, Field(ge=1, le=10_000)] | None = None
 
@@ -138,7 +138,7 @@ class TrialsRequest(PaidRequest):
 
 
 class SweepRequest(ManyTrainingsRequest):
-    """What `recommend sweep` and `POST /v1/sweeps` ask: every start on every target."""
+    """The request of `recommend sweep` and `POST /v1/sweeps`: every start on every target."""
 
     datasets: tuple[str, ...] = Field(
         min_length=1, max_length=256, description="Paths, or ids in the service."
@@ -174,7 +174,7 @@ class SweepRequest(ManyTrainingsRequest):
 
 
 class CompareRequest(ManyTrainingsRequest):
-    """What `recommend compare` asks: chosen starts trained side by side, one report."""
+    """The request of `recommend compare`: chosen starts trained side by side, one report."""
 
     dataset: str = Field(min_length=1, description="Path of the data set.")
     task: AskedTask = None
@@ -228,7 +228,7 @@ class CompareRequest(ManyTrainingsRequest):
 
 
 class TrainingRequest(Request):
-    """What `recommend train` and `POST /v1/trainings` ask: one full training."""
+    """The request of `recommend train` and `POST /v1/trainings`: one full training."""
 
     dataset: str = Field(min_length=1, description="Path of the data set, or its id in the service.")
     task: AskedTask = None

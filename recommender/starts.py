@@ -1,4 +1,4 @@
-"""How a start is written: a checkpoint's name and a mode. Light, so that requests need no arrays."""
+"""Starts as text: a checkpoint's name and a mode. Imports nothing heavy, since requests import it."""
 
 from __future__ import annotations
 

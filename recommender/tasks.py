@@ -22,7 +22,7 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskDefinition:
-    """What a task is called and how its results are measured."""
+    """The definition of a task: its names and its metrics."""
 
     name: Task
     noun: str  # what is trained: "object detector"

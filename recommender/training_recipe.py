@@ -1,4 +1,4 @@
-"""What a recipe means to ultralytics: the same arguments for trials, full trainings and the printed command."""
+"""A recipe as ultralytics' arguments: the same for trials, full trainings and the printed command."""
 
 from __future__ import annotations
 

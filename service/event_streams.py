@@ -167,7 +167,7 @@ class _CountedResponse(EventSourceResponse):
 
 
 async def _fetched(fetch: Fetch, after: int) -> Sequence[StreamEvent]:
-    """What the store has; nothing while it is away for a moment."""
+    """The events in the store; none while it cannot be reached for a moment."""
     try:
         return await run_in_threadpool(fetch, after)
     except StorageError:

@@ -149,7 +149,7 @@ class ServiceSettings(BaseSettings):
 
 
 def _num_addresses(proxy: str) -> float:
-    """How many addresses an entry of `trusted_proxies` stands for; a name is one, "*" is all."""
+    """The number of addresses in an entry of `trusted_proxies`; a name is one, "*" is all."""
     if proxy == "*":
         return float("inf")
     try:

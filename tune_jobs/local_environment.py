@@ -1,4 +1,4 @@
-"""What the environment must be like for a Ray cluster of our own on this machine, and for calls to this machine."""
+"""Environment variables for a Ray cluster of our own on this machine, and for calls to this machine."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def require_short_temp_folder() -> None:
 
 
 def ray_folder() -> Path:
-    """Where Ray keeps sockets and logs on this machine."""
+    """The folder of Ray's sockets and logs on this machine."""
     from ray._common.utils import get_default_ray_temp_dir
 
     return Path(get_default_ray_temp_dir())

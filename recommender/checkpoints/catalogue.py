@@ -23,7 +23,7 @@ ASSETS_VARIABLE = "RECOMMENDER_ASSETS_URL"  # a mirror of the official releases
 
 @dataclass(frozen=True, kw_only=True)
 class Fetched:
-    """What the first fetch of a catalogue entry recorded."""
+    """The record of the first fetch of a catalogue entry."""
 
     sha256: str  # of the tensors kept
     download_sha256: str  # of the file as published: trusted on first use, compared ever after
@@ -47,7 +47,7 @@ def published_sha256(name: str) -> str | None:
 
 
 def base_url(chosen: str | None = None) -> str:
-    """Where the published files lie: as chosen, as RECOMMENDER_ASSETS_URL says, or the official place."""
+    """The address of the published files: as chosen, as RECOMMENDER_ASSETS_URL says, or the official place."""
     return (chosen or os.environ.get(ASSETS_VARIABLE) or str(_document()["base_url"])).rstrip("/")
 
 

@@ -26,7 +26,7 @@ _PASSED_ON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")  # torch may
 
 @dataclass(frozen=True, kw_only=True)
 class Admitted:
-    """What an untrusted file holds, now kept as plain tensors under its hash."""
+    """The content of an untrusted file, now kept as plain tensors under its hash."""
 
     path: Path
     sha256: str

@@ -1,4 +1,4 @@
-"""What of a checkpoint would reach a target's model, from shapes alone."""
+"""The weights of a checkpoint that would transfer to a target's model, from shapes alone."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def describe_coverage(found: TransferCoverage) -> dict[str, Any]:
-    """What would reach a target's model: shares by part, classes, and every layer."""
+    """The weights that would transfer to a target's model: shares by part, classes, and every layer."""
     return {
         "share": found.share(),
         **{part: found.share(part) for part in ("backbone", "neck", "head")},

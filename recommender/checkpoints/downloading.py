@@ -33,7 +33,7 @@ class _CutError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class _Part:
-    """What of a download lies on disk already."""
+    """The part of a download that is on disk already."""
 
     file: Path
     validator: str | None  # a strong ETag or a date, by which the server knows the same content
@@ -194,7 +194,7 @@ def _receive(
 
 
 def _validator(response: Response) -> str | None:
-    """What `If-Range` may carry: weak ETags may not."""
+    """The value of `If-Range`: weak ETags may not."""
     tag = response.headers.get("ETag")
     return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
 

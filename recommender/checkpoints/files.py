@@ -22,7 +22,7 @@ _STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
 
 
 def kept_path(sha256: str) -> Path:
-    """Where weights of this hash are kept."""
+    """The path of the weights with this hash."""
     return subfolder("checkpoints") / f"{sha256}.safetensors"
 
 

@@ -1,4 +1,4 @@
-"""Which trainings a checkpoint's weights went through before its own.
+"""The trainings that a checkpoint's weights went through before its own.
 
 Said by the user, by the file's own training arguments, by a run of ours, or, where nobody says it, by its early
 layers: fine-tuned weights stay near those they began from (`python -m benchmarks.lineage_distance`).

@@ -243,6 +243,6 @@ def _register_file(store: Store, file: Path, *, keep: bool) -> Checkpoint:
 
 
 def _in_use(store: Store, sha256: str) -> bool:
-    """Whether a registered or fetched checkpoint has these weights."""
+    """True if a registered or fetched checkpoint has these weights."""
     public = {record.sha256 for entry in catalogue() if (record := fetched(entry.name)) is not None}
     return sha256 in public or bool(store.checkpoints.of_weights([sha256]))

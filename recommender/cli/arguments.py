@@ -1,4 +1,4 @@
-"""What happens to the command line before it is parsed: a bare path, `--quiet` anywhere, and the config file."""
+"""Changes to the command line before it is parsed: a bare path, `--quiet` anywhere, and the config file."""
 
 from __future__ import annotations
 

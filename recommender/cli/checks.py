@@ -1,4 +1,4 @@
-"""What `recommend doctor` looks at: one function per question, each cheap to read and safe to run."""
+"""The checks of `recommend doctor`: one function per question, each cheap to read and safe to run."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def versions() -> Iterator[Finding]:
 
 
 def home_folder() -> Iterator[Finding]:
-    """Where things are kept: writable, with room."""
+    """Check that the home is writable and has room."""
     from recommender.home import home
 
     folder = home()
@@ -99,7 +99,7 @@ def home_folder() -> Iterator[Finding]:
 
 
 def copies() -> Iterator[Finding]:
-    """What the copies of data sets take, and how to be rid of them."""
+    """Report the size of the copies of data sets, and how to remove them."""
     from recommender.home import home
 
     folders = [folder for name in COPIES if (folder := home() / name).is_dir()]
@@ -129,7 +129,7 @@ def safety_switches() -> Iterator[Finding]:
 
 
 def _quarantine() -> Finding:
-    """What the kernel of this machine can do to confine the reading of untrusted weights."""
+    """Check that the kernel of this machine can confine the reading of untrusted weights."""
     from recommender.checkpoints.quarantine.isolation import landlock_version
     from recommender.checkpoints.quarantine.system_calls import seccomp_filter
 
@@ -172,7 +172,7 @@ def built_in_weights() -> Iterator[Finding]:
 
 
 def offline_readiness() -> Iterator[Finding]:
-    """Whether a recommendation needs no network: the probe and the zoo are part of the package."""
+    """Check that a recommendation needs no network: the probe and the zoo are part of the package."""
     from recommender.checkpoints import COCO, zoo
     from recommender.profile.shipped import builtin_profiles
 
@@ -198,7 +198,7 @@ def offline_readiness() -> Iterator[Finding]:
 
 
 def hardware() -> Iterator[Finding]:
-    """What trainings would run on."""
+    """Report the hardware that trainings would run on."""
     import torch
 
     cpus = os.cpu_count() or 1
@@ -234,7 +234,7 @@ def cluster(address: str | None) -> Iterator[Finding]:
 
 
 def service_settings() -> Iterator[Finding]:
-    """Whether `recommend serve` would start with the variables that are set."""
+    """Check that `recommend serve` would start with the variables that are set."""
     from service.settings import ServiceSettings
 
     settings = ServiceSettings()

@@ -1,4 +1,4 @@
-"""Where the CLI writes: results to stdout, progress and errors to stderr."""
+"""Output of the CLI: results to stdout, progress and errors to stderr."""
 
 from __future__ import annotations
 

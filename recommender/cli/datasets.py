@@ -56,7 +56,7 @@ def export(
     allow_root: AllowRoots = None,
     seed: Annotated[int, typer.Option(help="Of the split, where the data set has none.")] = 0,
 ) -> None:
-    """Write a clean copy that `yolo detect train data=FOLDER/data.yaml` and its kin for other tasks read."""
+    """Write a clean copy that `yolo detect train data=FOLDER/data.yaml` and its counterparts for other tasks read."""
     from recommender.datasets import export_yolo, open_dataset
 
     with progress_bars() as progress:

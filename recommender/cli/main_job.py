@@ -1,4 +1,4 @@
-"""What `recommend --dataset PATH` does with a request: answer, and draw or print the answer."""
+"""The main command, `recommend --dataset PATH`: answer, and draw or print the answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Extras:
-    """What goes beyond the recommendation itself: trials, the launch, and the form of the output."""
+    """Options beyond the recommendation itself: trials, the launch, and the form of the output."""
 
     trials: int | None
     budget: str | None

@@ -1,4 +1,4 @@
-"""Which subcommands there are. Their modules import what they need inside their functions, so help stays fast."""
+"""The subcommands. Their modules import what they need inside their functions, so help stays fast."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ def _on(runs: Sequence[Run], dataset: str) -> tuple[Run, ...]:
 
 
 def _differing(runs: Sequence[Run]) -> list[str]:
-    """What keeps the scores of these runs from being compared."""
+    """The differences that keep the scores of these runs from being compared."""
     parts: dict[str, set[object]] = {
         "data set": {run.target_hash for run in runs},
         "epochs": {run.recipe.schedule_epochs or run.recipe.epochs for run in runs},

@@ -97,7 +97,7 @@ def train(
 
 
 def gpus_of(device: str) -> int:
-    """How many GPUs "cpu", "gpu", "cuda", "cuda:0" or "0,1" asks for. Raises UsageError for anything else."""
+    """The number of GPUs that "cpu", "gpu", "cuda", "cuda:0" or "0,1" asks for. Raises UsageError for anything else."""
     text = device.strip().casefold().removeprefix("cuda:")
     if text == "cpu":
         return 0
@@ -117,7 +117,7 @@ def launch_first(
     address: str | None,
     as_json: bool,
 ) -> None:
-    """What `recommend --launch` does after the answer: train its first start that is at hand."""
+    """Train the first start of the answer that is available, for `recommend --launch`."""
     from recommender.requests import TrainingRequest
 
     request = TrainingRequest.model_validate(
@@ -158,7 +158,7 @@ def with_first_start(
 
 
 def place_of(address: str | None, storage: str | None) -> JobLocation:
-    """Where to train, from the flags."""
+    """The location of a training, from the flags."""
     from tune_jobs.hosting import JobLocation
 
     if storage is not None and "://" not in storage:

@@ -1,1 +1,1 @@
-"""What a comparison of starts says: pure computations from finished runs, no training, no drawing."""
+"""Findings of a comparison of starts: pure computations from finished runs, no training, no drawing."""

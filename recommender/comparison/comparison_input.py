@@ -1,4 +1,4 @@
-"""What a comparison is made of, once the trainings are over: frozen records, nothing else."""
+"""The input of a comparison after its trainings: frozen records."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Box:
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """How trained weights do on the held-back images."""
+    """Scores of trained weights on the held-back images."""
 
     score: float  # the task's primary metric
     details: dict[str, float]  # the others by name
@@ -68,7 +68,7 @@ class Trained:
 
     @property
     def start(self) -> Start:
-        """What it started from."""
+        """The start."""
         return self.run.start
 
     @property
@@ -79,7 +79,7 @@ class Trained:
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedStart:
-    """What was known of a start before any training."""
+    """Evidence on a start before any training."""
 
     start: Start
     architecture: str
@@ -131,7 +131,7 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonPlan:
-    """What was asked."""
+    """The request."""
 
     dataset_name: str
     dataset_hash: str
@@ -171,5 +171,5 @@ class ComparisonInput:
     task: Task = "detect"
 
     def compared_start(self, start: Start) -> ComparedStart:
-        """What was known of that start."""
+        """The evidence on that start before training."""
         return next(one for one in self.compared_starts if one.start == start)

@@ -20,7 +20,7 @@ from recommender.records import EpochMetrics, Notice, Start
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """What came out. `rows` holds every share of the data, `main` the largest, the best start first."""
+    """The findings. `rows` holds every share of the data, `main` the largest, the best start first."""
 
     rows: tuple[ComparisonRow, ...]
     main: tuple[ComparisonRow, ...]
@@ -60,7 +60,7 @@ def findings_of(comparison: ComparisonInput, *, pictures: int = 6) -> Findings:
 
 
 def _once(notices: Sequence[Notice]) -> tuple[Notice, ...]:
-    """What is said of every share of the data is said once, of the largest; each leak is its own."""
+    """Notices without repetitions: those of every share of the data once, for the largest; each leak for itself."""
     return tuple({(n.code, n.message if n.code == "leak" else ""): n for n in reversed(notices)}.values())[
         ::-1
     ]

@@ -20,13 +20,13 @@ class Judged:
 
     @property
     def inside(self) -> bool:
-        """Whether the outcome lies within the interval."""
+        """True if the outcome lies within the interval."""
         return self.expected.score.low <= self.outcome <= self.expected.score.high
 
 
 @dataclass(frozen=True, kw_only=True)
 class ForecastError:
-    """How the forecast did. `regret` is what following its first choice would have cost."""
+    """Errors of the forecast. `regret` is the loss of following its first choice."""
 
     judged: tuple[Judged, ...]
     first_choice: Start | None  # at the largest share

@@ -1,4 +1,4 @@
-"""What seeds alone do to a result, and when a difference is more than that."""
+"""The spread of results by seeds, and when a difference is larger."""
 
 from __future__ import annotations
 

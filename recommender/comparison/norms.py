@@ -1,4 +1,4 @@
-"""Which normalisation was used, and whether the batches were large enough for it."""
+"""The normalisation that was used, and whether the batches were large enough for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a pretrained start lost: what is known to do it, checked against this comparison's own numbers."""
+"""Reasons for a pretrained start to lose: the known causes, checked against this comparison's own numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What it means: three sentences that a tired engineer can act on, each with its number."""
+"""The verdict of a comparison: three sentences, each with its number."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def sentences(
 
 
 def noise_sentence(noise: SeedNoise, rows: Sequence[ComparisonRow]) -> str:
-    """What seeds alone do, and from which difference on one is a difference."""
+    """The spread by seeds, and the smallest difference beyond it, as a sentence."""
     if noise.deviation is None:
         return (
             "Seed noise was not measured (one finished seed for each start), so no difference here can be told from "
@@ -150,7 +150,7 @@ def _warning(losses: Sequence[Loss]) -> str | None:
 
 
 def _modes(rows: Sequence[ComparisonRow], noise: SeedNoise) -> str | None:
-    """What freezing costs and saves, for the best checkpoint that was tried both ways."""
+    """The cost and the saving of freezing, for the best checkpoint that was tried both ways."""
     by_start = {row.start: row for row in rows}
     for row in rows:
         other = by_start.get(Start(checkpoint=row.start.checkpoint, mode="freeze"))
@@ -193,7 +193,7 @@ def size_text(sizes: SizeVerdict) -> str:
 
 
 def _trust(forecast_error: ForecastError) -> str | None:
-    """Whether the forecast may be followed without such a comparison next time."""
+    """Sentence on whether the forecast may be followed without such a comparison next time."""
     if forecast_error.first_choice is None or forecast_error.regret is None:
         return None
     cost = (
@@ -219,12 +219,12 @@ def _quickest(rows: Sequence[ComparisonRow]) -> str | None:
 
 
 def _unsure(noise: SeedNoise) -> str:
-    """What must be added to a difference when nobody measured what seeds do."""
+    """The caveat of a difference where the spread by seeds was not measured."""
     return " (one seed: this may be chance)" if noise.deviation is None else ""
 
 
 def _began_at_its_best(row: ComparisonRow) -> bool:
-    """Whether training brought a start nothing, so that it was quick at nothing."""
+    """True if training brought a start nothing, so that it was quick at nothing."""
     start = row.starting
     return start.on == "target" and start.score is not None and start.score >= row.val_score.mean - CARE
 

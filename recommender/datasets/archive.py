@@ -62,7 +62,7 @@ DAMAGED = (
 
 
 def is_archive(path: Path) -> bool:
-    """Whether the file's content is a zip or a tar, plain or compressed."""
+    """True if the file's content is a zip or a tar, plain or compressed."""
     with path.open("rb") as file:
         start = file.read(512)
     return (
@@ -73,7 +73,7 @@ def is_archive(path: Path) -> bool:
 
 
 def packed_kind(path: Path) -> str | None:
-    """What an archive that is not opened here is called, by its first bytes; None for anything else."""
+    """The name of an archive format that is not opened here, by its first bytes; None for anything else."""
     with path.open("rb") as file:
         start = file.read(8)
     return next((name for mark, name in OTHER_ARCHIVES.items() if start.startswith(mark)), None)
@@ -116,7 +116,7 @@ def unpacked(path: Path, *, limits: Limits) -> Path:
 
 
 def unpacked_folder(path: Path) -> Path:
-    """Where the contents of these bytes lie once they are unpacked; whoever no longer needs them may delete it."""
+    """The folder of the unpacked contents of these bytes; it may be deleted when no longer needed."""
     return subfolder("unpacked") / f"{_digest(path)}-{UNPACKING}-{_safe_stem(path)}"
 
 
@@ -230,7 +230,7 @@ def _opener(start: bytes) -> Any:
 
 
 def _place(name: str, budget: Budget) -> PurePosixPath | None:
-    """Where an entry goes, relative to the folder; None for what macOS adds."""
+    """The path of an entry, relative to the folder; None for what macOS adds."""
     plain = name.replace("\\", "/")
     parts = [part for part in plain.split("/") if part not in ("", ".")]
     if plain.startswith("/") or ".." in parts or "\0" in plain or (parts and parts[0].endswith(":")):

@@ -73,7 +73,7 @@ def _texts(archive: zipfile.ZipFile) -> Iterator[str]:
 
 
 def _hits(names: list[bytes], encoding: str, text: str) -> int:
-    """How many files the texts name, as they are or escaped as JSON does."""
+    """The number of files that the texts name, as they are or escaped as JSON does."""
     found = 0
     for name in names[:MAX_NAMES]:
         stem = os.path.splitext(name.decode(encoding).rpartition("/")[2])[0]  # noqa: PTH122 - no path of ours

@@ -182,7 +182,7 @@ def _labelled(
 
 
 def _frame(annotated: RawImage, header: ImageHeader, raw: RawSet, *, trust_declared: bool) -> Frame:
-    """How pixels become fractions of the upright image.
+    """The conversion of pixels to fractions of the upright image.
 
     Boxes refer to the size the annotations declare. Where that is the stored size of a photo that EXIF
     turns, the annotator saw it unturned, and the boxes are turned with it. Without `trust_declared` boxes of

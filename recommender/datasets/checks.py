@@ -32,7 +32,7 @@ def copy_defects(dataset: Dataset) -> tuple[Defect, ...]:
 
 
 def are_two_classes(image: LabelledImage, other: LabelledImage, dataset: Dataset) -> bool:
-    """Whether two images of a classification set are of different classes."""
+    """True if two images of a classification set are of different classes."""
     return dataset.task == "classify" and image.classes_M.tolist() != other.classes_M.tolist()
 
 

@@ -26,7 +26,7 @@ WHOLE_IMAGE = ((0.0, 0.0, 1.0, 1.0),)
 
 @dataclass(frozen=True, kw_only=True)
 class ClassTree:
-    """Where the images of each class lie."""
+    """The folder of each class's images."""
 
     folders: tuple[tuple[Split | None, str, Path], ...]  # split, class, folder; the empty ones too
     unlabelled: tuple[Path, ...]  # images in no class folder

@@ -1,4 +1,4 @@
-"""Which of the two forms of image classification a folder holds: class folders, or a CSV of file and label."""
+"""The two forms of image classification in a folder: class folders, or a CSV of file and label."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def refuse_no_classes(root: Path) -> WrongTaskError:
 
 
 def _contradict(tree: ClassTree, tables: list[LabelTable], disk: Disk) -> bool:
-    """Whether one folder's images have several labels, or one label several folders, in a table of most images."""
+    """True if one folder's images have several labels, or one label several folders, in a table of most images."""
     folder_of = {path.name: name for _, name, place in tree.folders for path in disk.images(place)}
     pairs = {
         (folder_of[last], label)

@@ -70,7 +70,7 @@ def box_of(row: dict[str, Any], where: str, log: DefectLog, *, trust_outlines: b
 
 
 def outlines_count(rows: Sequence[tuple[dict[str, Any], tuple[float, float] | None]], named: str) -> bool:
-    """Whether outlines are to be believed where they contradict `bbox`; with each row the declared image size.
+    """True if outlines are to be believed where they contradict `bbox`; with each row the declared image size.
 
     Raises DatasetError where most rows contradict themselves and nothing tells which part is wrong.
     """

@@ -1,4 +1,4 @@
-"""Which JSON files of a folder are COCO annotations, and for which split."""
+"""The COCO annotation files of a folder, with their splits."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ def siblings_of(path: Path, disk: Disk) -> list[CocoFile]:
     if file.split is not None and split_of_words(path.stem) is not None:
         for name in disk.listing(path.parent).files:
             other = path.parent / name
-            kin = other.suffix.lower() == path.suffix.lower() and without_split_words(
+            related = other.suffix.lower() == path.suffix.lower() and without_split_words(
                 other.stem
             ) == without_split_words(path.stem)
-            if kin and split_of_words(other.stem) not in (None, file.split):
+            if related and split_of_words(other.stem) not in (None, file.split):
                 files += [found for found in [load_coco(other, root, disk)] if found is not None]
     return _one_a_split(files)
 

@@ -1,4 +1,4 @@
-"""How much is decoded at a time, by all threads of this process together."""
+"""A limit on the bytes decoded at a time by all threads of this process together."""
 
 from __future__ import annotations
 

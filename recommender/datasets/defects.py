@@ -33,7 +33,7 @@ class DefectLog:
         self._examples.pop(kind, None)
 
     def count(self, *kinds: str) -> int:
-        """How often these kinds were seen."""
+        """The number of defects of these kinds."""
         return sum(self._counts.get(kind, 0) for kind in kinds)
 
     def errors(self, prefix: str) -> dict[str, int]:

@@ -29,7 +29,7 @@ OTHER_TASKS = {"pose", "obb", "classify", "classification", "keypoints", "depth"
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What a data.yaml says."""
+    """The content of a data.yaml."""
 
     path: Path
     base: str  # the value of `path:`, empty when absent

@@ -44,7 +44,7 @@ OUTSIDE_REMEDY = (
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """What is of interest in one folder, by name, sorted."""
+    """The entries of one folder, by name, sorted."""
 
     files: tuple[str, ...]
     folders: tuple[str, ...]
@@ -62,7 +62,7 @@ class Disk:
         self._num_files = 0
 
     def contains(self, path: Path) -> bool:
-        """Whether `path`, its links followed, lies in an allowed root."""
+        """True if `path`, its links followed, lies in an allowed root."""
         real = Path(os.path.realpath(path))
         return any(real.is_relative_to(root) for root in self.roots)
 

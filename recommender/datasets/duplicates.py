@@ -2,7 +2,7 @@
 
 Two steps. A 256-bit difference hash says for 16 × 16 places of the grey image whether it gets brighter to
 the right; hashes few bits apart are near. Where the pictures are at hand, a second look at thumbnails
-shifts and scales one over the other, finds crops that the hash cannot, and sends strangers away that
+shifts and scales one over the other, finds crops that the hash cannot, and rejects different images that
 merely share large plain areas.
 
 Measured on the 14 sets of ../shared/data, 293 images (found by hash alone / with the second look): JPEG
@@ -22,7 +22,7 @@ from recommender.records import ByteArray, IntArray
 
 HASH_SIDE = 16
 HASH_BYTES = HASH_SIDE * HASH_SIDE // 8
-MAX_DISTANCE = 48  # bits of 256; strangers are 120 apart
+MAX_DISTANCE = 48  # bits of 256; different images are 120 apart
 # Pictures with large plain areas (screens, defects on black) have few set bits, and are near by chance.
 MAX_SHARE = 0.5  # distance ÷ bits set in either
 MIN_BITS = 24  # set in either; a blank image is a copy of nothing
@@ -32,7 +32,7 @@ CANDIDATE_SHARE = 0.8
 CANDIDATES = 3  # nearest that are looked at, for each image
 THUMB_SIDE = 48
 MIN_CONTRAST = 1.0  # grey levels of detail; less is blank
-MIN_LIKENESS = 0.8  # strangers reach 0.78: an orange and an apple on white
+MIN_SIMILARITY = 0.8  # different images reach 0.78: an orange and an apple on white
 SCALES = (1.0, 1.02, 1.04, 1.06, 1.09, 1.12)
 CHUNK_CELLS = 4_000_000  # pairs compared at once
 
@@ -109,7 +109,7 @@ def thumbnail(image_HW3: ByteArray) -> ByteArray:
     return np.asarray(small_HW, dtype=np.uint8)
 
 
-def likeness(first_SS: ByteArray, second_SS: ByteArray) -> float:
+def similarity(first_SS: ByteArray, second_SS: ByteArray) -> float:
     """Best correlation of the details of two thumbnails, either being a crop of the other; −1 … 1.
 
     1 is the same picture; a blank one is like nothing (−1).
@@ -134,7 +134,7 @@ def likeness(first_SS: ByteArray, second_SS: ByteArray) -> float:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pictures:
-    """What is kept of pictures to find copies among them."""
+    """Hashes and thumbnails of images, for finding copies among them."""
 
     hashes_NB: ByteArray
     thumbs_NSS: ByteArray
@@ -157,7 +157,7 @@ def copies(pictures: Pictures, others: Pictures | None = None) -> IntArray:
         nearest=CANDIDATES,
     )
     for i, j, _ in wider_P3.tolist():
-        if (i, j) not in found and likeness(pictures.thumbs_NSS[i], thumbs_MSS[j]) >= MIN_LIKENESS:
+        if (i, j) not in found and similarity(pictures.thumbs_NSS[i], thumbs_MSS[j]) >= MIN_SIMILARITY:
             found.add((i, j))
     return np.array(sorted(found), np.int64).reshape(-1, 2)
 

@@ -1,4 +1,4 @@
-"""Where the entries of a data.yaml point. Every path is checked against the roots before it is looked at."""
+"""The paths in a data.yaml. Every path is checked against the roots before it is looked at."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _bases(description: Description, disk: Disk, log: DefectLog) -> tuple[Path, 
 
 
 def find_entry(entry: str, bases: tuple[Path, ...], disk: Disk, named: str) -> Path | None:
-    """Where an entry of a data.yaml or a list points; None when nothing is there.
+    """The path that an entry of a data.yaml or a list means; None when nothing is there.
 
     Raises UnsafeInputError when it leads out of the roots, whether or not anything is there.
     """

@@ -54,7 +54,7 @@ class Format:
     error: type[DatasetError] = DatasetError  # of a form that is not read
 
     def matches(self, head: bytes) -> bool:
-        """Whether a file that starts so is of this form."""
+        """True if a file that starts so is of this form."""
         return all(re.search(mark, head, re.MULTILINE) for mark in self.marks)
 
 

@@ -74,7 +74,7 @@ class ImageError(DatasetError):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageHeader:
-    """What the first bytes of an image tell."""
+    """The facts in the first bytes of an image."""
 
     format: str  # Pillow's name of it
     mode: str

@@ -59,7 +59,7 @@ class Copy:
 
     @property
     def leak(self) -> bool:
-        """Whether the two lie in different splits."""
+        """True if the two lie in different splits."""
         return self.splits[0] != self.splits[1]
 
 
@@ -79,7 +79,7 @@ class Inspection:
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing of severity error or warning was found."""
+        """True if nothing of severity error or warning was found."""
         return all(defect.severity == "info" for defect in self.defects)
 
 

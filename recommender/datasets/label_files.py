@@ -1,4 +1,4 @@
-"""Where the label file of an image lies, in any of the usual layouts."""
+"""The label file of an image, in any of the usual layouts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OTHER_TEXTS = frozenset({*NAME_FILES, *LIST_FILES, "notes.txt"})
 
 
 def count_label_files(root: Path, disk: Disk) -> tuple[int, int]:
-    """How many images below `root` have a label file of their own, and how many images there are."""
+    """The number of images below `root` with a label file of their own, and of all images."""
     labels = LabelFiles(disk, root)
     found = [labels.of(path) is not None for path in disk.images(root)]
     return sum(found), len(found)
@@ -49,7 +49,7 @@ class LabelFiles:
         return [path for path in listed if path not in claimed]
 
     def folders_of(self, image: Path) -> tuple[Path, ...]:
-        """Where the label file of an image may lie, the likeliest folder first."""
+        """The paths that an image's label file may have, the likeliest first."""
         folders = self._folders.get(image.parent)
         if folders is None:
             folders = tuple(dict.fromkeys(self._candidates(image.parent)))

@@ -30,7 +30,7 @@ OVERSHOOT = 0.5
 
 @dataclass(kw_only=True, eq=False)
 class RowShapes:
-    """What tells boxes, polygons, rotated boxes and keypoints apart, over all label files."""
+    """Statistics over all label files that tell boxes, polygons, rotated boxes and keypoints apart."""
 
     columns: Counter[int] = field(default_factory=Counter)
     sample: list[list[float]] = field(default_factory=list)  # rows of more than 6 columns

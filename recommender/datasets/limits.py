@@ -1,4 +1,4 @@
-"""What a data set may cost before it is refused. One literal table; tests and the service may tighten it."""
+"""Limits on the size of a data set. One literal table; tests and the service may tighten it."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class ImageIndex:
         return found[0] if len(found) == 1 else None
 
     def count(self, reference: str) -> int:
-        """How many images are called so, in whatever folder."""
+        """The number of images of this name, in any folder."""
         return len(self._by_name.find(reference))
 
     def of_stem(self, stem: str, near: Path, split: Split | None) -> Path | None:
@@ -127,7 +127,7 @@ class ImageIndex:
 
 
 def is_mask(path: Path, root: Path) -> bool:
-    """Whether an image lies in a folder of masks or previews below `root`."""
+    """True if an image lies in a folder of masks or previews below `root`."""
     folders = path.relative_to(root).parts[:-1]
     return any(MASK_FOLDERS & set(re.split(r"[^a-z]+", folder.lower())) for folder in folders)
 

@@ -1,4 +1,4 @@
-"""Which mask pictures belong to which image: by folders, by equal names, or by names that begin alike."""
+"""The mask pictures of each image: by folders, by equal names, or by names that begin alike."""
 
 from __future__ import annotations
 

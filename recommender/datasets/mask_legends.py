@@ -1,4 +1,4 @@
-"""What the values of mask pictures stand for: a legend file of colours, or a list of names by number."""
+"""The classes of mask values: a legend file of colours, or a list of names by number."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ Values = NDArray[np.int32]
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How the values of masks without a class of their own are read."""
+    """The reading of mask values that have no class of their own."""
 
     legend: Legend | None
     instances: bool  # values number objects
@@ -86,7 +86,7 @@ def _shape(mask_HW: Mask) -> Shape:
 
 
 def _are_masks(paths: Sequence[Path], disk: Disk) -> bool:
-    """Whether pictures have few values or are black and white: photos lie in folders called "mask" too."""
+    """True if pictures have few values or are black and white: photos lie in folders called "mask" too."""
     for path in paths[:: max(1, len(paths) // LOOKED_AT)]:
         try:
             values_HW = read_mask(path, limits=disk.limits)

@@ -27,7 +27,7 @@ def spellings(name: str) -> tuple[str, str, str, str]:
 
 
 def same_name(first: str, second: str) -> bool:
-    """Whether two names differ by Unicode form or case at most."""
+    """True if two names differ by Unicode form or case at most."""
     return spellings(first)[2] == spellings(second)[2]
 
 

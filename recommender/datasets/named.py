@@ -1,4 +1,4 @@
-"""What most formats come down to: images by name, each with named boxes. One function makes the RawSet."""
+"""Images by name, each with named boxes, as most formats give them. One function makes the RawSet."""
 
 from __future__ import annotations
 

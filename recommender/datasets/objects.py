@@ -56,7 +56,7 @@ def checked_outlines(objects: Objects, image: RawImage, frame: Frame, log: Defec
 
 
 def _encloses(ring_P2: Float64Array) -> bool:
-    """Whether a ring has an inside; the halves of a bow tie cancel out in its area."""
+    """True if a ring has an inside; the halves of a bow tie cancel out in its area."""
     return ring_area(ring_P2) > LEAST_AREA or crosses_itself(ring_P2)
 
 

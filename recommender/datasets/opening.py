@@ -239,7 +239,7 @@ def _descriptions_in(folder: Path, disk: Disk, log: DefectLog) -> list[Descripti
 
 
 def _speaks_of_splits(path: Path, disk: Disk) -> bool:
-    """Whether a file that is not valid YAML was meant as a data.yaml."""
+    """True if a file that is not valid YAML was meant as a data.yaml."""
     with contextlib.suppress(DatasetError):
         lines = disk.read_text(path, disk.limits.yaml_bytes).splitlines()
         return {"train", "val"} <= {line.partition(":")[0].strip() for line in lines}

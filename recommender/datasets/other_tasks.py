@@ -54,7 +54,7 @@ def refuse_other_label_tasks(shapes: RowShapes, hint: str) -> None:
 
 
 def _mostly_tilted(points_M8: Float64Array) -> bool:
-    """Whether all rows are parallelograms and a fifth of them stand askew."""
+    """True if all rows are parallelograms and a fifth of them stand askew."""
     if len(points_M8) < MIN_ROWS:
         return False
     points_M42 = points_M8.reshape(-1, 4, 2)
@@ -68,7 +68,7 @@ def _mostly_tilted(points_M8: Float64Array) -> bool:
 
 
 def _keypoints(rows_MK: Float64Array) -> bool:
-    """Whether rows are a box followed by its keypoints, with or without a visibility each.
+    """True if rows are a box followed by its keypoints, with or without a visibility each.
 
     A point at the origin, or with a negative coordinate, is absent. A polygon's first vertex lies on its edge, a
     box's centre among its keypoints; and its second vertex, read as a size, seldom gives a box within the image.
@@ -96,7 +96,7 @@ def _keypoints(rows_MK: Float64Array) -> bool:
 
 
 def error_without_labels(root: Path, disk: Disk) -> DatasetError:
-    """What a folder holds that has no boxes in any format read here, as the error to raise."""
+    """The error for a folder that has no boxes in any format read here."""
     paths = list(disk.images(root))
     named = printable(root.name)
     if not paths:

@@ -56,7 +56,7 @@ def ring_area(ring_P2: Float64Array) -> float:
 
 
 def is_true_outline(outline: Outline) -> bool:
-    """Whether an outline says more than a box does: False without one, for rectangles and for tilted boxes."""
+    """True if an outline says more than a box does: False without one, for rectangles and for tilted boxes."""
     if isinstance(outline, RunLengths):
         filled, gaps = set(outline.runs[1::2]), set(outline.runs[2:-1:2])
         return len(filled) > 1 or gaps != {outline.height - length for length in filled}
@@ -83,7 +83,7 @@ def _distinct(ring_P2: Float64Array) -> Float64Array:
 
 
 def crosses_itself(ring_P2: NDArray[np.floating[Any]]) -> bool:
-    """Whether two sides of a ring that are no neighbours cross. Rings of very many points are taken as simple."""
+    """True if two sides of a ring that are no neighbours cross. Rings of very many points are taken as simple."""
     ring = _distinct(np.asarray(ring_P2, np.float64))
     count = len(ring)
     if not 4 <= count <= MAX_CHECKED_POINTS:

@@ -1,4 +1,4 @@
-"""What a reader of one format hands to `assembly`: annotations before the images are opened."""
+"""The result of a reader, for `assembly`: annotations before the images are opened."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NO_OUTLINE: Rings = ()
 
 
 class Shape(NamedTuple):
-    """What marks one object: its extent, and its outline where more than a box was drawn."""
+    """The annotation of one object: its extent, and its outline where more than a box was drawn."""
 
     corners: Corners
     outline: Outline = NO_OUTLINE

@@ -36,7 +36,7 @@ class _Differing:
 
 
 def declared_size_is_wrong(pairs: Iterable[tuple[RawImage, ImageHeader]]) -> bool:
-    """Whether the boxes of images with another declared size are in pixels of the real image.
+    """True if the boxes of images with another declared size are in pixels of the real image.
 
     False also where no size differs. Raises DatasetError where some images say so and others the contrary, or
     where pictures seem to have been rotated after they were annotated.
@@ -76,7 +76,7 @@ def _fits(one: _Differing, size: Size) -> bool:
 
 
 def _lie_in_a_corner(differing: Sequence[_Differing]) -> bool:
-    """Whether all boxes lie in the corner of a larger declared frame that the real image would cover.
+    """True if all boxes lie in the corner of a larger declared frame that the real image would cover.
 
     They fit both sizes then; boxes lie around the middle of their image, so the nearer middle decides.
     """

@@ -1,4 +1,4 @@
-"""Which task a data set is read for: the one asked for, else the one its labels are made for."""
+"""The task that a data set is read for: the one asked for, else the one its labels are made for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may still be unpacked of an archive, counted while it is."""
+"""The remaining limits of an archive, counted while it is unpacked."""
 
 from __future__ import annotations
 

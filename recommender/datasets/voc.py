@@ -33,7 +33,7 @@ CORNER_TAGS = ("xmin", "ymin", "xmax", "ymax")
 
 @dataclass(frozen=True, kw_only=True)
 class VocFile:
-    """What one XML says; boxes None are broken."""
+    """The content of one XML; boxes None are broken."""
 
     file_name: str
     folders: tuple[str, ...]  # names of the folder the image lay in, the surest first

@@ -1,4 +1,4 @@
-"""Which split the images of a Pascal VOC tree belong to: `ImageSets/Main/train.txt` and its kin."""
+"""The splits of a Pascal VOC tree, from `ImageSets/Main/train.txt` and the like."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def find_image_sets(root: Path, disk: Disk, known: Set[str]) -> ImageSets:
 
 
 def _place(path: Path, root: Path) -> tuple[int, Path] | None:
-    """How good a place for a list this is, 0 the best, and the folder its lines speak of."""
+    """The rank of a list's place, 0 the best, and the folder that its lines refer to."""
     folder, above = path.parent, path.parent.parent
     if folder.name.lower() == "main" and folder != root:
         return 0, above.parent if above.name.lower() == "imagesets" and above != root else above

@@ -1,4 +1,4 @@
-"""What a candidate's own backbone sees in the target's boxes, per pyramid level.
+"""Features of the target's boxes from a candidate's own backbone, per pyramid level.
 
 Shapes: M boxes, K channels of a level.
 """

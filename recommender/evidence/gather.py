@@ -137,5 +137,5 @@ def measure(checkpoint: Checkpoint, sample: TargetSample) -> dict[str, float | N
 
 
 def _scores(evidence: Evidence | None) -> dict[str, float | None]:
-    """What was measured earlier by the estimators of today's table."""
+    """Scores measured earlier by the estimators of today's table."""
     return {} if evidence is None else {k: v for k, v in evidence.scores.items() if k in MEASURED}

@@ -22,12 +22,12 @@ def metadata_evidence(
     nearest_sources: tuple[str, ...] = (),
     known: Evidence | None = None,
 ) -> Evidence:
-    """What is known of a checkpoint on a target before a single image is looked at; None is unknown.
+    """The evidence on a checkpoint that needs no image of the target; None is unknown.
 
     `known` is earlier evidence of the same weights on the same data set: what transfers is taken from it, since
     counting it anew loads ultralytics.
     """
-    likeness = compare(target, source) if source is not None and source.encoder == target.encoder else None
+    found = compare(target, source) if source is not None and source.encoder == target.encoder else None
     names = checkpoint.class_names or (source.class_names if source is not None else None)
     shared = class_overlap(target.class_names, names)
     whole: float | None
@@ -37,9 +37,9 @@ def metadata_evidence(
     else:
         whole, backbone = transferred(checkpoint, target.class_names)
     return Evidence(
-        similarity=likeness.whole if likeness else None,
-        image_similarity=likeness.image if likeness else None,
-        object_similarity=likeness.object if likeness else None,
+        similarity=found.whole if found else None,
+        image_similarity=found.image if found else None,
+        object_similarity=found.object if found else None,
         class_overlap=shared,
         box_size_shift=box_size_shift(target, source) if source is not None else None,
         weights_transferred=whole,

@@ -1,4 +1,4 @@
-"""Where the objects most like the target's come from.
+"""The sources of the objects most similar to the target's.
 
 Shapes: M the target's sampled objects, K dimensions of an object vector.
 """

@@ -20,7 +20,7 @@ from recommender.records import Checkpoint
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CandidateFeatures:
-    """What a candidate's own backbone sees in the target's boxes, brought to the same number of dimensions."""
+    """Features of the target's boxes from a candidate's own backbone, brought to the same number of dimensions."""
 
     levels: Mapping[int, Array]  # stride → (M, R)
     together: Array  # of all levels, (M, R)

@@ -1,4 +1,4 @@
-"""What a family has to say of itself, and how a training of it departs from the others."""
+"""The description of a model family, and the differences of its training from the others."""
 
 from __future__ import annotations
 

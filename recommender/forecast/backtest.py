@@ -1,4 +1,4 @@
-"""How good the recommendations are: every target in turn is hidden, forecast from the others, and compared.
+"""Backtest of the recommendations: every target in turn is hidden, forecast from the others, and compared.
 
 Hidden means every run on it. Checkpoints that saw the target's images do not run on it. Marks are averaged over
 targets, with bootstrap intervals over targets, beside the baselines in the same run.

@@ -1,4 +1,4 @@
-"""What a budget buys: image views, distinct images and pixels, each with diminishing returns.
+"""The effect of a budget: image views, distinct images and pixels, each with diminishing returns.
 
 Every gain is bounded, so that no budget alone lifts a forecast without end. The forms follow published tables and the
 curves of the built-in history; some of the results they are judged on had been seen by then (docs/forecast.md):
@@ -62,7 +62,7 @@ def distinct_share(profile: Profile) -> float:
 
 
 def views(situation: Situation) -> float:
-    """How often training looks at an image."""
+    """The number of image views in a training."""
     return float(max(situation.num_train_images, 1) * max(situation.budget.epochs, 1))
 
 
@@ -102,7 +102,7 @@ def scratch_views_term(situation: Situation) -> float:
 
 
 def scratch_images_term(situation: Situation) -> float:
-    """What random weights lack however long they train: 1 for few distinct images, towards 0 at COCO's number."""
+    """The deficit of random weights however long they train: 1 for few distinct images, towards 0 at COCO's number."""
     return 1.0 / (1.0 + distinct_images(situation) / SCRATCH_IMAGES)
 
 
@@ -120,7 +120,7 @@ def coordinates(situations: Sequence[Situation]) -> Matrix:
 
 
 def unusual(situation: Situation) -> float:
-    """Standard deviation that results of very short or very small trainings have beyond what the rules foresee."""
+    """Standard deviation that results of very short or very small trainings have beyond what the rules explain."""
     small = 0.2 * max(0.0, math.log2(FEWEST_PIXELS / situation.budget.imgsz))
     short = 0.15 * max(0.0, math.log10(FEWEST_EPOCHS / max(situation.budget.epochs, 1)))
     return math.hypot(small, short)
@@ -130,7 +130,7 @@ SUPPORTED_DISTANCE = 1.0
 
 
 def is_supported(history: Sequence[Situation], asked: Situation) -> bool:
-    """Whether some run of the history was made near the budget asked for, on whatever data set."""
+    """True if some run of the history was made near the budget asked for, on whatever data set."""
     if not history:
         return False
     apart_N3 = coordinates(history) - coordinates([asked])

@@ -1,4 +1,4 @@
-"""Whether a forecast's numbers hold: its intervals, the loss it expects, and its probabilities to be the best."""
+"""Calibration of a forecast: its intervals, the loss it expects, and its probabilities to be the best."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a learning curve that broke off says about its end.
+"""The expected end of a learning curve that broke off.
 
 Trials keep the full run's schedule and stop early, so a trial's curve is the beginning of the full run's. How the
 beginning maps to the end is learnt from the finished curves in the history: a straight line through (value after
@@ -47,7 +47,7 @@ def speaking_for(full: Situation, observation: Observation, history: Sequence[Ob
 def partial_of(
     history: Sequence[Observation], *, target: str, mode: str, epochs: int, schedule_epochs: int
 ) -> Partial:
-    """How a run of `epochs` out of `schedule_epochs` speaks for the finished one.
+    """The forecast of the finished run from one of `epochs` out of `schedule_epochs`.
 
     Learnt from curves of other targets at the same share of their schedule; defaults where there are few.
     """

@@ -1,4 +1,4 @@
-"""What to take: the first start, the starts that cannot be told apart from it, and what trials would add."""
+"""The decision: the first start, the starts that cannot be told apart from it, and the value of trials."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _preference(situation: Situation) -> tuple[bool, bool, float]:
 def _trials(
     tied: Sequence[Outlook], history: Sequence[Observation], spread: Spread, hours: Mapping[Start, float]
 ) -> TrialValue | None:
-    """What whole trainings of the tied starts would raise the final choice by."""
+    """The expected gain of the final choice by whole trainings of the tied starts."""
     candidates = tuple(outlook.situation for outlook in tied)
     if len(candidates) < 2:
         return None

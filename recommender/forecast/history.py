@@ -67,7 +67,7 @@ def builtin_history() -> BuiltinHistory:
 
 
 def known_spread() -> Spread:
-    """How large each part of the prior is, as the built-in history taught it."""
+    """The standard deviation of each part of the prior, estimated from the built-in history."""
     return builtin_history().spread
 
 

@@ -1,4 +1,4 @@
-"""Which past runs a forecast rests on: by how much each moves the expected score of one start."""
+"""The influence of past runs on a forecast: by how much each moves the expected score of one start."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Spread:
     """Standard deviations (arcsine square root scale) and kernel lengths (squared embedding distance)."""
 
     level: float = 0.13  # from target to target, at any budget
-    budget: float = 0.08  # of one target from budget to budget, beyond what the rules foresee
+    budget: float = 0.08  # of one target from budget to budget, beyond what the rules explain
     gain: float = 0.10  # of pretraining as such, from target to target
     mode: float = 0.05  # of freezing against full training, from target to target
     start: float = 0.05  # from start to start, on all targets
@@ -82,7 +82,7 @@ class Ground:
         return same
 
     def terms(self, spread: Spread) -> dict[str, Matrix]:
-        """What the covariance adds to the rules (N×N each), by the name of the standard deviation that scales it."""
+        """The covariance beyond the rules, N×N for each standard deviation that scales a part, by its name."""
         same_target = self.same_target()
         gain = same_target * self.faded_NN * (self.pretrained_N[:, None] & self.pretrained_N[None, :])
         starts = self._starts(spread)
@@ -160,7 +160,7 @@ def lay_out(situations: Sequence[Situation]) -> Ground:
 
 
 def _weights(situation: Situation) -> str:
-    """What makes two checkpoints the same: their file's sha256, or where none is known, their name."""
+    """The identity of a checkpoint: its file's sha256, or where none is known, their name."""
     checkpoint = situation.checkpoint
     return situation.start.checkpoint if checkpoint is None else checkpoint.sha256 or checkpoint.name
 

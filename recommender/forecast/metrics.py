@@ -1,4 +1,4 @@
-"""How good a ranking was, once the truth is known. Definitions: docs/forecast.md."""
+"""Metrics of a ranking against the results. Definitions: docs/forecast.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which trial next, when to stop one, when to stop all. Pure: records in, decisions out; no clock, no cluster.
+"""The order of trials and when they stop. Pure: records in, decisions out; no clock, no cluster.
 
 Trials are worth what they are expected to raise the final choice by, over the forecast's joint normal (expected value
 of sample information: Raiffa & Schlaifer 1961), and they are worth it together: the first one by itself says next to
@@ -80,7 +80,7 @@ def next_trial(race: Race) -> Choice | None:
 
 
 class Value:
-    """What trials are expected to raise our final choice by, as a share of it. The same draws for every set."""
+    """The expected gain of the final choice by trials, as a share of it. The same draws for every set."""
 
     def __init__(self, race: Race) -> None:
         self._race = race
@@ -144,7 +144,7 @@ def relative_cost(candidate: Situation) -> float:
 def keep_running(
     curve: Sequence[EpochMetrics], rivals: Sequence[Sequence[EpochMetrics]], *, start: Start, epochs: int
 ) -> bool:
-    """Whether a trial of `epochs` epochs should go on after the last point of its curve.
+    """True if a trial of `epochs` epochs should go on after the last point of its curve.
 
     Judged at a third and at two thirds of its epochs, against rivals that came as far: it stops when it is not among
     the best third and its extrapolation does not reach the best of them either.

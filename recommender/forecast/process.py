@@ -66,7 +66,7 @@ class Posterior:
         return from_scale(self.draws(count, seed))
 
     def of_one_training(self, spread: Spread) -> Posterior:
-        """What a single training of each start will show: a seed's own noise, and its part that all starts share."""
+        """The forecast of one training of each start: with a seed's own noise and the part that all starts share."""
         noise_NN = spread.noise**2 * np.eye(len(self.mean_N)) + spread.seed**2
         return Posterior(mean_N=self.mean_N, covariance_NN=self.covariance_NN + noise_NN)
 
@@ -99,7 +99,7 @@ def _posterior(
 
 
 def result_of(observation: Observation) -> float:
-    """What a run says of its start at the full budget, on the arcsine square root scale."""
+    """The result of a run at the full budget, on the arcsine square root scale."""
     value = to_scale(observation.score)
     part = observation.partial
     return part.offset + value * part.slope if part else value

@@ -55,7 +55,7 @@ def rules(history: Sequence[Observation], candidates: Sequence[Situation]) -> Sc
 
 
 def static(history: Sequence[Observation], candidates: Sequence[Situation]) -> Scores:
-    """What was best on average: the mean z-score of a start over past races; the unknown score 0.
+    """The best on average: the mean z-score of a start over past races; the unknown score 0.
 
     A race is what ran on one target at one budget with one seed, so that like is compared with like; of races at
     other budgets than the one asked for nothing is taken.

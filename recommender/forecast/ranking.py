@@ -20,7 +20,7 @@ LEVEL = 0.8
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Outlook:
-    """What is expected of one start."""
+    """The forecast of one start."""
 
     situation: Situation
     score: Interval

@@ -1,4 +1,4 @@
-"""Why a start stands where it stands, in plain words taken from its evidence and from past runs."""
+"""Reasons for a start's rank, in plain words taken from its evidence and from past runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def reasons(outlook: Outlook, history: Sequence[Observation]) -> tuple[str, ...]
 def verdict(
     before: Sequence[RankedStart], after: Sequence[RankedStart], num_trials: int, *, ended: str | None
 ) -> str:
-    """What trials did to the answer, and why they stopped: one or two sentences."""
+    """The change of the answer by trials, and why they stopped: one or two sentences."""
     first, now = before[0], after[0]
     until = f" Trials ended: {ended}." if ended else ""
     if not num_trials:

@@ -158,7 +158,7 @@ def _halved(
     recorded: dict[int, list[float]],
     factor: int,
 ) -> int:
-    """How many epochs the run is granted; its value at each rung it reaches is recorded."""
+    """The number of epochs that the run is granted; its value at each rung it reaches is recorded."""
     for rung in rungs:
         value = best_so_far(curve, rung)
         recorded[rung].append(value)

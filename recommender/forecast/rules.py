@@ -1,4 +1,4 @@
-"""What is believed before any run was seen, as one readable table of effects.
+"""The prior of the forecast, before any run, as one readable table of effects.
 
 Each rule is a feature of a situation with the weight it is believed to have, and how firmly. Weights are on
 the arcsine square root scale of mAP50-95, where 0.05 is about 0.05 mAP near mAP 0.4. The history of runs moves
@@ -57,7 +57,7 @@ class Rule:
 
 
 def head_start(situation: Situation) -> float:
-    """How much pretrained weights still matter, in (0, 1): 1 for few images and epochs, towards 0 at COCO's size.
+    """The weight of pretraining, in (0, 1): 1 for few images and epochs, towards 0 at COCO's size.
 
     He et al. (2018): at 1k COCO images scratch has a third of the pretrained AP, at 10k nearly all of it,
     given several times the schedule. Images × epochs is what both kinds of patience buy.
@@ -67,17 +67,17 @@ def head_start(situation: Situation) -> float:
 
 
 def leaks(situation: Situation) -> bool:
-    """Whether the source holds so many of the target's images that its scores flatter it."""
+    """True if the source holds so many of the target's images that its scores flatter it."""
     return (situation.evidence.source_images_seen or 0.0) >= LEAK_SHARE
 
 
 def trained_on_target(evidence: Evidence) -> bool:
-    """Whether a checkpoint was trained on most of the target's images, so that no score of it there says anything."""
+    """True if a checkpoint was trained on most of the target's images, so that no score of it there says anything."""
     return (evidence.source_images_seen or 0.0) >= TRAINED_ON_SHARE
 
 
 def source_unknown(situation: Situation) -> bool:
-    """Whether nothing is known of what a checkpoint was trained on."""
+    """True if nothing is known of what a checkpoint was trained on."""
     checkpoint = situation.checkpoint
     return checkpoint is not None and situation.source is None and not checkpoint.source_images
 

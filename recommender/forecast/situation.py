@@ -1,4 +1,4 @@
-"""What the forecast looks at: one start on one target at one budget, known or still to be run."""
+"""The input of the forecast: one start on one target at one budget, known or still to be run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Situation:
 
 @dataclass(frozen=True, kw_only=True)
 class Partial:
-    """How a run that broke off speaks for the finished one: finished ≈ offset + slope × broken off, ± noise.
+    """The forecast of a finished run from one that broke off: finished ≈ offset + slope × broken off, ± noise.
 
     The offset is a guess whose error is common to all runs of the same target that broke off at the same epoch, so
     their differences count most. All are on the arcsine square root scale.

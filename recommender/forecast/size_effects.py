@@ -1,7 +1,7 @@
-"""What image size, model size and family do to a result, as published tables show it.
+"""Effects of image size, model size and family on a result, from published tables.
 
 `benchmarks/size_effects.py` learns the numbers of `size_effects.json` from 572 fine-tunings of YOLOBench and the means
-of RF100-VL; here they are only read. They enter the forecast as rules with doubt (`rules.py`), so runs of the user's
+of RF100-VL; here they are only read. They enter the forecast as uncertain rules (`rules.py`), so runs of the user's
 own on other sizes and families move them. All gains are on the model's scale (`situation.to_scale`).
 """
 
@@ -26,7 +26,7 @@ OPERATIONS_PER_PARAMETER = 2.5  # 10^9 at 640 px, for a million parameters
 
 
 def side_gain(imgsz: float, side: float, numbers: tuple[float, ...] | None = None) -> float:
-    """What objects of `side` pixels in images of `imgsz` pixels allow, up to a constant: ever less for each pixel more.
+    """Effect of objects of `side` pixels in images of `imgsz` pixels, up to a constant: less for each further pixel.
 
     One part follows the objects' size, the other the image's own: networks pretrained at 640 px lose detail below it
     whatever the objects' size.
@@ -41,7 +41,7 @@ def side_gain(imgsz: float, side: float, numbers: tuple[float, ...] | None = Non
 def capacity_slope(
     num_classes: float, num_images: float, numbers: Mapping[str, float] | None = None
 ) -> float:
-    """How much of a difference in capacity a data set shows, 1 as on COCO: more with many classes and images."""
+    """Share of a difference in capacity that shows on a data set, 1 as on COCO: more with many classes and images."""
     numbers = numbers or _table()["capacity_slope"]
     slope = (
         numbers["constant"]
@@ -65,7 +65,7 @@ def capacity_term(situation: Situation) -> float:
 
 
 def capacity_difference(situation: Situation) -> float:
-    """How much more the start's architecture reaches on COCO than `USUAL_ARCHITECTURE`; 0 for random weights."""
+    """The lead of the start's architecture over `USUAL_ARCHITECTURE` on COCO; 0 for random weights."""
     checkpoint = situation.checkpoint
     if checkpoint is None:
         return 0.0
@@ -73,7 +73,7 @@ def capacity_difference(situation: Situation) -> float:
 
 
 def transfer_term(situation: Situation) -> float:
-    """What the architecture reached on RF100-VL beyond what its COCO score lets expect, relative to YOLO11n."""
+    """The architecture's score on RF100-VL beyond the one expected from COCO, relative to YOLO11n."""
     checkpoint = situation.checkpoint
     return 0.0 if checkpoint is None else float(_table()["transfer"].get(checkpoint.architecture, 0.0))
 
@@ -85,7 +85,7 @@ def other_architecture(situation: Situation) -> float:
 
 
 def capacity(checkpoint: Checkpoint) -> float:
-    """What the architecture reaches on COCO: published, or estimated from its operations or parameters."""
+    """The architecture's score on COCO: published, or estimated from its operations or parameters."""
     return _capacity_of(checkpoint.architecture, checkpoint.num_parameters)
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong with this target and these starts, and what to know of them, before it costs anything."""
+"""Warnings and notes about this target and these starts, before any training."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PERMISSIVE = (
 
 
 def is_permissive(licence: str | None) -> bool:
-    """Whether a licence is known and asks for no more than attribution. Unknown is not permissive."""
+    """True if a licence is known and asks for no more than attribution. Unknown is not permissive."""
     return licence is not None and licence.casefold() in {name.casefold() for name in PERMISSIVE}
 
 
@@ -50,7 +50,7 @@ def warnings(
 
 
 def notes(outlooks: Sequence[Outlook]) -> tuple[Notice, ...]:
-    """What is no fault but should be known: the licence that comes with the first start, and stand-ins."""
+    """Notes, which are no faults: the licence that comes with the first start, and stand-ins."""
     return (*_licence(outlooks), *_recovered(outlooks))
 
 
@@ -124,7 +124,7 @@ def _nothing_similar(outlooks: Sequence[Outlook]) -> list[Notice]:
         Notice(
             code="nothing_similar",
             message=f"No checkpoint here was trained on data very similar to yours{best}: the order rests on "
-            "general experience. Short trials, or a checkpoint trained on similar data, settle it.",
+            "general experience. Short trials, or a checkpoint trained on similar data, decide it.",
             hint="--trials 4, or `recommend checkpoints add`.",
         )
     ]

@@ -1,4 +1,4 @@
-"""What a data set looks like: the probe's embedding of it, comparing two, and searching many.
+"""Profiles of data sets: the probe's embedding of one, comparing two, and searching many.
 
 Importing this package loads neither torch nor faiss; `profile_dataset` and `SourceIndex` load them when used.
 """

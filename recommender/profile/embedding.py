@@ -29,7 +29,7 @@ ENCODER = CARD["encoder"]  # id of probe and basis; vectors of different ids nev
 
 @dataclass(frozen=True, kw_only=True)
 class Similarity:
-    """How alike two data sets look; 1 is alike, strangers are below `NOTHING_SIMILAR`."""
+    """Similarity of two data sets; 1 is equal, dissimilar ones are below `NOTHING_SIMILAR`."""
 
     whole: float
     image: float
@@ -79,7 +79,7 @@ class MeanEmbedding:
 
 
 def compare(a: Profile, b: Profile) -> Similarity:
-    """How alike two data sets look: 1 minus the squared distance of their embeddings, noise taken off.
+    """Similarity of two data sets: 1 minus the squared distance of their embeddings, noise taken off.
 
     Symmetric; 1 for a set and itself; independent of names and numbers of classes. Of the two blocks
     `whole` is the mean, or the image block alone when one of the sets has no boxes.
@@ -126,7 +126,7 @@ def squared_distances(profiles: Sequence[Profile]) -> NDArray[np.float64]:
 
 
 def has_objects(profile: Profile) -> bool:
-    """Whether the profile's object block says anything."""
+    """True if the profile's object block says anything."""
     return bool(np.any(profile.embedding_D[len(profile.embedding_D) // 2 :]))
 
 

@@ -1,4 +1,4 @@
-"""Which images of a target were in a checkpoint's source: its score there would be flattered."""
+"""Images of a target that a checkpoint's source holds too, which would flatter its score."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def images_seen(target: Profile, source: Profile) -> SeenImages:
 
 
 def val_images_in_train(profile: Profile) -> int:
-    """How many val images have a near duplicate, or a copy, in train; by hash, blank images match nothing.
+    """The number of val images that have a near duplicate, or a copy, in train; by hash, blank images match nothing.
 
     Where the pairs are very many an even sample of val is compared and the count scaled up.
     """

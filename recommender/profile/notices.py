@@ -1,4 +1,4 @@
-"""What is wrong with a data set, as the warnings of an answer about it."""
+"""Defects of a data set, as the warnings of an answer about it."""
 
 from __future__ import annotations
 

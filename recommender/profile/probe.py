@@ -177,7 +177,7 @@ def _mask_weights(
 
 
 def _cell_weights(low_M: NDArray[np.float64], high_M: NDArray[np.float64], cells: int) -> NDArray[np.float32]:
-    """How much of each interval (fractions of the side) lies in each cell; rows sum to one.
+    """Share of each interval (fractions of the side) in each cell; rows sum to one.
 
     An interval narrower than a cell is widened to one, which is linear interpolation between two cells.
     """

@@ -36,7 +36,7 @@ class Work:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Seen(Generic[T]):
-    """What came of it. `hash_B` None: the file cannot be decoded; `value` None: not embedded."""
+    """The result for one image. `hash_B` None: the file cannot be decoded; `value` None: not embedded."""
 
     work: Work
     hash_B: ByteArray | None

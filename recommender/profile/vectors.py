@@ -58,7 +58,7 @@ class VectorIndex:
         )
 
     def to_bytes(self) -> memoryview:
-        """What `from_bytes` reads."""
+        """The bytes that `from_bytes` reads."""
         return faiss.serialize_index(self._index).data
 
     @classmethod

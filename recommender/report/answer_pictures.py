@@ -1,4 +1,4 @@
-"""What the page of an answer shows of the user's own images: those nearest to the first start's training data, and
+"""The user's own images on the page of an answer: those nearest to the first start's training data, and
 what the first starts see on them before any training. No image of another data set is shown.
 """
 
@@ -36,7 +36,7 @@ MAX_BOXES = 30
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """What one checkpoint sees, image by image in the order of `AnswerPictures.scenes`."""
+    """The most similar objects of one checkpoint's source, image by image in the order of `AnswerPictures.scenes`."""
 
     checkpoint: str
     drawings: tuple[Markup, ...]

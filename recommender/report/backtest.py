@@ -30,7 +30,7 @@ HEADINGS = {
 
 
 def backtest_document(result: Backtest) -> dict[str, Any]:
-    """What `recommend backtest --json` prints."""
+    """The document that `recommend backtest --json` prints."""
     methods = {
         name: {mark: _mean(result.mean(name, mark)) for mark in MARKS}
         | {"intervals": {mark: _bounds(result.mean(name, mark)) for mark in MARKS}}
@@ -108,7 +108,7 @@ def print_backtest(result: Backtest, console: Console) -> None:
 
 
 def _print_checks(result: Backtest, console: Console) -> None:
-    """Whether intervals, losses and probabilities hold, by budget."""
+    """Print the calibration of intervals, losses and probabilities, by budget."""
     table = Table(box=box.SIMPLE_HEAD, title="the forecast's numbers, by budget", title_justify="left")
     for heading in (
         "budget",

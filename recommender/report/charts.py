@@ -31,7 +31,7 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True)
 class Axes:
-    """What the axes say, units included."""
+    """Titles of the axes, units included."""
 
     x_label: str
     y_label: str

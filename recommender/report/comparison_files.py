@@ -20,7 +20,7 @@ HTML, JSON, SUMMARY, RUNS = "report.html", "report.json", "summary.csv", "runs.c
 
 
 def default_folder(comparison: ComparisonInput) -> Path:
-    """Where a report goes when nothing is said: beside where the command is given."""
+    """The default folder of a report, below the current one."""
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", comparison.plan.dataset_name).strip("-.")[:60] or "data"
     return Path(f"comparison-{safe}")
 

@@ -17,7 +17,7 @@ class SpreadPart(Document):
 
 
 class AskedPart(Document):
-    """What was asked."""
+    """The request."""
 
     starts: tuple[str, ...]
     fractions: tuple[float, ...]
@@ -106,7 +106,7 @@ class SizesPart(Document):
 
 
 class LayerPart(Document):
-    """How much of one block a checkpoint filled."""
+    """The share of one block that a checkpoint filled."""
 
     layer: int
     module: str
@@ -123,7 +123,7 @@ class RatePart(Document):
 
 
 class ModePart(Document):
-    """What really happened to a start's weights."""
+    """The change of a start's weights in training."""
 
     start: str
     architecture: str
@@ -140,7 +140,7 @@ class ModePart(Document):
 
 
 class ReasonPart(Document):
-    """Why a start lost."""
+    """A reason for a start's result."""
 
     code: str
     text: str

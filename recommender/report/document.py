@@ -67,7 +67,7 @@ class EvidencePart(Document):
 
 
 class TrialPart(Document):
-    """What a short trial of this start found."""
+    """The result of a short trial of this start."""
 
     run: str
     status: str
@@ -105,7 +105,7 @@ class RankedPart(Document):
 
 
 class DecisionPart(Document):
-    """What to take, and how little that decides."""
+    """The start to take, its expected loss, and the starts not told apart from it."""
 
     checkpoint: str
     mode: str

@@ -84,7 +84,7 @@ def _tied(recommendation: Recommendation) -> str:
 
 
 def trials_worth(recommendation: Recommendation) -> str | None:
-    """What trying the tied starts would bring; None where it is not worth it."""
+    """The expected gain of trying the tied starts, as a sentence; None where it is not worth it."""
     value = recommendation.decision.trials
     if value is None:
         return None

@@ -1,4 +1,4 @@
-"""How the health of a data set is shown: tables for people, one document for programs."""
+"""The health of a data set: tables for people, one document for programs."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ TITLES = {
 
 
 def notice_title(code: str) -> str:
-    """What a notice is about, in plain words."""
+    """The title of a notice, in plain words."""
     return TITLES.get(code) or printable(code, limit=60).replace("_", " ")
 
 

@@ -1,4 +1,4 @@
-"""Which rows of a ranking people see first, and what is left out of them."""
+"""The rows of a ranking that are shown first, and those left out of them."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ def _print_legend(
 
 
 def _print_why(first: RankedStart, console: Console) -> None:
-    """Why the first start leads."""
+    """Print the reasons of the first start."""
     said = list(first.reasons)
     if not first.available:
         said.insert(0, "not on this machine yet")

@@ -39,7 +39,7 @@ def task_memory(megabytes: int | None) -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error, or what it came from, says that memory could not be allocated."""
+    """True if an error, or what it came from, says that memory could not be allocated."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, MemoryError) or _SAID.search(str(seen)):

@@ -11,7 +11,14 @@ import pytest
 from PIL import Image
 
 from recommender.datasets import image_hash, near_duplicates, read_image
-from recommender.datasets.duplicates import HASH_BYTES, MIN_LIKENESS, Pictures, copies, likeness, thumbnail
+from recommender.datasets.duplicates import (
+    HASH_BYTES,
+    MIN_SIMILARITY,
+    Pictures,
+    copies,
+    similarity,
+    thumbnail,
+)
 from recommender.records import ByteArray
 
 # Sets whose images are strangers to each other, plain ones and many of one kind among them.
@@ -131,12 +138,12 @@ def test_ten_thousand_against_ten_thousand() -> None:
     assert (time.process_time() - start) * 5 < 60  # a fifth of the work; 1.5 s for all on an idle core
 
 
-def test_likeness_is_symmetric_and_one_for_itself() -> None:
+def test_similarity_is_symmetric_and_one_for_itself() -> None:
     rng = np.random.default_rng(4)
     first, second = (
         np.asarray(Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).resize((90, 70)))
         for _ in range(2)
     )
     a, b = thumbnail(first), thumbnail(second)
-    assert likeness(a, a) > 0.999
-    assert likeness(a, b) == likeness(b, a) < MIN_LIKENESS
+    assert similarity(a, a) > 0.999
+    assert similarity(a, b) == similarity(b, a) < MIN_SIMILARITY

@@ -1,4 +1,4 @@
-"""Situations made by hand: data sets as points on a circle, so that their likeness is known in closed form."""
+"""Situations made by hand: data sets as points on a circle, so that their similarity is known in closed form."""
 
 from __future__ import annotations
 
@@ -79,10 +79,10 @@ def situation(
 ) -> Situation:
     """One start on `target`; `source` None is scratch."""
     name = source.dataset_name if source else SCRATCH
-    likeness = None
+    similarity = None
     if source is not None:
         difference = target.embedding_D - source.embedding_D
-        likeness = 1.0 - float(difference @ difference)
+        similarity = 1.0 - float(difference @ difference)
     return Situation(
         target=target,
         num_train_images=target.num_images.train,
@@ -90,7 +90,7 @@ def situation(
         start=Start(checkpoint=name, mode=mode if source else "scratch"),
         checkpoint=checkpoint(name, images=images) if source else None,
         source=source,
-        evidence=evidence or Evidence(similarity=likeness, class_overlap=0.0, backbone_transferred=1.0),
+        evidence=evidence or Evidence(similarity=similarity, class_overlap=0.0, backbone_transferred=1.0),
     )
 
 

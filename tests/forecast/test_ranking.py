@@ -1,4 +1,4 @@
-"""The forecast's order and intervals, on data sets whose likeness is known in closed form."""
+"""The forecast's order and intervals, on data sets whose similarity is known in closed form."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def evaluate(
 
 
 def can_augment(model: Any) -> bool:
-    """Whether ultralytics can join what this model says of several sizes; where it cannot, it would say nothing."""
+    """True if ultralytics can join what this model says of several sizes; where it cannot, it would say nothing."""
     from ultralytics.nn.modules import Detect
 
     return type(model.model[-1]) is Detect and not getattr(model, "end2end", False)

@@ -1,4 +1,4 @@
-"""Which trial next, when to stop one, when to stop all: decided by a pure policy, carried out by Ray Tune."""
+"""The order of trials and when they stop: decided by a pure policy, carried out by Ray Tune."""
 
 from __future__ import annotations
 

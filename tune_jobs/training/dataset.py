@@ -80,7 +80,7 @@ class SquareDataset(CleanDataset):
 
 
 def dataset_class(family: ModelFamily) -> type[CleanDataset]:
-    """How a family reads images."""
+    """The reading of images by a family."""
     return SquareDataset if family.square_images else CleanDataset
 
 

@@ -1,4 +1,4 @@
-"""What is asked of one training: the job and its identity."""
+"""One training as a job, and its identity."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class TrainingJob:
 
     @property
     def task(self) -> Task:
-        """What the architecture is for."""
+        """The task of the architecture."""
         return architecture(self.architecture).kind.task
 
     @property

@@ -26,7 +26,7 @@ def use_group_norm(model: nn.Module) -> int:
 
 
 def synchronises_norms(job: TrainingJob) -> bool:
-    """Whether batch norm counts the images of all processes: torch does that on GPUs only."""
+    """True if batch norm counts the images of all processes: torch does that on GPUs only."""
     return job.num_processes > 1 and job.device.startswith("cuda") and job.recipe.normalisation == "batch"
 
 

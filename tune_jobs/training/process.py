@@ -52,7 +52,7 @@ class TrainingProcess:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it still runs."""
+        """True if it still runs."""
         return self._popen.poll() is None
 
     def start(self, job: TrainingJob) -> None:

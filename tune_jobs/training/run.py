@@ -211,7 +211,7 @@ def _norm_note(job: TrainingJob) -> str:
 
 
 def _differences(job: TrainingJob, result: dict[str, Any]) -> list[str]:
-    """What was not as asked, or what makes this run unlike the full one."""
+    """Differences of the run from what was asked, and from the full run."""
     from tune_jobs.training.normalisation import synchronises_norms
 
     notes = []

@@ -74,7 +74,7 @@ def _follow(team: list[TrainingProcess], on_epoch: OnEpoch | None) -> Run:
 
 
 def _look_for_the_dead(others: list[TrainingProcess], team: list[TrainingProcess]) -> None:
-    """Who loses a companion fails as well, and may say so first: it is a crash all the same, after which to resume."""
+    """Report a process that failed since another one did, as a crash after which to resume."""
     until = time.monotonic() + GRACE_S
     while others and (left_s := until - time.monotonic()) > 0:
         for process in list(others):

@@ -20,7 +20,7 @@ PROJECT = "checkpoint-recommender"  # the experiment or project where the enviro
 
 
 class Tracker(Protocol):
-    """Where the numbers of one training go. Called from the training's thread; may raise anything."""
+    """A receiver of one training's metrics. Called from the training's thread; may raise anything."""
 
     def log(self, numbers: Mapping[str, float], epoch: int) -> None:
         """Record one epoch."""

@@ -291,7 +291,7 @@ TRAINERS: dict[Task, type[RunTrainer]] = {
 
 
 def leads() -> bool:
-    """Whether this process records and writes: the only one, or the first of a team."""
+    """True if this process records and writes: the only one, or the first of a team."""
     return bool(engine.RANK in {-1, 0})
 
 

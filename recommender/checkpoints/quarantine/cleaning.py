@@ -58,7 +58,7 @@ def _check_numbers(key: str, tensor: Tensor) -> None:
 
 
 def without_masks(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What `torch.nn.utils.prune` computes before each step, `weight_orig` times `weight_mask`, as plain weights."""
+    """`weight_orig` times `weight_mask`, which `torch.nn.utils.prune` computes before each step, as plain weights."""
     plain = dict(state)
     for key, mask in state.items():
         name = key.removesuffix("_mask") if isinstance(key, str) else key

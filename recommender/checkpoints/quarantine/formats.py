@@ -1,4 +1,4 @@
-"""What a file is, told from its bytes before anything reads it."""
+"""The format of a file, recognised by its bytes before anything reads it."""
 
 from __future__ import annotations
 

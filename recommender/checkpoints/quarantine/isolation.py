@@ -1,4 +1,4 @@
-"""What the kernel forbids the process that reads an untrusted file: Landlock for files, seccomp for system calls.
+"""Restrictions by the kernel on the process that reads an untrusted file: Landlock for files, seccomp for system calls.
 
 Neither needs privileges; both are for good, and whatever the process starts inherits them. Landlock is in Linux from
 5.13 (https://docs.kernel.org/userspace-api/landlock.html), seccomp filters from 3.5. Elsewhere nothing is done, and

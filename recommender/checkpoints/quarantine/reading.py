@@ -89,7 +89,7 @@ def unreadable(error: Exception) -> RefusalError:
 
 
 def facts_of(content: dict[Any, Any], model: StandIn | None) -> dict[str, Any]:
-    """What a checkpoint says of itself; each entry checked, absent when odd."""
+    """The facts that a checkpoint states; each entry checked, absent when odd."""
     model_class = "" if model is None else type(model).__name__
     for mark, name in OTHER_MODELS.items():
         if mark in model_class:

@@ -1,4 +1,4 @@
-"""Why a file is refused."""
+"""The refusal of a file, with its reason."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ class _Search:
         return (state, None) if state else None
 
     def harvest(self, module: StandIn, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
-        """What `module.state_dict()` would hold, from the attributes alone."""
+        """The entries of `module.state_dict()`, from the attributes alone."""
         self._modules_left -= 1
         if depth > MAX_DEPTH or self._modules_left < 0:
             raise RefusalError(
@@ -133,7 +133,7 @@ def entries(value: object) -> Iterator[tuple[str, Any]]:
 
 
 def is_tensor(value: object) -> bool:
-    """Whether it is a tensor; torch is loaded wherever there are any."""
+    """True if it is a tensor; torch is loaded wherever there are any."""
     import torch
 
     return isinstance(value, torch.Tensor)

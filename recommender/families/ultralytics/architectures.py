@@ -106,7 +106,7 @@ def of_task(name: str, task: Task) -> str | None:
 
 
 def _family_part(name: str) -> str:
-    """How the names of the files of its family begin; a name of no family matches none."""
+    """The prefixes of the file names of a family; none for a name of no family."""
     stem = _STEM.match(name)
     return stem.group(1) if stem else name
 

@@ -107,7 +107,7 @@ def _below(state: Mapping[str, torch.Tensor], num_layers: int) -> dict[str, torc
 
 
 def _inputs(source: int | list[int], batch: torch.Tensor, outputs: list[Any]) -> Any:
-    """What a layer reads, as its architecture says: -1 is the layer before, other numbers count from 0."""
+    """The inputs of a layer, as its architecture lists them: -1 is the layer before, other numbers count from 0."""
     if isinstance(source, int):
         return _output(source, batch, outputs)
     return [_output(index, batch, outputs) for index in source]

@@ -31,7 +31,7 @@ REFERENCE_CLASSES = 80
 
 @dataclass(frozen=True, kw_only=True)
 class ModelShapes:
-    """What a model is made of, without its numbers."""
+    """The structure of a model, without its numbers."""
 
     tensors: Shapes  # parameters and buffers, by state dict key
     parameters: frozenset[str]  # keys of the parameters among them
@@ -45,7 +45,7 @@ class ModelShapes:
 
     @property
     def family(self) -> ModelFamily:
-        """What kind of head it has. Raises LookupError for a head of another task."""
+        """The family, by its head. Raises LookupError for a head of another task."""
         found = family_of_head(self.modules[-1])
         if found is None:
             raise LookupError(f"{self.modules[-1]} is no head of a known family")
@@ -57,7 +57,7 @@ class ModelShapes:
         return sum(math.prod(self.tensors[key]) for key in self.parameters)
 
     def part(self, layer: int) -> Part:
-        """Where a top-level layer belongs; the head is the last layer alone."""
+        """The part of a top-level layer; the head is the last layer alone."""
         if layer < self.num_backbone_layers:
             return "backbone"
         return "head" if layer == self.head_layer else "neck"

@@ -1,4 +1,4 @@
-"""Which shipped architecture a checkpoint's tensors belong to, from names and shapes alone."""
+"""The shipped architecture of a checkpoint's tensors, from names and shapes alone."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def _check_layers(found: Recognised, backbone: float, layers: Sequence[Layer]) -
 
 
 def _function(layer: Layer) -> tuple[Any, ...]:
-    """What tensors' shapes do not tell of a layer: its inputs, its module, and its arguments but the channels."""
+    """Facts about a layer beyond its tensors' shapes: its inputs, its module, and its arguments but the channels."""
     source, module, arguments = layer
     plain = [None if argument == "None" else argument for argument in arguments]
     channels_first = isinstance(plain[0] if plain else None, int) and "." not in module and module != "Concat"

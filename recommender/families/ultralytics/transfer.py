@@ -1,4 +1,4 @@
-"""What of a checkpoint reaches a target's model: decided per tensor, applied, and counted.
+"""Transfer of a checkpoint's weights to a target's model: decided per tensor, applied, and counted.
 
 Rules beyond "same name, same shape": rows of the class output move only where the class names match; a batch
 norm or bias comes only together with the convolution it belongs to; the class branch takes the source's width
@@ -26,7 +26,7 @@ FIRST_CONV = "model.0.conv.weight"
 
 @dataclass(frozen=True, kw_only=True)
 class TransferPlan:
-    """Which tensors move whole, and which rows of the class output move where."""
+    """The tensors that transfer whole, and the rows of the class output with their new places."""
 
     whole: frozenset[str]
     row_tensors: frozenset[str]
@@ -169,7 +169,7 @@ def _moves(prefix: str, whole: set[str]) -> bool:
 
 
 def _partners(key: str, tensors: Shapes) -> set[str]:
-    """What has to move too for this tensor to keep its meaning."""
+    """The tensors that have to transfer too for this tensor to keep its meaning."""
     owner, _, leaf = key.rpartition(".")
     if owner.endswith(".bn"):
         # Its convolution, and the statistics: without them it was a group norm, which is another function.
