@@ -119,7 +119,12 @@ def _read_table(path: Path, known: set[str], disk: Disk, *, insist: bool) -> Lab
         return None
     delimiter = max(",;\t|", key=first.count)
     lines = csv.reader(io.StringIO(content), delimiter=delimiter)
-    rows = [[cell.strip() for cell in row] for row in lines if any(cell.strip() for cell in row)]
+    try:
+        rows = [[cell.strip() for cell in row] for row in lines if any(cell.strip() for cell in row)]
+    except csv.Error as error:  # a field without end, a NUL
+        raise DatasetError(
+            f"{printable(disk.name(path))} is no valid CSV: {error}.", remedy="Export it again."
+        ) from error
     width = len(rows[0]) if rows else 0
     sample = [row for row in rows[1 : 1 + SAMPLED] if len(row) == width]
     shares = [sum(_names_image(row[c], known) for row in sample) / max(1, len(sample)) for c in range(width)]

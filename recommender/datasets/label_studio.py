@@ -33,6 +33,7 @@ from recommender.errors import WrongTaskError
 from recommender.text import printable
 
 LABELS = ("rectanglelabels", "polygonlabels", "brushlabels", "ellipselabels", "labels")
+MAX_BRUSH_BYTES = 4_000_000  # packed; unpacking takes some seconds then
 OTHER_REGIONS = ("keypointlabels", "videorectangle", "timeserieslabels", "paragraphlabels")
 
 
@@ -135,7 +136,11 @@ def _percent(point: Any) -> list[float]:
 def _brush(rle: Any, region: dict[str, Any], where: str, log: DefectLog) -> Shape | None:
     """A brush mask: RGBA pixels packed by Label Studio; the last channel tells what is painted."""
     width, height = number(region.get("original_width")), number(region.get("original_height"))
-    sound = isinstance(rle, list) and all(type(byte) is int and 0 <= byte < 256 for byte in rle)
+    sound = (
+        isinstance(rle, list)
+        and len(rle) <= MAX_BRUSH_BYTES
+        and all(type(byte) is int and 0 <= byte < 256 for byte in rle)
+    )
     if not sound or not 0 < width * height <= LIMITS.image_pixels:
         log.add("label_no_box", where, "brush mask")
         return None

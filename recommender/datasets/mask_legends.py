@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from collections.abc import Iterator
@@ -84,8 +82,8 @@ def _of_lines(lines: list[str], path: Path) -> Iterator[tuple[str, int | None]]:
             if number:
                 yield line, None
             continue  # the head of the table
-        cells = next(csv.reader(io.StringIO(rest.replace(":", ",").replace("\t", ","))), [])
-        words = [cell.strip(" ;,") for cell in cells if cell.strip(" ;,") and not cell.strip().isdigit()]
+        cells = rest.replace(":", ",").replace("\t", ",").split(",")
+        words = [cell.strip(' ;,"') for cell in cells if cell.strip(' ;,"') and not cell.strip().isdigit()]
         yield (words[0] if words else rest.strip()), colour
 
 

@@ -66,7 +66,7 @@ def read_masks(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet | No
                 continue
             size = (float(values_HW.shape[1]), float(values_HW.shape[0]))
             found = _parts(each, values_HW, reading, own, disk, log)
-            objects += [(kind, _shape(mask_HW)) for kind, mask_HW in found]
+            objects += [(kind, piece.shape()) for kind, piece in found]
         entries.append(
             NamedImage(
                 reference=str(path),
@@ -79,10 +79,42 @@ def read_masks(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet | No
     return named_set(entries, format="masks", root=root, disk=disk, log=log, name=name)
 
 
-def _shape(mask_HW: Mask) -> Shape:
-    rows, columns = np.flatnonzero(mask_HW.any(axis=1)), np.flatnonzero(mask_HW.any(axis=0))
-    corners = (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
-    return Shape(corners, rings_of_mask(mask_HW))
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Piece:
+    """One object's pixels, cut out of the mask at `left` and `top`."""
+
+    mask_HW: Mask
+    left: int
+    top: int
+
+    def shape(self) -> Shape:
+        """Its extent and its outline in pixels of the whole mask."""
+        height, width = self.mask_HW.shape
+        corners = (self.left, self.top, self.left + width, self.top + height)
+        return Shape(
+            tuple(map(float, corners)),  # type: ignore[arg-type]
+            rings_of_mask(self.mask_HW, self.left, self.top),
+        )
+
+
+def _cut_out(numbers_HW: NDArray[np.int32], disk: Disk) -> Iterator[tuple[int, Piece]]:
+    """The pixels of each number but 0, cut out. Raises DatasetError for more numbers than an image has objects."""
+    flat = numbers_HW.reshape(-1)
+    order = np.argsort(flat, kind="stable")
+    values, starts = np.unique(flat[order], return_index=True)
+    if len(values) > disk.limits.label_rows:
+        raise DatasetError(
+            f"A mask holds {len(values)} values, at most {disk.limits.label_rows} objects are read.",
+            remedy="Is it a mask?",
+        )
+    for value, places in zip(values.tolist(), np.split(order, starts[1:]), strict=True):
+        if value == 0:
+            continue
+        rows, columns = np.divmod(places, numbers_HW.shape[1])
+        top, left = int(rows.min()), int(columns.min())
+        mask_HW = np.zeros((int(rows.max()) - top + 1, int(columns.max()) - left + 1), bool)
+        mask_HW[rows - top, columns - left] = True
+        yield value, Piece(mask_HW=mask_HW, left=left, top=top)
 
 
 def _are_masks(paths: Sequence[Path], disk: Disk) -> bool:
@@ -150,26 +182,29 @@ def _reading(masks: dict[Path, list[MaskFile]], root: Path, disk: Disk) -> Readi
 
 def _parts(
     mask: MaskFile, values_HW: Values, reading: Reading, own: Sequence[MaskFile], disk: Disk, log: DefectLog
-) -> Iterator[tuple[str, Mask]]:
+) -> Iterator[tuple[str, Piece]]:
     """Class and pixels of each object of one mask."""
     where = disk.name(mask.path)
     if mask.single:
-        if (values_HW > 0).any():
-            yield mask.kind or NAMELESS, values_HW > 0
-        else:
+        if not (values_HW > 0).any():
             log.add("mask_empty", where)
+        yield from (
+            (mask.kind or NAMELESS, piece) for _, piece in _cut_out((values_HW > 0).astype(np.int32), disk)
+        )
     elif mask.kind is not None or (reading.legend is None and not reading.instances and not mask.instances):
-        yield from ((mask.kind or NAMELESS, piece) for piece in _pieces(values_HW > 0, where, log))
+        yield from ((mask.kind or NAMELESS, piece) for piece in _pieces(values_HW > 0, where, disk, log))
     elif mask.instances or reading.instances:
         yield from _numbered(mask, values_HW, reading, own, disk)
     elif reading.legend is not None:
-        yield from _by_legend(values_HW, reading.legend, where, log)
+        yield from _by_legend(values_HW, reading.legend, where, disk, log)
 
 
-def _by_legend(values_HW: Values, legend: Legend, where: str, log: DefectLog) -> Iterator[tuple[str, Mask]]:
+def _by_legend(
+    values_HW: Values, legend: Legend, where: str, disk: Disk, log: DefectLog
+) -> Iterator[tuple[str, Piece]]:
     for value in np.unique(values_HW).tolist():
         if value in legend.names:
-            for piece in _pieces(values_HW == value, where, log):
+            for piece in _pieces(values_HW == value, where, disk, log):
                 yield legend.names[value], piece
         elif value not in legend.background and (legend.by_colour or value != IGNORED):
             shown = f"#{value:06x}" if legend.by_colour else str(value)
@@ -178,7 +213,7 @@ def _by_legend(values_HW: Values, legend: Legend, where: str, log: DefectLog) ->
 
 def _numbered(
     mask: MaskFile, values_HW: Values, reading: Reading, own: Sequence[MaskFile], disk: Disk
-) -> Iterator[tuple[str, Mask]]:
+) -> Iterator[tuple[str, Piece]]:
     """Each value an object; its class where the other mask of the pair has most of its pixels."""
     classes = next((each for each in own if each.path.parent.name.lower() == CLASS_FOLDER), None)
     kinds_HW = None
@@ -190,27 +225,28 @@ def _numbered(
                 remedy="Export them again.",
             )
     border = 0xE0E0C0 if reading.legend is not None and reading.legend.by_colour else IGNORED  # VOC's void
-    for value in np.unique(values_HW).tolist():
-        piece_HW = values_HW == value
-        if value in (0, border) or piece_HW.sum() < SPECK:
+    for value, piece in _cut_out(values_HW, disk):
+        if value == border or piece.mask_HW.sum() < SPECK:
             continue
         kind = NAMELESS
         if kinds_HW is not None and reading.legend is not None:
-            votes = Counter(kinds_HW[piece_HW].tolist())
+            height, width = piece.mask_HW.shape
+            own_HW = kinds_HW[piece.top : piece.top + height, piece.left : piece.left + width]
+            votes = Counter(own_HW[piece.mask_HW].tolist())
             kind = reading.legend.names.get(votes.most_common(1)[0][0], "")
         if kind:
-            yield kind, piece_HW
+            yield kind, piece
 
 
-def _pieces(mask_HW: Mask, where: str, log: DefectLog) -> Iterator[Mask]:
+def _pieces(mask_HW: Mask, where: str, disk: Disk, log: DefectLog) -> Iterator[Piece]:
     """The connected pieces, corners included, less specks."""
     import cv2
 
-    count, pieces_HW = cv2.connectedComponents(mask_HW.astype(np.uint8), connectivity=8)
-    sizes = np.bincount(pieces_HW.reshape(-1), minlength=count)[1:]
-    kept = [number + 1 for number, size in enumerate(sizes.tolist()) if size >= SPECK]
-    if not kept:
+    _, numbers_HW = cv2.connectedComponents(mask_HW.astype(np.uint8), connectivity=8)
+    sizes = np.bincount(numbers_HW.reshape(-1))
+    kept = (sizes >= SPECK) & (np.arange(len(sizes)) > 0)
+    if not kept.any():
         log.add("mask_empty", where)
-    if len(kept) > 1:
-        log.add("mask_pieces", where, f"{len(kept)} pieces")
-    yield from (pieces_HW == number for number in kept)
+    if kept.sum() > 1:
+        log.add("mask_pieces", where, f"{kept.sum()} pieces")
+    yield from (piece for _, piece in _cut_out(np.where(kept[numbers_HW], numbers_HW, 0), disk))

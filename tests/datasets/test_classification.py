@@ -259,3 +259,14 @@ def test_the_same_picture_in_two_classes_is_an_error_everywhere(tmp_path: Path) 
     assert told["picture_in_two_classes"].count == 1
     assert told["likeness_in_two_classes"].count == 1
     assert "picture_in_two_classes" in {defect.kind for defect in quick_defects(found)}
+
+
+@pytest.mark.parametrize(
+    "text", ['file,label\n"' + "x" * 200_000, "file,label\ncat_000.png,a\0b\n", "", "file\n", ",,,\n,,,\n"]
+)
+def test_tables_that_are_none_are_refused_in_words(tmp_path: Path, text: str) -> None:
+    table(tmp_path, text)
+    for path in (tmp_path, tmp_path / "labels.csv"):
+        with pytest.raises(DatasetError) as caught:
+            open_dataset(path)
+        assert caught.value.remedy
