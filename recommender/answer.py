@@ -9,7 +9,7 @@ from typing import Any
 
 from recommender.candidates import with_paths_registered
 from recommender.errors import UnavailableError
-from recommender.pipeline import Case, conclude, study
+from recommender.pipeline import Study, conclude, study
 from recommender.records import RankedStart, Recommendation
 from recommender.requests import RecommendRequest
 from recommender.store import Store
@@ -36,7 +36,7 @@ class Answer(Recommendation):
     """A recommendation and the case it was made from."""
 
     ranking: Ranking
-    case: Case
+    case: Study
 
     def __repr__(self) -> str:
         """The four lines and the table."""

@@ -25,7 +25,7 @@ from recommender.forecast.budget import is_supported
 from recommender.forecast.decision import decide
 from recommender.forecast.history import known_history, known_spread
 from recommender.forecast.influence import runs_used
-from recommender.forecast.kernels import Spread
+from recommender.forecast.kernels import PriorScales
 from recommender.forecast.ranking import Outlook, outlooks
 from recommender.forecast.reasons import reasons
 from recommender.forecast.situation import Observation, Situation
@@ -52,7 +52,7 @@ from recommender.text import counted
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Case:
+class Study:
     """A question and all that was gathered for it, so that after trials only the forecast is made again."""
 
     request: RecommendRequest
@@ -60,7 +60,7 @@ class Case:
     profile: Profile
     situations: tuple[Situation, ...]  # every start, at the full budget
     history: tuple[Observation, ...]
-    spread: Spread
+    spread: PriorScales
     notes: tuple[Notice, ...] = ()  # of choosing the candidates
     speed: Speed | None = None  # of the hardware of the newest runs
 
@@ -90,7 +90,7 @@ def answer(request: RecommendRequest, *, store: Store, progress: Progress = sile
     return conclude(study(request, store=store, progress=progress))
 
 
-def study(request: RecommendRequest, *, store: Store, progress: Progress = silent) -> Case:
+def study(request: RecommendRequest, *, store: Store, progress: Progress = silent) -> Study:
     """Everything before the forecast: this is where the time goes."""
     roots = tuple(Path(root) for root in request.allow_roots)
     target = require_trained(
@@ -109,7 +109,7 @@ def study(request: RecommendRequest, *, store: Store, progress: Progress = silen
         progress=progress,
     )
     situations = _situations(request, profile, candidates, evidence)
-    return Case(
+    return Study(
         request=request,
         target=target,
         profile=profile,
@@ -122,7 +122,7 @@ def study(request: RecommendRequest, *, store: Store, progress: Progress = silen
 
 
 def conclude(
-    case: Case, *, trials: Sequence[Observation] = (), runs: Mapping[Start, Run] | None = None
+    case: Study, *, trials: Sequence[Observation] = (), runs: Mapping[Start, Run] | None = None
 ) -> Recommendation:
     """Forecast from the history and the trials on this target; `runs` are the trials to show beside their starts."""
     history = (*case.history, *trials)
@@ -180,7 +180,7 @@ def shown_starts(
     return tuple(shown)
 
 
-def _warnings(case: Case, ranked: Sequence[Outlook], *, level_supported: bool) -> tuple[Notice, ...]:
+def _warnings(case: Study, ranked: Sequence[Outlook], *, level_supported: bool) -> tuple[Notice, ...]:
     request = case.request
     scratch_asked = request.modes == ("scratch",) or SCRATCH in request.checkpoints
     return (

@@ -23,7 +23,7 @@ from recommender.candidates import Candidate
 from recommender.checkpoints import zoo
 from recommender.evidence import EVIDENCE_VERSION, gather
 from recommender.forecast.history import BUILTIN, BuiltinHistory, builtin_history, observations
-from recommender.forecast.kernels import Spread
+from recommender.forecast.kernels import PriorScales
 from recommender.forecast.learning import learnt_spread
 from recommender.profile.shipped import builtin_profiles
 from recommender.records import SCRATCH, Checkpoint, Evidence, Run
@@ -148,7 +148,7 @@ def _evidence(
 
 def _spread(
     runs: list[Run], checkpoints: list[Checkpoint], evidence: dict[tuple[str, str], Evidence]
-) -> Spread:
+) -> PriorScales:
     known = {c.sha256: c for c in checkpoints if c.sha256}
     return learnt_spread(
         observations(runs, profiles=builtin_profiles(), checkpoints=known, evidence=evidence)

@@ -15,7 +15,7 @@ from recommender.records import Recommendation
 from recommender.requests import RecommendRequest, TrialsRequest
 
 if TYPE_CHECKING:
-    from recommender.pipeline import Case
+    from recommender.pipeline import Study
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ def _check_writable(file: Path) -> None:
         raise UsageError(f"--html {file} cannot be written.", remedy="Name a file in a folder that exists.")
 
 
-def _show(recommendation: Recommendation, case: Case, extras: Extras) -> None:
+def _show(recommendation: Recommendation, case: Study, extras: Extras) -> None:
     if extras.html:
         from recommender.report.answer_pictures import pictures_of
         from recommender.report.page import page

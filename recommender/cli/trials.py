@@ -13,7 +13,7 @@ import typer
 from recommender.cli.sweep import INTERRUPTED, sweep_display
 from recommender.costs import ROUGH, Speed
 from recommender.forecast.reasons import verdict
-from recommender.pipeline import Case, conclude
+from recommender.pipeline import Study, conclude
 from recommender.records import Recipe, Recommendation
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CLUSTER_START_S = 8.0  # of a local Ray
 
 
-def after_trials(case: Case, asked: TrialsRequest, store: Store, *, began_at: float) -> Recommendation:
+def after_trials(case: Study, asked: TrialsRequest, store: Store, *, began_at: float) -> Recommendation:
     """The answer once the trials that are worth their cost have run; each is in the history from then on.
 
     `began_at` is the moment from which a wall budget counts, on `time.monotonic`'s clock. A Ctrl-C ends the trials,
@@ -71,13 +71,13 @@ def after_trials(case: Case, asked: TrialsRequest, store: Store, *, began_at: fl
     return replace(after, verdict=said)
 
 
-def _recipe(case: Case) -> Recipe:
+def _recipe(case: Study) -> Recipe:
     """The full training's recipe, which trials begin."""
     asked = case.request
     return Recipe(epochs=asked.epochs, imgsz=asked.imgsz, class_map=tuple(sorted(asked.class_map.items())))
 
 
-def shortest_trial_s(case: Case, speed: Speed) -> float:
+def shortest_trial_s(case: Study, speed: Speed) -> float:
     """Seconds of the cheapest trial, the start of a local cluster included."""
     from tune_jobs.sweep.certainty import trial_epochs
 

@@ -5,17 +5,17 @@ from recommender.datasets.duplicates import image_hash, near_duplicates
 from recommender.datasets.export import class_folder, export_yolo, write_data_yaml
 from recommender.datasets.images import ImageError, decode_image, read_image
 from recommender.datasets.inspection import Copy, Inspection, SplitHealth, inspect_dataset
-from recommender.datasets.limits import LIMITS, Limits
+from recommender.datasets.limits import LIMITS, DatasetLimits
 from recommender.datasets.opening import open_dataset
 from recommender.datasets.task_choice import require_trained
 
 __all__ = [
     "LIMITS",
     "Copy",
+    "DatasetLimits",
     "Disk",
     "ImageError",
     "Inspection",
-    "Limits",
     "SplitHealth",
     "class_folder",
     "decode_image",

@@ -25,7 +25,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from recommender.datasets.archive_names import in_encoding, names_encoding
-from recommender.datasets.limits import Limits
+from recommender.datasets.limits import DatasetLimits
 from recommender.datasets.unpacking import COPY_BYTES, Budget, Metered
 from recommender.errors import DatasetError, StorageError, UnsafeInputError
 from recommender.home import subfolder
@@ -79,7 +79,7 @@ def packed_kind(path: Path) -> str | None:
     return next((name for mark, name in OTHER_ARCHIVES.items() if start.startswith(mark)), None)
 
 
-def unpacked(path: Path, *, limits: Limits) -> Path:
+def unpacked(path: Path, *, limits: DatasetLimits) -> Path:
     """Unpack below `RECOMMENDER_HOME` and return the folder; the same bytes are unpacked once.
 
     Raises UnsafeInputError for links, devices, names that lead out, bombs and too many entries,
@@ -140,7 +140,7 @@ def _safe_stem(path: Path) -> str:
     return kept or "dataset"
 
 
-def _unpack(path: Path, folder: Path, limits: Limits) -> None:
+def _unpack(path: Path, folder: Path, limits: DatasetLimits) -> None:
     budget = Budget(path, folder, limits)
     with path.open("rb") as file:
         start = file.read(4)

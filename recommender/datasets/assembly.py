@@ -28,7 +28,7 @@ from recommender.datasets.images import (
     read_bytes,
     read_header,
 )
-from recommender.datasets.limits import Limits
+from recommender.datasets.limits import DatasetLimits
 from recommender.datasets.near_groups import near_groups
 from recommender.datasets.objects import Objects, Polygon, checked_outlines
 from recommender.datasets.raw import RawImage, RawSet
@@ -130,7 +130,7 @@ def _judge_names(raw: RawSet) -> None:
             raw.log.add("names_alike", f"{alike[plain]!r} and {name!r}")
 
 
-def _headers(raw: RawSet, limits: Limits) -> Iterator[tuple[RawImage, ImageHeader | ImageError]]:
+def _headers(raw: RawSet, limits: DatasetLimits) -> Iterator[tuple[RawImage, ImageHeader | ImageError]]:
     def examine(image: RawImage) -> ImageHeader | ImageError:
         try:
             data = read_bytes(image.path, limits=limits)
@@ -231,7 +231,7 @@ def _checked_boxes(
     return classes_M[kept], boxes_M4[kept], chosen
 
 
-def _refuse_if_broken(raw: RawSet, limits: Limits) -> None:
+def _refuse_if_broken(raw: RawSet, limits: DatasetLimits) -> None:
     num_images = len(raw.images) + raw.num_left_out
     num_rows = sum(image.num_rows for image in raw.images)
     bad_rows, bad_images = raw.log.errors("label_"), raw.log.errors("image_")

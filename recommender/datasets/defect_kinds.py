@@ -1,7 +1,7 @@
 """Every kind of fault a data set may have: how grave it is, what it is called, and its remedy.
 
 An `error` costs data: the row or the image is left out. A `warning` is worth a look: a doubtful reading was
-settled, or a score will mislead. `info` is only told by `recommend datasets inspect`.
+decided, or a score will mislead. `info` is only told by `recommend datasets inspect`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Any
 
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
-from recommender.datasets.limits import Limits
+from recommender.datasets.limits import DatasetLimits
 from recommender.errors import DatasetError, UnsafeInputError, WrongTaskError
 from recommender.records import Split
 from recommender.text import printable
@@ -39,7 +39,7 @@ class Description:
     download: bool
 
 
-def load_yaml(text: str, named: str, limits: Limits) -> Any:
+def load_yaml(text: str, named: str, limits: DatasetLimits) -> Any:
     """Parse YAML into str, list and dict. Raises UnsafeInputError for aliases and deep nesting."""
     import yaml
 
@@ -150,7 +150,7 @@ def _task_hint(content: dict[str, Any], named: str) -> str:
 
 
 def _class_names(
-    content: dict[str, Any], named: str, limits: Limits, log: DefectLog
+    content: dict[str, Any], named: str, limits: DatasetLimits, log: DefectLog
 ) -> tuple[str, ...] | None:
     names = content.get("names")
     count = _count(content.get("nc"), named, limits)
@@ -180,7 +180,7 @@ def _class_names(
     return found
 
 
-def _count(value: Any, named: str, limits: Limits) -> int | None:
+def _count(value: Any, named: str, limits: DatasetLimits) -> int | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str) or not value.isascii() or not value.isdigit() or len(value) > 9:
@@ -190,7 +190,7 @@ def _count(value: Any, named: str, limits: Limits) -> int | None:
     return int(value)
 
 
-def _numbered(names: dict[Any, Any], named: str, limits: Limits, log: DefectLog) -> tuple[str, ...]:
+def _numbered(names: dict[Any, Any], named: str, limits: DatasetLimits, log: DefectLog) -> tuple[str, ...]:
     numbers = {}
     for key, name in names.items():
         if not (

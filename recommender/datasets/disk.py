@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from recommender.datasets.images import IMAGE_SUFFIXES
-from recommender.datasets.limits import LIMITS, Limits
+from recommender.datasets.limits import LIMITS, DatasetLimits
 from recommender.datasets.opened import open_folder, open_plain
 from recommender.errors import DatasetError, UnsafeInputError
 from recommender.text import printable
@@ -53,7 +53,7 @@ class Listing:
 class Disk:
     """Reads folders below `roots`, paths without links, and counts what it reads. One data set, one thread."""
 
-    def __init__(self, roots: tuple[Path, ...], *, limits: Limits = LIMITS) -> None:
+    def __init__(self, roots: tuple[Path, ...], *, limits: DatasetLimits = LIMITS) -> None:
         self.roots = roots  # without links: followed once more they might lead elsewhere by now
         self.limits = limits
         self._prefixes = tuple(os.path.join(root, "") for root in self.roots)  # noqa: PTH118 - with a slash

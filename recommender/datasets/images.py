@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.datasets.decoding_memory import decoding
-from recommender.datasets.limits import LIMITS, Limits
+from recommender.datasets.limits import LIMITS, DatasetLimits
 from recommender.datasets.opened import open_plain
 from recommender.errors import DatasetError
 from recommender.records import ByteArray
@@ -92,7 +92,7 @@ class ImageHeader:
         return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
 
 
-def read_bytes(path: Path, *, limits: Limits = LIMITS) -> bytes:
+def read_bytes(path: Path, *, limits: DatasetLimits = LIMITS) -> bytes:
     """Read an image file of bounded size; pipes and devices are not waited for.
 
     Paths of a data set hold no link, they were followed when it was opened; one that leads through a link now was
@@ -117,7 +117,7 @@ def read_bytes(path: Path, *, limits: Limits = LIMITS) -> bytes:
     return data
 
 
-def read_header(path: Path, data: bytes | None = None, *, limits: Limits = LIMITS) -> ImageHeader:
+def read_header(path: Path, data: bytes | None = None, *, limits: DatasetLimits = LIMITS) -> ImageHeader:
     """Read size, orientation and sha256 without decoding.
 
     Raises ImageError for what is no image, larger than `limits.image_pixels` or smaller than
@@ -184,7 +184,7 @@ def decode_image(
             ) from error
 
 
-def read_mask(path: Path, *, limits: Limits = LIMITS, as_colours: bool = False) -> NDArray[np.int32]:
+def read_mask(path: Path, *, limits: DatasetLimits = LIMITS, as_colours: bool = False) -> NDArray[np.int32]:
     """The values of a mask picture, HW, as stored: numbers of a palette or grey levels, of colours 0xRRGGBB.
 
     A picture of grey colours counts as grey levels. `as_colours` gives the colours behind palettes and grey levels.

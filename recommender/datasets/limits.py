@@ -8,7 +8,7 @@ MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class DatasetLimits:
     """Each bound is far above honest data sets and far below what hurts the machine."""
 
     num_files: int = 2_000_000  # in the folder, labels included
@@ -38,4 +38,4 @@ class Limits:
     unusable_few: int = 3  # unless they are so few, and not most of them
 
 
-LIMITS = Limits()
+LIMITS = DatasetLimits()

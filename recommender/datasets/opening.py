@@ -16,7 +16,7 @@ from recommender.datasets.description import Description, read_description
 from recommender.datasets.disk import CACHE_SUFFIXES, Disk
 from recommender.datasets.formats import find_format, unread
 from recommender.datasets.label_files import count_label_files
-from recommender.datasets.limits import LIMITS, Limits
+from recommender.datasets.limits import LIMITS, DatasetLimits
 from recommender.datasets.masks import read_masks
 from recommender.datasets.other_tasks import error_without_labels
 from recommender.datasets.raw import RawSet
@@ -43,7 +43,7 @@ def open_dataset(
     seed: int = 0,
     allowed_roots: tuple[Path, ...] = (),
     follow_links: bool = True,
-    limits: Limits = LIMITS,
+    limits: DatasetLimits = LIMITS,
     progress: Progress | None = None,
 ) -> Dataset:
     """Read a data set of any format: a folder, a data.yaml, a COCO JSON, a VOC tree, an archive of one.
@@ -79,7 +79,7 @@ def open_dataset(
 
 
 def _open_archive(
-    place: Path, log: DefectLog, limits: Limits, seed: int, progress: Progress, task: Task | None
+    place: Path, log: DefectLog, limits: DatasetLimits, seed: int, progress: Progress, task: Task | None
 ) -> Dataset:
     folder = unpacked(place, limits=limits).resolve()
     try:
@@ -94,7 +94,7 @@ def _open_archive(
 
 
 def _read(
-    place: Path, allowed_roots: tuple[Path, ...], log: DefectLog, limits: Limits, task: Task | None
+    place: Path, allowed_roots: tuple[Path, ...], log: DefectLog, limits: DatasetLimits, task: Task | None
 ) -> tuple[RawSet, Disk]:
     suffix = place.suffix.lower()
     if place.is_dir():

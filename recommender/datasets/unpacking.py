@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import IO
 
-from recommender.datasets.limits import Limits
+from recommender.datasets.limits import DatasetLimits
 from recommender.errors import StorageError, UnsafeInputError
 from recommender.text import printable
 
@@ -18,7 +18,7 @@ COPY_BYTES = 1024 * 1024
 class Budget:
     """Bytes and entries an archive may still unpack to, beside the room on the disk of `place`."""
 
-    def __init__(self, path: Path, place: Path, limits: Limits) -> None:
+    def __init__(self, path: Path, place: Path, limits: DatasetLimits) -> None:
         packed = path.stat().st_size
         by_ratio = max(limits.archive_ratio * packed, limits.archive_ratio_from_bytes)
         free = shutil.disk_usage(place).free

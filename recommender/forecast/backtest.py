@@ -1,6 +1,6 @@
 """Backtest of the recommendations: every target in turn is hidden, forecast from the others, and compared.
 
-Hidden means every run on it. Checkpoints that saw the target's images do not run on it. Marks are averaged over
+Hidden means every run on it. Checkpoints that saw the target's images do not run on it. Metrics are averaged over
 targets, with bootstrap intervals over targets, beside the baselines in the same run.
 """
 
@@ -15,7 +15,7 @@ from recommender.blas import single_blas_thread
 from recommender.errors import UsageError
 from recommender.forecast.calibration import Check, check_of
 from recommender.forecast.learning import learnt_spread
-from recommender.forecast.metrics import Marks, marks, random_marks
+from recommender.forecast.metrics import RankingMetrics, marks, random_marks
 from recommender.forecast.rankers import RANKERS
 from recommender.forecast.ranking import outlooks
 from recommender.forecast.rules import leaks
@@ -23,7 +23,7 @@ from recommender.forecast.situation import Observation, Situation
 from recommender.progress import Progress, silent
 from recommender.records import Interval
 
-MARKS = tuple(field.name for field in fields(Marks))
+MARKS = tuple(field.name for field in fields(RankingMetrics))
 RESAMPLES = 4000
 BOOTSTRAP_LEVEL = 0.95
 MIN_FULL = 3  # fully trained starts that are ranked apart
@@ -36,7 +36,7 @@ BUDGETS = (USUAL, OTHER, KNOWN)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Case:
+class BacktestCase:
     """One target's race at one budget: its starts, their mean results over common seeds, and what else is known."""
 
     target: str
@@ -52,11 +52,11 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Backtest:
-    """Marks of each ranker, per target and in the mean."""
+    """Metrics of each ranker, per target and in the mean."""
 
     targets: tuple[str, ...]
-    per_target: dict[str, tuple[Marks, ...]]
-    full_mode: dict[str, tuple[Marks, ...]]  # of fully trained starts from checkpoints alone
+    per_target: dict[str, tuple[RankingMetrics, ...]]
+    full_mode: dict[str, tuple[RankingMetrics, ...]]  # of fully trained starts from checkpoints alone
     checks: tuple[Check, ...]  # of the forecast's intervals, losses and probabilities, in every budget class
     seed: int
 
@@ -71,12 +71,12 @@ class Backtest:
         return bootstrap([getattr(a, mark) - getattr(b, mark) for a, b in pairs], seed=self.seed)
 
 
-def cases(observations: Sequence[Observation], *, min_starts: int = 4) -> tuple[Case, ...]:
+def cases(observations: Sequence[Observation], *, min_starts: int = 4) -> tuple[BacktestCase, ...]:
     """One case a target, at its commonest budget; targets with fewer than `min_starts` starts cannot be ranked."""
     return tuple(case for case in all_cases(observations, min_starts=min_starts) if case.budgets == USUAL)
 
 
-def all_cases(observations: Sequence[Observation], *, min_starts: int = 4) -> tuple[Case, ...]:
+def all_cases(observations: Sequence[Observation], *, min_starts: int = 4) -> tuple[BacktestCase, ...]:
     """Split the history by target and budget; results rank only against those of the same budget and seeds."""
     honest = [o for o in observations if o.partial is None and not _saw_target(o.situation)]
     found = []
@@ -97,7 +97,7 @@ def all_cases(observations: Sequence[Observation], *, min_starts: int = 4) -> tu
 
 def _case(
     own: Sequence[Observation], history: tuple[Observation, ...], budgets: str, min_starts: int
-) -> Case | None:
+) -> BacktestCase | None:
     """The race of a target's runs at one budget, over the seeds that every start has; None with too few starts."""
     results: dict[str, dict[int, Observation]] = {}
     for observation in own:
@@ -108,7 +108,7 @@ def _case(
     if len(results) < min_starts:
         return None
     common = sorted(set.intersection(*(set(by_seed) for by_seed in results.values())))
-    return Case(
+    return BacktestCase(
         target=own[0].situation.target.dataset_hash,
         target_name=own[0].situation.target.dataset_name,
         candidates=tuple(by_seed[first].situation for by_seed in results.values()),
@@ -139,8 +139,8 @@ def backtest(
             remedy="`recommend sweep --dataset A --dataset B …` fills it.",
         )
     rng = np.random.default_rng(seed)
-    per_target: dict[str, list[Marks]] = {name: [] for name in ("random", *RANKERS)}
-    full_mode: dict[str, list[Marks]] = {name: [] for name in RANKERS}
+    per_target: dict[str, list[RankingMetrics]] = {name: [] for name in ("random", *RANKERS)}
+    full_mode: dict[str, list[RankingMetrics]] = {name: [] for name in RANKERS}
     checks: list[Check] = []
     for number, case in enumerate(everything):
         progress("hiding one data set after the other", number, len(everything))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from recommender.forecast.ranking import Outlook
 
 if TYPE_CHECKING:
-    from recommender.forecast.backtest import Case
+    from recommender.forecast.backtest import BacktestCase
 
 Array = NDArray[np.float64]
 
@@ -44,7 +44,7 @@ class Check:
         return float(np.log(len(self.p_best_N)))
 
 
-def check_of(case: Case, ranked: Sequence[Outlook]) -> Check:
+def check_of(case: BacktestCase, ranked: Sequence[Outlook]) -> Check:
     """Compare a case's ranking with its truth."""
     truth = {str(c.start): result for c, result in zip(case.candidates, case.truth, strict=True)}
     truth_N = np.array([truth[str(outlook.situation.start)] for outlook in ranked])

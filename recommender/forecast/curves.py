@@ -1,7 +1,7 @@
 """The expected end of a learning curve that broke off.
 
 Trials keep the full run's schedule and stop early, so a trial's curve is the beginning of the full run's. How the
-beginning maps to the end is learnt from the finished curves in the history: a straight line through (value after
+beginning maps to the end is estimated from the finished curves in the history: a straight line through (value after
 `epochs`, value at the end), both on the arcsine square root scale, its offset left open for each target.
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from recommender.forecast.kernels import Spread
+from recommender.forecast.kernels import PriorScales
 from recommender.forecast.policy import Race, Value, relative_cost
 from recommender.forecast.ranking import Outlook
 from recommender.forecast.rules import trained_on_target
@@ -24,7 +24,7 @@ def decide(
     ranked: Sequence[Outlook],
     history: Sequence[Observation],
     *,
-    spread: Spread | None = None,
+    spread: PriorScales | None = None,
     hours: Mapping[Start, float] | None = None,
 ) -> Decision:
     """The decision for `ranked` starts, best first; `hours` of a full training by start, where they are known."""
@@ -38,7 +38,7 @@ def decide(
         num_starts=len(rivals) or len(ranked),
         tied=tuple(outlook.situation.start for outlook in ordered),
         tie_rule=TIE_RULE,
-        trials=_trials(tied[:MOST_TRIALS], history, spread or Spread(), hours or {}),
+        trials=_trials(tied[:MOST_TRIALS], history, spread or PriorScales(), hours or {}),
     )
 
 
@@ -57,7 +57,7 @@ def _preference(situation: Situation) -> tuple[bool, bool, float]:
 
 
 def _trials(
-    tied: Sequence[Outlook], history: Sequence[Observation], spread: Spread, hours: Mapping[Start, float]
+    tied: Sequence[Outlook], history: Sequence[Observation], spread: PriorScales, hours: Mapping[Start, float]
 ) -> TrialValue | None:
     """The expected gain of the final choice by whole trainings of the tied starts."""
     candidates = tuple(outlook.situation for outlook in tied)

@@ -16,7 +16,7 @@ from recommender.checkpoints import REFERENCE_NAMES, catalogue, zoo
 from recommender.errors import StorageError
 from recommender.evidence import EVIDENCE_VERSION
 from recommender.forecast.curves import speaking_for
-from recommender.forecast.kernels import Spread
+from recommender.forecast.kernels import PriorScales
 from recommender.forecast.situation import Observation, Situation
 from recommender.profile.known import source_profiles
 from recommender.records import SCRATCH, Budget, Checkpoint, Evidence, Profile, Run
@@ -41,7 +41,7 @@ class BuiltinHistory:
     checkpoints: dict[str, Checkpoint]  # by weights sha256
     evidence: dict[tuple[str, str], Evidence]  # by target hash and weights sha256
     evidence_version: str  # of the code that gathered it
-    spread: Spread  # learnt from these runs
+    spread: PriorScales  # estimated from these runs
 
 
 @functools.cache
@@ -62,11 +62,11 @@ def builtin_history() -> BuiltinHistory:
             for item in content["evidence"]
         },
         evidence_version=content["evidence_version"],
-        spread=from_parsed(Spread, content["spread"]),
+        spread=from_parsed(PriorScales, content["spread"]),
     )
 
 
-def known_spread() -> Spread:
+def known_spread() -> PriorScales:
     """The standard deviation of each part of the prior, estimated from the built-in history."""
     return builtin_history().spread
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from recommender.blas import single_blas_thread
-from recommender.forecast.kernels import Spread, lay_out
+from recommender.forecast.kernels import PriorScales, lay_out
 from recommender.forecast.process import noise_of, result_of
 from recommender.forecast.situation import Observation, Situation, from_scale
 from recommender.records import RunUsed
@@ -17,12 +17,12 @@ MOST_SHOWN = 8
 
 @single_blas_thread()
 def runs_used(
-    history: Sequence[Observation], situation: Situation, spread: Spread | None = None
+    history: Sequence[Observation], situation: Situation, spread: PriorScales | None = None
 ) -> tuple[RunUsed, ...]:
     """The runs whose absence would change the forecast of `situation` most, and all on its target, largest first."""
     if not history:
         return ()
-    spread = spread or Spread()
+    spread = spread or PriorScales()
     ground = lay_out([observation.situation for observation in history] + [situation])
     covariance = ground.covariance(spread)
     residual_R = np.array([result_of(observation) for observation in history]) - ground.mean_N[:-1]

@@ -22,7 +22,7 @@ STEP = 1e-4  # of a length's logarithm, for derivatives
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spread:
+class PriorScales:
     """Standard deviations (arcsine square root scale) and kernel lengths (squared embedding distance)."""
 
     level: float = 0.13  # from target to target, at any budget
@@ -63,7 +63,7 @@ class Ground:
         Matrix  # effects of a start fade with the advantage of pretraining; 0 between scratch and the rest
     )
 
-    def covariance(self, spread: Spread) -> Matrix:
+    def covariance(self, spread: PriorScales) -> Matrix:
         """N×N prior covariance."""
         return self.fixed() + sum(self.terms(spread).values())
 
@@ -81,7 +81,7 @@ class Ground:
         same: Matrix = (self.target_N[:, None] == self.target_N[None, :]).astype(np.float64)
         return same
 
-    def terms(self, spread: Spread) -> dict[str, Matrix]:
+    def terms(self, spread: PriorScales) -> dict[str, Matrix]:
         """The covariance beyond the rules, N×N for each standard deviation that scales a part, by its name."""
         same_target = self.same_target()
         gain = same_target * self.faded_NN * (self.pretrained_N[:, None] & self.pretrained_N[None, :])
@@ -97,7 +97,7 @@ class Ground:
             "start_on_similar": spread.start_on_similar**2 * starts * similar,
         }
 
-    def derivatives(self, spread: Spread, terms: dict[str, Matrix]) -> dict[str, Matrix]:
+    def derivatives(self, spread: PriorScales, terms: dict[str, Matrix]) -> dict[str, Matrix]:
         """Of `covariance`, whose `terms` these are, by the logarithm of each number of the spread that is learnt."""
         starts = terms["start"] + terms["start_on_similar"]
         other_checkpoint = starts * (1.0 - self.same_checkpoint_NN)
@@ -111,7 +111,7 @@ class Ground:
             "across_checkpoints": other_checkpoint,
         }
 
-    def _starts(self, spread: Spread) -> Matrix:
+    def _starts(self, spread: PriorScales) -> Matrix:
         """1 for the same start, less for unlike sources or another mode, 0 between scratch and the rest."""
         alike = _among(_source_kernel(self.source_distances_SS, spread.source_length), self.source_N)
         # The same pictures teach other features from random weights.

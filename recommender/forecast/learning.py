@@ -16,7 +16,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.optimize import minimize
 
 from recommender.blas import single_blas_thread
-from recommender.forecast.kernels import Ground, Matrix, Spread, lay_out
+from recommender.forecast.kernels import Ground, Matrix, PriorScales, lay_out
 from recommender.forecast.process import noise_of, result_of
 from recommender.forecast.situation import Observation
 
@@ -33,12 +33,12 @@ LARGEST_SHARE = 0.99
 
 @functools.lru_cache(maxsize=64)
 @single_blas_thread()
-def learnt_spread(history: tuple[Observation, ...]) -> Spread:
+def learnt_spread(history: tuple[Observation, ...]) -> PriorScales:
     """The most probable spread given the finished runs of a history; the defaults where they are too few."""
     finished = [observation for observation in history if observation.partial is None]
     targets = {observation.situation.target.dataset_hash for observation in finished}
     if len(finished) < MIN_RUNS or len(targets) < MIN_TARGETS:
-        return Spread()
+        return PriorScales()
     ground = lay_out([observation.situation for observation in finished])
     residual = np.array([result_of(observation) for observation in finished]) - ground.mean_N
     found = minimize(
@@ -76,12 +76,12 @@ def surprise(
 def _most(name: str) -> float:
     """The largest logarithm allowed above the default."""
     if name in ("across_modes", "across_checkpoints"):
-        return math.log(LARGEST_SHARE / getattr(Spread(), name))
+        return math.log(LARGEST_SHARE / getattr(PriorScales(), name))
     return MOST
 
 
-def _at(logs: Sequence[float] | Matrix) -> Spread:
+def _at(logs: Sequence[float] | Matrix) -> PriorScales:
     """The defaults times exp(logs)."""
-    defaults = asdict(Spread())
+    defaults = asdict(PriorScales())
     scaled = {name: float(defaults[name] * np.exp(log)) for name, log in zip(LEARNT, logs, strict=True)}
-    return replace(Spread(), **scaled)
+    return replace(PriorScales(), **scaled)

@@ -11,7 +11,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Marks:
+class RankingMetrics:
     """One ranker's marks on one target (or their mean over targets)."""
 
     rel_at_1: float  # true result of the first choice / best true result
@@ -22,15 +22,15 @@ class Marks:
     interval_coverage: float | None = None  # share of results inside their 80 % intervals
 
 
-def marks(truth_N: Array, scores_N: Array, *, inside_N: Array | None = None) -> Marks:
-    """Marks of `scores_N` against the true results. Equal scores are resolved by their mean, not by luck."""
+def marks(truth_N: Array, scores_N: Array, *, inside_N: Array | None = None) -> RankingMetrics:
+    """Metrics of `scores_N` against the true results. Equal scores are resolved by their mean, not by luck."""
     from scipy.stats import weightedtau
 
     best = float(truth_N.max())
     first = _expected_first(truth_N, scores_N)
     third = _expected_best_of(truth_N, scores_N, 3)
     tau = float(weightedtau(truth_N, scores_N).statistic)
-    return Marks(
+    return RankingMetrics(
         rel_at_1=first / best if best > 0 else 1.0,
         rel_at_3=third / best if best > 0 else 1.0,
         regret_at_1=best - first,
@@ -40,11 +40,11 @@ def marks(truth_N: Array, scores_N: Array, *, inside_N: Array | None = None) -> 
     )
 
 
-def random_marks(truth_N: Array, *, rng: np.random.Generator, draws: int = 200) -> Marks:
+def random_marks(truth_N: Array, *, rng: np.random.Generator, draws: int = 200) -> RankingMetrics:
     """Expected marks of a random order, by drawing."""
     found = [marks(truth_N, rng.random(len(truth_N))) for _ in range(draws)]
     names = ("rel_at_1", "rel_at_3", "regret_at_1", "top_1", "tau_w")
-    return Marks(**{name: float(np.mean([getattr(one, name) for one in found])) for name in names})
+    return RankingMetrics(**{name: float(np.mean([getattr(one, name) for one in found])) for name in names})
 
 
 def _expected_first(truth_N: Array, scores_N: Array) -> float:

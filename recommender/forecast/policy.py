@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from recommender.forecast.curves import best_so_far, partial_of, speaking_for
-from recommender.forecast.kernels import Spread
+from recommender.forecast.kernels import PriorScales
 from recommender.forecast.process import Posterior, posterior
 from recommender.forecast.situation import Observation, Situation, from_scale, to_scale
 from recommender.records import SCRATCH, EpochMetrics, Start
@@ -39,7 +39,7 @@ class Race:
     running: tuple[Start, ...] = ()
     trial_epochs: int = 5
     tolerance: float = 0.01  # share of the expected best mAP50-95 that the user does not care about
-    spread: Spread = field(default_factory=Spread)
+    spread: PriorScales = field(default_factory=PriorScales)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recommender.blas import single_blas_thread
-from recommender.forecast.kernels import Matrix, Spread, lay_out
+from recommender.forecast.kernels import Matrix, PriorScales, lay_out
 from recommender.forecast.situation import Observation, Situation, from_scale, to_scale
 
 FLOOR = 0.02  # mAP below which a result only says that it is low: how low cannot be seen
@@ -65,23 +65,23 @@ class Posterior:
         """`count` × N draws of mAP50-95 in [0, 1]."""
         return from_scale(self.draws(count, seed))
 
-    def of_one_training(self, spread: Spread) -> Posterior:
+    def of_one_training(self, spread: PriorScales) -> Posterior:
         """The forecast of one training of each start: with a seed's own noise and the part that all starts share."""
         noise_NN = spread.noise**2 * np.eye(len(self.mean_N)) + spread.seed**2
         return Posterior(mean_N=self.mean_N, covariance_NN=self.covariance_NN + noise_NN)
 
 
 def posterior(
-    history: Sequence[Observation], candidates: Sequence[Situation], spread: Spread | None = None
+    history: Sequence[Observation], candidates: Sequence[Situation], spread: PriorScales | None = None
 ) -> Posterior:
     """Condition the rules on the history and read off the candidates. Cost cubic in the number of runs."""
-    return _posterior(tuple(history), tuple(candidates), spread or Spread())
+    return _posterior(tuple(history), tuple(candidates), spread or PriorScales())
 
 
 @functools.lru_cache(maxsize=2)  # the ranking, the decision and the trials ask for the same one
 @single_blas_thread()
 def _posterior(
-    history: tuple[Observation, ...], candidates: tuple[Situation, ...], spread: Spread
+    history: tuple[Observation, ...], candidates: tuple[Situation, ...], spread: PriorScales
 ) -> Posterior:
     situations = [observation.situation for observation in history] + list(candidates)
     known = len(history)
@@ -105,7 +105,7 @@ def result_of(observation: Observation) -> float:
     return part.offset + value * part.slope if part else value
 
 
-def noise_of(history: Sequence[Observation], spread: Spread) -> Matrix:
+def noise_of(history: Sequence[Observation], spread: PriorScales) -> Matrix:
     """Noise of each training, what runs of one seed share on a target, and the errors of runs that broke off."""
     own = [
         spread.noise**2

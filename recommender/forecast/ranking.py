@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.forecast.kernels import Spread
+from recommender.forecast.kernels import PriorScales
 from recommender.forecast.process import posterior
 from recommender.forecast.rules import trained_on_target
 from recommender.forecast.situation import Observation, Situation
@@ -35,7 +35,7 @@ def outlooks(
     candidates: Sequence[Situation],
     *,
     seed: int = 0,
-    spread: Spread | None = None,
+    spread: PriorScales | None = None,
 ) -> tuple[Outlook, ...]:
     """Forecast one training of every candidate; order by expected loss, which is the order of expected scores too.
 
@@ -44,7 +44,7 @@ def outlooks(
     order starts otherwise, those share its mean: rank and probability never contradict each other. Checkpoints trained
     on this very data come last and win nothing: what they reach on images they know is no result.
     """
-    spread = spread or Spread()
+    spread = spread or PriorScales()
     belief = posterior(history, candidates, spread).of_one_training(spread)
     draws_SN = belief.samples(NUM_DRAWS, seed)
     # Not the draws' means: their error would order close starts anew with every start that joins the race.

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from recommender.forecast.backtest import Case
+from recommender.forecast.backtest import BacktestCase
 from recommender.forecast.curves import best_so_far
 from recommender.forecast.learning import learnt_spread
 from recommender.forecast.policy import (
@@ -37,16 +37,18 @@ class Step:
     choice: int
 
 
-Policy = Callable[[Case, Sequence[Observation], int], list[Step]]
+Policy = Callable[[BacktestCase, Sequence[Observation], int], list[Step]]
 
 
-def forecast_only(case: Case, runs: Sequence[Observation], seed: int) -> list[Step]:
+def forecast_only(case: BacktestCase, runs: Sequence[Observation], seed: int) -> list[Step]:
     """The forecast's first start, without any trial."""
     mean = current_forecast(_race(case)).mean_N
     return [Step(cost=0.0, choice=int(mean.argmax()))]
 
 
-def trials_by_gain(case: Case, runs: Sequence[Observation], seed: int, *, share: float = 1 / 3) -> list[Step]:
+def trials_by_gain(
+    case: BacktestCase, runs: Sequence[Observation], seed: int, *, share: float = 1 / 3
+) -> list[Step]:
     """Ours: trials of a share of the schedule, the most valuable first, until those left are not worth it."""
     epochs = case.candidates[0].budget.epochs
     trial_epochs = max(1, round(share * epochs))
@@ -65,18 +67,20 @@ def trials_by_gain(case: Case, runs: Sequence[Observation], seed: int, *, share:
     return steps
 
 
-def brute_force(case: Case, runs: Sequence[Observation], seed: int) -> list[Step]:
+def brute_force(case: BacktestCase, runs: Sequence[Observation], seed: int) -> list[Step]:
     """Every start to its end, in the order of a coin; the best so far is the choice."""
     return _in_order(case, runs, np.random.default_rng(seed).permutation(len(runs)).tolist())
 
 
-def by_forecast(case: Case, runs: Sequence[Observation], seed: int) -> list[Step]:
+def by_forecast(case: BacktestCase, runs: Sequence[Observation], seed: int) -> list[Step]:
     """Every start to its end, the forecast's favourites first."""
     mean = current_forecast(_race(case)).mean_N
     return _in_order(case, runs, np.argsort(-mean).tolist())
 
 
-def successive_halving(case: Case, runs: Sequence[Observation], seed: int, *, factor: int = 3) -> list[Step]:
+def successive_halving(
+    case: BacktestCase, runs: Sequence[Observation], seed: int, *, factor: int = 3
+) -> list[Step]:
     """Plain asynchronous successive halving (Li et al. 2020) as Ray ships it, one worker, grace of one epoch."""
     epochs = case.candidates[0].budget.epochs
     rungs = [factor**i for i in range(int(math.log(epochs, factor)) + 1) if factor**i < epochs]
@@ -102,7 +106,7 @@ POLICIES: dict[str, Policy] = {
 }
 
 
-def one_seed(case: Case, observations: Sequence[Observation]) -> list[Observation]:
+def one_seed(case: BacktestCase, observations: Sequence[Observation]) -> list[Observation]:
     """For each candidate its recorded run with the lowest seed, at the case's budget."""
     found = []
     for candidate in case.candidates:
@@ -118,7 +122,7 @@ def one_seed(case: Case, observations: Sequence[Observation]) -> list[Observatio
     return found
 
 
-def _race(case: Case) -> Race:
+def _race(case: BacktestCase) -> Race:
     return Race(history=case.history, candidates=case.candidates, spread=learnt_spread(tuple(case.history)))
 
 
@@ -141,7 +145,7 @@ def _with_curve(observation: Observation, curve: tuple[EpochMetrics, ...]) -> Ru
     return replace(observation.run, curve=curve, best=best)
 
 
-def _in_order(case: Case, runs: Sequence[Observation], order: Sequence[int]) -> list[Step]:
+def _in_order(case: BacktestCase, runs: Sequence[Observation], order: Sequence[int]) -> list[Step]:
     steps, cost, best, choice = [], 0.0, -1.0, 0
     for number in order:
         cost += relative_cost(case.candidates[number])

@@ -50,7 +50,7 @@ def warnings(
 
 
 def notes(outlooks: Sequence[Outlook]) -> tuple[Notice, ...]:
-    """Notes, which are no faults: the licence that comes with the first start, and stand-ins."""
+    """Notes, which are no faults: the licence that comes with the first start, and what takes the place of others."""
     return (*_licence(outlooks), *_recovered(outlooks))
 
 

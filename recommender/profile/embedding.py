@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from recommender.errors import UsageError
 from recommender.records import FloatArray, Profile
 
-# Whole similarity below which two sets count as strangers; see benchmarks/results/probe_choice.md.
+# Whole similarity below which two sets count as dissimilar data sets; see benchmarks/results/probe_choice.md.
 NOTHING_SIMILAR = 0.8
 CARD_FILE = Path(__file__).with_name("encoder.json")
 CARD: dict[str, str] = json.loads(CARD_FILE.read_text())

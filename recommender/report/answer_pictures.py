@@ -19,7 +19,7 @@ from recommender.checkpoints import restore_model
 from recommender.datasets import read_image
 from recommender.errors import RecommenderError
 from recommender.forecast.situation import Situation
-from recommender.pipeline import Case
+from recommender.pipeline import Study
 from recommender.profile.images import letterbox
 from recommender.records import ByteArray, Checkpoint, LabelledImage, Profile, Recommendation
 from recommender.text import printable
@@ -53,7 +53,7 @@ class AnswerPictures:
     predictions: tuple[Predictions, ...] = ()
 
 
-def pictures_of(case: Case, recommendation: Recommendation) -> AnswerPictures:
+def pictures_of(case: Study, recommendation: Recommendation) -> AnswerPictures:
     """The pictures of an answer; a checkpoint or an image that cannot be read is left out."""
     situations = {situation.start: situation for situation in case.situations}
     ranked = [situations[row.start] for row in recommendation.ranking if row.start in situations]
@@ -100,7 +100,7 @@ def _each_once(situations: Sequence[Situation]) -> list[Situation]:
     return list({one.start.checkpoint: one for one in reversed(situations)}.values())[::-1]
 
 
-def _scenes(case: Case) -> list[ByteArray]:
+def _scenes(case: Study) -> list[ByteArray]:
     """The first few val images with objects, by content, so that the same data set shows the same ones."""
     labelled = [image for image in case.target.of_split("val") if len(image.boxes_M4)]
     found = []

@@ -12,7 +12,7 @@ from recommender.records import Profile
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class PlacedDataset:
     """One data set on the map; `x` and `y` within [0, 1]."""
 
     name: str
@@ -21,7 +21,7 @@ class Place:
     y: float
 
 
-def dataset_map(profiles: Sequence[Profile]) -> tuple[Place, ...]:
+def dataset_map(profiles: Sequence[Profile]) -> tuple[PlacedDataset, ...]:
     """Classical multidimensional scaling of the data sets' squared distances to two dimensions (Torgerson 1952).
 
     Distances on the map are the best two dimensions can do, so neighbours are a hint, not a measurement. Signs are
@@ -43,6 +43,6 @@ def dataset_map(profiles: Sequence[Profile]) -> tuple[Place, ...]:
     middle = (plane.max(axis=0) + plane.min(axis=0)) / 2 if size else np.zeros(2)
     scaled = 0.5 + (plane - middle) / (span or 1.0)
     return tuple(
-        Place(name=p.dataset_name, hash=p.dataset_hash, x=float(x), y=float(y))
+        PlacedDataset(name=p.dataset_name, hash=p.dataset_hash, x=float(x), y=float(y))
         for p, (x, y) in zip(profiles, scaled, strict=True)
     )

@@ -12,7 +12,7 @@ from recommender.profile import compare
 from recommender.profile.shipped import builtin_profiles
 from recommender.records import Profile, Recommendation
 from recommender.report.columns import COLUMNS
-from recommender.report.dataset_map import Place, dataset_map
+from recommender.report.dataset_map import PlacedDataset, dataset_map
 from recommender.report.headline import LABELS, MODE_WORDS, UNSUPPORTED, headline, trials_worth
 from recommender.report.notices import notice_title
 from recommender.report.rows import names_of, shown_rows
@@ -86,7 +86,7 @@ def _balance(profile: Profile) -> list[tuple[str, int, float]]:
     return [(name, count, count / total) for name, count in balance[:CLASSES_SHOWN]]
 
 
-def _map(profile: Profile) -> tuple[Place, ...]:
+def _map(profile: Profile) -> tuple[PlacedDataset, ...]:
     """The target, first, among the built-in data sets most similar to it."""
     others = [one for one in builtin_profiles().values() if one.dataset_hash != profile.dataset_hash]
     comparable = [one for one in others if one.encoder == profile.encoder]

@@ -119,7 +119,7 @@ def test_nodes_and_workers_die_in_the_middle_and_nothing_counts_twice(
     result = run_trials(specs, store=store, display=saboteur)
     assert sorted(killed) == ["actor", "node"]
     assert result.reason is None
-    assert {trial.state for trial in result.trials} == {"settled"}
+    assert {trial.state for trial in result.trials} == {"finished"}
     runs = store.runs.list()
     assert sorted(run.id for run in runs) == sorted(spec.id for spec in specs)
     steps = [(run.id, point.epoch) for run in runs for point in run.curve]

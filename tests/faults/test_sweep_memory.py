@@ -63,4 +63,4 @@ def test_ray_kills_for_memory_and_the_sweep_finishes(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "['OutOfMemoryError'] ['failed', 'settled'] 1"
+    assert done.stdout.strip() == "['OutOfMemoryError'] ['failed', 'finished'] 1"

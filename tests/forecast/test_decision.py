@@ -10,7 +10,7 @@ from sklearn.isotonic import isotonic_regression
 
 from recommender.forecast.decision import TIED_LOSS, decide
 from recommender.forecast.influence import runs_used
-from recommender.forecast.kernels import Spread
+from recommender.forecast.kernels import PriorScales
 from recommender.forecast.process import posterior
 from recommender.forecast.ranking import Outlook, never_rising, outlooks
 from recommender.forecast.situation import Situation, from_scale
@@ -92,7 +92,7 @@ def test_a_start_that_loses_more_than_a_seed_does_is_not_tied() -> None:
 
 
 def test_trials_are_worth_something_where_starts_may_differ_and_nothing_where_one_is_left() -> None:
-    wide = Spread(pair=0.15)
+    wide = PriorScales(pair=0.15)
     candidates = [situation(TARGET, KIN), situation(TARGET, TWIN)]
     ranked = outlooks([], candidates, spread=wide)
     hours = {candidate.start: 2.0 for candidate in candidates}

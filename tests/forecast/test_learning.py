@@ -8,14 +8,14 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from recommender.forecast.kernels import Spread, lay_out
+from recommender.forecast.kernels import PriorScales, lay_out
 from recommender.forecast.learning import LEARNT, MIN_RUNS, learnt_spread, surprise
 from recommender.forecast.process import noise_of, result_of
 from recommender.forecast.situation import Observation, from_scale
 from tests.forecast.builders import observation, profile, situation
 
 
-def drawn(spread: Spread, *, targets: int = 8, seed: int = 0) -> tuple[Observation, ...]:
+def drawn(spread: PriorScales, *, targets: int = 8, seed: int = 0) -> tuple[Observation, ...]:
     """Results drawn from the model itself: every target with the same nine sources."""
     sources = [profile(f"source{i}", 0.3 * i) for i in range(9)]
     situations = [
@@ -32,33 +32,33 @@ def drawn(spread: Spread, *, targets: int = 8, seed: int = 0) -> tuple[Observati
 
 
 def test_effects_of_starts_are_found_where_they_are() -> None:
-    quiet = learnt_spread(drawn(Spread(start=0.005, start_on_similar=0.005)))
-    loud = learnt_spread(drawn(Spread(start=0.15, start_on_similar=0.15)))
+    quiet = learnt_spread(drawn(PriorScales(start=0.005, start_on_similar=0.005)))
+    loud = learnt_spread(drawn(PriorScales(start=0.15, start_on_similar=0.15)))
     assert math.hypot(quiet.start, quiet.start_on_similar) < 0.04
     assert math.hypot(loud.start, loud.start_on_similar) == pytest.approx(math.hypot(0.15, 0.15), rel=0.4)
 
 
 def test_what_single_runs_cannot_tell_is_not_learnt() -> None:
-    learnt = learnt_spread(drawn(Spread(start=0.15)))
+    learnt = learnt_spread(drawn(PriorScales(start=0.15)))
     for name in ("level", "budget", "pair", "noise", "seed"):
-        assert getattr(learnt, name) == getattr(Spread(), name)
+        assert getattr(learnt, name) == getattr(PriorScales(), name)
 
 
 def test_too_few_runs_leave_the_defaults() -> None:
-    runs = drawn(Spread(start=0.3))
-    assert learnt_spread(runs[: MIN_RUNS - 1]) == Spread()
-    assert learnt_spread(()) == Spread()
-    assert learnt_spread(runs) != Spread()
+    runs = drawn(PriorScales(start=0.3))
+    assert learnt_spread(runs[: MIN_RUNS - 1]) == PriorScales()
+    assert learnt_spread(()) == PriorScales()
+    assert learnt_spread(runs) != PriorScales()
 
 
 def test_the_order_of_the_runs_does_not_matter() -> None:
-    runs = drawn(Spread(), targets=4)
+    runs = drawn(PriorScales(), targets=4)
     one, other = learnt_spread(runs), learnt_spread(runs[::-1])
     assert asdict(one) == pytest.approx(asdict(other), rel=1e-5)
 
 
 def test_the_gradient_is_that_of_the_value() -> None:
-    runs = list(drawn(Spread(), targets=3))
+    runs = list(drawn(PriorScales(), targets=3))
     ground = lay_out([run.situation for run in runs])
     residual = np.array([result_of(run) for run in runs]) - ground.mean_N
     logs = np.random.default_rng(1).normal(size=len(LEARNT)) * 0.3

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recommender.forecast.decision import decide
-from recommender.forecast.kernels import Spread
+from recommender.forecast.kernels import PriorScales
 from recommender.forecast.process import posterior
 from recommender.forecast.ranking import outlooks
 from recommender.forecast.reasons import reasons
@@ -148,7 +148,7 @@ def test_permuting_the_history_changes_nothing() -> None:
 
 def test_one_observation_agrees_with_the_closed_form() -> None:
     """Posterior mean of the observed situation itself: prior + k/(k + noise²) · (result − prior)."""
-    spread, case = Spread(), situation(TARGET, KIN)
+    spread, case = PriorScales(), situation(TARGET, KIN)
     prior = posterior([], [case], spread)
     k = prior.covariance_NN[0, 0]
     expected = prior.mean_N[0] + k / (k + spread.noise**2 + spread.seed**2) * (

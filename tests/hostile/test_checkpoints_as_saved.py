@@ -20,8 +20,8 @@ from torch.nn.utils import prune
 
 from recommender.checkpoints.containment import admit
 from recommender.checkpoints.quarantine.__main__ import examine
+from recommender.checkpoints.quarantine.placeholders import MAX_MODULES
 from recommender.checkpoints.quarantine.refusal import RefusalError
-from recommender.checkpoints.quarantine.stand_ins import MAX_MODULES
 from recommender.errors import CheckpointError
 from recommender.families.ultralytics.recognition import recognise
 from recommender.ultralytics_safety import prepare_ultralytics
@@ -410,10 +410,10 @@ def test_the_folder_of_a_run_is_answered_with_its_weights(tmp_path: Path, home: 
 
 
 def test_a_plain_pickle_of_omegaconf_runs_nothing() -> None:
-    """The names let in for old settings are stand-ins like all others."""
-    from recommender.checkpoints.quarantine.stand_ins import StandIn, stand_ins
+    """The names let in for old settings are placeholders like all others."""
+    from recommender.checkpoints.quarantine.placeholders import Placeholder, placeholders
 
-    made = stand_ins(["omegaconf.dictconfig.DictConfig", "typing.Any", "builtins.dict"])
-    assert all(issubclass(kind, StandIn) for kind, _ in made)
+    made = placeholders(["omegaconf.dictconfig.DictConfig", "typing.Any", "builtins.dict"])
+    assert all(issubclass(kind, Placeholder) for kind, _ in made)
     with pytest.raises(RefusalError):
-        stand_ins(["builtins.eval"])
+        placeholders(["builtins.eval"])

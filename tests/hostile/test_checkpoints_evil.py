@@ -24,7 +24,7 @@ RUNS_ON_LOAD = [
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_bombs_are_refused_and_do_not_go_off(kind: str, tmp_path: Path) -> None:
-    """Read without any wall around it: the stand-ins alone have to hold."""
+    """Read without any wall around it: the placeholders alone have to hold."""
     marker = tmp_path / "marker"
     file = plant(tmp_path / "best.pt", kind, marker)
     before = file.read_bytes()

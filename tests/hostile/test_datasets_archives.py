@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from recommender.datasets import Limits, open_dataset
+from recommender.datasets import DatasetLimits, open_dataset
 from recommender.errors import DatasetError, UnsafeInputError
 from tests.datagen import tar_of, zip_of
 from tests.datasets.helpers import yolo_set
@@ -179,11 +179,11 @@ def test_counts_and_ratios_are_limits(tmp_path: Path) -> None:
     folder = yolo_set(tmp_path / "set")
     for path in (zip_of(folder, tmp_path / "a.zip"), tar_of(folder, tmp_path / "a.tgz")):
         with pytest.raises(UnsafeInputError, match=r"entries"):
-            open_dataset(path, limits=Limits(archive_entries=10))
+            open_dataset(path, limits=DatasetLimits(archive_entries=10))
         with pytest.raises(UnsafeInputError, match="out of proportion"):
-            open_dataset(path, limits=Limits(archive_ratio=0.5, archive_ratio_from_bytes=0))
+            open_dataset(path, limits=DatasetLimits(archive_ratio=0.5, archive_ratio_from_bytes=0))
         with pytest.raises(UnsafeInputError, match="unpacks to more than 1000 bytes"):
-            open_dataset(path, limits=Limits(archive_bytes=1000))
+            open_dataset(path, limits=DatasetLimits(archive_bytes=1000))
         assert len(open_dataset(path).images) == 12
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from recommender.datasets import ImageError, Limits, open_dataset, read_image
+from recommender.datasets import DatasetLimits, ImageError, open_dataset, read_image
 from recommender.errors import DatasetError, UnsafeInputError
 from tests.datagen import make_dataset
 from tests.datasets.helpers import kinds, yolo_set
@@ -116,19 +116,19 @@ def test_every_format_is_measured_by_its_header(tmp_path: Path, format_name: str
 def test_limits_are_kept(tmp_path: Path) -> None:
     folder = yolo_set(tmp_path / "yolo")
     with pytest.raises(UnsafeInputError, match="more than 10 files"):
-        open_dataset(folder, limits=Limits(num_files=10))
+        open_dataset(folder, limits=DatasetLimits(num_files=10))
     with pytest.raises(DatasetError, match="image_too_large"):
-        open_dataset(folder, limits=Limits(image_bytes=100))
+        open_dataset(folder, limits=DatasetLimits(image_bytes=100))
     with pytest.raises(DatasetError, match="label_too_large"):
-        open_dataset(folder, limits=Limits(label_rows=1))
+        open_dataset(folder, limits=DatasetLimits(label_rows=1))
     with pytest.raises(DatasetError, match="label_too_large"):
-        open_dataset(folder, limits=Limits(label_file_bytes=10))
+        open_dataset(folder, limits=DatasetLimits(label_file_bytes=10))
     with pytest.raises(DatasetError, match="at most 1"):
-        open_dataset(folder, limits=Limits(num_classes=1))
+        open_dataset(folder, limits=DatasetLimits(num_classes=1))
     with pytest.raises(UnsafeInputError, match="folders deep"):
-        open_dataset(folder, limits=Limits(folder_depth=-1))
+        open_dataset(folder, limits=DatasetLimits(folder_depth=-1))
     with pytest.raises(UnsafeInputError, match="at most 100 are read"):
-        open_dataset(make_dataset(tmp_path / "coco", format="coco"), limits=Limits(json_bytes=100))
+        open_dataset(make_dataset(tmp_path / "coco", format="coco"), limits=DatasetLimits(json_bytes=100))
 
 
 def test_empty_labels_and_one_image(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from recommender.datasets import Disk, ImageError, Limits, export_yolo, open_dataset, read_image
+from recommender.datasets import DatasetLimits, Disk, ImageError, export_yolo, open_dataset, read_image
 from recommender.datasets.decoding_memory import PixelGate
 from recommender.errors import DatasetError, UnsafeInputError
 from recommender.home import subfolder
@@ -92,7 +92,7 @@ def test_json_is_bounded_by_what_it_expands_to(tmp_path: Path) -> None:
     content["annotations"][0]["segmentation"] = [[]] * 100_000
     path.write_text(json.dumps(content, separators=(",", ":")))
     with pytest.raises(UnsafeInputError, match="MB in memory"):
-        open_dataset(path, limits=Limits(json_memory_bytes=8 * 1024 * 1024))
+        open_dataset(path, limits=DatasetLimits(json_memory_bytes=8 * 1024 * 1024))
     assert open_dataset(path).images
 
 

@@ -21,13 +21,13 @@ def test_a_known_run_is_asked_again_when_its_weights_are_wanted_and_gone(home: P
     run = finished(spec, [0.1, 0.2, 0.3])
     with Store.open_default() as store:
         store.runs.add(run)
-        assert RunRecorder(store).settled(spec.id) == run
+        assert RunRecorder(store).finished_run(spec.id) == run
         keeping = RunRecorder(store, keeping=[spec.id])
-        assert keeping.settled(spec.id) is None
+        assert keeping.finished_run(spec.id) is None
         weights = tmp_path / "best.safetensors"
         weights.write_bytes(b"weights")
         keep_trained(spec.id, weights)
-        assert keeping.settled(spec.id) == run
+        assert keeping.finished_run(spec.id) == run
 
 
 def test_weights_come_through_the_artefact_store_apart_from_states(home: Path) -> None:

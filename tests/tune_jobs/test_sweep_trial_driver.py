@@ -82,7 +82,7 @@ def test_what_failed_or_was_cut_off_is_tried_again(store: Store, status: str) ->
     assert trial_driver([spec], store).next_id() == spec.id
 
 
-def test_what_the_policy_stopped_is_settled(store: Store) -> None:
+def test_what_the_policy_stopped_is_finished(store: Store) -> None:
     (spec,) = paper_trials(1)
     stopped = finished(spec, [0.1], status="stopped")
     store.runs.add(replace(stopped, notes=(STOPPED_BY_POLICY + "hopeless",)))
@@ -358,9 +358,9 @@ def test_finished_runs_in_the_storage_are_found_again_without_the_store(store: S
         recorder.begin(run.id)
         recorder.accept(run)
     with Store(tmp_path / "another.sqlite3") as another:
-        assert RunRecorder(another, storage).settled(done.id) == done
+        assert RunRecorder(another, storage).finished_run(done.id) == done
         assert another.runs.get(done.id) == done
-        assert RunRecorder(another, storage).settled(failed.id) is None
+        assert RunRecorder(another, storage).finished_run(failed.id) is None
 
 
 def test_a_storage_that_takes_nothing_ends_the_sweep_before_it_begins(store: Store, tmp_path: Path) -> None:
@@ -375,7 +375,7 @@ def test_a_damaged_file_in_the_storage_is_no_run(store: Store, tmp_path: Path) -
     folder = tmp_path / "storage" / "runs"
     folder.mkdir(parents=True)
     (folder / f"{spec.id}.json").write_text('{"id": "half')
-    assert RunRecorder(store, UrlStorage(str(tmp_path / "storage"))).settled(spec.id) is None
+    assert RunRecorder(store, UrlStorage(str(tmp_path / "storage"))).finished_run(spec.id) is None
 
 
 def test_a_store_that_refuses_loses_nothing_that_the_storage_takes(store: Store, tmp_path: Path) -> None:
@@ -392,10 +392,10 @@ def test_a_store_that_refuses_loses_nothing_that_the_storage_takes(store: Store,
         full.runs = Full(full)
         with pytest.raises(StorageError, match="Free some"):
             RunRecorder(full, storage).accept(run)
-    assert RunRecorder(store, storage).settled(spec.id) == run
+    assert RunRecorder(store, storage).finished_run(spec.id) == run
 
 
-def test_the_state_of_a_settled_trial_is_not_kept(store: Store, tmp_path: Path) -> None:
+def test_the_state_of_a_finished_trial_is_not_kept(store: Store, tmp_path: Path) -> None:
     (spec,) = paper_trials(1)
     state = tmp_path / "resume.pt"
     state.write_bytes(b"state")

@@ -114,7 +114,7 @@ def best_rates(trials: Sequence[TrialView]) -> dict[Start, float | None]:
     """The learning rate with the best mAP50-95 of each start; of equals the first tried."""
     best: dict[Start, TrialView] = {}
     for trial in trials:
-        if trial.state == "settled" and trial.run is not None and trial.run.best is not None:
+        if trial.state == "finished" and trial.run is not None and trial.run.best is not None:
             known = best.get(trial.start)
             if known is None or (trial.best_score or 0.0) > (known.best_score or 0.0):
                 best[trial.start] = trial
@@ -280,7 +280,7 @@ def _comparison_input(
 
 
 def _is_missing(trial: TrialView) -> bool:
-    return trial.state != "settled" or trial.run is None or trial.run.best is None
+    return trial.state != "finished" or trial.run is None or trial.run.best is None
 
 
 def _failure(trial: TrialView) -> Failure:

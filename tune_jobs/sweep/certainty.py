@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from recommender.checkpoints.scratch import scratch_architecture
-from recommender.forecast.kernels import Spread
+from recommender.forecast.kernels import PriorScales
 from recommender.forecast.policy import Race, as_trial, keep_running, next_trial
 from recommender.forecast.rules import leaks
 from recommender.forecast.situation import Observation, Situation
@@ -40,7 +40,7 @@ def buy_certainty(
     target: Dataset,
     candidates: Sequence[Situation],
     history: Sequence[Observation],
-    spread: Spread,
+    spread: PriorScales,
     store: Store,
     recipe: Recipe | None = None,
     display: Display | None = None,
@@ -142,7 +142,7 @@ class ForecastPolicy:
 
     def run_of(self, trial: TrialView) -> Run | None:
         """The trial's run once it is in the history."""
-        return trial.run if trial.state == "settled" else None
+        return trial.run if trial.state == "finished" else None
 
     def _choose(self, view: SweepView) -> str | None:
         begun = [t for t in view.trials if t.state in ("running", "failed", "cut off") or _is_ours(t)]
@@ -155,4 +155,4 @@ class ForecastPolicy:
 
 def _is_ours(trial: TrialView) -> bool:
     """True if it ended in this sweep; what was known before is free and does not count."""
-    return trial.state == "settled" and not trial.reused
+    return trial.state == "finished" and not trial.reused

@@ -127,7 +127,7 @@ def table_of(view: SweepView) -> Table:
 
 def summary_of(view: SweepView, wanted: int | None = None) -> str:
     """Counts, cost so far, and what is left of the budget; `wanted` is how many are to run, None for all."""
-    ended, failed = len(view.of_state("settled")), len(view.of_state("failed"))
+    ended, failed = len(view.of_state("finished")), len(view.of_state("failed"))
     parts = [
         f"{ended} of {min(wanted or len(view.trials), len(view.trials))} done",
         *([f"{failed} failed"] if failed else []),
@@ -168,7 +168,7 @@ def duration(seconds: float) -> str:
 def _rows(view: SweepView) -> list[TrialView]:
     running = list(view.of_state("running"))
     ended = sorted(
-        view.of_state("settled", "failed", "cut off"),
+        view.of_state("finished", "failed", "cut off"),
         key=lambda trial: (trial.target_name, -(trial.best_score or -1.0)),
     )
     return running + ended
@@ -181,7 +181,7 @@ def _name(trial: TrialView) -> str:
 
 
 def _state(trial: TrialView) -> str:
-    if trial.state == "settled":
+    if trial.state == "finished":
         stopped = trial.run is not None and trial.run.status == "stopped"
         return ("known" if trial.reused else "done") + (", stopped" if stopped else "")
     if trial.note:

@@ -55,7 +55,7 @@ class EventWriter:
             device=view.device,
             waiting=len(view.of_state("waiting")),
             running=len(view.of_state("running")),
-            ended=len(view.of_state("settled", "failed", "cut off")),
+            ended=len(view.of_state("finished", "failed", "cut off")),
         )
         self._safely("cost", cost.model_dump())
 

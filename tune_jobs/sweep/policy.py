@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from recommender.records import EpochMetrics, Recipe, Run, Start
 
-TrialState = Literal["waiting", "running", "settled", "failed", "cut off"]
+TrialState = Literal["waiting", "running", "finished", "failed", "cut off"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class TrialView:
     state: TrialState
     curve: tuple[EpochMetrics, ...] = ()
     seconds: float = 0.0  # its slot was taken, restarts included
-    run: Run | None = None  # once settled or failed
+    run: Run | None = None  # once finished or failed
     reused: bool = False  # was in the history before
     node: str | None = None
     process: int | None = None  # of the training on that node

@@ -217,9 +217,9 @@ def _bring_weights(host: Any, trial_driver: TrialDriver, specs: Sequence[TrialSp
     """Fetch the trained weights that are wanted here; what does not arrive is trained again when asked for."""
     import ray
 
-    settled = {trial.id for trial in trial_driver.view().of_state("settled")}
+    finished = {trial.id for trial in trial_driver.view().of_state("finished")}
     for spec in specs:
-        if not spec.job.keep or spec.id not in settled or trained_path(spec.id).exists():
+        if not spec.job.keep or spec.id not in finished or trained_path(spec.id).exists():
             continue
         part = trained_path(spec.id).with_suffix(".arriving")
         with part.open("wb") as file:

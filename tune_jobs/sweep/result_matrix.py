@@ -96,7 +96,7 @@ def sweep_document(result: SweepResult, notices: Sequence[Notice] = ()) -> Sweep
         trials=TrialCounts(
             asked=len(view.trials),
             known_before=sum(trial.reused for trial in view.trials),
-            settled=len(view.of_state("settled")),
+            settled=len(view.of_state("finished")),
             failed=len(view.of_state("failed")),
             cut_off=len(view.of_state("cut off")),
             waiting=len(view.of_state("waiting")),
@@ -129,7 +129,7 @@ def _start_result(cell: MatrixCell) -> StartResult:
 
 
 def _cell(row: MatrixRow, start: Start, members: Sequence[TrialView]) -> MatrixCell:
-    ended = [trial.run for trial in members if trial.state == "settled" and trial.run is not None]
+    ended = [trial.run for trial in members if trial.state == "finished" and trial.run is not None]
     return MatrixCell(
         row=row,
         start=start,

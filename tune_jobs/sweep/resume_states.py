@@ -54,5 +54,5 @@ def take_state(id: str, target: Path) -> bool:
 
 
 def drop_state(id: str) -> None:
-    """The run is settled: its state is of no more use."""
+    """The run has finished: its state is of no more use."""
     state_path(id).unlink(missing_ok=True)

@@ -58,7 +58,7 @@ class SweepResult:
     @property
     def runs(self) -> tuple[Run, ...]:
         """The runs that count, known before or new, in the order asked for."""
-        return tuple(trial.run for trial in self.view.of_state("settled") if trial.run is not None)
+        return tuple(trial.run for trial in self.view.of_state("finished") if trial.run is not None)
 
     @property
     def was_interrupted(self) -> bool:

@@ -12,7 +12,7 @@ from recommender.store import Store
 from recommender.store.records_json import decode
 from tune_jobs.storage import Storage, put_record
 from tune_jobs.sweep.trained import trained_path
-from tune_jobs.sweep.unfinished_runs import is_settled
+from tune_jobs.sweep.unfinished_runs import is_finished
 
 
 class RunRecorder:
@@ -29,7 +29,7 @@ class RunRecorder:
         self._keeping = frozenset(keeping)  # runs of which the weights are wanted as well
         self._epochs: dict[str, int] = {}
 
-    def settled(self, id: str) -> Run | None:
+    def finished_run(self, id: str) -> Run | None:
         """The run, when asking again would bring nothing new. One that only the storage has enters the store.
 
         A run whose weights are wanted and do not lie here is trained again, which gives them and the same record.
@@ -37,10 +37,10 @@ class RunRecorder:
         if id in self._keeping and not trained_path(id).exists():
             return None
         run = self._store.runs.get(id)
-        if run is not None and is_settled(run):
+        if run is not None and is_finished(run):
             return run
         found = self._from_storage(id)
-        if found is None or found.id != id or not is_settled(found):
+        if found is None or found.id != id or not is_finished(found):
             return None
         self._store.runs.add(found)
         return found
@@ -62,7 +62,7 @@ class RunRecorder:
         return True
 
     def _keep(self, run: Run) -> None:
-        if self._storage is not None and is_settled(run):
+        if self._storage is not None and is_finished(run):
             put_record(self._storage, _name(run.id), run)
 
     def _from_storage(self, id: str) -> Run | None:

@@ -184,7 +184,7 @@ class TrialDriver:
     @property
     def num_ended(self) -> int:
         """Trials that need no more work."""
-        return sum(trial.state in ("settled", "failed") for trial in self._trials.values())
+        return sum(trial.state in ("finished", "failed") for trial in self._trials.values())
 
     def silent(self) -> list[str]:
         """Trials whose actors have not said a word for too long."""
@@ -235,7 +235,7 @@ class TrialDriver:
         self._end_attempt(trial)
         trial.run, trial.note = run, run.error
         trial.curve = list(run.curve) or trial.curve
-        trial.state = "failed" if run.status == "failed" else "settled"
+        trial.state = "failed" if run.status == "failed" else "finished"
         self._guarded(drop_state, run.id)
         if self._guarded(self._recorder.accept, run) is False:
             trial.note = "another sweep has taken this trial over; its result counts"
@@ -250,10 +250,10 @@ class TrialDriver:
 
     def _recall(self, trial: _Trial) -> bool:
         """True if the history knows this run already."""
-        run = self._guarded(self._recorder.settled, trial.spec.id)
+        run = self._guarded(self._recorder.finished_run, trial.spec.id)
         if run is None:
             return False
-        trial.state, trial.run, trial.reused = "settled", run, True
+        trial.state, trial.run, trial.reused = "finished", run, True
         trial.curve = list(run.curve)
         return True
 
@@ -285,7 +285,7 @@ class TrialDriver:
         known = [
             self._seconds(other) / max(1, len(other.curve))
             for other in self._trials.values()
-            if other.state == "settled"
+            if other.state == "finished"
             and not other.reused
             and other.spec.job.target_hash == job.target_hash
             and other.spec.job.recipe.imgsz == job.recipe.imgsz

@@ -45,7 +45,7 @@ def failed_run(
     )
 
 
-def is_settled(run: Run) -> bool:
+def is_finished(run: Run) -> bool:
     """True if asking for this run again would bring nothing new: it ended, or the policy ended it.
 
     What failed is tried again by the next command; what the budget or Ctrl-C cut off is never recorded.

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from recommender.checkpoints.quarantine.foreign import foreign_pickle
 from recommender.checkpoints.quarantine.formats import check_archive
+from recommender.checkpoints.quarantine.placeholders import PERMITTED, Placeholder, find_weights, placeholders
 from recommender.checkpoints.quarantine.refusal import RESAVE, RefusalError
-from recommender.checkpoints.quarantine.stand_ins import PERMITTED, StandIn, find_weights, stand_ins
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,7 +48,7 @@ def read_safetensors(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def read_torch(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and facts of what `torch.save` wrote, through stand-ins."""
+    """Tensors and facts of what `torch.save` wrote, through placeholders."""
     import torch
 
     with file.open("rb") as stream:
@@ -59,7 +59,7 @@ def read_torch(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         if zipped:
             check_archive(file)
             needed = torch.serialization.get_unsafe_globals_in_checkpoint(file)
-        with torch.serialization.safe_globals(stand_ins(needed)):
+        with torch.serialization.safe_globals(placeholders(needed)):
             content = torch.load(file, map_location="cpu", weights_only=True)
     except RefusalError:
         raise
@@ -88,7 +88,7 @@ def unreadable(error: Exception) -> RefusalError:
     )
 
 
-def facts_of(content: dict[Any, Any], model: StandIn | None) -> dict[str, Any]:
+def facts_of(content: dict[Any, Any], model: Placeholder | None) -> dict[str, Any]:
     """The facts that a checkpoint states; each entry checked, absent when odd."""
     model_class = "" if model is None else type(model).__name__
     for mark, name in OTHER_MODELS.items():
@@ -133,12 +133,12 @@ def settings(value: object) -> dict[Any, Any]:
     """The entries of a dict, a namespace, or omegaconf's tree (ultralytics 8.0.0); empty for anything else."""
     if isinstance(value, dict):
         return value
-    if not isinstance(value, StandIn):
+    if not isinstance(value, Placeholder):
         return {}
     content = vars(value).get("_content")
     if not isinstance(content, dict):
         return vars(value)
-    return {key: vars(node).get("_val") for key, node in content.items() if isinstance(node, StandIn)}
+    return {key: vars(node).get("_val") for key, node in content.items() if isinstance(node, Placeholder)}
 
 
 def described_layers(description: dict[Any, Any]) -> list[list[Any]] | None:

@@ -1,4 +1,4 @@
-"""Inert stand-ins for the classes a checkpoint names, and the state dict collected from them."""
+"""Inert placeholders for the classes a checkpoint names, and the state dict collected from them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WEIGHT_KEYS = (
 )
 WRAPPERS = {"DataParallel": "module", "DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
 
-# What a detection checkpoint may name; the rest is refused, although a stand-in would not run it either.
+# What a detection checkpoint may name; the rest is refused, although a placeholder would not run it either.
 PERMITTED = re.compile(
     r"(torch\.nn\.modules|ultralytics\.nn\.modules|ultralytics\.nn\.tasks|ultralytics\.yolo)(\.\w+)*\.(v\d+)?[A-Z]\w*"
     r"|ultralytics\.(yolo\.)?utils(\.(loss|tal|torch_utils))?\.(v\d+)?[A-Z]\w*"
@@ -35,10 +35,10 @@ PERMITTED = re.compile(
 )
 
 
-class StandIn:
+class Placeholder:
     """Takes the place of any class that a pickle names: keeps attributes, does nothing."""
 
-    def __new__(cls, *_arguments: object, **_named: object) -> StandIn:
+    def __new__(cls, *_arguments: object, **_named: object) -> Placeholder:
         return object.__new__(cls)
 
     def __init__(self, *_arguments: object, **_named: object) -> None:
@@ -53,7 +53,7 @@ class StandIn:
         """A pickled defaultdict or array fills itself; its content is of no interest."""
 
 
-def stand_ins(names: list[str]) -> list[Any]:
+def placeholders(names: list[str]) -> list[Any]:
     """An inert class for each global a checkpoint names; refuses names that no detector needs."""
     foreign = foreign_pickle(names)
     if foreign is not None:
@@ -63,10 +63,10 @@ def stand_ins(names: list[str]) -> list[Any]:
             raise RefusalError(
                 f"Its pickle names {name!r}, which no detection checkpoint needs; nothing of it was run."
             )
-    return [(type(name.rpartition(".")[2], (StandIn,), {"__qualname__": name}), name) for name in names]
+    return [(type(name.rpartition(".")[2], (Placeholder,), {"__qualname__": name}), name) for name in names]
 
 
-def find_weights(content: Any) -> tuple[dict[str, Tensor], StandIn | None]:
+def find_weights(content: Any) -> tuple[dict[str, Tensor], Placeholder | None]:
     """The state dict in what was loaded, averaged weights first, and the model it came from where there is one."""
     found = _Search().weights(content, MAX_NESTING)
     if found is None:
@@ -80,13 +80,13 @@ class _Search:
     def __init__(self) -> None:
         self._modules_left = MAX_MODULES
 
-    def weights(self, value: Any, nesting: int) -> tuple[dict[str, Tensor], StandIn | None] | None:
-        if isinstance(value, StandIn):
+    def weights(self, value: Any, nesting: int) -> tuple[dict[str, Tensor], Placeholder | None] | None:
+        if isinstance(value, Placeholder):
             model = unwrapped(value)
             state = dict(self.harvest(model))
             if state:
                 return state, model
-        inside = vars(value) if isinstance(value, StandIn) else value
+        inside = vars(value) if isinstance(value, Placeholder) else value
         if not isinstance(inside, dict):
             return None
         if nesting:
@@ -97,7 +97,7 @@ class _Search:
         state = {key: tensor for key, tensor in inside.items() if is_tensor(tensor)}
         return (state, None) if state else None
 
-    def harvest(self, module: StandIn, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
+    def harvest(self, module: Placeholder, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
         """The entries of `module.state_dict()`, from the attributes alone."""
         self._modules_left -= 1
         if depth > MAX_DEPTH or self._modules_left < 0:
@@ -111,16 +111,16 @@ class _Search:
                 if is_tensor(value) and not (isinstance(passing, set) and name in passing):
                     yield prefix + name, value
         for name, child in entries(own.get("_modules")):
-            if isinstance(child, StandIn):
+            if isinstance(child, Placeholder):
                 yield from self.harvest(child, f"{prefix}{name}.", depth + 1)
 
 
-def unwrapped(module: StandIn) -> StandIn:
+def unwrapped(module: Placeholder) -> Placeholder:
     """The model inside wrappers of torch for several GPUs and for compiling."""
     for _ in range(MAX_NESTING):
         attribute = WRAPPERS.get(type(module).__name__)
         inner = dict(entries(vars(module).get("_modules"))).get(attribute or "")
-        if not isinstance(inner, StandIn):
+        if not isinstance(inner, Placeholder):
             break
         module = inner
     return module

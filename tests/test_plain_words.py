@@ -1,0 +1,36 @@
+"""Names and docstrings use the field's terms: no private vocabulary, and docstrings say what is returned."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = [file for part in ("recommender", "tune_jobs", "service") for file in (ROOT / part).rglob("*.py")]
+PRIVATE = re.compile(
+    r"\b(kin|kinship|strangers?|likeness|hindsight|foresee\w*|habit\w*|Desk|Doorman|Gate|Envelope|Holdings|Atlas|Depot"
+    r"|Parcel|Word|Bench|Orders|Conductor|Material|Contestant|stand_ins?|learnt from)\b"
+)
+BARE = {"Outcome", "Place", "Plan", "Row", "Case", "Spread", "Marks", "Limits", "Ask"}
+QUESTION = re.compile(r"(What|How|Who|Whether|Why|Which|Where)\b")
+
+
+@pytest.mark.parametrize("package", ["recommender", "tune_jobs", "service"])
+def test_no_private_vocabulary_and_no_bare_names(package: str) -> None:
+    found = []
+    for file in SOURCES:
+        if file.relative_to(ROOT).parts[0] != package:
+            continue
+        text = file.read_text("utf-8")
+        found += [f"{file.relative_to(ROOT)}: {match.group()}" for match in PRIVATE.finditer(text)]
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ClassDef) and node.name in BARE:
+                found.append(f"{file.relative_to(ROOT)}: class {node.name}")
+            elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                said = ast.get_docstring(node) or ""
+                if QUESTION.match(said):
+                    found.append(f"{file.relative_to(ROOT)}: {said.splitlines()[0]}")
+    assert not found, "\n".join(found)
