@@ -41,6 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--init", type=Path, default=Path("../shared/weights/yolo11n_coco.pt"))
+    parser.add_argument("--weights", type=Path, default=Path("../shared/weights"), help="of other tasks")
     parser.add_argument("--out", type=Path, default=Path("recommender/checkpoints/zoo"))
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "zoo-build")
     parser.add_argument("--threads", type=int, default=1)
@@ -48,6 +49,8 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     build_coco(options)
+    build_classifier(options)
+    build_segmenter(options)
     for name in SOURCES:
         build_source(name, options)
     print_table(options.out)
@@ -69,6 +72,53 @@ def build_coco(options: argparse.Namespace) -> None:
             "attribution": "Ultralytics YOLO11n, trained on COCO 2017. Recovered from a public int8 TFLite export: "
             "weights turned back to floats, batch norm re-estimated; slightly below the official file. "
             "Its source is known here by a sample of 126 images (COCO128).",
+            "train_imgsz": 640,
+            "train_epochs": None,
+        },
+    )
+
+
+RECOVERED = (
+    "Recovered from a public int8 TFLite export: weights turned back to floats, batch norm re-estimated; slightly "
+    "below the official file."
+)
+
+
+def build_classifier(options: argparse.Namespace) -> None:
+    """The public ImageNet classifier as safetensors, with its card."""
+    file = options.weights / "yolov8n-cls_imagenet.pt"
+    weights = options.out / "imagenet-yolov8n-cls.safetensors"
+    if not weights.exists():
+        to_safetensors(file, weights)
+    write_card(
+        weights,
+        {
+            "architecture": "yolov8n-cls",
+            "class_names": list(load_classes(file)),
+            "source_name": "ImageNet",
+            "source_licence": "ImageNet's terms of access: non-commercial research",
+            "source_images": 1_281_167,
+            "attribution": f"Ultralytics YOLOv8n-cls, trained on ImageNet-1k. {RECOVERED}",
+            "train_imgsz": 224,
+            "train_epochs": None,
+        },
+    )
+
+
+def build_segmenter(options: argparse.Namespace) -> None:
+    """The public COCO segmenter as safetensors, with its card."""
+    file = options.weights / "yolo11n-seg_coco.pt"
+    weights = options.out / "coco-yolo11n-seg.safetensors"
+    if not weights.exists():
+        to_safetensors(file, weights)
+    coco = json.loads((options.out / f"coco-{ARCHITECTURE}.json").read_text("utf-8"))
+    write_card(
+        weights,
+        {name: coco[name] for name in ("source_name", "source_hash", "source_licence", "source_images")}
+        | {
+            "architecture": "yolo11n-seg",
+            "class_names": list(load_classes(file)),
+            "attribution": f"Ultralytics YOLO11n-seg, trained on COCO 2017. {RECOVERED}",
             "train_imgsz": 640,
             "train_epochs": None,
         },

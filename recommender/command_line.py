@@ -11,21 +11,32 @@ from recommender.families.ultralytics.architectures import learning_rate_factor
 from recommender.forecast.situation import Situation
 from recommender.records import Budget, Checkpoint, Dataset, Start
 from recommender.requests import TrainingRequest
+from recommender.tasks import Task
 from recommender.text import shell_join
 from recommender.training_recipe import recipe_of, ultralytics_arguments
 
 
 def train_command(
-    start: Start, budget: Budget, given: str, *, scratch: str, class_map: Mapping[str, str] | None = None
+    start: Start,
+    budget: Budget,
+    given: str,
+    *,
+    scratch: str,
+    class_map: Mapping[str, str] | None = None,
+    task: Task | None = None,
+    imgsz: int = 640,
 ) -> str:
     """`recommend train …` for a start; options at their defaults are left out. `given` is the path the user named.
 
-    `scratch` is the architecture that random weights train.
+    `scratch` is the architecture that random weights train, `task` the one that was asked for, and `imgsz` the usual
+    size of the data set's task.
     """
     words = ["recommend", "train", "--dataset", given, "--start", str(start)]
-    defaults = TrainingRequest.model_fields
-    for name in ("epochs", "imgsz"):
-        if getattr(budget, name) != defaults[name].default:
+    if task is not None:
+        words += ["--task", task]
+    usual = {"epochs": TrainingRequest.model_fields["epochs"].default, "imgsz": imgsz}
+    for name, value in usual.items():
+        if getattr(budget, name) != value:
             words += [f"--{name}", str(getattr(budget, name))]
     if start.mode == "scratch":
         words += ["--architecture", scratch]
@@ -44,11 +55,11 @@ def yolo_command(
     """
     checkpoint, start, budget = situation.checkpoint, situation.start, situation.budget
     data, first_data = _data(dataset, given, split_seed)
-    model, first_model = _model(checkpoint, scratch)
+    model, first_model = _model(checkpoint, scratch, dataset.task)
     asked = TrainingRequest.model_validate(
         {"dataset": given, "start": str(start), "epochs": budget.epochs, "imgsz": budget.imgsz}
     )
-    words = ["yolo", "detect", "train", f"model={model}", f"data={data}"]
+    words = ["yolo", dataset.task, "train", *model, f"data={data}"]
     factor = learning_rate_factor(checkpoint.architecture if checkpoint else scratch)
     arguments = ultralytics_arguments(recipe_of(asked), start.mode, factor=factor)
     words += [
@@ -62,11 +73,15 @@ def yolo_command(
     return first_data + first_model + shell_join(words)
 
 
-def _model(checkpoint: Checkpoint | None, scratch: str) -> tuple[str, str]:
+def _model(checkpoint: Checkpoint | None, scratch: str, task: Task) -> tuple[list[str], str]:
+    """The model argument, and the command that makes its file. A model of another task only lends its weights."""
     if checkpoint is None:
-        return f"{scratch}.yaml", ""
+        return [f"model={scratch}.yaml"], ""
     file = f"{checkpoint.name}.pt"
-    return file, shell_join(["recommend", "checkpoints", "export", checkpoint.name, file]) + " && "
+    export = shell_join(["recommend", "checkpoints", "export", checkpoint.name, file]) + " && "
+    if checkpoint.task != task:
+        return [f"model={checkpoint.architecture}.yaml", f"pretrained={file}"], export
+    return [f"model={file}"], export
 
 
 def _data(dataset: Dataset, given: str, split_seed: int) -> tuple[str, str]:
@@ -78,4 +93,5 @@ def _data(dataset: Dataset, given: str, split_seed: int) -> tuple[str, str]:
     words = ["recommend", "datasets", "export", given, folder]
     if split_seed and dataset.split_origin == "seeded":
         words += ["--seed", str(split_seed)]
-    return f"{folder}/data.yaml", shell_join(words) + " && "
+    entry = folder if dataset.task == "classify" else f"{folder}/data.yaml"
+    return entry, shell_join(words) + " && "

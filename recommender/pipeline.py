@@ -46,8 +46,9 @@ from recommender.records import (
     Run,
     Start,
 )
-from recommender.requests import RecommendRequest
+from recommender.requests import RecommendRequest, at_usual_size
 from recommender.store import Store
+from recommender.tasks import task_definition
 from recommender.text import counted
 
 
@@ -98,6 +99,7 @@ def study(request: RecommendRequest, *, store: Store, progress: Progress = silen
             request.dataset, task=request.task, seed=request.seed, allowed_roots=roots, progress=progress
         )
     )
+    request = at_usual_size(request, target.task)
     profile = known_profile(target, store, progress=progress)
     candidates = choose_candidates(request, store, profile, progress)
     evidence = gather(
@@ -146,6 +148,8 @@ def conclude(
             case.request.dataset,
             scratch=scratch,
             class_map=case.request.class_map,
+            task=case.request.task,
+            imgsz=task_definition(case.target.task).imgsz,
         ),
         command=yolo_command(
             ranked[0].situation,

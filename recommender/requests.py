@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from recommender.errors import UsageError
 from recommender.starts import MODES
-from recommender.tasks import Task
+from recommender.tasks import Task, task_definition
 
 BUDGET_FORM = re.compile(
     r"\s*(?P<amount>\d+(?:\.\d+)?)\s*(?P<gpu>gpu-)?"
@@ -258,6 +258,16 @@ class TrainingRequest(Request):
         None, description="On that node; None takes what fits the place."
     )
     allow_roots: tuple[str, ...] = Field((), description="Further folders a data.yaml may point to.")
+
+
+Sized = TypeVar("Sized", RecommendRequest, TrainingRequest, SweepRequest, CompareRequest)
+
+
+def at_usual_size(request: Sized, task: Task) -> Sized:
+    """The request with the task's usual image size, where it names none."""
+    if "imgsz" in request.model_fields_set:
+        return request
+    return request.model_copy(update={"imgsz": task_definition(task).imgsz})
 
 
 def require_budget(budget: str | None) -> str | None:

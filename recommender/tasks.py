@@ -28,6 +28,7 @@ class TaskDefinition:
     noun: str  # what is trained: "object detector"
     name_in_full: str  # what people call the task: "object detection"
     objects: str  # what is counted in the images: "boxes"
+    imgsz: int  # pixels that images are trained at where nobody says
     trained: bool  # whether this version trains it; False: such data sets are read and inspected only
     metric: Metric  # `score` means this one
     details: tuple[Metric, ...]  # beside it, in the order of tables
@@ -39,6 +40,7 @@ TASKS: tuple[TaskDefinition, ...] = (
         noun="object detector",
         name_in_full="object detection",
         objects="boxes",
+        imgsz=640,
         trained=True,
         metric=Metric(name="map50_95", label="mAP50-95"),
         details=(
@@ -53,6 +55,7 @@ TASKS: tuple[TaskDefinition, ...] = (
         noun="instance segmenter",
         name_in_full="instance segmentation",
         objects="outlines",
+        imgsz=640,
         trained=False,
         metric=Metric(name="mask_map50_95", label="mask mAP50-95"),
         details=(
@@ -68,13 +71,14 @@ TASKS: tuple[TaskDefinition, ...] = (
         noun="image classifier",
         name_in_full="image classification",
         objects="images",
-        trained=False,
+        imgsz=224,
+        trained=True,
         metric=Metric(name="top1", label="top-1 accuracy"),
         details=(Metric(name="top5", label="top-5 accuracy"),),
     ),
 )
 
 
-def task_definition(name: Task) -> TaskDefinition:
+def task_definition(name: str) -> TaskDefinition:
     """The row of this task."""
     return next(row for row in TASKS if row.name == name)

@@ -38,8 +38,6 @@ REFERENCE: dict[Task, str] = {
 REFERENCE_NAMES = frozenset(name for names in ALIASES.values() for name in names)
 RECOVERED_FROM = {
     "coco-yolo11n": "yolo11n",
-    "coco-yolo11n-seg": "yolo11n-seg",
-    "imagenet-yolov8n-cls": "yolov8n-cls",
 }  # built-in weights that stand in for a public file, and score below it
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 

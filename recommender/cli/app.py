@@ -21,9 +21,11 @@ from recommender.cli.options import (
     AllowRoots,
     ClassMaps,
     GpusPerTrial,
+    ImageSize,
     TaskChoice,
     class_map,
     parts,
+    size_of,
     task_of,
 )
 from recommender.errors import RecommenderError, UsageError
@@ -180,7 +182,7 @@ def root(
         str, typer.Option(help="Of full, freeze, scratch; comma between them.")
     ] = "full,freeze,scratch",
     epochs: Annotated[int, typer.Option(help="Epochs of the full training.")] = 100,
-    imgsz: Annotated[int, typer.Option(help="Training image size in pixels.")] = 640,
+    imgsz: ImageSize = None,
     top: Annotated[
         int | None, typer.Option(metavar="K", help="Show the first K; COCO and scratch always show.")
     ] = None,
@@ -241,7 +243,7 @@ def root(
         "keep": keep,
         "modes": parts(modes),
         "epochs": epochs,
-        "imgsz": imgsz,
+        **size_of(imgsz),
         "top": top,
         "max_params": parameters_from(max_params) if max_params else None,
         "licence": licence,

@@ -9,12 +9,14 @@ from typing import Annotated
 import typer
 
 from recommender.cli.console import out, progress_bars
+from recommender.cli.options import TaskChoice, task_of
 
 
 def backtest(
     known_targets: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Let each forecast know only N other targets.")
     ] = None,
+    task: TaskChoice = None,
     seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
@@ -25,7 +27,12 @@ def backtest(
     from recommender.store import Store
 
     with Store.open_default() as store, progress_bars() as progress:
-        result = run(known_history(store), seed=seed, known_targets=known_targets, progress=progress)
+        result = run(
+            known_history(store, task=task_of(task) or "detect"),
+            seed=seed,
+            known_targets=known_targets,
+            progress=progress,
+        )
     if as_json:
         sys.stdout.write(json.dumps(backtest_document(result), indent=2) + "\n")
     else:

@@ -17,11 +17,13 @@ from recommender.cli.options import (
     CpusPerTrial,
     DatasetPath,
     GpusPerTrial,
+    ImageSize,
     Parallel,
     Seeds,
     Storage,
     TaskChoice,
     parts,
+    size_of,
     task_of,
 )
 from recommender.errors import UsageError
@@ -50,7 +52,7 @@ def compare(
     test: Annotated[
         str, typer.Option(metavar="auto|test|val", help="Split that scores the trained models.")
     ] = "auto",
-    imgsz: Annotated[int, typer.Option(help="Training image size in pixels.")] = 640,
+    imgsz: ImageSize = None,
     batch: Annotated[int, typer.Option(help="Images a step.")] = 16,
     optimizer: Annotated[str, typer.Option(help="AdamW, Adam, NAdam, RAdam or SGD.")] = "AdamW",
     learning_rates: Annotated[
@@ -100,7 +102,7 @@ def compare(
         "epochs": epochs,
         "patience": patience,
         "test": test,
-        "imgsz": imgsz,
+        **size_of(imgsz),
         "batch": batch,
         "optimizer": optimizer,
         "learning_rates": parts(learning_rates),

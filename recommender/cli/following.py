@@ -15,6 +15,7 @@ from rich.text import Text
 
 from recommender.errors import UnavailableError
 from recommender.home import subfolder
+from recommender.tasks import Task, task_definition
 from recommender.text import printable, sparkline
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ CURVE_WIDTH = 32  # characters
 class CurveView:
     """The curve so far: drawn in place on a terminal, a line per epoch elsewhere."""
 
-    def __init__(self, console: Console, epochs: int) -> None:
+    def __init__(self, console: Console, epochs: int, task: Task = "detect") -> None:
+        self._label = task_definition(task).metric.label
         self._console = console
         self._epochs = epochs
         self._curve: list[float] = []
@@ -63,7 +65,7 @@ class CurveView:
         return Text.assemble(
             f"epoch {point['epoch']}/{self._epochs}  ",
             (sparkline(self._curve, CURVE_WIDTH), "cyan"),
-            f"  mAP50-95 {point['score']:.3f} (best {best:.3f})  {others}  ",
+            f"  {self._label} {point['score']:.3f} (best {best:.3f})  {others}  ",
             f"{point['seconds']:.0f} s",
         )
 

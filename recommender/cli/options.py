@@ -33,6 +33,10 @@ TaskChoice = Annotated[
         help="What the data set is read for; else what its labels say.",
     ),
 ]
+ImageSize = Annotated[
+    int | None,
+    typer.Option(help="Training image size in pixels; else 640, of classification 224.", show_default=False),
+]
 AllowRoots = Annotated[
     list[str] | None, typer.Option(metavar="DIR", help="A further folder a data.yaml may point into.")
 ]
@@ -72,3 +76,8 @@ def class_map(texts: list[str] | None) -> dict[str, str]:
 def parts(text: str) -> tuple[str, ...]:
     """The values of an option that takes several with commas between them."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def size_of(imgsz: int | None) -> dict[str, int]:
+    """The field of a request; none where the size was left to the task."""
+    return {} if imgsz is None else {"imgsz": imgsz}

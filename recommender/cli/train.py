@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recommender.cli.options import AllowRoots, ClassMaps, DatasetPath, TaskChoice, class_map, task_of
+from recommender.cli.options import (
+    AllowRoots,
+    ClassMaps,
+    DatasetPath,
+    ImageSize,
+    TaskChoice,
+    class_map,
+    size_of,
+    task_of,
+)
 from recommender.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +41,7 @@ def train(
         ),
     ] = None,
     epochs: Annotated[int, typer.Option(help="At most.")] = 100,
-    imgsz: Annotated[int, typer.Option(help="Training image size in pixels.")] = 640,
+    imgsz: ImageSize = None,
     batch: Annotated[int, typer.Option(help="Images a step.")] = 16,
     patience: Annotated[int, typer.Option(help="Epochs without gain before it ends; 0 never.")] = 50,
     optimizer: Annotated[str, typer.Option(help="AdamW, Adam, NAdam, RAdam or SGD.")] = "AdamW",
@@ -74,7 +83,7 @@ def train(
             "task": task_of(task),
             "start": start,
             "epochs": epochs,
-            "imgsz": imgsz,
+            **size_of(imgsz),
             "batch": batch,
             "patience": patience,
             "optimizer": optimizer,
@@ -196,7 +205,9 @@ def launch(
     if detach:
         ensure_host(store, place)
         return job, notices
-    ended = follow(store, job, place, CurveView(err(), request.epochs)) or store.jobs.require(job.id)
+    ended = follow(store, job, place, CurveView(err(), request.epochs, target.task)) or store.jobs.require(
+        job.id
+    )
     return ended, notices
 
 
@@ -215,6 +226,7 @@ def _resolved(
     from recommender.datasets import open_dataset, require_trained
     from recommender.profile.known import known_profile
     from recommender.profile.notices import dataset_notices
+    from recommender.requests import at_usual_size
     from tune_jobs.artefact_transfer import pack_dataset
     from tune_jobs.training_spec import Target
 
@@ -225,7 +237,8 @@ def _resolved(
             from recommender.requests import RecommendRequest
 
             same = request.model_dump(
-                include={"dataset", "task", "epochs", "imgsz", "class_map", "allow_roots"}
+                include={"dataset", "task", "epochs", "imgsz", "class_map", "allow_roots"},
+                exclude_unset=True,
             )
             asked = RecommendRequest.model_validate({**same, "seed": split_seed})
             case = study(asked, store=store, progress=progress)
@@ -244,6 +257,7 @@ def _resolved(
                 )
             )
             profile = known_profile(dataset, store, progress=progress)  # for the checkpoint that comes out
+        request = at_usual_size(request, dataset.task)
         notices = dataset_notices(dataset, profile)
         pack_dataset(dataset)  # here, where the images have just been read: the launcher finds it packed
     sys.stderr.write(f"Training {request.start} on {dataset.name!a}.\n")
@@ -286,6 +300,7 @@ def _job_of(
 
 def _print(job: Job, run: Run | None, notices: tuple[Notice, ...], *, as_json: bool) -> None:
     from recommender.report.runs import training_document
+    from recommender.tasks import task_definition
 
     if as_json:
         warnings = [asdict(notice) for notice in notices]
@@ -294,7 +309,8 @@ def _print(job: Job, run: Run | None, notices: tuple[Notice, ...], *, as_json: b
         return
     lines = [f"training {job.id}: {job.status}"]
     if run is not None and run.best is not None:
-        lines += [f"best mAP50-95 {run.best.score:.3f} in epoch {run.best.epoch} of {len(run.curve)}"]
+        label = task_definition(run.task).metric.label
+        lines += [f"best {label} {run.best.score:.3f} in epoch {run.best.epoch} of {len(run.curve)}"]
         lines += [f"in the history as run {run.id[:12]}"]
     if job.checkpoint:
         lines += [f"checkpoint {job.checkpoint}", f"results in {job.artefacts}"]

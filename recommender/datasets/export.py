@@ -84,6 +84,11 @@ def class_folder(index: int, name: str) -> str:
     return f"{index:05d}_{_slug(name)}"
 
 
+def class_of_folder(folder: str) -> int:
+    """The number of the class whose folder `class_folder` named."""
+    return int(folder.split("_", 1)[0])
+
+
 def write_data_yaml(
     folder: Path, class_names: Sequence[str], splits: Sequence[Split], *, at: Path | None = None
 ) -> Path:

@@ -2,6 +2,6 @@
 
 from recommender.evidence.gather import EVIDENCE_VERSION, gather
 from recommender.evidence.metadata import metadata_evidence
-from recommender.evidence.table import ESTIMATORS, Estimator
+from recommender.evidence.table import ESTIMATORS, Estimator, estimators_for
 
-__all__ = ["ESTIMATORS", "EVIDENCE_VERSION", "Estimator", "gather", "metadata_evidence"]
+__all__ = ["ESTIMATORS", "EVIDENCE_VERSION", "Estimator", "estimators_for", "gather", "metadata_evidence"]

@@ -10,8 +10,8 @@ from typing import Protocol
 
 from recommender.evidence.metadata import metadata_evidence
 from recommender.evidence.nearest import nearest_sources
-from recommender.evidence.samples import SAMPLE_IMAGES, SAMPLE_SIZE, TargetSample, sample_target
-from recommender.evidence.table import ESTIMATORS
+from recommender.evidence.samples import SAMPLE_IMAGES, SAMPLE_SIZE, TargetSample, sample_for
+from recommender.evidence.table import ESTIMATORS, estimators_for
 from recommender.profile.embedding import ENCODER
 from recommender.progress import Progress, silent
 from recommender.records import Checkpoint, Dataset, Evidence, Profile
@@ -70,7 +70,8 @@ def gather(
     }
     checkpoints = [candidate.checkpoint for candidate in candidates]
     chosen = choose(checkpoints, found, max_feature_candidates)
-    lacking = [c for c in chosen if set(MEASURED) - _scores(known.get(c.sha256 or "")).keys()]
+    wanted = {row.name for row in estimators_for(target.task)}
+    lacking = [c for c in chosen if wanted - _scores(known.get(c.sha256 or "")).keys()]
     measured = _measure(target, lacking, progress)
     for checkpoint in checkpoints:
         scores = measured.get(checkpoint.sha256 or "") or _scores(known.get(checkpoint.sha256 or ""))
@@ -114,7 +115,7 @@ def _measure(
     if not unique:
         return {}
     progress("evidence", 0, len(unique))
-    sample = sample_target(target)
+    sample = sample_for(target)
     scores = {}
     for done, (sha256, checkpoint) in enumerate(unique.items(), start=1):
         try:

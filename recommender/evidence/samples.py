@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 
 from recommender.errors import DatasetError
 from recommender.records import Dataset, LabelledImage
+from recommender.tasks import Task
 
 SAMPLE_SIZE = 256  # pixels; 320 cost half as much again and ranked no more firmly, see benchmarks/results
 SAMPLE_IMAGES = 64
 SAMPLE_BOXES_PER_IMAGE = 24  # a crowd says no more, and would outvote other images
+WHOLE_IMAGES, WHOLE_SIZE = 128, 96  # of image classification: one label an image, and it fills the picture
 BACKGROUND = -1  # label of boxes without an object
 _TRIES = 8
 _MAX_OVERLAP = 0.1  # of the background box's area with any object
@@ -40,11 +42,19 @@ class TargetSample:
     labels_M: NDArray[np.int64]  # class, or BACKGROUND; all images' boxes one after the other
     images_M: NDArray[np.int64]  # which image each box is of
     shapes_M4: NDArray[np.float64]  # centre and size in fractions of the image, to be predicted
+    task: Task = "detect"  # of the data set
 
     @property
     def num_objects(self) -> int:
         """Boxes that hold an object."""
         return int((self.labels_M != BACKGROUND).sum())
+
+
+def sample_for(dataset: Dataset) -> TargetSample:
+    """The sample that the evidence about a data set of its task is measured on."""
+    if dataset.task == "classify":
+        return sample_target(dataset, num_images=WHOLE_IMAGES, size=WHOLE_SIZE)
+    return sample_target(dataset)
 
 
 def sample_target(
@@ -65,7 +75,7 @@ def sample_target(
         prepared = [
             one for one in pool.map(lambda image: _prepare(image, size, seed), chosen) if one is not None
         ]
-    return _joined(prepared, size)
+    return _joined(prepared, size, dataset.task)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,7 +86,7 @@ class _Prepared:
     shapes_M4: NDArray[np.float64]
 
 
-def _joined(prepared: Sequence[_Prepared], size: int) -> TargetSample:
+def _joined(prepared: Sequence[_Prepared], size: int, task: Task) -> TargetSample:
     empty = np.zeros((0, 3, size, size), dtype=np.uint8)
     return TargetSample(
         squares_N3SS=np.stack([one.square_3SS for one in prepared]) if prepared else empty,
@@ -84,6 +94,7 @@ def _joined(prepared: Sequence[_Prepared], size: int) -> TargetSample:
         labels_M=np.concatenate([np.zeros(0, dtype=np.int64), *(one.labels_M for one in prepared)]),
         images_M=np.repeat(np.arange(len(prepared)), [len(one.labels_M) for one in prepared]),
         shapes_M4=np.concatenate([np.zeros((0, 4)), *(one.shapes_M4 for one in prepared)]),
+        task=task,
     )
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from recommender.blas import single_blas_thread
 from recommender.evidence.samples import TargetSample
-from recommender.evidence.table import ESTIMATORS, CandidateFeatures, standardise
+from recommender.evidence.table import CandidateFeatures, estimators_for, standardise
 from recommender.records import Checkpoint
 
 REDUCED = 64  # dimensions
@@ -27,12 +27,20 @@ def scores_of(
     levels: Mapping[int, NDArray[np.float32]], sample: TargetSample, checkpoint: Checkpoint | None = None
 ) -> dict[str, float | None]:
     """Every estimator of the table on these features, by name; None where it is not defined."""
+    rows = estimators_for(sample.task)
     if sample.num_objects < MIN_OBJECTS or not levels:
-        return {row.name: None for row in ESTIMATORS}
-    reduced = {stride: reduce(standardise(level_MK)) for stride, level_MK in levels.items()}
+        return {row.name: None for row in rows}
+    standard = {stride: standardise(level_MK) for stride, level_MK in levels.items()}
+    reduced = {stride: reduce(level_MK) for stride, level_MK in standard.items()}
     together = reduce(np.concatenate(list(reduced.values()), axis=1))
-    features = CandidateFeatures(levels=reduced, together=together, sample=sample, checkpoint=checkpoint)
-    return {row.name: row.measure(features) for row in ESTIMATORS}
+    features = CandidateFeatures(
+        levels=reduced,
+        together=together,
+        whole=np.concatenate(list(standard.values()), axis=1),
+        sample=sample,
+        checkpoint=checkpoint,
+    )
+    return {row.name: row.measure(features) for row in rows}
 
 
 def reduce(features_MK: NDArray[np.float64], dimensions: int = REDUCED) -> NDArray[np.float64]:

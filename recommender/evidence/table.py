@@ -13,9 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.evidence.estimators import Array, h_score, knn_accuracy, logme, logme_classes
+from recommender.evidence.estimators import (
+    Array,
+    h_score,
+    knn_accuracy,
+    logme,
+    logme_classes,
+    ridge_accuracy,
+)
 from recommender.evidence.samples import BACKGROUND, TargetSample
 from recommender.records import Checkpoint
+from recommender.tasks import Task
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,6 +32,7 @@ class CandidateFeatures:
 
     levels: Mapping[int, Array]  # stride → (M, R)
     together: Array  # of all levels, (M, R)
+    whole: Array  # of all levels at their full width, (M, K)
     sample: TargetSample  # the images and boxes they are of
     checkpoint: Checkpoint | None = None  # for estimators that look at more than features
 
@@ -42,6 +51,7 @@ class Estimator:
     sd: float  # and its standard deviation; 0 with weight 0 keeps it out of the forecast
     paper: str
     cost: str  # for N samples of D dimensions and C classes
+    task: Task | None = None  # of the data sets it is measured on; None: all
 
 
 def _knn(features: CandidateFeatures) -> float | None:
@@ -66,6 +76,10 @@ def _logme_boxes(features: CandidateFeatures) -> float | None:
     return _best_level(features, lambda level_MR: logme(with_intercept(level_MR[objects]), sizes))
 
 
+def _linear_probe(features: CandidateFeatures) -> float | None:
+    return ridge_accuracy(features.whole, features.sample.labels_M)
+
+
 ESTIMATORS: tuple[Estimator, ...] = (
     Estimator(name="knn_accuracy", label="k-NN accuracy", measure=_knn, weight=0.010, sd=0.02,
               paper="arXiv 2503.18528", cost="N²D"),
@@ -75,6 +89,8 @@ ESTIMATORS: tuple[Estimator, ...] = (
               paper="arXiv 2306.15306", cost="ND²"),
     Estimator(name="h_score", label="H-score", measure=_h_score, weight=0.005, sd=0.02,
               paper="arXiv 2110.06893", cost="ND² + D³"),
+    Estimator(name="linear_probe", label="linear probe", measure=_linear_probe, weight=0.03, sd=0.03,
+              paper="arXiv 1610.01644", cost="N³", task="classify"),
 )  # fmt: skip
 
 
@@ -104,3 +120,8 @@ def standardise(features_MK: NDArray[np.float32]) -> Array:
 def _best_level(features: CandidateFeatures, score: Callable[[Array], float | None]) -> float | None:
     scores = [score(level_MR) for level_MR in features.levels.values()]
     return max((one for one in scores if one is not None), default=None)
+
+
+def estimators_for(task: Task) -> tuple[Estimator, ...]:
+    """The rows that are measured on data sets of a task."""
+    return tuple(row for row in ESTIMATORS if row.task in (None, task))

@@ -16,7 +16,7 @@ from recommender.errors import UsageError
 from recommender.forecast.calibration import Check, check_of
 from recommender.forecast.learning import learnt_spread
 from recommender.forecast.metrics import RankingMetrics, marks, random_marks
-from recommender.forecast.rankers import RANKERS
+from recommender.forecast.rankers import rankers_for
 from recommender.forecast.ranking import outlooks
 from recommender.forecast.rules import leaks
 from recommender.forecast.situation import Observation, Situation
@@ -139,8 +139,9 @@ def backtest(
             remedy="`recommend sweep --dataset A --dataset B …` fills it.",
         )
     rng = np.random.default_rng(seed)
-    per_target: dict[str, list[RankingMetrics]] = {name: [] for name in ("random", *RANKERS)}
-    full_mode: dict[str, list[RankingMetrics]] = {name: [] for name in RANKERS}
+    rankers = rankers_for(observations[0].situation.target.task)
+    per_target: dict[str, list[RankingMetrics]] = {name: [] for name in ("random", *rankers)}
+    full_mode: dict[str, list[RankingMetrics]] = {name: [] for name in rankers}
     checks: list[Check] = []
     for number, case in enumerate(everything):
         progress("hiding one data set after the other", number, len(everything))
@@ -154,7 +155,7 @@ def backtest(
             continue
         truth = np.asarray(case.truth)
         per_target["random"].append(random_marks(truth, rng=rng))
-        for name, ranker in RANKERS.items():
+        for name, ranker in rankers.items():
             inside = check.inside_N if name == "forecast" else None
             scores = ranker(history, case.candidates)
             per_target[name].append(marks(truth, scores, inside_N=inside))

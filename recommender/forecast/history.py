@@ -23,6 +23,7 @@ from recommender.records import SCRATCH, Budget, Checkpoint, Evidence, Profile, 
 from recommender.store import RANKABLE, Store
 from recommender.store.records_json import from_parsed
 from recommender.store.runs import RunResult
+from recommender.tasks import Task
 
 if TYPE_CHECKING:
     from recommender.profile.index import SourceIndex
@@ -72,9 +73,15 @@ def known_spread() -> PriorScales:
 
 
 def known_history(
-    store: Store, *, target: Profile | None = None, starts: Collection[str] = ()
+    store: Store,
+    *,
+    target: Profile | None = None,
+    starts: Collection[str] = (),
+    task: Task = "detect",
 ) -> tuple[Observation, ...]:
     """The runs the forecast learns from: the built-in ones and the user's, but those it is told to ignore.
+
+    Runs of one task alone, the target's where one is given, else `task`: an accuracy says nothing of an mAP.
 
     All of them where they are at most EXACT_RUNS, or where no `target` is given. Of a longer history those on the
     target itself and on the targets nearest to it, with at most RUNS_PER_TARGET of each: a run speaks through the
@@ -92,7 +99,8 @@ def known_history(
         runs = _nearest_runs(
             store, target, counts, starts={*starts, SCRATCH, *REFERENCE_NAMES}, ignored=ignored
         )
-    return _joined(store, tuple(run for run in runs.values() if run.id not in ignored))
+    task = task if target is None else target.task
+    return _joined(store, tuple(run for run in runs.values() if run.id not in ignored and run.task == task))
 
 
 def nearest_targets(index: SourceIndex, target: Profile, targets: Collection[str]) -> tuple[str, ...]:

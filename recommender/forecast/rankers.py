@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.checkpoints import REFERENCE_NAMES
-from recommender.evidence import ESTIMATORS
+from recommender.evidence import ESTIMATORS, estimators_for
 from recommender.forecast.learning import learnt_spread
 from recommender.forecast.process import posterior
 from recommender.forecast.rules import similarity
 from recommender.forecast.situation import Observation, Situation
 from recommender.records import SCRATCH, Budget
+from recommender.tasks import Task
 
 Scores = NDArray[np.float64]
 Ranker = Callable[[Sequence[Observation], Sequence[Situation]], Scores]
@@ -102,6 +103,12 @@ RANKERS: dict[str, Ranker] = {
     "similarity": bare_similarity,
     "static+similarity": static_and_similarity,
 } | {row.name: by_evidence(row.name) for row in ESTIMATORS}
+
+
+def rankers_for(task: Task) -> dict[str, Ranker]:
+    """Those that say something about data sets of a task."""
+    other = {row.name for row in ESTIMATORS} - {row.name for row in estimators_for(task)}
+    return {name: ranker for name, ranker in RANKERS.items() if name not in other}
 
 
 def races(

@@ -9,6 +9,7 @@ from recommender.forecast.ranking import Outlook
 from recommender.forecast.situation import Observation, Situation
 from recommender.profile import NOTHING_SIMILAR
 from recommender.records import RankedStart, Start
+from recommender.tasks import task_definition
 from recommender.text import counted
 
 RELATED = 0.5  # half the squared distance of sets that have nothing in common
@@ -102,11 +103,21 @@ def _transfer(situation: Situation) -> list[str]:
     evidence, said = situation.evidence, []
     classes = situation.target.class_names
     if evidence.weights_transferred is not None:
-        said.append(f"{evidence.weights_transferred:.0%} of its weights fit your model")
+        said.append(
+            f"{evidence.weights_transferred:.0%} of its weights fit your model{_other_task(situation)}"
+        )
     if evidence.class_overlap is not None:
         known = round(evidence.class_overlap * len(classes))
         said.append(f"it knows {known} of your {counted(len(classes), 'class')}")
     return ["; ".join(said)] if said else []
+
+
+def _other_task(situation: Situation) -> str:
+    checkpoint = situation.checkpoint
+    if checkpoint is None or checkpoint.task == situation.target.task:
+        return ""
+    nouns = [task_definition(task).noun for task in (checkpoint.task, situation.target.task)]
+    return f", which was an {nouns[0]} and becomes an {nouns[1]}"
 
 
 def _size(situation: Situation) -> list[str]:
@@ -116,7 +127,8 @@ def _size(situation: Situation) -> list[str]:
     alone = " alone, from random weights" if checkpoint.from_scratch else ""
     text = f"trained on {checkpoint.source_images:,} images{alone}"
     if checkpoint.source_score is not None:
-        text += f", where it reached mAP50-95 {checkpoint.source_score:.2f}"
+        label = task_definition(checkpoint.task).metric.label
+        text += f", where it reached {label} {checkpoint.source_score:.2f}"
     return [text]
 
 

@@ -33,6 +33,7 @@ from recommender.forecast.size_effects import (
     transfer_term,
 )
 from recommender.records import Evidence
+from recommender.tasks import Task
 
 Matrix = NDArray[np.float64]
 
@@ -138,23 +139,39 @@ def _box_shift(situation: Situation) -> float:
     return _pretrained(situation) * min(situation.evidence.box_size_shift or 0.0, 4.0)
 
 
+def _of_objects(term: Callable[[Situation], float]) -> Callable[[Situation], float]:
+    """The term, but 0 for whole images: its form and its numbers come from detectors."""
+    return lambda situation: 0.0 if situation.target.task == "classify" else term(situation)
+
+
+def _of_task(task: Task) -> Callable[[Situation], float]:
+    return lambda situation: float(situation.target.task == task)
+
+
+def _other_task(situation: Situation) -> float:
+    """1 for weights that were trained for another task than the target's."""
+    checkpoint = situation.checkpoint
+    other = checkpoint is not None and checkpoint.task != situation.target.task
+    return _pretrained(situation) if other else 0.0
+
+
 RULES: tuple[Rule, ...] = (
     Rule(name="level", weight=0.80, sd=0.15, why="a middling detector at its best", value=lambda s: 1.0),
     Rule(name="views", weight=0.90, sd=0.15, slope=0.3, why="curves of 60 epochs on two sets", value=views_term),
     Rule(name="images", weight=0.15, sd=0.06, slope=0.06, why="learning curves of data size flatten",
          value=images_term),
     Rule(name="objects", weight=0.70, sd=0.20, slope=0.25, why="small objects are hard: VOC, COCO and WIDER FACE",
-         value=objects_term),
+         value=_of_objects(objects_term)),
     Rule(name="image_size", weight=1.0, sd=0.20, slope=0.30, why="YOLOBench: four sets, 160 to 480 px",
-         value=image_size_term),
+         value=_of_objects(image_size_term)),
     Rule(name="capacity", weight=1.0, sd=0.25, slope=0.30, why="YOLOBench and RF100-VL: what a COCO score is worth",
-         value=capacity_term),
+         value=_of_objects(capacity_term)),
     Rule(name="capacity_slope", weight=0.0, sd=0.08, slope=0.10, why="five targets say what the slope depends on",
-         value=capacity_difference),
+         value=_of_objects(capacity_difference)),
     Rule(name="transfer", weight=1.0, sd=0.5, slope=0.5, why="RF100-VL: YOLO26n below YOLO11n despite its COCO score",
-         value=transfer_term),
+         value=_of_objects(transfer_term)),
     Rule(name="other_architecture", weight=0.0, sd=0.013, slope=0.015, why="RF100-VL's models around their line",
-         value=other_architecture),
+         value=_of_objects(other_architecture)),
     Rule(name="scratch_views", weight=-0.50, sd=0.15, slope=0.10, why="random weights start late",
          value=lambda s: scratch_views_term(s) if s.checkpoint is None else 0.0),
     Rule(name="scratch_images", weight=-0.30, sd=0.03, slope=0.02, why="He et al. 2018; YOLOBench: VOC from scratch",
@@ -177,6 +194,14 @@ RULES: tuple[Rule, ...] = (
          value=lambda s: _frozen(s) * (similarity(s) - UNKNOWN_SIMILARITY)),
     Rule(name="freeze_images", weight=-0.06, sd=0.05, why="much data can move a backbone safely",
          value=lambda s: _frozen(s) * _log_images(s)),
+    Rule(name="segment_level", weight=-0.05, sd=0.10, why="masks are a little harder than boxes",
+         value=_of_task("segment")),
+    Rule(name="classify_level", weight=0.45, sd=0.40, why="a middling classifier at its best: 0.85",
+         value=_of_task("classify")),
+    Rule(name="other_task", weight=-0.10, sd=0.08, why="what does not transfer begins at random",
+         value=_other_task),
+    Rule(name="classify_freeze", weight=0.10, sd=0.08, why="dogs and cats: frozen 90 %, fine-tuned 94 %, scratch 80 %",
+         value=lambda s: _frozen(s) * _of_task("classify")(s)),
 )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def known_profile(dataset: Dataset, store: Store, *, progress: Progress = silent
         store.profiles.put(known)
         update_index(store)
     # The content is what was profiled; its name is whatever the user calls it today.
-    return replace(known, dataset_name=dataset.name)
+    return replace(known, dataset_name=dataset.name, task=dataset.task)
 
 
 def known_sources(store: Store) -> tuple[Profile, ...]:

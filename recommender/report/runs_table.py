@@ -57,7 +57,8 @@ def print_training(job: Job, console: Console) -> None:
     asked = json.loads(job.spec)
     start = asked.get("start", {})
     what = f"{start.get('checkpoint')}:{start.get('mode')} on {asked.get('dataset_name')}"
-    at = f"epoch {point.epoch}, mAP50-95 {point.score:.3f}" if point else "no epoch yet"
+    label = task_definition(asked.get("task", "detect")).metric.label
+    at = f"epoch {point.epoch}, {label} {point.score:.3f}" if point else "no epoch yet"
     result = f", checkpoint {job.checkpoint}, results in {job.artefacts}" if job.checkpoint else ""
     error = f": {job.error}" if job.error else ""
     console.print(
@@ -124,7 +125,7 @@ def print_comparison(runs: Sequence[Run], console: Console) -> None:
 
 
 def curve(run: Run) -> str:
-    """The curve of mAP50-95 in one line of bars, on a scale of 0 to 1."""
+    """The curve of the score in one line of bars, on a scale of 0 to 1."""
     return sparkline([point.score for point in run.curve], CURVE_WIDTH, top=1.0)
 
 

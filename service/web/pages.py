@@ -118,6 +118,7 @@ def recommendation(
     return render(
         request,
         "recommendation.html",
+        metric=task_definition(answer.dataset.task if answer.dataset else "detect").metric.label,
         answer=answer,
         set_name=held.name if held else "a data set that was removed",
         rows=shown_rows(rows),
@@ -178,7 +179,7 @@ def training(request: Request, services: ServicesDep, job: TrainingDep) -> Respo
         request,
         "training.html",
         job=training_answer(services.store, job),
-        task=task_definition("detect"),
+        task=task_definition(json.loads(job.spec).get("task", "detect")),
         curve=points,
         live=not job.ended,
     )
@@ -205,7 +206,7 @@ def run(request: Request, services: ServicesDep, caller: CallerDep, id: str) -> 
         request,
         "run.html",
         run=detail,
-        task=task_definition("detect"),
+        task=task_definition(detail.task),
         ignored=detail.id in services.store.runs.ignored(),
         may_change=caller.role == "admin",
     )

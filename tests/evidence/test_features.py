@@ -11,10 +11,11 @@ import pytest
 
 from recommender.checkpoints import backbone_length, build_model, load_state
 from recommender.errors import CheckpointError, IntegrityError
+from recommender.evidence import estimators_for
 from recommender.evidence.features import box_features, load_backbone
 from recommender.evidence.samples import BACKGROUND, TargetSample
 from recommender.evidence.scores import MIN_OBJECTS, reduce, scores_of
-from recommender.evidence.table import ESTIMATORS, standardise
+from recommender.evidence.table import standardise
 from recommender.families.ultralytics import backbone
 from recommender.families.ultralytics.backbone import STRIDES
 from tests.evidence.kit import random_checkpoint, stored
@@ -166,7 +167,7 @@ def test_scores_follow_the_level_that_tells_the_classes() -> None:
         assert None not in values
         assert values == sorted(values)  # type: ignore[type-var]
     assert good["knn_accuracy"] == pytest.approx(1.0)
-    assert set(good) == {row.name for row in ESTIMATORS}
+    assert set(good) == {row.name for row in estimators_for("detect")}
 
 
 def test_one_class_and_its_background_can_be_told_apart() -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from recommender.checkpoints import export_pt
 from recommender.checkpoints.quarantine.__main__ import examine
-from recommender.datasets.export import write_data_yaml
+from recommender.datasets.export import class_folder, write_data_yaml
 from recommender.records import Checkpoint, Recipe, Run, Start
 from tests.checkpoints.kit import NAMES, state_of
 from tune_jobs.training import TrainingJob, prepare_environment, train
@@ -23,19 +23,24 @@ CLASSES = ("red", "glove", "blue")  # one of which the start knows, at another p
 
 
 def draw(folder: Path, *, outlines: bool) -> Path:
-    """Squares of one colour a class, in the form of our export: with boxes over the whole image, or with outlines."""
+    """Squares of one colour a class, in the form of our exports: folders of classes, or outlines."""
     rng = np.random.default_rng(0)
     for split, count in (("train", 12), ("val", 6)):
-        for kind in ("images", "labels"):
+        for kind in ("images", "labels") if outlines else ():
             (folder / kind / split).mkdir(parents=True)
         for number in range(count):
             label = number % len(CLASSES)
             pixels = rng.integers(0, 60, (48, 64, 3), dtype=np.uint8)
             left, top = rng.integers(2, 20, 2).tolist()
             pixels[top : top + 24, left : left + 24] = COLOURS[label]
+            if not outlines:
+                place = folder / split / class_folder(label, CLASSES[label])
+                place.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(place / f"{number:03d}.png")
+                continue
             Image.fromarray(pixels).save(folder / "images" / split / f"{number:03d}.png")
             x1, y1, x2, y2 = left / 64, top / 48, (left + 24) / 64, (top + 24) / 48
-            row = f"{x1} {y1} {x2} {y1} {x2} {y2} {x1} {y2}" if outlines else "0.5 0.5 1 1"
+            row = f"{x1} {y1} {x2} {y1} {x2} {y2} {x1} {y2}"
             (folder / "labels" / split / f"{number:03d}.txt").write_text(f"{label} {row}\n", encoding="ascii")
     write_data_yaml(folder, CLASSES, ("train", "val"))
     return folder
@@ -131,8 +136,17 @@ def _stop_dead(_point: object) -> bool:
 
 
 def test_what_was_trained_is_exported_with_its_task(photos: Path, tmp_path: Path) -> None:
+    from tune_jobs.compare.scoring import load_trained, validate
+
     job = job_of(photos, tmp_path / "out", "yolov8n-cls", "scratch")
-    train(replace(job, recipe=replace(job.recipe, epochs=1)))
+    run = train(replace(job, recipe=replace(job.recipe, epochs=1)))
+    score, guesses = validate(
+        load_trained(job.output / BEST_WEIGHTS).eval(), photos, "val", imgsz=32, device="cpu"
+    )
+    assert run.best is not None
+    assert (score.score, score.details) == (run.best.score, run.best.details)
+    assert len(guesses) == 6
+    assert all(len(boxes) == 1 for boxes in guesses.values())  # one guess an image, around the whole of it
     checkpoint = Checkpoint(
         name="mine", origin="registry", architecture="yolov8n-cls", family="yolov8-cls", class_names=CLASSES,
         sha256=_sha256(job.output / BEST_WEIGHTS), path=job.output / BEST_WEIGHTS, task="classify",

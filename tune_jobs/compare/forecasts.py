@@ -67,7 +67,7 @@ def forecast_starts(
     if kept is not None:
         return kept
     profile = known_profile(target, store)
-    history = tuple(seen for seen in known_history(store) if seen.run.id not in hidden)
+    history = tuple(seen for seen in known_history(store, task=profile.task) if seen.run.id not in hidden)
     expected: list[Expected] = []
     notices: dict[tuple[str, str], Notice] = {}
     for fraction in sorted(request.fractions, reverse=True):

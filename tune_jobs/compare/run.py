@@ -25,7 +25,7 @@ from recommender.profile.known import known_profile
 from recommender.profile.notices import dataset_notices
 from recommender.progress import Progress, silent
 from recommender.records import SPLITS, Dataset, Notice, Run, Start
-from recommender.requests import CompareRequest
+from recommender.requests import CompareRequest, at_usual_size
 from recommender.store import Store
 from tune_jobs.compare.forecasts import compared_starts_of, forecast_starts
 from tune_jobs.compare.planning import MULTI_SCALE, entries_of, held_split, plan_runs
@@ -74,6 +74,7 @@ def compare(
     target = require_trained(
         open_dataset(request.dataset, task=request.task, allowed_roots=roots, progress=progress)
     )
+    request = at_usual_size(request, target.task)
     held = held_of(target, held_split(request, target))
     entries = entries_of(request, store, target.task)
     compared_starts = compared_starts_of(entries, target, store, progress)

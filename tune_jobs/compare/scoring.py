@@ -74,10 +74,10 @@ def evaluate(
 
     device = "cuda:0" if torch.cuda.is_available() else "cpu"
     model = load_trained(weights).to(device).eval()
-    score, boxes = _validate(model, data, held.split, imgsz=imgsz, device=device)
+    score, boxes = validate(model, data, held.split, imgsz=imgsz, device=device)
     augmented = None
     if tta and can_augment(model):
-        augmented, _ = _validate(model, data, held.split, imgsz=imgsz, device=device, augment=True)
+        augmented, _ = validate(model, data, held.split, imgsz=imgsz, device=device, augment=True)
     names = {f"{number:06d}": scene.name for number, scene in enumerate(held.scenes)}
     found = Evaluation(
         run_id=run_id,
@@ -130,14 +130,17 @@ def load_trained(file: Path) -> nn.Module:
     return model
 
 
-def _validate(
+def validate(
     model: Any, data: Path, split: Split, *, imgsz: int, device: str, augment: bool = False
 ) -> tuple[Score, Mapping[str, tuple[Box, ...]]]:
+    """The score of a model in evaluation mode on an export's split, and its boxes by the stem of each image's file."""
     import torch
 
     from tune_jobs.training.dataset import validator_class
 
     family = family_of_head(type(model.model[-1]).__name__) or FAMILIES[0]
+    if family.task == "classify":
+        return _classify(model, family, data, split, imgsz=imgsz, device=device)
     boxes: dict[str, tuple[Box, ...]] = {}
     with tempfile.TemporaryDirectory(prefix="scoring-") as folder:
         loader = _loader(family, data, split, imgsz=imgsz, stride=int(model.stride.max()))
@@ -157,6 +160,39 @@ def _validate(
                 validator.update_metrics(found, prepared)
         validator.get_stats()
         score, details = metrics_of(family.task, validator.metrics)
+    return Score(score=score, details=details), boxes
+
+
+def _classify(
+    model: Any, family: ModelFamily, data: Path, split: Split, *, imgsz: int, device: str
+) -> tuple[Score, Mapping[str, tuple[Box, ...]]]:
+    """The same of a classifier: its first guess for each image is a box around the whole of it."""
+    import torch
+    from ultralytics.cfg import get_cfg
+    from ultralytics.data.build import build_dataloader
+
+    from tune_jobs.training.classification import CleanPhotos
+    from tune_jobs.training.dataset import validator_class
+
+    photos = CleanPhotos(data / split, get_cfg(overrides={"imgsz": imgsz, "cache": "ram"}), augment=False)
+    loader = build_dataloader(photos, batch=BATCH, workers=0, shuffle=False, device="cpu", pin_memory=False)
+    paths = iter([Path(str(sample[0])) for sample in photos.samples])
+    boxes: dict[str, tuple[Box, ...]] = {}
+    with tempfile.TemporaryDirectory(prefix="scoring-") as folder:
+        options = {"imgsz": imgsz, "task": "classify", "plots": False}
+        validator = validator_class(family)(loader, save_dir=Path(folder), args=options)
+        validator.device, validator.training = torch.device(device), True
+        validator.args.quantize = None
+        validator.init_metrics(model)
+        with torch.inference_mode():
+            for batch in loader:
+                prepared = validator.preprocess(batch)
+                likely = validator.postprocess(model(prepared["img"]))
+                for confidence, label in zip(*(part.tolist() for part in likely.max(1)), strict=True):
+                    boxes[next(paths).stem] = (_box((0, 0, 1, 1), (1, 1), int(label), confidence),)
+                validator.update_metrics(likely, prepared)
+        validator.get_stats()
+    score, details = metrics_of(family.task, validator.metrics)
     return Score(score=score, details=details), boxes
 
 

@@ -101,7 +101,7 @@ def table_of(view: SweepView) -> Table:
         *((("target", False),) if several else ()),
         ("start", False),
         ("state", False),
-        ("mAP50-95", True),
+        ("score", True),
         ("curve", False),
         ("epoch", True),
         ("time", True),
@@ -148,7 +148,7 @@ def line_of(trial: TrialView) -> str:
     best = trial.best_score
     parts = [
         f"{printable(trial.target_name, limit=60)}  {_name(trial)}  {_state(trial)}",
-        *([] if best is None else [f"mAP50-95 {best:.3f} {curve_of(trial.curve)}"]),
+        *([] if best is None else [f"score {best:.3f} {curve_of(trial.curve)}"]),
         *([f"{duration(trial.seconds)}"] if trial.seconds else []),
         *([f"on {trial.node}"] if trial.state == "running" and trial.node else []),
     ]

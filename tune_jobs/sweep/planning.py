@@ -9,7 +9,7 @@ from typing import Literal
 
 from recommender.errors import NotFoundError, UsageError
 from recommender.records import MODES, SCRATCH, Checkpoint, Dataset, Notice, Recipe, Start
-from recommender.requests import SweepRequest
+from recommender.requests import SweepRequest, at_usual_size
 from recommender.store import Store
 from recommender.tasks import Task
 from recommender.text import printable
@@ -86,7 +86,7 @@ def plan_sweep(request: SweepRequest, targets: Sequence[Dataset], store: Store) 
             notices.append(_left_out(target, own))
         specs += [
             plan_trial(target, data, start, checkpoint, recipe, architecture=architecture)
-            for recipe in recipes_of(request)
+            for recipe in recipes_of(at_usual_size(request, target.task))
             for start, checkpoint in starts
             if checkpoint is None or checkpoint.name not in own
         ]

@@ -1,4 +1,4 @@
-"""The summary of a sweep: targets × starts, the best mAP50-95 of each, over seeds."""
+"""The summary of a sweep: targets × starts, the best score of each, over seeds."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class MatrixCell:
 
     row: MatrixRow
     start: Start
-    values: tuple[float, ...]  # best mAP50-95 of each finished seed
+    values: tuple[float, ...]  # best score of each finished seed
     num_asked: int
     errors: tuple[str, ...]
     run_ids: tuple[str, ...]
@@ -77,7 +77,7 @@ def matrix_table(result: SweepResult) -> Table:
         for row in rows
     }
     spread = ", ± over seeds" if any(cell.deviation is not None for cell in cells) else ""
-    table = Table(title=f"best mAP50-95{spread}", title_justify="left")
+    table = Table(title=f"best score{spread}", title_justify="left")
     table.add_column("start", no_wrap=True)
     for row in rows:
         part = "" if row.fraction == 1.0 else f" {row.fraction:.0%}"

@@ -13,7 +13,8 @@ from PIL import Image
 from ultralytics.data import ClassificationDataset
 from ultralytics.data.augment import classify_augmentations, classify_transforms
 
-from tune_jobs.training.dataset import chosen_images, read_label
+from recommender.datasets.export import class_of_folder
+from tune_jobs.training.dataset import chosen_images
 
 MAX_MEMORY_SHARE = 0.25  # of what is free, for decoded images; more of them are decoded again each epoch
 
@@ -21,15 +22,15 @@ MAX_MEMORY_SHARE = 0.25  # of what is free, for decoded images; more of them are
 class CleanPhotos(ClassificationDataset):  # type: ignore[misc]
     """Images and the class of each, augmented as ultralytics does.
 
-    The class is the number in the image's label file, which our exporter wrote in the order of data.yaml: never the
-    alphabetical place of a folder, which two splits may count differently.
+    The class is the number that our exporter put before the name of its folder: never the folder's alphabetical place,
+    which two splits may count differently.
     """
 
     def __init__(
         self, folder: Path, args: Any, *, augment: bool, fraction: float = 1.0, seed: int = 0
     ) -> None:
         paths = chosen_images(folder, fraction=fraction, seed=seed)
-        self.samples = [[path, int(read_label(Path(path))["cls"][0, 0]), None, None] for path in paths]
+        self.samples = [[path, class_of_folder(Path(path).parent.name), None, None] for path in paths]
         self.root, self.prefix = str(folder), ""
         self.cache_disk = False
         self.cache_ram = _fits_memory(paths)

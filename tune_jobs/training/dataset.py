@@ -24,11 +24,12 @@ def read_data_yaml(folder: Path) -> dict[str, Any]:
     config = yaml.safe_load((folder / "data.yaml").read_text("utf-8"))
     names = config["names"]
     names = dict(enumerate(names)) if isinstance(names, list) else {int(k): str(v) for k, v in names.items()}
+    below = folder / "images" if (folder / "images").is_dir() else folder  # of classification: SPLIT/CLASS/
     return {
         "path": folder,
         # By the last part only: an export that was moved to another machine still names its old place.
-        "train": str(folder / "images" / Path(config["train"]).name),
-        "val": str(folder / "images" / Path(config["val"]).name),
+        "train": str(below / Path(config["train"]).name),
+        "val": str(below / Path(config["val"]).name),
         "names": names,
         "nc": len(names),
         "channels": 3,
@@ -63,7 +64,7 @@ class CleanDataset(YOLODataset):  # type: ignore[misc]
         return chosen_images(Path(img_path), fraction=self._image_fraction, seed=self._fraction_seed)
 
     def get_labels(self) -> list[dict[str, Any]]:
-        labels = [read_label(Path(path)) for path in self.im_files]
+        labels = [_read_label(Path(path)) for path in self.im_files]
         self.label_files = [str(_label_path(Path(path))) for path in self.im_files]
         return labels
 
@@ -96,7 +97,7 @@ def _label_path(image: Path) -> Path:
     return Path(*parts).with_suffix(".txt")
 
 
-def read_label(image: Path) -> dict[str, Any]:
+def _read_label(image: Path) -> dict[str, Any]:
     """The label of an image of our export as ultralytics keeps it; rows longer than a box are polygons."""
     with Image.open(image) as header:
         width, height = header.size

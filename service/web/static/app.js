@@ -88,7 +88,7 @@ if (training) {
       const details = byId("points").dataset.details.split(" ").map((name) => (name in point.details ? point.details[name].toFixed(4) : ""));
       for (const text of [point.epoch, point.score.toFixed(4), ...details, point.seconds.toFixed(0)]) row.insertCell().textContent = text;
       drawOne();
-      now.textContent = `Epoch ${point.epoch} of ${curve.dataset.epochs}: mAP50-95 ${point.score.toFixed(3)}`;
+      now.textContent = `Epoch ${point.epoch} of ${curve.dataset.epochs}: ${curve.dataset.metric} ${point.score.toFixed(3)}`;
     },
     note: ({ message }) => { if (message) now.textContent = message; },
   });
@@ -108,7 +108,7 @@ if (trials) {
       mark.className = `mark curve-${known.size % STYLES}`;
       name.append(mark, ` ${event.start}`);
       row.append(name);
-      trial = { points: [], cells: [cell(row, event.target, "Target"), cell(row, "", "State"), cell(row, "", "Epoch"), cell(row, "", "Best mAP50-95")] };
+      trial = { points: [], cells: [cell(row, event.target, "Target"), cell(row, "", "State"), cell(row, "", "Epoch"), cell(row, "", "Best score")] };
       known.set(event.id, trial);
     }
     const repeats = event.fraction !== 1 ? ` (${Math.round(100 * event.fraction)}% of the images)` : "";

@@ -1,4 +1,4 @@
-// Learning curves as SVG: mAP50-95 over epochs. One curve marks its best epoch, several are told apart by colour and dash.
+// Learning curves as SVG: the score over epochs. One curve marks its best epoch, several are told apart by colour and dash.
 const SVG = "http://www.w3.org/2000/svg";
 const BOX = { left: 46, right: 14, top: 28, bottom: 40, width: 640, height: 300 }; // width follows the page, so that text keeps its size
 export const STYLES = 8; // .c0 to .c7 in the style sheet
@@ -28,7 +28,7 @@ const axes = (svg, { steps, top }, last, x, y) => {
     add(svg, "text", { x: x(epoch), y: BOX.height - BOX.bottom + 18, "text-anchor": epoch === last && last > 1 ? "end" : epoch === 1 ? "start" : "middle" }, epoch);
   }
   add(svg, "text", { x: (BOX.left + BOX.width - BOX.right) / 2, y: BOX.height - 5, "text-anchor": "middle" }, "epoch");
-  add(svg, "text", { x: 4, y: 13 }, "mAP50-95");
+  add(svg, "text", { x: 4, y: 13 }, svg.parentElement.dataset.metric || "score");
 };
 
 // `series` are lists of {epoch, score}; `epochs` is how far the axis reaches at least.
