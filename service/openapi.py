@@ -13,7 +13,7 @@ from service.problems import MEDIA_TYPE
 from service.schemas.datasets import DatasetByPath
 
 DESCRIPTION = (
-    "Which checkpoint to start an object detector from, and how. Upload a data set, ask for a recommendation, "
+    "Which checkpoint to start a vision model from, and how. Upload a data set, ask for a recommendation, "
     "launch the training. Errors are RFC 9457 problem documents; lists are paged by `limit` and `cursor`; "
     "`…/events` are server-sent events that resume by Last-Event-ID."
 )

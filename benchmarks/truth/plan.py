@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from recommender.records import Mode, Recipe
+from recommender.tasks import Task
 
 BASE = Recipe(epochs=10, imgsz=192)
 LONG = Recipe(epochs=60, imgsz=192)  # enough for random weights to learn something
@@ -91,23 +92,43 @@ FROM_RANDOM = ("bccd", "fruit", "wider_face")  # poor starts: domain checkpoints
 RANDOM_SUFFIX = "_from_random"
 
 
+# Image classification, its own ledger: the official classifier in both modes, random weights, and detectors whose
+# backbone starts a classifier: COCO's and two of the zoo.
+CLASSIFY = Recipe(epochs=10, imgsz=128)
+CLASSIFY_TARGETS = (
+    "flowers",
+    "clothing",
+    "tile_cls",
+    "leaf_rice",
+    "xray_chest",
+    "sign_digits",
+    "dogs_cats",
+    "leaf_potato",
+    "mask_photos",
+)
+CLASSIFY_DETECTORS = ("coco", "mask_wearing", "ships")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One planned run. `source` None is random weights, "coco" the public checkpoint."""
+    """One planned run. `source` None is random weights, "coco" and "imagenet" the public checkpoints."""
 
     target: str
     source: str | None
     mode: Mode
     recipe: Recipe
+    task: Task = "detect"
 
     @property
     def checkpoint(self) -> str:
         """The start's name as users see it."""
+        if self.source == "imagenet":
+            return "imagenet-yolov8n-cls"
         return "scratch" if self.source is None else f"{self.source}-yolo11n"
 
 
 def plan(part: str | None = None) -> Iterator[Entry]:
-    """Every run once, best first; `part` is "first" (the first collection), "width" or "surface"."""
+    """Every run once, best first; `part` is "first" (the first collection), "width", "surface" or "classify"."""
     seen: set[Entry] = set()
     for entry in _passes(part):
         own = entry.source is not None and entry.source.removesuffix(RANDOM_SUFFIX) == entry.target
@@ -120,6 +141,22 @@ def _passes(part: str | None) -> Iterator[Entry]:
     for name, entries in (("first", _first_collection), ("width", _width), ("surface", _surface)):
         if part in (None, name):
             yield from entries()
+    if part == "classify":
+        yield from _classify()
+
+
+def _classify() -> Iterator[Entry]:
+    for seed in (0, 1):
+        recipe = replace(CLASSIFY, seed=seed)
+        for target in CLASSIFY_TARGETS:
+            starts: list[tuple[str | None, Mode]] = [
+                ("imagenet", "full"),
+                ("imagenet", "freeze"),
+                (None, "scratch"),
+                *((source, "full") for source in CLASSIFY_DETECTORS),
+            ]
+            for source, mode in starts:
+                yield Entry(target=target, source=source, mode=mode, recipe=recipe, task="classify")
 
 
 def _width() -> Iterator[Entry]:

@@ -14,11 +14,13 @@ from pathlib import Path
 from benchmarks.truth.ledger import append_run, read_runs
 from benchmarks.truth.plan import Entry, plan
 from benchmarks.truth.sources import Grid, Shelf
-from recommender.datasets import export_yolo
+from recommender.datasets import export_yolo, write_data_yaml
+from recommender.families.ultralytics.architectures import of_task
 from recommender.records import Run, Start
 from tune_jobs.training import TrainingJob, train
 
 RUNS = Path(__file__).parent / "runs.jsonl"
+RUNS_CLASSIFY = Path(__file__).parent / "runs-classify.jsonl"
 
 
 def main() -> None:
@@ -28,16 +30,19 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=Path("../shared/weights"))
     parser.add_argument("--zoo", type=Path, default=Path("recommender/checkpoints/zoo"))
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "truth-work")
-    parser.add_argument("--runs", type=Path, default=RUNS)
+    parser.add_argument("--runs", type=Path, help="the ledger; one for detection, one for classification")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--targets", nargs="*", help="only these")
     parser.add_argument("--limit", type=int, default=10**6, help="stop after so many runs")
     parser.add_argument("--list", action="store_true", help="print the plan and what is done")
-    parser.add_argument("--part", choices=("width", "surface", "first"), help="only this part of the plan")
+    parser.add_argument(
+        "--part", choices=("width", "surface", "first", "classify"), help="only this part of the plan"
+    )
     options = parser.parse_args()
     entries = [
         entry for entry in plan(options.part) if not options.targets or entry.target in options.targets
     ]
+    options.runs = options.runs or (RUNS_CLASSIFY if options.part == "classify" else RUNS)
     done = {key_of(run) for run in read_runs(options.runs)}
     missing = [entry for entry in entries if key(entry) not in done]
     print(f"{len(entries) - len(missing)} of {len(entries)} runs are there", flush=True)
@@ -71,12 +76,15 @@ def line_of(run: Run) -> str:
 def carry_out(entry: Entry, grid: Grid) -> Run:
     """One run."""
     weights = None if entry.source is None else grid.shelf.find(entry.source, grid)
-    dataset = grid.dataset(entry.target)
+    dataset = grid.dataset(entry.target, entry.task)
+    folder = grid.work / "data" / entry.target
+    export_yolo(dataset, folder)
+    write_data_yaml(folder, dataset.class_names, ("train", "val"))
     job = TrainingJob(
-        data=export_yolo(dataset, grid.work / "data" / entry.target).parent,
+        data=folder,
         output=grid.work / "out",
         start=Start(checkpoint=entry.checkpoint, mode=entry.mode),
-        architecture="yolo11n",
+        architecture=_architecture(entry),
         recipe=entry.recipe,
         kind="full",
         target_hash=dataset.content_hash,
@@ -88,6 +96,15 @@ def carry_out(entry: Entry, grid: Grid) -> Run:
         num_threads=grid.threads,
     )
     return train(job)
+
+
+def _architecture(entry: Entry) -> str:
+    """Of a detector's network with the task's head; random weights and ImageNet's train the official classifier."""
+    if entry.task == "classify" and entry.source in (None, "imagenet"):
+        return "yolov8n-cls"
+    found = of_task("yolo11n", entry.task)
+    assert found is not None
+    return found
 
 
 def key(entry: Entry) -> tuple[object, ...]:

@@ -12,6 +12,7 @@ from benchmarks.truth.plan import RANDOM_SUFFIX
 from recommender.datasets import export_yolo, open_dataset
 from recommender.errors import TrialError
 from recommender.records import Dataset, Recipe, Start
+from recommender.tasks import Task
 from tune_jobs.training import TrainingJob, train
 
 FROM_RANDOM_RECIPE = Recipe(epochs=80, imgsz=192)
@@ -45,10 +46,11 @@ class Shelf:
     @staticmethod
     def _in_zoo(source: str) -> bool:
         # Never the shared checkpoint of the same name: the history must hold what we ship.
-        return source == "coco" or source in ZOO_SOURCES
+        return source in ("coco", "imagenet") or source in ZOO_SOURCES
 
     def _card(self, source: str) -> Path:
-        return self.zoo / f"{source}-yolo11n.json"
+        architecture = "yolov8n-cls" if source == "imagenet" else "yolo11n"
+        return self.zoo / f"{source}-{architecture}.json"
 
     def _shared(self, source: str) -> Path:
         return self.weights / "domain" / f"{source}-yolo11n.pt"
@@ -61,7 +63,7 @@ class Shelf:
             path=card.with_suffix(".safetensors"),
             sha256=facts["sha256"],
             class_names=tuple(facts["class_names"]),
-            source_hash=facts["source_hash"] or grid.dataset(source).content_hash,
+            source_hash=facts["source_hash"],
         )
 
     def _from_domain(self, source: str, grid: Grid) -> Weights:
@@ -115,8 +117,10 @@ class Grid:
     shelf: Shelf
     opened: dict[str, Dataset]
 
-    def dataset(self, name: str) -> Dataset:
-        """One of the shared sets, opened once."""
+    def dataset(self, name: str, task: Task = "detect") -> Dataset:
+        """One of the shared sets, opened once. No set has the name of one of another task."""
+        if name not in self.opened and task == "classify":
+            self.opened[name] = open_dataset(self.data.parent / "cls" / name, task=task)
         if name not in self.opened:
             beside = self.data.parent / "seg" / name  # segmentation sets serve by the boxes of their masks
             folder = self.data / name

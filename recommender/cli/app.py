@@ -44,7 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="rich",
-    help="Which checkpoint to start an object detector from, and how: fine-tune, freeze, or from scratch.",
+    help="Which checkpoint to start a vision model from, and how: fine-tune, freeze, or from scratch.",
 )
 mount(app)
 
