@@ -33,7 +33,7 @@ from recommender.datasets.near_groups import near_groups
 from recommender.datasets.objects import Objects, Polygon, checked_outlines
 from recommender.datasets.raw import RawImage, RawSet
 from recommender.datasets.sizes import declared_size_is_wrong
-from recommender.datasets.splitting import keep_together, seeded_val
+from recommender.datasets.splitting import keep_together, seeded_val, seeded_val_of_classes
 from recommender.datasets.task_choice import choose_task
 from recommender.errors import DatasetError
 from recommender.progress import Progress
@@ -278,6 +278,10 @@ def _with_splits(
         return images, "given"
     pooled = next((split for split in SPLITS if split in present), "train")  # test stays held back if it can
     pool = [image for image in images if image.split == pooled]
-    val = keep_together(seeded_val(pool, seed), near_groups(pool, progress), seed)
+    groups = near_groups(pool, progress)
+    if raw.classified:
+        val = seeded_val_of_classes(pool, groups, seed)
+    else:
+        val = keep_together(seeded_val(pool, seed), groups, seed)
     divided = [replace(image, split="val" if image.sha256 in val else "train") for image in pool]
     return divided + [image for image in images if image.split != pooled], "seeded"

@@ -46,7 +46,10 @@ class ImageIndex:
         if not parts or "\0" in plain:
             return None
         written = Path(os.path.normpath(near.parent / plain))
-        found = self._by_name.find(parts[-1]) or self._by_stem.find(Path(parts[-1]).stem)
+        found = self._by_name.find(parts[-1]) or self._by_stem.find(
+            parts[-1]
+        )  # a name may have dots and no suffix
+        found = found or self._by_stem.find(Path(parts[-1]).stem)
         if written in found:
             return written
         if (

@@ -48,6 +48,40 @@ def seeded_val(images: Sequence[LabelledImage], seed: int) -> set[str]:
     return chosen
 
 
+def seeded_val_of_classes(
+    images: Sequence[LabelledImage], groups: Iterable[Sequence[str]], seed: int
+) -> set[str]:
+    """For images of one class each: about a fifth of every class, groups of near duplicates whole; their sha256.
+
+    Every class of two groups or more is on both sides; one that is a single group, as of frames of one film, is
+    divided by image. Raises DatasetError below two images.
+    """
+    class_of = {image.sha256: int(image.classes_M[0]) for image in reversed(images)}
+    if len(class_of) < 2:
+        raise DatasetError(
+            f"Only {len(class_of)} different image is usable, and train and val need one each.",
+            remedy="Add images: a few dozen for each class are a sensible start.",
+        )
+    grouped = [tuple(group) for group in groups]
+    single = set(class_of).difference(*grouped)
+    units: dict[int, list[tuple[str, ...]]] = defaultdict(list)
+    for unit in [*grouped, *((digest,) for digest in single)]:
+        kinds = Counter(class_of[digest] for digest in unit)
+        units[min(kinds, key=lambda kind: (-kinds[kind], kind))].append(unit)
+    chosen: set[str] = set()
+    for _, own in sorted(units.items()):
+        parts = own if len(own) > 1 else [(digest,) for digest in own[0]]
+        parts = sorted(parts, key=lambda unit: sha256(f"{seed} {min(unit)}".encode()).digest())
+        total = sum(map(len, parts))
+        due, taken = max(1, round(VAL_SHARE * total)), 0
+        small = [unit for unit in parts if len(unit) <= 2 * due] or sorted(parts, key=len)[:1]
+        for unit in small:
+            if taken < due and taken + len(unit) < total:
+                chosen.update(unit)
+                taken += len(unit)
+    return chosen
+
+
 def keep_together(val: set[str], groups: Iterable[Sequence[str]], seed: int) -> set[str]:
     """`val` changed so that no group of near duplicates lies on both sides, its size kept as well as can be.
 

@@ -270,3 +270,13 @@ def test_tables_that_are_none_are_refused_in_words(tmp_path: Path, text: str) ->
         with pytest.raises(DatasetError) as caught:
             open_dataset(path)
         assert caught.value.remedy
+
+
+def test_names_with_dots_and_without_suffix_are_found(tmp_path: Path) -> None:
+    for kind in ("cat", "dog"):
+        for path in put(tmp_path / "images", kind, 4):
+            path.rename(path.with_name(f"1-s2.0-{path.stem}.png"))
+    (tmp_path / "train.csv").write_text(
+        "id,label\n" + "".join(f"1-s2.0-{stem},{kind}\n" for stem, kind in ROWS)
+    )
+    assert len(open_dataset(tmp_path).images) == 8

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from recommender.datasets import inspect_dataset, open_dataset
-from recommender.datasets.splitting import keep_together, seeded_val
+from recommender.datasets.splitting import keep_together, seeded_val, seeded_val_of_classes
 from recommender.errors import DatasetError
 from recommender.records import LabelledImage
 from tests.datagen import make_dataset
@@ -116,3 +116,21 @@ def test_near_duplicates_of_a_data_set_are_kept_together(tmp_path: Path) -> None
     assert all(len(sides) == 1 for sides in splits.values())
     assert len(dataset.of_split("val")) == 8
     assert not [d for d in inspect_dataset(dataset).defects if d.kind.endswith("_leak")]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_class_is_on_both_sides_and_groups_stay_whole(seed: int) -> None:
+    sizes = {0: 40, 1: 12, 2: 2, 3: 8, 4: 1}
+    images = [image(100 * kind + n, [kind]) for kind, size in sizes.items() for n in range(size)]
+    digests = {kind: [i.sha256 for i in images if i.classes_M[0] == kind] for kind in sizes}
+    groups = [digests[0][:5], digests[1][:9], digests[3], [digests[0][10], digests[1][11]]]
+    val = seeded_val_of_classes(images, groups, seed)
+    counts = {kind: len(val.intersection(own)) for kind, own in digests.items()}
+    assert 5 <= counts[0] <= 12
+    assert 1 <= counts[1] <= 3  # of a group of nine, two alone, and one that goes with class 0
+    assert counts[2] == 1
+    assert counts[3] == 2  # a film: divided by image
+    assert counts[4] == 0
+    for group in (*groups[:2], groups[3]):
+        assert not val.intersection(group) or val.issuperset(group)
+    assert seeded_val_of_classes(images[::-1], groups, seed) == val
