@@ -25,6 +25,7 @@ from recommender.text import printable
 NAMELESS = "object"
 LOOKED_AT = 12  # masks that tell whether these are masks, and of what kind
 FEW_VALUES = 64
+SHARP_VALUES = 8  # more in a black and white picture are softened edges
 EXTREMES = 0.9  # of the pixels of a black and white picture, however it was stored
 SPECK = 4  # pixels; smaller pieces are the rim of another colour
 IGNORED = 255  # of numbered masks, by custom
@@ -76,6 +77,8 @@ def read_masks(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet | No
                 split=split_of_path(path, root),
             )
         )
+    if any(kind == NAMELESS for entry in entries for kind, _ in entry.objects):
+        log.add("names_missing", name, f"{NAMELESS!r} stands for the class")
     return named_set(entries, format="masks", root=root, disk=disk, log=log, name=name)
 
 
@@ -141,12 +144,8 @@ def _is_black_and_white(values: NDArray[np.int32], counts: NDArray[np.int64]) ->
 def _values(path: Path, disk: Disk, legend: Legend | None) -> Values:
     values_HW = read_mask(path, limits=disk.limits, as_colours=legend is not None and legend.by_colour)
     values, counts = np.unique(values_HW, return_counts=True)
-    if (
-        legend is None
-        and len(values) > 2
-        and _is_black_and_white(values, counts)
-        and len(values) > FEW_VALUES
-    ):
+    soft = len(values) > SHARP_VALUES or path.suffix.lower() in (".jpg", ".jpeg")
+    if legend is None and soft and values.max() > 239 and _is_black_and_white(values, counts):
         return (values_HW & 0xFF > 127).astype(np.int32)  # softened edges, or a JPEG
     return values_HW
 

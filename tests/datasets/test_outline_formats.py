@@ -96,7 +96,8 @@ def test_class_and_object_masks_side_by_side(tmp_path: Path) -> None:
     assert all(sorted(image.classes_M.tolist()) == [0, 1] for image in found.images)
 
 
-def test_pieces_of_one_class_are_told_and_photos_are_no_masks(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_pieces_of_one_class_are_told_and_photos_are_no_masks(tmp_path: Path, suffix: str) -> None:
     for scene in scenes(6):
         for part in ("images", "masks"):
             (tmp_path / "set" / part).mkdir(parents=True, exist_ok=True)
@@ -104,9 +105,9 @@ def test_pieces_of_one_class_are_told_and_photos_are_no_masks(tmp_path: Path) ->
             scene.image.save(tmp_path / "photos" / part / f"{scene.name}.png")
         scene.image.save(tmp_path / "set" / "images" / f"{scene.name}.png")
         both_HW = np.maximum.reduce([mask_HW for _, mask_HW in scene.masks()])
-        Image.fromarray(both_HW * 255).save(tmp_path / "set" / "masks" / f"{scene.name}.png")
+        Image.fromarray(both_HW * 255).save(tmp_path / "set" / "masks" / f"{scene.name}{suffix}")
     found = open_dataset(tmp_path / "set", task="segment")
-    assert kinds(found)["mask_pieces"] == 6
+    assert kinds(found) == {"mask_pieces": 6, "names_missing": 1}
     assert all(len(image.classes_M) == 2 for image in found.images)
     with pytest.raises(DatasetError, match="no labels that are read"):
         open_dataset(tmp_path / "photos", task="segment")
