@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
+from recommender.datasets.inspection import Copy, SplitHealth
+from recommender.records import Defect
 from recommender.report.document import ImageCounts
 from service.schemas.common import Answer, Body, DatasetId
 
@@ -17,6 +19,37 @@ class DatasetByPath(Body):
 
     path: str = Field(min_length=1, max_length=4096)
     name: str | None = Field(None, min_length=1, max_length=200)
+
+
+class InspectedDataset(Answer):
+    """The data set that was inspected. Images and boxes are counted by split."""
+
+    name: str
+    format: str
+    task: str = "detect"  # inspections of version 0.1 name none
+    hash: str
+    classes: tuple[str, ...]
+    split_origin: str
+    images: dict[str, int]
+    boxes: dict[str, int]
+
+
+class Health(Answer):
+    """An inspection, as `recommend datasets inspect --json` prints it."""
+
+    dataset: InspectedDataset
+    healthy: bool
+    num_duplicates: int
+    num_leaks: int
+    splits: tuple[SplitHealth, ...]
+    defects: tuple[Defect, ...]
+    copies: tuple[Copy, ...]
+
+
+class InspectionFailed(Answer):
+    """The reason why a data set could not be inspected."""
+
+    error: str
 
 
 class DatasetAnswer(Answer):
@@ -32,7 +65,7 @@ class DatasetAnswer(Answer):
     objects: int
     created_at: str
     profiled: bool = Field(description="Whether a recommendation for it is answered at once.")
-    health: dict[str, object] | None = Field(
+    health: Health | InspectionFailed | None = Field(
         None, description="What `recommend datasets inspect --json` says; null until it has been looked at."
     )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from recommender.checkpoints.description import describe
 from recommender.profile import ENCODER
 from recommender.profile.shipped import builtin_profiles
@@ -16,7 +18,7 @@ from recommender.store import Store
 from recommender.store.records_json import decode
 from recommender.store.service_records import HeldDataset, RecommendationJob
 from service.artefacts import FILES
-from service.schemas.datasets import DatasetAnswer
+from service.schemas.datasets import DatasetAnswer, Health, InspectionFailed
 from service.schemas.history import CheckpointAnswer
 from service.schemas.recommendations import RecommendationSummary
 from service.schemas.sweeps import SweepAnswer
@@ -40,8 +42,16 @@ def dataset_answer(store: Store, held: HeldDataset) -> DatasetAnswer:
         objects=held.num_objects,
         created_at=held.created_at,
         profiled=is_profiled(store, held.dataset_hash),
-        health=None if held.health is None else json.loads(held.health),
+        health=None if held.health is None else health_of(held.health),
     )
+
+
+def health_of(stored: str) -> Health | InspectionFailed:
+    """The inspection of a data set that was stored as JSON, or what kept it from being inspected."""
+    try:
+        return TypeAdapter[Health | InspectionFailed](Health | InspectionFailed).validate_json(stored)
+    except ValidationError:
+        return InspectionFailed(error="Another version inspected it, whose report is not understood here.")
 
 
 def is_profiled(store: Store, dataset_hash: str) -> bool:

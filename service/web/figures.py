@@ -5,6 +5,7 @@ from __future__ import annotations
 from recommender.evidence import ESTIMATORS
 from recommender.report.columns import COLUMNS
 from recommender.report.document import RankedPart
+from service.schemas.datasets import Health, InspectionFailed
 
 MEANINGS = {
     "expected": "the score after the full training, with the interval that holds 8 of 10 results",
@@ -20,14 +21,15 @@ EVIDENCE_NAMES = {
 }
 
 
-def balance_of(classes: tuple[str, ...], health: dict[str, object] | None) -> list[tuple[str, int, float]]:
-    """(class, boxes, share of the largest class) of the largest classes."""
-    if health is None or "splits" not in health:
+def balance_of(
+    classes: tuple[str, ...], health: Health | InspectionFailed | None
+) -> list[tuple[str, int, float]]:
+    """(class, boxes, share of the largest class) of the largest classes; none before an inspection."""
+    if not isinstance(health, Health):
         return []
-    splits = health["splits"]
     counts = [0] * len(classes)
-    for split in splits if isinstance(splits, list) else ():
-        for i, count in enumerate(split["class_counts"][: len(counts)]):
+    for split in health.splits:
+        for i, count in enumerate(split.class_counts[: len(counts)]):
             counts[i] += count
     most = max(counts, default=0) or 1
     ordered = sorted(zip(classes, counts, strict=True), key=lambda item: -item[1])

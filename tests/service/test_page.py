@@ -47,12 +47,36 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
+QUANTILES = ("boxes_per_image", "box_sizes", "box_sides", "image_widths", "image_heights")
+
+
 @pytest.fixture(scope="module")
 def hostile(service: Service) -> Iterator[HeldDataset]:
     """A data set and an answer in which every name is hostile."""
     health = {
         "healthy": False,
-        "splits": [{"split": "train", "class_counts": [3]}],
+        "num_duplicates": 0,
+        "num_leaks": 0,
+        "copies": [],
+        "dataset": {
+            "name": HOSTILE,
+            "format": "yolo",
+            "hash": "hostile",
+            "classes": [HOSTILE],
+            "split_origin": "given",
+            "images": {"train": 1, "val": 1},
+            "boxes": {"train": 3, "val": 0},
+        },
+        "splits": [
+            {
+                "split": "train",
+                "num_images": 1,
+                "num_boxes": 3,
+                "num_background": 0,
+                "class_counts": [3],
+                **{f"{name}_Q": [1, 1, 1, 1, 1] for name in QUANTILES},
+            }
+        ],
         "defects": [
             {"kind": "x", "severity": "warning", "count": 1, "examples": [HOSTILE], "remedy": HOSTILE}
         ],
