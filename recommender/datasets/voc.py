@@ -20,7 +20,7 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.lookup import ImageIndex
 from recommender.datasets.matching import same_name
 from recommender.datasets.mixed import refuse_second_format
-from recommender.datasets.raw import Float64Array, RawImage, RawSet, no_boxes
+from recommender.datasets.raw import NO_OUTLINE, Float64Array, RawImage, RawSet, Shape, no_boxes
 from recommender.datasets.voc_lists import ImageSets, find_image_sets
 from recommender.datasets.words import split_of_path
 from recommender.errors import DatasetError, UnsafeInputError, WrongTaskError
@@ -38,7 +38,7 @@ class VocFile:
     file_name: str
     folders: tuple[str, ...]  # names of the folder the image lay in, the surest first
     size: tuple[float, float] | None
-    objects: tuple[tuple[str, tuple[float, float, float, float] | None], ...]
+    objects: tuple[tuple[str, Shape | None], ...]
 
 
 def read_voc(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
@@ -164,16 +164,16 @@ def _number(text: str | None) -> float:
         return math.nan
 
 
-def _object(thing: Any, where: str, log: DefectLog) -> tuple[str, tuple[float, float, float, float] | None]:
+def _object(thing: Any, where: str, log: DefectLog) -> tuple[str, Shape | None]:
     name = (thing.findtext("name") or "").strip()
     if not name:
         log.add("label_class_unknown", where, "no name")
         return "", None
     box = thing.find("bndbox")
+    xs, ys = _outline(thing)
     if box is not None:
         x1, y1, x2, y2 = (_number(box.findtext(tag)) for tag in CORNER_TAGS)
     else:
-        xs, ys = _outline(thing)
         if not xs or not ys:
             log.add("label_no_box", where, name)
             return name, None
@@ -188,7 +188,8 @@ def _object(thing: Any, where: str, log: DefectLog) -> tuple[str, tuple[float, f
     if x1 == x2 or y1 == y2:
         log.add("label_zero_area", where, f"{name} {x1:g} {y1:g} {x2:g} {y2:g}")
         return name, None
-    return name, (x1, y1, x2, y2)
+    outlined = len(xs) == len(ys) > 2 and all(map(math.isfinite, (*xs, *ys)))
+    return name, Shape((x1, y1, x2, y2), (np.stack([xs, ys], axis=1),) if outlined else NO_OUTLINE)
 
 
 def _outline(thing: Any) -> tuple[list[float], list[float]]:
@@ -207,13 +208,13 @@ def _outline(thing: Any) -> tuple[list[float], list[float]]:
 def _raw_image(
     path: Path, split: Split | None, file: VocFile | None, numbers: dict[str, int], disk: Disk
 ) -> RawImage:
-    usable = [(numbers[name], box) for name, box in (file.objects if file else ()) if box is not None]
+    usable = [(numbers[name], shape) for name, shape in (file.objects if file else ()) if shape is not None]
     classes_M: IntArray
     corners_M4: Float64Array
     classes_M, corners_M4 = no_boxes()
     if usable:
         classes_M = np.array([number for number, _ in usable], np.int64)
-        corners_M4 = np.array([box for _, box in usable], np.float64)
+        corners_M4 = np.array([shape.corners for _, shape in usable], np.float64)
     return RawImage(
         path=path,
         name=disk.name(path),
@@ -223,6 +224,7 @@ def _raw_image(
         units="pixel",
         declared_size=file.size if file else None,
         num_rows=len(file.objects) if file else 1,
+        outlines=tuple(shape.outline for _, shape in usable),
     )
 
 

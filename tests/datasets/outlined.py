@@ -171,6 +171,22 @@ def _via(folder: Path, made: list[Scene], version: int) -> Path:
     return folder
 
 
+def _voc(folder: Path, made: list[Scene]) -> Path:
+    _pictures(folder, made)
+    for scene in made:
+        rows = [f"<annotation><filename>{scene.name}.png</filename>"]
+        for kind, points in scene.objects:
+            xs, ys = zip(*points, strict=True)
+            corners = zip(("xmin", "ymin", "xmax", "ymax"), (min(xs), min(ys), max(xs), max(ys)), strict=True)
+            box = "".join(f"<{tag}>{value}</{tag}>" for tag, value in corners)
+            listed = "".join(f"<x{n}>{x}</x{n}><y{n}>{y}</y{n}>" for n, (x, y) in enumerate(points, 1))
+            rows.append(
+                f"<object><name>{kind}</name><bndbox>{box}</bndbox><polygon>{listed}</polygon></object>"
+            )
+        (folder / scene.split / f"{scene.name}.xml").write_text("\n".join([*rows, "</annotation>"]))
+    return folder
+
+
 def _cvat(folder: Path, made: list[Scene], shape: str) -> Path:
     _pictures(folder, made)
     rows = ["<annotations><version>1.1</version>"]
@@ -288,6 +304,7 @@ WRITERS: dict[str, Writer] = {
     "LabelMe": _labelme,
     "VIA 1": partial(_via, version=1),
     "VIA 2": partial(_via, version=2),
+    "VOC polygons": _voc,
     "CVAT polygons": partial(_cvat, shape="polygon"),
     "CVAT masks": partial(_cvat, shape="mask"),
     "Label Studio polygons": partial(_label_studio, form="polygon"),
