@@ -55,7 +55,7 @@ def launch_training(
 
 
 def _task_of(store: Store, held: HeldDataset) -> Task:
-    """The task that the data set was read for when it was last profiled."""
+    """The task that the data set was read for when it was last profiled; detection where it never was."""
     profile = source_profile(held.dataset_hash, store)
     return "detect" if profile is None else profile.task
 
