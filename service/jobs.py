@@ -8,14 +8,13 @@ import secrets
 
 from recommender.checkpoints import get_checkpoint
 from recommender.errors import UnavailableError, UsageError
-from recommender.profile.known import source_profile
 from recommender.records import SCRATCH, Job
 from recommender.requests import SweepRequest, TrainingRequest, at_usual_size
 from recommender.store import Store
 from recommender.store.records_json import decode
 from recommender.store.service_records import HeldDataset, RecommendationJob
-from recommender.tasks import Task
 from service.auth import Caller
+from service.dataset_task import task_of
 from service.dependencies import Paging, Services, find_dataset
 from service.problems import HTTPProblem
 from service.schemas.sweeps import SweepBody
@@ -43,7 +42,7 @@ def launch_training(
     )
     size = {"imgsz"} - body.model_fields_set  # left to the task
     fields = body.model_dump(exclude={"recommendation", "dataset", "start", "allow_roots", "task"} | size)
-    task = body.task or _task_of(services.store, held)
+    task = body.task or task_of(services.store, held)
     asked = TrainingRequest.model_validate({"dataset": held.path, "start": start, **fields})
     request = at_usual_size(asked, task)
     target = Target(path=held.path, hash=held.dataset_hash, name=held.name, task=task)
@@ -52,12 +51,6 @@ def launch_training(
     )
     services.job_hosts.wake()
     return job, new
-
-
-def _task_of(store: Store, held: HeldDataset) -> Task:
-    """The task that the data set was read for when it was last profiled; detection where it never was."""
-    profile = source_profile(held.dataset_hash, store)
-    return "detect" if profile is None else profile.task
 
 
 def launch_sweep(services: Services, caller: Caller, body: SweepBody, *, key: str | None) -> tuple[Job, bool]:

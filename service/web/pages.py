@@ -20,6 +20,7 @@ from recommender.report.rows import names_of, shown_rows
 from recommender.report.runs import RunDetail, run_summary
 from recommender.store.paging import MAX_PAGE
 from recommender.tasks import task_definition
+from service.dataset_task import task_of
 from service.dependencies import (
     CallerDep,
     DatasetDep,
@@ -94,6 +95,7 @@ def dataset(request: Request, services: ServicesDep, caller: CallerDep, held: Da
         request,
         "dataset.html",
         set=answer,
+        task=task_definition(task_of(services.store, held)),
         balance=balance_of(answer.classes, answer.health),
         asks=[
             recommendation_summary(ask)

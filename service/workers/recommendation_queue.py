@@ -17,12 +17,13 @@ from recommender import __version__
 from recommender.errors import ConflictError, RecommenderError
 from recommender.profile import ENCODER
 from recommender.records import Lease
-from recommender.requests import RecommendRequest
+from recommender.requests import RecommendRequest, at_usual_size
 from recommender.store import Store
 from recommender.store.clock import utc_now
 from recommender.store.recommendation_jobs import MAX_ATTEMPTS
 from recommender.store.service_records import FINAL, HeldDataset, RecommendationJob
 from service.auth import Caller
+from service.dataset_task import task_of
 from service.logs import logger, where
 from service.metrics import Metrics
 from service.problems import HTTPProblem, problem_of
@@ -86,6 +87,7 @@ class RecommendationQueue:
 
         `on_new_work` is called before work is queued and may refuse it. Raises HTTPProblem.
         """
+        request = at_usual_size(request, request.task or task_of(self._store, held))
         question = json.dumps(request.model_dump(exclude={"dataset", "allow_roots"}), sort_keys=True)
         key = self._cache_key(held.dataset_hash, question)
         known = self._cached_answer(key, caller.owner, held.id)
