@@ -16,6 +16,7 @@ from recommender.comparison.rows import ComparisonRow, main_rows, noise_of, rows
 from recommender.comparison.sizes import SizeVerdict, size_verdict
 from recommender.comparison.verdict import noise_sentence, sentences
 from recommender.records import EpochMetrics, Notice, Start
+from recommender.tasks import task_definition
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +49,11 @@ def findings_of(comparison: ComparisonInput, *, pictures: int = 6) -> Findings:
         rows=rows,
         main=main,
         noise=noise,
-        noise_sentence=noise_sentence(noise, main),
-        sentences=sentences(main, noise, catching_up, sizes, losses, forecast_error),
+        noise_sentence=_in_terms_of(comparison, noise_sentence(noise, main)),
+        sentences=tuple(
+            _in_terms_of(comparison, said)
+            for said in sentences(main, noise, catching_up, sizes, losses, forecast_error)
+        ),
         catching_up=catching_up,
         sizes=sizes,
         losses=losses,
@@ -57,6 +61,11 @@ def findings_of(comparison: ComparisonInput, *, pictures: int = 6) -> Findings:
         differences=_differences(comparison, main, pictures),
         notices=(*_once(comparison.notices), *norm_notices(comparison)),
     )
+
+
+def _in_terms_of(comparison: ComparisonInput, said: str) -> str:
+    """A sentence with the name of the task's metric: they are written for detection's."""
+    return said.replace(task_definition("detect").metric.label, task_definition(comparison.task).metric.label)
 
 
 def _once(notices: Sequence[Notice]) -> tuple[Notice, ...]:

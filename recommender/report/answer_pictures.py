@@ -101,7 +101,9 @@ def _each_once(situations: Sequence[Situation]) -> list[Situation]:
 
 
 def _scenes(case: Study) -> list[ByteArray]:
-    """The first few val images with objects, by content, so that the same data set shows the same ones."""
+    """The first few val images with objects, by content: the same set shows the same ones; none of other tasks."""
+    if case.target.task != "detect":
+        return []  # what is drawn on them are a detector's boxes
     labelled = [image for image in case.target.of_split("val") if len(image.boxes_M4)]
     found = []
     for image in sorted(labelled, key=lambda image: image.sha256)[: 3 * NUM_SCENES]:

@@ -64,7 +64,8 @@ def styles_of(starts: Sequence[Start]) -> dict[Start, int]:
 
 def _charts(comparison: ComparisonInput, findings: Findings, styles: dict[Start, int]) -> tuple[Markup, ...]:
     """Learning curves at the largest share, against epochs and against seconds."""
-    y_label = "mAP50-95 on the validation images"
+    label = task_definition(comparison.task).metric.label
+    y_label = f"{label} on the validation images"
     by_epoch, by_second = [], []
     for row in findings.main:
         curves = curves_of(comparison, row)
@@ -120,7 +121,7 @@ def _scaled(one: Series, scale: float) -> Series:
 
 
 def _size_chart(findings: Findings, styles: dict[Start, int]) -> Markup | None:
-    """mAP50-95 against the number of train images; None with a single size."""
+    """The score against the number of train images; None with a single size."""
     sizes = sorted({float(row.num_images) for row in findings.rows})
     if len(sizes) < 2:
         return None
@@ -137,12 +138,12 @@ def _size_chart(findings: Findings, styles: dict[Start, int]) -> Markup | None:
             series.append(Series(label=printable(start), style=style, points_X=points, band_X=band))
     axes = Axes(
         x_label="training images (logarithmic)",
-        y_label="mAP50-95",
+        y_label="score",
         log_x=True,
         x_ticks=tuple(sizes),
         x_from_zero=False,
     )
-    return line_chart(series, axes, title="mAP50-95 against the number of training images")
+    return line_chart(series, axes, title="Score against the number of training images")
 
 
 def _forecast(findings: Findings) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def _about(recommendation: Recommendation) -> RenderableType:
     held_back = f" + {counts.test} test" if counts.test else ""
     return Text.assemble(
         ("\n" + printable(profile.dataset_name), "bold"),
-        f": {counts.train} train + {counts.val} val{held_back} images, {counted(profile.num_objects, 'box')}, "
+        f": {counts.train} train + {counts.val} val{held_back} images, {_objects(recommendation)}"
         f"{counted(len(profile.class_names), 'class')}; full training of "
         f"{counted(budget.epochs, 'epoch')} at {budget.imgsz} px; forecast from {recommendation.method}",
     )
@@ -191,3 +191,10 @@ def interval_bar(interval: Interval, top: float, width: int = BAR_WIDTH) -> str:
 def _bar(interval: Interval, top: float, width: int) -> Text:
     numbers = f" {interval.mean:.2f} ({interval.low:.2f}–{interval.high:.2f})"
     return Text.assemble((interval_bar(interval, top, width), "cyan"), numbers)
+
+
+def _objects(recommendation: Recommendation) -> str:
+    """The number of boxes, with a comma after it; nothing where each image is one object."""
+    if recommendation.task == "classify":
+        return ""
+    return f"{counted(recommendation.profile.num_objects, 'box')}, "

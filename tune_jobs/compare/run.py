@@ -265,6 +265,7 @@ def _comparison_input(
         reasons.append(f"the budget is spent, {unscored} trained models are still to be scored")
     return ComparisonInput(
         id="",
+        task=target.task,
         plan=plan,
         compared_starts=compared_starts,
         prior_forecast=prior_forecast,
