@@ -21,6 +21,7 @@ from benchmarks.truth.run import RUNS
 from benchmarks.truth.sources import Grid, Shelf
 from recommender.candidates import Candidate
 from recommender.checkpoints import zoo
+from recommender.checkpoints.lineage import ancestry
 from recommender.evidence import EVIDENCE_VERSION, gather
 from recommender.forecast.history import BUILTIN, BuiltinHistory, builtin_history, observations
 from recommender.forecast.kernels import PriorScales
@@ -31,6 +32,7 @@ from recommender.store import Store
 from recommender.store.records_json import encode
 
 LICENCE = "AGPL-3.0-or-later"
+BEGINNING = "coco-yolo11n"  # what the other checkpoints were fine-tuned from
 
 
 def main() -> int:
@@ -76,13 +78,15 @@ def _checkpoints(runs: list[Run], grid: Grid, results: Path, before: BuiltinHist
     quality = dict(
         re.findall(r"^\| (\w+) \| \d+ \| \d+ \| ([\d.]+)", results.read_text("utf-8"), re.MULTILINE)
     )
+    coco = shipped[BEGINNING]
     used = {run.start.checkpoint: run.weights_sha256 or "" for run in runs}
     found = []
     for name in sorted(used.keys() - {SCRATCH}):
-        if used[name] in before.checkpoints:
-            found.append(before.checkpoints[used[name]])
-            continue
         source = _source_of(name)
+        lineage = () if source.endswith(RANDOM_SUFFIX) else ancestry(coco, "card")
+        if used[name] in before.checkpoints:
+            found.append(replace(before.checkpoints[used[name]], lineage=None if name == BEGINNING else lineage))
+            continue
         weights = grid.shelf.find(source, grid)
         found.append(
             shipped[name]
@@ -101,6 +105,7 @@ def _checkpoints(runs: list[Run], grid: Grid, results: Path, before: BuiltinHist
                 from_scratch=source.endswith(RANDOM_SUFFIX),
                 source_score=float(quality[source]) if source in quality else None,
                 sha256=weights.sha256,
+                lineage=lineage,
             )
         )
     return found

@@ -66,9 +66,14 @@ def views(situation: Situation) -> float:
     return float(max(situation.num_train_images, 1) * max(situation.budget.epochs, 1))
 
 
+def immaturity(situation: Situation) -> float:
+    """Share of what training brings to pretrained weights that is still to come: 1 at no training, 0 at its end."""
+    return HALF_VIEWS / (HALF_VIEWS + views(situation))
+
+
 def views_term(situation: Situation) -> float:
     """From −1 at no training to 0 at its end."""
-    return -HALF_VIEWS / (HALF_VIEWS + views(situation))
+    return -immaturity(situation)
 
 
 def images_term(situation: Situation) -> float:

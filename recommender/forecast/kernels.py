@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.forecast.budget import coordinates, unusual
+from recommender.forecast.budget import coordinates, immaturity, unusual
 from recommender.forecast.rules import features, head_start, prior_weights
 from recommender.forecast.situation import Situation
 from recommender.profile.embedding import squared_distances
@@ -27,11 +27,14 @@ class PriorScales:
 
     level: float = 0.13  # from target to target, at any budget
     budget: float = 0.08  # of one target from budget to budget, beyond what the rules explain
-    gain: float = 0.10  # of pretraining as such, from target to target
+    gain: float = 0.10  # of pretraining as such, from target to target: half of it at near budgets only
     mode: float = 0.05  # of freezing against full training, from target to target
     start: float = 0.05  # from start to start, on all targets
     start_on_similar: float = 0.06  # from start to start, shared by similar targets only
     pair: float = 0.025  # of one start on one target: .018 on the first sets measured, .038 on six others
+    young: float = (
+        0.6  # of one start on one target where training has hardly begun: times `immaturity` squared
+    )
     noise: float = 0.018  # of one training: replicates of three targets
     seed: float = 0.025  # of a seed, shared by all starts of one target at one budget: the same replicates
     offset: float = 0.3  # of what runs that broke off still would have gained
@@ -57,6 +60,7 @@ class Ground:
     same_start_NN: Matrix
     slopes_NN: Matrix  # covariance of what a budget buys, from target to target
     near_budget_NN: Matrix  # 1 at the same budget, towards 0 far away
+    immature_N: Matrix  # how much of what training brings is still to come, 0 to 1
     unusual_N: Matrix  # standard deviation of results at very small budgets
     pretrained_N: NDArray[np.bool_]
     faded_NN: (
@@ -85,14 +89,16 @@ class Ground:
         """The covariance beyond the rules, N×N for each standard deviation that scales a part, by its name."""
         same_target = self.same_target()
         gain = same_target * self.faded_NN * (self.pretrained_N[:, None] & self.pretrained_N[None, :])
+        young_NN = self.near_budget_NN * np.outer(self.immature_N**2, self.immature_N**2)
         starts = self._starts(spread)
         similar = _among(_kernel(self.target_distances_TT, spread.target_length), self.target_N)
         return {
             "level": spread.level**2 * same_target,
             "budget": spread.budget**2 * same_target * self.near_budget_NN,
-            "gain": spread.gain**2 * gain,
+            "gain": spread.gain**2 * gain * (1.0 + self.near_budget_NN) / 2,
             "mode": spread.mode**2 * gain * self.same_mode_NN,
             "pair": spread.pair**2 * same_target * self.same_start_NN * self.near_budget_NN,
+            "young": spread.young**2 * same_target * self.same_start_NN * young_NN,
             "start": spread.start**2 * starts,
             "start_on_similar": spread.start_on_similar**2 * starts * similar,
         }
@@ -153,6 +159,7 @@ def lay_out(situations: Sequence[Situation]) -> Ground:
         same_mode_NN=_same(modes.tolist()),
         same_start_NN=_same([f"{_weights(s)}:{s.start.mode}" for s in situations]),
         near_budget_NN=np.exp(-squared_NN / 2),
+        immature_N=np.array([immaturity(s) for s in situations]),
         unusual_N=np.array([unusual(s) for s in situations]),
         pretrained_N=~scratch,
         faded_NN=np.where(scratch[:, None] != scratch[None, :], 0.0, fade[:, None] * fade[None, :]),

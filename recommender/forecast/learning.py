@@ -20,10 +20,10 @@ from recommender.forecast.kernels import Ground, Matrix, PriorScales, lay_out
 from recommender.forecast.process import noise_of, result_of
 from recommender.forecast.situation import Observation
 
-# The level and what a budget adds are not: a dozen sets chosen by us say less of them than published tables do. Nor
-# are the pair and the two parts of a seed: replicates tell them apart, single runs do not.
-LEARNT = ("gain", "mode", "start", "start_on_similar", "source_length", "target_length", "across_modes",
-          "across_checkpoints")  # fmt: skip
+# What a budget adds is not: a few sets at few budgets say less of it than published tables do. Nor are the two parts of
+# a seed, which replicates tell apart and single runs do not.
+LEARNT = ("level", "gain", "mode", "pair", "young", "start", "start_on_similar", "source_length", "target_length",
+          "across_modes", "across_checkpoints")  # fmt: skip
 MAX_STEPS = 200  # it converges in 20 to 60
 PRIOR_SD = 0.7  # standard deviation of the logarithm around the default
 MOST = 3.0  # of a logarithm: four PRIOR_SDs

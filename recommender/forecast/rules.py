@@ -32,7 +32,7 @@ from recommender.forecast.size_effects import (
     other_architecture,
     transfer_term,
 )
-from recommender.records import Evidence
+from recommender.records import Checkpoint, Evidence
 from recommender.tasks import Task
 
 Matrix = NDArray[np.float64]
@@ -104,11 +104,26 @@ def _log_images(situation: Situation) -> float:
     return max(-1.5, min(1.5, math.log10(distinct_images(situation) / 200)))
 
 
+def most_images(checkpoint: Checkpoint) -> int | None:
+    """Images of the largest training that is known of the weights: the last one or any before it; None for unknown."""
+    sizes = (checkpoint.source_images, *(step.source_images for step in checkpoint.lineage or ()))
+    return max((size for size in sizes if size), default=None)
+
+
 def _source_size(situation: Situation) -> float:
     if situation.checkpoint is None:
         return 0.0
-    images = situation.checkpoint.source_images or UNKNOWN_IMAGES
+    images = most_images(situation.checkpoint) or UNKNOWN_IMAGES
     return _pretrained(situation) * min(0.0, math.log10(images / 100_000) / 2)
+
+
+def _retrained(situation: Situation) -> float:
+    """Decades, halved, by which the last training was smaller than the largest; 0 where it was the largest."""
+    checkpoint = situation.checkpoint
+    if checkpoint is None:
+        return 0.0
+    largest, last = most_images(checkpoint), checkpoint.source_images
+    return 0.0 if not largest or not last else _pretrained(situation) * math.log10(last / largest) / 2
 
 
 def _narrow(situation: Situation) -> float:
@@ -182,6 +197,8 @@ RULES: tuple[Rule, ...] = (
          value=lambda s: _pretrained(s) * (similarity(s) - 1.0)),
     Rule(name="source_size", weight=0.07, sd=0.04, why="a broad source costs little (Mensink 2021)",
          value=_source_size),
+    Rule(name="retrained", weight=0.02, sd=0.03, why="a short training forgets little of a long one before it",
+         value=_retrained),
     Rule(name="narrow", weight=-0.22, sd=0.10, why="He et al. 2018: few images alone teach few features",
          value=_narrow),
     Rule(name="source_quality", weight=0.03, sd=0.04, why="a poor detector learnt little", value=_source_quality),

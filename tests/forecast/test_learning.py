@@ -40,7 +40,7 @@ def test_effects_of_starts_are_found_where_they_are() -> None:
 
 def test_what_single_runs_cannot_tell_is_not_learnt() -> None:
     learnt = learnt_spread(drawn(PriorScales(start=0.15)))
-    for name in ("level", "budget", "pair", "noise", "seed"):
+    for name in ("budget", "noise", "seed"):
         assert getattr(learnt, name) == getattr(PriorScales(), name)
 
 
