@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 SMALLEST_P = 1e-3  # a probability below counts as this: of 4,000 draws none may win
+DEAD = 0.08  # mAP; where not even the best start reaches it, an order is mostly noise
+TIED = 0.02  # mAP; another seed moves a result by as much
 BINS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 1.0)  # of the probability to be the best
 
 
@@ -32,6 +34,17 @@ class Check:
     realised_loss: float
     p_best_N: Array
     best_N: Array  # 1 for the best start
+    truth_N: Array
+
+    @property
+    def dead(self) -> bool:
+        """Whether no start learnt anything to speak of."""
+        return float(self.truth_N.max()) < DEAD
+
+    @property
+    def num_tied(self) -> int:
+        """How many starts the results do not tell apart from the best, itself included."""
+        return int((self.truth_N >= self.truth_N.max() - TIED).sum())
 
     @property
     def log_loss(self) -> float:
@@ -57,6 +70,7 @@ def check_of(case: BacktestCase, ranked: Sequence[Outlook]) -> Check:
         realised_loss=float(truth_N.max() - truth_N[0]),
         p_best_N=np.array([outlook.p_best for outlook in ranked]),
         best_N=(np.arange(len(truth_N)) == int(truth_N.argmax())).astype(np.float64),
+        truth_N=truth_N,
     )
 
 

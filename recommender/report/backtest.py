@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from recommender.forecast.backtest import BUDGETS, MARKS, USUAL, Backtest, bootstrap
-from recommender.forecast.calibration import Check, reliability
+from recommender.forecast.calibration import DEAD, TIED, Check, reliability
 from recommender.records import Interval
 
 COMPARED = (
@@ -52,9 +52,27 @@ def backtest_document(result: Backtest) -> dict[str, Any]:
             name: {mark: _mean(result.mean(name, mark, full_mode=True)) for mark in MARKS[:-1]}
             for name in result.full_mode
         },
+        "per_target": _per_target(result),
         "budgets": {name: _budget_class(result, name) for name in BUDGETS},
         "reliability": [asdict(one) for one in reliability(_usual(result))],
     }
+
+
+def _per_target(result: Backtest) -> list[dict[str, Any]]:
+    """Our marks target by target, with what its results can tell: dead ones and ties are marked, not left out."""
+    return [
+        {
+            "name": check.target_name,
+            "starts": len(check.truth_N),
+            "best": round(float(check.truth_N.max()), 4),
+            "dead": check.dead,
+            "tied_with_best": check.num_tied,
+            "tau_w": round(ours.tau_w, 4),
+            "rel_at_1": round(ours.rel_at_1, 4),
+            "regret_at_1": round(ours.regret_at_1, 4),
+        }
+        for check, ours in zip(_usual(result), result.per_target["forecast"], strict=True)
+    ]
 
 
 def _usual(result: Backtest) -> list[Check]:
@@ -104,7 +122,29 @@ def print_backtest(result: Backtest, console: Console) -> None:
         }
         told = ", ".join(f"{name} {tau.mean:.2f}" for name, tau in taus.items() if tau is not None)
         console.print(f"τw among fully trained checkpoints alone: {told}")
+    _print_doubtful(result, console)
     _print_checks(result, console)
+
+
+def _print_doubtful(result: Backtest, console: Console) -> None:
+    """Targets whose results say little: nothing was learnt there, or many starts are as good as the best."""
+    rows = _per_target(result)
+    dead = [row["name"] for row in rows if row["dead"]]
+    alive = [row for row in rows if not row["dead"]]
+    if dead and alive:
+        without = bootstrap([row["rel_at_1"] for row in alive], seed=result.seed)
+        console.print(
+            f"best under {DEAD} mAP, so the order is mostly noise: {', '.join(dead)}; "
+            f"without them the forecast's Rel@1 is {_cell(without)}",
+            markup=False,
+        )
+    tied = [
+        f"{row['name']} {row['tied_with_best']} of {row['starts']}"
+        for row in rows
+        if row["tied_with_best"] > 1
+    ]
+    if tied:
+        console.print(f"starts within {TIED} mAP of the best: {', '.join(tied)}", markup=False)
 
 
 def _print_checks(result: Backtest, console: Console) -> None:

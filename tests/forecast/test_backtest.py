@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from recommender.errors import UsageError
 from recommender.forecast.backtest import backtest, bootstrap, cases
 from recommender.forecast.metrics import marks, random_marks
 from recommender.forecast.situation import Observation
 from recommender.records import Evidence
-from recommender.report.backtest import backtest_document
+from recommender.report.backtest import backtest_document, print_backtest
 from tests.forecast.builders import observation, profile, situation
 
 TRUTH = np.array([0.5, 0.4, 0.3, 0.2])
@@ -100,3 +101,22 @@ def test_checkpoints_that_saw_the_target_do_not_run() -> None:
 def test_too_little_history_is_said_not_scored() -> None:
     with pytest.raises(UsageError, match="recommend sweep"):
         backtest(world(2))
+
+
+def test_dead_targets_and_ties_are_marked_not_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    observations = [
+        observation(o.situation, o.score / 10) if o.situation.target.dataset_name == "t3" else o
+        for o in world()
+    ]
+    observations += [observation(situation(profile("t5", 1.75), profile("twin", 1.85)), 0.499)]
+    result = backtest(observations)
+    rows = {row["name"]: row for row in backtest_document(result)["per_target"]}
+    assert len(rows) == 8
+    assert [name for name, row in rows.items() if row["dead"]] == ["t3"]
+    best = max(o.score for o in observations if o.situation.target.dataset_name == "t5")
+    near = [o for o in observations if o.situation.target.dataset_name == "t5" and o.score >= best - 0.02]
+    assert rows["t5"]["tied_with_best"] == len(near) > 1
+    print_backtest(result, Console(width=200))
+    told = capsys.readouterr().out
+    assert "mostly noise: t3;" in told
+    assert f"t5 {len(near)} of" in told

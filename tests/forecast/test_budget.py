@@ -46,7 +46,8 @@ def forecast(history: tuple[Observation, ...], candidates: list[Situation]) -> d
 
 
 def targets(history: tuple[Observation, ...]) -> list[str]:
-    return sorted({o.situation.target.dataset_name for o in history})
+    """Those on which random weights ran too."""
+    return sorted({o.situation.target.dataset_name for o in history if o.situation.checkpoint is None})
 
 
 def test_no_budget_alone_forecasts_more_than_any_real_set_reaches(history: tuple[Observation, ...]) -> None:
@@ -203,3 +204,16 @@ def test_leaving_the_source_out_does_not_pay(history: tuple[Observation, ...]) -
             codes = [n.code for n in warnings(list(found.values()))]
             assert "unknown_source" in codes
         assert np.mean(gains) <= 0.0
+
+
+def test_an_earlier_run_says_little_of_a_training_that_has_hardly_begun() -> None:
+    """What sets two starts apart after 50 epochs may be another thing after three, and the forecast knows."""
+    target, sources = profile("target", 0.0), [profile("kin", 0.1), profile("far", 2.5)]
+
+    def doubt(epochs: int) -> float:
+        known = [observation(situation(target, one, epochs=50), 0.5) for one in sources]
+        asked = [replace(situation(target, one), budget=Budget(epochs=epochs, imgsz=320)) for one in sources]
+        found = posterior(known, asked).covariance_NN
+        return float(np.sqrt(found[0, 0] + found[1, 1] - 2 * found[0, 1]))
+
+    assert doubt(3) > 3.5 * doubt(50)
