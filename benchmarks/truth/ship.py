@@ -85,7 +85,9 @@ def _checkpoints(runs: list[Run], grid: Grid, results: Path, before: BuiltinHist
         source = _source_of(name)
         lineage = () if source.endswith(RANDOM_SUFFIX) else ancestry(coco, "card")
         if used[name] in before.checkpoints:
-            found.append(replace(before.checkpoints[used[name]], lineage=None if name == BEGINNING else lineage))
+            found.append(
+                replace(before.checkpoints[used[name]], lineage=None if name == BEGINNING else lineage)
+            )
             continue
         weights = grid.shelf.find(source, grid)
         found.append(

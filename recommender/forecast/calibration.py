@@ -38,12 +38,12 @@ class Check:
 
     @property
     def dead(self) -> bool:
-        """Whether no start learnt anything to speak of."""
+        """True where not even the best start reached `DEAD`."""
         return float(self.truth_N.max()) < DEAD
 
     @property
     def num_tied(self) -> int:
-        """How many starts the results do not tell apart from the best, itself included."""
+        """Number of starts within `TIED` of the best, itself included."""
         return int((self.truth_N >= self.truth_N.max() - TIED).sum())
 
     @property
