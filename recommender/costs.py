@@ -36,12 +36,19 @@ class Work:
     num_train_images: int
     num_val_images: int
     epochs: int
+    flops_b: float | None = (
+        None  # 10^9 for one image of 640 × 640 pixels; None: estimated from the parameters
+    )
 
     @property
     def epoch_s(self) -> float:
         """Seconds of an epoch on the hardware the constants were measured on."""
-        gflops = self.num_parameters / 1e6 * GFLOPS_PER_MILLION_PARAMETERS * (self.imgsz / 640) ** 2
-        image_s = IMAGE_S + GFLOP_S * gflops
+        return self.epoch_s_at(IMAGE_S, GFLOP_S)
+
+    def epoch_s_at(self, image_s: float, gflop_s: float) -> float:
+        """Seconds of an epoch where an image costs so much, and so much for every 10^9 operations."""
+        at_640 = self.flops_b or self.num_parameters / 1e6 * GFLOPS_PER_MILLION_PARAMETERS
+        image_s += gflop_s * at_640 * (self.imgsz / 640) ** 2
         trained = self.num_train_images * SHARE_OF_MODE[self.mode]
         return image_s * (trained + VALIDATION_SHARE * self.num_val_images)
 
@@ -51,12 +58,14 @@ class Speed:
     """The speed of the hardware of the newest runs, and the runs it was measured on."""
 
     factor: float  # seconds there for a second of `Work.epoch_s`
-    num_runs: int  # that say so; 0 is a rough guess for a processor
+    num_runs: int  # that say so; 0 is a rough guess
     hardware: str
+    image_s: float = IMAGE_S
+    gflop_s: float = GFLOP_S
 
     def seconds(self, work: Work) -> float:
         """Of a whole training."""
-        return START_S + self.factor * work.epoch_s * work.epochs
+        return START_S + self.factor * work.epoch_s_at(self.image_s, self.gflop_s) * work.epochs
 
 
 ROUGH = Speed(factor=1.0, num_runs=0, hardware="a processor")  # where nothing has run yet and there is no GPU

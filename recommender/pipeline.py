@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,11 +15,26 @@ from recommender.candidates import (
     starts_of,
 )
 from recommender.checkpoints import REFERENCE_NAMES
-from recommender.checkpoints.scratch import scratch_architecture
+from recommender.choice import (
+    chosen_option,
+    cost_notes,
+    costs_of,
+    download_mb,
+    front,
+    left_out_notes,
+    outlay,
+    require_choice,
+    size_options,
+    usual_architecture,
+    work_of,
+)
 from recommender.class_names import mapped
 from recommender.command_line import train_command, yolo_command
-from recommender.costs import NEWEST, USUAL_PARAMETERS, Speed, Work, known_speed
+from recommender.costs import NEWEST, Speed, Work, known_speed
 from recommender.datasets import open_dataset, require_trained
+from recommender.devices.calibration import calibrated_speed
+from recommender.devices.gpus import gpu_speed
+from recommender.devices.table import device
 from recommender.evidence import gather
 from recommender.forecast.budget import is_supported
 from recommender.forecast.decision import decide
@@ -30,6 +45,7 @@ from recommender.forecast.ranking import Outlook, outlooks
 from recommender.forecast.reasons import reasons
 from recommender.forecast.situation import Observation, Situation
 from recommender.forecast.warnings import notes, only_scratch, warnings
+from recommender.image_sizes import Option, choose_sizes, limits_in_words, sizes_for
 from recommender.profile.known import known_profile
 from recommender.profile.notices import dataset_notices
 from recommender.progress import Progress, silent
@@ -63,21 +79,12 @@ class Study:
     history: tuple[Observation, ...]
     spread: PriorScales
     notes: tuple[Notice, ...] = ()  # of choosing the candidates
-    speed: Speed | None = None  # of the hardware of the newest runs
+    speed: Speed | None = None  # of the GPU asked for, else of the hardware of the newest runs
+    options: Mapping[Start, tuple[Option, ...]] = field(default_factory=dict)  # each start at each image size
 
     def work(self, situation: Situation, epochs: int | None = None) -> Work:
-        """The work of training a start, for so many epochs or in full. Scratch has the size of the first checkpoint."""
-        checkpoints = [situation.checkpoint, *(other.checkpoint for other in self.situations)]
-        sizes = (c.num_parameters for c in checkpoints if c is not None and c.num_parameters)
-        counts = self.profile.num_images
-        return Work(
-            num_parameters=next(sizes, USUAL_PARAMETERS),
-            imgsz=situation.budget.imgsz,
-            mode=situation.start.mode,
-            num_train_images=counts.train,
-            num_val_images=counts.val,
-            epochs=epochs or situation.budget.epochs,
-        )
+        """The work of training a start, for so many epochs or in full. Scratch is the usual architecture's."""
+        return work_of(situation, self.situations, self.profile, epochs)
 
     def hours(self) -> dict[Start, float]:
         """Of the full training of every start; empty where no speed is known."""
@@ -100,6 +107,7 @@ def study(request: RecommendRequest, *, store: Store, progress: Progress = silen
         )
     )
     request = at_usual_size(request, target.task)
+    require_choice(request, target.task)
     profile = known_profile(target, store, progress=progress)
     candidates = choose_candidates(request, store, profile, progress)
     evidence = gather(
@@ -110,16 +118,22 @@ def study(request: RecommendRequest, *, store: Store, progress: Progress = silen
         max_feature_candidates=request.max_feature_candidates,
         progress=progress,
     )
-    situations = _situations(request, profile, candidates, evidence)
+    sizes = sizes_for(request, profile)
+    situations = _situations(request, profile, candidates, evidence, sizes[0])
+    history = known_history(store, target=profile, starts=[c.checkpoint.name for c in candidates])
+    speed = gpu_speed(request.gpu) if request.gpu else _speed(store, situations) or calibrated_speed()
+    cost_of = costs_of(request, profile, situations, speed)
+    chosen = choose_sizes(situations, sizes, history, known_spread(), request=request, cost_of=cost_of)
     return Study(
         request=request,
         target=target,
         profile=profile,
-        situations=situations,
-        history=known_history(store, target=profile, starts=[c.checkpoint.name for c in candidates]),
+        situations=chosen.situations,
+        history=history,
         spread=known_spread(),
-        notes=choice_notes(request, store, candidates),
-        speed=_speed(store, situations),
+        notes=(*choice_notes(request, store, candidates), *left_out_notes(chosen.left_out, request)),
+        speed=speed,
+        options=chosen.options,
     )
 
 
@@ -129,17 +143,20 @@ def conclude(
     """Forecast from the history and the trials on this target; `runs` are the trials to show beside their starts."""
     history = (*case.history, *trials)
     ranked = outlooks(history, case.situations, seed=case.request.seed, spread=case.spread)
-    budget = Budget(epochs=case.request.epochs, imgsz=case.request.imgsz)
+    budget = ranked[0].situation.budget
     hours = case.hours()
-    scratch = scratch_architecture((c.checkpoint for c in case.situations if c.checkpoint), case.target.task)
+    scratch = usual_architecture(case.situations, case.target.task)
+    rows = shown_starts(ranked, history, case.request.top, runs or {}, case.options)
     supported = is_supported([o.situation for o in history], ranked[0].situation)
     return Recommendation(
         profile=case.profile,
         budget=budget,
         task=case.target.task,
-        ranking=shown_starts(ranked, history, case.request.top, runs or {}, hours),
+        ranking=rows,
         warnings=_warnings(case, ranked, level_supported=supported),
-        notes=(*case.notes, *notes(ranked)),
+        notes=(*case.notes, *notes(ranked), *cost_notes(case, rows)),
+        device=device(case.request.device).title if case.request.device else None,
+        limits=limits_in_words(case.request),
         level_supported=supported,
         method=_method(history),
         train_command=train_command(
@@ -169,18 +186,27 @@ def shown_starts(
     history: Sequence[Observation],
     top: int | None,
     runs: Mapping[Start, Run],
-    hours: Mapping[Start, float],
+    options: Mapping[Start, tuple[Option, ...]],
 ) -> tuple[RankedStart, ...]:
     """The first `top` rows with their true ranks; scratch and the best of COCO always appear."""
     best_coco = next(
         (i for i, o in enumerate(ranked) if o.situation.start.checkpoint in REFERENCE_NAMES), None
     )
+    chosen = [chosen_option(o.situation, options.get(o.situation.start, ())) for o in ranked]
+    leading = front([(o.score.mean, outlay(option)) for o, option in zip(ranked, chosen, strict=True)])
     shown = []
-    for i, outlook in enumerate(ranked):
-        always = i == best_coco or outlook.situation.start.checkpoint == SCRATCH
+    for i, (outlook, option) in enumerate(zip(ranked, chosen, strict=True)):
+        start = outlook.situation.start
+        always = i == best_coco or start.checkpoint == SCRATCH
         if top is None or i < top or always:
-            start = outlook.situation.start
-            shown.append(_row(i + 1, outlook, history, runs.get(start), hours.get(start)))
+            row = replace(
+                _row(i + 1, outlook, history, runs.get(start)),
+                on_front=i in leading,
+                cost=option.cost if option else None,
+                hours=option.cost.hours if option else None,
+                sizes=size_options(outlook, options.get(start, ())),
+            )
+            shown.append(row)
     return tuple(shown)
 
 
@@ -201,12 +227,13 @@ def _situations(
     profile: Profile,
     candidates: Sequence[Candidate],
     evidence: Mapping[str, Evidence],
+    imgsz: int,
 ) -> tuple[Situation, ...]:
     return tuple(
         Situation(
             target=profile,
             num_train_images=profile.num_images.train,
-            budget=Budget(epochs=request.epochs, imgsz=request.imgsz),
+            budget=Budget(epochs=request.epochs, imgsz=imgsz),
             start=start,
             checkpoint=candidate.checkpoint if candidate else None,
             source=candidate.source if candidate else None,
@@ -222,21 +249,22 @@ def _row(
     outlook: Outlook,
     history: Sequence[Observation],
     trial: Run | None,
-    hours: float | None,
 ) -> RankedStart:
     situation = outlook.situation
+    checkpoint = situation.checkpoint
     return RankedStart(
         rank=rank,
         start=situation.start,
         score=outlook.score,
-        architecture=situation.checkpoint.architecture if situation.checkpoint else None,
-        hours=hours,
+        architecture=checkpoint.architecture if checkpoint else None,
+        imgsz=situation.budget.imgsz,
+        fetch_mb=None if checkpoint is None or checkpoint.available else download_mb(checkpoint),
         p_best=outlook.p_best,
         expected_loss=outlook.expected_loss,
         gain_over_scratch=outlook.gain_over_scratch,
         evidence=situation.evidence,
         reasons=reasons(outlook, history),
-        available=situation.checkpoint is None or situation.checkpoint.available,
+        available=checkpoint is None or checkpoint.available,
         trial=trial,
     )
 

@@ -279,6 +279,33 @@ class RankedStart:
     hours: float | None = (
         None  # of the full training, on the hardware of the newest runs; None: none was timed
     )
+    imgsz: int | None = None  # pixels, that it would be trained at
+    cost: Cost | None = None  # of running and training it at that size
+    sizes: tuple[SizeOption, ...] = ()  # every image size looked at, its own included; () where one was given
+    fetch_mb: float | None = None  # size of the weights that are to be fetched first; None: they are here
+    on_front: bool = False  # no other start reaches as much for less
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a start costs at one image size; None is not known."""
+
+    flops_b: float | None = None  # 10^9 operations for one image
+    latency_ms: float | None = None  # of one image on the device asked for
+    latency_basis: str | None = None  # "measured", "estimated from yolo11n at 640 px"
+    memory_mb: float | None = None  # of the device while it runs the model
+    hours: float | None = None  # of the full training
+    money: float | None = None  # of the full training, in the currency of the price
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeOption:
+    """A start at one image size."""
+
+    imgsz: int  # pixels
+    score: float  # expected, of the task's primary metric
+    cost: Cost
+    allowed: bool  # within the limits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -356,6 +383,8 @@ class Recommendation:
     rests_on: tuple[RunUsed, ...] = ()  # the runs with the largest effect, largest first
     level_supported: bool = True  # False: no run is near this budget, so only the order is worth trusting
     task: Task = "detect"
+    device: str | None = None  # where the trained model is to run, in words
+    limits: tuple[str, ...] = ()  # in words, as asked for: "30 ms on rpi5"
     verdict: str | None = None  # what trials did to the answer; None where none ran
     notes: tuple[Notice, ...] = ()  # no faults: licences, and what stands in for something better
 

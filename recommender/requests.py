@@ -57,6 +57,36 @@ AskedTask = Annotated[
 Licence = Annotated[Literal["any", "permissive"], in_any_case("any", "permissive")]
 
 
+def _in_unit(units: dict[str, float], example: str) -> BeforeValidator:
+    """A number, or text of a number and one of these units, as a number of the unit whose factor is 1."""
+
+    def read(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z/]*)", value.strip().casefold())
+        factor = units.get(match.group(2)) if match else None
+        if match is None or factor is None:
+            raise ValueError(f"{value!r} is not understood; write {example}")
+        return float(match.group(1)) * factor
+
+    return BeforeValidator(read)
+
+
+Milliseconds = Annotated[
+    float,
+    _in_unit({"": 1, "ms": 1, "s": 1000}, "30ms or 0.5s"),
+    Field(gt=0, le=1e7, json_schema_extra={"examples": ["30ms"]}),
+]
+Megabytes = Annotated[
+    float, _in_unit({"": 1, "mb": 1, "m": 1, "gb": 1024, "g": 1024}, "512MB or 2GB"), Field(gt=0, le=1e9)
+]
+Gigaflops = Annotated[float, _in_unit({"": 1, "g": 1, "b": 1, "t": 1000}, "20G"), Field(gt=0, le=1e7)]
+Hours = Annotated[
+    float, _in_unit({"": 1, "h": 1, "m": 1 / 60, "min": 1 / 60, "d": 24}, "2h or 30min"), Field(gt=0, le=1e6)
+]
+PricePerHour = Annotated[float, _in_unit({"": 1, "/h": 1}, "0.35/h"), Field(gt=0, le=1e6)]
+
+
 class Request(BaseModel):
     """Unknown keys are refused: a misspelt option must not be silently ignored."""
 
@@ -67,6 +97,10 @@ ClassMap = Annotated[
     dict[str, str],
     Field(max_length=1000, description="The data set's class: the checkpoint's that means the same."),
 ]
+
+
+USUAL_IMGSZ = 640  # pixels
+CHOOSING = ("everything", "device", "gpu", "max_latency", "max_memory", "max_flops", "max_hours", "max_cost")
 
 
 class RecommendRequest(Request):
@@ -83,6 +117,25 @@ class RecommendRequest(Request):
     modes: tuple[LearnedMode, ...] = Field(("full", "freeze", "scratch"), min_length=1)
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 100
     imgsz: Annotated[int, Field(ge=32, le=4096)] = 640
+    everything: bool = Field(
+        False,
+        description="Public checkpoints that were never fetched take part, by what is published of them.",
+    )
+    here: bool = Field(
+        False, description="Only checkpoints whose weights are on this machine, whatever else is asked for."
+    )
+    device: str | None = Field(
+        None, max_length=64, description="Where the trained model will run, as `recommend devices` lists it."
+    )
+    max_latency: Milliseconds | None = Field(None, description='Of one image on the device: "30ms".')
+    max_memory: Megabytes | None = Field(None, description='Of the device while it runs the model: "512MB".')
+    max_flops: Gigaflops | None = Field(None, description="10^9 operations for one image at the chosen size.")
+    gpu: str | None = Field(None, max_length=64, description='That will train: "t4". null: this machine.')
+    max_hours: Hours | None = Field(None, description="Of the full training.")
+    max_cost: Annotated[float, Field(gt=0, le=1e9)] | None = Field(
+        None, description="Of the full training, in the currency of `price`."
+    )
+    price: PricePerHour | None = Field(None, description='Of an hour of training: "0.35/h".')
     top: Annotated[int, Field(ge=1, le=1000)] | None = Field(None, description="Rows shown; None is all.")
     max_params: Annotated[int, Field(ge=1)] | None = Field(None, description="Largest model, in parameters.")
     licence: Licence = "any"
@@ -97,6 +150,26 @@ class RecommendRequest(Request):
     @classmethod
     def _no_repeats(cls, modes: tuple[LearnedMode, ...]) -> tuple[LearnedMode, ...]:
         return tuple(dict.fromkeys(modes))
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the question is about models of all sizes, not about what is on this machine alone."""
+        return any(getattr(self, name) not in (None, False) for name in CHOOSING)
+
+    @property
+    def chooses_size(self) -> bool:
+        """Whether the image size is to be chosen too: it is where none is named."""
+        return self.chooses and "imgsz" not in self.model_fields_set
+
+    @model_validator(mode="after")
+    def _limits_have_what_they_need(self) -> RecommendRequest:
+        if self.device is None and (self.max_latency is not None or self.max_memory is not None):
+            raise ValueError(
+                "--max-latency and --max-memory are a device's: name it, --device rpi5 (`recommend devices` lists them)"
+            )
+        if self.max_cost is not None and self.price is None:
+            raise ValueError("--max-cost needs the price of an hour of training: --price 0.35/h")
+        return self
 
 
 class PaidRequest(Request):
@@ -265,7 +338,7 @@ Sized = TypeVar("Sized", RecommendRequest, TrainingRequest, SweepRequest, Compar
 
 def at_usual_size(request: Sized, task: Task) -> Sized:
     """The request with the task's usual image size, where it names none."""
-    if "imgsz" in request.model_fields_set:
+    if "imgsz" in request.model_fields_set or (isinstance(request, RecommendRequest) and request.chooses):
         return request
     return request.model_copy(update={"imgsz": task_definition(task).imgsz})
 

@@ -121,6 +121,7 @@ def _checkpoint(document: dict[str, Any], entry: dict[str, Any], official: str) 
         class_names=tuple(source["class_names"]),
         licence=document["licence"],
         source_name=source["name"],
+        source_hash=source.get("hash"),
         source_licence=source["licence"],
         source_images=source["train_images"],
         source_score=entry["map50_95"],

@@ -183,6 +183,29 @@ def root(
     ] = "full,freeze,scratch",
     epochs: Annotated[int, typer.Option(help="Epochs of the full training.")] = 100,
     imgsz: ImageSize = None,
+    everything: Annotated[
+        bool,
+        typer.Option("--all", help="Public weights of every size take part; --device and limits imply it."),
+    ] = False,
+    here: Annotated[bool, typer.Option("--here", help="Only weights that are on this machine.")] = False,
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="rpi5|t4|…", help="Where it will run: `recommend devices` lists them."),
+    ] = None,
+    max_latency: Annotated[
+        str | None, typer.Option(metavar="30ms", help="Of one image on the device.")
+    ] = None,
+    max_memory: Annotated[str | None, typer.Option(metavar="512MB", help="On the device.")] = None,
+    max_flops: Annotated[str | None, typer.Option(metavar="20G", help="Operations for one image.")] = None,
+    gpu: Annotated[
+        str | None, typer.Option(metavar="t4|a100|…", help="That will train; else this machine.")
+    ] = None,
+    max_hours: Annotated[str | None, typer.Option(metavar="H", help="Of the full training.")] = None,
+    max_cost: Annotated[float | None, typer.Option(metavar="5", help="Of the full training.")] = None,
+    price: Annotated[str | None, typer.Option(metavar="0.35/h", help="Of an hour of training.")] = None,
+    expand: Annotated[
+        bool, typer.Option("--expand", help="Show every image size looked at, not the best alone.")
+    ] = False,
     top: Annotated[
         int | None, typer.Option(metavar="K", help="Show the first K; COCO and scratch always show.")
     ] = None,
@@ -244,6 +267,16 @@ def root(
         "modes": parts(modes),
         "epochs": epochs,
         **size_of(imgsz),
+        "everything": everything,
+        "here": here,
+        "device": device,
+        "max_latency": max_latency,
+        "max_memory": max_memory,
+        "max_flops": max_flops,
+        "gpu": gpu,
+        "max_hours": max_hours,
+        "max_cost": max_cost,
+        "price": price,
         "top": top,
         "max_params": parameters_from(max_params) if max_params else None,
         "licence": licence,
@@ -260,5 +293,6 @@ def root(
         as_json=as_json,
         html=html,
         launch=launch,
+        expand=expand,
     )
     main_job(RecommendRequest.model_validate(asked), extras)

@@ -29,6 +29,7 @@ class Extras:
     as_json: bool
     html: str | None
     launch: bool
+    expand: bool = False
 
     def trials_request(self) -> TrialsRequest | None:
         """The trials asked for, or None; raises pydantic's ValidationError for a budget in no known form."""
@@ -91,4 +92,4 @@ def _show(recommendation: Recommendation, case: Study, extras: Extras) -> None:
         from recommender.report.table import print_recommendation
 
         limit = DEFAULT_ROWS if case.request.top is None else None  # else the ranking was cut already
-        print_recommendation(recommendation, out(), limit=limit)
+        print_recommendation(recommendation, out(), limit=limit, expand=extras.expand)

@@ -19,6 +19,8 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("train", "recommender.cli.train", "train"),
     ("compare", "recommender.cli.compare", "compare"),
     ("backtest", "recommender.cli.backtest", "backtest"),
+    ("devices", "recommender.cli.devices", "devices"),
+    ("calibrate", "recommender.cli.devices", "calibrate"),
     ("serve", "recommender.cli.serve", "serve"),
     ("doctor", "recommender.cli.doctor", "doctor"),
 )

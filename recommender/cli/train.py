@@ -25,7 +25,7 @@ from recommender.cli.options import (
 from recommender.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from recommender.records import Job, Notice, Recommendation, Run
+    from recommender.records import Job, Notice, RankedStart, Recommendation, Run
     from recommender.requests import RecommendRequest, TrainingRequest
     from recommender.store import Store
     from tune_jobs.hosting import JobLocation
@@ -133,7 +133,6 @@ def launch_first(
         {
             "dataset": str(Path(asked.dataset).expanduser().absolute()),
             "epochs": asked.epochs,
-            "imgsz": asked.imgsz,
             "class_map": asked.class_map,
             "allow_roots": asked.allow_roots,
         }
@@ -146,9 +145,9 @@ def launch_first(
     _fail_unless_well(job)
 
 
-def first_start(recommendation: Recommendation) -> str:
+def first_row(recommendation: Recommendation) -> RankedStart:
     """The first of the ranking whose weights are on this machine."""
-    return str(next(row.start for row in recommendation.ranking if row.available))
+    return next(row for row in recommendation.ranking if row.available)
 
 
 def with_first_start(
@@ -159,11 +158,13 @@ def with_first_start(
     from recommender.checkpoints.scratch import scratch_architecture
     from recommender.records import SCRATCH
 
-    start, architecture = first_start(recommendation), request.architecture
+    row, architecture = first_row(recommendation), request.architecture
+    start = str(row.start)
     if start == SCRATCH and architecture is None:
         ranked = [get_checkpoint(store, name) for name in recommendation.provenance.weights_sha256]
         architecture = scratch_architecture(ranked, recommendation.task)
-    return request.model_copy(update={"start": start, "architecture": architecture})
+    imgsz = row.imgsz or request.imgsz
+    return request.model_copy(update={"start": start, "architecture": architecture, "imgsz": imgsz})
 
 
 def place_of(address: str | None, storage: str | None) -> JobLocation:

@@ -74,7 +74,8 @@ def after_trials(case: Study, asked: TrialsRequest, store: Store, *, began_at: f
 def _recipe(case: Study) -> Recipe:
     """The full training's recipe, which trials begin."""
     asked = case.request
-    return Recipe(epochs=asked.epochs, imgsz=asked.imgsz, class_map=tuple(sorted(asked.class_map.items())))
+    imgsz = case.situations[0].budget.imgsz  # each trial takes its own start's
+    return Recipe(epochs=asked.epochs, imgsz=imgsz, class_map=tuple(sorted(asked.class_map.items())))
 
 
 def shortest_trial_s(case: Study, speed: Speed) -> float:

@@ -53,8 +53,8 @@ def gather(
     found is kept there. A checkpoint whose file is damaged keeps its metadata evidence: loading it for a
     training says what is wrong.
     """
-    sources = [candidate.source for candidate in candidates if candidate.source is not None]
-    nearest = nearest_sources(profile, sources)
+    sources = {one.source.dataset_hash: one.source for one in candidates if one.source is not None}
+    nearest = nearest_sources(profile, list(sources.values()))
     weights = [candidate.checkpoint.sha256 for candidate in candidates if candidate.checkpoint.sha256]
     measured_before = store.evidence.of([target.content_hash], weights, EVIDENCE_VERSION)
     known = {sha256: evidence for (_, sha256), evidence in measured_before.items()}

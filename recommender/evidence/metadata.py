@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 from collections.abc import Sequence
 
 from recommender.class_names import overlap
 from recommender.errors import RecommenderError
-from recommender.profile import compare, images_seen
+from recommender.profile import Similarity, compare, images_seen
 from recommender.records import Checkpoint, Evidence, Profile
 
 logger = logging.getLogger(__name__)
@@ -27,13 +28,15 @@ def metadata_evidence(
     `known` is earlier evidence of the same weights on the same data set: what transfers is taken from it, since
     counting it anew loads ultralytics.
     """
-    found = compare(target, source) if source is not None and source.encoder == target.encoder else None
+    found = None if source is None else _likeness(target, source)
     names = checkpoint.class_names or (source.class_names if source is not None else None)
     shared = class_overlap(target.class_names, names)
     whole: float | None
     # The same weights under other class names have other rows of the head in common.
     if known is not None and known.weights_transferred is not None and known.class_overlap == shared:
         whole, backbone = known.weights_transferred, known.backbone_transferred
+    elif checkpoint.origin == "catalogue" and not checkpoint.available:
+        whole, backbone = None, 1.0  # its head is counted once it is here; counting builds the network
     else:
         whole, backbone = transferred(checkpoint, target.class_names)
     return Evidence(
@@ -44,15 +47,30 @@ def metadata_evidence(
         box_size_shift=box_size_shift(target, source) if source is not None else None,
         weights_transferred=whole,
         backbone_transferred=backbone,
-        source_images_seen=images_seen(target, source).share if source is not None else None,
+        source_images_seen=None if source is None else _share_seen(target, source),
         nearest_sources=nearest_sources,
     )
+
+
+@functools.lru_cache(maxsize=512)  # dozens of checkpoints share a source
+def _likeness(target: Profile, source: Profile) -> Similarity | None:
+    return compare(target, source) if source.encoder == target.encoder else None
+
+
+@functools.lru_cache(maxsize=512)
+def _share_seen(target: Profile, source: Profile) -> float:
+    return images_seen(target, source).share
 
 
 def class_overlap(target_names: Sequence[str], source_names: Sequence[str] | None) -> float | None:
     """Share of the target's classes that the source knows, synonyms included; None for unknown names."""
     if not source_names or not target_names:
         return None
+    return _overlap(tuple(target_names), tuple(source_names))
+
+
+@functools.lru_cache(maxsize=512)
+def _overlap(target_names: tuple[str, ...], source_names: tuple[str, ...]) -> float:
     return len({match.target for match in overlap(target_names, source_names)}) / len(target_names)
 
 

@@ -203,7 +203,7 @@ RULES: tuple[Rule, ...] = (
          value=_narrow),
     Rule(name="source_quality", weight=0.03, sd=0.04, why="a poor detector learnt little", value=_source_quality),
     Rule(name="unknown_source", weight=-0.02, sd=0.02, why="leaving the source out must not pay",
-         value=lambda s: _pretrained(s) if source_unknown(s) else 0.0),
+         value=lambda s: _pretrained(s) if s.source is None else 0.0),
     Rule(name="class_overlap", weight=0.04, sd=0.04, why="known classes keep their head rows", value=_overlap),
     Rule(name="box_shift", weight=-0.01, sd=0.01, why="other sizes use other pyramid levels", value=_box_shift),
     Rule(name="freeze", weight=-0.12, sd=0.08, why="one study .906 full against .511 frozen", value=_frozen),

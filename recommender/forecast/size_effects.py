@@ -21,7 +21,10 @@ from recommender.records import Checkpoint
 PARAMETERS = Path(__file__).parent / "size_effects.json"
 USUAL_SIZE = 192  # pixels: that of the built-in runs, to which the gain of image size is relative
 USUAL_ARCHITECTURE = "yolo11n"  # that of the built-in runs, to which capacity is relative
-LEAST_SLOPE, MOST_SLOPE = 0.03, 1.0
+MOST_SLOPE = 1.0
+FEWEST_IMAGES = (
+    300  # the tables say nothing of smaller sets: RF100-VL's, the smallest, have about 1,150 on average
+)
 OPERATIONS_PER_PARAMETER = 2.5  # 10^9 at 640 px, for a million parameters
 
 
@@ -46,9 +49,9 @@ def capacity_slope(
     slope = (
         numbers["constant"]
         + numbers["classes"] * math.log10(max(num_classes, 1))
-        + numbers["images"] * math.log10(max(num_images, 1) / 10_000)
+        + numbers["images"] * math.log10(max(num_images, FEWEST_IMAGES) / 10_000)
     )
-    return max(LEAST_SLOPE, min(MOST_SLOPE, slope))
+    return min(MOST_SLOPE, slope)
 
 
 def image_size_term(situation: Situation) -> float:
@@ -74,8 +77,11 @@ def capacity_difference(situation: Situation) -> float:
 
 def transfer_term(situation: Situation) -> float:
     """The architecture's score on RF100-VL beyond the one expected from COCO, relative to YOLO11n."""
-    checkpoint = situation.checkpoint
-    return 0.0 if checkpoint is None else float(_table()["transfer"].get(checkpoint.architecture, 0.0))
+    checkpoint, known = situation.checkpoint, _table()["transfer"]
+    if checkpoint is None:
+        return 0.0
+    # What was not measured there counts as the mean of what was: nothing leads for being unknown.
+    return float(known.get(checkpoint.architecture, sum(known.values()) / len(known)))
 
 
 def other_architecture(situation: Situation) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from recommender.profile import NOTHING_SIMILAR
@@ -41,12 +41,50 @@ def _weights(row: RankedStart, num_classes: int) -> str:
     return "" if value is None else f"{value:.0%}"
 
 
+def _imgsz(row: RankedStart, num_classes: int) -> str:
+    return str(row.imgsz) if row.sizes else ""  # one size for all stands above the table
+
+
+def _latency(row: RankedStart, num_classes: int) -> str:
+    cost = row.cost
+    if cost is None or cost.latency_ms is None:
+        return ""
+    return f"{'' if cost.latency_basis == 'measured' else '~'}{cost.latency_ms:.3g} ms"
+
+
+def _hours(row: RankedStart, num_classes: int) -> str:
+    return "" if row.hours is None else f"{row.hours:.2g} h"
+
+
+def _money(row: RankedStart, num_classes: int) -> str:
+    return "" if row.cost is None or row.cost.money is None else f"{row.cost.money:.2f}"
+
+
+def _fetch(row: RankedStart, num_classes: int) -> str:
+    return "" if row.fetch_mb is None else f"{row.fetch_mb:.0f} MB"
+
+
+def _front(row: RankedStart, num_classes: int) -> str:
+    told = bool(row.sizes) or (row.cost is not None and row.cost.latency_ms is not None)
+    return "●" if row.on_front and told else ""
+
+
 # In the order in which a narrow terminal gives up the last first.
 COLUMNS: tuple[Column, ...] = (
+    Column(heading="px", meaning="image size it would be trained at", cell=_imgsz),
+    Column(
+        heading="latency",
+        meaning="of one image on the device; ~ is estimated from the nearest",
+        cell=_latency,
+    ),
+    Column(heading="hours", meaning="of the full training", cell=_hours),
+    Column(heading="cost", meaning="of the full training", cell=_money),
     Column(
         heading="may lose", meaning="what choosing it is expected to lose against the best start", cell=_loss
     ),
     Column(heading="vs scratch", meaning="expected gain over random weights", cell=_gain),
+    Column(heading="fetch", meaning="to be fetched first, about so large", cell=_fetch),
+    Column(heading="front", meaning="● no other start reaches as much for less", cell=_front),
     Column(
         heading="similarity",
         meaning=f"of its training data to yours: 1 is alike, from {NOTHING_SIMILAR:.2f} on very similar",
@@ -59,3 +97,8 @@ COLUMNS: tuple[Column, ...] = (
         cell=_weights,
     ),
 )
+
+
+def columns_for(rows: Sequence[RankedStart]) -> tuple[Column, ...]:
+    """The columns that say something in any of these rows."""
+    return tuple(column for column in COLUMNS if any(column.cell(row, 1) for row in rows))

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from recommender.evidence import ESTIMATORS
 from recommender.records import (
     Budget,
+    Cost,
     Decision,
     Evidence,
     Interval,
@@ -18,6 +19,7 @@ from recommender.records import (
     Recommendation,
     Run,
     RunUsed,
+    SizeOption,
     Start,
     TrialValue,
 )
@@ -76,6 +78,19 @@ class TrialPart(Document):
     seconds: float
 
 
+class SizePart(Document):
+    """A start at one image size."""
+
+    imgsz: int
+    score: float = Field(description="Expected.")
+    allowed: bool = Field(description="Whether it keeps to the limits.")
+    latency_ms: float | None
+    latency_basis: str | None
+    flops_b: float | None
+    hours: float | None
+    cost: float | None
+
+
 class RankedPart(Document):
     """One start."""
 
@@ -100,6 +115,26 @@ class RankedPart(Document):
     hours: float | None = Field(
         None,
         description="Of the full training, on the hardware of the newest runs; null where none was timed.",
+    )
+    latency_ms: float | None = Field(
+        None, description="Of one image on the device asked for; null where none was, or it is not known."
+    )
+    latency_basis: str | None = Field(
+        None, description='"measured", or from which model and size it is estimated.'
+    )
+    memory_mb: float | None = Field(
+        None, description="Of the device while it runs the model; null: not known."
+    )
+    flops_b: float | None = Field(None, description="10^9 operations for one image at `imgsz`.")
+    cost: float | None = Field(
+        None, description="Of the full training, in the currency of the price asked with."
+    )
+    fetch_mb: float | None = Field(
+        None, description="About how large the weights are that are to be fetched first; null: they are here."
+    )
+    on_front: bool = Field(False, description="Whether no other start reaches as much for less.")
+    sizes: tuple[SizePart, ...] = Field(
+        (), description="The start at every image size looked at; empty where one was given."
     )
     trial: TrialPart | None = None
 
@@ -152,6 +187,8 @@ class RecommendationDocument(Document):
     )
     warnings: tuple[Notice, ...]
     notes: tuple[Notice, ...] = Field((), description="No faults: licences, and what stands in for what.")
+    device: str | None = Field(None, description="Where the trained model is to run.")
+    limits: tuple[str, ...] = Field((), description="As asked for, in words.")
     method: str = Field(
         description='What the forecast rests on, e.g. "rules" or "rules and 118 runs on 10 targets".'
     )
@@ -182,6 +219,8 @@ def document(recommendation: Recommendation) -> RecommendationDocument:
         headline=headline(recommendation),
         warnings=tuple(recommendation.warnings),
         notes=tuple(recommendation.notes),
+        device=recommendation.device,
+        limits=recommendation.limits,
         method=recommendation.method,
         train_command=recommendation.train_command,
         command=recommendation.command,
@@ -191,6 +230,7 @@ def document(recommendation: Recommendation) -> RecommendationDocument:
 
 
 def _ranked(row: RankedStart, imgsz: int) -> RankedPart:
+    cost = row.cost or Cost()
     return RankedPart(
         rank=row.rank,
         checkpoint=row.start.checkpoint,
@@ -203,10 +243,35 @@ def _ranked(row: RankedStart, imgsz: int) -> RankedPart:
         reasons=row.reasons,
         available=row.available,
         architecture=row.architecture,
-        imgsz=imgsz,
-        hours=None if row.hours is None else round(row.hours, 4),
+        imgsz=row.imgsz or imgsz,
+        hours=_rounded(row.hours, 4),
+        latency_ms=_rounded(cost.latency_ms, 2),
+        latency_basis=cost.latency_basis,
+        memory_mb=_rounded(cost.memory_mb, 1),
+        flops_b=_rounded(cost.flops_b, 2),
+        cost=_rounded(cost.money, 4),
+        fetch_mb=row.fetch_mb,
+        on_front=row.on_front,
+        sizes=tuple(map(_size, row.sizes)),
         trial=_trial(row.trial) if row.trial else None,
     )
+
+
+def _size(size: SizeOption) -> SizePart:
+    return SizePart(
+        imgsz=size.imgsz,
+        score=round(size.score, 4),
+        allowed=size.allowed,
+        latency_ms=_rounded(size.cost.latency_ms, 2),
+        latency_basis=size.cost.latency_basis,
+        flops_b=_rounded(size.cost.flops_b, 2),
+        hours=_rounded(size.cost.hours, 4),
+        cost=_rounded(size.cost.money, 4),
+    )
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def _decision(decision: Decision) -> DecisionPart:

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from recommender.profile import compare
 from recommender.profile.shipped import builtin_profiles
 from recommender.records import Profile, Recommendation
-from recommender.report.columns import COLUMNS
+from recommender.report.columns import columns_for
 from recommender.report.dataset_map import PlacedDataset, dataset_map
 from recommender.report.headline import LABELS, MODE_WORDS, UNSUPPORTED, headline, trials_worth
 from recommender.report.notices import notice_title
@@ -45,7 +45,7 @@ def page(recommendation: Recommendation, pictures: AnswerPictures | None = None)
             things=task_definition(recommendation.task).objects,
             rows=rows,
             folded=names_of(rows.folded),
-            columns=COLUMNS,
+            columns=columns_for(recommendation.ranking),
             modes=MODE_WORDS,
             top=max((row.score.high for row in recommendation.ranking), default=1.0) or 1.0,
             classes=_balance(recommendation.profile),
@@ -66,7 +66,7 @@ def fragment(recommendation: Recommendation) -> str:
             metric=task_definition(recommendation.task).metric.label,
             things=task_definition(recommendation.task).objects,
             rows=shown_rows(recommendation.ranking),
-            columns=COLUMNS,
+            columns=columns_for(recommendation.ranking),
             num_classes=len(recommendation.profile.class_names),
             warnings=recommendation.warnings,
         )

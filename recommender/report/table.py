@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich import box
 from rich.console import Console, RenderableType
@@ -10,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from recommender.records import Interval, RankedStart, Recommendation
-from recommender.report.columns import COLUMNS, Column
+from recommender.report.columns import Column, columns_for
 from recommender.report.headline import (
     LABELS,
     UNSUPPORTED,
@@ -26,13 +27,21 @@ from recommender.text import counted, printable
 
 BAR_WIDTH, NARROW_BAR_WIDTH = 24, 12  # characters
 MAX_NAME = 28  # characters
+OF_SIZES = ("px", "latency", "hours", "cost")  # the columns, the first ones, that differ from size to size
 FIXED = 47  # what rank, mode, the numbers beside the bar and the chance take beside names and bars
 
 
 def print_recommendation(
-    recommendation: Recommendation, console: Console, *, limit: int | None = DEFAULT_ROWS
+    recommendation: Recommendation,
+    console: Console,
+    *,
+    limit: int | None = DEFAULT_ROWS,
+    expand: bool = False,
 ) -> None:
-    """Draw the answer on `console`, at most `limit` rows of the ranking; None draws all."""
+    """Draw the answer on `console`, at most `limit` rows of the ranking; None draws all.
+
+    `expand` shows every image size that was looked at below each start.
+    """
     rows = shown_rows(recommendation.ranking, limit)
     _print_headline(headline(recommendation), console)
     if recommendation.verdict is not None:
@@ -43,7 +52,7 @@ def print_recommendation(
     console.print(_about(recommendation))
     if not recommendation.level_supported:
         console.print(Text(UNSUPPORTED, style="yellow"))
-    table, columns = _ranking(recommendation, rows.shown, console.width)
+    table, columns = _ranking(recommendation, rows.shown, console.width, expand=expand)
     console.print(table)
     _print_legend(recommendation, rows, columns, console)
     _print_why(recommendation.ranking[0], console)
@@ -80,12 +89,19 @@ def _about(recommendation: Recommendation) -> RenderableType:
         ("\n" + printable(profile.dataset_name), "bold"),
         f": {counts.train} train + {counts.val} val{held_back} images, {_objects(recommendation)}"
         f"{counted(len(profile.class_names), 'class')}; full training of "
-        f"{counted(budget.epochs, 'epoch')} at {budget.imgsz} px; forecast from {recommendation.method}",
+        f"{counted(budget.epochs, 'epoch')} at {budget.imgsz} px{_within(recommendation)}; "
+        f"forecast from {recommendation.method}",
     )
 
 
+def _within(recommendation: Recommendation) -> str:
+    device = f" for {recommendation.device}" if recommendation.device else ""
+    limits = f", within {' and '.join(recommendation.limits)}" if recommendation.limits else ""
+    return device + limits
+
+
 def _ranking(
-    recommendation: Recommendation, rows: Sequence[RankedStart], width: int
+    recommendation: Recommendation, rows: Sequence[RankedStart], width: int, *, expand: bool = False
 ) -> tuple[RenderableType, tuple[Column, ...]]:
     """The table, and the columns it has room for beyond the fixed ones."""
     columns, bar_width = _layout(rows, width)
@@ -111,7 +127,30 @@ def _ranking(
             *(column.cell(row, num_classes) for column in columns),
             style="bold" if row.rank == 1 else "",
         )
+        for other in _other_sizes(row) if expand else ():
+            cells = (column.cell(other, num_classes) for column in columns if column.heading in OF_SIZES)
+            beyond = (
+                "" if next(s for s in row.sizes if s.imgsz == other.imgsz).allowed else " beyond the limits"
+            )
+            table.add_row(
+                "", "", "", f"{'':<{bar_width}} {other.score.mean:.2f}{beyond}", "", *cells, style="dim"
+            )
     return table, columns
+
+
+def _other_sizes(row: RankedStart) -> tuple[RankedStart, ...]:
+    """The row as it would be at the image sizes that were not chosen."""
+    return tuple(
+        replace(
+            row,
+            imgsz=size.imgsz,
+            score=replace(row.score, mean=size.score),
+            cost=size.cost,
+            hours=size.cost.hours,
+        )
+        for size in row.sizes
+        if size.imgsz != row.imgsz
+    )
 
 
 def _top(rows: Sequence[RankedStart]) -> float:
@@ -122,8 +161,9 @@ def _layout(rows: Sequence[RankedStart], width: int) -> tuple[tuple[Column, ...]
     """The further columns and the width of the bars: the most columns that fit, then the widest bars."""
     name = min(MAX_NAME, max((len(printable(row.start.checkpoint)) for row in rows), default=0))
     name = max(name, len("start from"))
-    for count in range(len(COLUMNS), -1, -1):
-        columns = COLUMNS[:count]
+    wanted = columns_for(rows)
+    for count in range(len(wanted), -1, -1):
+        columns = wanted[:count]
         for bar_width in (BAR_WIDTH, NARROW_BAR_WIDTH):
             if _taken(columns) + name + bar_width <= width:
                 return columns, bar_width

@@ -49,6 +49,8 @@ class RecommendationAnswer(Answer):
     warnings: tuple[Notice, ...] | None = None
     notes: tuple[Notice, ...] = ()
     method: str | None = None
+    device: str | None = None
+    limits: tuple[str, ...] = ()
     train_command: str | None = None
     command: str | None = None
     provenance: Provenance | None = None

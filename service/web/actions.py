@@ -164,7 +164,14 @@ def train(
         raise NotFoundError(f"The ranking has no start {rank}.", remedy="Reload the page.")
     start = row["checkpoint"] if row["mode"] == "scratch" else f"{row['checkpoint']}:{row['mode']}"
     held = find_dataset(services.store, caller, asked.dataset_id)
-    body = TrainingBody.model_validate({"dataset": held.id, "start": start, **budget_of(asked.question)})
+    body = TrainingBody.model_validate(
+        {
+            "dataset": held.id,
+            "start": start,
+            "epochs": json.loads(asked.question)["epochs"],
+            "imgsz": row.get("imgsz") or json.loads(asked.question)["imgsz"],
+        }
+    )
     job, _ = launch_training(services, caller, held, body, key=f"train-{asked.id}-{token}"[:128])
     return RedirectResponse(f"/trainings/{job.id}", 303)
 
@@ -189,7 +196,7 @@ def try_first(
             "checkpoints": list(dict.fromkeys(row["checkpoint"] for row in rows)),
             "modes": list(dict.fromkeys(row["mode"] for row in rows)),
             "epochs": epochs,
-            "imgsz": budget_of(asked.question)["imgsz"],
+            "imgsz": json.loads(asked.question).get("imgsz") or _ranking(asked)[0]["imgsz"],
             "budget": budget,
         }
     )
@@ -217,12 +224,6 @@ def _ranking(asked: RecommendationJob) -> list[dict[str, Any]]:
     """The rows of an answer, none where there is no answer."""
     found: list[dict[str, Any]] = json.loads(asked.document)["ranking"] if asked.document else []
     return found
-
-
-def budget_of(question: str) -> dict[str, int]:
-    """Epochs and image size of a question."""
-    asked = json.loads(question)
-    return {"epochs": asked["epochs"], "imgsz": asked["imgsz"]}
 
 
 def _cookie_name(services: ServicesDep) -> str:

@@ -88,7 +88,9 @@ class RecommendationQueue:
         `on_new_work` is called before work is queued and may refuse it. Raises HTTPProblem.
         """
         request = at_usual_size(request, request.task or task_of(self._store, held))
-        question = json.dumps(request.model_dump(exclude={"dataset", "allow_roots"}), sort_keys=True)
+        chosen = {"imgsz"} if request.chooses_size else set()  # absent, so that it is chosen
+        unasked = {"dataset", "allow_roots"} | chosen
+        question = json.dumps(request.model_dump(exclude=unasked), sort_keys=True)
         key = self._cache_key(held.dataset_hash, question)
         known = self._cached_answer(key, caller.owner, held.id)
         for status in ("queued", "running"):

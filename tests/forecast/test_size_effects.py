@@ -78,7 +78,7 @@ def test_size_hardly_matters_on_small_easy_sets_and_does_on_large_hard_ones() ->
     bccd, bdd = {"images": 255, "classes": 3}, {"images": 70_000, "classes": 10}
     small = capacity_term(asked(architecture="yolo11x", **bccd))
     large = capacity_term(asked(architecture="yolo11x", **bdd))
-    assert 0 < small < 0.03  # .03 mAP at most, from 2.6 to 57 million parameters
+    assert 0 < small < 0.035  # from 2.6 to 57 million parameters
     assert large > 0.10
 
 
@@ -121,7 +121,14 @@ def test_an_architecture_of_nobodys_is_judged_by_its_parameters() -> None:
 
 
 def test_the_slope_stays_between_nothing_and_cocos() -> None:
-    assert 0 < capacity_slope(1, 1) < capacity_slope(5, 1150) < capacity_slope(20, 16_551) <= 1
+    assert (
+        0
+        < capacity_slope(1, 1)
+        == capacity_slope(1, 300)
+        < capacity_slope(5, 1150)
+        < capacity_slope(20, 16_551)
+        <= 1
+    )
     assert capacity_slope(1000, 10**9) == 1
 
 

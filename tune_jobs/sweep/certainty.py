@@ -95,8 +95,11 @@ def trial_epochs(full_epochs: int) -> int:
 
 
 def trial_recipe(candidate: Situation, epochs: int, full: Recipe | None = None) -> Recipe:
-    """The beginning of the full run's recipe."""
-    whole = full or Recipe(epochs=candidate.budget.epochs, imgsz=candidate.budget.imgsz)
+    """The beginning of the full run's recipe, at the image size that the candidate would be trained at."""
+    whole = replace(
+        full or Recipe(epochs=candidate.budget.epochs, imgsz=candidate.budget.imgsz),
+        imgsz=candidate.budget.imgsz,
+    )
     return replace(whole, epochs=epochs, schedule_epochs=whole.epochs if epochs < whole.epochs else None)
 
 

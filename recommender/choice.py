@@ -1,0 +1,267 @@
+"""What each start costs at each image size, which starts lead for their cost, and what to say about the choice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recommender.checkpoints.scratch import scratch_architecture
+from recommender.costs import USUAL_PARAMETERS, Speed, Work
+from recommender.devices.table import device, latency
+from recommender.errors import UsageError
+from recommender.forecast.ranking import Outlook
+from recommender.forecast.situation import Situation, from_scale, to_scale
+from recommender.image_sizes import Option, limits_in_words, operations, operations_of
+from recommender.records import SCRATCH, Checkpoint, Cost, Notice, Profile, RankedStart, SizeOption, Start
+from recommender.requests import RecommendRequest
+from recommender.tasks import Task
+from recommender.text import printable
+
+if TYPE_CHECKING:
+    from recommender.pipeline import Study
+
+BYTES_PER_PARAMETER = 2.1  # of the published files, in half precision
+NEARLY = 0.02  # of the task's metric: what a cheaper start may lose to be named beside the first
+CHEAPER = 0.5  # share of the first's operations below which a start is cheaper
+TINY, SMALL = 8, 16  # pixels
+MANY = 0.25  # share of objects below `TINY` pixels from which on tiling is worth a thought
+
+
+def require_choice(request: RecommendRequest, task: Task) -> None:
+    """Raise UsageError where a device, a limit or every size is asked about for a task whose tables are not here."""
+    if request.chooses and task != "detect":
+        raise UsageError(
+            "Devices, limits and --all are for object detection so far.",
+            remedy="Leave them out; --max-params works for every task.",
+        )
+
+
+def costs_of(
+    request: RecommendRequest, profile: Profile, situations: Sequence[Situation], speed: Speed | None
+) -> Callable[[Situation], Cost]:
+    """The function from a situation to its cost. Raises UsageError for a device that nobody measured."""
+    on = device(request.device) if request.device else None
+    scratch = usual_architecture(situations, profile.task)
+
+    def cost(situation: Situation) -> Cost:
+        checkpoint, imgsz = situation.checkpoint, situation.budget.imgsz
+        architecture = checkpoint.architecture if checkpoint else scratch
+        flops = operations(checkpoint) if checkpoint else operations_of(scratch)
+        found = None if on is None else latency(on, architecture, flops, imgsz)
+        seconds = None if speed is None else speed.seconds(work_of(situation, situations, profile))
+        hours = None if seconds is None else seconds / 3600
+        return Cost(
+            flops_b=None if flops is None else flops * (imgsz / 640) ** 2,
+            latency_ms=found.ms if found else None,
+            latency_basis=found.basis if found else None,
+            memory_mb=found.memory_mb if found else None,
+            hours=hours,
+            money=None if hours is None or request.price is None else hours * request.price,
+        )
+
+    return cost
+
+
+def work_of(
+    situation: Situation, situations: Sequence[Situation], profile: Profile, epochs: int | None = None
+) -> Work:
+    """What training a start takes, for so many epochs or in full."""
+    checkpoint = situation.checkpoint
+    scratch = usual_architecture(situations, profile.task) if checkpoint is None else ""
+    counts = profile.num_images
+    return Work(
+        num_parameters=(checkpoint.num_parameters if checkpoint else None) or USUAL_PARAMETERS,
+        imgsz=situation.budget.imgsz,
+        mode=situation.start.mode,
+        num_train_images=counts.train,
+        num_val_images=counts.val,
+        epochs=epochs or situation.budget.epochs,
+        flops_b=operations(checkpoint) if checkpoint else operations_of(scratch),
+    )
+
+
+def usual_architecture(situations: Sequence[Situation], task: Task = "detect") -> str:
+    """What random weights train: the most common among the starts that are here, else among all."""
+    every = {s.checkpoint.name: s.checkpoint for s in situations if s.checkpoint}.values()
+    return scratch_architecture([one for one in every if one.available] or every, task)
+
+
+def download_mb(checkpoint: Checkpoint) -> float:
+    """About how large the published file is."""
+    return round((checkpoint.num_parameters or USUAL_PARAMETERS) * BYTES_PER_PARAMETER / 1e6, 1)
+
+
+def chosen_option(situation: Situation, options: Sequence[Option]) -> Option | None:
+    """The option that is this situation; None for situations made by hand."""
+    return next((option for option in options if option.situation.budget == situation.budget), None)
+
+
+def outlay(option: Option | None) -> float | None:
+    """What a start is compared by: its latency where a device is named, else its operations; None is not known."""
+    if option is None:
+        return None
+    return option.cost.flops_b if option.cost.latency_ms is None else option.cost.latency_ms
+
+
+def front(points: Sequence[tuple[float, float | None]]) -> frozenset[int]:
+    """The Pareto front: which (score, cost) no other matches for as little. Unknown costs are never on it."""
+    known = sorted((cost, -score, i) for i, (score, cost) in enumerate(points) if cost is not None)
+    leading, best = set(), float("-inf")
+    for _, negative, i in known:
+        if -negative > best:
+            best = -negative
+            leading.add(i)
+    return frozenset(leading)
+
+
+def size_options(outlook: Outlook, options: Sequence[Option]) -> tuple[SizeOption, ...]:
+    """The start at every image size looked at; none where one was given."""
+    if len(options) < 2:
+        return ()
+    chosen = next(o for o in options if o.situation.budget == outlook.situation.budget)
+    level = to_scale(outlook.score.mean) - chosen.gain
+    return tuple(
+        SizeOption(
+            imgsz=option.situation.budget.imgsz,
+            score=outlook.score.mean if option is chosen else _score(level + option.gain),
+            cost=option.cost,
+            allowed=option.allowed,
+        )
+        for option in options
+    )
+
+
+def _score(value: float) -> float:
+    return float(from_scale(np.array([value]))[0])
+
+
+def left_out_notes(left_out: Sequence[Start], request: RecommendRequest) -> tuple[Notice, ...]:
+    """How many starts the limits exclude."""
+    names = {start.checkpoint for start in left_out}
+    if not names:
+        return ()
+    return (
+        Notice(
+            code="beyond_limits",
+            message=f"{len(names)} checkpoints are left out: at no image size looked at do they keep to "
+            f"{' and '.join(limits_in_words(request))}.",
+        ),
+    )
+
+
+def cost_notes(case: Study, rows: Sequence[RankedStart]) -> tuple[Notice, ...]:
+    """What a cheaper start would lose, how the costs are known, and what the image size means for small objects."""
+    first = rows[0]
+    return (*_to_fetch(first), *_cheaper(first, rows), *_estimated(case, first), *_sizes(case, first))
+
+
+def _to_fetch(first: RankedStart) -> tuple[Notice, ...]:
+    if first.fetch_mb is None:
+        return ()
+    name = printable(first.start.checkpoint)
+    return (
+        Notice(
+            code="to_be_fetched",
+            message=f"{name} is not on this machine: about {first.fetch_mb:g} MB are to be fetched first. Its forecast "
+            "rests on what is published of it.",
+            hint=f"recommend checkpoints fetch {name} fetches it; --here leaves out what is not on this machine.",
+        ),
+    )
+
+
+def _cheaper(first: RankedStart, rows: Sequence[RankedStart]) -> tuple[Notice, ...]:
+    """The cheapest start that loses little, where it costs much less."""
+    own = first.cost.flops_b if first.cost else None
+    near = [
+        (row.cost.flops_b, row)
+        for row in rows
+        if row.cost is not None
+        and row.cost.flops_b is not None
+        and row.start.checkpoint != SCRATCH
+        and first.score.mean - row.score.mean <= NEARLY
+    ]
+    if own is None or not near:
+        return ()
+    flops, row = min(near, key=lambda pair: (pair[0], pair[1].rank))
+    if flops > CHEAPER * own:
+        return ()
+    return (
+        Notice(
+            code="cheaper",
+            message=f"{printable(row.start)} at {row.imgsz} px is expected to end "
+            f"{max(first.score.mean - row.score.mean, 0.0):.3f} lower and needs {flops / own:.0%} of the operations"
+            f"{_instead(row, first)}.",
+        ),
+    )
+
+
+def _instead(row: RankedStart, first: RankedStart) -> str:
+    a, b = row.cost, first.cost
+    if a is None or b is None:
+        return ""
+    said = []
+    if a.latency_ms is not None and b.latency_ms is not None:
+        said.append(f"{a.latency_ms:.3g} ms an image instead of {b.latency_ms:.3g}")
+    if a.hours is not None and b.hours is not None:
+        said.append(f"{a.hours:.2g} h of training instead of {b.hours:.2g}")
+    return f" ({', '.join(said)})" if said else ""
+
+
+def _estimated(case: Study, first: RankedStart) -> tuple[Notice, ...]:
+    said = []
+    cost = first.cost
+    if cost is not None and cost.latency_basis not in (None, "measured"):
+        said.append(f"its latency is {cost.latency_basis}")
+    if case.request.gpu and case.speed is not None:
+        said.append(f"hours are those of {case.speed.hardware}")
+    if not said:
+        return ()
+    text = "; ".join(said)
+    return (Notice(code="estimated_cost", message=f"{text[0].upper()}{text[1:]}."),)
+
+
+def _sizes(case: Study, first: RankedStart) -> tuple[Notice, ...]:
+    """Objects too small to be seen at the chosen image size, and what the next size would bring."""
+    imgsz = first.imgsz or 640
+    tiny, small = small_shares(case, imgsz)
+    if small < 0.1:
+        return ()
+    said = [
+        f"At {imgsz} px {tiny:.0%} of your objects are below {TINY} pixels and {small:.0%} below {SMALL}."
+    ]
+    larger = next((size for size in first.sizes if size.imgsz > imgsz), None)
+    if larger is not None:
+        times = (larger.imgsz / imgsz) ** 2
+        said.append(
+            f"{larger.imgsz} px would be expected to add {max(larger.score - first.score.mean, 0.0):.3f} for "
+            f"{times:.1f} times the operations"
+            + ("." if larger.allowed else ", which is beyond your limits.")
+        )
+    longer = max(case.profile.median_width, case.profile.median_height)
+    if tiny >= MANY and longer > 1.5 * imgsz:
+        said.append(
+            f"Your images are {longer:,} pixels wide or high: cutting them into tiles of {imgsz} px keeps these "
+            f"objects {longer / imgsz:.1f} times as large, for {(longer / imgsz) ** 2:.0f} times the work, and is the "
+            "better way."
+        )
+    elif tiny >= MANY and longer <= imgsz:
+        said.append("The images hold no more detail than that: only larger originals would help.")
+    return (Notice(code="small_objects", message=" ".join(said)),)
+
+
+def small_shares(case: Study, imgsz: int) -> tuple[float, float]:
+    """Shares of the objects below `TINY` and `SMALL` pixels when images are scaled to `imgsz`."""
+    sides_M = np.concatenate(
+        [np.zeros(0)]
+        + [
+            np.sqrt(image.boxes_M4[:, 2] * image.width * image.boxes_M4[:, 3] * image.height)
+            * (imgsz / max(image.width, image.height, 1))
+            for image in case.target.images
+            if len(image.boxes_M4)
+        ]
+    )
+    if not len(sides_M):
+        return 0.0, 0.0
+    return float((sides_M < TINY).mean()), float((sides_M < SMALL).mean())

@@ -1,0 +1,129 @@
+"""Latency and memory of an architecture on a device: measured where a table holds it, else estimated from the nearest.
+
+`devices.json` is made by `benchmarks/build_devices.py` from published measurements at 640 px; `this` is what
+`recommend calibrate` measured on this machine.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recommender.errors import UsageError
+from recommender.home import subfolder
+
+FILE = Path(__file__).parent / "devices.json"
+TABLE_SIZE = 640  # pixels, of every measurement
+THIS = "this"  # the machine that `recommend calibrate` ran on
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One architecture on one device, for one image of 640 × 640 pixels."""
+
+    latency_ms: float
+    memory_mb: float | None
+    flops_b: float  # 10^9
+    runtime: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """A device with its measurements by architecture."""
+
+    name: str
+    title: str
+    source: str
+    per_operation: float  # exponent of latency in the operations, among its models
+    per_pixel: float  # exponent of latency in the pixels of the image
+    models: Mapping[str, Measured]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Of one image. `basis` says how it is known."""
+
+    ms: float
+    memory_mb: float | None
+    basis: str  # "measured", "estimated from yolo11n at 640 px"
+    measured: bool
+
+
+def devices() -> tuple[Device, ...]:
+    """Every device there are measurements of, by name; this machine's own last, where it was calibrated."""
+    known = [_device(name, facts) for name, facts in sorted(_shipped().items())]
+    own = calibration()
+    return (*known, *([_device(THIS, own)] if own else []))
+
+
+def device(name: str) -> Device:
+    """By name. Raises UsageError for one that nobody measured."""
+    wanted = name.strip().casefold().replace("_", "-").replace(" ", "-")
+    found = {one.name: one for one in devices()}
+    if wanted in found:
+        return found[wanted]
+    if wanted == THIS:
+        raise UsageError(
+            "This machine has not been measured.", remedy="Run `recommend calibrate`: it takes seconds."
+        )
+    raise UsageError(
+        f"There are no measurements of a device {name!r}.",
+        remedy=f"Choose {', '.join(found)}; `recommend devices` shows them, `recommend calibrate` adds this machine.",
+    )
+
+
+def latency(on: Device, architecture: str, flops_b: float | None, imgsz: int) -> Latency | None:
+    """Of one image of `imgsz` pixels; None where neither the architecture nor its operations are known."""
+    model = on.models.get(architecture)
+    if model is not None:
+        nearest, ratio = architecture, 1.0
+    elif flops_b:
+        nearest = min(on.models, key=lambda one: abs(math.log(on.models[one].flops_b / flops_b)))
+        model = on.models[nearest]
+        ratio = (flops_b / model.flops_b) ** on.per_operation
+    else:
+        return None
+    pixels = (imgsz / TABLE_SIZE) ** 2
+    known = nearest == architecture and imgsz == TABLE_SIZE
+    return Latency(
+        ms=model.latency_ms * ratio * pixels**on.per_pixel,
+        memory_mb=model.memory_mb,
+        basis="measured" if known else f"estimated from {nearest} at {TABLE_SIZE} px",
+        measured=known,
+    )
+
+
+def calibration() -> dict[str, Any] | None:
+    """What `recommend calibrate` wrote, None where it has not run or the file cannot be read."""
+    try:
+        told: dict[str, Any] = json.loads(calibration_file().read_text(encoding="utf-8"))
+        return told if _device(THIS, told).models else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def calibration_file() -> Path:
+    """Where this machine's own measurements are kept, beside the store."""
+    return subfolder("devices") / "this.json"
+
+
+def _device(name: str, facts: dict[str, Any]) -> Device:
+    return Device(
+        name=name,
+        title=facts["title"],
+        source=facts["source"],
+        per_operation=facts["per_operation"],
+        per_pixel=facts["per_pixel"],
+        models={model: Measured(**numbers) for model, numbers in facts["models"].items()},
+    )
+
+
+@functools.cache
+def _shipped() -> dict[str, dict[str, Any]]:
+    shipped: dict[str, dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))["devices"]
+    return shipped

@@ -1,0 +1,61 @@
+"""Latencies of real devices: what is measured, what is estimated, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from recommender.atomic_files import write_json
+from recommender.devices.gpus import gpu_speed
+from recommender.devices.table import calibration_file, device, devices, latency
+from recommender.errors import UsageError
+
+
+def test_the_devices_people_name_are_there_with_their_source() -> None:
+    known = {one.name: one for one in devices()}
+    assert {"rpi5", "jetson-orin", "t4", "a100", "rtx-5070ti", "cpu-onnx"} <= known.keys()
+    assert all(one.source and one.models for one in known.values())
+
+
+def test_a_published_number_is_given_as_it_is() -> None:
+    found = latency(device("t4"), "yolo26m", 75.6, 640)
+    assert found is not None
+    assert (found.ms, found.basis, found.measured) == (4.7, "measured", True)
+
+
+def test_what_no_table_holds_is_estimated_from_the_nearest_and_said_to_be() -> None:
+    found = latency(device("T4"), "yolov8s", 28.8, 640)
+    small, large = (latency(device("rpi5"), "yolo11n", 6.7, size) for size in (320, 640))
+    assert found is not None
+    assert small is not None
+    assert large is not None
+    assert found.basis == "estimated from yolo26s at 640 px"
+    assert 2.0 < found.ms < 4.0
+    assert small.ms == pytest.approx(large.ms / 4, rel=0.25)
+    assert not small.measured
+    assert latency(device("t4"), "somebody's own", None, 640) is None
+
+
+def test_a_device_nobody_measured_is_refused_with_those_there_are() -> None:
+    with pytest.raises(UsageError, match="rpi5"):
+        device("abacus")
+    with pytest.raises(UsageError, match="t4"):
+        gpu_speed("abacus")
+
+
+def test_this_machine_is_a_device_once_it_was_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECOMMENDER_HOME", str(tmp_path))
+    with pytest.raises(UsageError, match="recommend calibrate"):
+        device("this")
+    model = {"latency_ms": 50.0, "memory_mb": None, "flops_b": 6.7, "runtime": "pytorch"}
+    facts = {"title": "this machine", "source": "recommend calibrate", "per_operation": 0.8, "per_pixel": 1.0}
+    write_json(calibration_file(), facts | {"models": {"yolo11n": model}})
+    found = latency(device("this"), "yolo11n", 6.7, 1280)
+    assert found is not None
+    assert found.ms == pytest.approx(200)
+    calibration_file().write_text(json.dumps({"models": 3}), encoding="utf-8")
+    assert [one.name for one in devices()].count("this") == 0
