@@ -262,12 +262,13 @@ def _scores(situations: Sequence[Situation]) -> Matrix:
                 situations[i].start.checkpoint: situations[i].evidence.scores.get(rule.name) for i in rows
             }
             known = np.array([v for v in scores.values() if v is not None and math.isfinite(v)])
-            if len(known) < 3 or known.std() < 1e-12:
+            if len(known) < 3 or (deviation := known.std()) < 1e-12:
                 continue
+            mean = known.mean()
             for i in rows:
                 value = scores[situations[i].start.checkpoint]
                 if value is not None and math.isfinite(value):
-                    z = max(-2.5, min(2.5, (value - known.mean()) / known.std()))
+                    z = max(-2.5, min(2.5, (value - mean) / deviation))
                     z = min(z, 0.0) if leaks(situations[i]) else z
                     columns[i, column] = z * head_start(situations[i])
     return columns
