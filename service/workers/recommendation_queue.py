@@ -190,7 +190,9 @@ class RecommendationQueue:
                 ask, ConflictError(f"The answer was given up after {MAX_ATTEMPTS} services had died of it.")
             )
         else:
-            request = RecommendRequest(dataset=held.path, **json.loads(ask.question)).model_dump_json()
+            request = RecommendRequest(dataset=held.path, **json.loads(ask.question)).model_dump_json(
+                exclude_unset=True
+            )
             future = self._pools.submit_recommendation(
                 self._settings.answer_timeout_s,
                 tasks.compute_recommendation,
