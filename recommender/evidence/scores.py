@@ -28,7 +28,8 @@ def scores_of(
 ) -> dict[str, float | None]:
     """Every estimator of the table on these features, by name; None where it is not defined."""
     rows = estimators_for(sample.task)
-    if sample.num_objects < MIN_OBJECTS or not levels:
+    finite = all(np.isfinite(level_MK).all() for level_MK in levels.values())
+    if sample.num_objects < MIN_OBJECTS or not levels or not finite:  # weights may hold anything
         return {row.name: None for row in rows}
     standard = {stride: standardise(level_MK) for stride, level_MK in levels.items()}
     reduced = {stride: reduce(level_MK) for stride, level_MK in standard.items()}

@@ -194,6 +194,8 @@ def test_too_few_objects_say_nothing() -> None:
     nothing = scores_of(_levels(labels, separation=2.0), _labelled(labels))
     assert set(nothing.values()) == {None}
     enough = np.arange(MIN_OBJECTS) % 2
+    broken = {8: np.full((MIN_OBJECTS, 4), np.nan, np.float32)}  # what odd weights may compute
+    assert scores_of(broken, _labelled(enough)) == nothing
     assert scores_of({}, _labelled(enough)) == nothing
 
 
