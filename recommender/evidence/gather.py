@@ -10,7 +10,7 @@ from typing import Protocol
 
 from recommender.evidence.metadata import metadata_evidence
 from recommender.evidence.nearest import nearest_sources
-from recommender.evidence.samples import SAMPLE_IMAGES, SAMPLE_SIZE, TargetSample, sample_for
+from recommender.evidence.samples import SAMPLE_IMAGES, SAMPLE_SIZE, TargetSample, sample_target
 from recommender.evidence.table import ESTIMATORS, estimators_for
 from recommender.profile.embedding import ENCODER
 from recommender.progress import Progress, silent
@@ -115,7 +115,7 @@ def _measure(
     if not unique:
         return {}
     progress("evidence", 0, len(unique))
-    sample = sample_for(target)
+    sample = sample_target(target)
     scores = {}
     for done, (sha256, checkpoint) in enumerate(unique.items(), start=1):
         try:

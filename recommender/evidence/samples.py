@@ -50,21 +50,17 @@ class TargetSample:
         return int((self.labels_M != BACKGROUND).sum())
 
 
-def sample_for(dataset: Dataset) -> TargetSample:
-    """The sample that the evidence about a data set of its task is measured on."""
-    if dataset.task == "classify":
-        return sample_target(dataset, num_images=WHOLE_IMAGES, size=WHOLE_SIZE)
-    return sample_target(dataset)
-
-
 def sample_target(
-    dataset: Dataset, *, num_images: int = SAMPLE_IMAGES, size: int = SAMPLE_SIZE, seed: int = 0
+    dataset: Dataset, *, num_images: int | None = None, size: int | None = None, seed: int = 0
 ) -> TargetSample:
     """Decode train images with objects to squares of `size`, chosen by content: neither names nor order matter.
 
     Falls back on the other splits where the train split holds no object. Images that cannot be decoded are
     left out; without any the sample is empty.
     """
+    whole = dataset.task == "classify"
+    num_images = num_images or (WHOLE_IMAGES if whole else SAMPLE_IMAGES)
+    size = size or (WHOLE_SIZE if whole else SAMPLE_SIZE)
     labelled = [image for image in dataset.of_split("train") if len(image.boxes_M4)]
     labelled = labelled or [image for image in dataset.images if len(image.boxes_M4)]
     keys = {
