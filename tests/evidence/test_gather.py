@@ -14,8 +14,8 @@ import pytest
 
 from recommender.checkpoints import load_state
 from recommender.datasets import open_dataset
-from recommender.evidence import EVIDENCE_VERSION, gather, metadata_evidence
-from recommender.evidence.gather import MEASURED, choose
+from recommender.evidence import EVIDENCE_VERSION, estimators_for, gather, metadata_evidence
+from recommender.evidence.gather import choose
 from recommender.evidence.nearest import NEAREST_OBJECTS, nearest_sources
 from recommender.profile import profile_dataset
 from recommender.profile.embedding import ENCODER
@@ -61,7 +61,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def _measured(evidence: Evidence) -> bool:
-    return all(evidence.scores.get(name) is not None for name in MEASURED)
+    return all(evidence.scores.get(row.name) is not None for row in estimators_for("detect"))
 
 
 def odd_states(state: dict[str, Any]) -> dict[str, dict[str, Any]]:
