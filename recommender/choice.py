@@ -1,4 +1,4 @@
-"""What each start costs at each image size, which starts lead for their cost, and what to say about the choice."""
+"""The cost of each start at each image size, the starts that lead for their cost, and the notices about the choice."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def costs_of(
 def work_of(
     situation: Situation, situations: Sequence[Situation], profile: Profile, epochs: int | None = None
 ) -> Work:
-    """What training a start takes, for so many epochs or in full."""
+    """The work of training a start, for so many epochs or in full."""
     checkpoint = situation.checkpoint
     scratch = usual_architecture(situations, profile.task) if checkpoint is None else ""
     counts = profile.num_images
@@ -83,7 +83,7 @@ def work_of(
 
 
 def usual_architecture(situations: Sequence[Situation], task: Task = "detect") -> str:
-    """What random weights train: the most common among the starts that are here, else among all."""
+    """The architecture of random weights: the most common among the starts that are here, else among all."""
     every = {s.checkpoint.name: s.checkpoint for s in situations if s.checkpoint}.values()
     return scratch_architecture([one for one in every if one.available] or every, task)
 
@@ -99,7 +99,7 @@ def chosen_option(situation: Situation, options: Sequence[Option]) -> Option | N
 
 
 def outlay(option: Option | None) -> float | None:
-    """What a start is compared by: its latency where a device is named, else its operations; None is not known."""
+    """The cost by which a start is compared: its latency where a device is named, else its operations; None is not known."""
     if option is None:
         return None
     return option.cost.flops_b if option.cost.latency_ms is None else option.cost.latency_ms
@@ -138,7 +138,7 @@ def _score(value: float) -> float:
 
 
 def left_out_notes(left_out: Sequence[Start], request: RecommendRequest) -> tuple[Notice, ...]:
-    """How many starts the limits exclude."""
+    """The number of starts that the limits exclude."""
     names = {start.checkpoint for start in left_out}
     if not names:
         return ()
@@ -152,7 +152,7 @@ def left_out_notes(left_out: Sequence[Start], request: RecommendRequest) -> tupl
 
 
 def cost_notes(case: Study, rows: Sequence[RankedStart]) -> tuple[Notice, ...]:
-    """What a cheaper start would lose, how the costs are known, and what the image size means for small objects."""
+    """Notices on a cheaper start, the source of the costs, and the image size for small objects."""
     first = rows[0]
     return (*_to_fetch(first), *_cheaper(first, rows), *_estimated(case, first), *_sizes(case, first))
 

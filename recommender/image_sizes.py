@@ -112,7 +112,7 @@ def _gains(
     history: Sequence[Observation],
     spread: PriorScales,
 ) -> dict[int, float]:
-    """What each size brings over the first, as the forecast sees it for one start: sizes move all of a target alike."""
+    """The gain of each size over the first, as the forecast sees it for one start: sizes move all of a target alike."""
     if len(sizes) == 1:
         return {sizes[0]: 0.0}
     here = [s for s in situations if s.checkpoint is not None and s.checkpoint.available]

@@ -288,7 +288,7 @@ class RankedStart:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a start costs at one image size; None is not known."""
+    """The cost of a start at one image size; None is not known."""
 
     flops_b: float | None = None  # 10^9 operations for one image
     latency_ms: float | None = None  # of one image on the device asked for

@@ -153,12 +153,12 @@ class RecommendRequest(Request):
 
     @property
     def chooses(self) -> bool:
-        """Whether the question is about models of all sizes, not about what is on this machine alone."""
+        """True if the question is about models of all sizes, not about what is on this machine alone."""
         return any(getattr(self, name) not in (None, False) for name in CHOOSING)
 
     @property
     def chooses_size(self) -> bool:
-        """Whether the image size is to be chosen too: it is where none is named."""
+        """True if the image size is to be chosen too: it is where none is named."""
         return self.chooses and "imgsz" not in self.model_fields_set
 
     @model_validator(mode="after")

@@ -64,7 +64,7 @@ def calibrate(progress: Progress = silent) -> dict[str, Any]:
 
 
 def calibrated_speed() -> Speed | None:
-    """How fast this machine trains by its calibration; None where there is none."""
+    """The speed of trainings on this machine by its calibration; None where there is none."""
     found = calibration()
     if found is None or not found.get("gflop_s"):
         return None

@@ -1,4 +1,4 @@
-"""How fast GPUs train, roughly: from published training times on a V100, scaled by memory bandwidth.
+"""Rough speed of trainings on GPUs: from published training times on a V100, scaled by memory bandwidth.
 
 ultralytics/yolov5's README: YOLOv5n/s/m/l/x take 1/2/4/6/8 days on a V100 for 300 epochs of COCO's 118,287 images, so
 2.1 ms an image and .085 ms for every 10^9 operations. Other GPUs are taken to differ as their memory's bandwidth does

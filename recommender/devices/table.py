@@ -99,7 +99,7 @@ def latency(on: Device, architecture: str, flops_b: float | None, imgsz: int) ->
 
 
 def calibration() -> dict[str, Any] | None:
-    """What `recommend calibrate` wrote, None where it has not run or the file cannot be read."""
+    """The result of `recommend calibrate`; None where it has not run or the file cannot be read."""
     try:
         told: dict[str, Any] = json.loads(calibration_file().read_text(encoding="utf-8"))
         return told if _device(THIS, told).models else None
@@ -108,7 +108,7 @@ def calibration() -> dict[str, Any] | None:
 
 
 def calibration_file() -> Path:
-    """Where this machine's own measurements are kept, beside the store."""
+    """The file of this machine's own measurements, beside the store."""
     return subfolder("devices") / "this.json"
 
 
