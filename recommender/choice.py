@@ -99,7 +99,7 @@ def chosen_option(situation: Situation, options: Sequence[Option]) -> Option | N
 
 
 def outlay(option: Option | None) -> float | None:
-    """The cost by which a start is compared: its latency where a device is named, else its operations; None is not known."""
+    """The cost a start is compared by: latency where a device is named, else operations; None where not known."""
     if option is None:
         return None
     return option.cost.flops_b if option.cost.latency_ms is None else option.cost.latency_ms
