@@ -141,7 +141,7 @@ def test_half_a_backbone_is_recognised_as_such() -> None:
         key: shape for key, shape in tensor_shapes("yolo11s", 3).tensors.items() if int(key.split(".")[1]) < 9
     }
     found = recognise(shapes | {"model.10.linear.weight": (1000, 1280)}, task="classification")
-    assert (found.architecture.name, found.extent, found.num_classes) == ("yolo11s", "backbone", None)
+    assert (found.architecture.name, found.extent, found.num_classes) == ("yolo11s-cls", "backbone", None)
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,7 @@ def test_a_key_of_a_sweep_launches_no_training(service: Service, held: str) -> N
 def test_an_architecture_nobody_ships_is_refused_at_once(service: Service, held: str, name: str) -> None:
     status, problem = launch(service, None, dataset=held, start="scratch", architecture=name)
     assert status == 422
-    assert "shipped detection architecture" in str(problem["detail"])
+    assert "is not a shipped architecture" in str(problem["detail"])
 
 
 def test_an_architecture_that_ships_is_taken(service: Service, held: str) -> None:

@@ -210,9 +210,9 @@ def test_the_caller_can_stop_it(bench: Bench) -> None:
 
 def test_a_loss_that_is_not_finite_fails_the_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row R9: the run is failed, and what came before is kept."""
-    from tune_jobs.training.trainer import RunTrainer
+    from tune_jobs.training.trainer import DetectRun
 
-    original = RunTrainer.preprocess_batch
+    original = DetectRun.preprocess_batch
 
     def break_in_the_second_epoch(self: Any, batch: dict[str, Any]) -> Any:
         batch = original(self, batch)
@@ -220,7 +220,7 @@ def test_a_loss_that_is_not_finite_fails_the_run(bench: Bench, monkeypatch: pyte
             batch["img"] *= float("nan")
         return batch
 
-    monkeypatch.setattr(RunTrainer, "preprocess_batch", break_in_the_second_epoch)
+    monkeypatch.setattr(DetectRun, "preprocess_batch", break_in_the_second_epoch)
     run = train(bench.job("nan"))
     assert run.status == "failed"
     assert run.error is not None
@@ -354,20 +354,20 @@ def test_a_full_disk_costs_the_state_and_not_the_training(bench: Bench, tmp_path
 
 @pytest.mark.slow
 def test_out_of_memory_halves_the_batch_and_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tune_jobs.training.trainer import RunTrainer
+    from tune_jobs.training.trainer import DetectRun
 
-    original = RunTrainer.preprocess_batch
+    original = DetectRun.preprocess_batch
 
     def small_memory(self: Any, batch: dict[str, Any]) -> Any:
         if len(batch["img"]) > 2:
             raise RuntimeError("out of memory (simulated)")
         return original(self, batch)
 
-    monkeypatch.setattr(RunTrainer, "preprocess_batch", small_memory)
+    monkeypatch.setattr(DetectRun, "preprocess_batch", small_memory)
     run = train(bench.job("oom", epochs=1))
     assert (run.status, run.batch_used) == ("succeeded", 2)
     assert "batch 2 instead of 4: out of memory" in run.notes
-    monkeypatch.setattr(RunTrainer, "preprocess_batch", lambda *_: (_ for _ in ()).throw(MemoryError()))
+    monkeypatch.setattr(DetectRun, "preprocess_batch", lambda *_: (_ for _ in ()).throw(MemoryError()))
     assert train(bench.job("oom-for-good", epochs=1)).status == "failed"
 
 
