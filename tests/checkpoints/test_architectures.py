@@ -122,7 +122,9 @@ def test_tensors_tell_their_architecture(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(set(architectures()) - set(SAMPLE)))
 def test_every_architecture_is_told_from_every_other(name: str) -> None:
     found = recognise(tensor_shapes(name, 7).tensors, activation=architecture(name).activation)
-    assert (found.architecture.name, found.num_classes) == (name, 7)
+    # YOLO26's classifiers are YOLO11's, layer by layer: nothing tells them apart but the name.
+    plainest = name.replace("yolo26", "yolo11") if name.endswith("-cls") else name
+    assert (found.architecture.name, found.num_classes) == (plainest, 7)
 
 
 def test_an_anchor_head_leaves_the_body() -> None:
