@@ -330,6 +330,20 @@ def test_the_policy_decides_who_runs_and_for_how_long(store: Store) -> None:
     assert brain.stop_reason() == "no further trial is wanted"
 
 
+def test_a_stop_that_comes_while_the_policy_is_asked_is_not_lost(store: Store) -> None:
+    """A signal handler runs between any two steps of the main thread."""
+
+    class Interrupted(RunAll):
+        def done(self, view: SweepView) -> str | None:
+            driver.stop("interrupted")
+            return None
+
+    driver = trial_driver(paper_trials(2), store, policy=Interrupted())
+    assert driver.stop_reason() == "interrupted"
+    assert driver.next_id() is None
+    assert driver.is_over()
+
+
 def test_a_policy_that_breaks_ends_the_sweep_and_keeps_what_is_finished(store: Store) -> None:
     class Broken(RunAll):
         def judge(self, view: SweepView, trial: TrialView) -> str | None:

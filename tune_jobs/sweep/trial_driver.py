@@ -71,6 +71,9 @@ class TrialDriver:
         self._clock = clock
         self._began_at = clock() if began_at is None else began_at
         self._reason: str | None = None
+        self._asked_to_stop: str | None = (
+            None  # written by `stop` alone, which may interrupt any other assignment
+        )
         self.error: Exception | None = None
         for trial in self._trials.values():
             self._recall(trial)
@@ -106,15 +109,17 @@ class TrialDriver:
         """The reason why everything has to stop now, or None."""
         if self._reason is None:
             rate = self._num_running() * self.slots.devices_per_trial if self._is_device else 1.0
-            if self.allowance.is_spent(self._spent_s(), rate=rate):
+            if self._asked_to_stop is not None:
+                self._reason = self._asked_to_stop
+            elif self.allowance.is_spent(self._spent_s(), rate=rate):
                 self._reason = "the budget is spent"
             else:
                 self._reason = self._guarded(self._policy.done, self.view())
-        return self._reason
+        return self._reason or self._asked_to_stop
 
     def stop(self, reason: str) -> None:
         """Ask for the end, from a signal handler or another thread."""
-        self._reason = self._reason or reason
+        self._asked_to_stop = self._asked_to_stop or reason
 
     # ── what Ray Tune reports ──
 
@@ -202,7 +207,7 @@ class TrialDriver:
         for trial in self._trials.values():
             if trial.state == "running":
                 self._end_attempt(trial)
-                trial.state, trial.note = "cut off", self._reason
+                trial.state, trial.note = "cut off", self._reason or self._asked_to_stop
 
     # ── what the display and the policy see ──
 
