@@ -1,4 +1,4 @@
-"""One BLAS thread for small linear algebra.
+"""One BLAS thread for small linear algebra, and memory that is used again.
 
 A sum split over threads adds up in another order, so its last bits depend on the number of cores, and matrices of a
 few hundred rows are slower on many threads than on one.
@@ -6,11 +6,15 @@ few hundred rows are slower on many threads than on one.
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from threadpoolctl import threadpool_limits
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+LARGE_ARRAY = 2**25  # bytes; the most that glibc takes as a threshold
 
 _lock = threading.Lock()
 _users = 0
@@ -37,3 +41,15 @@ def single_blas_thread() -> Iterator[None]:
             if _users == 0 and _limits is not None:
                 _limits.restore_original_limits()
                 _limits = None
+
+
+def keep_freed_memory() -> None:
+    """Let this process use the memory of freed arrays again, instead of asking the system anew for each.
+
+    For commands that make and free matrices of some MB by the thousand, and then end: the memory is not given back
+    before. Does nothing without glibc.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, LARGE_ARRAY)
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)

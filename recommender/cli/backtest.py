@@ -21,11 +21,13 @@ def backtest(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Hide every target of the history in turn, forecast it from the others, and compare with baselines."""
+    from recommender.blas import keep_freed_memory
     from recommender.forecast.backtest import backtest as run
     from recommender.forecast.history import known_history
     from recommender.report.backtest import backtest_document, print_backtest
     from recommender.store import Store
 
+    keep_freed_memory()
     with Store.open_default() as store, progress_bars() as progress:
         result = run(
             known_history(store, task=task_of(task) or "detect"),
