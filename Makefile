@@ -4,14 +4,14 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 STAMP := $(VENV)/.installed
 # Bytecode is compiled when a module is first imported: for the packages never imported it would be time for nothing.
-INSTALL := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
+INSTALL := $(BIN)/python -m pip install -qq --no-compile --constraint constraints.txt
 
 .PHONY: demo test check fast docs clean
 
 $(RUNTIME): pyproject.toml constraints.txt
 	@echo "setting up $(VENV): some 6 GB with torch, a minute or two"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install -qq --upgrade pip
 	$(INSTALL) --editable .
 	touch $@
 
