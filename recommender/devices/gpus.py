@@ -9,6 +9,7 @@ machine's own history say more about that machine.
 from __future__ import annotations
 
 from recommender.costs import Speed
+from recommender.devices.table import usual_spelling
 from recommender.errors import UsageError
 
 V100_IMAGE_S, V100_GFLOP_S = 2.06e-3, 8.53e-5
@@ -28,7 +29,7 @@ BANDWIDTH_GB_S: dict[str, float] = {
 
 def gpu_speed(name: str) -> Speed:
     """Of a GPU by name. Raises UsageError for one that is not known."""
-    wanted = name.strip().casefold().replace("_", "-").replace(" ", "-")
+    wanted = usual_spelling(name)
     bandwidth = BANDWIDTH_GB_S.get(wanted)
     if bandwidth is None:
         raise UsageError(

@@ -63,7 +63,7 @@ def devices() -> tuple[Device, ...]:
 
 def device(name: str) -> Device:
     """By name. Raises UsageError for one that nobody measured."""
-    wanted = name.strip().casefold().replace("_", "-").replace(" ", "-")
+    wanted = usual_spelling(name)
     found = {one.name: one for one in devices()}
     if wanted in found:
         return found[wanted]
@@ -75,6 +75,11 @@ def device(name: str) -> Device:
         f"There are no measurements of a device {name!r}.",
         remedy=f"Choose {', '.join(found)}; `recommend devices` shows them, `recommend calibrate` adds this machine.",
     )
+
+
+def usual_spelling(name: str) -> str:
+    """The name of a device as the tables write it: "RTX 4090" is "rtx-4090"."""
+    return name.strip().casefold().replace("_", "-").replace(" ", "-")
 
 
 def latency(on: Device, architecture: str, flops_b: float | None, imgsz: int) -> Latency | None:

@@ -23,14 +23,12 @@ class ModelFamily:
     validator: tuple[str, str]  # module and class
     class_rows: Callable[[int, Shapes], set[str]]  # keys of the tensors whose rows are classes
     class_base: Callable[[str], str]  # of such a key: the prefix of the layers on whose outputs it works
-    class_width: Callable[
-        [int, Shapes], int | None
-    ]  # hidden channels of a class branch that depend on its classes
-    set_class_width: Callable[[Any, int], bool]  # rebuild the head's class branch; whether it changed
     silence: Callable[[Any, Sequence[int]], None]  # make the head never predict these classes, in place
-    resume_loss: Callable[
-        [Any, int], None
-    ]  # bring the loss of a model to where it stands after so many epochs; nothing for most
+    # Hidden channels of a class branch that depend on its classes, and how to rebuild the branch, True if it changed.
+    class_width: Callable[[int, Shapes], int | None] = lambda _layer, _shapes: None
+    set_class_width: Callable[[Any, int], bool] = lambda _head, _width: False
+    # Bring the loss of a model to where it stands after so many epochs; nothing for most.
+    resume_loss: Callable[[Any, int], None] = lambda _model, _epochs: None
     mark: str = ""  # how the keys of tensors begin that this head has and a detection head lacks
     square_images: bool = False  # trained and validated on images stretched to a square, not letterboxed
     mixed_precision: bool = True  # False where half precision is known to give NaN

@@ -38,9 +38,6 @@ CLASSIFY = ModelFamily(
     validator=("ultralytics.models.yolo.classify", "ClassificationValidator"),
     class_rows=class_rows,
     class_base=class_base,
-    class_width=lambda _layer, _shapes: None,
-    set_class_width=lambda _head, _width: False,
     silence=silence,
-    resume_loss=lambda _model, _epochs: None,
     learning_rate_factor=2.0,  # measured on a set of flowers: docs/training.md
 )
