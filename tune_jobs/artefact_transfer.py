@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -121,8 +122,8 @@ def deliver(artefact: Artefact, chunks: Chunks = read_chunks) -> Path:
     place = place_of(artefact)
     with _writing(place):
         if not _is_whole(artefact, place):
-            with tempfile.TemporaryDirectory(dir=place.parent, prefix=".arriving-") as name:
-                _receive(artefact, chunks, Path(name), place)
+            with _folder_beside(place) as aside:
+                _receive(artefact, chunks, aside, place)
             _verified.discard((str(place), artefact.sha256))
             if not _is_whole(artefact, place):
                 raise StorageError(
@@ -147,6 +148,22 @@ def _writing(target: Path) -> Iterator[None]:
             f"{printable(target)} could not be written: {error.strerror or error}.",
             remedy="Free some space there, or point RECOMMENDER_HOME at another disk.",
         ) from error
+
+
+@contextmanager
+def _folder_beside(place: Path) -> Iterator[Path]:
+    """An empty folder for what arrives, removed at the end; one that a killed process left is removed first.
+
+    Its name comes from the place, whose lock the caller holds, so it is nobody else's.
+    """
+    folder = place.with_name(f".arriving-{place.name}")
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_archive(folder: Path, target: Path) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -122,6 +123,25 @@ def test_what_arrives_otherwise_than_packed_is_refused(tmp_path: Path) -> None:
         deliver(artefact, lambda wanted: [next(iter(read_chunks(wanted)))[:-1]])
     assert not place_of(artefact).exists()
     assert not list(place_of(artefact).parent.glob(".arriving-*"))
+
+
+def _killed_while_receiving(artefact: Artefact) -> Iterator[bytes]:
+    yield next(iter(read_chunks(artefact)))[:-1]
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_what_a_killed_process_half_received_is_removed_by_the_next(tmp_path: Path) -> None:
+    artefact = pack_dataset(tiny_dataset(tmp_path / "data"))
+    killed = multiprocessing.get_context("fork").Process(
+        target=deliver, args=(artefact, _killed_while_receiving)
+    )
+    killed.start()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
+    cache = place_of(artefact).parent
+    assert list(cache.glob(".arriving-*/arrived"))
+    assert tree_hash(deliver(artefact))
+    assert not list(cache.glob(".arriving-*"))
 
 
 def _deliver_in_every_home(artefact: Artefact, homes: list[Path], results: list[str]) -> None:
