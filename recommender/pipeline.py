@@ -31,7 +31,7 @@ from recommender.choice import (
 from recommender.class_names import mapped
 from recommender.command_line import train_command, yolo_command
 from recommender.costs import NEWEST, Speed, Work, known_speed
-from recommender.datasets import open_dataset, require_trained
+from recommender.datasets import open_dataset
 from recommender.devices.calibration import calibrated_speed
 from recommender.devices.gpus import gpu_speed
 from recommender.devices.table import device
@@ -101,10 +101,8 @@ def answer(request: RecommendRequest, *, store: Store, progress: Progress = sile
 def study(request: RecommendRequest, *, store: Store, progress: Progress = silent) -> Study:
     """Everything before the forecast: this is where the time goes."""
     roots = tuple(Path(root) for root in request.allow_roots)
-    target = require_trained(
-        open_dataset(
-            request.dataset, task=request.task, seed=request.seed, allowed_roots=roots, progress=progress
-        )
+    target = open_dataset(
+        request.dataset, task=request.task, seed=request.seed, allowed_roots=roots, progress=progress
     )
     request = at_usual_size(request, target.task)
     require_choice(request, target.task)

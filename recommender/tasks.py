@@ -29,7 +29,6 @@ class TaskDefinition:
     name_in_full: str  # what people call the task: "object detection"
     objects: str  # what is counted in the images: "boxes"
     imgsz: int  # pixels that images are trained at where nobody says
-    trained: bool  # whether this version trains it; False: such data sets are read and inspected only
     metric: Metric  # `score` means this one
     details: tuple[Metric, ...]  # beside it, in the order of tables
 
@@ -41,7 +40,6 @@ TASKS: tuple[TaskDefinition, ...] = (
         name_in_full="object detection",
         objects="boxes",
         imgsz=640,
-        trained=True,
         metric=Metric(name="map50_95", label="mAP50-95"),
         details=(
             Metric(name="map50", label="mAP50"),
@@ -56,7 +54,6 @@ TASKS: tuple[TaskDefinition, ...] = (
         name_in_full="instance segmentation",
         objects="outlines",
         imgsz=640,
-        trained=False,
         metric=Metric(name="mask_map50_95", label="mask mAP50-95"),
         details=(
             Metric(name="mask_map50", label="mask mAP50"),
@@ -72,7 +69,6 @@ TASKS: tuple[TaskDefinition, ...] = (
         name_in_full="image classification",
         objects="images",
         imgsz=224,
-        trained=True,
         metric=Metric(name="top1", label="top-1 accuracy"),
         details=(Metric(name="top5", label="top-5 accuracy"),),
     ),

@@ -224,7 +224,7 @@ def _resolved(
 ) -> tuple[TrainingRequest, Target, tuple[Notice, ...]]:
     """The request with its start chosen, what it is to be trained on, and what is wrong with that."""
     from recommender.cli.console import progress_bars
-    from recommender.datasets import open_dataset, require_trained
+    from recommender.datasets import open_dataset
     from recommender.profile.known import known_profile
     from recommender.profile.notices import dataset_notices
     from recommender.requests import at_usual_size
@@ -248,14 +248,12 @@ def _resolved(
         else:
             if Path(request.start.rpartition(":")[0] or request.start).is_file():
                 request = request.model_copy(update={"start": _registered(store, request.start)})
-            dataset = require_trained(
-                open_dataset(
-                    request.dataset,
-                    task=request.task,
-                    seed=split_seed,
-                    allowed_roots=roots,
-                    progress=progress,
-                )
+            dataset = open_dataset(
+                request.dataset,
+                task=request.task,
+                seed=split_seed,
+                allowed_roots=roots,
+                progress=progress,
             )
             profile = known_profile(dataset, store, progress=progress)  # for the checkpoint that comes out
         request = at_usual_size(request, dataset.task)

@@ -7,7 +7,6 @@ from recommender.datasets.images import ImageError, decode_image, read_image
 from recommender.datasets.inspection import Copy, Inspection, SplitHealth, inspect_dataset
 from recommender.datasets.limits import LIMITS, DatasetLimits
 from recommender.datasets.opening import open_dataset
-from recommender.datasets.task_choice import require_trained
 
 __all__ = [
     "LIMITS",
@@ -25,6 +24,5 @@ __all__ = [
     "near_duplicates",
     "open_dataset",
     "read_image",
-    "require_trained",
     "write_data_yaml",
 ]

@@ -93,7 +93,8 @@ KINDS: Mapping[str, Kind] = {
     "label_outline": Kind(
         "info",
         "outline taken as a box",
-        "The labels are polygons or masks: only the boxes around them are used.",
+        "The labels are polygons or masks, and only the boxes around them are used; "
+        "--task segment reads the outlines.",
     ),
     "label_no_outline": Kind(
         "warning",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from recommender.datasets.outlines import is_true_outline
 from recommender.datasets.raw import RawSet
 from recommender.errors import WrongTaskError
-from recommender.records import Dataset
 from recommender.tasks import Task, task_definition
 from recommender.text import printable
 
@@ -42,21 +41,7 @@ def choose_task(raw: RawSet, asked: Task | None) -> Task:
                 remedy="Read it with --task detect, or export polygons or masks.",
             )
         return "segment"
-    if total and outlined >= NEARLY_ALL * total and task_definition("segment").trained:
+    if total and outlined >= NEARLY_ALL * total:
         raw.log.add("task_segment", raw.name, f"{outlined} of {total} objects have outlines")
         return "segment"
     return "detect"
-
-
-def require_trained(dataset: Dataset) -> Dataset:
-    """The data set as it is. Raises WrongTaskError for one of a task that can be read but not trained yet."""
-    row = task_definition(dataset.task)
-    if not row.trained:
-        remedy = "`recommend datasets inspect` looks into it."
-        if dataset.task == "segment":
-            remedy += " --task detect reads the boxes around its outlines."
-        raise WrongTaskError(
-            f"{printable(dataset.name)} is a data set for {row.name_in_full}, which is not trained yet.",
-            remedy=remedy,
-        )
-    return dataset

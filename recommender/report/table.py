@@ -234,7 +234,8 @@ def _bar(interval: Interval, top: float, width: int) -> Text:
 
 
 def _objects(recommendation: Recommendation) -> str:
-    """The number of boxes, with a comma after it; nothing where each image is one object."""
+    """The number of boxes or outlines, with a comma after it; nothing where each image is one object."""
     if recommendation.task == "classify":
         return ""
-    return f"{counted(recommendation.profile.num_objects, 'box')}, "
+    noun = "outline" if recommendation.task == "segment" else "box"
+    return f"{counted(recommendation.profile.num_objects, noun)}, "

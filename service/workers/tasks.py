@@ -137,10 +137,10 @@ def _open(path: str, seed: int, roots: tuple[str, ...] | None) -> Dataset:
 
     Its path was checked when the request came; meanwhile a folder on the way may have become a link.
     """
-    from recommender.datasets import open_dataset, require_trained
+    from recommender.datasets import open_dataset
 
     _require_inside(Path(path), roots)
-    dataset = require_trained(open_dataset(path, seed=seed, follow_links=roots is None))
+    dataset = open_dataset(path, seed=seed, follow_links=roots is None)
     _require_inside(Path(path), roots)
     for folder in {image.path.parent for image in dataset.images} if roots is not None else ():
         _require_inside(folder, roots)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from recommender.datasets import export_yolo, inspect_dataset, open_dataset, require_trained
+from recommender.datasets import export_yolo, inspect_dataset, open_dataset
 from recommender.datasets.checks import quick_defects
 from recommender.datasets.outlines import crosses_itself, draw_mask, joined, rings_of, rings_of_mask
 from recommender.datasets.raw import RunLengths
 from recommender.errors import WrongTaskError
-from recommender.tasks import TASKS, TaskDefinition, task_definition
 from tests.datasets.helpers import kinds, yolo_set
 from tests.datasets.outlined import SIDE, scenes, write_yolo_seg
 
@@ -40,8 +38,7 @@ def test_outlines_are_kept_for_segmentation_and_dropped_for_detection(tmp_path: 
 
 def test_without_a_task_the_labels_decide(tmp_path: Path) -> None:
     found = open_dataset(write_yolo_seg(tmp_path / "set", scenes()))
-    assert found.task == ("segment" if task_definition("segment").trained else "detect")
-    assert ("task_segment" in kinds(found)) == task_definition("segment").trained
+    assert (found.task, kinds(found)["task_segment"]) == ("segment", 1)
     assert open_dataset(yolo_set(tmp_path / "boxes")).task == "detect"
 
 
@@ -73,13 +70,6 @@ def test_boxes_among_outlines_count_as_their_rectangles_and_are_told(tmp_path: P
     image = next(image for image in found.images if image.path.stem == "scene_0")
     assert image.polygons is not None
     np.testing.assert_allclose(image.polygons[2][0].max(axis=0), (0.6, 0.6), atol=1e-6)
-
-
-@pytest.mark.parametrize("row", [row for row in TASKS if not row.trained], ids=lambda row: row.name)
-def test_tasks_that_are_not_trained_are_refused_after_reading(tmp_path: Path, row: TaskDefinition) -> None:
-    found = open_dataset(write_yolo_seg(tmp_path / "set", scenes()), task="segment")
-    with pytest.raises(WrongTaskError, match=f"{row.name_in_full}, which is not trained yet"):
-        require_trained(replace(found, task=row.name))
 
 
 def test_masks_with_holes_and_parts_survive_tracing_and_joining() -> None:

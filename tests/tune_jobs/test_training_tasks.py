@@ -14,6 +14,7 @@ from recommender.checkpoints import export_pt
 from recommender.checkpoints.quarantine.__main__ import examine
 from recommender.datasets.export import class_folder, write_data_yaml
 from recommender.records import Checkpoint, Recipe, Run, Start
+from recommender.tasks import task_definition
 from tests.checkpoints.kit import NAMES, state_of
 from tune_jobs.training import TrainingJob, prepare_environment, train
 from tune_jobs.training.job import BEST_WEIGHTS
@@ -165,10 +166,15 @@ def _sha256(file: Path) -> str:
 
 @pytest.mark.slow
 def test_a_segmenter_trains_with_masks_and_boxes_counted_apart(tmp_path: Path) -> None:
+    from tune_jobs.compare.scoring import load_trained, validate
+
     data = draw(tmp_path / "data", outlines=True)
     job = job_of(data, tmp_path / "out", "yolo11n-seg", "freeze", class_names=CLASSES)
     run = train(replace(job, recipe=replace(job.recipe, epochs=1, imgsz=64)))
     assert (run.status, run.error, run.task) == ("succeeded", None, "segment")
     assert run.best is not None
-    assert set(run.best.details) == {"mask_map50", "map50_95", "map50", "precision", "recall"}
+    assert set(run.best.details) == {metric.name for metric in task_definition("segment").details}
     assert run.starting_score is not None
+    model = load_trained(job.output / BEST_WEIGHTS).eval()
+    score, _ = validate(model, data, "val", imgsz=64, device="cpu")
+    assert (score.score, score.details) == (run.best.score, run.best.details)

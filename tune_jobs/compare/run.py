@@ -67,13 +67,11 @@ def compare(
 
     Raises as `open_dataset`, `entries_of`, `held_split` and `run_trials`.
     """
-    from recommender.datasets import open_dataset, require_trained
+    from recommender.datasets import open_dataset
 
     began_at = time.monotonic()
     roots = tuple(Path(root) for root in request.allow_roots)
-    target = require_trained(
-        open_dataset(request.dataset, task=request.task, allowed_roots=roots, progress=progress)
-    )
+    target = open_dataset(request.dataset, task=request.task, allowed_roots=roots, progress=progress)
     request = at_usual_size(request, target.task)
     held = held_of(target, held_split(request, target))
     entries = entries_of(request, store, target.task)

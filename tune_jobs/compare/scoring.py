@@ -145,7 +145,7 @@ def validate(
     with tempfile.TemporaryDirectory(prefix="scoring-") as folder:
         loader = _loader(family, data, split, imgsz=imgsz, stride=int(model.stride.max()))
         validator = validator_class(family)(
-            loader, save_dir=Path(folder), args={"imgsz": imgsz, "task": "detect", "plots": False}
+            loader, save_dir=Path(folder), args={"imgsz": imgsz, "task": family.task, "plots": False}
         )
         validator.device, validator.data, validator.training = torch.device(device), {"val": str(data)}, True
         validator.args.quantize = None
@@ -211,7 +211,7 @@ def _loader(family: ModelFamily, data: Path, split: Split, *, imgsz: int, stride
         rect=not family.square_images,
         stride=max(stride, 32),
         pad=0.5,
-        task="detect",
+        task=family.task,
         data=read_data_yaml(data),
     )
     return build_dataloader(dataset, batch=BATCH, workers=0, shuffle=False, device="cpu", pin_memory=False)

@@ -42,13 +42,13 @@ def sweep(
     then and may return a reason to end. `allow_loopback` as in `connect`.
     Raises as `open_dataset`, `plan_sweep` and `run_trials`.
     """
-    from recommender.datasets import open_dataset, require_trained
+    from recommender.datasets import open_dataset
     from recommender.profile.known import known_profile
 
     began_at = time.monotonic()
     roots = tuple(Path(root) for root in request.allow_roots)
     targets = [
-        require_trained(open_dataset(path, task=request.task, allowed_roots=roots, progress=progress))
+        open_dataset(path, task=request.task, allowed_roots=roots, progress=progress)
         for path in request.datasets
     ]
     for target in targets:
