@@ -92,6 +92,12 @@ FROM_RANDOM = ("bccd", "fruit", "wider_face")  # poor starts: domain checkpoints
 RANDOM_SUFFIX = "_from_random"
 
 
+# Families and image sizes: public weights of other families, by their names in the catalogue, at 128 and 256 px,
+# around the usual 192. Sets from small objects to large ones.
+FAMILIES = ("yolov8n", "yolo26n")
+SIZES = (128, 256)
+SIZE_TARGETS = ("mask_wearing", "gtsdb_de", "bccd", "ships", "neu_det", "fruit")
+
 # Image classification, its own ledger: the official classifier in both modes, random weights, and detectors whose
 # backbone starts a classifier: COCO's and two of the zoo.
 CLASSIFY = Recipe(epochs=10, imgsz=128)
@@ -111,7 +117,7 @@ CLASSIFY_DETECTORS = ("coco", "mask_wearing", "ships")
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One planned run. `source` None is random weights, "coco" and "imagenet" the public checkpoints."""
+    """One planned run. `source` None is random weights, "coco", "imagenet" and FAMILIES are public checkpoints."""
 
     target: str
     source: str | None
@@ -124,11 +130,13 @@ class Entry:
         """The start's name as users see it."""
         if self.source == "imagenet":
             return "imagenet-yolov8n-cls"
+        if self.source in FAMILIES:
+            return self.source
         return "scratch" if self.source is None else f"{self.source}-yolo11n"
 
 
 def plan(part: str | None = None) -> Iterator[Entry]:
-    """Every run once, best first; `part` is "first" (the first collection), "width", "surface" or "classify"."""
+    """Every run once, best first; `part` is "first", "width", "surface", "sizes" or "classify"."""
     seen: set[Entry] = set()
     for entry in _passes(part):
         own = entry.source is not None and entry.source.removesuffix(RANDOM_SUFFIX) == entry.target
@@ -138,7 +146,8 @@ def plan(part: str | None = None) -> Iterator[Entry]:
 
 
 def _passes(part: str | None) -> Iterator[Entry]:
-    for name, entries in (("first", _first_collection), ("width", _width), ("surface", _surface)):
+    collections = {"first": _first_collection, "width": _width, "surface": _surface, "sizes": _sizes}
+    for name, entries in collections.items():
         if part in (None, name):
             yield from entries()
     if part == "classify":
@@ -186,6 +195,12 @@ def _surface() -> Iterator[Entry]:
             yield from _row(target, "full", ("coco", nearest), recipe)
             yield Entry(target=target, source=None, mode="scratch", recipe=recipe)
             yield from _row(target, "freeze", ("coco",), recipe)
+
+
+def _sizes() -> Iterator[Entry]:
+    for target in SIZE_TARGETS:
+        for imgsz in SIZES:
+            yield from _row(target, "full", ("coco", *FAMILIES), replace(BASE, imgsz=imgsz))
 
 
 def _first_collection() -> Iterator[Entry]:

@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.material import Weights
 from benchmarks.truth.ledger import append_run, read_runs
 from benchmarks.truth.plan import Entry, plan
 from benchmarks.truth.sources import Grid, Shelf
@@ -36,7 +37,9 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=10**6, help="stop after so many runs")
     parser.add_argument("--list", action="store_true", help="print the plan and what is done")
     parser.add_argument(
-        "--part", choices=("width", "surface", "first", "classify"), help="only this part of the plan"
+        "--part",
+        choices=("width", "surface", "first", "sizes", "classify"),
+        help="only this part of the plan",
     )
     options = parser.parse_args()
     entries = [
@@ -84,7 +87,7 @@ def carry_out(entry: Entry, grid: Grid) -> Run:
         data=folder,
         output=grid.work / "out",
         start=Start(checkpoint=entry.checkpoint, mode=entry.mode),
-        architecture=_architecture(entry),
+        architecture=_architecture(entry, weights),
         recipe=entry.recipe,
         kind="full",
         target_hash=dataset.content_hash,
@@ -98,11 +101,11 @@ def carry_out(entry: Entry, grid: Grid) -> Run:
     return train(job)
 
 
-def _architecture(entry: Entry) -> str:
+def _architecture(entry: Entry, weights: Weights | None) -> str:
     """Of a detector's network with the task's head; random weights and ImageNet's train the official classifier."""
     if entry.task == "classify" and entry.source in (None, "imagenet"):
         return "yolov8n-cls"
-    found = of_task("yolo11n", entry.task)
+    found = of_task("yolo11n" if weights is None else weights.architecture, entry.task)
     assert found is not None
     return found
 

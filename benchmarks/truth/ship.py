@@ -16,11 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.truth.ledger import read_runs
-from benchmarks.truth.plan import RANDOM_SUFFIX
+from benchmarks.truth.plan import FAMILIES, RANDOM_SUFFIX
 from benchmarks.truth.run import RUNS
 from benchmarks.truth.sources import Grid, Shelf
 from recommender.candidates import Candidate
-from recommender.checkpoints import zoo
+from recommender.checkpoints import catalogue, zoo
 from recommender.checkpoints.lineage import ancestry
 from recommender.evidence import EVIDENCE_VERSION, gather
 from recommender.forecast.history import BUILTIN, BuiltinHistory, builtin_history, observations
@@ -75,6 +75,7 @@ def _grid(shared: Path, work: Path) -> Grid:
 def _checkpoints(runs: list[Run], grid: Grid, results: Path, before: BuiltinHistory) -> list[Checkpoint]:
     """The card of every checkpoint that ran: as shipped before, the zoo's own, or what is known of a shared one."""
     shipped = {checkpoint.name: checkpoint for checkpoint in zoo()}
+    public = {checkpoint.name: checkpoint for checkpoint in catalogue()}
     quality = dict(
         re.findall(r"^\| (\w+) \| \d+ \| \d+ \| ([\d.]+)", results.read_text("utf-8"), re.MULTILINE)
     )
@@ -83,6 +84,9 @@ def _checkpoints(runs: list[Run], grid: Grid, results: Path, before: BuiltinHist
     found = []
     for name in sorted(used.keys() - {SCRATCH}):
         source = _source_of(name)
+        if source in FAMILIES:
+            found.append(replace(public[name], sha256=used[name]))
+            continue
         lineage = () if source.endswith(RANDOM_SUFFIX) else ancestry(coco, "card")
         if used[name] in before.checkpoints:
             found.append(
@@ -126,13 +130,15 @@ def _source_of(checkpoint: str) -> str:
 def _evidence(
     runs: list[Run], checkpoints: list[Checkpoint], grid: Grid, work: Path, before: BuiltinHistory
 ) -> dict[tuple[str, str], Evidence]:
-    """Of every checkpoint on every target, by target hash and weights sha256."""
+    """Of every checkpoint on every target, of other families where they ran, by target hash and weights sha256."""
     profiles = builtin_profiles()
+    ran = {(run.target_name, run.start.checkpoint) for run in runs}
     gathered: dict[tuple[str, str], Evidence] = {}
     work.mkdir(parents=True, exist_ok=True)
     with Store(work / "evidence.sqlite3") as store:
         for hash_, name in sorted({(run.target_hash, run.target_name) for run in runs}):
-            keys = {(hash_, checkpoint.sha256 or "") for checkpoint in checkpoints}
+            asked = [c for c in checkpoints if c.name not in FAMILIES or (name, c.name) in ran]
+            keys = {(hash_, checkpoint.sha256 or "") for checkpoint in asked}
             if before.evidence_version == EVIDENCE_VERSION and keys <= before.evidence.keys():
                 gathered |= {key: before.evidence[key] for key in keys}
                 continue
@@ -142,14 +148,14 @@ def _evidence(
                     checkpoint=replace(c, path=_weights_of(c, grid)),
                     source=profiles.get(c.source_hash or ""),
                 )
-                for c in checkpoints
+                for c in asked
             ]
             target = grid.dataset(name)
             found = gather(
                 target, profiles[hash_], candidates, store=store, max_feature_candidates=len(candidates)
             )
             print(f"evidence on {name}", flush=True)
-            gathered |= {(hash_, c.sha256 or ""): found[c.name] for c in checkpoints}
+            gathered |= {(hash_, c.sha256 or ""): found[c.name] for c in asked}
     return gathered
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.build_zoo import SOURCES as ZOO_SOURCES
 from benchmarks.material import Weights, sha256_of, to_safetensors
-from benchmarks.truth.plan import RANDOM_SUFFIX
+from benchmarks.truth.plan import FAMILIES, RANDOM_SUFFIX
+from recommender.checkpoints import catalogue, fetch
 from recommender.datasets import export_yolo, open_dataset
 from recommender.errors import TrialError
 from recommender.records import Dataset, Recipe, Start
@@ -36,12 +40,15 @@ class Shelf:
     def find(self, source: str, grid: Grid) -> Weights:
         """The weights called after this source, converted or trained when asked for first."""
         if source not in self.known:
-            if source.endswith(RANDOM_SUFFIX):
-                self.known[source] = self._from_random(source, grid)
-            else:
-                make = self._from_zoo if self._in_zoo(source) else self._from_domain
-                self.known[source] = make(source, grid)
+            self.known[source] = self._maker(source)(source, grid)
         return self.known[source]
+
+    def _maker(self, source: str) -> Callable[[str, Grid], Weights]:
+        if source.endswith(RANDOM_SUFFIX):
+            return self._from_random
+        if source in FAMILIES:
+            return self._from_public
+        return self._from_zoo if self._in_zoo(source) else self._from_domain
 
     @staticmethod
     def _in_zoo(source: str) -> bool:
@@ -53,6 +60,8 @@ class Shelf:
         return self.zoo / f"{source}-{architecture}.json"
 
     def _shared(self, source: str) -> Path:
+        if source in FAMILIES:
+            return self.weights / f"{source}_coco.pt"
         return self.weights / "domain" / f"{source}-yolo11n.pt"
 
     def _from_zoo(self, source: str, grid: Grid) -> Weights:
@@ -64,6 +73,22 @@ class Shelf:
             sha256=facts["sha256"],
             class_names=tuple(facts["class_names"]),
             source_hash=facts["source_hash"],
+        )
+
+    def _from_public(self, source: str, grid: Grid) -> Weights:
+        """As `recommend checkpoints fetch` keeps the file, so that a user's weights have the same sha256."""
+        with _home(self.work / "home"):
+            entry = next(one for one in catalogue() if one.name == source)
+            fetched = fetch(entry, file=self._shared(source))
+        assert fetched.path is not None
+        assert fetched.sha256 is not None
+        return Weights(
+            name=source,
+            path=fetched.path,
+            sha256=fetched.sha256,
+            class_names=entry.class_names or (),
+            source_hash=entry.source_hash,
+            architecture=entry.architecture,
         )
 
     def _from_domain(self, source: str, grid: Grid) -> Weights:
@@ -126,3 +151,17 @@ class Grid:
             folder = self.data / name
             self.opened[name] = open_dataset(folder if folder.exists() else beside, task="detect")
         return self.opened[name]
+
+
+@contextmanager
+def _home(folder: Path) -> Iterator[None]:
+    """Keeps what is fetched out of the user's own folder."""
+    before = os.environ.get("RECOMMENDER_HOME")
+    os.environ["RECOMMENDER_HOME"] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["RECOMMENDER_HOME"]
+        else:
+            os.environ["RECOMMENDER_HOME"] = before

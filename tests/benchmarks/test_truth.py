@@ -85,3 +85,13 @@ def test_the_plan_covers_what_the_forecast_needs() -> None:
     assert len({e.target for e in entries if e.recipe.fraction < 1}) >= 2
     assert any(e.source is None for e in entries if e.recipe == LONG)
     assert len({e.source for e in entries if e.source and e.source.endswith(RANDOM_SUFFIX)}) >= 3
+
+
+def test_each_family_runs_at_each_image_size_and_nothing_twice() -> None:
+    sizes = list(plan("sizes"))
+    targets = {e.target for e in sizes}
+    assert len(targets) >= 6
+    found = Counter((e.target, e.checkpoint, e.recipe.imgsz) for e in sizes)
+    names = ("coco-yolo11n", "yolov8n", "yolo26n")
+    assert found == Counter((t, name, px) for t in targets for name in names for px in (128, 256))
+    assert not set(sizes) & set(plan("first"))
