@@ -6,6 +6,9 @@ STAMP := $(VENV)/.installed
 # Bytecode is compiled when a module is first imported: for the packages never imported it would be time for nothing.
 INSTALL := $(BIN)/python -m pip install -qq --no-compile --constraint constraints.txt
 
+# Without it, where the environment forbids it, each of the hundreds of processes that the tests start compiles torch.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test check fast docs clean
 
 $(RUNTIME): pyproject.toml constraints.txt

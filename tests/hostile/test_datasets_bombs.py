@@ -157,11 +157,12 @@ def test_deeply_nested_json_is_survived(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_images_are_opened_in_flat_memory(tmp_path: Path) -> None:
-    """D8. One image's bytes under a hundred thousand names, by hard links: files enough, disk little."""
+@pytest.mark.slow
+def test_twenty_thousand_images_are_opened_in_flat_memory(tmp_path: Path) -> None:
+    """D8. One image's bytes under twenty thousand names, by hard links: files enough, disk little."""
     folder = yolo_set(tmp_path, images=4)
     image, label = folder / "images/train/shape_0000.png", folder / "labels/train/shape_0000.txt"
-    for number in range(100_000):
+    for number in range(20_000):
         block = f"block{number // 10_000}"
         for kind, source, suffix in (("images", image, "png"), ("labels", label, "txt")):
             place = folder / kind / "train" / block
@@ -172,6 +173,6 @@ def test_a_hundred_thousand_images_are_opened_in_flat_memory(tmp_path: Path) -> 
                 first = place / f"{number // 10_000 * 10_000}.{suffix}"
                 (place / f"{number}.{suffix}").hardlink_to(first)
     measured = open_limited(folder, memory_mb=4096)
-    assert measured.outcome == 100_004
-    assert measured.grown_mb < 600, measured
-    assert measured.seconds < 300, measured
+    assert measured.outcome == 20_004
+    assert measured.grown_mb < 120, measured
+    assert measured.seconds < 120, measured
