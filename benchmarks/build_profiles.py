@@ -1,6 +1,7 @@
 """Profile the data sets behind the zoo and the built-in history, and ship what the forecast needs of them.
 
     python -m benchmarks.build_profiles --data ../shared/data [--out recommender/profile/builtin]
+    python -m benchmarks.build_profiles --data ../shared/cls --task classify
 
 Each data set becomes one small .npz (fp16 vectors, hashes, counts; no image). The zoo's cards get the content hash of
 their source; COCO's source is known by the sample `coco_mini` alone, and its card says so.
@@ -15,6 +16,7 @@ from pathlib import Path
 from recommender.datasets import open_dataset
 from recommender.profile import profile_dataset
 from recommender.store.codec import compact, save_profile
+from recommender.tasks import TASKS
 
 ZOO = Path("recommender/checkpoints/zoo")
 OUT = Path("recommender/profile/builtin")
@@ -28,6 +30,7 @@ def main() -> int:
     )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--task", choices=[row.name for row in TASKS], default="detect")
     parser.add_argument("--names", nargs="*", help="only these; cards of the zoo then stay as they are")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -35,15 +38,17 @@ def main() -> int:
     for folder in sorted(path for path in options.data.iterdir() if path.is_dir()):
         if options.names and folder.name not in options.names:
             continue
-        dataset = open_dataset(folder)
-        target = options.out / f"{dataset.name}.npz"
+        dataset = open_dataset(folder, task=options.task)
+        # The same pictures may serve two tasks.
+        suffix = "" if options.task == "detect" else f"-{options.task}"
+        target = options.out / f"{dataset.name}{suffix}.npz"
         save_profile(compact(profile_dataset(dataset)), target)
         hashes[dataset.name] = dataset.content_hash
         print(
             f"{dataset.name:14s} {dataset.content_hash[:12]} {target.stat().st_size / 1024:.0f} KiB",
             flush=True,
         )
-    if options.names:
+    if options.names or options.task != "detect":
         return 0
     for card in sorted(ZOO.glob("*.json")):
         content = json.loads(card.read_text("utf-8"))

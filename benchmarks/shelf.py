@@ -40,7 +40,7 @@ def fill_shelf(store: Store, count: int, *, seed: int = 0) -> None:
 def fill_history(store: Store, count: int, *, seed: int = 1) -> None:
     """Record `count` runs on further data sets of the same kind, RUNS_PER_TARGET on each."""
     rng = np.random.default_rng(seed)
-    templates = [run for run in builtin_history().runs if run.best is not None]
+    templates = [run for run in builtin_history("detect").runs if run.best is not None]
     targets = [synthetic_profile(10**9 + number, rng) for number in range(-(-count // RUNS_PER_TARGET))]
     store.profiles.put_all(targets)
     runs = (_run(number, targets[number // RUNS_PER_TARGET], templates, rng) for number in range(count))

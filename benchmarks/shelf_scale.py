@@ -163,7 +163,9 @@ def first_ten(store: Store, profile: Profile) -> set[str]:
         for start, candidate in starts_of(candidates)
     ]
     history = known_history(store, target=profile)
-    return {str(row.situation.start) for row in outlooks(history, situations, spread=known_spread())[:10]}
+    return {
+        str(row.situation.start) for row in outlooks(history, situations, spread=known_spread("detect"))[:10]
+    }
 
 
 def chosen(store: Store, profile: Profile) -> tuple[Any, ...]:

@@ -121,14 +121,16 @@ def study(request: RecommendRequest, *, store: Store, progress: Progress = silen
     history = known_history(store, target=profile, starts=[c.checkpoint.name for c in candidates])
     speed = gpu_speed(request.gpu) if request.gpu else _speed(store, situations) or calibrated_speed()
     cost_of = costs_of(request, profile, situations, speed)
-    chosen = choose_sizes(situations, sizes, history, known_spread(), request=request, cost_of=cost_of)
+    chosen = choose_sizes(
+        situations, sizes, history, known_spread(target.task), request=request, cost_of=cost_of
+    )
     return Study(
         request=request,
         target=target,
         profile=profile,
         situations=chosen.situations,
         history=history,
-        spread=known_spread(),
+        spread=known_spread(target.task),
         notes=(*choice_notes(request, store, candidates), *left_out_notes(chosen.left_out, request)),
         speed=speed,
         options=chosen.options,
@@ -151,7 +153,7 @@ def conclude(
         budget=budget,
         task=case.target.task,
         ranking=rows,
-        warnings=_warnings(case, ranked, level_supported=supported),
+        warnings=_warnings(case, ranked, level_supported=supported, any_runs=bool(history)),
         notes=(*case.notes, *notes(ranked), *cost_notes(case, rows)),
         device=device(case.request.device).title if case.request.device else None,
         limits=limits_in_words(case.request),
@@ -208,7 +210,9 @@ def shown_starts(
     return tuple(shown)
 
 
-def _warnings(case: Study, ranked: Sequence[Outlook], *, level_supported: bool) -> tuple[Notice, ...]:
+def _warnings(
+    case: Study, ranked: Sequence[Outlook], *, level_supported: bool, any_runs: bool
+) -> tuple[Notice, ...]:
     request = case.request
     scratch_asked = request.modes == ("scratch",) or SCRATCH in request.checkpoints
     return (
@@ -216,7 +220,7 @@ def _warnings(case: Study, ranked: Sequence[Outlook], *, level_supported: bool) 
             ranked, permissive_only=request.licence == "permissive" and request.modes != ("scratch",)
         ),
         *dataset_notices(case.target, case.profile),
-        *warnings(ranked, scratch_asked=scratch_asked, level_supported=level_supported),
+        *warnings(ranked, scratch_asked=scratch_asked, level_supported=level_supported, any_runs=any_runs),
     )
 
 

@@ -54,7 +54,7 @@ def test_the_newest_hardware_tells_the_speed_and_one_odd_run_does_not_move_it() 
 
 
 def test_half_of_the_recorded_runs_took_what_the_ones_before_them_said() -> None:
-    runs = sorted(builtin_history().runs, key=lambda run: run.created_at)
+    runs = sorted(builtin_history("detect").runs, key=lambda run: run.created_at)
     close = 0
     judged = [i for i in range(NEWEST, len(runs)) if len(runs[i].curve) > 1]
     for i in judged:

@@ -17,7 +17,7 @@ from scipy.stats import weightedtau
 
 from benchmarks.truth.ledger import read_runs
 from benchmarks.truth.plan import BASE
-from benchmarks.truth.run import RUNS
+from benchmarks.truth.run import ledger_of
 from recommender.forecast.backtest import cases
 from recommender.forecast.history import builtin_history, observations
 from recommender.forecast.metrics import marks
@@ -37,7 +37,7 @@ def main() -> None:
         "|---|---|---|---|---|---|",
     ]
     summary, scaled = [], []
-    for target, results_KS in sorted(tables(read_runs(RUNS)).items()):
+    for target, results_KS in sorted(tables(read_runs(ledger_of("detect"))).items()):
         numbers = (noise(results_KS), *across_seeds(results_KS))
         summary.append(numbers)
         scaled.append(noise(np.arcsin(np.sqrt(results_KS))))
@@ -99,7 +99,7 @@ def ceiling(noise_sd: float) -> tuple[float, float]:
     results are not known: these are taken with their spread shrunk by the noise in it (James & Stein 1961), and noise
     is drawn anew.
     """
-    builtin = builtin_history()
+    builtin = builtin_history("detect")
     found = cases(
         observations(
             builtin.runs,

@@ -18,10 +18,10 @@ from benchmarks.truth.sources import Grid, Shelf
 from recommender.datasets import export_yolo, write_data_yaml
 from recommender.families.ultralytics.architectures import of_task
 from recommender.records import Run, Start
+from recommender.tasks import Task
 from tune_jobs.training import TrainingJob, train
 
-RUNS = Path(__file__).parent / "runs.jsonl"
-RUNS_CLASSIFY = Path(__file__).parent / "runs-classify.jsonl"
+FOLDER = Path(__file__).parent
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=Path("../shared/weights"))
     parser.add_argument("--zoo", type=Path, default=Path("recommender/checkpoints/zoo"))
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "truth-work")
-    parser.add_argument("--runs", type=Path, help="the ledger; one for detection, one for classification")
+    parser.add_argument("--runs", type=Path, help="the ledger; one for each task")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--targets", nargs="*", help="only these")
     parser.add_argument("--limit", type=int, default=10**6, help="stop after so many runs")
@@ -45,7 +45,7 @@ def main() -> None:
     entries = [
         entry for entry in plan(options.part) if not options.targets or entry.target in options.targets
     ]
-    options.runs = options.runs or (RUNS_CLASSIFY if options.part == "classify" else RUNS)
+    options.runs = options.runs or ledger_of("classify" if options.part == "classify" else "detect")
     done = {key_of(run) for run in read_runs(options.runs)}
     missing = [entry for entry in entries if key(entry) not in done]
     print(f"{len(entries) - len(missing)} of {len(entries)} runs are there", flush=True)
@@ -65,6 +65,11 @@ def main() -> None:
         print(f"{time.strftime('%H:%M:%S')} {number} {line_of(run)}", flush=True)
     for entry in missing:
         print(f"not done: {entry.target} {entry.checkpoint} {entry.mode}", flush=True)
+
+
+def ledger_of(task: Task) -> Path:
+    """The ledger of a task."""
+    return FOLDER / ("runs.jsonl" if task == "detect" else f"runs-{task}.jsonl")
 
 
 def line_of(run: Run) -> str:

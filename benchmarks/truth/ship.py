@@ -1,8 +1,8 @@
-"""Pack the ground truth as the built-in history: `python -m benchmarks.truth.ship`.
+"""Pack the ground truth of a task as its built-in history: `python -m benchmarks.truth.ship [--task classify]`.
 
 Joins the runs with what the forecast needs of them: the cards of their checkpoints, and the evidence of every one on
 every target, gathered by the code users run. What the shipped file holds of the same evidence version is kept, so
-that more runs alone need no weights. Data set profiles are shipped apart (`benchmarks.build_profiles`).
+that more runs alone need no weights. Data set profiles are shipped apart, before (`benchmarks.build_profiles`).
 """
 
 from __future__ import annotations
@@ -17,38 +17,43 @@ from pathlib import Path
 
 from benchmarks.truth.ledger import read_runs
 from benchmarks.truth.plan import FAMILIES, RANDOM_SUFFIX
-from benchmarks.truth.run import RUNS
+from benchmarks.truth.run import ledger_of
 from benchmarks.truth.sources import Grid, Shelf
 from recommender.candidates import Candidate
 from recommender.checkpoints import catalogue, zoo
 from recommender.checkpoints.lineage import ancestry
 from recommender.evidence import EVIDENCE_VERSION, gather
-from recommender.forecast.history import BUILTIN, BuiltinHistory, builtin_history, observations
+from recommender.forecast.history import BuiltinHistory, builtin_file, builtin_history, observations
 from recommender.forecast.kernels import PriorScales
 from recommender.forecast.learning import learnt_spread
 from recommender.profile.shipped import builtin_profiles
 from recommender.records import SCRATCH, Checkpoint, Evidence, Run
 from recommender.store import Store
 from recommender.store.records_json import encode
+from recommender.tasks import TASKS, Task
 
 LICENCE = "AGPL-3.0-or-later"
 BEGINNING = "coco-yolo11n"  # what the other checkpoints were fine-tuned from
+NOTHING = BuiltinHistory(runs=(), checkpoints={}, evidence={}, evidence_version="", spread=PriorScales())
 
 
 def main() -> int:
-    """Write recommender/forecast/builtin/history.json.gz."""
+    """Write recommender/forecast/builtin/history-TASK.json.gz."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--task", choices=[row.name for row in TASKS], default="detect")
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "truth-work")
-    parser.add_argument("--runs", type=Path, default=RUNS)
+    parser.add_argument("--runs", type=Path, help="the task's ledger where nothing is said")
     options = parser.parse_args()
-    runs = [run for run in read_runs(options.runs) if run.status == "succeeded"]
+    runs = [run for run in read_runs(options.runs or ledger_of(options.task)) if run.status == "succeeded"]
     grid = _grid(options.shared, options.work)
-    shipped = builtin_history()
+    file = builtin_file(options.task)
+    # An empty one where the task has no history yet: there is nothing to keep of it.
+    shipped = builtin_history(options.task) if file.exists() else NOTHING
     checkpoints = _checkpoints(runs, grid, options.shared / "weights" / "domain" / "RESULTS.md", shipped)
-    evidence = _evidence(runs, checkpoints, grid, options.work, shipped)
+    evidence = _evidence(runs, checkpoints, grid, options.task, shipped)
     content = {
         "evidence_version": EVIDENCE_VERSION,
         "runs": [json.loads(encode(run)) for run in runs],
@@ -59,10 +64,10 @@ def main() -> int:
         ],
         "spread": json.loads(encode(_spread(runs, checkpoints, evidence))),
     }
-    BUILTIN.parent.mkdir(parents=True, exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     # mtime 0: the same truth packs to the same bytes
-    BUILTIN.write_bytes(gzip.compress(json.dumps(content, sort_keys=True).encode(), mtime=0))
-    print(f"{len(runs)} runs, {len(checkpoints)} checkpoints, {BUILTIN.stat().st_size / 1024:.0f} KiB")
+    file.write_bytes(gzip.compress(json.dumps(content, sort_keys=True).encode(), mtime=0))
+    print(f"{len(runs)} runs, {len(checkpoints)} checkpoints, {file.stat().st_size / 1024:.0f} KiB")
     return 0
 
 
@@ -73,7 +78,7 @@ def _grid(shared: Path, work: Path) -> Grid:
 
 
 def _checkpoints(runs: list[Run], grid: Grid, results: Path, before: BuiltinHistory) -> list[Checkpoint]:
-    """The card of every checkpoint that ran: as shipped before, the zoo's own, or what is known of a shared one."""
+    """The card of every checkpoint that ran: the zoo's own, as shipped before, or what is known of a shared one."""
     shipped = {checkpoint.name: checkpoint for checkpoint in zoo()}
     public = {checkpoint.name: checkpoint for checkpoint in catalogue()}
     quality = dict(
@@ -83,21 +88,20 @@ def _checkpoints(runs: list[Run], grid: Grid, results: Path, before: BuiltinHist
     used = {run.start.checkpoint: run.weights_sha256 or "" for run in runs}
     found = []
     for name in sorted(used.keys() - {SCRATCH}):
+        if name in shipped and shipped[name].sha256 == used[name]:
+            found.append(shipped[name])
+            continue
         source = _source_of(name)
         if source in FAMILIES:
             found.append(replace(public[name], sha256=used[name]))
             continue
         lineage = () if source.endswith(RANDOM_SUFFIX) else ancestry(coco, "card")
         if used[name] in before.checkpoints:
-            found.append(
-                replace(before.checkpoints[used[name]], lineage=None if name == BEGINNING else lineage)
-            )
+            found.append(replace(before.checkpoints[used[name]], lineage=lineage))
             continue
         weights = grid.shelf.find(source, grid)
         found.append(
-            shipped[name]
-            if name in shipped
-            else Checkpoint(
+            Checkpoint(
                 name=name,
                 origin="registry",
                 architecture=weights.architecture,
@@ -119,6 +123,9 @@ def _checkpoints(runs: list[Run], grid: Grid, results: Path, before: BuiltinHist
 
 def _weights_of(checkpoint: Checkpoint, grid: Grid) -> Path | None:
     """The file; None for weights trained here from random ones, of which another training would make other weights."""
+    shipped = next((one for one in zoo() if one.sha256 == checkpoint.sha256), None)
+    if shipped is not None:
+        return shipped.path
     source = _source_of(checkpoint.name)
     return None if source.endswith(RANDOM_SUFFIX) else grid.shelf.find(source, grid).path
 
@@ -128,14 +135,14 @@ def _source_of(checkpoint: str) -> str:
 
 
 def _evidence(
-    runs: list[Run], checkpoints: list[Checkpoint], grid: Grid, work: Path, before: BuiltinHistory
+    runs: list[Run], checkpoints: list[Checkpoint], grid: Grid, task: Task, before: BuiltinHistory
 ) -> dict[tuple[str, str], Evidence]:
     """Of every checkpoint on every target, of other families where they ran, by target hash and weights sha256."""
     profiles = builtin_profiles()
     ran = {(run.target_name, run.start.checkpoint) for run in runs}
     gathered: dict[tuple[str, str], Evidence] = {}
-    work.mkdir(parents=True, exist_ok=True)
-    with Store(work / "evidence.sqlite3") as store:
+    grid.work.mkdir(parents=True, exist_ok=True)
+    with Store(grid.work / "evidence.sqlite3") as store:
         for hash_, name in sorted({(run.target_hash, run.target_name) for run in runs}):
             asked = [c for c in checkpoints if c.name not in FAMILIES or (name, c.name) in ran]
             keys = {(hash_, checkpoint.sha256 or "") for checkpoint in asked}
@@ -150,7 +157,7 @@ def _evidence(
                 )
                 for c in asked
             ]
-            target = grid.dataset(name)
+            target = grid.dataset(name, task)
             found = gather(
                 target, profiles[hash_], candidates, store=store, max_feature_candidates=len(candidates)
             )

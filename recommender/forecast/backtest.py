@@ -22,6 +22,7 @@ from recommender.forecast.rules import leaks
 from recommender.forecast.situation import Observation, Situation
 from recommender.progress import Progress, silent
 from recommender.records import Interval
+from recommender.tasks import Task
 
 MARKS = tuple(field.name for field in fields(RankingMetrics))
 RESAMPLES = 4000
@@ -54,6 +55,7 @@ class BacktestCase:
 class Backtest:
     """Metrics of each ranker, per target and in the mean."""
 
+    task: Task
     targets: tuple[str, ...]
     per_target: dict[str, tuple[RankingMetrics, ...]]
     full_mode: dict[str, tuple[RankingMetrics, ...]]  # of fully trained starts from checkpoints alone
@@ -139,7 +141,8 @@ def backtest(
             remedy="`recommend sweep --dataset A --dataset B …` fills it.",
         )
     rng = np.random.default_rng(seed)
-    rankers = rankers_for(observations[0].situation.target.task)
+    task = observations[0].situation.target.task
+    rankers = rankers_for(task)
     per_target: dict[str, list[RankingMetrics]] = {name: [] for name in ("random", *rankers)}
     full_mode: dict[str, list[RankingMetrics]] = {name: [] for name in rankers}
     checks: list[Check] = []
@@ -163,6 +166,7 @@ def backtest(
             if full.sum() >= MIN_FULL:
                 full_mode[name].append(marks(truth[full], scores[full]))
     return Backtest(
+        task=task,
         targets=tuple(case.target_name for case in found),
         per_target={name: tuple(values) for name, values in per_target.items()},
         full_mode={name: tuple(values) for name, values in full_mode.items()},

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.forecast.ranking import Outlook
+from recommender.forecast.situation import HIGHEST
 
 if TYPE_CHECKING:
     from recommender.forecast.backtest import BacktestCase
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 SMALLEST_P = 1e-3  # a probability below counts as this: of 4,000 draws none may win
-DEAD = 0.08  # mAP; where not even the best start reaches it, an order is mostly noise
-TIED = 0.02  # mAP; another seed moves a result by as much
+DEAD = 0.08  # where not even the best start reaches it, an order is mostly noise
+TIED = 0.02  # another seed moves a result by as much
 BINS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 1.0)  # of the probability to be the best
 
 
@@ -65,7 +66,8 @@ def check_of(case: BacktestCase, ranked: Sequence[Outlook]) -> Check:
     return Check(
         target_name=case.target_name,
         budgets=case.budgets,
-        inside_N=((low_N <= truth_N) & (truth_N <= high_N)).astype(np.float64),
+        # The scale tells nothing apart above HIGHEST, and no interval on it reaches 1.
+        inside_N=((low_N <= truth_N) & (np.minimum(truth_N, HIGHEST) <= high_N)).astype(np.float64),
         expected_loss=ranked[0].expected_loss,
         realised_loss=float(truth_N.max() - truth_N[0]),
         p_best_N=np.array([outlook.p_best for outlook in ranked]),

@@ -1,4 +1,4 @@
-"""The history of runs the forecast learns from: the built-in one, and the user's own from the store."""
+"""The history of runs the forecast learns from, one a task: the built-in runs, and the user's own from the store."""
 
 from __future__ import annotations
 
@@ -31,28 +31,34 @@ if TYPE_CHECKING:
 EXACT_RUNS = 512  # the cost is cubic in it; a history of no more is used whole
 RUNS_PER_TARGET = 32
 MAX_TARGETS = 64
-BUILTIN = Path(__file__).parent / "builtin" / "history.json.gz"
+FOLDER = Path(__file__).parent / "builtin"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BuiltinHistory:
-    """The shipped runs, with the checkpoints and the evidence they had."""
+    """The shipped runs of one task, with the checkpoints and the evidence they had."""
 
     runs: tuple[Run, ...]
     checkpoints: dict[str, Checkpoint]  # by weights sha256
     evidence: dict[tuple[str, str], Evidence]  # by target hash and weights sha256
     evidence_version: str  # of the code that gathered it
-    spread: PriorScales  # estimated from these runs
+    spread: PriorScales  # estimated from these runs; the defaults where there are none
+
+
+def builtin_file(task: Task) -> Path:
+    """The shipped file of a task. Every task has one; that of a task nobody has run yet holds no run."""
+    return FOLDER / f"history-{task}.json.gz"
 
 
 @functools.cache
-def builtin_history() -> BuiltinHistory:
+def builtin_history(task: Task) -> BuiltinHistory:
     """Read the shipped history (`benchmarks/truth` makes it). Raises StorageError where it is missing or damaged."""
+    file = builtin_file(task)
     try:
-        content = json.loads(gzip.decompress(BUILTIN.read_bytes()))
+        content = json.loads(gzip.decompress(file.read_bytes()))
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise StorageError(
-            f"The built-in history {BUILTIN} cannot be read: {error}.", remedy="Install the package again."
+            f"The built-in history {file} cannot be read: {error}.", remedy="Install the package again."
         ) from error
     checkpoints = [from_parsed(Checkpoint, item) for item in content["checkpoints"]]
     return BuiltinHistory(
@@ -67,9 +73,9 @@ def builtin_history() -> BuiltinHistory:
     )
 
 
-def known_spread() -> PriorScales:
-    """The standard deviation of each part of the prior, estimated from the built-in history."""
-    return builtin_history().spread
+def known_spread(task: Task) -> PriorScales:
+    """The standard deviation of each part of the prior, estimated from the built-in history of a task."""
+    return builtin_history(task).spread
 
 
 def known_history(
@@ -90,7 +96,8 @@ def known_history(
     (Rasmussen & Williams 2006, section 8.3.3; Chalupka, Williams & Murray 2013), chosen by neighbours as in
     Vecchia (1988).
     """
-    builtin = builtin_history()
+    task = task if target is None else target.task
+    builtin = builtin_history(task)
     counts, ignored = store.runs.by_target(), store.runs.ignored()
     if target is None or len(builtin.runs) + sum(counts.values()) <= EXACT_RUNS:
         own = store.runs.list(statuses=RANKABLE)
@@ -99,8 +106,8 @@ def known_history(
         runs = _nearest_runs(
             store, target, counts, starts={*starts, SCRATCH, *REFERENCE_NAMES}, ignored=ignored
         )
-    task = task if target is None else target.task
-    return _joined(store, tuple(run for run in runs.values() if run.id not in ignored and run.task == task))
+    kept = tuple(run for run in runs.values() if run.id not in ignored and run.task == task)
+    return _joined(store, kept, builtin)
 
 
 def nearest_targets(index: SourceIndex, target: Profile, targets: Collection[str]) -> tuple[str, ...]:
@@ -120,7 +127,7 @@ def _nearest_runs(
 ) -> dict[str, Run]:
     from recommender.profile.index_files import open_index  # here: it loads faiss
 
-    shipped = {run.id: run for run in builtin_history().runs}
+    shipped = {run.id: run for run in builtin_history(target.task).runs}
     targets = nearest_targets(
         open_index(store), target, {*counts, *(run.target_hash for run in shipped.values())}
     )
@@ -153,9 +160,8 @@ def _in_short(run: Run) -> RunResult:
     return RunResult(run.id, run.target_hash, run.start.checkpoint, run.start.mode, score)
 
 
-def _joined(store: Store, runs: Sequence[Run]) -> tuple[Observation, ...]:
+def _joined(store: Store, runs: Sequence[Run], builtin: BuiltinHistory) -> tuple[Observation, ...]:
     """The runs with what is known of them today, in one query a table."""
-    builtin = builtin_history()
     weights = {run.weights_sha256 for run in runs if run.weights_sha256}
     targets = {run.target_hash for run in runs}
     here = (*zoo(), *catalogue(), *store.checkpoints.of_weights(weights))

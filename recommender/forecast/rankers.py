@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.checkpoints import REFERENCE_NAMES
-from recommender.evidence import ESTIMATORS, estimators_for
+from recommender.checkpoints import REFERENCE, REFERENCE_NAMES
+from recommender.evidence import estimators_for
 from recommender.forecast.learning import learnt_spread
 from recommender.forecast.process import posterior
 from recommender.forecast.rules import similarity
@@ -27,6 +27,9 @@ SCRATCH_SCORE = (
     -10.0
 )  # scores of weights say nothing of random ones: those go last, as everybody would put them
 FREEZE_SCORE = -0.01  # and where a score cannot tell modes apart, full training is the custom
+SAME_TASK = (
+    0.1  # decades of images: of two checkpoints of the same pictures the custom is that of one's own task
+)
 
 
 def forecast(history: Sequence[Observation], candidates: Sequence[Situation]) -> Scores:
@@ -70,8 +73,8 @@ def static(history: Sequence[Observation], candidates: Sequence[Situation]) -> S
     return np.array([float(np.mean(by_start.get(str(c.start), [0.0]))) for c in candidates])
 
 
-def always_coco(history: Sequence[Observation], candidates: Sequence[Situation]) -> Scores:
-    """The custom: COCO, fine-tuned; then whatever was trained on most images."""
+def always_reference(history: Sequence[Observation], candidates: Sequence[Situation]) -> Scores:
+    """The custom: the task's COCO or ImageNet weights, fine-tuned; then whatever was trained on most images."""
     return np.array([_custom(c) for c in candidates])
 
 
@@ -94,21 +97,17 @@ def by_evidence(name: str) -> Ranker:
     return ranker
 
 
-RANKERS: dict[str, Ranker] = {
-    "forecast": forecast,
-    "forecast (new)": forecast_of_new,
-    "rules": rules,
-    "static": static,
-    "coco": always_coco,
-    "similarity": bare_similarity,
-    "static+similarity": static_and_similarity,
-} | {row.name: by_evidence(row.name) for row in ESTIMATORS}
-
-
 def rankers_for(task: Task) -> dict[str, Ranker]:
-    """Those that say something about data sets of a task."""
-    other = {row.name for row in ESTIMATORS} - {row.name for row in estimators_for(task)}
-    return {name: ranker for name, ranker in RANKERS.items() if name not in other}
+    """The rankers of data sets of a task by name, ours first."""
+    return {
+        "forecast": forecast,
+        "forecast (new)": forecast_of_new,
+        "rules": rules,
+        "static": static,
+        REFERENCE[task]: always_reference,
+        "similarity": bare_similarity,
+        "static+similarity": static_and_similarity,
+    } | {row.name: by_evidence(row.name) for row in estimators_for(task)}
 
 
 def races(
@@ -125,8 +124,11 @@ def races(
 
 
 def _custom(candidate: Situation) -> float:
-    images = candidate.checkpoint.source_images if candidate.checkpoint else None
-    return _scored(candidate, math.log10(images) if images else 0.0)
+    checkpoint = candidate.checkpoint
+    if checkpoint is None:
+        return _scored(candidate, None)
+    decades = math.log10(checkpoint.source_images) if checkpoint.source_images else 0.0
+    return _scored(candidate, decades + (SAME_TASK if checkpoint.task == candidate.target.task else 0.0))
 
 
 def _scored(candidate: Situation, score: float | None) -> float:

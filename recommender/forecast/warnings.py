@@ -10,6 +10,7 @@ from recommender.forecast.rules import head_start, leaks, source_unknown
 from recommender.forecast.situation import Situation
 from recommender.profile import NOTHING_SIMILAR
 from recommender.records import SCRATCH, Checkpoint, Notice
+from recommender.tasks import task_definition
 from recommender.text import printable
 
 SMALL_BATCH_IMAGES = 16  # below one usual batch, batch norm sees fewer than it needs
@@ -34,11 +35,16 @@ def is_permissive(licence: str | None) -> bool:
 
 
 def warnings(
-    outlooks: Sequence[Outlook], *, batch: int = 16, scratch_asked: bool = False, level_supported: bool = True
+    outlooks: Sequence[Outlook],
+    *,
+    batch: int = 16,
+    scratch_asked: bool = False,
+    level_supported: bool = True,
+    any_runs: bool = True,
 ) -> tuple[Notice, ...]:
     """All warnings about a ranking, the most pressing first. None of them is true of every ranking."""
     return (
-        *([] if level_supported else [_unsupported(outlooks[0].situation)]),
+        *([] if level_supported else [_unsupported(outlooks[0].situation, any_runs)]),
         *_leaks(outlooks),
         *_unknown_sources(outlooks),
         *_nothing_similar(outlooks),
@@ -66,11 +72,13 @@ def only_scratch(outlooks: Sequence[Outlook], *, permissive_only: bool) -> tuple
     return (Notice(code="only_scratch", message="Scratch is the only start in this question."),)
 
 
-def _unsupported(situation: Situation) -> Notice:
+def _unsupported(situation: Situation, any_runs: bool) -> Notice:
     budget = situation.budget
+    task = task_definition(situation.target.task).name_in_full
+    lacking = "no run supports" if any_runs else f"the order rests on rules alone: no run of {task} supports"
     return Notice(
         code="budget_unsupported",
-        message=f"no run supports this budget ({situation.num_train_images:,} images, {budget.epochs} epochs at "
+        message=f"{lacking} this budget ({situation.num_train_images:,} images, {budget.epochs} epochs at "
         f"{budget.imgsz} px); trust the order, not the level. Every training you run here adds support.",
     )
 

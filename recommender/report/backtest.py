@@ -9,16 +9,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from recommender.checkpoints import REFERENCE
 from recommender.forecast.backtest import BUDGETS, MARKS, USUAL, Backtest, bootstrap
 from recommender.forecast.calibration import DEAD, TIED, Check, reliability
 from recommender.records import Interval
+from recommender.tasks import task_definition
 
-COMPARED = (
-    ("static", "forecast_minus_static"),
-    ("similarity", "forecast_minus_similarity"),
-    ("coco", "forecast_minus_coco"),
-    ("rules", "forecast_minus_rules"),
-)
+OPPONENTS = ("static", "similarity", "rules", "linear_probe")  # and the task's usual start
 HEADINGS = {
     "rel_at_1": "Rel@1",
     "rel_at_3": "Rel@3",
@@ -37,13 +34,15 @@ def backtest_document(result: Backtest) -> dict[str, Any]:
         for name in result.per_target
     }
     differences = {
-        key: {
+        f"forecast_minus_{other}": {
             mark: _whole(result.difference("forecast", other, mark))
             for mark in ("tau_w", "rel_at_1", "regret_at_1")
         }
-        for other, key in COMPARED
+        for other in _opponents(result)
     }
     return {
+        "task": result.task,
+        "metric": task_definition(result.task).metric.name,
         "targets": len(result.targets),
         "names": list(result.targets),
         "methods": methods,
@@ -56,6 +55,11 @@ def backtest_document(result: Backtest) -> dict[str, Any]:
         "budgets": {name: _budget_class(result, name) for name in BUDGETS},
         "reliability": [asdict(one) for one in reliability(_usual(result))],
     }
+
+
+def _opponents(result: Backtest) -> tuple[str, ...]:
+    """The rankers that ours is compared with."""
+    return tuple(name for name in (REFERENCE[result.task], *OPPONENTS) if name in result.per_target)
 
 
 def _per_target(result: Backtest) -> list[dict[str, Any]]:
@@ -98,7 +102,9 @@ def _budget_class(result: Backtest, name: str) -> dict[str, Any]:
 def print_backtest(result: Backtest, console: Console) -> None:
     """Draw the marks of all rankers, and by how much ours beats the two that matter."""
     table = Table(
-        box=box.SIMPLE_HEAD, title=f"{len(result.targets)} targets, each hidden in turn", title_justify="left"
+        box=box.SIMPLE_HEAD,
+        title=f"{task_definition(result.task).name_in_full}: {len(result.targets)} targets, each hidden in turn",
+        title_justify="left",
     )
     table.add_column("ranker")
     for mark in MARKS:
@@ -108,7 +114,7 @@ def print_backtest(result: Backtest, console: Console) -> None:
         table.add_row(name, *[_cell(mean) for mean in means], style="bold" if name == "forecast" else "")
     console.print(table)
     console.print("mean [95 % bootstrap interval over targets]", style="dim")
-    for other, _ in COMPARED:
+    for other in _opponents(result):
         for mark in ("tau_w", "rel_at_1"):
             found = result.difference("forecast", other, mark)
             verdict = "better" if found.low > 0 else "worse" if found.high < 0 else "not told apart"
@@ -118,7 +124,7 @@ def print_backtest(result: Backtest, console: Console) -> None:
     if full is not None:
         taus = {
             name: result.mean(name, "tau_w", full_mode=True)
-            for name in ("forecast", "rules", "static", "coco")
+            for name in ("forecast", "rules", "static", REFERENCE[result.task])
         }
         told = ", ".join(f"{name} {tau.mean:.2f}" for name, tau in taus.items() if tau is not None)
         console.print(f"τw among fully trained checkpoints alone: {told}")
@@ -129,12 +135,13 @@ def print_backtest(result: Backtest, console: Console) -> None:
 def _print_doubtful(result: Backtest, console: Console) -> None:
     """Targets whose results say little: nothing was learnt there, or many starts are as good as the best."""
     rows = _per_target(result)
+    label = task_definition(result.task).metric.label
     dead = [row["name"] for row in rows if row["dead"]]
     alive = [row for row in rows if not row["dead"]]
     if dead and alive:
         without = bootstrap([row["rel_at_1"] for row in alive], seed=result.seed)
         console.print(
-            f"best under {DEAD} mAP, so the order is mostly noise: {', '.join(dead)}; "
+            f"best under {DEAD} {label}, so the order is mostly noise: {', '.join(dead)}; "
             f"without them the forecast's Rel@1 is {_cell(without)}",
             markup=False,
         )
@@ -144,7 +151,7 @@ def _print_doubtful(result: Backtest, console: Console) -> None:
         if row["tied_with_best"] > 1
     ]
     if tied:
-        console.print(f"starts within {TIED} mAP of the best: {', '.join(tied)}", markup=False)
+        console.print(f"starts within {TIED} {label} of the best: {', '.join(tied)}", markup=False)
 
 
 def _print_checks(result: Backtest, console: Console) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +13,22 @@ from rich.console import Console
 
 from recommender.errors import UsageError
 from recommender.forecast.backtest import backtest, bootstrap, cases
+from recommender.forecast.calibration import check_of
 from recommender.forecast.metrics import marks, random_marks
+from recommender.forecast.rankers import always_reference
+from recommender.forecast.ranking import outlooks
 from recommender.forecast.situation import Observation
-from recommender.records import Evidence
+from recommender.records import Evidence, Interval
 from recommender.report.backtest import backtest_document, print_backtest
+from recommender.tasks import Task
 from tests.forecast.builders import observation, profile, situation
 
 TRUTH = np.array([0.5, 0.4, 0.3, 0.2])
 
 
-def world(num_targets: int = 8) -> list[Observation]:
+def world(num_targets: int = 8, task: Task = "detect") -> list[Observation]:
     """Results fall with the distance of source and target on the circle; scratch is poor everywhere."""
-    targets = [profile(f"t{i}", 0.35 * i) for i in range(num_targets)]
+    targets = [replace(profile(f"t{i}", 0.35 * i), task=task) for i in range(num_targets)]
     sources = [profile(f"s{i}", 0.35 * i + 0.1) for i in range(num_targets)]
     found = []
     for target, source in itertools.product(targets, sources):
@@ -68,8 +73,18 @@ def test_bootstrap_of_equal_values_has_no_width() -> None:
     assert interval.low == interval.high == interval.mean == 0.5
 
 
-def test_the_forecast_learns_the_law_of_the_world_and_static_cannot() -> None:
-    result = backtest(world())
+@pytest.mark.parametrize(
+    ("task", "custom", "metric"),
+    [
+        ("detect", "coco", "map50_95"),
+        ("segment", "coco-seg", "mask_map50_95"),
+        ("classify", "imagenet", "top1"),
+    ],
+)
+def test_the_forecast_learns_the_law_of_the_world_and_static_cannot(
+    task: Task, custom: str, metric: str
+) -> None:
+    result = backtest(world(task=task))
     forecast, static = result.mean("forecast", "tau_w"), result.mean("static", "tau_w")
     assert forecast is not None
     assert static is not None
@@ -77,8 +92,30 @@ def test_the_forecast_learns_the_law_of_the_world_and_static_cannot() -> None:
     assert forecast.mean > static.mean
     assert result.difference("forecast", "static", "tau_w").low > 0
     document = json.loads(json.dumps(backtest_document(result), allow_nan=False))
-    assert document["targets"] == 8
+    assert (document["task"], document["metric"], document["targets"]) == (task, metric, 8)
+    assert custom in document["methods"]
+    assert ("linear_probe" in document["methods"]) == (task == "classify")
+    assert set(document[f"forecast_minus_{custom}"]["tau_w"]) == {"mean", "low", "high"}
     assert set(document["forecast_minus_static"]["tau_w"]) == {"mean", "low", "high"}
+
+
+def test_the_custom_start_is_the_one_of_the_same_task() -> None:
+    target = replace(profile("t", 0.0), task="segment")
+    detector = situation(target, profile("pictures", 1.0))
+    assert detector.checkpoint is not None
+    segmenter = replace(detector, checkpoint=replace(detector.checkpoint, task="segment"))
+    first, second = always_reference((), (segmenter, detector))
+    assert first > second
+
+
+def test_a_perfect_result_lies_in_an_interval_that_reaches_the_scales_end() -> None:
+    (case, *_) = cases(world(3))
+    ranked = outlooks((), case.candidates)
+    sure = [replace(one, score=Interval(mean=0.99, low=0.97, high=0.999, level=0.8)) for one in ranked]
+    perfect = replace(case, truth=(1.0,) * len(case.truth))
+    assert check_of(perfect, sure).inside_N.all()
+    short = [replace(one, score=replace(one.score, high=0.98)) for one in sure]
+    assert not check_of(perfect, short).inside_N.any()
 
 
 def test_runs_on_the_hidden_target_never_reach_its_forecast() -> None:

@@ -15,6 +15,7 @@ from recommender.forecast.situation import Observation, Situation, from_scale, t
 from recommender.forecast.warnings import warnings
 from recommender.profile.shipped import builtin_profiles
 from recommender.records import SCRATCH, Budget, Evidence
+from recommender.tasks import Task, task_definition
 from tests.forecast.builders import observation, profile, situation
 
 COCO = "coco-yolo11n"
@@ -22,7 +23,7 @@ COCO = "coco-yolo11n"
 
 @pytest.fixture(scope="module")
 def history() -> tuple[Observation, ...]:
-    builtin = builtin_history()
+    builtin = builtin_history("detect")
     return observations(
         builtin.runs,
         profiles=builtin_profiles(),
@@ -41,7 +42,7 @@ def starts_on(
 
 
 def forecast(history: tuple[Observation, ...], candidates: list[Situation]) -> dict[str, Outlook]:
-    found = outlooks(history, candidates, spread=known_spread())
+    found = outlooks(history, candidates, spread=known_spread("detect"))
     return {str(outlook.situation.start): outlook for outlook in found}
 
 
@@ -217,3 +218,15 @@ def test_an_earlier_run_says_little_of_a_training_that_has_hardly_begun() -> Non
         return float(np.sqrt(found[0, 0] + found[1, 1] - 2 * found[0, 1]))
 
     assert doubt(3) > 3.5 * doubt(50)
+
+
+@pytest.mark.parametrize("task", ["detect", "segment"])
+def test_without_any_run_of_its_task_the_answer_says_that_rules_alone_order(task: Task) -> None:
+    asked = situation(replace(profile("target", 0.0), task=task), None)
+    (said,) = [
+        n
+        for n in warnings(outlooks((), [asked]), level_supported=False, any_runs=False)
+        if n.code == "budget_unsupported"
+    ]
+    assert f"no run of {task_definition(task).name_in_full}" in said.message
+    assert "rules alone" in said.message

@@ -12,6 +12,7 @@ import pytest
 
 from recommender.forecast import history
 from recommender.forecast.history import (
+    BuiltinHistory,
     builtin_history,
     known_history,
     observations,
@@ -92,8 +93,8 @@ def long_history(store: Store, near: Profile, far: Profile, *, each: int) -> Non
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A store in a home of its own, without the shipped runs."""
     monkeypatch.setenv("RECOMMENDER_HOME", str(tmp_path))
-    shipped = replace(builtin_history(), runs=())
-    monkeypatch.setattr(history, "builtin_history", lambda: shipped)
+    shipped = replace(builtin_history("detect"), runs=())
+    monkeypatch.setattr(history, "builtin_history", lambda task: shipped)
     with Store(tmp_path / "store.sqlite3") as opened:
         yield opened
 
@@ -101,7 +102,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 def chosen_ids(store: Store, target: Profile, *starts: str) -> list[str]:
     found: list[str] = []
 
-    def keep(store: Store, runs: Sequence[Run]) -> tuple[Observation, ...]:
+    def keep(store: Store, runs: Sequence[Run], builtin: BuiltinHistory) -> tuple[Observation, ...]:
         found.extend(run.id for run in runs)
         return ()
 

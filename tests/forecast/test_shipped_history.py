@@ -14,7 +14,9 @@ from recommender.forecast import history
 from recommender.forecast.backtest import backtest
 from recommender.profile import shipped as shipped_profiles
 from recommender.store import Store
+from recommender.tasks import TASKS, Task
 
+SHIPPED = ("detect", "classify")  # tasks of which runs are built in
 NUM_RUNS, NUM_TARGETS, NUM_CHECKPOINTS = 442, 25, 17
 FORECAST = {"tau_w": 0.644, "rel_at_1": 0.939, "top_1": 0.44, "interval_coverage": 0.849}
 STATIC = {"tau_w": 0.547, "rel_at_1": 0.886}
@@ -22,22 +24,32 @@ TOLERANCE = 0.005
 
 
 def test_the_shipped_history_is_whole() -> None:
-    shipped = history.builtin_history()
+    shipped = history.builtin_history("detect")
     assert len(shipped.runs) == NUM_RUNS
     assert len({run.target_hash for run in shipped.runs}) == NUM_TARGETS
     assert len(shipped.checkpoints) == NUM_CHECKPOINTS
     assert {run.target_hash for run in shipped.runs} <= set(shipped_profiles.builtin_profiles())
 
 
+@pytest.mark.parametrize("task", [row.name for row in TASKS])
+def test_the_history_of_a_task_holds_its_runs_alone(task: Task) -> None:
+    shipped = history.builtin_history(task)
+    assert {run.task for run in shipped.runs} <= {task}
+    profiles = shipped_profiles.builtin_profiles()
+    assert {profiles[run.target_hash].task for run in shipped.runs} <= {task}
+    assert bool(shipped.runs) == (task in SHIPPED)
+
+
 @pytest.mark.parametrize("damage", ["absent", "truncated"])
 def test_a_missing_history_is_an_error(damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = tmp_path / "history.json.gz"
+    shipped = history.builtin_file("detect")
+    monkeypatch.setattr(history, "FOLDER", tmp_path)
     if damage == "truncated":
-        place.write_bytes(history.BUILTIN.read_bytes()[:5000])
-    monkeypatch.setattr(history, "BUILTIN", place)
+        history.builtin_file("detect").write_bytes(shipped.read_bytes()[:5000])
     history.builtin_history.cache_clear()
     with pytest.raises(StorageError, match="Install the package again"):
-        history.builtin_history()
+        history.builtin_history("detect")
+    history.builtin_history.cache_clear()
 
 
 def test_missing_profiles_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

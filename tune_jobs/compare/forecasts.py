@@ -72,7 +72,7 @@ def forecast_starts(
     notices: dict[tuple[str, str], Notice] = {}
     for fraction in sorted(request.fractions, reverse=True):
         situations = [_situation(request, profile, one, fraction, store) for one in compared_starts]
-        ranked = outlooks(history, situations, spread=known_spread())
+        ranked = outlooks(history, situations, spread=known_spread(profile.task))
         expected += [_expected(outlook, fraction) for outlook in ranked]
         told = (*warnings(ranked, batch=request.batch, scratch_asked=True), *notes(ranked))
         notices |= {(n.code, n.message): n for n in told}
