@@ -114,10 +114,26 @@ CLASSIFY_TARGETS = (
 )
 CLASSIFY_DETECTORS = ("coco", "mask_wearing", "ships")
 
+# Instance segmentation, its own ledger: COCO's segmenter and detector in both modes, random weights, and of the zoo's
+# detectors the most similar one and a dissimilar one, by target (similarity as for WIDTH).
+SEGMENT = BASE  # as detection, so that one history can tell of both
+SEGMENT_TARGETS: dict[str, tuple[str, str]] = {
+    "balloon": ("mask_wearing", "bccd"),
+    "nuclei": ("ships", "pothole"),
+    "leaf_coffee_seg": ("ships", "bccd"),
+    "steel_seg": ("ships", "bccd"),
+    "crop_weed": ("ships", "gtsdb_de"),
+    "fruits_nuts": ("raccoon", "gtsdb_de"),  # last: 4 val images
+}
+# COCO's own pictures: only starts that never saw them, which no checkpoint that began from COCO is.
+SEGMENT_UNSEEN = "coco_seg_mini"
+# Public checkpoints whose names do not end in "-yolo11n".
+NAMES = {"imagenet": "imagenet-yolov8n-cls", "coco-seg": "coco-yolo11n-seg"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One planned run. `source` None is random weights, "coco", "imagenet" and FAMILIES are public checkpoints."""
+    """One planned run. `source` None is random weights, "coco", NAMES and FAMILIES are public checkpoints."""
 
     target: str
     source: str | None
@@ -128,15 +144,15 @@ class Entry:
     @property
     def checkpoint(self) -> str:
         """The start's name as users see it."""
-        if self.source == "imagenet":
-            return "imagenet-yolov8n-cls"
+        if self.source is None:
+            return "scratch"
         if self.source in FAMILIES:
             return self.source
-        return "scratch" if self.source is None else f"{self.source}-yolo11n"
+        return NAMES.get(self.source, f"{self.source}-yolo11n")
 
 
 def plan(part: str | None = None) -> Iterator[Entry]:
-    """Every run once, best first; `part` is "first", "width", "surface", "sizes" or "classify"."""
+    """Every run once, best first; `part` is "first", "width", "surface", "sizes", "classify" or "segment"."""
     seen: set[Entry] = set()
     for entry in _passes(part):
         own = entry.source is not None and entry.source.removesuffix(RANDOM_SUFFIX) == entry.target
@@ -152,6 +168,8 @@ def _passes(part: str | None) -> Iterator[Entry]:
             yield from entries()
     if part == "classify":
         yield from _classify()
+    if part == "segment":
+        yield from _segment()
 
 
 def _classify() -> Iterator[Entry]:
@@ -166,6 +184,22 @@ def _classify() -> Iterator[Entry]:
             ]
             for source, mode in starts:
                 yield Entry(target=target, source=source, mode=mode, recipe=recipe, task="classify")
+
+
+def _segment() -> Iterator[Entry]:
+    """Every start of each target in the mode that suits it, then the detectors frozen; the second seed after all."""
+    random = tuple(f"{name}{RANDOM_SUFFIX}" for name in FROM_RANDOM)
+    for seed in (0, 1):
+        recipe = replace(SEGMENT, seed=seed)
+        for target, detectors in SEGMENT_TARGETS.items():
+            yield from _row(target, "full", ("coco-seg", "coco"), recipe, "segment")
+            yield from _row(target, "freeze", ("coco-seg",), recipe, "segment")
+            yield Entry(target=target, source=None, mode="scratch", recipe=recipe, task="segment")
+            yield from _row(target, "full", detectors, recipe, "segment")
+        for target, detectors in SEGMENT_TARGETS.items():
+            yield from _row(target, "freeze", ("coco", *detectors), recipe, "segment")
+        yield Entry(target=SEGMENT_UNSEEN, source=None, mode="scratch", recipe=recipe, task="segment")
+        yield from _row(SEGMENT_UNSEEN, "full", random, recipe, "segment")
 
 
 def _width() -> Iterator[Entry]:
@@ -230,9 +264,11 @@ def _long(target: str) -> Iterator[Entry]:
     yield from _row(target, "full", ("coco", "wider_face", "website_ui"), LONG)
 
 
-def _row(target: str, mode: Mode, sources: tuple[str, ...], recipe: Recipe) -> Iterator[Entry]:
+def _row(
+    target: str, mode: Mode, sources: tuple[str, ...], recipe: Recipe, task: Task = "detect"
+) -> Iterator[Entry]:
     for source in sources:
-        yield Entry(target=target, source=source, mode=mode, recipe=recipe)
+        yield Entry(target=target, source=source, mode=mode, recipe=recipe, task=task)
 
 
 def _with(recipe: Recipe, *, seed: int = 0, fraction: float = 1.0) -> Recipe:

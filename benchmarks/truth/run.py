@@ -38,14 +38,14 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="print the plan and what is done")
     parser.add_argument(
         "--part",
-        choices=("width", "surface", "first", "sizes", "classify"),
+        choices=("width", "surface", "first", "sizes", "classify", "segment"),
         help="only this part of the plan",
     )
     options = parser.parse_args()
     entries = [
         entry for entry in plan(options.part) if not options.targets or entry.target in options.targets
     ]
-    options.runs = options.runs or ledger_of("classify" if options.part == "classify" else "detect")
+    options.runs = options.runs or ledger_of(entries[0].task if entries else "detect")
     done = {key_of(run) for run in read_runs(options.runs)}
     missing = [entry for entry in entries if key(entry) not in done]
     print(f"{len(entries) - len(missing)} of {len(entries)} runs are there", flush=True)
@@ -85,7 +85,7 @@ def carry_out(entry: Entry, grid: Grid) -> Run:
     """One run."""
     weights = None if entry.source is None else grid.shelf.find(entry.source, grid)
     dataset = grid.dataset(entry.target, entry.task)
-    folder = grid.work / "data" / entry.target
+    folder = grid.work / "data" / entry.task / entry.target
     export_yolo(dataset, folder)
     write_data_yaml(folder, dataset.class_names, ("train", "val"))
     job = TrainingJob(

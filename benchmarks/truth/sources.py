@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.build_zoo import SOURCES as ZOO_SOURCES
 from benchmarks.material import Weights, sha256_of, to_safetensors
-from benchmarks.truth.plan import FAMILIES, RANDOM_SUFFIX
+from benchmarks.truth.plan import FAMILIES, NAMES, RANDOM_SUFFIX
 from recommender.checkpoints import catalogue, fetch
 from recommender.datasets import export_yolo, open_dataset
 from recommender.errors import TrialError
@@ -53,11 +53,10 @@ class Shelf:
     @staticmethod
     def _in_zoo(source: str) -> bool:
         # Never the shared checkpoint of the same name: the history must hold what we ship.
-        return source in ("coco", "imagenet") or source in ZOO_SOURCES
+        return source == "coco" or source in NAMES or source in ZOO_SOURCES
 
     def _card(self, source: str) -> Path:
-        architecture = "yolov8n-cls" if source == "imagenet" else "yolo11n"
-        return self.zoo / f"{source}-{architecture}.json"
+        return self.zoo / f"{NAMES.get(source, f'{source}-yolo11n')}.json"
 
     def _shared(self, source: str) -> Path:
         if source in FAMILIES:
@@ -140,17 +139,16 @@ class Grid:
     work: Path
     threads: int
     shelf: Shelf
-    opened: dict[str, Dataset]
+    opened: dict[tuple[str, Task], Dataset]
 
     def dataset(self, name: str, task: Task = "detect") -> Dataset:
-        """One of the shared sets, opened once. No set has the name of one of another task."""
-        if name not in self.opened and task == "classify":
-            self.opened[name] = open_dataset(self.data.parent / "cls" / name, task=task)
-        if name not in self.opened:
-            beside = self.data.parent / "seg" / name  # segmentation sets serve by the boxes of their masks
+        """One of the shared sets, opened once; segmentation sets serve detection too, by the boxes of their masks."""
+        if (name, task) not in self.opened:
             folder = self.data / name
-            self.opened[name] = open_dataset(folder if folder.exists() else beside, task="detect")
-        return self.opened[name]
+            if task != "detect" or not folder.exists():
+                folder = self.data.parent / ("cls" if task == "classify" else "seg") / name
+            self.opened[name, task] = open_dataset(folder, task=task)
+        return self.opened[name, task]
 
 
 @contextmanager

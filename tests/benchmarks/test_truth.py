@@ -95,3 +95,18 @@ def test_each_family_runs_at_each_image_size_and_nothing_twice() -> None:
     names = ("coco-yolo11n", "yolov8n", "yolo26n")
     assert found == Counter((t, name, px) for t in targets for name in names for px in (128, 256))
     assert not set(sizes) & set(plan("first"))
+
+
+def test_segmentation_runs_every_start_in_every_mode_and_shows_no_start_its_own_pictures() -> None:
+    entries = list(plan("segment"))
+    assert {e.task for e in entries} == {"segment"}
+    assert len({e.target for e in entries}) >= 7
+    for seed in (0, 1):
+        starts = Counter(e.target for e in entries if e.recipe.seed == seed)
+        assert min(starts.values()) >= 4
+    assert [e.recipe.seed for e in entries] == sorted(e.recipe.seed for e in entries)
+    never_saw_coco = {e.source for e in entries if e.target == "coco_seg_mini"}
+    assert all(source is None or source.endswith(RANDOM_SUFFIX) for source in never_saw_coco)
+    modes = {(e.target, e.checkpoint, e.mode) for e in entries if e.target != "coco_seg_mini"}
+    for target, checkpoint, mode in modes:
+        assert mode == "scratch" or {(target, checkpoint, "full"), (target, checkpoint, "freeze")} <= modes
