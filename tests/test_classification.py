@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from recommender.forecast.history import builtin_history
 from recommender.pipeline import answer
 from recommender.records import Recommendation
 from recommender.report.document import document
@@ -54,8 +55,10 @@ def test_the_classifier_leads_and_detectors_say_what_they_were(found: Recommenda
     assert not [row for row in found.ranking if str(row.start) == "coco-yolo11n:freeze"]  # not filled whole
 
 
-def test_it_rests_on_no_run_of_a_detector(found: Recommendation) -> None:
-    assert (found.provenance.history_runs, found.method) == (0, "rules")
+def test_it_rests_on_runs_of_classifiers_alone(found: Recommendation) -> None:
+    shipped = builtin_history("classify").runs
+    assert found.provenance.history_runs == len(shipped) > 0
+    assert found.method.startswith(f"rules and {len(shipped)} runs")
 
 
 def test_its_metric_and_its_size_are_the_tasks(found: Recommendation) -> None:

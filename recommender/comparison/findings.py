@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from recommender.comparison.catching_up import CatchUp, catch_up
 from recommender.comparison.comparison_input import ComparisonInput, Evaluation
+from recommender.comparison.confusion import Confusion, confusions_of
 from recommender.comparison.forecast_error import ForecastError, forecast_error_of
 from recommender.comparison.noise import SeedNoise
 from recommender.comparison.norms import norm_notices
@@ -33,6 +34,7 @@ class Findings:
     losses: tuple[Loss, ...]
     forecast_error: ForecastError
     differences: tuple[Difference, ...]
+    confusions: tuple[Confusion, ...]  # of a classification set, in the order of `main`
     notices: tuple[Notice, ...]
 
 
@@ -42,7 +44,7 @@ def findings_of(comparison: ComparisonInput, *, pictures: int = 6) -> Findings:
     main = main_rows(rows)
     noise = noise_of(comparison, rows)
     sizes = size_verdict(rows, noise)
-    losses = losses_of(comparison, main, noise)
+    losses = tuple(_loss_in_terms_of(comparison, one) for one in losses_of(comparison, main, noise))
     catching_up = _catch_up(comparison, main)
     forecast_error = forecast_error_of(comparison, rows)
     return Findings(
@@ -59,6 +61,7 @@ def findings_of(comparison: ComparisonInput, *, pictures: int = 6) -> Findings:
         losses=losses,
         forecast_error=forecast_error,
         differences=_differences(comparison, main, pictures),
+        confusions=confusions_of(comparison, main),
         notices=(*_once(comparison.notices), *norm_notices(comparison)),
     )
 
@@ -66,6 +69,11 @@ def findings_of(comparison: ComparisonInput, *, pictures: int = 6) -> Findings:
 def _in_terms_of(comparison: ComparisonInput, said: str) -> str:
     """A sentence with the name of the task's metric: they are written for detection's."""
     return said.replace(task_definition("detect").metric.label, task_definition(comparison.task).metric.label)
+
+
+def _loss_in_terms_of(comparison: ComparisonInput, loss: Loss) -> Loss:
+    told = tuple(replace(one, text=_in_terms_of(comparison, one.text)) for one in loss.reasons)
+    return replace(loss, reasons=told)
 
 
 def _once(notices: Sequence[Notice]) -> tuple[Notice, ...]:
@@ -112,6 +120,6 @@ def _differences(
         ]
         for row in main
     }
-    return differing_scenes(
-        comparison.held.scenes, evaluations, confidence=comparison.plan.confidence, limit=pictures
-    )
+    # A classifier's first guess counts, however sure it is.
+    confidence = 0.0 if comparison.task == "classify" else comparison.plan.confidence
+    return differing_scenes(comparison.held.scenes, evaluations, confidence=confidence, limit=pictures)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from recommender.comparison.comparison_input import ComparedStart, ComparisonInput, Trained
+from recommender.comparison.confusion import Confusion
 from recommender.comparison.findings import Findings
 from recommender.comparison.forecast_error import Judged
 from recommender.comparison.noise import SeedSpread
 from recommender.comparison.reasons import Loss, rates_tried, trainable_share
 from recommender.comparison.rows import ComparisonRow
 from recommender.comparison.verdict import catch_up_text, size_text
+from recommender.report.comparison_confusion import MOST_PAIRS
 from recommender.report.comparison_schema import (
     AskedPart,
     CatchUpPart,
+    ClassesPart,
     ComparisonDocument,
+    ConfusedPart,
     CurvePart,
     FailurePart,
     ForecastPart,
@@ -55,6 +61,7 @@ def comparison_document(comparison: ComparisonInput, findings: Findings) -> Comp
         pictures=tuple(
             ScenePart(image=d.scene.name, spread=round(d.spread, 4)) for d in findings.differences
         ),
+        by_class=tuple(_classes(one, plan.class_names) for one in findings.confusions),
         curves=tuple(_curve(trained) for trained in comparison.trained),
         warnings=tuple(findings.notices),
         failures=tuple(
@@ -107,6 +114,24 @@ def _row(row: ComparisonRow) -> RowPart:
 
 def _spread(spread: SeedSpread) -> SpreadPart:
     return SpreadPart(mean=round(spread.mean, 5), deviation=_round(spread.deviation), seeds=spread.count)
+
+
+def _classes(confusion: Confusion, names: Sequence[str]) -> ClassesPart:
+    accuracies = zip(names, confusion.accuracies(), strict=True)
+    return ClassesPart(
+        start=str(confusion.start),
+        accuracy={name: _round(value) for name, value in accuracies},
+        confusion=tuple(tuple(row) for row in confusion.counts_CC.tolist()),
+        most_confused=tuple(
+            ConfusedPart(
+                true=names[one.true],
+                predicted=names[one.predicted],
+                images=one.count,
+                share=round(one.share, 5),
+            )
+            for one in confusion.most_confused(MOST_PAIRS)
+        ),
+    )
 
 
 def _curve(trained: Trained) -> CurvePart:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import Any
@@ -15,6 +16,7 @@ from recommender.comparison.reasons import rates_tried, trainable_share
 from recommender.comparison.verdict import catch_up_text, size_text
 from recommender.records import EpochMetrics, Start
 from recommender.report.charts import NUM_STYLES, Axes, Point, Series, line_chart, swatch
+from recommender.report.comparison_confusion import class_rows, shown_confusions
 from recommender.report.comparison_pictures import Pixels, pictures_of
 from recommender.report.page import environment
 from recommender.tasks import task_definition
@@ -37,7 +39,7 @@ def comparison_page(comparison: ComparisonInput, findings: Findings, pixels: Pix
         legend=[(printable(start), swatch(style)) for start, style in styles.items()],
         swatches={start: swatch(style) for start, style in styles.items()},
         charts=_charts(comparison, findings, styles),
-        size_chart=_size_chart(findings, styles),
+        size_chart=_size_chart(findings, styles, task_definition(comparison.task).metric.label),
         catch_up=catch_up_text(findings.catching_up) if findings.catching_up else None,
         size_text=size_text(findings.sizes) if findings.sizes and len(findings.sizes.gains) > 1 else None,
         modes=[
@@ -51,8 +53,18 @@ def comparison_page(comparison: ComparisonInput, findings: Findings, pixels: Pix
         ],
         forecast=_forecast(findings),
         pictures=pictures_of(comparison, findings, pixels),
+        class_rows=class_rows(findings.confusions, comparison.plan.class_names, class_images(comparison))
+        if findings.confusions
+        else (),
+        confusions=shown_confusions(findings.confusions, comparison.plan.class_names),
         best_value=max((row.score.mean for row in findings.main), default=0.0),
     )
+
+
+def class_images(comparison: ComparisonInput) -> tuple[int, ...]:
+    """Held-back images of each class of a classification set."""
+    counted = Counter(scene.truth[0].label for scene in comparison.held.scenes)
+    return tuple(counted[label] for label in range(len(comparison.plan.class_names)))
 
 
 def styles_of(starts: Sequence[Start]) -> dict[Start, int]:
@@ -120,7 +132,7 @@ def _scaled(one: Series, scale: float) -> Series:
     )
 
 
-def _size_chart(findings: Findings, styles: dict[Start, int]) -> Markup | None:
+def _size_chart(findings: Findings, styles: dict[Start, int], y_label: str) -> Markup | None:
     """The score against the number of train images; None with a single size."""
     sizes = sorted({float(row.num_images) for row in findings.rows})
     if len(sizes) < 2:
@@ -138,7 +150,7 @@ def _size_chart(findings: Findings, styles: dict[Start, int]) -> Markup | None:
             series.append(Series(label=printable(start), style=style, points_X=points, band_X=band))
     axes = Axes(
         x_label="training images (logarithmic)",
-        y_label="score",
+        y_label=y_label,
         log_x=True,
         x_ticks=tuple(sizes),
         x_from_zero=False,

@@ -20,6 +20,8 @@ from recommender.text import printable
 
 MAX_SIDE = 420  # pixels of an image in the report
 JPEG_QUALITY = 72
+WORDS = {"truth": "", "hit": "hit: ", "miss": "missed: ", "false": "false alarm: "}
+WORDS_OF_IMAGES = {"truth": "", "hit": "right: ", "false": "wrong: "}
 
 Pixels = Callable[[str], ByteArray | None]  # image name -> RGB, None where it cannot be shown
 
@@ -79,6 +81,8 @@ def _picture(
     pixels: Pixels,
 ) -> Picture:
     names = comparison.plan.class_names
+    if comparison.task == "classify":
+        return _classified(number, scene, spread, shown, names, pixels)
     panels = [
         Panel(
             title="Ground truth",
@@ -96,6 +100,46 @@ def _picture(
                 f"{_count(len(marks.false_alarms), 'false alarm')}",
             )
         )
+    return Picture(
+        name=printable(scene.name, limit=80),
+        spread=spread,
+        source=_source(number, scene, pixels(scene.name)),
+        panels=tuple(panels),
+    )
+
+
+def _classified(
+    number: int,
+    scene: Scene,
+    spread: float,
+    shown: Sequence[tuple[Start, Evaluation]],
+    names: Sequence[str],
+    pixels: Pixels,
+) -> Picture:
+    """The image with what each start takes it for; a frame tells right from wrong."""
+    truth = scene.truth[0]
+    panels = [
+        Panel(
+            title="True class",
+            drawing=_drawing(number, scene, [_mark("truth", truth, scene, names, of_image=True)]),
+            caption=printable(names[truth.label]),
+        )
+    ]
+    for start, evaluation in shown:
+        for guess in evaluation.boxes.get(scene.name, ())[:1]:
+            right = guess.label == truth.label
+            panels.append(
+                Panel(
+                    title=printable(start),
+                    drawing=_drawing(
+                        number,
+                        scene,
+                        [_mark("hit" if right else "false", guess, scene, names, of_image=True)],
+                    ),
+                    caption=f"{printable(names[guess.label])}, {guess.confidence:.0%} sure: "
+                    f"{'right' if right else 'wrong'}",
+                )
+            )
     return Picture(
         name=printable(scene.name, limit=80),
         spread=spread,
@@ -136,7 +180,7 @@ def _all_marks(marks: DetectionMarks, scene: Scene, names: Sequence[str]) -> lis
     ]
 
 
-def _mark(kind: str, box: Box, scene: Scene, names: Sequence[str]) -> Markup:
+def _mark(kind: str, box: Box, scene: Scene, names: Sequence[str], *, of_image: bool = False) -> Markup:
     """A box, over a pale copy of itself that keeps it visible on any photo; a miss is crossed out, a false alarm has
     a wedge in its corner.
     """
@@ -146,9 +190,7 @@ def _mark(kind: str, box: Box, scene: Scene, names: Sequence[str]) -> Markup:
     if kind == "miss":
         shape += Markup("l{:.1f} {:.1f}m{:.1f} 0l{:.1f} {:.1f}").format(w, h, -w, w, -h)
     label = names[box.label] if box.label < len(names) else str(box.label)
-    said = {"truth": "", "hit": "hit: ", "miss": "missed: ", "false": "false alarm: "}[kind] + printable(
-        label
-    )
+    said = (WORDS_OF_IMAGES if of_image else WORDS)[kind] + printable(label)
     if kind in ("hit", "false"):
         said += f", {box.confidence:.0%} sure"
     wedge = Markup("")

@@ -182,7 +182,27 @@ class ScenePart(Document):
     """A held-back image on which the starts differ."""
 
     image: str
-    spread: float = Field(description="Best minus worst F1 among the starts.")
+    spread: float = Field(description="Best minus worst F1 among the starts; of a classifier, accuracy.")
+
+
+class ConfusedPart(Document):
+    """Images of one class that were taken for another."""
+
+    true: str
+    predicted: str
+    images: int = Field(description="Over all seeds.")
+    share: float = Field(description="Of all images of the true class.")
+
+
+class ClassesPart(Document):
+    """One start's first guesses on the held-back images, class by class, over all seeds."""
+
+    start: str
+    accuracy: dict[str, float | None] = Field(description="By class; null for a class without images.")
+    confusion: tuple[tuple[int, ...], ...] = Field(
+        description="Images by true class (rows) and guessed class (columns), in the order of `classes`."
+    )
+    most_confused: tuple[ConfusedPart, ...]
 
 
 class FailurePart(Document):
@@ -214,6 +234,7 @@ class ComparisonDocument(Document):
     losses: tuple[LossPart, ...]
     forecast: ForecastPart
     pictures: tuple[ScenePart, ...]
+    by_class: tuple[ClassesPart, ...] = Field(description="Of image classification; empty for other tasks.")
     curves: tuple[CurvePart, ...]
     warnings: tuple[Notice, ...]
     failures: tuple[FailurePart, ...]

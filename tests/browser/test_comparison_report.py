@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Request
 
+from recommender.comparison.comparison_input import ComparisonInput
 from recommender.comparison.findings import findings_of
 from recommender.report.comparison_page import comparison_page
 from tests.browser.conftest import DESK, PHONE
@@ -17,7 +19,7 @@ from tests.compare import builders
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 # Pairs of texts of one drawing whose boxes cross, and what is wider than the page.
-OVERLAPS = """() => [...document.querySelectorAll('svg.chart')].flatMap(chart => {
+OVERLAPS = """() => [...document.querySelectorAll('svg.chart, svg.matrix')].flatMap(chart => {
   const boxes = [...chart.querySelectorAll('text')].map(t => [t.textContent, t.getBoundingClientRect()]);
   return boxes.flatMap(([a, p], i) => boxes.slice(i + 1)
     .filter(([b, q]) => p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 1 && q.top < p.bottom - 1)
@@ -30,8 +32,11 @@ def _note(asked: list[str], request: Request) -> None:
     asked.append(request.url)
 
 
-def test_page_fits_phone_and_desk_light_and_dark(chromium: Browser, tmp_path: Path) -> None:
-    made = builders.example()
+@pytest.mark.parametrize("example", [builders.example, builders.classified_example])
+def test_page_fits_phone_and_desk_light_and_dark(
+    example: Callable[[], ComparisonInput], chromium: Browser, tmp_path: Path
+) -> None:
+    made = example()
     file = tmp_path / "report.html"
     photo = np.full((240, 320, 3), 128, dtype=np.uint8)
     file.write_text(comparison_page(made, findings_of(made), lambda name: photo), encoding="utf-8")

@@ -257,3 +257,27 @@ def example() -> ComparisonInput:
     forecasts = [expected(one, 0.4, 0.2, 0.5, fraction=f) for one in starts for f in (1.0, 0.33)]
     known = [compared_start(one, similarity=0.9 - 0.1 * rank) for rank, one in enumerate(starts)]
     return comparison(runs, known, scenes=scenes, expected=forecasts)
+
+
+def classified_example() -> ComparisonInput:
+    """A classification set of three classes and three starts with two seeds: one that is always right, one that takes
+    every rose for a tulip, one that sees nothing but tulips.
+    """
+    names = ("tulip", "rose", "<b>daisy</b> with a long name")
+    truths = [0, 0, 0, 1, 1, 2]
+    scenes = [
+        Scene(name=f"val/{number}.jpg", width=120, height=160, truth=(box(0, 0, 1, 1, label),))
+        for number, label in enumerate(truths)
+    ]
+    guesses = {"imagenet": [0, 0, 0, 1, 1, 2], "coco": [0, 0, 0, 0, 0, 2], "scratch": [0] * 6}
+    runs = [
+        trained(
+            Start(checkpoint=name, mode="scratch" if name == "scratch" else "full"),
+            saturating(0.99 - 0.2 * rank + 0.004 * seed, 8),
+            seed=seed,
+            boxes={s.name: (box(0, 0, 1, 1, label, 0.2),) for s, label in zip(scenes, labels, strict=True)},
+        )
+        for rank, (name, labels) in enumerate(guesses.items())
+        for seed in range(2)
+    ]
+    return replace(comparison(runs, scenes=scenes, class_names=names), task="classify")
