@@ -18,6 +18,7 @@ class Metric:
 
     name: str  # its key in JSON and in `EpochMetrics.details`
     label: str  # for people
+    has_curve: bool = False  # whether comparisons draw its curve beside that of the score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ TASKS: tuple[TaskDefinition, ...] = (
         metric=Metric(name="mask_map50_95", label="mask mAP50-95"),
         details=(
             Metric(name="mask_map50", label="mask mAP50"),
-            Metric(name="map50_95", label="box mAP50-95"),
+            Metric(name="map50_95", label="box mAP50-95", has_curve=True),
             Metric(name="map50", label="box mAP50"),
             Metric(name="precision", label="mask precision"),
             Metric(name="recall", label="mask recall"),

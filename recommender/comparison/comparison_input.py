@@ -19,7 +19,7 @@ from recommender.tasks import Task
 
 @dataclass(frozen=True, kw_only=True)
 class Box:
-    """One box, in fractions of the image: left, top, right, bottom within [0, 1]."""
+    """One object, in fractions of the image: left, top, right, bottom within [0, 1], and of masks the rings too."""
 
     x1: float
     y1: float
@@ -27,6 +27,7 @@ class Box:
     y2: float
     label: int  # index of the class
     confidence: float = 1.0  # of a prediction
+    rings: tuple[tuple[float, ...], ...] = ()  # x, y, x, y, … of each, even-odd; empty where there is no mask
 
 
 @dataclass(frozen=True, kw_only=True)

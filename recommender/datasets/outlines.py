@@ -128,3 +128,11 @@ def draw_mask(rings: Sequence[NDArray[np.floating[Any]]], width: int, height: in
     cv2.fillPoly(mask_HW, lines, 1)
     drawn: Mask = mask_HW.astype(bool)
     return drawn
+
+
+def simplified(ring_P2: NDArray[np.floating[Any]], tolerance: float) -> Float64Array:
+    """The ring with fewer points, none of it further than `tolerance` from where it was."""
+    import cv2
+
+    short = cv2.approxPolyDP(np.asarray(ring_P2, np.float32)[:, None], tolerance, True)
+    return np.asarray(short[:, 0], np.float64)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import re
 
+import numpy as np
+
 from recommender.comparison.comparison_input import Box, ComparisonInput, Scene, Trained
+from recommender.datasets.outlines import joined, ring_area
 
 FOLDER = "predictions"
 
@@ -13,8 +16,8 @@ FOLDER = "predictions"
 def prediction_files(comparison: ComparisonInput) -> dict[str, str]:
     """COCO JSON by file name: the labels of the held-back images, and the predictions of every training.
 
-    Each holds images, categories and annotations (boxes in pixels: left, top, width, height), predictions a `score`
-    too, so that each opens by itself.
+    Each holds images, categories and annotations (boxes in pixels: left, top, width, height; of masks a polygon too),
+    predictions a `score` too, so that each opens by itself.
     """
     files = {
         f"{FOLDER}/labels.json": _coco(comparison, {s.name: s.truth for s in comparison.held.scenes}, False)
@@ -55,6 +58,9 @@ def _annotation(id: int, image_id: int, scene: Scene, box: Box, predicted: bool)
         "area": round(width * height, 2),
         "iscrowd": 0,
     }
+    if box.rings:
+        line_P2 = joined([np.reshape(ring, (-1, 2)) for ring in box.rings]) * (scene.width, scene.height)
+        found |= {"segmentation": [line_P2.round(1).ravel().tolist()], "area": round(ring_area(line_P2), 2)}
     return found | ({"score": round(box.confidence, 4)} if predicted else {})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
@@ -19,7 +20,7 @@ from recommender.report.charts import NUM_STYLES, Axes, Point, Series, line_char
 from recommender.report.comparison_confusion import class_rows, shown_confusions
 from recommender.report.comparison_pictures import Pixels, pictures_of
 from recommender.report.page import environment
-from recommender.tasks import task_definition
+from recommender.tasks import Metric, TaskDefinition, task_definition
 from recommender.text import printable
 
 SCRATCH_STYLE = 0  # ink, dashed: the yardstick
@@ -75,42 +76,67 @@ def styles_of(starts: Sequence[Start]) -> dict[Start, int]:
 
 
 def _charts(comparison: ComparisonInput, findings: Findings, styles: dict[Start, int]) -> tuple[Markup, ...]:
-    """Learning curves at the largest share, against epochs and against seconds."""
-    label = task_definition(comparison.task).metric.label
-    y_label = f"{label} on the validation images"
-    by_epoch, by_second = [], []
-    for row in findings.main:
-        curves = curves_of(comparison, row)
-        points = _mean_curve(curves)
-        label, style = printable(row.start), styles[row.start]
-        band = tuple((float(e), m - d, m + d) for e, m, d, _ in points) if len(curves) > 1 else ()
-        by_epoch.append(
-            Series(
-                label=label, style=style, points_X=tuple((float(e), m) for e, m, _, _ in points), band_X=band
-            )
-        )
-        timed = tuple((s, m - d, m + d) for _, m, d, s in points) if len(curves) > 1 else ()
-        by_second.append(
-            Series(label=label, style=style, points_X=tuple((s, m) for _, m, _, s in points), band_X=timed)
-        )
+    """Learning curves at the largest share: of the task's metrics against epochs, of its first against seconds."""
+    task = task_definition(comparison.task)
+    drawn = (task.metric, *(metric for metric in task.details if metric.has_curve))
+    y_labels = [f"{metric.label} on the validation images" for metric in drawn]
+    runs = [(row.start, curves_of(comparison, row)) for row in findings.main]
+    means = [[(start, _mean_curve(found, metric, task)) for start, found in runs] for metric in drawn]
+    by_epoch = [[_series(start, styles, points) for start, points in rows] for rows in means]
+    by_second = [_series(start, styles, points, by_time=True) for start, points in means[0]]
     unit, scale = _time_unit(by_second)
     return (
-        line_chart(by_epoch, Axes(x_label="epoch", y_label=y_label), title="Learning curves against epochs"),
+        *(
+            line_chart(series, Axes(x_label="epoch", y_label=y_label), title=f"{metric.label} against epochs")
+            for metric, series, y_label in zip(drawn, by_epoch, y_labels, strict=True)
+        ),
         line_chart(
             [_scaled(one, scale) for one in by_second],
-            Axes(x_label=f"training time ({unit})", y_label=y_label),
+            Axes(x_label=f"training time ({unit})", y_label=y_labels[0]),
             title="Learning curves against time",
         ),
     )
 
 
-def _mean_curve(curves: Curves) -> list[tuple[int, float, float, float]]:
-    """(epoch, mean, deviation, mean seconds) where every seed still trained."""
+@dataclass(frozen=True, kw_only=True)
+class _Mean:
+    """A point of a mean curve."""
+
+    epoch: float
+    value: float
+    deviation: float | None  # None of a single seed
+    seconds: float
+
+
+def _series(
+    start: Start, styles: dict[Start, int], points: Sequence[_Mean], *, by_time: bool = False
+) -> Series:
+    placed = [(point.seconds if by_time else point.epoch, point) for point in points]
+    return Series(
+        label=printable(start),
+        style=styles[start],
+        points_X=tuple((x, point.value) for x, point in placed),
+        band_X=tuple(
+            (x, point.value - point.deviation, point.value + point.deviation)
+            for x, point in placed
+            if point.deviation is not None
+        ),
+    )
+
+
+def _mean_curve(curves: Curves, metric: Metric, task: TaskDefinition) -> list[_Mean]:
+    """The mean over seeds where every seed still trained."""
     found = []
     for points in zip(*curves, strict=False):
-        values = [point.score for point in points]
-        deviation = stdev(values) if len(values) > 1 else 0.0
-        found.append((points[0].epoch, fmean(values), deviation, fmean(point.seconds for point in points)))
+        values = [point.score if metric is task.metric else point.details[metric.name] for point in points]
+        found.append(
+            _Mean(
+                epoch=float(points[0].epoch),
+                value=fmean(values),
+                deviation=stdev(values) if len(values) > 1 else None,
+                seconds=fmean(point.seconds for point in points),
+            )
+        )
     return found
 
 

@@ -181,14 +181,18 @@ def _all_marks(marks: DetectionMarks, scene: Scene, names: Sequence[str]) -> lis
 
 
 def _mark(kind: str, box: Box, scene: Scene, names: Sequence[str], *, of_image: bool = False) -> Markup:
-    """A box, over a pale copy of itself that keeps it visible on any photo; a miss is crossed out, a false alarm has
-    a wedge in its corner.
+    """A box or mask, over a pale copy of itself that keeps it visible on any photo; a miss is crossed out, a false
+    alarm has a wedge in its corner.
     """
     x, y = box.x1 * scene.width, box.y1 * scene.height
     w, h = (box.x2 - box.x1) * scene.width, (box.y2 - box.y1) * scene.height
     shape = Markup("M{:.1f} {:.1f}h{:.1f}v{:.1f}h{:.1f}z").format(x, y, w, h, -w)
+    area = Markup("")
+    if box.rings:
+        shape = _line(box, scene)
+        area = Markup('<path class="mask" d="{}"/>').format(shape)
     if kind == "miss":
-        shape += Markup("l{:.1f} {:.1f}m{:.1f} 0l{:.1f} {:.1f}").format(w, h, -w, w, -h)
+        shape += Markup("M{:.1f} {:.1f}l{:.1f} {:.1f}m{:.1f} 0l{:.1f} {:.1f}").format(x, y, w, h, -w, w, -h)
     label = names[box.label] if box.label < len(names) else str(box.label)
     said = (WORDS_OF_IMAGES if of_image else WORDS)[kind] + printable(label)
     if kind in ("hit", "false"):
@@ -199,6 +203,18 @@ def _mark(kind: str, box: Box, scene: Scene, names: Sequence[str], *, of_image: 
         wedge = Markup('<path class="wedge" d="M{:.1f} {:.1f}h{:.1f}l{:.1f} {:.1f}z"/>').format(
             x, y, size, -size, size
         )
-    return Markup('<g class="{}"><title>{}</title><path class="halo" d="{}"/><path d="{}"/>{}</g>').format(
-        kind, said, shape, shape, wedge
+    return Markup('<g class="{}"><title>{}</title>{}<path class="halo" d="{}"/><path d="{}"/>{}</g>').format(
+        kind, said, area, shape, shape, wedge
     )
+
+
+def _line(box: Box, scene: Scene) -> Markup:
+    """The rings of a mask as one path."""
+    lines = (
+        "L".join(
+            f"{x * scene.width:.1f} {y * scene.height:.1f}"
+            for x, y in zip(ring[::2], ring[1::2], strict=True)
+        )
+        for ring in box.rings
+    )
+    return Markup("").join(Markup("M{}z").format(line) for line in lines)

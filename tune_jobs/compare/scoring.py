@@ -17,6 +17,7 @@ from recommender.families import FAMILIES, ModelFamily, family_of_head
 from recommender.home import subfolder
 from recommender.records import Dataset, LabelledImage, Split
 from recommender.store.records_json import decode, encode
+from tune_jobs.compare.masks import Rings, kept_rings, rings_of_masks
 from tune_jobs.training.score import metrics_of
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def validate(
                 found = validator.postprocess(model(prepared["img"], augment=augment))
                 for index, image in enumerate(found):
                     seen = validator._prepare_batch(index, prepared)
-                    boxes[Path(seen["im_file"]).stem] = _boxes(validator.scale_preds(image, seen), seen)
+                    boxes[Path(seen["im_file"]).stem] = _predicted(validator, image, seen)
                 validator.update_metrics(found, prepared)
         validator.get_stats()
         score, details = metrics_of(family.task, validator.metrics)
@@ -217,25 +218,43 @@ def _loader(family: ModelFamily, data: Path, split: Split, *, imgsz: int, stride
     return build_dataloader(dataset, batch=BATCH, workers=0, shuffle=False, device="cpu", pin_memory=False)
 
 
-def _boxes(scaled: Mapping[str, Any], seen: Mapping[str, Any]) -> tuple[Box, ...]:
+def _predicted(validator: Any, found: Mapping[str, Any], seen: Mapping[str, Any]) -> tuple[Box, ...]:
+    """The surest predictions on an image, at most MAX_BOXES, with the rings of their masks where there are any."""
+    from ultralytics.models.yolo.detect import DetectionValidator
+
+    order = found["conf"].argsort(descending=True, stable=True)[:MAX_BOXES]
+    kept = order[found["conf"][order] >= KEPT_CONFIDENCE]
+    surest = {key: values[kept] for key, values in found.items()}
+    if (
+        "masks" in surest
+    ):  # left as small as they are: a segmenter would blow each up to the size of the photo
+        scaled = DetectionValidator.scale_preds(validator, surest, seen)
+        rings = rings_of_masks(surest["masks"], seen)
+    else:
+        scaled = validator.scale_preds(surest, seen)
+        rings = ((),) * len(kept)
     height, width = seen["ori_shape"]
-    rows = zip(scaled["bboxes"].tolist(), scaled["cls"].tolist(), scaled["conf"].tolist(), strict=True)
-    kept = sorted((row for row in rows if row[2] >= KEPT_CONFIDENCE), key=lambda row: -row[2])
+    rows = zip(scaled["bboxes"].tolist(), scaled["cls"].tolist(), scaled["conf"].tolist(), rings, strict=True)
     return tuple(
-        _box(corners, (width, height), int(label), confidence) for corners, label, confidence in kept
-    )[:MAX_BOXES]
+        _box(corners, (width, height), int(label), confidence, of_mask)
+        for corners, label, confidence, of_mask in rows
+    )
 
 
-def _box(corners: Sequence[float], size: tuple[int, int], label: int, confidence: float) -> Box:
+def _box(
+    corners: Sequence[float], size: tuple[int, int], label: int, confidence: float, rings: Rings = ()
+) -> Box:
     x1, y1, x2, y2 = (
         round(min(1.0, max(0.0, value / size[axis % 2])), 4) for axis, value in enumerate(corners)
     )
-    return Box(x1=x1, y1=y1, x2=x2, y2=y2, label=label, confidence=round(confidence, 3))
+    return Box(x1=x1, y1=y1, x2=x2, y2=y2, label=label, confidence=round(confidence, 3), rings=rings)
 
 
 def _scene(image: LabelledImage) -> Scene:
     truth = []
-    for label, (x, y, w, h) in zip(image.classes_M.tolist(), image.boxes_M4.tolist(), strict=True):
+    rings = [kept_rings(outline) for outline in image.polygons or ()] or [()] * len(image.classes_M)
+    rows = zip(image.classes_M.tolist(), image.boxes_M4.tolist(), rings, strict=True)
+    for label, (x, y, w, h), of_mask in rows:
         corners = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
-        truth.append(_box(corners, (1, 1), int(label), 1.0))
+        truth.append(_box(corners, (1, 1), int(label), 1.0, of_mask))
     return Scene(name=image.name, width=image.width, height=image.height, truth=tuple(truth))
