@@ -48,8 +48,8 @@ def choose_candidates(
     """The checkpoints in the race, by name, as they fit the target's task. Scratch is added by `starts_of`.
 
     Without names, what is built in or fetched and what `recall` finds among the registered ones. Public checkpoints
-    that were never fetched take part by what is known of them where the question is about models of all sizes; they
-    are fetched where they are named, since that is the user's to ask for. Raises NotFoundError for a
+    that were never fetched take part by what is known of them in questions about boxes; they are fetched where they
+    are named, since that is the user's to ask for. Raises NotFoundError for a
     name nobody knows, UnavailableError for one that cannot be fetched (offline), and UsageError where all of them
     are larger than asked for.
     """
@@ -61,7 +61,7 @@ def choose_candidates(
         chosen = [require_for_task(_at_hand(one, request, progress), target.task) for one in known]
     else:
         budget = Budget(epochs=request.epochs, imgsz=request.imgsz)
-        fetchable = request.chooses and not (request.here or request.offline)
+        fetchable = target.task == "detect" and not (request.here or request.offline)
         public = [c for c in (*zoo(), *catalogue()) if c.available or fetchable]
         registered = recall(store, target, budget, locate=located, allowed=partial(_allowed, request=request))
         chosen = list(that_fit((*public, *registered), target.task))

@@ -36,6 +36,7 @@ from recommender.devices.calibration import calibrated_speed
 from recommender.devices.gpus import gpu_speed
 from recommender.devices.table import device
 from recommender.evidence import gather
+from recommender.folding import fold, fold_notes
 from recommender.forecast.budget import is_supported
 from recommender.forecast.decision import decide
 from recommender.forecast.history import known_history, known_spread
@@ -54,6 +55,7 @@ from recommender.records import (
     Budget,
     Dataset,
     Evidence,
+    FoldedStart,
     Notice,
     Profile,
     Provenance,
@@ -81,6 +83,7 @@ class Study:
     notes: tuple[Notice, ...] = ()  # of choosing the candidates
     speed: Speed | None = None  # of the GPU asked for, else of the hardware of the newest runs
     options: Mapping[Start, tuple[Option, ...]] = field(default_factory=dict)  # each start at each image size
+    folded: tuple[FoldedStart, ...] = ()
 
     def work(self, situation: Situation, epochs: int | None = None) -> Work:
         """The work of training a start, for so many epochs or in full. Scratch is the usual architecture's."""
@@ -121,19 +124,24 @@ def study(request: RecommendRequest, *, store: Store, progress: Progress = silen
     history = known_history(store, target=profile, starts=[c.checkpoint.name for c in candidates])
     speed = gpu_speed(request.gpu) if request.gpu else _speed(store, situations) or calibrated_speed()
     cost_of = costs_of(request, profile, situations, speed)
-    chosen = choose_sizes(
-        situations, sizes, history, known_spread(target.task), request=request, cost_of=cost_of
-    )
+    spread = known_spread(target.task)
+    chosen = choose_sizes(situations, sizes, history, spread, request=request, cost_of=cost_of)
+    ranked, folded = fold(chosen.situations, history, spread, request=request)
     return Study(
         request=request,
         target=target,
         profile=profile,
-        situations=chosen.situations,
+        situations=ranked,
         history=history,
-        spread=known_spread(target.task),
-        notes=(*choice_notes(request, store, candidates), *left_out_notes(chosen.left_out, request)),
+        spread=spread,
+        notes=(
+            *choice_notes(request, store, candidates),
+            *left_out_notes(chosen.left_out, request),
+            *fold_notes(folded, ranked),
+        ),
         speed=speed,
         options=chosen.options,
+        folded=folded,
     )
 
 
@@ -155,6 +163,7 @@ def conclude(
         ranking=rows,
         warnings=_warnings(case, ranked, level_supported=supported, any_runs=bool(history)),
         notes=(*case.notes, *notes(ranked), *cost_notes(case, rows)),
+        folded=case.folded,
         device=device(case.request.device).title if case.request.device else None,
         limits=limits_in_words(case.request),
         level_supported=supported,

@@ -309,6 +309,17 @@ class SizeOption:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FoldedStart:
+    """A start whose weights are not here, left out of the ranking since another stands for it."""
+
+    start: Start
+    imgsz: int  # pixels
+    score: float  # expected, of the task's primary metric
+    instead: Start
+    instead_score: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Budget:
     """The budget of the full training."""
 
@@ -387,6 +398,7 @@ class Recommendation:
     limits: tuple[str, ...] = ()  # in words, as asked for: "30 ms on rpi5"
     verdict: str | None = None  # what trials did to the answer; None where none ran
     notes: tuple[Notice, ...] = ()  # no faults: licences, and what stands in for something better
+    folded: tuple[FoldedStart, ...] = ()  # best first
 
 
 # ── runs ─────────────────────────────────────────────────────────────────────

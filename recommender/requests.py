@@ -119,7 +119,7 @@ class RecommendRequest(Request):
     imgsz: Annotated[int, Field(ge=32, le=4096)] = 640
     everything: bool = Field(
         False,
-        description="Public checkpoints that were never fetched take part, by what is published of them.",
+        description="Rank public checkpoints that are not here also where they promise no more than what is.",
     )
     here: bool = Field(
         False, description="Only checkpoints whose weights are on this machine, whatever else is asked for."
@@ -153,13 +153,13 @@ class RecommendRequest(Request):
 
     @property
     def chooses(self) -> bool:
-        """True if the question is about models of all sizes, not about what is on this machine alone."""
+        """True if all models are to be ranked, also those that promise no more than what is on this machine."""
         return any(getattr(self, name) not in (None, False) for name in CHOOSING)
 
     @property
     def chooses_size(self) -> bool:
-        """True if the image size is to be chosen too: it is where none is named."""
-        return self.chooses and "imgsz" not in self.model_fields_set
+        """True if the image size is to be chosen too: it is where none is named, and no task's usual one is set."""
+        return "imgsz" not in self.model_fields_set
 
     @model_validator(mode="after")
     def _limits_have_what_they_need(self) -> RecommendRequest:
@@ -337,8 +337,9 @@ Sized = TypeVar("Sized", RecommendRequest, TrainingRequest, SweepRequest, Compar
 
 
 def at_usual_size(request: Sized, task: Task) -> Sized:
-    """The request with the task's usual image size, where it names none."""
-    if "imgsz" in request.model_fields_set or (isinstance(request, RecommendRequest) and request.chooses):
+    """The request with the task's usual image size, where it names none. A recommendation for boxes chooses one."""
+    chosen = isinstance(request, RecommendRequest) and task == "detect"
+    if chosen or "imgsz" in request.model_fields_set:
         return request
     return request.model_copy(update={"imgsz": task_definition(task).imgsz})
 

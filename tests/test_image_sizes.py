@@ -15,7 +15,7 @@ from recommender.forecast.kernels import PriorScales
 from recommender.forecast.situation import Situation
 from recommender.image_sizes import SizeChoice, choose_sizes, sizes_for
 from recommender.records import Profile
-from recommender.requests import RecommendRequest
+from recommender.requests import RecommendRequest, at_usual_size
 from tests.forecast.builders import profile, situation
 
 SMALL_OBJECTS = replace(
@@ -63,8 +63,11 @@ def test_small_objects_in_large_photos_are_worth_more_pixels_than_large_ones_in_
     assert sizes(coarse)["n"] <= 480
 
 
-def test_a_plain_question_is_about_640_px_and_a_named_size_stays() -> None:
-    assert sizes(choose(RecommendRequest.model_validate({"dataset": "d"}), SMALL_OBJECTS))["n"] == 640
+def test_a_plain_question_looks_for_the_size_too_and_a_named_size_stays() -> None:
+    plain = at_usual_size(RecommendRequest.model_validate({"dataset": "d"}), "detect")
+    assert sizes(choose(plain, SMALL_OBJECTS))["n"] == 1280
+    masks = at_usual_size(RecommendRequest.model_validate({"dataset": "d"}), "segment")
+    assert sizes_for(masks, SMALL_OBJECTS) == (640,)
     assert sizes(choose(asked(imgsz=480), SMALL_OBJECTS)) == {"n": 480, "x": 480, "scratch": 480}
 
 

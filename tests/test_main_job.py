@@ -84,7 +84,7 @@ def test_no_warning_is_there_always_and_what_stands_in_is_a_note(answered: Answe
         "small_for_scratch",
         "only_scratch",
     }  # scratch is far behind, licences are known
-    assert {notice["code"] for notice in content["notes"]} == {"licence", "recovered_weights"}
+    assert {notice["code"] for notice in content["notes"]} == {"licence", "recovered_weights", "folded"}
     assert not [notice for notice in content["warnings"] if "--" in notice["message"]]
 
 

@@ -185,7 +185,9 @@ def root(
     imgsz: ImageSize = None,
     everything: Annotated[
         bool,
-        typer.Option("--all", help="Public weights of every size take part; --device and limits imply it."),
+        typer.Option(
+            "--all", help="Rank all public weights, promising or not; --device and limits imply it."
+        ),
     ] = False,
     here: Annotated[bool, typer.Option("--here", help="Only weights that are on this machine.")] = False,
     device: Annotated[
@@ -204,7 +206,7 @@ def root(
     max_cost: Annotated[float | None, typer.Option(metavar="5", help="Of the full training.")] = None,
     price: Annotated[str | None, typer.Option(metavar="0.35/h", help="Of an hour of training.")] = None,
     expand: Annotated[
-        bool, typer.Option("--expand", help="Show every image size looked at, not the best alone.")
+        bool, typer.Option("--expand", help="Show every image size looked at, and the starts left out.")
     ] = False,
     top: Annotated[
         int | None, typer.Option(metavar="K", help="Show the first K; COCO and scratch always show.")

@@ -12,6 +12,7 @@ from recommender.records import (
     Cost,
     Decision,
     Evidence,
+    FoldedStart,
     Interval,
     Notice,
     Provenance,
@@ -139,6 +140,16 @@ class RankedPart(Document):
     trial: TrialPart | None = None
 
 
+class FoldedPart(Document):
+    """A start that would have to be fetched, and the one in the ranking that stands for it."""
+
+    checkpoint: str
+    mode: str
+    imgsz: int
+    score: float = Field(description="Expected.")
+    instead: Start
+
+
 class DecisionPart(Document):
     """The start to take, its expected loss, and the starts not told apart from it."""
 
@@ -182,6 +193,9 @@ class RecommendationDocument(Document):
         True, description="false: no run is near this budget, so only the order is worth trusting."
     )
     ranking: tuple[RankedPart, ...]
+    folded: tuple[FoldedPart, ...] = Field(
+        (), description="Starts to be fetched that promise hardly more than one in the ranking, best first."
+    )
     rests_on: tuple[RunUsedPart, ...] = Field(
         (), description="The runs with the largest effect, largest first."
     )
@@ -215,6 +229,7 @@ def document(recommendation: Recommendation) -> RecommendationDocument:
         decision=_decision(recommendation.decision),
         level_supported=recommendation.level_supported,
         ranking=tuple(_ranked(row, recommendation.budget.imgsz) for row in recommendation.ranking),
+        folded=tuple(map(_folded, recommendation.folded)),
         rests_on=tuple(_run_used(used) for used in recommendation.rests_on),
         headline=headline(recommendation),
         warnings=tuple(recommendation.warnings),
@@ -254,6 +269,16 @@ def _ranked(row: RankedStart, imgsz: int) -> RankedPart:
         on_front=row.on_front,
         sizes=tuple(map(_size, row.sizes)),
         trial=_trial(row.trial) if row.trial else None,
+    )
+
+
+def _folded(one: FoldedStart) -> FoldedPart:
+    return FoldedPart(
+        checkpoint=one.start.checkpoint,
+        mode=one.start.mode,
+        imgsz=one.imgsz,
+        score=round(one.score, 4),
+        instead=one.instead,
     )
 
 

@@ -19,6 +19,7 @@ TITLES = {
     "licence": "licence",
     "only_scratch": "only scratch is left",
     "recovered_weights": "not the official weights",
+    "folded": "not worth a row",
     "recalled": "not every checkpoint is ranked",
     "same_weights": "the same weights twice",
     "exact_duplicate_leak": "the same images in train and val",

@@ -55,6 +55,8 @@ def print_recommendation(
     table, columns = _ranking(recommendation, rows.shown, console.width, expand=expand)
     console.print(table)
     _print_legend(recommendation, rows, columns, console)
+    if expand:
+        _print_folded(recommendation, console)
     _print_why(recommendation.ranking[0], console)
     said = [
         notice for notice in recommendation.warnings if notice.code != UNSUPPORTED_CODE
@@ -198,6 +200,22 @@ def _print_legend(
     if rows.folded:
         names = ", ".join(map(printable, names_of(rows.folded)))
         console.print(Text(f"Not in the table, since trained on these very images: {names}.", style="dim"))
+
+
+def _print_folded(recommendation: Recommendation, console: Console) -> None:
+    """The starts that are not in the ranking: what is expected of each, and which row stands for it."""
+    if not recommendation.folded:
+        return
+    grid = Table.grid(padding=(0, 2))
+    for one in recommendation.folded:
+        grid.add_row(
+            Text(printable(one.start)),
+            f"{one.score:.3f} at {one.imgsz} px",
+            Text(f"instead {printable(one.instead)}, {one.instead_score:.3f}"),
+            style="dim",
+        )
+    console.print(Text("\nNot in the table, to be fetched:", style="dim"))
+    console.print(grid)
 
 
 def _print_why(first: RankedStart, console: Console) -> None:

@@ -1,0 +1,109 @@
+"""Which of the public checkpoints that are not on this machine are worth a row of the answer.
+
+Some sixty of them differ by less than another seed would move a result. Two rules keep the table readable. One start
+stands for its family, source and mode: within a limit on the device the best, else the smallest of those that are
+hardly worse. And where no limit is named, a start to be fetched must promise something over what is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from recommender.forecast.kernels import PriorScales
+from recommender.forecast.process import posterior
+from recommender.forecast.rules import trained_on_target
+from recommender.forecast.situation import Observation, Situation
+from recommender.image_sizes import operations
+from recommender.records import FoldedStart, Notice
+from recommender.requests import RecommendRequest
+from recommender.text import counted, printable
+
+WORTH = 0.01  # of the task's metric: less than this a larger relative does not bring
+WORTH_FETCHING = 0.02  # by as much another seed moves a result, and what is here was measured on the data set
+
+
+def fold(
+    situations: Sequence[Situation],
+    history: Sequence[Observation],
+    spread: PriorScales,
+    *,
+    request: RecommendRequest,
+) -> tuple[tuple[Situation, ...], tuple[FoldedStart, ...]]:
+    """The situations that take part in the ranking, and the starts that others stand for. Named starts all stay."""
+    if request.checkpoints or all(_is_here(one) for one in situations):
+        return tuple(situations), ()
+    means_N = posterior(history, situations, spread).expected_scores()
+    expected = {one: float(mean) for one, mean in zip(situations, means_N, strict=True)}
+    here = [one for one in situations if _is_here(one) and not trained_on_target(one.evidence)]
+    limited = request.max_latency is not None or request.max_memory is not None
+    stand_ins = _best_of_families(expected, worth=0.0 if limited else WORTH)
+    best_here = max(here, key=lambda one: expected[one], default=None)
+    if best_here is not None and best_here.checkpoint is not None and not request.chooses:
+        for one in expected:
+            if not _is_here(one) and expected[one] <= expected[best_here] + WORTH_FETCHING:
+                stand_ins[one] = best_here
+    folded = tuple(
+        FoldedStart(
+            start=one.start,
+            imgsz=one.budget.imgsz,
+            score=expected[one],
+            instead=stand_ins[one].start,
+            instead_score=expected[stand_ins[one]],
+        )
+        for one in sorted(stand_ins, key=lambda one: (-expected[one], one.start))
+    )
+    return tuple(one for one in situations if one not in stand_ins), folded
+
+
+def fold_notes(folded: Sequence[FoldedStart], situations: Sequence[Situation]) -> tuple[Notice, ...]:
+    """The number of starts left out of the table, and why."""
+    here = {one.start for one in situations if _is_here(one)}
+    unfetched = [one for one in folded if one.instead in here]
+    larger = sorted({printable(one.instead.checkpoint) for one in folded if one not in unfetched})
+    said = []
+    if unfetched:
+        most = max(unfetched, key=lambda one: one.score)
+        names = len({one.start.checkpoint for one in unfetched})
+        said.append(
+            f"{counted(names, 'public checkpoint')} that would have to be fetched: expected to end at most "
+            f"{max(most.score - most.instead_score, 0.0):.3f} above {printable(most.instead)} "
+            f"({printable(most.start)} is)."
+        )
+    if larger:
+        names = len({one.start.checkpoint for one in folded if one not in unfetched})
+        said.append(
+            f"{counted(names, 'relative')} of {', '.join(larger[:4])}{' and others' if len(larger) > 4 else ''}: the "
+            f"same families in other sizes or trained otherwise, expected to bring less than {WORTH} more."
+        )
+    if not said:
+        return ()
+    hint = "--expand names them" + (", --all ranks them." if unfetched else ".")
+    return (Notice(code="folded", message=f"Not in the table: {' '.join(said)}", hint=hint),)
+
+
+def _best_of_families(expected: dict[Situation, float], *, worth: float) -> dict[Situation, Situation]:
+    """For every start that is to be fetched but the smallest of its family that lose at most `worth`: that one."""
+    families: dict[tuple[str | None, ...], list[Situation]] = {}
+    for one in expected:
+        checkpoint = one.checkpoint
+        if checkpoint is not None and not checkpoint.available:
+            key = (checkpoint.family, checkpoint.source_name, one.start.mode)
+            families.setdefault(key, []).append(one)
+    found: dict[Situation, Situation] = {}
+    for members in families.values():
+        most = max(expected[one] for one in members)
+        enough = [one for one in members if expected[one] >= most - worth]
+        smallest = min(enough, key=lambda one: (_operations(one), -expected[one], one.start))
+        found |= {one: smallest for one in members if one is not smallest}
+    return found
+
+
+def _operations(situation: Situation) -> float:
+    known = operations(situation.checkpoint) if situation.checkpoint else None
+    return float(np.inf) if known is None else known
+
+
+def _is_here(situation: Situation) -> bool:
+    return situation.checkpoint is None or situation.checkpoint.available

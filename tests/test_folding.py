@@ -1,0 +1,92 @@
+"""Which public checkpoints that are not here get a row of their own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recommender.folding import WORTH_FETCHING, fold, fold_notes
+from recommender.forecast.kernels import PriorScales
+from recommender.forecast.process import posterior
+from recommender.forecast.situation import Situation
+from recommender.records import Profile
+from recommender.requests import RecommendRequest
+from tests.forecast.builders import profile, situation
+
+EASY = profile("target", 0.0)
+HARD = replace(EASY, class_names=tuple(f"class {i}" for i in range(80)))
+SIZES = {"n": 2.6, "s": 9.5, "m": 20.0, "x": 57.0}
+
+
+def starts(target: Profile, num_images: int) -> list[Situation]:
+    """YOLO11n here; YOLO11 and YOLO12 in four sizes to be fetched; random weights."""
+    here, scratch = situation(target, profile("here", 0.5)), situation(target, None)
+    assert here.checkpoint is not None
+    found = [replace(here, checkpoint=replace(here.checkpoint, path=Path("weights.safetensors")))]
+    for family in ("yolo11", "yolo12"):
+        for size, millions in SIZES.items():
+            one = situation(target, profile(f"{family}{size}", 0.5))
+            assert one.checkpoint is not None
+            checkpoint = replace(
+                one.checkpoint,
+                path=None,
+                sha256=None,
+                family=family,
+                architecture=f"{family}{size}",
+                source_name="COCO",
+                num_parameters=int(millions * 1e6),
+            )
+            found.append(replace(one, checkpoint=checkpoint))
+    return [replace(one, num_train_images=num_images) for one in (*found, scratch)]
+
+
+def ask(**values: object) -> RecommendRequest:
+    return RecommendRequest.model_validate({"dataset": "d"} | values)
+
+
+def kept(target: Profile, num_images: int, request: RecommendRequest) -> set[str]:
+    situations, folded = fold(starts(target, num_images), (), PriorScales(), request=request)
+    assert len(situations) + len(folded) == 10
+    assert {one.instead for one in folded} <= {one.start for one in situations}
+    return {one.start.checkpoint for one in situations}
+
+
+def test_on_a_small_set_nothing_is_worth_fetching_and_on_a_large_one_some_are() -> None:
+    assert kept(EASY, 100, ask()) == {"here", "scratch"}
+    large = kept(HARD, 100_000, ask())
+    assert {"here", "scratch"} < large
+    situations = starts(HARD, 100_000)
+    means = dict(zip(situations, posterior((), situations).expected_scores(), strict=True))
+    least = means[situations[0]] + WORTH_FETCHING
+    assert all(
+        means[one] > least for one in situations if one.start.checkpoint in large - {"here", "scratch"}
+    )
+
+
+def test_one_of_a_family_stands_for_it_and_a_limit_takes_the_best() -> None:
+    ranked = kept(EASY, 100, ask(everything=True)) - {"here", "scratch"}
+    assert sorted(name[:6] for name in ranked) == ["yolo11", "yolo12"]
+    assert not any(name.endswith("x") for name in ranked)
+    limited = kept(EASY, 100, ask(device="t4", max_latency="50ms")) - {"here", "scratch"}
+    situations = starts(EASY, 100)
+    means = posterior((), situations).expected_scores()
+    expected = {one.start.checkpoint: mean for one, mean in zip(situations, means, strict=True)}
+    best = {
+        max((f"{family}{size}" for size in SIZES), key=expected.__getitem__)
+        for family in ("yolo11", "yolo12")
+    }
+    assert limited == best
+
+
+def test_named_starts_are_all_ranked() -> None:
+    assert len(kept(EASY, 100, ask(checkpoints=("yolo11x",)))) == 10
+
+
+@pytest.mark.parametrize(("request_", "said"), [(ask(), "to be fetched"), (ask(everything=True), "families")])
+def test_what_is_left_out_is_counted_in_one_short_note(request_: RecommendRequest, said: str) -> None:
+    situations, folded = fold(starts(EASY, 100), (), PriorScales(), request=request_)
+    (notice,) = fold_notes(folded, situations)
+    assert said in notice.message
+    assert len(notice.message) < 300
