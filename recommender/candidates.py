@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 from recommender.checkpoints import (
-    REFERENCE,
     catalogue,
     fetch,
     get_checkpoint,
@@ -27,6 +26,7 @@ from recommender.records import SCRATCH, Budget, Checkpoint, Mode, Notice, Profi
 from recommender.requests import RecommendRequest
 from recommender.starts import split_start
 from recommender.store import Store
+from recommender.tasks import task_definition
 from recommender.text import printable
 
 LEARNED_MODES: tuple[Mode, ...] = ("full", "freeze")
@@ -53,7 +53,8 @@ def choose_candidates(
     name nobody knows, UnavailableError for one that cannot be fetched (offline), and UsageError where all of them
     are larger than asked for.
     """
-    named = _modes_of((*request.checkpoints, REFERENCE[target.task]), store) if request.checkpoints else {}
+    reference = task_definition(target.task).reference
+    named = _modes_of((*request.checkpoints, reference), store) if request.checkpoints else {}
     if request.checkpoints:
         known = [get_checkpoint(store, name) for name in named]
         for one in known:

@@ -11,7 +11,7 @@ from recommender.families.ultralytics.architectures import learning_rate_factor
 from recommender.forecast.situation import Situation
 from recommender.records import Budget, Checkpoint, Dataset, Start
 from recommender.requests import TrainingRequest
-from recommender.tasks import Task
+from recommender.tasks import Task, task_definition
 from recommender.text import shell_join
 from recommender.training_recipe import recipe_of, ultralytics_arguments
 
@@ -93,5 +93,5 @@ def _data(dataset: Dataset, given: str, split_seed: int) -> tuple[str, str]:
     words = ["recommend", "datasets", "export", given, folder]
     if split_seed and dataset.split_origin == "seeded":
         words += ["--seed", str(split_seed)]
-    entry = folder if dataset.task == "classify" else f"{folder}/data.yaml"
+    entry = folder if task_definition(dataset.task).whole_images else f"{folder}/data.yaml"
     return entry, shell_join(words) + " && "

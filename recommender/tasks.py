@@ -28,7 +28,11 @@ class TaskDefinition:
     name: Task
     noun: str  # what is trained: "object detector"
     name_in_full: str  # what people call the task: "object detection"
-    objects: str  # what is counted in the images: "boxes"
+    one_object: str  # what an image is labelled with: "box"
+    objects: str  # several of them, as a title or in a sentence
+    whole_images: bool = False  # each image is of one class, and nothing in it has a place
+    reference: str  # alias of the checkpoint where everybody starts
+    architecture: str  # trained from scratch where there is no other start to compare with
     imgsz: int  # pixels that images are trained at where nobody says
     metric: Metric  # `score` means this one
     details: tuple[Metric, ...]  # beside it, in the order of tables
@@ -39,7 +43,10 @@ TASKS: tuple[TaskDefinition, ...] = (
         name="detect",
         noun="object detector",
         name_in_full="object detection",
+        one_object="box",
         objects="boxes",
+        reference="coco",
+        architecture="yolo11n",
         imgsz=640,
         metric=Metric(name="map50_95", label="mAP50-95"),
         details=(
@@ -53,7 +60,10 @@ TASKS: tuple[TaskDefinition, ...] = (
         name="segment",
         noun="instance segmenter",
         name_in_full="instance segmentation",
+        one_object="outline",
         objects="outlines",
+        reference="coco-seg",
+        architecture="yolo11n-seg",
         imgsz=640,
         metric=Metric(name="mask_map50_95", label="mask mAP50-95"),
         details=(
@@ -68,7 +78,11 @@ TASKS: tuple[TaskDefinition, ...] = (
         name="classify",
         noun="image classifier",
         name_in_full="image classification",
+        one_object="labelled image",
         objects="images",
+        whole_images=True,
+        reference="imagenet",
+        architecture="yolov8n-cls",
         imgsz=224,
         metric=Metric(name="top1", label="top-1 accuracy"),
         details=(Metric(name="top5", label="top-5 accuracy"),),

@@ -122,7 +122,6 @@ def _scratch_architecture(store: Store, asked: str | None, task: Task) -> str:
     """The architecture that random weights train: the one asked for, else that of an answer of this store."""
     from recommender.checkpoints import that_fit
     from recommender.checkpoints.scratch import (
-        DEFAULT_ARCHITECTURE,
         checkpoints_at_hand,
         scratch_architecture,
     )
@@ -132,7 +131,7 @@ def _scratch_architecture(store: Store, asked: str | None, task: Task) -> str:
         if shipped(asked).kind.task != task:  # refused now, not on the cluster in an hour
             raise UsageError(
                 f"{asked} is no {task_definition(task).noun}.",
-                remedy=f"Name one such as {DEFAULT_ARCHITECTURE[task]}, or leave the architecture out.",
+                remedy=f"Name one such as {task_definition(task).architecture}, or leave the architecture out.",
             )
         return asked
     return scratch_architecture(that_fit(checkpoints_at_hand(store), task), task)

@@ -17,7 +17,6 @@ from recommender.errors import ConflictError, NotFoundError, UsageError
 from recommender.families.ultralytics.models import tensor_shapes
 from recommender.progress import Progress, silent
 from recommender.records import SCRATCH, Checkpoint, Dataset
-from recommender.tasks import Task
 from recommender.text import printable
 
 if TYPE_CHECKING:
@@ -30,11 +29,6 @@ ALIASES = {
     "coco-seg": ("coco-yolo11n-seg", "yolo11n-seg"),
     "imagenet": ("imagenet-yolov8n-cls", "yolov8n-cls"),
 }
-REFERENCE: dict[Task, str] = {
-    "detect": COCO,
-    "segment": "coco-seg",
-    "classify": "imagenet",
-}  # where everybody starts: the alias for each task
 REFERENCE_NAMES = frozenset(name for names in ALIASES.values() for name in names)
 RECOVERED_FROM = {
     "coco-yolo11n": "yolo11n",

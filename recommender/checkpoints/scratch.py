@@ -9,16 +9,10 @@ from typing import TYPE_CHECKING
 from recommender.checkpoints.registry import all_checkpoints
 from recommender.families.ultralytics.architectures import of_task
 from recommender.records import Checkpoint
-from recommender.tasks import Task
+from recommender.tasks import Task, task_definition
 
 if TYPE_CHECKING:
     from recommender.store import Store
-
-DEFAULT_ARCHITECTURE: dict[Task, str] = {
-    "detect": "yolo11n",
-    "segment": "yolo11n-seg",
-    "classify": "yolov8n-cls",
-}  # where there is no other start to compare with
 
 
 def scratch_architecture(checkpoints: Iterable[Checkpoint], task: Task = "detect") -> str:
@@ -32,7 +26,7 @@ def scratch_architecture(checkpoints: Iterable[Checkpoint], task: Task = "detect
     }
     same_task = any(same for same, _ in fitted.values())
     counts = Counter(own for same, own in fitted.values() if same or not same_task)
-    return min(counts, key=lambda name: (-counts[name], name), default=DEFAULT_ARCHITECTURE[task])
+    return min(counts, key=lambda name: (-counts[name], name), default=task_definition(task).architecture)
 
 
 def checkpoints_at_hand(store: Store) -> tuple[Checkpoint, ...]:

@@ -260,9 +260,8 @@ def _refuse_without_objects(images: list[LabelledImage], raw: RawSet, task: Task
         chosen = [image for image in images if image.split == split]
         if not any(len(image.classes_M) for image in chosen):
             row = task_definition(task)
-            thing = {"detect": "box", "segment": "outline", "classify": "labelled image"}[task]
             raise DatasetError(
-                f"The {split} split of {printable(raw.name)} holds {len(chosen)} images and not one {thing}.",
+                f"The {split} split of {printable(raw.name)} holds {len(chosen)} images and not one {row.one_object}.",
                 remedy=f"An {row.noun} learns from {row.objects}; check that the labels lie where images are "
                 "looked up.",
             )

@@ -33,7 +33,7 @@ def copy_defects(dataset: Dataset) -> tuple[Defect, ...]:
 
 def are_two_classes(image: LabelledImage, other: LabelledImage, dataset: Dataset) -> bool:
     """True if two images of a classification set are of different classes."""
-    return dataset.task == "classify" and image.classes_M.tolist() != other.classes_M.tolist()
+    return task_definition(dataset.task).whole_images and image.classes_M.tolist() != other.classes_M.tolist()
 
 
 def outline_defects(dataset: Dataset) -> tuple[Defect, ...]:

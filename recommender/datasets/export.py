@@ -19,6 +19,7 @@ from recommender.datasets.images import ImageError, decode_image, read_bytes, re
 from recommender.datasets.outlines import joined
 from recommender.errors import ConflictError, DatasetError, StorageError
 from recommender.records import ByteArray, Dataset, LabelledImage, Split
+from recommender.tasks import task_definition
 from recommender.text import printable
 
 MANIFEST = "manifest.json"
@@ -59,7 +60,7 @@ def export_yolo(
         "splits": {split: sum(image.split == split for image in images) for split in splits},
         "content": sha256("".join(f"{image.split}{image.sha256}" for image in images).encode()).hexdigest(),
     }
-    entry = folder if dataset.task == "classify" else folder / "data.yaml"
+    entry = folder if task_definition(dataset.task).whole_images else folder / "data.yaml"
     if _is_complete(folder, wanted):
         return entry
     try:
@@ -151,10 +152,11 @@ def _write(
     dataset: Dataset, images: list[LabelledImage], aside: Path, final: Path, splits: Sequence[Split]
 ) -> list[str]:
     """Write everything but the manifest; returns the names of images that do not decode."""
+    whole_images = task_definition(dataset.task).whole_images
     tree = [class_folder(index, name) for index, name in enumerate(dataset.class_names)]
     for split in splits:
         subfolders = [f"images/{split}", f"labels/{split}"]
-        if dataset.task == "classify":
+        if whole_images:
             subfolders = [
                 f"{split}/{name}" for name in tree
             ]  # the empty ones too, or the numbers would shift
@@ -167,7 +169,7 @@ def _write(
         except ImageError:
             return image.name
         stem = f"{number:06d}_{_slug(image.path.stem)}"
-        if dataset.task == "classify":
+        if whole_images:
             place = aside / image.split / tree[int(image.classes_M[0])]
             (place / (stem + suffix)).write_bytes(data)
             return None
@@ -185,7 +187,7 @@ def _write(
             left_out += [name for name in results if name is not None]
     if len(left_out) == len(images):
         raise DatasetError("None of the images decodes.", remedy="Look with `recommend datasets inspect`.")
-    if dataset.task != "classify":
+    if not whole_images:
         write_data_yaml(aside, dataset.class_names, splits, at=final)
     return left_out
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from recommender.errors import DatasetError
 from recommender.records import Dataset, LabelledImage
-from recommender.tasks import Task
+from recommender.tasks import Task, task_definition
 
 SAMPLE_SIZE = 256  # pixels; 320 cost half as much again and ranked no more firmly, see benchmarks/results
 SAMPLE_IMAGES = 64
@@ -58,7 +58,7 @@ def sample_target(
     Falls back on the other splits where the train split holds no object. Images that cannot be decoded are
     left out; without any the sample is empty.
     """
-    whole = dataset.task == "classify"
+    whole = task_definition(dataset.task).whole_images
     num_images = num_images or (WHOLE_IMAGES if whole else SAMPLE_IMAGES)
     size = size or (WHOLE_SIZE if whole else SAMPLE_SIZE)
     labelled = [image for image in dataset.of_split("train") if len(image.boxes_M4)]

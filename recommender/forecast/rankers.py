@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.checkpoints import REFERENCE, REFERENCE_NAMES
+from recommender.checkpoints import REFERENCE_NAMES
 from recommender.evidence import estimators_for
 from recommender.forecast.learning import learnt_spread
 from recommender.forecast.process import posterior
 from recommender.forecast.rules import similarity
 from recommender.forecast.situation import Observation, Situation
 from recommender.records import SCRATCH, Budget
-from recommender.tasks import Task
+from recommender.tasks import Task, task_definition
 
 Scores = NDArray[np.float64]
 Ranker = Callable[[Sequence[Observation], Sequence[Situation]], Scores]
@@ -104,7 +104,7 @@ def rankers_for(task: Task) -> dict[str, Ranker]:
         "forecast (new)": forecast_of_new,
         "rules": rules,
         "static": static,
-        REFERENCE[task]: always_reference,
+        task_definition(task).reference: always_reference,
         "similarity": bare_similarity,
         "static+similarity": static_and_similarity,
     } | {row.name: by_evidence(row.name) for row in estimators_for(task)}

@@ -33,7 +33,7 @@ from recommender.forecast.size_effects import (
     transfer_term,
 )
 from recommender.records import Checkpoint, Evidence
-from recommender.tasks import Task
+from recommender.tasks import Task, task_definition
 
 Matrix = NDArray[np.float64]
 
@@ -156,7 +156,7 @@ def _box_shift(situation: Situation) -> float:
 
 def _of_objects(term: Callable[[Situation], float]) -> Callable[[Situation], float]:
     """The term, but 0 for whole images: its form and its numbers come from detectors."""
-    return lambda situation: 0.0 if situation.target.task == "classify" else term(situation)
+    return lambda situation: 0.0 if task_definition(situation.target.task).whole_images else term(situation)
 
 
 def _of_task(task: Task) -> Callable[[Situation], float]:

@@ -9,7 +9,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from recommender.checkpoints import REFERENCE
 from recommender.forecast.backtest import BUDGETS, MARKS, USUAL, Backtest, bootstrap
 from recommender.forecast.calibration import DEAD, TIED, Check, reliability
 from recommender.records import Interval
@@ -59,7 +58,9 @@ def backtest_document(result: Backtest) -> dict[str, Any]:
 
 def _opponents(result: Backtest) -> tuple[str, ...]:
     """The rankers that ours is compared with."""
-    return tuple(name for name in (REFERENCE[result.task], *OPPONENTS) if name in result.per_target)
+    return tuple(
+        name for name in (task_definition(result.task).reference, *OPPONENTS) if name in result.per_target
+    )
 
 
 def _per_target(result: Backtest) -> list[dict[str, Any]]:
@@ -124,7 +125,7 @@ def print_backtest(result: Backtest, console: Console) -> None:
     if full is not None:
         taus = {
             name: result.mean(name, "tau_w", full_mode=True)
-            for name in ("forecast", "rules", "static", REFERENCE[result.task])
+            for name in ("forecast", "rules", "static", task_definition(result.task).reference)
         }
         told = ", ".join(f"{name} {tau.mean:.2f}" for name, tau in taus.items() if tau is not None)
         console.print(f"τw among fully trained checkpoints alone: {told}")

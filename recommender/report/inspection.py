@@ -64,9 +64,10 @@ def _head(inspection: Inspection) -> Text:
 def _splits(inspection: Inspection) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("split")
-    things = task_definition(inspection.task).objects
+    task = task_definition(inspection.task)
+    things = task.objects
     titles: tuple[str, ...] = ("images", "image, px")
-    if inspection.task != "classify":
+    if not task.whole_images:
         titles = (
             "images",
             things,
@@ -86,9 +87,9 @@ def _splits(inspection: Inspection) -> Table:
             _spread(health.box_sides_Q, "{:.0f}"),
             _spread(health.box_sizes_Q, "{:.2f}"),
         )
-        shown = () if inspection.task == "classify" else objects
+        shown = () if task.whole_images else objects
         table.add_row(health.split, f"{health.num_images:,}", *shown, _image_size(health))
-    if inspection.task == "classify":
+    if task.whole_images:
         return table
     table.caption = "median (5 % to 95 %)"
     table.caption_justify = "right"

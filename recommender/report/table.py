@@ -253,7 +253,5 @@ def _bar(interval: Interval, top: float, width: int) -> Text:
 
 def _objects(recommendation: Recommendation) -> str:
     """The number of boxes or outlines, with a comma after it; nothing where each image is one object."""
-    if recommendation.task == "classify":
-        return ""
-    noun = "outline" if recommendation.task == "segment" else "box"
-    return f"{counted(recommendation.profile.num_objects, noun)}, "
+    task = task_definition(recommendation.task)
+    return "" if task.whole_images else f"{counted(recommendation.profile.num_objects, task.one_object)}, "

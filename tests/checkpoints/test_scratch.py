@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from recommender.checkpoints.scratch import DEFAULT_ARCHITECTURE, scratch_architecture
+from recommender.checkpoints.scratch import scratch_architecture
+from recommender.tasks import task_definition
 from tests.store.builders import checkpoint
 
 
 @pytest.mark.parametrize(
     ("architectures", "chosen"),
     [
-        ([], DEFAULT_ARCHITECTURE["detect"]),
+        ([], task_definition("detect").architecture),
         (["yolov8n", "yolov8s", "yolov8s"], "yolov8s"),
         (["yolov8s", "yolo11n"], "yolo11n"),  # as common: the first by name
         (["yolo11n", "yolov8s"], "yolo11n"),  # in whatever order they come

@@ -10,7 +10,7 @@ from recommender.errors import NotFoundError, UsageError
 from recommender.records import SCRATCH, Checkpoint, Dataset, Recipe, Split, Start
 from recommender.requests import CompareRequest
 from recommender.store import Store
-from recommender.tasks import Task
+from recommender.tasks import Task, task_definition
 from recommender.text import printable
 from tune_jobs.artefact_transfer import pack_dataset
 from tune_jobs.sweep.planning import plan_trial
@@ -53,9 +53,8 @@ def entries_of(request: CompareRequest, store: Store, task: Task) -> tuple[Entry
 
 def default_starts(task: Task) -> tuple[str, ...]:
     """Random weights, and where everybody starts, in both modes."""
-    from recommender.checkpoints import REFERENCE
-
-    return (SCRATCH, f"{REFERENCE[task]}:full", f"{REFERENCE[task]}:freeze")
+    reference = task_definition(task).reference
+    return (SCRATCH, f"{reference}:full", f"{reference}:freeze")
 
 
 def held_split(request: CompareRequest, target: Dataset) -> Split:
