@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recommender.cli.options import TaskChoice, task_of
 from recommender.errors import NotFoundError, UsageError
 from recommender.text import printable
 
 if TYPE_CHECKING:
     from recommender.records import Run
     from recommender.store import Store
+    from recommender.tasks import Task
 
 app = typer.Typer(
     help="Runs and trainings: list, show, compare, ignore, remove, cancel.", no_args_is_help=True
@@ -31,6 +33,7 @@ def list_runs(
         str | None,
         typer.Option("--dataset", "-d", metavar="PATH|NAME|HASH", help="Only runs on this data set."),
     ] = None,
+    task: TaskChoice = None,
     limit: Annotated[int, typer.Option(help="The newest so many.")] = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -42,7 +45,9 @@ def list_runs(
     with Store.open_default() as store:
         runs = store.runs.list(kind=kind, checkpoint=checkpoint)[::-1]
         if dataset is not None:
-            runs = _on(runs, dataset)
+            runs = _on(runs, dataset, task_of(task))
+        elif task is not None:
+            runs = tuple(run for run in runs if run.task == task_of(task))
         runs = runs[:limit]
         ignored = store.runs.ignored()
         jobs = store.jobs.list(kind="training", statuses=("queued", "running", "failed"))
@@ -167,16 +172,17 @@ def _recorded(store: Store, ids: list[str]) -> list[Run]:
     return [run for _, run in found if run is not None]
 
 
-def _on(runs: Sequence[Run], dataset: str) -> tuple[Run, ...]:
-    """The runs on a data set that is named by its path, its name or the beginning of its hash."""
+def _on(runs: Sequence[Run], dataset: str, task: Task | None) -> tuple[Run, ...]:
+    """The runs on a data set that is named by its path, its name or the beginning of its hash; of one task, if any."""
     if Path(dataset).exists():
         from recommender.datasets import open_dataset
 
-        dataset = open_dataset(dataset).content_hash
+        dataset = open_dataset(dataset, task=task).content_hash
     return tuple(
         run
         for run in runs
-        if run.target_name == dataset or (len(dataset) >= 4 and run.target_hash.startswith(dataset))
+        if task in (None, run.task)
+        and (run.target_name == dataset or (len(dataset) >= 4 and run.target_hash.startswith(dataset)))
     )
 
 

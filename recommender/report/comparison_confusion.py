@@ -14,7 +14,7 @@ from recommender.text import printable
 MOST_CLASSES = 20  # that a drawing shows; above, its names and numbers cannot be read
 MOST_PAIRS = 5  # of confused classes that are named for a start
 SIDE = 420.0  # of the matrix, in the drawing's units
-LABELS = 110.0  # room for the names of the classes
+LABELS = 135.0  # room for the names of the classes
 NAME_LIMIT = 16  # characters of a class name in the drawing
 
 

@@ -23,7 +23,7 @@ from recommender.store.clock import utc_now
 from recommender.store.recommendation_jobs import MAX_ATTEMPTS
 from recommender.store.service_records import FINAL, HeldDataset, RecommendationJob
 from service.auth import Caller
-from service.dataset_task import task_of
+from service.dataset_task import known_task
 from service.logs import logger, where
 from service.metrics import Metrics
 from service.problems import HTTPProblem, problem_of
@@ -87,9 +87,10 @@ class RecommendationQueue:
 
         `on_new_work` is called before work is queued and may refuse it. Raises HTTPProblem.
         """
-        request = at_usual_size(request, request.task or task_of(self._store, held))
-        chosen = {"imgsz"} if request.chooses_size else set()  # absent, so that it is chosen
-        unasked = {"dataset", "allow_roots"} | chosen
+        task = request.task or known_task(self._store, held)
+        request = request if task is None else at_usual_size(request, task)
+        # A size that is to be chosen stays open, and one that only reading the data set, and so its task, tells.
+        unasked = {"dataset", "allow_roots"} | ({"imgsz"} - request.model_fields_set)
         question = json.dumps(request.model_dump(exclude=unasked), sort_keys=True)
         key = self._cache_key(held.dataset_hash, question)
         known = self._cached_answer(key, caller.owner, held.id)

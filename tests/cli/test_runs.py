@@ -11,8 +11,10 @@ import pytest
 
 from recommender.cli.app import run as command
 from recommender.cli.following import CurveView
+from recommender.datasets import open_dataset
 from recommender.records import EpochMetrics, JobEvent, Run
 from recommender.store import Store
+from tests.datagen import make_dataset
 from tests.store.builders import run as make_run
 
 
@@ -95,6 +97,21 @@ def test_runs_are_listed_by_data_set(store: Store, capsys: pytest.CaptureFixture
     named = make_run().target_name
     assert command(["runs", "list", "--dataset", named, "--json"]) == 0
     assert [run["id"] for run in json.loads(capsys.readouterr().out)["runs"]] == ["aaaa1111"]
+
+
+@pytest.mark.parametrize(("task", "found"), [("segment", ["cccc3333"]), ("detect", []), (None, ["cccc3333"])])
+def test_runs_are_listed_by_data_set_as_it_is_read_for_a_task(
+    task: str | None, found: list[str], store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Outlines serve both tasks, and each reading has a content of its own."""
+    folder = make_dataset(tmp_path / "outlines", images=4, size=(64, 64))
+    for file in folder.rglob("labels/**/*.txt"):
+        file.write_text("0 0.2 0.2 0.8 0.2 0.5 0.8\n", encoding="ascii")
+    read = open_dataset(folder, task="segment")
+    store.runs.add(replace(make_run("cccc3333"), target_hash=read.content_hash, task="segment"))
+    asked = ["runs", "list", "--dataset", str(folder), "--json"]
+    assert command(asked + (["--task", task] if task else [])) == 0
+    assert [run["id"] for run in json.loads(capsys.readouterr().out)["runs"]] == found
 
 
 @pytest.mark.parametrize("arguments", [["show", "nope"], ["compare", "aaaa1111", "nope"], ["cancel", "nope"]])

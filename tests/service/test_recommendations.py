@@ -12,12 +12,15 @@ import pytest
 from recommender.home import home
 from recommender.records import Lease
 from recommender.report.document import RecommendationDocument
+from recommender.requests import RecommendRequest
 from recommender.store import Store
 from recommender.store.clock import utc_now
 from recommender.store.service_records import RecommendationJob
+from service.auth import Caller
 from service.schemas.recommendations import RecommendationAnswer
 from tests.datagen import make_dataset, zip_of
 from tests.service.kit import Service, running, wait_until
+from tests.service.test_dataset_task import HELD
 
 NOBODY = Lease(holder="", beat=0)
 DOCUMENT = {
@@ -241,3 +244,20 @@ def test_answers_in_memory_are_kept_apart_and_few(tmp_path: Path, monkeypatch: p
         assert other is not None
         assert other.dataset_id != "ds_2"
         assert ("k3", "ada", "ds_2") not in queue._answers
+
+
+@pytest.mark.parametrize(
+    ("health", "size"), [(None, None), ({"dataset": {"task": "classify"}}, 224), ({"dataset": {}}, 640)]
+)
+def test_the_size_of_a_data_set_nobody_has_read_yet_stays_open(
+    health: object, size: int | None, tmp_path: Path
+) -> None:
+    with running(tmp_path) as service:
+        given = HELD if health is None else replace(HELD, health=json.dumps(health))
+        asked = service.services.queue.submit(
+            Caller(owner="ada", role="user", key_id="k", by_cookie=False),
+            given,
+            RecommendRequest.model_validate({"dataset": given.id}),
+            on_new_work=lambda: None,
+        )
+        assert json.loads(asked.question).get("imgsz") == size

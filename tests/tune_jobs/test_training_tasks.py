@@ -17,7 +17,8 @@ from recommender.records import Checkpoint, Recipe, Run, Start
 from recommender.tasks import task_definition
 from tests.checkpoints.kit import NAMES, state_of
 from tune_jobs.training import TrainingJob, prepare_environment, train
-from tune_jobs.training.job import BEST_WEIGHTS
+from tune_jobs.training.job import BEST_WEIGHTS, STATE_FILE
+from tune_jobs.training.resume import load_state
 
 COLOURS = ((220, 40, 40), (40, 200, 60), (50, 60, 220))
 CLASSES = ("red", "glove", "blue")  # one of which the start knows, at another place
@@ -127,6 +128,11 @@ def test_an_interrupted_classification_goes_on_as_if_it_never_stopped(photos: Pa
     whole = run("whole")
     with pytest.raises(KeyboardInterrupt):
         run("cut", on_epoch=_stop_dead)
+    job = job_of(photos, tmp_path / "cut" / "out", "yolov8n-cls", "scratch", resumable=True)
+    state = load_state(job.output / STATE_FILE, job.run_id)
+    assert state is not None
+    # An early stop goes by the score too, not by ultralytics' mean of it and the top-5 accuracy, which is 1 here.
+    assert state["best_fitness"] == state["stopper"][0] == whole.curve[0].score < 1.0
     resumed = run("cut")
     assert "resumed after epoch 1" in resumed.notes
     assert [(p.epoch, p.score) for p in resumed.curve] == [(p.epoch, p.score) for p in whole.curve]

@@ -141,6 +141,16 @@ class RunTrainer(engine.BaseTrainer):  # type: ignore[misc]
         if self.job.resumable:
             keep_epoch(self, metrics)
 
+    def validate(self) -> tuple[Any, Any]:
+        """As ultralytics, but an early stop and the best epoch go by the task's own metric."""
+        before: float | None = self.best_fitness  # type: ignore[has-type]
+        metrics, fitness = super().validate()
+        if fitness is None:  # a process that does not lead
+            return metrics, fitness
+        fitness, _ = metrics_of(self.family.task, self.validator.metrics)
+        self.best_fitness = fitness if before is None else max(before, fitness)
+        return metrics, fitness
+
     def save_model(self) -> bool:
         """Keep the best averaged weights; nothing is pickled."""
         best, _ = metrics_of(self.family.task, self.validator.metrics)
