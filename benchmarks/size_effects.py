@@ -194,7 +194,7 @@ def transfer() -> dict[str, float]:
 
 def capacities() -> tuple[dict[str, dict[str, float | str]], dict[str, float]]:
     """COCO mAP50-95 by architecture, and the line through them against the decades of operations."""
-    entries = [entry for entry in catalogue() if entry.flops_b]
+    entries = [entry for entry in catalogue() if entry.flops_b and entry.task == "detect"]
     cards: dict[str, float] = {}
     for entry in entries:
         if entry.source_name == "COCO" and entry.source_score:

@@ -105,7 +105,7 @@ def _entries() -> tuple[Checkpoint, ...]:
 
 
 def other_tasks() -> dict[str, str]:
-    """Official checkpoints of tasks that nothing here trains yet: the task ("classify", "segment") by name."""
+    """Official checkpoints that cannot be fetched here yet: the task ("classify") by name."""
     return {entry["name"]: entry["task"] for entry in _document()["other_tasks"]}
 
 
@@ -124,7 +124,7 @@ def _checkpoint(document: dict[str, Any], entry: dict[str, Any], official: str) 
         source_hash=source.get("hash"),
         source_licence=source["licence"],
         source_images=source["train_images"],
-        source_score=entry["map50_95"],
+        source_score=entry["score"],
         train_imgsz=entry["train_imgsz"],
         flops_b=entry["flops_b"],
         url=f"{official}/{entry['file']}",

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recommender.errors import UsageError
+from recommender.families.ultralytics.architectures import of_task
 from recommender.forecast.budget import object_side, shown_size
 from recommender.forecast.situation import Situation, to_scale
 from recommender.records import Checkpoint
@@ -81,13 +83,13 @@ def transfer_term(situation: Situation) -> float:
     if checkpoint is None:
         return 0.0
     # What was not measured there counts as the mean of what was: nothing leads for being unknown.
-    return float(known.get(checkpoint.architecture, sum(known.values()) / len(known)))
+    return float(known.get(_detector(checkpoint.architecture), sum(known.values()) / len(known)))
 
 
 def other_architecture(situation: Situation) -> float:
     """1 for an architecture that the built-in runs do not know, else 0."""
     checkpoint = situation.checkpoint
-    return 0.0 if checkpoint is None or checkpoint.architecture == USUAL_ARCHITECTURE else 1.0
+    return 0.0 if checkpoint is None or _detector(checkpoint.architecture) == USUAL_ARCHITECTURE else 1.0
 
 
 def capacity(checkpoint: Checkpoint) -> float:
@@ -96,8 +98,17 @@ def capacity(checkpoint: Checkpoint) -> float:
 
 
 @functools.lru_cache(maxsize=1024)
+def _detector(architecture: str) -> str:
+    """The detector on the same network, of which the tables tell; the architecture itself where there is none."""
+    try:
+        return of_task(architecture, "detect") or architecture
+    except UsageError:  # of no shipped architecture
+        return architecture
+
+
+@functools.lru_cache(maxsize=1024)
 def _capacity_of(architecture: str, num_parameters: int | None) -> float:
-    known = _table()["architectures"].get(architecture)
+    known = _table()["architectures"].get(_detector(architecture))
     if known is not None:
         return to_scale(known["map50_95"])
     if not num_parameters:

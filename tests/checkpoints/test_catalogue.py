@@ -74,10 +74,10 @@ def official() -> set[str]:
 def test_every_official_checkpoint_is_listed_with_its_task(home: Path) -> None:
     classifiers = {name for name in official() if name.endswith("-cls")}
     segmenters = {name for name in official() if name.endswith("-seg")}
-    assert {checkpoint.name for checkpoint in catalogue()} == official() - classifiers - segmenters
-    told = other_tasks()
-    assert {name for name, task in told.items() if task == "classify"} == classifiers
-    assert {name for name, task in told.items() if task == "segment"} == segmenters
+    listed = catalogue()
+    assert {checkpoint.name for checkpoint in listed} == official() - classifiers
+    assert {checkpoint.name for checkpoint in listed if checkpoint.task == "segment"} == segmenters
+    assert {name for name, task in other_tasks().items() if task == "classify"} == classifiers
 
 
 def test_one_of_another_task_is_named_as_such(home: Path) -> None:
@@ -99,14 +99,22 @@ def test_every_entry_is_complete_and_plausible(home: Path) -> None:
         assert checkpoint.num_parameters is not None
         assert checkpoint.flops_b is not None
         assert 1 < checkpoint.num_parameters / 1e6 < 160
-        assert 4 < checkpoint.flops_b < 300
+        assert 4 < checkpoint.flops_b < 350
         assert checkpoint.train_imgsz == (1280 if checkpoint.name.endswith("6u") else 640)
         assert not checkpoint.available
         assert checkpoint.sha256 is None
 
 
 def test_larger_ones_cost_more_and_score_higher(home: Path) -> None:
-    for family in ("yolov8{}", "yolo11{}", "yolo12{}", "yolo26{}"):
+    for family in (
+        "yolov8{}",
+        "yolo11{}",
+        "yolo12{}",
+        "yolo26{}",
+        "yolov8{}-seg",
+        "yolo11{}-seg",
+        "yolo26{}-seg",
+    ):
         sizes = [entry(family.format(size)) for size in "nsmlx"]
         for values in (
             [one.num_parameters or 0 for one in sizes],
