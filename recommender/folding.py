@@ -15,7 +15,7 @@ from recommender.forecast.kernels import PriorScales
 from recommender.forecast.process import posterior
 from recommender.forecast.rules import trained_on_target
 from recommender.forecast.situation import Observation, Situation
-from recommender.image_sizes import operations
+from recommender.image_sizes import CostOf, operations
 from recommender.records import FoldedStart, Notice
 from recommender.requests import RecommendRequest
 from recommender.text import counted, printable
@@ -30,6 +30,7 @@ def fold(
     spread: PriorScales,
     *,
     request: RecommendRequest,
+    cost_of: CostOf,
 ) -> tuple[tuple[Situation, ...], tuple[FoldedStart, ...]]:
     """The situations that take part in the ranking, and the starts that others stand for. Named starts all stay."""
     if request.checkpoints or all(_is_here(one) for one in situations):
@@ -51,6 +52,7 @@ def fold(
             score=expected[one],
             instead=stand_ins[one].start,
             instead_score=expected[stand_ins[one]],
+            cost=cost_of(one),
         )
         for one in sorted(stand_ins, key=lambda one: (-expected[one], one.start))
     )

@@ -126,7 +126,7 @@ def study(request: RecommendRequest, *, store: Store, progress: Progress = silen
     cost_of = costs_of(request, profile, situations, speed)
     spread = known_spread(target.task)
     chosen = choose_sizes(situations, sizes, history, spread, request=request, cost_of=cost_of)
-    ranked, folded = fold(chosen.situations, history, spread, request=request)
+    ranked, folded = fold(chosen.situations, history, spread, request=request, cost_of=cost_of)
     return Study(
         request=request,
         target=target,
@@ -166,6 +166,9 @@ def conclude(
         folded=case.folded,
         device=device(case.request.device).title if case.request.device else None,
         limits=limits_in_words(case.request),
+        max_latency_ms=case.request.max_latency,
+        max_hours=case.request.max_hours,
+        max_flops_b=case.request.max_flops,
         level_supported=supported,
         method=_method(history),
         train_command=train_command(

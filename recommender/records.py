@@ -317,6 +317,7 @@ class FoldedStart:
     score: float  # expected, of the task's primary metric
     instead: Start
     instead_score: float
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -396,6 +397,9 @@ class Recommendation:
     task: Task = "detect"
     device: str | None = None  # where the trained model is to run, in words
     limits: tuple[str, ...] = ()  # in words, as asked for: "30 ms on rpi5"
+    max_latency_ms: float | None = None  # of `limits`, those that the picture of costs draws
+    max_hours: float | None = None
+    max_flops_b: float | None = None
     verdict: str | None = None  # what trials did to the answer; None where none ran
     notes: tuple[Notice, ...] = ()  # no faults: licences, and what stands in for something better
     folded: tuple[FoldedStart, ...] = ()  # best first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from recommender import errors
+from recommender.requests import RecommendRequest
 from recommender.text import printable
 from service.page_templates import problem_page
 from service.server_paths import without_server_paths
@@ -20,6 +22,7 @@ from service.server_paths import without_server_paths
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:checkpoint-recommender:problem:"
 MAX_ERRORS = 20
+OPTIONS_WITH_OTHER_NAMES = {"all": "everything", "checkpoint": "checkpoints"}
 
 STATUS_OF: tuple[tuple[type[errors.RecommenderError], int, str], ...] = (  # the first that fits
     (errors.UnsafeInputError, 422, "unsafe-input"),
@@ -101,10 +104,10 @@ def problem_response(
         type=TYPE_PREFIX + kind,
         title=http.HTTPStatus(status).phrase,
         status=status,
-        detail=printable(without_server_paths(detail), limit=1000),
+        detail=printable(in_fields(without_server_paths(detail)), limit=1000),
         instance=printable(scope.get("path", ""), limit=500),
         request_id=scope.get("state", {}).get("request_id"),
-        remedy=None if remedy is None else printable(without_server_paths(remedy), limit=500),
+        remedy=None if remedy is None else printable(in_fields(without_server_paths(remedy)), limit=500),
         errors=list(errors) or None,
     )
     if wants_html(scope):
@@ -125,10 +128,28 @@ def problem_of(error: errors.RecommenderError | None, instance: str) -> Problem:
         type=TYPE_PREFIX + kind,
         title="The question could not be answered",
         status=status,
-        detail=without_server_paths(error.message) if error else "Something failed inside the service.",
+        detail=in_fields(without_server_paths(error.message))
+        if error
+        else "Something failed inside the service.",
         instance=instance,
-        remedy=without_server_paths(error.remedy) if error and error.remedy else None,
+        remedy=in_fields(without_server_paths(error.remedy)) if error and error.remedy else None,
     )
+
+
+def in_fields(text: str) -> str:
+    """The message with the fields of a request in place of the command line's options: max_latency, not --max-latency.
+
+    Commands in backquotes stay as they are typed.
+    """
+
+    def field(option: re.Match[str]) -> str:
+        if option.group("command"):
+            return option.group()
+        name = option.group("name").replace("-", "_")
+        name = OPTIONS_WITH_OTHER_NAMES.get(name, name)
+        return name if name in RecommendRequest.model_fields else option.group()
+
+    return re.sub(r"(?P<command>`[^`]*`)|--(?P<name>[a-z][a-z-]*[a-z])", field, text)
 
 
 def status_of(error: errors.RecommenderError) -> tuple[int, str]:
@@ -182,7 +203,7 @@ def _validation(request: Request, error: RequestValidationError) -> Response:
     found = [
         FieldProblem(
             field=printable(".".join(str(part) for part in entry["loc"])),
-            message=printable(entry["msg"].removeprefix("Value error, ")),
+            message=printable(in_fields(entry["msg"].removeprefix("Value error, "))),
         )
         for entry in error.errors()[:MAX_ERRORS]
     ]

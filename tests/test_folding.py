@@ -11,7 +11,7 @@ from recommender.folding import WORTH_FETCHING, fold, fold_notes
 from recommender.forecast.kernels import PriorScales
 from recommender.forecast.process import posterior
 from recommender.forecast.situation import Situation
-from recommender.records import Profile
+from recommender.records import Cost, Profile
 from recommender.requests import RecommendRequest
 from tests.forecast.builders import profile, situation
 
@@ -42,12 +42,16 @@ def starts(target: Profile, num_images: int) -> list[Situation]:
     return [replace(one, num_train_images=num_images) for one in (*found, scratch)]
 
 
+def costs(_: Situation) -> Cost:
+    return Cost()
+
+
 def ask(**values: object) -> RecommendRequest:
     return RecommendRequest.model_validate({"dataset": "d"} | values)
 
 
 def kept(target: Profile, num_images: int, request: RecommendRequest) -> set[str]:
-    situations, folded = fold(starts(target, num_images), (), PriorScales(), request=request)
+    situations, folded = fold(starts(target, num_images), (), PriorScales(), request=request, cost_of=costs)
     assert len(situations) + len(folded) == 10
     assert {one.instead for one in folded} <= {one.start for one in situations}
     return {one.start.checkpoint for one in situations}
@@ -86,7 +90,7 @@ def test_named_starts_are_all_ranked() -> None:
 
 @pytest.mark.parametrize(("request_", "said"), [(ask(), "to be fetched"), (ask(everything=True), "families")])
 def test_what_is_left_out_is_counted_in_one_short_note(request_: RecommendRequest, said: str) -> None:
-    situations, folded = fold(starts(EASY, 100), (), PriorScales(), request=request_)
+    situations, folded = fold(starts(EASY, 100), (), PriorScales(), request=request_, cost_of=costs)
     (notice,) = fold_notes(folded, situations)
     assert said in notice.message
     assert len(notice.message) < 300

@@ -148,6 +148,9 @@ class FoldedPart(Document):
     imgsz: int
     score: float = Field(description="Expected.")
     instead: Start
+    latency_ms: float | None = None
+    flops_b: float | None = None
+    hours: float | None = None
 
 
 class DecisionPart(Document):
@@ -203,6 +206,9 @@ class RecommendationDocument(Document):
     notes: tuple[Notice, ...] = Field((), description="No faults: licences, and what stands in for what.")
     device: str | None = Field(None, description="Where the trained model is to run.")
     limits: tuple[str, ...] = Field((), description="As asked for, in words.")
+    max_latency_ms: float | None = Field(None, description="As asked for.")
+    max_hours: float | None = Field(None, description="As asked for.")
+    max_flops_b: float | None = Field(None, description="As asked for.")
     method: str = Field(
         description='What the forecast rests on, e.g. "rules" or "rules and 118 runs on 10 targets".'
     )
@@ -236,6 +242,9 @@ def document(recommendation: Recommendation) -> RecommendationDocument:
         notes=tuple(recommendation.notes),
         device=recommendation.device,
         limits=recommendation.limits,
+        max_latency_ms=recommendation.max_latency_ms,
+        max_hours=recommendation.max_hours,
+        max_flops_b=recommendation.max_flops_b,
         method=recommendation.method,
         train_command=recommendation.train_command,
         command=recommendation.command,
@@ -273,12 +282,16 @@ def _ranked(row: RankedStart, imgsz: int) -> RankedPart:
 
 
 def _folded(one: FoldedStart) -> FoldedPart:
+    cost = one.cost or Cost()
     return FoldedPart(
         checkpoint=one.start.checkpoint,
         mode=one.start.mode,
         imgsz=one.imgsz,
         score=round(one.score, 4),
         instead=one.instead,
+        latency_ms=_rounded(cost.latency_ms, 2),
+        flops_b=_rounded(cost.flops_b, 2),
+        hours=_rounded(cost.hours, 4),
     )
 
 

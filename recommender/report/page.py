@@ -12,6 +12,7 @@ from recommender.profile import compare
 from recommender.profile.shipped import builtin_profiles
 from recommender.records import Profile, Recommendation
 from recommender.report.columns import columns_for
+from recommender.report.cost_picture import cost_picture
 from recommender.report.dataset_map import PlacedDataset, dataset_map
 from recommender.report.headline import LABELS, MODE_WORDS, UNSUPPORTED, headline, trials_worth
 from recommender.report.notices import notice_title
@@ -51,6 +52,7 @@ def page(recommendation: Recommendation, pictures: AnswerPictures | None = None)
             classes=_balance(recommendation.profile),
             places=_map(recommendation.profile),
             pictures=pictures,
+            costs=cost_picture(recommendation),
         )
     )
 

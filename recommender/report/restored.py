@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from recommender.records import (
+    Cost,
     Decision,
     Evidence,
+    FoldedStart,
     Profile,
     RankedStart,
     Recommendation,
     Start,
 )
-from recommender.report.document import EvidencePart, RankedPart, RecommendationDocument
+from recommender.report.document import EvidencePart, FoldedPart, RankedPart, RecommendationDocument
 from recommender.tasks import TASKS
 
 
@@ -35,6 +37,12 @@ def restored(document: RecommendationDocument, profile: Profile) -> Recommendati
         level_supported=document.level_supported,
         task=next(task.name for task in TASKS if task.name == document.dataset.task),
         verdict=document.verdict,
+        device=document.device,
+        limits=document.limits,
+        max_latency_ms=document.max_latency_ms,
+        max_hours=document.max_hours,
+        max_flops_b=document.max_flops_b,
+        folded=tuple(map(_folded, document.folded)),
     )
 
 
@@ -73,6 +81,28 @@ def _row(part: RankedPart) -> RankedStart:
         available=part.available,
         architecture=part.architecture,
         hours=part.hours,
+        imgsz=part.imgsz,
+        fetch_mb=part.fetch_mb,
+        on_front=part.on_front,
+        cost=Cost(
+            flops_b=part.flops_b,
+            latency_ms=part.latency_ms,
+            latency_basis=part.latency_basis,
+            memory_mb=part.memory_mb,
+            hours=part.hours,
+            money=part.cost,
+        ),
+    )
+
+
+def _folded(part: FoldedPart) -> FoldedStart:
+    return FoldedStart(
+        start=_start(part.checkpoint, part.mode),
+        imgsz=part.imgsz,
+        score=part.score,
+        instead=part.instead,
+        instead_score=part.score,
+        cost=Cost(latency_ms=part.latency_ms, flops_b=part.flops_b, hours=part.hours),
     )
 
 

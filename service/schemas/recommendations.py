@@ -9,6 +9,7 @@ from recommender.records import Budget, Notice, Provenance
 from recommender.report.document import (
     DatasetPart,
     DecisionPart,
+    FoldedPart,
     RankedPart,
 )
 from recommender.report.headline import Headline
@@ -51,6 +52,10 @@ class RecommendationAnswer(Answer):
     method: str | None = None
     device: str | None = None
     limits: tuple[str, ...] = ()
+    max_latency_ms: float | None = None
+    max_hours: float | None = None
+    max_flops_b: float | None = None
+    folded: tuple[FoldedPart, ...] = ()
     train_command: str | None = None
     command: str | None = None
     provenance: Provenance | None = None

@@ -6,7 +6,9 @@ import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
+from pydantic import ValidationError
 
 from recommender.errors import NotFoundError
 from recommender.store.service_records import RecommendationJob
@@ -123,13 +125,32 @@ def ask(
     caller: CallerDep,
     held: DatasetDep,
     epochs: Annotated[int, Form(ge=1, le=100_000)],
-    imgsz: Annotated[int, Form(ge=32, le=4096)],
     licence: Text = "any",
+    imgsz: Text = "",
+    device: Text = "",
+    max_latency: Text = "",
+    gpu: Text = "",
+    max_hours: Text = "",
+    price: Text = "",
+    max_cost: Text = "",
 ) -> Response:
-    """Rank the starts."""
-    body = RecommendationBody.model_validate(
-        {"dataset": held.id, "epochs": epochs, "imgsz": imgsz, "licence": licence}
-    )
+    """Rank the starts. A field that is left empty asks for nothing."""
+    limits = {
+        "imgsz": imgsz,
+        "device": device,
+        "max_latency": max_latency,
+        "gpu": gpu,
+        "max_hours": max_hours,
+        "price": price,
+        "max_cost": max_cost,
+    }
+    named = {name: value.strip() for name, value in limits.items() if value.strip()}
+    asked_for = {"dataset": held.id, "epochs": epochs, "licence": licence}
+    try:
+        body = RecommendationBody.model_validate(asked_for | named)
+    except ValidationError as error:
+        found = [{**one, "loc": ("form", *one["loc"])} for one in error.errors(include_url=False)]
+        raise RequestValidationError(found) from None
     asked = services.queue.submit(
         caller, held, body, on_new_work=lambda: limit_costly_requests(services, caller)
     )

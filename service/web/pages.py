@@ -9,16 +9,22 @@ from typing import Annotated
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
+from markupsafe import Markup
 
+from recommender.devices.gpus import BANDWIDTH_GB_S
+from recommender.devices.table import devices
 from recommender.errors import NotFoundError, UnavailableError
 from recommender.profile.known import source_profile
+from recommender.report.cost_picture import cost_picture
 from recommender.report.document import RecommendationDocument
 from recommender.report.headline import LABELS
 from recommender.report.page import page
 from recommender.report.restored import restored
 from recommender.report.rows import names_of, shown_rows
 from recommender.report.runs import RunDetail, run_summary
+from recommender.store import Store
 from recommender.store.paging import MAX_PAGE
+from recommender.store.service_records import RecommendationJob
 from recommender.tasks import task_definition
 from service.dataset_task import task_of
 from service.dependencies import (
@@ -91,11 +97,12 @@ def dataset(request: Request, services: ServicesDep, caller: CallerDep, held: Da
     except UnavailableError:  # the index is still being built
         near, places = None, ()
     answer = dataset_answer(services.store, held)
+    task = task_of(services.store, held)
     return render(
         request,
         "dataset.html",
         set=answer,
-        task=task_definition(task_of(services.store, held)),
+        task=task_definition(task),
         balance=balance_of(answer.classes, answer.health),
         asks=[
             recommendation_summary(ask)
@@ -106,6 +113,8 @@ def dataset(request: Request, services: ServicesDep, caller: CallerDep, held: Da
         near=near,
         places=places,
         labels=labels(places, held.dataset_hash),
+        devices=devices() if task == "detect" else (),
+        gpus=tuple(BANDWIDTH_GB_S),
     )
 
 
@@ -132,7 +141,16 @@ def recommendation(
         evidence=evidence_of,
         may_launch=held is not None and caller.may("POST"),
         token=secrets.token_hex(8),
+        costs=_costs(services.store, asked),
     )
+
+
+def _costs(store: Store, asked: RecommendationJob) -> Markup | None:
+    """The picture of accuracy against cost; None before the answer, or where all starts cost the same."""
+    profile = source_profile(asked.dataset_hash, store) if asked.document else None
+    if asked.document is None or profile is None:
+        return None
+    return cost_picture(restored(RecommendationDocument.model_validate_json(asked.document), profile))
 
 
 @router.get("/recommendations/{id}/report")

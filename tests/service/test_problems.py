@@ -25,7 +25,7 @@ from recommender.errors import (
     WrongTaskError,
 )
 from service import logs
-from service.problems import status_of
+from service.problems import in_fields, status_of
 from tests.service.kit import Service, quiet, running
 
 CANARY = "canary-5d41402abc4b2a76"
@@ -230,3 +230,18 @@ def test_logs_are_one_json_object_a_line_whatever_users_send(service: Service, l
     assert all("\x1b" not in line for line in lines)
     assert records[-1]["failed_in"].startswith("ValueError")
     assert "Traceback" not in log.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "--max-cost needs the price of an hour: --price 0.35/h",
+            "max_cost needs the price of an hour: price 0.35/h",
+        ),
+        ("Ask for --max-latency 3ms, or --all", "Ask for max_latency 3ms, or everything"),
+        ("`recommend train --gpu 1` and --no-such-option", "`recommend train --gpu 1` and --no-such-option"),
+    ],
+)
+def test_messages_name_fields_of_the_request_not_options_of_the_command_line(said: str, told: str) -> None:
+    assert in_fields(said) == told
