@@ -205,6 +205,24 @@ def read_mask(path: Path, *, limits: DatasetLimits = LIMITS, as_colours: bool = 
     return packed_HW
 
 
+def decode_stencil(data: bytes, *, max_pixels: int) -> NDArray[np.bool_]:
+    """The pixels HW that a small picture within an annotation marks: those not transparent, else those not black.
+
+    Raises ImageError as `read_image`.
+    """
+    named = Path("bitmap")
+    with _opened(named, data, max_pixels) as image, decoding(image.size[0] * image.size[1]):
+        try:
+            pixels_HW4 = np.asarray(image.convert("RGBA"))
+        except Exception as error:  # Pillow's parsers raise nearly anything on damaged files
+            raise ImageError("image_truncated", f"{_shown(named)} is damaged: {error}.") from error
+    is_stencil = bool((pixels_HW4[..., 3] == 0).any())
+    marked_HW: NDArray[np.bool_] = (pixels_HW4[..., 3:] if is_stencil else pixels_HW4[..., :3]).max(
+        axis=2
+    ) > 0
+    return marked_HW
+
+
 def _jpeg_pixels(data: bytes, longer_side: int, max_side: int | None) -> ByteArray | None:
     # OpenCV decodes with the same library as Pillow, to the same pixels, about three times as fast.
     import cv2

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
+from recommender.datasets.images import decode_stencil
 from recommender.datasets.json_text import load_json
+from recommender.datasets.limits import LIMITS
 from recommender.datasets.named import NamedImage, Object, named_set
-from recommender.datasets.raw import RawSet
-from recommender.datasets.shapes import box_from_points, number, outline_from_points, text
+from recommender.datasets.outlines import rings_of_mask
+from recommender.datasets.raw import RawSet, Shape
+from recommender.datasets.shapes import box_from_corners, box_from_points, number, outline_from_points, text
 from recommender.errors import DatasetError
+
+MAX_PNG_BYTES = 64 * 2**20  # of one bitmap once unpacked
 
 
 def read_supervisely(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
-    """Read the JSON files; rectangles and polygons are objects, bitmaps refuse the set."""
+    """Read the JSON files; rectangles, polygons and bitmaps are objects."""
     entries, names = [], list[str]()
     for path in paths:
         content = load_json(path, disk)
@@ -52,7 +61,7 @@ def _object(thing: Any, where: str, log: DefectLog) -> Object:
         return "", None
     kind, points = thing.get("geometryType"), thing.get("points")
     if kind == "bitmap":
-        raise DatasetError(f"{where} is a bitmap, which is not read.", remedy="Export as COCO.")
+        return name, _stencil(thing.get("bitmap"), where, log)
     if kind not in ("rectangle", "polygon") or not isinstance(points, dict):
         log.add("label_no_box", where, str(kind))
         return name, None
@@ -61,3 +70,25 @@ def _object(thing: Any, where: str, log: DefectLog) -> Object:
         inner = holes if isinstance(holes, list) else []
         return name, outline_from_points(points.get("exterior"), where, log, inner)
     return name, box_from_points(points.get("exterior"), where, log)
+
+
+def _stencil(bitmap: Any, where: str, log: DefectLog) -> Shape | None:
+    """A mask as a packed PNG, placed by its upper left corner; None after counting a fault."""
+    try:
+        packed = base64.b64decode(text(bitmap["data"]), validate=True)
+        left, top = map(number, bitmap["origin"])
+        png = zlib.decompressobj().decompress(packed, MAX_PNG_BYTES)
+        mask_HW = decode_stencil(png, max_pixels=LIMITS.image_pixels)
+    except (TypeError, KeyError, ValueError, zlib.error, DatasetError) as error:
+        log.add("label_no_box", where, f"bitmap: {error}")
+        return None
+    rings = rings_of_mask(mask_HW, left, top)
+    if not rings:
+        log.add("label_no_area", where)
+        return None
+    log.add("label_outline", where)
+    ys, xs = np.nonzero(mask_HW)
+    corners = box_from_corners(
+        (left + xs.min(), top + ys.min(), left + xs.max() + 1, top + ys.max() + 1), where, log
+    )
+    return None if corners is None else Shape(corners, rings)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -210,6 +213,30 @@ def _cvat(folder: Path, made: list[Scene], shape: str) -> Path:
     return folder
 
 
+def _supervisely(folder: Path, made: list[Scene]) -> Path:
+    """Bitmaps as its tool writes them: a packed PNG of two colours, the first of them transparent."""
+    folder.mkdir()
+    (folder / "meta.json").write_text(json.dumps({"classes": [{"title": name} for name in CLASSES]}))
+    for scene in made:
+        place = folder / scene.split
+        for part in ("img", "ann"):
+            (place / part).mkdir(parents=True, exist_ok=True)
+        scene.image.save(place / "img" / f"{scene.name}.png")
+        objects = []
+        for kind, mask_HW in scene.masks():
+            ys, xs = np.nonzero(mask_HW)
+            stencil = Image.fromarray(mask_HW[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1], "P")
+            stencil.putpalette([0, 0, 0, 255, 255, 255])
+            png = io.BytesIO()
+            stencil.save(png, "PNG", transparency=0)
+            data = base64.b64encode(zlib.compress(png.getvalue())).decode("ascii")
+            bitmap = {"data": data, "origin": [int(xs.min()), int(ys.min())]}
+            objects.append({"classTitle": kind, "geometryType": "bitmap", "bitmap": bitmap})
+        size = {"width": SIDE[0], "height": SIDE[1]}
+        (place / "ann" / f"{scene.name}.png.json").write_text(json.dumps({"size": size, "objects": objects}))
+    return folder
+
+
 def _brush(mask_HW: NDArray[np.uint8]) -> list[int]:
     """Label Studio's packing of RGBA pixels, in runs of one value."""
     pixels = np.repeat(mask_HW.reshape(-1) * 255, 4)
@@ -307,6 +334,7 @@ WRITERS: dict[str, Writer] = {
     "VOC polygons": _voc,
     "CVAT polygons": partial(_cvat, shape="polygon"),
     "CVAT masks": partial(_cvat, shape="mask"),
+    "Supervisely bitmaps": _supervisely,
     "Label Studio polygons": partial(_label_studio, form="polygon"),
     "Label Studio brush": partial(_label_studio, form="brush"),
     "Label Studio MIN": partial(_label_studio, form="least"),

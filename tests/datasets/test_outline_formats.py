@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -111,3 +114,14 @@ def test_pieces_of_one_class_are_told_and_photos_are_no_masks(tmp_path: Path, su
     assert all(len(image.classes_M) == 2 for image in found.images)
     with pytest.raises(DatasetError, match="no labels that are read"):
         open_dataset(tmp_path / "photos", task="segment")
+
+
+def test_bitmaps_that_cannot_be_read_are_counted_and_their_sets_open(tmp_path: Path) -> None:
+    folder = WRITERS["Supervisely bitmaps"](tmp_path / "set", scenes(24))
+    first, second, third = sorted(folder.rglob("*.png.json"))[:3]
+    bomb = base64.b64encode(zlib.compress(bytes(200 * 2**20), 9)).decode("ascii")  # no PNG, and much of it
+    for path, data in ((first, "?"), (second, base64.b64encode(b"no zlib").decode("ascii")), (third, bomb)):
+        content = json.loads(path.read_text())
+        content["objects"][0]["bitmap"]["data"] = data
+        path.write_text(json.dumps(content))
+    assert kinds(open_dataset(folder, task="segment"))["label_no_box"] == 3
