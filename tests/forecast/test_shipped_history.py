@@ -16,28 +16,31 @@ from recommender.profile import shipped as shipped_profiles
 from recommender.store import Store
 from recommender.tasks import TASKS, Task
 
-SHIPPED = ("detect", "classify")  # tasks of which runs are built in
-NUM_RUNS, NUM_TARGETS, NUM_CHECKPOINTS = 442, 25, 17
-FORECAST = {"tau_w": 0.644, "rel_at_1": 0.939, "top_1": 0.44, "interval_coverage": 0.849}
-STATIC = {"tau_w": 0.547, "rel_at_1": 0.886}
+SHIPPED: dict[Task, tuple[int, int, int]] = {  # runs, targets, checkpoints that are built in
+    "detect": (442, 25, 17),
+    "classify": (54, 9, 4),
+}
+FIGURES: dict[Task, dict[str, dict[str, float]]] = {
+    "detect": {
+        "forecast": {"tau_w": 0.644, "rel_at_1": 0.939, "top_1": 0.44, "interval_coverage": 0.849},
+        "static": {"tau_w": 0.547, "rel_at_1": 0.886},
+    },
+    "classify": {
+        "forecast": {"tau_w": 0.521, "rel_at_1": 0.982, "top_1": 0.667, "interval_coverage": 0.815},
+        "static": {"tau_w": 0.549, "rel_at_1": 0.982},
+    },
+}
 TOLERANCE = 0.005
 
 
-def test_the_shipped_history_is_whole() -> None:
-    shipped = history.builtin_history("detect")
-    assert len(shipped.runs) == NUM_RUNS
-    assert len({run.target_hash for run in shipped.runs}) == NUM_TARGETS
-    assert len(shipped.checkpoints) == NUM_CHECKPOINTS
-    assert {run.target_hash for run in shipped.runs} <= set(shipped_profiles.builtin_profiles())
-
-
 @pytest.mark.parametrize("task", [row.name for row in TASKS])
-def test_the_history_of_a_task_holds_its_runs_alone(task: Task) -> None:
+def test_the_history_of_a_task_is_whole_and_holds_its_runs_alone(task: Task) -> None:
     shipped = history.builtin_history(task)
+    counts = len(shipped.runs), len({run.target_hash for run in shipped.runs}), len(shipped.checkpoints)
+    assert counts == SHIPPED.get(task, (0, 0, 0))
     assert {run.task for run in shipped.runs} <= {task}
     profiles = shipped_profiles.builtin_profiles()
     assert {profiles[run.target_hash].task for run in shipped.runs} <= {task}
-    assert bool(shipped.runs) == (task in SHIPPED)
 
 
 @pytest.mark.parametrize("damage", ["absent", "truncated"])
@@ -61,11 +64,12 @@ def test_missing_profiles_are_an_error(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.slow
-def test_the_figures_of_the_backtest(home: Path) -> None:
+@pytest.mark.parametrize("task", FIGURES)
+def test_the_figures_of_the_backtest(task: Task, home: Path) -> None:
     with Store.open_default() as store:
-        result = backtest(history.known_history(store))
-    assert len(result.targets) == NUM_TARGETS
-    for method, figures in (("forecast", FORECAST), ("static", STATIC)):
+        result = backtest(history.known_history(store, task=task))
+    assert len(result.targets) == SHIPPED[task][1]
+    for method, figures in FIGURES[task].items():
         for mark, figure in figures.items():
             found = result.mean(method, mark)
             assert found is not None
