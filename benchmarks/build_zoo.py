@@ -176,7 +176,7 @@ def train_source(name: str, recipe: Recipe, options: argparse.Namespace) -> Run:
 
 
 def run_facts(run: Run) -> dict[str, Any]:
-    """What the card says about the training itself."""
+    """The card's fields about the training itself."""
     assert run.best is not None
     return {
         "train_imgsz": run.recipe.imgsz,

@@ -1,4 +1,4 @@
-"""How fast data sets are embedded, and that memory does not grow with them.
+"""The speed at which data sets are embedded, and a check that memory does not grow with them.
 
     python -m benchmarks.embedding_speed --data ../shared/data/mask_wearing
 

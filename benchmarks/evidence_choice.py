@@ -1,4 +1,4 @@
-"""How much do the evidence's scores say, and how firmly?
+"""The information in the evidence's scores, and how firm they are.
 
     python -m benchmarks.evidence_choice --data ../shared/data --weights ../shared/weights
 

@@ -33,7 +33,7 @@ from tune_jobs.storage import UrlStorage
 
 @dataclass(kw_only=True)
 class Counts:
-    """What was done to them."""
+    """The kills and restarts so far."""
 
     launcher_kills: int = 0
     database_kills: int = 0
@@ -75,7 +75,7 @@ def ask_twice(workshop: Workshop, url: str, launches: int) -> None:
 
 
 def progress(store: Store) -> int:
-    """How much has happened: launches confirmed, reports taken in, ends."""
+    """A number that rises with everything that happens: launches confirmed, reports taken in, ends."""
     return sum(job.submitted + job.collected + job.ended for job in store.jobs.list(limit=100_000))
 
 
@@ -108,7 +108,7 @@ def torment(workshop: Workshop, postgres: PostgresServer, url: str, address: str
 
 
 def account(workshop: Workshop, address: str) -> dict[str, Any]:
-    """What there is at the end, in the store and on the cluster."""
+    """The numbers of jobs and runs at the end, in the store and on the cluster."""
     from ray.job_submission import JobSubmissionClient
 
     jobs = workshop.store.jobs.list(limit=100_000)

@@ -1,4 +1,4 @@
-"""How far fine-tuned weights are from what they began from: `python -m benchmarks.lineage_distance FILE …`.
+"""The distance of fine-tuned weights from those they began from: `python -m benchmarks.lineage_distance FILE …`.
 
 Prints the relative distance of the early layers (`recommender.checkpoints.lineage.distance`) of every built-in
 checkpoint, of each file named (an ultralytics .pt) and of random weights to each built-in checkpoint.

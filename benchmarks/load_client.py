@@ -15,7 +15,7 @@ MAX_CONNECTIONS = 400
 
 @dataclass(kw_only=True)
 class Measured:
-    """What came of a constant rate."""
+    """The answers to requests at a constant rate."""
 
     rate: float
     seconds: float

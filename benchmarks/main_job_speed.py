@@ -1,4 +1,4 @@
-"""How long the main job takes, from the command line, for a data set never seen and for a known one.
+"""Durations of the main job, from the command line, for a data set never seen and for a known one.
 
     python -m benchmarks.main_job_speed --data DIR --checkpoint A.pt --checkpoint B.pt
 

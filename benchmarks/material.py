@@ -1,4 +1,4 @@
-"""What the benchmarks share: public weights turned into safetensors."""
+"""The benchmarks' shared inputs: public weights turned into safetensors."""
 
 from __future__ import annotations
 

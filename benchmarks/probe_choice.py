@@ -1,4 +1,4 @@
-"""Which probe's similarity agrees best with real transfer results?
+"""The probe whose similarity agrees best with real transfer results.
 
     python -m benchmarks.probe_choice --data ../shared/data --weights ../shared/weights
 

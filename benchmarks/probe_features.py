@@ -60,7 +60,7 @@ NETWORKS = (
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SetFeatures:
-    """What one network sees in a sample of one set, each layer apart."""
+    """The features of one network on a sample of one set, each layer apart."""
 
     images: dict[int, FloatArray]  # layer → (N, R)
     objects: dict[int, FloatArray]  # layer → (M, R)

@@ -108,7 +108,7 @@ CANDIDATES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """How well a candidate's similarity orders the starts of each target."""
+    """A candidate's marks: how well its similarity orders the starts of each target."""
 
     tau_w: NDArray[np.float64]  # one of each target
     spearman: NDArray[np.float64]

@@ -155,7 +155,7 @@ async def highest(client: Client, question: bytes, seconds: float) -> dict[str, 
 
 
 async def health(served: Served) -> dict[str, Any]:
-    """How long /healthz takes while 1,000 connections idle and two uploads trickle in."""
+    """The durations of /healthz while 1,000 connections idle and two uploads trickle in."""
     stop = threading.Event()
     uploads = [threading.Thread(target=trickle, args=(served, stop)) for _ in range(2)]
     slowest = []

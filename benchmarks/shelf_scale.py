@@ -1,4 +1,4 @@
-"""What an answer costs on a large shelf or a long history, and what recalling before ranking loses.
+"""The cost of an answer on a large shelf or a long history, and the loss from recalling before ranking.
 
     python -m benchmarks.shelf_scale --checkpoints 1000 --json
     python -m benchmarks.shelf_scale --checkpoints 100 --runs 20000 --json

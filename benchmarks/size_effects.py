@@ -123,7 +123,7 @@ def fit_sides(grid: Grid, known: Sequence[Target]) -> dict[str, float]:
 
 
 def slopes(grid: Grid) -> dict[str, float]:
-    """How much of a difference in capacity each target shows: slope against the COCO score, both centred."""
+    """The share of a difference in capacity that each target shows: slope against the COCO score, both centred."""
     capacity_M = _capacity(grid)
     found = {}
     for one in targets():
@@ -178,7 +178,7 @@ def _within_families() -> float:
 
 
 def transfer() -> dict[str, float]:
-    """What ultralytics' models reach on RF100-VL beyond the line through all 26, shrunk for chance, against YOLO11n."""
+    """Scores of ultralytics' models on RF100-VL beyond the line through all 26, shrunk for chance, against YOLO11n."""
     rows = _rf100_vl()
     slope = _within_families()
     left = {name: mean - slope * coco for name, _, coco, mean in rows}

@@ -1,4 +1,4 @@
-"""What a sweep costs beside its trainings.
+"""The costs of a sweep beside its trainings.
 
     python -m benchmarks.sweep_overhead --data ../shared/data/mask_wearing
 

@@ -1,4 +1,4 @@
-"""What certainty costs: policies replayed over the built-in history, each target hidden in turn.
+"""The cost of certainty: policies replayed over the built-in history, each target hidden in turn.
 
     python -m benchmarks.trial_cost [--orders 20]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recommender.candidates import with_paths_registered
 from recommender.errors import UnavailableError
@@ -13,6 +13,9 @@ from recommender.pipeline import Study, conclude, study
 from recommender.records import RankedStart, Recommendation
 from recommender.requests import RecommendRequest
 from recommender.store import Store
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 WIDTH = 110  # columns of the table as text
 
@@ -22,7 +25,7 @@ class Ranking(tuple[RankedStart, ...]):
 
     __slots__ = ()
 
-    def to_frame(self) -> Any:  # pandas.DataFrame, which mypy is not shown
+    def to_frame(self) -> DataFrame:
         """One row a start, numbers as numbers. Raises UnavailableError where pandas is not installed."""
         try:
             import pandas

@@ -1,4 +1,4 @@
-"""Which of the public checkpoints that are not on this machine are worth a row of the answer.
+"""Chooses the public checkpoints, not on this machine, that are worth a row of the answer.
 
 Some sixty of them differ by less than another seed would move a result. Two rules keep the table readable. One start
 stands for its family, source and mode: within a limit on the device the best, else the smallest of those that are
@@ -39,24 +39,24 @@ def fold(
     expected = {one: float(mean) for one, mean in zip(situations, means_N, strict=True)}
     here = [one for one in situations if _is_here(one) and not trained_on_target(one.evidence)]
     limited = request.max_latency is not None or request.max_memory is not None
-    stand_ins = _best_of_families(expected, worth=0.0 if limited else WORTH)
+    representatives = _best_of_families(expected, worth=0.0 if limited else WORTH)
     best_here = max(here, key=lambda one: expected[one], default=None)
     if best_here is not None and best_here.checkpoint is not None and not request.chooses:
         for one in expected:
             if not _is_here(one) and expected[one] <= expected[best_here] + WORTH_FETCHING:
-                stand_ins[one] = best_here
+                representatives[one] = best_here
     folded = tuple(
         FoldedStart(
             start=one.start,
             imgsz=one.budget.imgsz,
             score=expected[one],
-            instead=stand_ins[one].start,
-            instead_score=expected[stand_ins[one]],
+            instead=representatives[one].start,
+            instead_score=expected[representatives[one]],
             cost=cost_of(one),
         )
-        for one in sorted(stand_ins, key=lambda one: (-expected[one], one.start))
+        for one in sorted(representatives, key=lambda one: (-expected[one], one.start))
     )
-    return tuple(one for one in situations if one not in stand_ins), folded
+    return tuple(one for one in situations if one not in representatives), folded
 
 
 def fold_notes(folded: Sequence[FoldedStart], situations: Sequence[Situation]) -> tuple[Notice, ...]:

@@ -99,7 +99,6 @@ ClassMap = Annotated[
 ]
 
 
-USUAL_IMGSZ = 640  # pixels
 CHOOSING = ("everything", "device", "gpu", "max_latency", "max_memory", "max_flops", "max_hours", "max_cost")
 
 

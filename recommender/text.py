@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import string
 import unicodedata
 from collections.abc import Iterable, Sequence
 
 # Cc, Cf: control and invisible format characters, escape sequences and bidi overrides among them;
 # Cs, Co, Cn: surrogates and code points without a meaning; Zl, Zp: line breaks other than \n.
 BARS = "▁▂▃▄▅▆▇█"
-PLAIN = (string.ascii_letters + string.digits + "/._- ").encode()
 UNSHOWN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 

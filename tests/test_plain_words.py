@@ -9,16 +9,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SOURCES = [file for part in ("recommender", "tune_jobs", "service") for file in (ROOT / part).rglob("*.py")]
+PACKAGES = ("recommender", "tune_jobs", "service", "benchmarks")
+SOURCES = [file for part in PACKAGES for file in (ROOT / part).rglob("*.py")]
 PRIVATE = re.compile(
     r"\b(kin|kinship|strangers?|likeness|hindsight|foresee\w*|habit\w*|Desk|Doorman|Gate|Envelope|Holdings|Atlas|Depot"
-    r"|Parcel|Word|Bench|Orders|Conductor|Material|Contestant|stand_ins?|learnt from)\b"
+    r"|Parcel|Word|Bench|Orders|Conductor|Material|Contestant|stand_ins?|settles?|doubts?|walls|learnt from)\b"
 )
 BARE = {"Outcome", "Place", "Plan", "Row", "Case", "Spread", "Marks", "Limits", "Ask"}
 QUESTION = re.compile(r"(What|How|Who|Whether|Why|Which|Where)\b")
 
 
-@pytest.mark.parametrize("package", ["recommender", "tune_jobs", "service"])
+@pytest.mark.parametrize("package", PACKAGES)
 def test_no_private_vocabulary_and_no_bare_names(package: str) -> None:
     found = []
     for file in SOURCES:
@@ -33,4 +34,14 @@ def test_no_private_vocabulary_and_no_bare_names(package: str) -> None:
                 said = ast.get_docstring(node) or ""
                 if QUESTION.match(said):
                     found.append(f"{file.relative_to(ROOT)}: {said.splitlines()[0]}")
+    assert not found, "\n".join(found)
+
+
+def test_the_guides_use_no_private_vocabulary() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    found = [
+        f"{page.name}: {match.group()}"
+        for page in pages
+        for match in PRIVATE.finditer(page.read_text("utf-8"))
+    ]
     assert not found, "\n".join(found)

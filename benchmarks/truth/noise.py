@@ -1,4 +1,4 @@
-"""How far the ground truth can be trusted: what another seed changes. `python -m benchmarks.truth.noise`
+"""The trust that the ground truth deserves: what another seed changes. `python -m benchmarks.truth.noise`
 
 On the targets whose starts were trained with several seeds: the noise that is left when seeds and starts have had
 their say, how well the order of one seed agrees with that of the others, and what the winner of one seed loses on the

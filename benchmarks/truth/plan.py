@@ -1,4 +1,4 @@
-"""Which runs make the ground truth, in the order of their worth: a table cut off anywhere is of use."""
+"""The runs that make the ground truth, in the order of their worth: a table cut off anywhere is of use."""
 
 from __future__ import annotations
 

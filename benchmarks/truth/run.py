@@ -116,7 +116,7 @@ def _architecture(entry: Entry, weights: Weights | None) -> str:
 
 
 def key(entry: Entry) -> tuple[object, ...]:
-    """What makes an entry the same run; weights are known by name here."""
+    """The identity of an entry's run; weights are known by name here."""
     return (entry.target, entry.checkpoint, entry.mode, entry.recipe)
 
 

@@ -32,7 +32,7 @@ class Shelf:
     known: dict[str, Weights] = field(default_factory=dict)
 
     def has(self, source: str | None) -> bool:
-        """Whether the weights are there, or can be made on the spot."""
+        """True if the weights are there, or can be made on the spot."""
         if source is None or source.endswith(RANDOM_SUFFIX):
             return True
         return self._card(source).exists() if self._in_zoo(source) else self._shared(source).exists()
@@ -133,7 +133,7 @@ class Shelf:
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """Where things are, and what was opened already."""
+    """The folders of the runs, and the data sets opened already."""
 
     data: Path
     work: Path

@@ -37,8 +37,3 @@ def known_profile(dataset: Dataset, store: Store, *, progress: Progress = silent
         update_index(store)
     # The content is what was profiled; its name is whatever the user calls it today.
     return replace(known, dataset_name=dataset.name, task=dataset.task)
-
-
-def known_sources(store: Store) -> tuple[Profile, ...]:
-    """Every profile there is, shipped or the user's, each data set once."""
-    return tuple({**builtin_profiles(), **{p.dataset_hash: p for p in store.profiles.list(ENCODER)}}.values())

@@ -37,7 +37,7 @@ class ClassRow:
 
 
 def shown_confusions(confusions: Sequence[Confusion], names: Sequence[str]) -> tuple[ShownConfusion, ...]:
-    """What the page shows of each start."""
+    """The confusions of each start, as the page shows them."""
     return tuple(
         ShownConfusion(
             start=one.start,
