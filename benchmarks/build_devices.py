@@ -49,6 +49,7 @@ FROM_CARDS = {
     "cpu-onnx": ("a server's processor, ONNX Runtime", "cpu_onnx_ms", "pi5_ort_latency"),
 }
 LEAST_SLOPE = 0.3
+# Where the table has none: lyuwenyu/RT-DETR, README.md, the table of RT-DETR's models.
 USUAL_FLOPS = {
     "rtdetr-r18": 60.0,
     "rtdetr-r34": 91.0,

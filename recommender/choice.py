@@ -192,13 +192,13 @@ def _cheaper(first: RankedStart, rows: Sequence[RankedStart]) -> tuple[Notice, .
             code="cheaper",
             message=f"{printable(row.start)} at {row.imgsz} px is expected to end "
             f"{max(first.score.mean - row.score.mean, 0.0):.3f} lower and needs {flops / own:.0%} of the operations"
-            f"{_instead(row, first)}.",
+            f"{_instead(row.cost, first.cost)}.",
         ),
     )
 
 
-def _instead(row: RankedStart, first: RankedStart) -> str:
-    a, b = row.cost, first.cost
+def _instead(a: Cost | None, b: Cost | None) -> str:
+    """Latency and hours of the first instead of those of the second, as far as they are known."""
     if a is None or b is None:
         return ""
     said = []
@@ -236,7 +236,7 @@ def _sizes(case: Study, first: RankedStart) -> tuple[Notice, ...]:
         times = (larger.imgsz / imgsz) ** 2
         said.append(
             f"{larger.imgsz} px would be expected to add {max(larger.score - first.score.mean, 0.0):.3f} for "
-            f"{times:.1f} times the operations"
+            f"{times:.1f} times the operations{_instead(larger.cost, first.cost)}"
             + ("." if larger.allowed else ", which is beyond your limits.")
         )
     longer = max(case.profile.median_width, case.profile.median_height)
@@ -246,7 +246,7 @@ def _sizes(case: Study, first: RankedStart) -> tuple[Notice, ...]:
             f"objects {longer / imgsz:.1f} times as large, for {(longer / imgsz) ** 2:.0f} times the work, and is the "
             "better way."
         )
-    elif tiny >= MANY and longer <= imgsz:
+    elif larger is None and longer <= imgsz:
         said.append("The images hold no more detail than that: only larger originals would help.")
     return (Notice(code="small_objects", message=" ".join(said)),)
 

@@ -15,6 +15,7 @@ from recommender.costs import ROUGH, Speed
 from recommender.forecast.reasons import verdict
 from recommender.pipeline import Study, conclude
 from recommender.records import Recipe, Recommendation
+from recommender.text import printable
 
 if TYPE_CHECKING:
     from recommender.requests import TrialsRequest
@@ -45,6 +46,7 @@ def after_trials(case: Study, asked: TrialsRequest, store: Store, *, began_at: f
     sys.stderr.write(
         f"Forecast: {before.ranking[0].start} first, best with {before.ranking[0].p_best:.0%}. Trials:\n"
     )
+    _say_what_is_not_here(before)
     with sweep_display(asked.trials) as display:
         bought = buy_certainty(
             asked,
@@ -69,6 +71,17 @@ def after_trials(case: Study, asked: TrialsRequest, store: Store, *, began_at: f
         sys.stderr.write("Interrupted: what is finished is kept, the same command goes on.\n")
         raise typer.Exit(INTERRUPTED)
     return replace(after, verdict=said)
+
+
+def _say_what_is_not_here(before: Recommendation) -> None:
+    """Trials are of what is here: name the better guess that would have to be fetched first."""
+    first = before.ranking[0]
+    if first.available:
+        return
+    name = printable(first.start.checkpoint)
+    sys.stderr.write(
+        f"Trials are of weights on this machine; {name} is not: `recommend checkpoints fetch {name}` puts it in.\n"
+    )
 
 
 def _recipe(case: Study) -> Recipe:

@@ -1,0 +1,102 @@
+"""The note on objects too small for the image size: how many, what the next size brings and costs, and tiles."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recommender.choice import cost_notes
+from recommender.forecast.kernels import PriorScales
+from recommender.pipeline import Study
+from recommender.records import (
+    Cost,
+    Dataset,
+    Evidence,
+    Interval,
+    LabelledImage,
+    RankedStart,
+    SizeOption,
+    Start,
+)
+from recommender.requests import RecommendRequest
+from tests.forecast.builders import profile
+
+
+def asked(side: float, longer: int) -> Study:
+    """Images of `longer` × `longer` pixels whose objects have these sides, as shares of the image."""
+    boxes_M4 = np.array([[0.5, 0.5, side, side]] * 4, dtype=np.float32)
+    image = LabelledImage(
+        path=Path("image.png"),
+        name="image.png",
+        split="train",
+        width=longer,
+        height=longer,
+        sha256="",
+        classes_M=np.zeros(4, dtype=np.int64),
+        boxes_M4=boxes_M4,
+    )
+    target = Dataset(
+        name="tiny",
+        root=Path(),
+        format="yolo",
+        class_names=("thing",),
+        images=(image,),
+        content_hash="hash-tiny",
+        split_origin="given",
+    )
+    return Study(
+        request=RecommendRequest.model_validate({"dataset": "tiny"}),
+        target=target,
+        profile=replace(profile("tiny", 0.0), median_width=longer, median_height=longer),
+        situations=(),
+        history=(),
+        spread=PriorScales(),
+    )
+
+
+def row(imgsz: int, larger: SizeOption | None) -> RankedStart:
+    score = Interval(mean=0.3, low=0.2, high=0.4)
+    cost = Cost(flops_b=6.5, latency_ms=10.0)
+    return RankedStart(
+        rank=1,
+        start=Start(checkpoint="coco", mode="full"),
+        score=score,
+        p_best=1.0,
+        expected_loss=0.0,
+        gain_over_scratch=score,
+        evidence=Evidence(),
+        reasons=(),
+        available=True,
+        imgsz=imgsz,
+        cost=cost,
+        sizes=() if larger is None else (SizeOption(imgsz=imgsz, score=0.3, cost=cost, allowed=True), larger),
+    )
+
+
+NEXT = SizeOption(imgsz=960, score=0.34, cost=Cost(flops_b=14.6, latency_ms=22.0), allowed=True)
+
+
+@pytest.mark.parametrize(
+    ("side", "longer", "larger", "said"),
+    [
+        (0.02, 2000, NEXT, ("0% of your objects are below 8 pixels and 100% below 16", "960 px", "0.040", "2.2 times",
+                            "22 ms an image instead of 10")),
+        (0.02, 2000, replace(NEXT, allowed=False), ("beyond your limits",)),
+        (0.01, 4000, NEXT, ("100% of your objects are below 8 pixels", "tiles of 640 px", "6.2 times as large")),
+        (0.02, 400, None, ("only larger originals would help",)),
+    ],
+)  # fmt: skip
+def test_small_objects_are_said_with_what_helps(
+    side: float, longer: int, larger: SizeOption | None, said: tuple[str, ...]
+) -> None:
+    (notice,) = cost_notes(asked(side, longer), [row(640, larger)])
+    assert notice.code == "small_objects"
+    assert [part for part in said if part not in notice.message] == []
+    assert ("tiles" in notice.message) == (longer == 4000)
+
+
+def test_objects_that_are_large_enough_need_no_note() -> None:
+    assert cost_notes(asked(0.1, 2000), [row(640, NEXT)]) == ()
