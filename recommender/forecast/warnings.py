@@ -13,6 +13,7 @@ from recommender.records import SCRATCH, Checkpoint, Notice
 from recommender.tasks import task_definition
 from recommender.text import printable
 
+BROAD_SOURCE = 500_000  # images: ImageNet, Open Images, Objects365
 SMALL_BATCH_IMAGES = 16  # below one usual batch, batch norm sees fewer than it needs
 NO_GAIN = 0.02  # mAP within which a pretrained start counts as no better than scratch
 CLOSE_TO_FIRST = 0.05  # mAP by which scratch may trail the first start and still tempt
@@ -121,7 +122,9 @@ def _nothing_similar(outlooks: Sequence[Outlook]) -> list[Notice]:
         and not leaks(o.situation)  # one's own images say nothing about similarity
     ]
     pretrained = any(o.situation.checkpoint for o in outlooks)
-    if not pretrained or (known and max(known) >= NOTHING_SIMILAR):
+    if not pretrained or any(map(_broad_but_not_compared, outlooks)):
+        return []
+    if known and max(known) >= NOTHING_SIMILAR:
         return []
     best = (
         f" (the best similarity is {max(known):.2f}; very similar begins at {NOTHING_SIMILAR:.2f})"
@@ -136,6 +139,20 @@ def _nothing_similar(outlooks: Sequence[Outlook]) -> list[Notice]:
             hint="--trials 4, or `recommend checkpoints add`.",
         )
     ]
+
+
+def _broad_but_not_compared(outlook: Outlook) -> bool:
+    """True for weights of the target's task from a broad source of which no profile is here, such as ImageNet.
+
+    How similar it is cannot be told, so that nothing be similar cannot be claimed.
+    """
+    checkpoint = outlook.situation.checkpoint
+    return (
+        checkpoint is not None
+        and checkpoint.task == outlook.situation.target.task
+        and outlook.situation.evidence.similarity is None
+        and (checkpoint.source_images or 0) >= BROAD_SOURCE
+    )
 
 
 def _negative(outlooks: Sequence[Outlook]) -> list[Notice]:
