@@ -1,13 +1,12 @@
 """Write the catalogue of public checkpoints: `python -m benchmarks.build_catalogue`.
 
 Parameters are counted on the models themselves, class names copied from ultralytics' data set files; the published
-mAP50-95 (640 px, own val split; of the masks where there are any) and which files exist are those of the ultralytics
-documentation, release v8.4.0.
+mAP50-95 (640 px, own val split; of the masks where there are any) or top-1 accuracy (224 px) and which files exist are
+those of the ultralytics documentation, release v8.4.0.
 """
 
 from __future__ import annotations
 
-import csv
 import functools
 import importlib.util
 import json
@@ -19,11 +18,11 @@ import yaml
 from recommender.checkpoints import zoo
 from recommender.families.ultralytics.architectures import architecture
 from recommender.families.ultralytics.models import build_model, tensor_shapes
+from recommender.tasks import task_definition
 
 OUT = Path(__file__).parents[1] / "recommender" / "checkpoints" / "catalogue.json"
-COCO, OPEN_IMAGES, OBJECTS365 = "coco", "open-images-v7", "objects365"
+COCO, OPEN_IMAGES, OBJECTS365, IMAGENET = "coco", "open-images-v7", "objects365", "imagenet"
 BASE_URL = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
-CARDS = Path(__file__).parents[2] / "shared" / "external" / "ultralytics" / "model_cards.csv"
 Row = tuple[
     str, str, str, float | None
 ]  # name, architecture, source, published mAP50-95 (None: not known here)
@@ -79,9 +78,16 @@ SEGMENTERS: list[Row] = [
     ),
     *_sizes("yolo26{}-objv1-seg", "yolo26{}-seg", OBJECTS365, NOT_KNOWN),
 ]
-OTHER_TASKS = {
-    "classify": [f"{family}{size}-cls" for family in ("yolov8", "yolo11", "yolo26") for size in "nsmlx"],
-}
+# Top-1 accuracy at 224 px: ../shared/external/ultralytics/model_cards.csv, which has none of YOLOv8.
+CLASSIFIERS: list[Row] = [
+    *_sizes("yolov8{}-cls", "yolov8{}-cls", IMAGENET, NOT_KNOWN),
+    *_sizes(
+        "yolo11{}-cls", "yolo11{}-cls", IMAGENET, {"n": 0.700, "s": 0.754, "m": 0.773, "l": 0.783, "x": 0.795}
+    ),
+    *_sizes(
+        "yolo26{}-cls", "yolo26{}-cls", IMAGENET, {"n": 0.714, "s": 0.760, "m": 0.781, "l": 0.790, "x": 0.799}
+    ),
+]
 SOURCES: dict[str, dict[str, Any]] = {
     "coco": {
         "name": "COCO",
@@ -101,14 +107,20 @@ SOURCES: dict[str, dict[str, Any]] = {
         "train_images": 1_742_289,
         "file": "Objects365.yaml",
     },
+    "imagenet": {
+        "name": "ImageNet",
+        "licence": "ImageNet's terms of access: non-commercial research",
+        "train_images": 1_281_167,
+        "file": "ImageNet.yaml",
+    },
 }
 
 
 def main() -> None:
     """Count, collect, write."""
     sources = {key: _source(facts) for key, facts in SOURCES.items()}
-    checkpoints = [_entry(row, len(sources[row[2]]["class_names"])) for row in (*DETECTORS, *SEGMENTERS)]
-    others = [_of_other_task(task, name) for task, names in OTHER_TASKS.items() for name in names]
+    rows = (*DETECTORS, *SEGMENTERS, *CLASSIFIERS)
+    checkpoints = [_entry(row, len(sources[row[2]]["class_names"])) for row in rows]
     catalogue = {
         "comment": "Official ultralytics checkpoints. sha256 is of the download; null where unknown here, "
         "then the first fetch records it. Made by `python -m benchmarks.build_catalogue`.",
@@ -118,10 +130,9 @@ def main() -> None:
         "train_imgsz": 640,
         "sources": sources,
         "checkpoints": checkpoints,
-        "other_tasks": others,
     }
     OUT.write_text(json.dumps(catalogue, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"{len(checkpoints)} checkpoints that start here and {len(others)} of other tasks in {OUT}")
+    print(f"{len(checkpoints)} checkpoints in {OUT}")
 
 
 def _entry(row: Row, num_classes: int) -> dict[str, Any]:
@@ -135,7 +146,7 @@ def _entry(row: Row, num_classes: int) -> dict[str, Any]:
         "num_parameters": tensor_shapes(known.name, num_classes).num_parameters,
         "flops_b": flops_b(known.name),
         "score": score,
-        "train_imgsz": 1280 if name.endswith("6u") else 640,
+        "train_imgsz": 1280 if name.endswith("6u") else task_definition(known.kind.task).imgsz,
         "began_from": BEGAN_FROM.get(name),
         "sha256": None,
     }
@@ -150,28 +161,6 @@ def flops_b(name: str) -> float:
     return round(float(get_flops(model, 640)), 1)
 
 
-def _of_other_task(task: str, name: str) -> dict[str, Any]:
-    """Named so that it is known; its numbers from the published cards, null where they have none."""
-    card = _cards().get(name.lower(), {})
-    score = float(card["value"]) / 100 if card else None
-    return {
-        "name": name,
-        "file": f"{name}.pt",
-        "task": task,
-        "num_parameters": round(float(card["params_m"]) * 1e6) if card else None,
-        "flops_b": float(card["flops_b"]) if card else None,
-        "metric": card.get("metric"),
-        "score": None if score is None else round(score, 3),
-        "train_imgsz": int(card["imgsz"]) if card else None,
-    }
-
-
-@functools.cache
-def _cards() -> dict[str, dict[str, str]]:
-    with CARDS.open(encoding="utf-8", newline="") as file:
-        return {row["model"].lower(): row for row in csv.DictReader(file)}
-
-
 def _source(facts: dict[str, Any]) -> dict[str, Any]:
     spec = importlib.util.find_spec("ultralytics")
     assert spec is not None
@@ -181,6 +170,9 @@ def _source(facts: dict[str, Any]) -> dict[str, Any]:
     told = {key: value for key, value in facts.items() if key != "file"}
     if facts["name"] == "COCO":  # profiled by a sample that is shipped with the built-in checkpoint
         told["hash"] = next(entry.source_hash for entry in zoo() if entry.name == "coco-yolo11n")
+    if facts["name"] == "ImageNet":  # as the official files call them; that file simplifies the names
+        told["class_names"] = next(e.class_names for e in zoo() if e.name == "imagenet-yolov8n-cls")
+        return told
     return {**told, "class_names": [names[index] for index in range(len(names))]}
 
 

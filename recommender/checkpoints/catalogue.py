@@ -104,11 +104,6 @@ def _entries() -> tuple[Checkpoint, ...]:
     return tuple(replace(entry, lineage=lineages.get(name)) for name, entry in plain.items())
 
 
-def other_tasks() -> dict[str, str]:
-    """Official checkpoints that cannot be fetched here yet: the task ("classify") by name."""
-    return {entry["name"]: entry["task"] for entry in _document()["other_tasks"]}
-
-
 def _checkpoint(document: dict[str, Any], entry: dict[str, Any], official: str) -> Checkpoint:
     source = document["sources"][entry["source"]]
     return Checkpoint(

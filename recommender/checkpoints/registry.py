@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recommender.checkpoints.catalogue import catalogue, fetched, forget, other_tasks
+from recommender.checkpoints.catalogue import catalogue, fetched, forget
 from recommender.checkpoints.containment import Admitted, admit
 from recommender.checkpoints.files import kept_path
 from recommender.checkpoints.lineage import ancestry, with_lineage
@@ -32,6 +32,7 @@ ALIASES = {
 REFERENCE_NAMES = frozenset(name for names in ALIASES.values() for name in names)
 RECOVERED_FROM = {
     "coco-yolo11n": "yolo11n",
+    "imagenet-yolov8n-cls": "yolov8n-cls",
 }  # built-in weights that stand in for a public file, and score below it
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -70,12 +71,6 @@ def get_checkpoint(store: Store, name: str, *, allow_paths: bool = False, keep: 
             return located(found)
     if allow_paths and Path(name).is_file():
         return _register_file(store, Path(name), keep=keep)
-    task = other_tasks().get(name)
-    if task is not None:
-        raise NotFoundError(
-            f"{name!r} is an official checkpoint for another task: {task}.",
-            remedy="See `recommend checkpoints list` for those that are trained here.",
-        )
     import difflib
 
     known = [*public, *(one.name for one in store.checkpoints.list()), *ALIASES, SCRATCH]

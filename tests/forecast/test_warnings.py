@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from recommender.forecast.ranking import outlooks
 from recommender.forecast.warnings import notes, warnings
 from recommender.records import Evidence
+from recommender.tasks import Task
 from tests.forecast.builders import profile, situation
 
 TARGET, KIN, STRANGER = profile("target", 0.0), profile("kin", 0.1), profile("stranger", 2.8)
@@ -25,6 +28,21 @@ def test_a_source_that_holds_the_targets_own_images_is_not_called_similar() -> N
     assert "nothing_similar" not in codes(Evidence(similarity=0.95))
     leaking = codes(Evidence(similarity=0.95, source_images_seen=0.5))
     assert {"leak", "nothing_similar"} <= leaking
+
+
+@pytest.mark.parametrize(
+    ("images", "task", "said"), [(1_281_167, "classify", False), (1_000, "classify", True)]
+)
+def test_likeness_to_a_broad_source_without_a_profile_is_not_denied(
+    images: int, task: Task, said: bool
+) -> None:
+    target = replace(TARGET, task=task)
+    given = situation(target, STRANGER, evidence=Evidence(similarity=None))
+    assert given.checkpoint is not None
+    broad = replace(given, source=None, checkpoint=replace(given.checkpoint, task=task, source_images=images))
+    other = situation(target, STRANGER, evidence=Evidence(similarity=0.2))
+    told = {notice.code for notice in warnings(outlooks([], [broad, other, situation(target, None)]))}
+    assert ("nothing_similar" in told) == said
 
 
 def test_too_few_for_scratch_is_said_where_scratch_is_asked_for_or_close() -> None:
