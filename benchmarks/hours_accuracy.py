@@ -1,4 +1,4 @@
-"""How well hours are estimated: every run of the ground truth from the runs before it on other data sets.
+"""Error of the estimated hours: every run of the ground truth, estimated from the runs before it on other data sets.
 
 `python -m benchmarks.hours_accuracy` prints the share of estimates within 25 % of the processor time that the training
 took: processor time, since these runs shared their machine with other work, and each had one thread.
