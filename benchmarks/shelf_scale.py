@@ -149,7 +149,7 @@ def agreement_of(store: Store, count: int) -> float:
 
 def first_ten(store: Store, profile: Profile) -> set[str]:
     """The first ten starts for a known data set, from all but its images."""
-    request = RecommendRequest.model_validate({"dataset": profile.dataset_name})
+    request = RecommendRequest.model_validate({"dataset": profile.dataset_name, "here": True})
     candidates = choose_candidates(request, store, profile, silent)
     evidence = gather(_without_images(profile), profile, candidates, store=store, max_feature_candidates=0)
     situations = [
@@ -172,7 +172,7 @@ def first_ten(store: Store, profile: Profile) -> set[str]:
 
 def chosen(store: Store, profile: Profile) -> tuple[Any, ...]:
     """The checkpoints that a question about this data set looks at."""
-    request = RecommendRequest.model_validate({"dataset": profile.dataset_name})
+    request = RecommendRequest.model_validate({"dataset": profile.dataset_name, "here": True})
     return tuple(one.checkpoint for one in choose_candidates(request, store, profile, silent))
 
 
