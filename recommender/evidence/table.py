@@ -52,6 +52,9 @@ class Estimator:
     paper: str
     cost: str  # for N samples of D dimensions and C classes
     task: Task | None = None  # of the data sets it is measured on; None: all
+    of_frozen: bool = (
+        False  # whether the forecast heeds it for frozen detectors; of whole images it heeds all
+    )
 
 
 def _knn(features: CandidateFeatures) -> float | None:
@@ -82,11 +85,11 @@ def _linear_probe(features: CandidateFeatures) -> float | None:
 
 ESTIMATORS: tuple[Estimator, ...] = (
     Estimator(name="knn_accuracy", label="k-NN accuracy", measure=_knn, weight=0.010, sd=0.02,
-              paper="arXiv 2503.18528", cost="N²D"),
+              paper="arXiv 2503.18528", cost="N²D", of_frozen=True),
     Estimator(name="logme_classes", label="LogME, classes", measure=_logme_classes, weight=0.005, sd=0.02,
               paper="arXiv 2102.11005", cost="ND² + CND"),
-    Estimator(name="logme_boxes", label="LogME, boxes", measure=_logme_boxes, weight=0.005, sd=0.02,
-              paper="arXiv 2306.15306", cost="ND²"),
+    Estimator(name="logme_boxes", label="LogME, boxes", measure=_logme_boxes, weight=0.010, sd=0.02,
+              paper="arXiv 2306.15306", cost="ND²", of_frozen=True),
     Estimator(name="h_score", label="H-score", measure=_h_score, weight=0.005, sd=0.02,
               paper="arXiv 2110.06893", cost="ND² + D³"),
     Estimator(name="linear_probe", label="linear probe", measure=_linear_probe, weight=0.03, sd=0.03,

@@ -42,6 +42,12 @@ class PriorScales:
     target_length: float = 0.35
     across_modes: float = 0.6  # correlation of a start's effects in two modes
     across_checkpoints: float = 0.8  # correlation of two checkpoints of the same source
+    full_share: float = (
+        0.6  # of a start's effects left where no layer is frozen and its first training was broad
+    )
+    loss_share: float = (
+        1.0  # of the loss that joint draws expect: results often agree better, and seldom far worse
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,6 +64,9 @@ class Ground:
     same_lineage_NN: Matrix  # both began from random weights, or neither is known to
     same_mode_NN: Matrix
     same_start_NN: Matrix
+    num_movable_NN: (
+        Matrix  # how many of the two are detectors of which all layers train on after a broad training
+    )
     slopes_NN: Matrix  # covariance of what a budget buys, from target to target
     near_budget_NN: Matrix  # 1 at the same budget, towards 0 far away
     immature_N: Matrix  # how much of what training brings is still to come, 0 to 1
@@ -115,6 +124,7 @@ class Ground:
             "target_length": terms["start_on_similar"] * _among(target_TT, self.target_N),
             "across_modes": starts * (1.0 - self.same_mode_NN),
             "across_checkpoints": other_checkpoint,
+            "full_share": starts * self.num_movable_NN,
         }
 
     def _starts(self, spread: PriorScales) -> Matrix:
@@ -124,7 +134,7 @@ class Ground:
         other = alike * self.same_lineage_NN * spread.across_checkpoints
         kernel = np.where(self.same_checkpoint_NN > 0, 1.0, other)
         kernel *= np.where(self.same_mode_NN > 0, 1.0, spread.across_modes)
-        kernel *= self.faded_NN
+        kernel *= self.faded_NN * spread.full_share**self.num_movable_NN
         return kernel
 
 
@@ -139,6 +149,7 @@ def lay_out(situations: Sequence[Situation]) -> Ground:
     modes = np.array([s.start.mode for s in situations])
     scratch = modes == "scratch"
     fade = np.array([head_start(s) for s in situations])
+    movable_N = np.array([float(_is_movable(s)) for s in situations])
     budgets_N3 = coordinates(situations)
     squared_NN = ((budgets_N3[:, None] - budgets_N3[None, :]) ** 2).sum(axis=2)
     return Ground(
@@ -153,11 +164,10 @@ def lay_out(situations: Sequence[Situation]) -> Ground:
         ),
         source_distances_SS=squared_distances(list(sources.values())),
         same_checkpoint_NN=_same([_weights(s) for s in situations]),
-        same_lineage_NN=_same(
-            [str(s.checkpoint is not None and s.checkpoint.from_scratch) for s in situations]
-        ),
+        same_lineage_NN=_same([str(_began_at_random(s)) for s in situations]),
         same_mode_NN=_same(modes.tolist()),
         same_start_NN=_same([f"{_weights(s)}:{s.start.mode}" for s in situations]),
+        num_movable_NN=movable_N[:, None] + movable_N[None, :],
         near_budget_NN=np.exp(-squared_NN / 2),
         immature_N=np.array([immaturity(s) for s in situations]),
         unusual_N=np.array([unusual(s) for s in situations]),
@@ -170,6 +180,16 @@ def _weights(situation: Situation) -> str:
     """The identity of a checkpoint: its file's sha256, or where none is known, their name."""
     checkpoint = situation.checkpoint
     return situation.start.checkpoint if checkpoint is None else checkpoint.sha256 or checkpoint.name
+
+
+def _is_movable(situation: Situation) -> bool:
+    """True where all layers of a detector train on after a broad training. Classifiers' runs gain nothing by it."""
+    detector = situation.target.task != "classify"
+    return detector and situation.start.mode == "full" and not _began_at_random(situation)
+
+
+def _began_at_random(situation: Situation) -> bool:
+    return situation.checkpoint is not None and situation.checkpoint.from_scratch
 
 
 def _same(names: Sequence[str]) -> Matrix:

@@ -16,6 +16,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.optimize import minimize
 
 from recommender.blas import single_blas_thread
+from recommender.forecast.caution import loss_share
 from recommender.forecast.kernels import Ground, Matrix, PriorScales, lay_out
 from recommender.forecast.process import noise_of, result_of
 from recommender.forecast.situation import Observation
@@ -23,7 +24,7 @@ from recommender.forecast.situation import Observation
 # What a budget adds is not: a few sets at few budgets say less of it than published tables do. Nor are the two parts of
 # a seed, which replicates tell apart and single runs do not.
 LEARNT = ("level", "gain", "mode", "pair", "young", "start", "start_on_similar", "source_length", "target_length",
-          "across_modes", "across_checkpoints")  # fmt: skip
+          "across_modes", "across_checkpoints", "full_share")  # fmt: skip
 MAX_STEPS = 200  # it converges in 20 to 60
 PRIOR_SD = 0.7  # standard deviation of the logarithm around the default
 MOST = 3.0  # of a logarithm: four PRIOR_SDs
@@ -49,7 +50,8 @@ def learnt_spread(history: tuple[Observation, ...]) -> PriorScales:
         bounds=[(-MOST, _most(name)) for name in LEARNT],  # a line search may try anything, a length of 0 too
         options={"maxiter": MAX_STEPS},
     )
-    return _at(found.x)
+    spread = _at(found.x)
+    return replace(spread, loss_share=loss_share(ground, finished, spread))
 
 
 def surprise(

@@ -85,6 +85,7 @@ class Value:
     def __init__(self, race: Race) -> None:
         self._race = race
         self._belief = current_forecast(race)
+        self._share = race.spread.loss_share
         size = len(race.candidates)
         self._noise_N = np.array([_trial_noise(race, candidate) for candidate in race.candidates])
         whole = all(race.trial_epochs >= candidate.budget.epochs for candidate in race.candidates)
@@ -105,7 +106,8 @@ class Value:
         means_SN = self._belief.mean_N + self._seen_SN[:, trials] @ np.linalg.solve(seen_TT, rows_TN)
         favourite = int(self._belief.mean_N.argmax())
         # Against today's favourite in the same draw, which is its mean on average: never below zero.
-        gain = float((means_SN.max(axis=1) - means_SN[:, favourite]).mean())
+        # No more than the loss that it makes good, of which the same share comes true.
+        gain = self._share * float((means_SN.max(axis=1) - means_SN[:, favourite]).mean())
         best = max(float(self._belief.mean_N[favourite]), to_scale(LOWEST))
         step = np.array([best - STEP, best, best + STEP])
         low, middle, high = from_scale(step).tolist()

@@ -61,13 +61,15 @@ def outlooks(
     scratch = [i for i, candidate in enumerate(candidates) if candidate.start.checkpoint == SCRATCH]
     best_S = rivals_SN.max(axis=1) if not known_N.all() else draws_SN.max(axis=1)
     base_S = draws_SN[:, scratch[0]] if scratch else np.zeros(NUM_DRAWS)
+    first_mean = float(means_N[order[0]]) if order else 0.0
+    best = first_mean + spread.loss_share * max(0.0, float(best_S.mean()) - first_mean)
     first_S = draws_SN[:, order[0]] if order else np.zeros(NUM_DRAWS)
     return tuple(
         Outlook(
             situation=candidates[i],
             score=replace(_interval(draws_SN[:, i]), mean=float(means_N[i])),
             p_best=float(p_best),
-            expected_loss=max(0.0, float(best_S.mean() - means_N[i])),
+            expected_loss=max(0.0, best - float(means_N[i])),
             p_beats_first=float((draws_SN[:, i] > first_S).mean()),
             gain_over_scratch=_interval(draws_SN[:, i] - base_S),
         )

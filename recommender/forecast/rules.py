@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.evidence import ESTIMATORS
+from recommender.evidence import ESTIMATORS, Estimator
 from recommender.forecast.budget import (
     distinct_images,
     images_term,
@@ -250,8 +250,16 @@ def _by_rules(situation: Situation) -> list[float]:
     return found
 
 
+def _counts(score: Estimator, situation: Situation) -> bool:
+    return situation.target.task == "classify" or (score.of_frozen and situation.start.mode == "freeze")
+
+
 def _scores(situations: Sequence[Situation]) -> Matrix:
-    """z-scores among the distinct checkpoints of each target; 0 where nothing was measured."""
+    """z-scores among the distinct checkpoints of each target; 0 where nothing was measured.
+
+    They are scores of features as they are, which full training of a detector moves: there they say nothing beyond
+    the other rules, so some of them count for frozen detectors alone. Of image classification all count, in both modes.
+    """
     columns = np.zeros((len(situations), len(SCORED)))
     by_target: dict[str, list[int]] = {}
     for i, situation in enumerate(situations):
@@ -267,7 +275,7 @@ def _scores(situations: Sequence[Situation]) -> Matrix:
             mean = known.mean()
             for i in rows:
                 value = scores[situations[i].start.checkpoint]
-                if value is not None and math.isfinite(value):
+                if value is not None and math.isfinite(value) and _counts(rule, situations[i]):
                     z = max(-2.5, min(2.5, (value - mean) / deviation))
                     z = min(z, 0.0) if leaks(situations[i]) else z
                     columns[i, column] = z * head_start(situations[i])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -12,16 +13,20 @@ from recommender.forecast.kernels import PriorScales, lay_out
 from recommender.forecast.learning import LEARNT, MIN_RUNS, learnt_spread, surprise
 from recommender.forecast.process import noise_of, result_of
 from recommender.forecast.situation import Observation, from_scale
+from recommender.records import Mode
 from tests.forecast.builders import observation, profile, situation
 
 
-def drawn(spread: PriorScales, *, targets: int = 8, seed: int = 0) -> tuple[Observation, ...]:
+def drawn(
+    spread: PriorScales, *, targets: int = 8, seed: int = 0, modes: Sequence[Mode] = ("full",)
+) -> tuple[Observation, ...]:
     """Results drawn from the model itself: every target with the same nine sources."""
     sources = [profile(f"source{i}", 0.3 * i) for i in range(9)]
     situations = [
-        situation(profile(f"target{t}", 0.15 + 0.37 * t), source)
+        situation(profile(f"target{t}", 0.15 + 0.37 * t), source, mode=mode)
         for t in range(targets)
         for source in sources
+        for mode in modes
     ]
     blank = [observation(one, 0.3) for one in situations]
     ground = lay_out(situations)
@@ -34,8 +39,14 @@ def drawn(spread: PriorScales, *, targets: int = 8, seed: int = 0) -> tuple[Obse
 def test_effects_of_starts_are_found_where_they_are() -> None:
     quiet = learnt_spread(drawn(PriorScales(start=0.005, start_on_similar=0.005)))
     loud = learnt_spread(drawn(PriorScales(start=0.15, start_on_similar=0.15)))
-    assert math.hypot(quiet.start, quiet.start_on_similar) < 0.04
-    assert math.hypot(loud.start, loud.start_on_similar) == pytest.approx(math.hypot(0.15, 0.15), rel=0.4)
+    assert _of_full_training(quiet) < 0.04
+    assert _of_full_training(loud) == pytest.approx(
+        _of_full_training(PriorScales(start=0.15, start_on_similar=0.15)), rel=0.4
+    )
+
+
+def _of_full_training(spread: PriorScales) -> float:
+    return spread.full_share * math.hypot(spread.start, spread.start_on_similar)
 
 
 def test_what_single_runs_cannot_tell_is_not_learnt() -> None:
@@ -68,3 +79,13 @@ def test_the_gradient_is_that_of_the_value() -> None:
         step[i] = 1e-5
         above, below = (surprise(ground, residual, runs, logs + sign * step)[0] for sign in (1, -1))
         assert gradient[i] == pytest.approx((above - below) / 2e-5, rel=1e-4, abs=1e-5), name
+
+
+def test_effects_of_starts_may_be_small_where_all_layers_learn() -> None:
+    shares = [
+        learnt_spread(
+            drawn(PriorScales(start=0.15, full_share=share), targets=5, modes=("full", "freeze"))
+        ).full_share
+        for share in (0.2, 1.0)
+    ]
+    assert shares[0] < 0.4 < 0.7 < shares[1]
