@@ -53,15 +53,15 @@ def test_a_config_file_gives_defaults_and_a_flag_beats_it(
 ) -> None:
     Path("recommend.toml").write_text('epochs = 7\nmodes = "full"\n[sweep]\nepochs = 3\n')
     found = answer(["signs"], capsys)
-    assert found["budget"] == {"epochs": 7, "imgsz": 640}
+    assert found["budget"] == {"epochs": 7, "imgsz": 320}  # small pictures: more pixels show nothing new
     assert not [start for start in starts(found) if start.endswith("freeze")]
-    assert answer(["signs", "--epochs", "9"], capsys)["budget"] == {"epochs": 9, "imgsz": 640}
+    assert answer(["signs", "--epochs", "9"], capsys)["budget"] == {"epochs": 9, "imgsz": 320}
     Path("recommend.toml").write_text("epoch = 7\n")
     assert run(["signs"]) == 2
     assert "recommend.toml sets 'epoch'" in capsys.readouterr().err
     Path("recommend.toml").unlink()
-    Path("pyproject.toml").write_text("[tool.recommend]\nimgsz = 320\n")
-    assert answer(["signs"], capsys)["budget"] == {"epochs": 100, "imgsz": 320}
+    Path("pyproject.toml").write_text("[tool.recommend]\nimgsz = 416\n")
+    assert answer(["signs"], capsys)["budget"] == {"epochs": 100, "imgsz": 416}
 
 
 @pytest.mark.parametrize(
