@@ -1,4 +1,4 @@
-"""How much of the loss that the forecast expects of its first choice comes true, on targets whose results are known.
+"""The share of the loss expected of the first choice that comes true, on targets whose results are known.
 
 Joint normal draws of many starts expect more of the best one than results show: differences between starts are mostly
 small and seldom large. The spread cannot say so, hence this one factor, estimated by hiding each known target in turn.

@@ -16,6 +16,7 @@ from recommender.forecast.budget import coordinates, immaturity, unusual
 from recommender.forecast.rules import features, head_start, prior_weights
 from recommender.forecast.situation import Situation
 from recommender.profile.embedding import squared_distances
+from recommender.tasks import task_definition
 
 Matrix = NDArray[np.float64]
 STEP = 1e-4  # of a length's logarithm, for derivatives
@@ -184,7 +185,7 @@ def _weights(situation: Situation) -> str:
 
 def _is_movable(situation: Situation) -> bool:
     """True where all layers of a detector train on after a broad training. Classifiers' runs gain nothing by it."""
-    detector = situation.target.task != "classify"
+    detector = not task_definition(situation.target.task).whole_images
     return detector and situation.start.mode == "full" and not _began_at_random(situation)
 
 

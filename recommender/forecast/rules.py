@@ -251,7 +251,9 @@ def _by_rules(situation: Situation) -> list[float]:
 
 
 def _counts(score: Estimator, situation: Situation) -> bool:
-    return situation.target.task == "classify" or (score.of_frozen and situation.start.mode == "freeze")
+    return task_definition(situation.target.task).whole_images or (
+        score.of_frozen and situation.start.mode == "freeze"
+    )
 
 
 def _scores(situations: Sequence[Situation]) -> Matrix:
