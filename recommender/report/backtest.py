@@ -9,12 +9,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from recommender.evidence import ESTIMATORS
 from recommender.forecast.backtest import BUDGETS, MARKS, USUAL, Backtest, bootstrap
 from recommender.forecast.calibration import DEAD, TIED, Check, reliability
 from recommender.records import Interval
 from recommender.tasks import task_definition
 
-OPPONENTS = ("static", "similarity", "rules", "linear_probe")  # and the task's usual start
+OPPONENTS = ("static", "similarity", "rules")  # and the task's usual start and own estimators
 HEADINGS = {
     "rel_at_1": "Rel@1",
     "rel_at_3": "Rel@3",
@@ -58,8 +59,11 @@ def backtest_document(result: Backtest) -> dict[str, Any]:
 
 def _opponents(result: Backtest) -> tuple[str, ...]:
     """The rankers that ours is compared with."""
+    own = [row.name for row in ESTIMATORS if row.task == result.task]
     return tuple(
-        name for name in (task_definition(result.task).reference, *OPPONENTS) if name in result.per_target
+        name
+        for name in (task_definition(result.task).reference, *OPPONENTS, *own)
+        if name in result.per_target
     )
 
 
