@@ -1,4 +1,4 @@
-"""Which transferability scores the forecast heeds: in detection those of frozen features, elsewhere all."""
+"""Which transferability scores the forecast heeds, and what a detector lacks that is to draw masks."""
 
 from __future__ import annotations
 
@@ -41,3 +41,16 @@ def test_scores_count_where_the_features_stay(mode: Mode, task: Task, heeded: se
     columns = features(starts(mode, task))[:, len(RULES) :]
     assert {row.name for row, column in zip(SCORED, columns.T, strict=True) if column.any()} == heeded
     assert (np.diff(columns, axis=0) >= 0).all()
+
+
+def test_a_detector_starts_masks_at_random_until_long_training_has_made_up_for_it() -> None:
+    column = [rule.name for rule in RULES].index("masks_at_random")
+    detector = starts("full", "segment")[0]
+    assert detector.checkpoint is not None
+    detector = replace(detector, budget=replace(detector.budget, epochs=2))
+    segmenter = replace(detector, checkpoint=replace(detector.checkpoint, task="segment"))
+    long = replace(detector, budget=replace(detector.budget, epochs=300))
+    short_value, own_value, long_value = features((detector, segmenter, long))[:, column]
+    assert short_value > 0.5
+    assert own_value == 0.0
+    assert long_value < 0.1
