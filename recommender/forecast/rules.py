@@ -171,7 +171,7 @@ def _other_task(situation: Situation) -> float:
 
 
 def _masks_at_random(situation: Situation) -> float:
-    """What random weights have not learnt yet, for a segmenter whose branch of masks no checkpoint gave."""
+    """1 to 0: how much random weights have yet to learn, of a segmenter whose branch of masks no checkpoint gave."""
     checkpoint = situation.checkpoint
     other = checkpoint is not None and checkpoint.task != "segment"
     return scratch_views_term(situation) if other and situation.target.task == "segment" else 0.0

@@ -46,9 +46,10 @@ def test_scores_count_where_the_features_stay(mode: Mode, task: Task, heeded: se
 def test_a_detector_starts_masks_at_random_until_long_training_has_made_up_for_it() -> None:
     column = [rule.name for rule in RULES].index("masks_at_random")
     detector = starts("full", "segment")[0]
-    assert detector.checkpoint is not None
+    checkpoint = detector.checkpoint
+    assert checkpoint is not None
     detector = replace(detector, budget=replace(detector.budget, epochs=2))
-    segmenter = replace(detector, checkpoint=replace(detector.checkpoint, task="segment"))
+    segmenter = replace(detector, checkpoint=replace(checkpoint, task="segment"))
     long = replace(detector, budget=replace(detector.budget, epochs=300))
     short_value, own_value, long_value = features((detector, segmenter, long))[:, column]
     assert short_value > 0.5
