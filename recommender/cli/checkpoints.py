@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from recommender.records import Checkpoint, Dataset, TransferCoverage
+    from recommender.records import Checkpoint, Dataset, TrainingStep, TransferCoverage
+    from recommender.report.checkpoints import CheckpointSummary
 
 app = typer.Typer(no_args_is_help=True, help="The checkpoints a training can start from.")
 
@@ -27,18 +29,15 @@ def list_checkpoints(
     available: Annotated[bool, typer.Option("--available", help="Only those on this machine.")] = False,
 ) -> None:
     """List every checkpoint: built in, registered, public. One row a file, whatever its names."""
-    from recommender.checkpoints import all_checkpoints, names_of_files
-    from recommender.checkpoints.description import describe
+    from recommender.checkpoints import all_checkpoints
+    from recommender.report.checkpoints import listed_checkpoints
     from recommender.store import Store
 
     with Store.open_default() as store:
-        shown = [entry for entry in all_checkpoints(store) if entry.available or not available]
+        known = all_checkpoints(store)
+    shown = [entry for entry in known if entry.available or not available]
     if as_json:
-        names = names_of_files(shown)
-        documents = [
-            describe(one) | {"aliases": [name for name in names[one.name] if name != one.name]}
-            for one in shown
-        ]
+        documents = [one.model_dump(mode="json") for one in listed_checkpoints(shown, known)]
         _print_json({"checkpoints": documents})
     else:
         _print_table(shown)
@@ -55,7 +54,7 @@ def show(
 ) -> None:
     """Show one checkpoint, its layers, and what of it transfers to a data set."""
     from recommender.checkpoints import coverage, get_checkpoint
-    from recommender.checkpoints.description import describe, describe_coverage
+    from recommender.report.checkpoints import checkpoint_summary, transfer_document
     from recommender.store import Store
 
     with Store.open_default() as store:
@@ -65,9 +64,12 @@ def show(
         names = _open(dataset).class_names
     found = coverage(checkpoint, architecture, names)
     if as_json:
-        _print_json({"checkpoint": describe(checkpoint), "transfer": describe_coverage(found)})
+        transfer = transfer_document(found).model_dump(mode="json")
+        _print_json(
+            {"checkpoint": checkpoint_summary(checkpoint).model_dump(mode="json"), "transfer": transfer}
+        )
     else:
-        _print_facts(describe(checkpoint))
+        _print_facts(checkpoint_summary(checkpoint))
         _print_layers(found)
 
 
@@ -94,8 +96,8 @@ def add(
 ) -> None:
     """Register a checkpoint of yours: read in quarantine, its source data profiled."""
     from recommender.checkpoints import add_checkpoint, check_name
-    from recommender.checkpoints.description import describe
     from recommender.cli.console import out, progress_bars
+    from recommender.report.checkpoints import checkpoint_summary
     from recommender.store import Store
 
     with Store.open_default() as store, progress_bars() as progress:
@@ -116,7 +118,7 @@ def add(
         )
     _warn_of_other_classes(checkpoint, source)
     if as_json:
-        _print_json({"checkpoint": describe(checkpoint)})
+        _print_json({"checkpoint": checkpoint_summary(checkpoint).model_dump(mode="json")})
     else:
         out().print(f"registered {checkpoint.name}: {_summary(checkpoint)}", markup=False)
 
@@ -264,31 +266,31 @@ def _print_table(checkpoints: list[Checkpoint]) -> None:
     console.print("* on the val images of its own data, as its makers report it", style="dim")
 
 
-def _print_facts(facts: dict[str, Any]) -> None:
+def _print_facts(facts: CheckpointSummary) -> None:
     from rich.table import Table
 
     from recommender.cli.console import out
     from recommender.text import printable
 
     table = Table(box=None, show_header=False, pad_edge=False)
-    for key, value in facts.items():
+    for key, value in facts:
         if key == "lineage":
-            table.add_row(key, _plain(printable(_chain(value), limit=1000)))
+            table.add_row(key, _plain(printable(_chain(facts.lineage), limit=1000)))
             continue
-        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        shown = ", ".join(map(str, value)) if isinstance(value, tuple) else value
         table.add_row(key, _plain("unknown" if shown is None else printable(shown, limit=1000)))
     out().print(table)
 
 
-def _chain(lineage: list[dict[str, Any]] | None) -> str:
+def _chain(lineage: Sequence[TrainingStep] | None) -> str:
     """Its trainings in their order: "COCO 118,287 images (coco-yolo11n)", …"""
     if lineage is None:
         return "unknown"
     steps = []
     for step in lineage:
-        size = "" if step["source_images"] is None else f" {step['source_images']:,} images"
-        weights = "" if step["checkpoint"] is None else f" ({step['checkpoint']})"
-        steps.append(f"{step['source_name']}{size}{weights}")
+        size = "" if step.source_images is None else f" {step.source_images:,} images"
+        weights = "" if step.checkpoint is None else f" ({step.checkpoint})"
+        steps.append(f"{step.source_name}{size}{weights}")
     return " → ".join(steps or ["random weights"]) + " → its own data"
 
 

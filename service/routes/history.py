@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 
 from recommender.checkpoints import all_checkpoints, get_checkpoint
 from recommender.errors import NotFoundError
+from recommender.report.checkpoints import CheckpointSummary, checkpoint_summary, listed_checkpoints
 from recommender.report.runs import RunDetail, run_detail, run_summary
 from recommender.text import printable
 from service.checkpoint_uploads import CHECKPOINT_FIELDS, delete_checkpoint, register_upload
@@ -17,8 +18,7 @@ from service.dependencies import CallerDep, PagingDep, ServicesDep, limit_costly
 from service.problems import HTTPProblem
 from service.routes.responses import failures
 from service.schemas.common import CheckpointName
-from service.schemas.from_records import checkpoint_answer
-from service.schemas.history import CheckpointAnswer, CheckpointList, RunList
+from service.schemas.history import CheckpointList, RunList
 from service.uploads import receive_upload
 
 router = APIRouter(tags=["checkpoints and runs"])
@@ -66,21 +66,19 @@ def list_checkpoints(
         raise HTTPProblem(422, "request", "The cursor is not one that this service gave out.")
     shown = known[start : start + page.limit]
     more = start + page.limit < len(known)
-    return CheckpointList(
-        checkpoints=tuple(checkpoint_answer(c) for c in shown), next=shown[-1].name if more else None
-    )
+    return CheckpointList(checkpoints=listed_checkpoints(shown, known), next=shown[-1].name if more else None)
 
 
 @router.get("/checkpoints/{name}", responses=failures(404))
-def get_one_checkpoint(services: ServicesDep, name: CheckpointName) -> CheckpointAnswer:
+def get_one_checkpoint(services: ServicesDep, name: CheckpointName) -> CheckpointSummary:
     """One checkpoint."""
-    return checkpoint_answer(get_checkpoint(services.store, name))
+    return checkpoint_summary(get_checkpoint(services.store, name))
 
 
 @router.post(
     "/checkpoints",
     status_code=201,
-    response_model=CheckpointAnswer,
+    response_model=CheckpointSummary,
     responses=failures(403, 404, 408, 409, 413, 415),
     openapi_extra={"requestBody": _BODY},
     dependencies=[Depends(limit_costly_requests)],
@@ -90,7 +88,7 @@ async def add_one_checkpoint(request: Request, services: ServicesDep, caller: Ca
     upload = await receive_upload(request, fields=CHECKPOINT_FIELDS)
     checkpoint = await register_upload(request, services, caller, upload)
     return JSONResponse(
-        checkpoint_answer(checkpoint).model_dump(mode="json"),
+        checkpoint_summary(checkpoint).model_dump(mode="json"),
         201,
         {"Location": f"/v1/checkpoints/{checkpoint.name}"},
     )

@@ -7,10 +7,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from recommender.checkpoints.description import describe
 from recommender.profile import ENCODER
 from recommender.profile.shipped import builtin_profiles
-from recommender.records import Checkpoint, Job
+from recommender.records import Job
 from recommender.report.document import ImageCounts
 from recommender.report.runs import TrainingDocument, training_document
 from recommender.requests import RecommendRequest
@@ -19,7 +18,6 @@ from recommender.store.records_json import decode
 from recommender.store.service_records import HeldDataset, RecommendationJob
 from service.artefacts import FILES
 from service.schemas.datasets import DatasetAnswer, Health, InspectionFailed
-from service.schemas.history import CheckpointAnswer
 from service.schemas.recommendations import RecommendationSummary
 from service.schemas.sweeps import SweepAnswer
 from service.schemas.trainings import TrainingAnswer
@@ -130,11 +128,6 @@ def sweep_answer(store: Store, job: Job) -> SweepAnswer:
         created_at=job.created_at,
         ended_at=job.ended_at,
     )
-
-
-def checkpoint_answer(checkpoint: Checkpoint) -> CheckpointAnswer:
-    """The response body of a checkpoint; its file's path is not part of it."""
-    return CheckpointAnswer.model_validate(describe(checkpoint))
 
 
 def thumbnail_url(held_id: str, number: int | None) -> str | None:

@@ -11,12 +11,12 @@ import torch
 from typer.testing import CliRunner
 
 from recommender.checkpoints import add_checkpoint, load_state, zoo
-from recommender.checkpoints.description import describe
 from recommender.checkpoints.lineage import MAX_DISTANCE, ancestry, distance, nearest_lineage, told_lineage
 from recommender.checkpoints.quarantine.__main__ import examine
 from recommender.cli.app import app
 from recommender.errors import NotFoundError
 from recommender.records import Checkpoint
+from recommender.report.checkpoints import checkpoint_summary
 from recommender.store import Store
 from recommender.store.records_json import decode, encode
 from tests.checkpoints.kit import random_model, save_ultralytics, state_of
@@ -121,8 +121,8 @@ def test_add_takes_the_users_word_then_the_files_then_the_weights(tmp_path: Path
     model.load_state_dict({k: v for k, v in load_state(COCO).items() if "model.23" not in k}, strict=False)
     near = add_checkpoint(store, save_ultralytics(tmp_path / "y.pt", model), name="near")
     assert names(near) == ["coco-yolo11n"]
-    assert describe(near)["lineage"][0]["known_by"] == "weights"
-    assert json.loads(json.dumps(describe(near)))["lineage"][0]["source_images"] == 118_287
+    (step,) = checkpoint_summary(near).model_dump(mode="json")["lineage"]
+    assert (step["known_by"], step["source_images"]) == ("weights", 118_287)
     with pytest.raises(NotFoundError):
         add_checkpoint(store, file, name="orphan", parent="nobody")
     shown = CliRunner().invoke(app, ["checkpoints", "show", "near"])
