@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,13 +13,20 @@ from recommender.errors import UsageError
 from recommender.forecast.ranking import Outlook
 from recommender.forecast.situation import Situation, from_scale, to_scale
 from recommender.image_sizes import Option, limits_in_words, operations, operations_of
-from recommender.records import SCRATCH, Checkpoint, Cost, Notice, Profile, RankedStart, SizeOption, Start
+from recommender.records import (
+    SCRATCH,
+    Checkpoint,
+    Cost,
+    Dataset,
+    Notice,
+    Profile,
+    RankedStart,
+    SizeOption,
+    Start,
+)
 from recommender.requests import RecommendRequest
 from recommender.tasks import Task
 from recommender.text import printable
-
-if TYPE_CHECKING:
-    from recommender.pipeline import Study
 
 BYTES_PER_PARAMETER = 2.1  # of the published files, in half precision
 NEARLY = 0.02  # of the task's metric: what a cheaper start may lose to be named beside the first
@@ -151,10 +157,20 @@ def left_out_notes(left_out: Sequence[Start], request: RecommendRequest) -> tupl
     )
 
 
-def cost_notes(case: Study, rows: Sequence[RankedStart]) -> tuple[Notice, ...]:
-    """Notices on a cheaper start, the source of the costs, and the image size for small objects."""
+def cost_notes(
+    rows: Sequence[RankedStart], target: Dataset, profile: Profile, *, hours_on: str | None
+) -> tuple[Notice, ...]:
+    """Notices on a cheaper start, the source of the costs, and the image size for small objects.
+
+    `hours_on` is the GPU that was asked for, whose hours are estimated.
+    """
     first = rows[0]
-    return (*_to_fetch(first), *_cheaper(first, rows), *_estimated(case, first), *_sizes(case, first))
+    return (
+        *_to_fetch(first),
+        *_cheaper(first, rows),
+        *_estimated(first, hours_on),
+        *_sizes(first, target, profile),
+    )
 
 
 def _to_fetch(first: RankedStart) -> tuple[Notice, ...]:
@@ -209,23 +225,23 @@ def _instead(a: Cost | None, b: Cost | None) -> str:
     return f" ({', '.join(said)})" if said else ""
 
 
-def _estimated(case: Study, first: RankedStart) -> tuple[Notice, ...]:
+def _estimated(first: RankedStart, hours_on: str | None) -> tuple[Notice, ...]:
     said = []
     cost = first.cost
     if cost is not None and cost.latency_basis not in (None, "measured"):
         said.append(f"its latency is {cost.latency_basis}")
-    if case.request.gpu and case.speed is not None:
-        said.append(f"hours are those of {case.speed.hardware}")
+    if hours_on is not None:
+        said.append(f"hours are those of {hours_on}")
     if not said:
         return ()
     text = "; ".join(said)
     return (Notice(code="estimated_cost", message=f"{text[0].upper()}{text[1:]}."),)
 
 
-def _sizes(case: Study, first: RankedStart) -> tuple[Notice, ...]:
+def _sizes(first: RankedStart, target: Dataset, profile: Profile) -> tuple[Notice, ...]:
     """Objects too small to be seen at the chosen image size, and what the next size would bring."""
     imgsz = first.imgsz or 640
-    tiny, small = small_shares(case, imgsz)
+    tiny, small = small_shares(target, imgsz)
     if small < 0.1:
         return ()
     said = [
@@ -239,7 +255,7 @@ def _sizes(case: Study, first: RankedStart) -> tuple[Notice, ...]:
             f"{times:.1f} times the operations{_instead(larger.cost, first.cost)}"
             + ("." if larger.allowed else ", which is beyond your limits.")
         )
-    longer = max(case.profile.median_width, case.profile.median_height)
+    longer = max(profile.median_width, profile.median_height)
     if tiny >= MANY and longer > 1.5 * imgsz:
         said.append(
             f"Your images are {longer:,} pixels wide or high: cutting them into tiles of {imgsz} px keeps these "
@@ -251,14 +267,14 @@ def _sizes(case: Study, first: RankedStart) -> tuple[Notice, ...]:
     return (Notice(code="small_objects", message=" ".join(said)),)
 
 
-def small_shares(case: Study, imgsz: int) -> tuple[float, float]:
+def small_shares(target: Dataset, imgsz: int) -> tuple[float, float]:
     """Shares of the objects below `TINY` and `SMALL` pixels when images are scaled to `imgsz`."""
     sides_M = np.concatenate(
         [np.zeros(0)]
         + [
             np.sqrt(image.boxes_M4[:, 2] * image.width * image.boxes_M4[:, 3] * image.height)
             * (imgsz / max(image.width, image.height, 1))
-            for image in case.target.images
+            for image in target.images
             if len(image.boxes_M4)
         ]
     )

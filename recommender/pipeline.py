@@ -156,13 +156,14 @@ def conclude(
     scratch = usual_architecture(case.situations, case.target.task)
     rows = shown_starts(ranked, history, case.request.top, runs or {}, case.options)
     supported = is_supported([o.situation for o in history], ranked[0].situation)
+    hours_on = case.speed.hardware if case.request.gpu and case.speed else None
     return Recommendation(
         profile=case.profile,
         budget=budget,
         task=case.target.task,
         ranking=rows,
         warnings=_warnings(case, ranked, level_supported=supported, any_runs=bool(history)),
-        notes=(*case.notes, *notes(ranked), *cost_notes(case, rows)),
+        notes=(*case.notes, *notes(ranked), *cost_notes(rows, case.target, case.profile, hours_on=hours_on)),
         folded=case.folded,
         device=device(case.request.device).title if case.request.device else None,
         limits=limits_in_words(case.request),

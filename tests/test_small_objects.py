@@ -9,24 +9,22 @@ import numpy as np
 import pytest
 
 from recommender.choice import cost_notes
-from recommender.forecast.kernels import PriorScales
-from recommender.pipeline import Study
 from recommender.records import (
     Cost,
     Dataset,
     Evidence,
     Interval,
     LabelledImage,
+    Notice,
     RankedStart,
     SizeOption,
     Start,
 )
-from recommender.requests import RecommendRequest
 from tests.forecast.builders import profile
 
 
-def asked(side: float, longer: int) -> Study:
-    """Images of `longer` × `longer` pixels whose objects have these sides, as shares of the image."""
+def notes_on(side: float, longer: int, larger: SizeOption | None) -> tuple[Notice, ...]:
+    """Of images of `longer` × `longer` pixels whose objects have these sides, as shares of the image, at 640 pixels."""
     boxes_M4 = np.array([[0.5, 0.5, side, side]] * 4, dtype=np.float32)
     image = LabelledImage(
         path=Path("image.png"),
@@ -47,14 +45,8 @@ def asked(side: float, longer: int) -> Study:
         content_hash="hash-tiny",
         split_origin="given",
     )
-    return Study(
-        request=RecommendRequest.model_validate({"dataset": "tiny"}),
-        target=target,
-        profile=replace(profile("tiny", 0.0), median_width=longer, median_height=longer),
-        situations=(),
-        history=(),
-        spread=PriorScales(),
-    )
+    images = replace(profile("tiny", 0.0), median_width=longer, median_height=longer)
+    return cost_notes([row(640, larger)], target, images, hours_on=None)
 
 
 def row(imgsz: int, larger: SizeOption | None) -> RankedStart:
@@ -92,11 +84,11 @@ NEXT = SizeOption(imgsz=960, score=0.34, cost=Cost(flops_b=14.6, latency_ms=22.0
 def test_small_objects_are_said_with_what_helps(
     side: float, longer: int, larger: SizeOption | None, said: tuple[str, ...]
 ) -> None:
-    (notice,) = cost_notes(asked(side, longer), [row(640, larger)])
+    (notice,) = notes_on(side, longer, larger)
     assert notice.code == "small_objects"
     assert [part for part in said if part not in notice.message] == []
     assert ("tiles" in notice.message) == (longer == 4000)
 
 
 def test_objects_that_are_large_enough_need_no_note() -> None:
-    assert cost_notes(asked(0.1, 2000), [row(640, NEXT)]) == ()
+    assert notes_on(0.1, 2000, NEXT) == ()

@@ -13,13 +13,13 @@ import numpy as np
 
 from recommender.blas import single_blas_thread
 from recommender.errors import UsageError
-from recommender.forecast.calibration import Check, check_of
+from recommender.forecast.calibration import Check
 from recommender.forecast.learning import learnt_spread
 from recommender.forecast.metrics import RankingMetrics, marks, random_marks
 from recommender.forecast.rankers import rankers_for
-from recommender.forecast.ranking import outlooks
+from recommender.forecast.ranking import Outlook, outlooks
 from recommender.forecast.rules import leaks
-from recommender.forecast.situation import Observation, Situation
+from recommender.forecast.situation import HIGHEST, Observation, Situation
 from recommender.progress import Progress, silent
 from recommender.records import Interval
 from recommender.tasks import Task
@@ -209,3 +209,21 @@ def _some(
         return history
     kept = set(rng.choice(targets, size=known_targets, replace=False))
     return tuple(o for o in history if o.situation.target.dataset_hash in kept)
+
+
+def check_of(case: BacktestCase, ranked: Sequence[Outlook]) -> Check:
+    """Compare a case's ranking with its truth."""
+    truth = {str(c.start): result for c, result in zip(case.candidates, case.truth, strict=True)}
+    truth_N = np.array([truth[str(outlook.situation.start)] for outlook in ranked])
+    low_N, high_N = (np.array([getattr(o.score, end) for o in ranked]) for end in ("low", "high"))
+    return Check(
+        target_name=case.target_name,
+        budgets=case.budgets,
+        # The scale tells nothing apart above HIGHEST, and no interval on it reaches 1.
+        inside_N=((low_N <= truth_N) & (np.minimum(truth_N, HIGHEST) <= high_N)).astype(np.float64),
+        expected_loss=ranked[0].expected_loss,
+        realised_loss=float(truth_N.max() - truth_N[0]),
+        p_best_N=np.array([outlook.p_best for outlook in ranked]),
+        best_N=(np.arange(len(truth_N)) == int(truth_N.argmax())).astype(np.float64),
+        truth_N=truth_N,
+    )

@@ -5,16 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-
-from recommender.forecast.ranking import Outlook
-from recommender.forecast.situation import HIGHEST
-
-if TYPE_CHECKING:
-    from recommender.forecast.backtest import BacktestCase
 
 Array = NDArray[np.float64]
 
@@ -56,24 +49,6 @@ class Check:
     def uniform_log_loss(self) -> float:
         """The same of a forecast that knows nothing."""
         return float(np.log(len(self.p_best_N)))
-
-
-def check_of(case: BacktestCase, ranked: Sequence[Outlook]) -> Check:
-    """Compare a case's ranking with its truth."""
-    truth = {str(c.start): result for c, result in zip(case.candidates, case.truth, strict=True)}
-    truth_N = np.array([truth[str(outlook.situation.start)] for outlook in ranked])
-    low_N, high_N = (np.array([getattr(o.score, end) for o in ranked]) for end in ("low", "high"))
-    return Check(
-        target_name=case.target_name,
-        budgets=case.budgets,
-        # The scale tells nothing apart above HIGHEST, and no interval on it reaches 1.
-        inside_N=((low_N <= truth_N) & (np.minimum(truth_N, HIGHEST) <= high_N)).astype(np.float64),
-        expected_loss=ranked[0].expected_loss,
-        realised_loss=float(truth_N.max() - truth_N[0]),
-        p_best_N=np.array([outlook.p_best for outlook in ranked]),
-        best_N=(np.arange(len(truth_N)) == int(truth_N.argmax())).astype(np.float64),
-        truth_N=truth_N,
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

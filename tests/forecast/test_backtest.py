@@ -12,8 +12,7 @@ import pytest
 from rich.console import Console
 
 from recommender.errors import UsageError
-from recommender.forecast.backtest import backtest, bootstrap, cases
-from recommender.forecast.calibration import check_of
+from recommender.forecast.backtest import backtest, bootstrap, cases, check_of
 from recommender.forecast.metrics import marks, random_marks
 from recommender.forecast.rankers import always_reference
 from recommender.forecast.ranking import outlooks
