@@ -33,7 +33,7 @@ class CurveView:
     """The curve so far: drawn in place on a terminal, a line per epoch elsewhere."""
 
     def __init__(self, console: Console, epochs: int, task: Task = "detect") -> None:
-        self._label = task_definition(task).metric.label
+        self._task = task_definition(task)
         self._console = console
         self._epochs = epochs
         self._curve: list[float] = []
@@ -61,11 +61,14 @@ class CurveView:
 
     def _line(self, point: dict[str, Any]) -> Text:
         best = max(self._curve)
-        others = "  ".join(f"{name} {value:.3f}" for name, value in list(point["details"].items())[:1])
+        told = [one for one in self._task.details if one.name in point["details"]]
+        beside = [
+            f"{one.label} {point['details'][one.name]:.3f}" for one in told if one.has_curve or one == told[0]
+        ]
         return Text.assemble(
             f"epoch {point['epoch']}/{self._epochs}  ",
             (sparkline(self._curve, CURVE_WIDTH), "cyan"),
-            f"  {self._label} {point['score']:.3f} (best {best:.3f})  {others}  ",
+            f"  {self._task.metric.label} {point['score']:.3f} (best {best:.3f})  {'  '.join(beside)}  ",
             f"{point['seconds']:.0f} s",
         )
 

@@ -80,7 +80,7 @@ def recommendation_summary(ask: RecommendationJob) -> RecommendationSummary:
         status=ask.status,
         dataset_id=ask.dataset_id,
         epochs=asked.epochs,
-        imgsz=asked.imgsz,
+        imgsz=asked.imgsz if "imgsz" in asked.model_fields_set else None,
         created_at=ask.created_at,
         finished_at=ask.finished_at,
     )

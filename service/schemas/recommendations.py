@@ -68,7 +68,9 @@ class RecommendationSummary(Answer):
     status: Status
     dataset_id: str
     epochs: int
-    imgsz: int
+    imgsz: int | None = Field(
+        None, description="Pixels; null where each start is asked about at its best size."
+    )
     created_at: str
     finished_at: str | None = None
 
