@@ -11,6 +11,7 @@ from recommender.costs import USUAL_PARAMETERS, Speed, Work
 from recommender.devices.table import device, latency
 from recommender.errors import UsageError
 from recommender.forecast.ranking import Outlook
+from recommender.forecast.rules import trained_on_target
 from recommender.forecast.situation import Situation, from_scale, to_scale
 from recommender.image_sizes import Option, limits_in_words, operations, operations_of
 from recommender.records import (
@@ -196,6 +197,7 @@ def _cheaper(first: RankedStart, rows: Sequence[RankedStart]) -> tuple[Notice, .
         if row.cost is not None
         and row.cost.flops_b is not None
         and row.start.checkpoint != SCRATCH
+        and not trained_on_target(row.evidence)
         and first.score.mean - row.score.mean <= NEARLY
     ]
     if own is None or not near:

@@ -16,6 +16,13 @@ from recommender.text import shell_join
 from recommender.training_recipe import recipe_of, ultralytics_arguments
 
 
+def fetch_first(checkpoint: Checkpoint | None) -> str:
+    """The command that fetches weights which are not here, to stand before another; "" where none is needed."""
+    if checkpoint is None or checkpoint.available:
+        return ""
+    return shell_join(["recommend", "checkpoints", "fetch", checkpoint.name]) + " && "
+
+
 def train_command(
     start: Start,
     budget: Budget,

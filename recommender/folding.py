@@ -8,6 +8,7 @@ hardly worse. And where no limit is named, a start to be fetched must promise so
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -39,12 +40,15 @@ def fold(
     expected = {one: float(mean) for one, mean in zip(situations, means_N, strict=True)}
     here = [one for one in situations if _is_here(one) and not trained_on_target(one.evidence)]
     limited = request.max_latency is not None or request.max_memory is not None
-    representatives = _best_of_families(expected, worth=0.0 if limited else WORTH)
     best_here = max(here, key=lambda one: expected[one], default=None)
+    unpromising: dict[Situation, Situation] = {}
     if best_here is not None and best_here.checkpoint is not None and not request.chooses:
         for one in expected:
             if not _is_here(one) and expected[one] <= expected[best_here] + WORTH_FETCHING:
-                representatives[one] = best_here
+                unpromising[one] = best_here
+    # Only then the families: none may be left out for a relative that is left out itself.
+    promising = {one: score for one, score in expected.items() if one not in unpromising}
+    representatives = unpromising | _best_of_families(promising, worth=0.0 if limited else WORTH)
     folded = tuple(
         FoldedStart(
             start=one.start,
@@ -59,6 +63,21 @@ def fold(
     return tuple(one for one in situations if one not in representatives), folded
 
 
+def scored_anew(
+    folded: Sequence[FoldedStart],
+    left_out: Sequence[Situation],
+    kept: Sequence[Situation],
+    history: Sequence[Observation],
+    spread: PriorScales,
+) -> tuple[FoldedStart, ...]:
+    """The folded starts with the scores that a history with trials gives them; `left_out` are their situations."""
+    both = (*left_out, *kept)
+    means_N = posterior(history, both, spread).expected_scores()
+    expected = {one.start: float(mean) for one, mean in zip(both, means_N, strict=True)}
+    anew = [replace(one, score=expected[one.start], instead_score=expected[one.instead]) for one in folded]
+    return tuple(sorted(anew, key=lambda one: (-one.score, one.start)))
+
+
 def fold_notes(folded: Sequence[FoldedStart], situations: Sequence[Situation]) -> tuple[Notice, ...]:
     """The number of starts left out of the table, and why."""
     here = {one.start for one in situations if _is_here(one)}
@@ -67,21 +86,20 @@ def fold_notes(folded: Sequence[FoldedStart], situations: Sequence[Situation]) -
     said = []
     if unfetched:
         most = max(unfetched, key=lambda one: one.score)
-        names = len({one.start.checkpoint for one in unfetched})
         said.append(
-            f"{counted(names, 'public checkpoint')} that would have to be fetched: expected to end at most "
-            f"{max(most.score - most.instead_score, 0.0):.3f} above {printable(most.instead)} "
+            f"{counted(len(unfetched), 'start')} from public checkpoints that would have to be fetched: expected to "
+            f"end at most {max(most.score - most.instead_score, 0.0):.3f} above {printable(most.instead)} "
             f"({printable(most.start)} is)."
         )
     if larger:
-        names = len({one.start.checkpoint for one in folded if one not in unfetched})
         said.append(
-            f"{counted(names, 'relative')} of {', '.join(larger[:4])}{' and others' if len(larger) > 4 else ''}: the "
-            f"same families in other sizes or trained otherwise, expected to bring less than {WORTH} more."
+            f"{counted(len(folded) - len(unfetched), 'start')} from relatives of {', '.join(larger[:4])}"
+            f"{' and others' if len(larger) > 4 else ''}: the same families in other sizes or trained otherwise, "
+            f"expected to bring less than {WORTH} more."
         )
     if not said:
         return ()
-    hint = "--expand names them" + (", --all ranks them." if unfetched else ".")
+    hint = "--expand names them" + (", --all ranks the best of each family." if unfetched else ".")
     return (Notice(code="folded", message=f"Not in the table: {' '.join(said)}", hint=hint),)
 
 

@@ -81,7 +81,9 @@ def choose_sizes(
         usable = allowed or list(found[:1])
         most = max(option.gain for option in usable)
         chosen.append(next(option for option in usable if option.gain > most - WORTH).situation)
-    if left_out and all(situation.checkpoint is None for situation in chosen):
+    scratch_alone = all(situation.checkpoint is None for situation in chosen)
+    kept = any(option.allowed for one in chosen for option in options[one.start])
+    if scratch_alone and (left_out or not kept):
         raise _nothing_fits([option for found in options.values() for option in found], request)
     return SizeChoice(situations=tuple(chosen), options=options, left_out=tuple(left_out))
 
@@ -166,7 +168,7 @@ def _nothing_fits(options: Sequence[Option], request: RecommendRequest) -> Usage
         ]
         return max(ratios, default=math.inf)
 
-    pretrained = [option for option in options if option.situation.checkpoint is not None]
+    pretrained = [one for one in options if one.situation.checkpoint is not None] or options
     nearest = min(pretrained, key=excess)
     asked = " and ".join(limits_in_words(request))
     broken = [

@@ -29,14 +29,14 @@ from recommender.choice import (
     work_of,
 )
 from recommender.class_names import mapped
-from recommender.command_line import train_command, yolo_command
+from recommender.command_line import fetch_first, train_command, yolo_command
 from recommender.costs import NEWEST, Speed, Work, known_speed
 from recommender.datasets import open_dataset
 from recommender.devices.calibration import calibrated_speed
 from recommender.devices.gpus import gpu_speed
 from recommender.devices.table import device
 from recommender.evidence import gather
-from recommender.folding import fold, fold_notes
+from recommender.folding import fold, fold_notes, scored_anew
 from recommender.forecast.budget import is_supported
 from recommender.forecast.decision import decide
 from recommender.forecast.history import known_history, known_spread
@@ -44,6 +44,7 @@ from recommender.forecast.influence import runs_used
 from recommender.forecast.kernels import PriorScales
 from recommender.forecast.ranking import Outlook, outlooks
 from recommender.forecast.reasons import reasons
+from recommender.forecast.rules import trained_on_target
 from recommender.forecast.situation import Observation, Situation
 from recommender.forecast.warnings import notes, only_scratch, warnings
 from recommender.image_sizes import Option, choose_sizes, limits_in_words, sizes_for
@@ -84,6 +85,7 @@ class Study:
     speed: Speed | None = None  # of the GPU asked for, else of the hardware of the newest runs
     options: Mapping[Start, tuple[Option, ...]] = field(default_factory=dict)  # each start at each image size
     folded: tuple[FoldedStart, ...] = ()
+    folded_situations: tuple[Situation, ...] = ()  # of `folded`, to forecast them anew after trials
 
     def work(self, situation: Situation, epochs: int | None = None) -> Work:
         """The work of training a start, for so many epochs or in full. Scratch is the usual architecture's."""
@@ -137,11 +139,11 @@ def study(request: RecommendRequest, *, store: Store, progress: Progress = silen
         notes=(
             *choice_notes(request, store, candidates),
             *left_out_notes(chosen.left_out, request),
-            *fold_notes(folded, ranked),
         ),
         speed=speed,
         options=chosen.options,
         folded=folded,
+        folded_situations=tuple(one for one in chosen.situations if one not in ranked),
     )
 
 
@@ -156,6 +158,10 @@ def conclude(
     scratch = usual_architecture(case.situations, case.target.task)
     rows = shown_starts(ranked, history, case.request.top, runs or {}, case.options)
     supported = is_supported([o.situation for o in history], ranked[0].situation)
+    fetch = fetch_first(ranked[0].situation.checkpoint)
+    folded = case.folded
+    if trials and folded:
+        folded = scored_anew(folded, case.folded_situations, case.situations, history, case.spread)
     hours_on = case.speed.hardware if case.request.gpu and case.speed else None
     return Recommendation(
         profile=case.profile,
@@ -163,8 +169,13 @@ def conclude(
         task=case.target.task,
         ranking=rows,
         warnings=_warnings(case, ranked, level_supported=supported, any_runs=bool(history)),
-        notes=(*case.notes, *notes(ranked), *cost_notes(rows, case.target, case.profile, hours_on=hours_on)),
-        folded=case.folded,
+        notes=(
+            *case.notes,
+            *fold_notes(folded, case.situations),
+            *notes(ranked),
+            *cost_notes(rows, case.target, case.profile, hours_on=hours_on),
+        ),
+        folded=folded,
         device=device(case.request.device).title if case.request.device else None,
         limits=limits_in_words(case.request),
         max_latency_ms=case.request.max_latency,
@@ -172,7 +183,8 @@ def conclude(
         max_flops_b=case.request.max_flops,
         level_supported=supported,
         method=_method(history),
-        train_command=train_command(
+        train_command=fetch
+        + train_command(
             ranked[0].situation.start,
             budget,
             case.request.dataset,
@@ -181,7 +193,8 @@ def conclude(
             task=case.request.task,
             imgsz=task_definition(case.target.task).imgsz,
         ),
-        command=yolo_command(
+        command=fetch
+        + yolo_command(
             ranked[0].situation,
             case.target,
             case.request.dataset,
@@ -206,7 +219,12 @@ def shown_starts(
         (i for i, o in enumerate(ranked) if o.situation.start.checkpoint in REFERENCE_NAMES), None
     )
     chosen = [chosen_option(o.situation, options.get(o.situation.start, ())) for o in ranked]
-    leading = front([(o.score.mean, outlay(option)) for o, option in zip(ranked, chosen, strict=True)])
+    leading = front(
+        [
+            (o.score.mean, None if trained_on_target(o.situation.evidence) else outlay(option))
+            for o, option in zip(ranked, chosen, strict=True)
+        ]
+    )
     shown = []
     for i, (outlook, option) in enumerate(zip(ranked, chosen, strict=True)):
         start = outlook.situation.start

@@ -35,13 +35,15 @@ def launch_training(
     key = key or f"once-{secrets.token_hex(16)}"
     if services.store.jobs.find(owner=caller.owner, key=key) is None:
         _check_number(services, caller, KIND, services.settings.max_trainings)
-    start = (
-        body.start
-        or _start_before(services.store, caller, key)
-        or _first_start(services.store, caller, held, body)
+    start, imgsz = (
+        (body.start, None)
+        if body.start
+        else _start_before(services.store, caller, key) or _first_start(services.store, caller, held, body)
     )
-    size = {"imgsz"} - body.model_fields_set  # left to the task
+    size = {"imgsz"} - body.model_fields_set  # left to the advice that is followed, else to the task
     fields = body.model_dump(exclude={"recommendation", "dataset", "start", "allow_roots", "task"} | size)
+    if size and imgsz is not None:
+        fields["imgsz"] = imgsz
     task = body.task or task_of(services.store, held)
     asked = TrainingRequest.model_validate({"dataset": held.path, "start": start, **fields})
     request = at_usual_size(asked, task)
@@ -142,14 +144,19 @@ def _check_size(services: Services, epochs: int, imgsz: int) -> None:
         )
 
 
-def _start_before(store: Store, caller: Caller, key: str) -> str | None:
-    """The start that an earlier request with this key was given: advice may have changed since."""
+def _start_before(store: Store, caller: Caller, key: str) -> tuple[str, int | None] | None:
+    """The start and image size that an earlier request with this key was given: advice may have changed since."""
     known = store.jobs.find(owner=caller.owner, key=key)
-    return str(decode(TrainingSpec, known.spec).start) if known is not None and known.kind == KIND else None
+    if known is None or known.kind != KIND:
+        return None
+    spec = decode(TrainingSpec, known.spec)
+    return str(spec.start), spec.recipe.imgsz
 
 
-def _first_start(store: Store, caller: Caller, held: HeldDataset, body: TrainingBody) -> str:
-    """The best start of the recommendation named, or of the latest, whose weights are on this machine."""
+def _first_start(
+    store: Store, caller: Caller, held: HeldDataset, body: TrainingBody
+) -> tuple[str, int | None]:
+    """The best start of the recommendation named, or of the latest, whose weights are here, and its image size."""
     ask = _advice(store, caller, held, body.recommendation)
     if ask is None or ask.document is None or ask.dataset_id != held.id:
         raise UsageError(
@@ -158,7 +165,8 @@ def _first_start(store: Store, caller: Caller, held: HeldDataset, body: Training
         )
     for row in json.loads(ask.document)["ranking"]:
         if row["available"]:
-            return row["checkpoint"] if row["mode"] == "scratch" else f"{row['checkpoint']}:{row['mode']}"
+            start = row["checkpoint"] if row["mode"] == "scratch" else f"{row['checkpoint']}:{row['mode']}"
+            return start, row.get("imgsz")
     raise UsageError("None of the advised starts is on this machine.", remedy="Name a start, or fetch one.")
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from recommender.folding import WORTH_FETCHING, fold, fold_notes
+from recommender.folding import WORTH_FETCHING, fold, fold_notes, scored_anew
 from recommender.forecast.kernels import PriorScales
 from recommender.forecast.process import posterior
 from recommender.forecast.situation import Situation
 from recommender.records import Cost, Profile
 from recommender.requests import RecommendRequest
-from tests.forecast.builders import profile, situation
+from tests.forecast.builders import observation, profile, situation
 
 EASY = profile("target", 0.0)
 HARD = replace(EASY, class_names=tuple(f"class {i}" for i in range(80)))
@@ -67,6 +67,28 @@ def test_on_a_small_set_nothing_is_worth_fetching_and_on_a_large_one_some_are() 
     assert all(
         means[one] > least for one in situations if one.start.checkpoint in large - {"here", "scratch"}
     )
+
+
+def test_nothing_is_left_out_for_a_start_that_is_left_out_itself() -> None:
+    """Whatever the number of images: at some the small relatives promise too little, and the large ones enough."""
+    for num_images in (300, 1_000, 3_000, 10_000, 30_000):
+        ranked = kept(HARD, num_images, ask())
+        situations = starts(HARD, num_images)
+        means = posterior((), situations).expected_scores()
+        expected = {one.start.checkpoint: mean for one, mean in zip(situations, means, strict=True)}
+        promising = {name for name, mean in expected.items() if mean > expected["here"] + WORTH_FETCHING}
+        assert bool(promising - {"scratch"}) == bool(ranked - {"here", "scratch"})
+
+
+def test_scores_of_folded_starts_move_with_trials() -> None:
+    situations = starts(EASY, 100)
+    ranked, folded = fold(situations, (), PriorScales(), request=ask(), cost_of=costs)
+    left_out = [one for one in situations if one not in ranked]
+    poor = [observation(situations[0], 0.05)]
+    anew = scored_anew(folded, left_out, ranked, poor, PriorScales())
+    assert {one.start for one in anew} == {one.start for one in folded}
+    assert max(one.score for one in anew) < min(one.score for one in folded)
+    assert [one.score for one in anew] == sorted((one.score for one in anew), reverse=True)
 
 
 def test_one_of_a_family_stands_for_it_and_a_limit_takes_the_best() -> None:

@@ -186,7 +186,8 @@ def root(
     everything: Annotated[
         bool,
         typer.Option(
-            "--all", help="Rank all public weights, promising or not; --device and limits imply it."
+            "--all",
+            help="Rank public weights that promise little too, one a family; --device and limits imply it.",
         ),
     ] = False,
     here: Annotated[bool, typer.Option("--here", help="Only weights that are on this machine.")] = False,

@@ -35,7 +35,10 @@ TaskChoice = Annotated[
 ]
 ImageSize = Annotated[
     int | None,
-    typer.Option(help="Training image size in pixels; else 640, of classification 224.", show_default=False),
+    typer.Option(
+        help="Training image size in pixels; else the best expected, or 640, of classification 224.",
+        show_default=False,
+    ),
 ]
 AllowRoots = Annotated[
     list[str] | None, typer.Option(metavar="DIR", help="A further folder a data.yaml may point into.")

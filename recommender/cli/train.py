@@ -132,6 +132,7 @@ def launch_first(
     request = TrainingRequest.model_validate(
         {
             "dataset": str(Path(asked.dataset).expanduser().absolute()),
+            "task": recommendation.task,  # an outlined set may have been ranked for its boxes
             "epochs": asked.epochs,
             "class_map": asked.class_map,
             "allow_roots": asked.allow_roots,
@@ -156,9 +157,18 @@ def with_first_start(
     """The request with the first start of the ranking, and with the architecture its scratch stands for."""
     from recommender.checkpoints import get_checkpoint
     from recommender.checkpoints.scratch import scratch_architecture
+    from recommender.cli.console import err
     from recommender.records import SCRATCH
+    from recommender.text import printable
 
     row, architecture = first_row(recommendation), request.architecture
+    leading = recommendation.ranking[0]
+    if not leading.available:
+        err().print(
+            f"{printable(leading.start)} leads but is not on this machine (recommend checkpoints fetch "
+            f"{printable(leading.start.checkpoint)}): {printable(row.start)} is trained.",
+            markup=False,
+        )
     start = str(row.start)
     if start == SCRATCH and architecture is None:
         ranked = [get_checkpoint(store, name) for name in recommendation.provenance.weights_sha256]

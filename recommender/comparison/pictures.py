@@ -57,13 +57,13 @@ def marks_of(truth: Sequence[Box], predicted: Sequence[Box], confidence: float) 
 
 
 def iou(first: Box, second: Box) -> float:
-    """Intersection over union, of the masks where both have one; 0 where the boxes do not touch."""
+    """Intersection over union, of masks where there are any; 0 where the boxes do not touch or one mask is empty."""
     width = min(first.x2, second.x2) - max(first.x1, second.x1)
     height = min(first.y2, second.y2) - max(first.y1, second.y1)
     if width <= 0 or height <= 0:
         return 0.0
-    if first.rings and second.rings:
-        return _iou_of_masks(first, second)
+    if first.rings or second.rings:
+        return _iou_of_masks(first, second) if first.rings and second.rings else 0.0
     shared = width * height
     return shared / (_area(first) + _area(second) - shared)
 

@@ -213,13 +213,14 @@ def decode_stencil(data: bytes, *, max_pixels: int) -> NDArray[np.bool_]:
     named = Path("bitmap")
     with _opened(named, data, max_pixels) as image, decoding(image.size[0] * image.size[1]):
         try:
+            has_alpha = image.mode in ("RGBA", "LA", "PA")
             pixels_HW4 = np.asarray(image.convert("RGBA"))
         except Exception as error:  # Pillow's parsers raise nearly anything on damaged files
             raise ImageError("image_truncated", f"{_shown(named)} is damaged: {error}.") from error
-    is_stencil = bool((pixels_HW4[..., 3] == 0).any())
-    marked_HW: NDArray[np.bool_] = (pixels_HW4[..., 3:] if is_stencil else pixels_HW4[..., :3]).max(
-        axis=2
-    ) > 0
+    colours_HW3 = pixels_HW4[..., :3]
+    # An opaque black picture with an alpha channel marks all of its frame.
+    is_stencil = bool((pixels_HW4[..., 3] == 0).any()) or (has_alpha and not colours_HW3.any())
+    marked_HW: NDArray[np.bool_] = (pixels_HW4[..., 3:] if is_stencil else colours_HW3).max(axis=2) > 0
     return marked_HW
 
 

@@ -55,6 +55,19 @@ def ring_area(ring_P2: Float64Array) -> float:
     return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
 
 
+def area_within(rings: Sequence[NDArray[np.floating[Any]]]) -> float:
+    """The area within rings drawn in any direction: one within an odd number of others is a hole (even-odd rule)."""
+    import cv2
+
+    lines = [np.asarray(ring, np.float32) for ring in rings]
+    total = 0.0
+    for i, line in enumerate(lines):
+        first = (float(line[0, 0]), float(line[0, 1]))
+        around = sum(cv2.pointPolygonTest(other, first, False) > 0 for j, other in enumerate(lines) if j != i)
+        total += (-1) ** around * ring_area(np.asarray(rings[i], np.float64))
+    return abs(total)
+
+
 def is_true_outline(outline: Outline) -> bool:
     """True if an outline says more than a box does: False without one, for rectangles and for tilted boxes."""
     if isinstance(outline, RunLengths):

@@ -14,7 +14,6 @@ from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.images import decode_stencil
 from recommender.datasets.json_text import load_json
-from recommender.datasets.limits import LIMITS
 from recommender.datasets.named import NamedImage, Object, named_set
 from recommender.datasets.outlines import rings_of_mask
 from recommender.datasets.raw import RawSet, Shape
@@ -22,6 +21,7 @@ from recommender.datasets.shapes import box_from_corners, box_from_points, numbe
 from recommender.errors import DatasetError
 
 MAX_PNG_BYTES = 64 * 2**20  # of one bitmap once unpacked
+MAX_UNSIZED = 4 * 2**20  # pixels of a bitmap in a file that does not tell the size of its picture
 
 
 def read_supervisely(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
@@ -46,22 +46,24 @@ def _image(content: dict[str, Any], path: Path, disk: Disk, log: DefectLog) -> N
     width, height = (number(size.get(key)) if isinstance(size, dict) else 0 for key in ("width", "height"))
     where = disk.name(path)
     things = content["objects"][: disk.limits.label_rows]
+    # No bitmap is larger than its picture: else small files could order a decoding without end.
+    most = min(disk.limits.image_pixels, int(width * height) if width > 0 and height > 0 else MAX_UNSIZED)
     return NamedImage(
         reference=f"../img/{path.stem}",  # a.png.json is about a.png
         near=path,
-        objects=tuple(_object(thing, f"{where}: object {n}", log) for n, thing in enumerate(things)),
+        objects=tuple(_object(thing, f"{where}: object {n}", most, log) for n, thing in enumerate(things)),
         size=(width, height) if width > 0 and height > 0 else None,
     )
 
 
-def _object(thing: Any, where: str, log: DefectLog) -> Object:
+def _object(thing: Any, where: str, max_pixels: int, log: DefectLog) -> Object:
     name = text(thing.get("classTitle")) if isinstance(thing, dict) else ""
     if not name:
         log.add("label_class_unknown", where, "no classTitle")
         return "", None
     kind, points = thing.get("geometryType"), thing.get("points")
     if kind == "bitmap":
-        return name, _stencil(thing.get("bitmap"), where, log)
+        return name, _stencil(thing.get("bitmap"), where, max_pixels, log)
     if kind not in ("rectangle", "polygon") or not isinstance(points, dict):
         log.add("label_no_box", where, str(kind))
         return name, None
@@ -72,13 +74,13 @@ def _object(thing: Any, where: str, log: DefectLog) -> Object:
     return name, box_from_points(points.get("exterior"), where, log)
 
 
-def _stencil(bitmap: Any, where: str, log: DefectLog) -> Shape | None:
+def _stencil(bitmap: Any, where: str, max_pixels: int, log: DefectLog) -> Shape | None:
     """A mask as a packed PNG, placed by its upper left corner; None after counting a fault."""
     try:
         packed = base64.b64decode(text(bitmap["data"]), validate=True)
         left, top = map(number, bitmap["origin"])
         png = zlib.decompressobj().decompress(packed, MAX_PNG_BYTES)
-        mask_HW = decode_stencil(png, max_pixels=LIMITS.image_pixels)
+        mask_HW = decode_stencil(png, max_pixels=max_pixels)
     except (TypeError, KeyError, ValueError, zlib.error, DatasetError) as error:
         log.add("label_no_box", where, f"bitmap: {error}")
         return None
@@ -87,7 +89,7 @@ def _stencil(bitmap: Any, where: str, log: DefectLog) -> Shape | None:
         log.add("label_no_area", where)
         return None
     log.add("label_outline", where)
-    ys, xs = np.nonzero(mask_HW)
+    ys, xs = np.flatnonzero(mask_HW.any(axis=1)), np.flatnonzero(mask_HW.any(axis=0))
     corners = box_from_corners(
         (left + xs.min(), top + ys.min(), left + xs.max() + 1, top + ys.max() + 1), where, log
     )

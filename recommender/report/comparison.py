@@ -116,12 +116,15 @@ def _spread(spread: SeedSpread) -> SpreadPart:
     return SpreadPart(mean=round(spread.mean, 5), deviation=_round(spread.deviation), seeds=spread.count)
 
 
+MOST_CLASSES = 200  # whose whole matrix is written: it grows with their square
+
+
 def _classes(confusion: Confusion, names: Sequence[str]) -> ClassesPart:
     accuracies = zip(names, confusion.accuracies(), strict=True)
     return ClassesPart(
         start=str(confusion.start),
         accuracy={name: _round(value) for name, value in accuracies},
-        confusion=tuple(tuple(row) for row in confusion.counts_CC.tolist()),
+        confusion=tuple(map(tuple, confusion.counts_CC.tolist())) if len(names) <= MOST_CLASSES else (),
         most_confused=tuple(
             ConfusedPart(
                 true=names[one.true],

@@ -8,7 +8,7 @@ import re
 import numpy as np
 
 from recommender.comparison.comparison_input import Box, ComparisonInput, Scene, Trained
-from recommender.datasets.outlines import joined, ring_area
+from recommender.datasets.outlines import area_within, joined
 
 FOLDER = "predictions"
 
@@ -59,8 +59,11 @@ def _annotation(id: int, image_id: int, scene: Scene, box: Box, predicted: bool)
         "iscrowd": 0,
     }
     if box.rings:
-        line_P2 = joined([np.reshape(ring, (-1, 2)) for ring in box.rings]) * (scene.width, scene.height)
-        found |= {"segmentation": [line_P2.round(1).ravel().tolist()], "area": round(ring_area(line_P2), 2)}
+        rings = [np.reshape(ring, (-1, 2)) * (scene.width, scene.height) for ring in box.rings]
+        found |= {
+            "segmentation": [joined(rings).round(1).ravel().tolist()],
+            "area": round(area_within(rings), 2),
+        }
     return found | ({"score": round(box.confidence, 4)} if predicted else {})
 
 

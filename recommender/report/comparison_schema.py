@@ -200,7 +200,8 @@ class ClassesPart(Document):
     start: str
     accuracy: dict[str, float | None] = Field(description="By class; null for a class without images.")
     confusion: tuple[tuple[int, ...], ...] = Field(
-        description="Images by true class (rows) and guessed class (columns), in the order of `classes`."
+        description="Images by true class (rows) and guessed class (columns), in the order of `classes`; empty with "
+        "more than 200 classes, where `most_confused` tells."
     )
     most_confused: tuple[ConfusedPart, ...]
 

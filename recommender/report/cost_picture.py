@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from recommender.choice import front
+from recommender.forecast.rules import trained_on_target
 from recommender.records import Cost, RankedStart, Recommendation
 from recommender.report.charts import ticks_of
 from recommender.tasks import task_definition
@@ -53,7 +54,11 @@ def cost_picture(recommendation: Recommendation, *, standalone: bool = False) ->
     """
     axis, of = _axis(recommendation)
     points = [
-        *(_ranked(row, value) for row in recommendation.ranking if (value := of(row.cost)) is not None),
+        *(
+            _ranked(row, value)
+            for row in recommendation.ranking
+            if (value := of(row.cost)) is not None and not trained_on_target(row.evidence)
+        ),
         *(
             CostPoint(
                 label=f"{one.start} at {one.imgsz} px", cost=value, score=one.score, low=None, high=None

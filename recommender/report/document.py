@@ -148,6 +148,7 @@ class FoldedPart(Document):
     imgsz: int
     score: float = Field(description="Expected.")
     instead: Start
+    instead_score: float | None = Field(None, description="Expected of that one; null in earlier answers.")
     latency_ms: float | None = None
     flops_b: float | None = None
     hours: float | None = None
@@ -289,6 +290,7 @@ def _folded(one: FoldedStart) -> FoldedPart:
         imgsz=one.imgsz,
         score=round(one.score, 4),
         instead=one.instead,
+        instead_score=round(one.instead_score, 4),
         latency_ms=_rounded(cost.latency_ms, 2),
         flops_b=_rounded(cost.flops_b, 2),
         hours=_rounded(cost.hours, 4),

@@ -10,6 +10,7 @@ from recommender.records import (
     Profile,
     RankedStart,
     Recommendation,
+    SizeOption,
     Start,
 )
 from recommender.report.document import EvidencePart, FoldedPart, RankedPart, RecommendationDocument
@@ -84,6 +85,21 @@ def _row(part: RankedPart) -> RankedStart:
         imgsz=part.imgsz,
         fetch_mb=part.fetch_mb,
         on_front=part.on_front,
+        sizes=tuple(
+            SizeOption(
+                imgsz=size.imgsz,
+                score=size.score,
+                allowed=size.allowed,
+                cost=Cost(
+                    flops_b=size.flops_b,
+                    latency_ms=size.latency_ms,
+                    latency_basis=size.latency_basis,
+                    hours=size.hours,
+                    money=size.cost,
+                ),
+            )
+            for size in part.sizes
+        ),
         cost=Cost(
             flops_b=part.flops_b,
             latency_ms=part.latency_ms,
@@ -101,7 +117,7 @@ def _folded(part: FoldedPart) -> FoldedStart:
         imgsz=part.imgsz,
         score=part.score,
         instead=part.instead,
-        instead_score=part.score,
+        instead_score=part.score if part.instead_score is None else part.instead_score,
         cost=Cost(latency_ms=part.latency_ms, flops_b=part.flops_b, hours=part.hours),
     )
 

@@ -185,12 +185,14 @@ def train(
         raise NotFoundError(f"The ranking has no start {rank}.", remedy="Reload the page.")
     start = row["checkpoint"] if row["mode"] == "scratch" else f"{row['checkpoint']}:{row['mode']}"
     held = find_dataset(services.store, caller, asked.dataset_id)
+    question = json.loads(asked.question)
     body = TrainingBody.model_validate(
         {
             "dataset": held.id,
             "start": start,
-            "epochs": json.loads(asked.question)["epochs"],
-            "imgsz": row.get("imgsz") or json.loads(asked.question)["imgsz"],
+            "task": question.get("task"),
+            "epochs": question["epochs"],
+            "imgsz": row.get("imgsz") or question["imgsz"],
         }
     )
     job, _ = launch_training(services, caller, held, body, key=f"train-{asked.id}-{token}"[:128])

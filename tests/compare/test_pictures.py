@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from recommender.comparison.comparison_input import Box, Evaluation, Scene, Score
@@ -15,6 +17,16 @@ TRUE = box(0.1, 0.1, 0.3, 0.3)
 def test_iou_closed_form() -> None:
     assert iou(box(0, 0, 0.4, 0.4), box(0.2, 0.2, 0.6, 0.6)) == pytest.approx(0.04 / 0.28)
     assert iou(box(0, 0, 0.1, 0.1), box(0.1, 0.1, 0.2, 0.2)) == 0.0
+
+
+def test_a_mask_is_judged_by_its_mask_and_an_empty_one_hits_nothing() -> None:
+    square = (0.1, 0.1, 0.3, 0.1, 0.3, 0.3, 0.1, 0.3)
+    left_half = (0.1, 0.1, 0.2, 0.1, 0.2, 0.3, 0.1, 0.3)
+    whole, half = replace(TRUE, rings=(square,)), replace(TRUE, rings=(left_half,))
+    assert iou(whole, whole) == pytest.approx(1.0, abs=0.02)
+    assert iou(whole, half) == pytest.approx(0.5, abs=0.05)
+    assert iou(whole, TRUE) == 0.0
+    assert marks_of([whole], [TRUE], 0.5).hits == ()
 
 
 def test_the_surest_box_takes_the_object_and_its_double_is_a_false_alarm() -> None:

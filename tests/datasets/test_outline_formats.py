@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from recommender.datasets import open_dataset
+from recommender.datasets import open_dataset, supervisely
+from recommender.datasets.images import decode_stencil
 from recommender.datasets.outlines import draw_mask
 from recommender.errors import DatasetError
 from recommender.records import Dataset
@@ -116,7 +119,16 @@ def test_pieces_of_one_class_are_told_and_photos_are_no_masks(tmp_path: Path, su
         open_dataset(tmp_path / "photos", task="segment")
 
 
-def test_bitmaps_that_cannot_be_read_are_counted_and_their_sets_open(tmp_path: Path) -> None:
+def test_bitmaps_that_cannot_be_read_are_counted_and_their_sets_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpacked: list[int] = []
+
+    def watched(data: bytes, *, max_pixels: int) -> Any:
+        unpacked.append(len(data))
+        return decode_stencil(data, max_pixels=max_pixels)
+
+    monkeypatch.setattr(supervisely, "decode_stencil", watched)
     folder = WRITERS["Supervisely bitmaps"](tmp_path / "set", scenes(24))
     first, second, third = sorted(folder.rglob("*.png.json"))[:3]
     bomb = base64.b64encode(zlib.compress(bytes(200 * 2**20), 9)).decode("ascii")  # no PNG, and much of it
@@ -125,3 +137,17 @@ def test_bitmaps_that_cannot_be_read_are_counted_and_their_sets_open(tmp_path: P
         content["objects"][0]["bitmap"]["data"] = data
         path.write_text(json.dumps(content))
     assert kinds(open_dataset(folder, task="segment"))["label_no_box"] == 3
+    assert max(unpacked) == supervisely.MAX_PNG_BYTES
+
+
+def test_no_bitmap_is_larger_than_its_picture(tmp_path: Path) -> None:
+    folder = WRITERS["Supervisely bitmaps"](tmp_path / "set", scenes(24))
+    path = min(folder.rglob("*.png.json"))
+    content = json.loads(path.read_text())
+    width, height = content["size"]["width"], content["size"]["height"]
+    file = io.BytesIO()
+    Image.new("L", (width + 1, height), 255).save(file, "PNG")
+    bitmap = base64.b64encode(zlib.compress(file.getvalue())).decode("ascii")
+    content["objects"][0]["bitmap"] |= {"data": bitmap, "origin": [0, 0]}
+    path.write_text(json.dumps(content))
+    assert kinds(open_dataset(folder, task="segment"))["label_no_box"] == 1

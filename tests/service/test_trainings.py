@@ -115,6 +115,7 @@ def test_the_first_advised_start_that_is_here_is_taken(service: Service, held: s
             "evidence": {},
             "reasons": [],
             "available": here,
+            "imgsz": 96,
         }
         for rank, name, mode, here in ((1, "yolo11x", "full", False), (2, "coco-yolo11n", "freeze", True))
     ]
@@ -127,6 +128,7 @@ def test_the_first_advised_start_that_is_here_is_taken(service: Service, held: s
     assert answer["start"] == "coco-yolo11n:freeze"
     assert launch(service, "advised", dataset=held, recommendation="rec_advice")[0] == 200
     spec = decode(TrainingSpec, service.store.jobs.require(str(answer["id"])).spec)
+    assert spec.recipe.imgsz == 96  # that of the advised row
     assert spec.weights_sha256  # pinned: other bytes under this name are refused
 
 

@@ -17,8 +17,12 @@ Rings = tuple[tuple[float, ...], ...]
 
 def kept_rings(rings: Iterable[NDArray[np.floating[Any]]]) -> Rings:
     """Rings of P2 fractions as they are kept: x, y, x, y, …"""
-    short = (simplified(np.clip(ring_P2, 0.0, 1.0), TOLERANCE) for ring_P2 in rings)
-    return tuple(tuple(ring_P2.round(4).ravel().tolist()) for ring_P2 in short if len(ring_P2) > 2)
+    found = []
+    for ring_P2 in rings:
+        clipped_P2 = np.clip(ring_P2, 0.0, 1.0)
+        short_P2 = simplified(clipped_P2, TOLERANCE)
+        found.append(short_P2 if len(short_P2) > 2 else clipped_P2)  # thin ones must not vanish
+    return tuple(tuple(ring_P2.round(4).ravel().tolist()) for ring_P2 in found if len(ring_P2) > 2)
 
 
 def rings_of_masks(masks_NHW: Any, seen: Mapping[str, Any]) -> tuple[Rings, ...]:
