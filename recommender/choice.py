@@ -34,6 +34,7 @@ NEARLY = 0.02  # of the task's metric: what a cheaper start may lose to be named
 CHEAPER = 0.5  # share of the first's operations below which a start is cheaper
 TINY, SMALL = 8, 16  # pixels
 MANY = 0.25  # share of objects below `TINY` pixels from which on tiling is worth a thought
+TILED = 640  # pixels: images scaled to less are better scaled to more first
 
 
 def require_choice(request: RecommendRequest, task: Task) -> None:
@@ -258,7 +259,9 @@ def _sizes(first: RankedStart, target: Dataset, profile: Profile) -> tuple[Notic
             + ("." if larger.allowed else ", which is beyond your limits.")
         )
     longer = max(profile.median_width, profile.median_height)
-    if tiny >= MANY and longer > 1.5 * imgsz:
+    if tiny >= MANY and larger is None and longer > imgsz and imgsz < TILED:
+        said.append("A larger image size keeps them larger.")
+    elif tiny >= MANY and longer > 1.5 * imgsz and imgsz >= TILED:
         said.append(
             f"Your images are {longer:,} pixels wide or high: cutting them into tiles of {imgsz} px keeps these "
             f"objects {longer / imgsz:.1f} times as large, for {(longer / imgsz) ** 2:.0f} times the work, and is the "

@@ -23,8 +23,8 @@ from recommender.records import (
 from tests.forecast.builders import profile
 
 
-def notes_on(side: float, longer: int, larger: SizeOption | None) -> tuple[Notice, ...]:
-    """Of images of `longer` × `longer` pixels whose objects have these sides, as shares of the image, at 640 pixels."""
+def notes_on(side: float, longer: int, larger: SizeOption | None, imgsz: int = 640) -> tuple[Notice, ...]:
+    """Of images of `longer` × `longer` pixels whose objects have these sides, as shares, scaled to `imgsz`."""
     boxes_M4 = np.array([[0.5, 0.5, side, side]] * 4, dtype=np.float32)
     image = LabelledImage(
         path=Path("image.png"),
@@ -46,7 +46,7 @@ def notes_on(side: float, longer: int, larger: SizeOption | None) -> tuple[Notic
         split_origin="given",
     )
     images = replace(profile("tiny", 0.0), median_width=longer, median_height=longer)
-    return cost_notes([row(640, larger)], target, images, hours_on=None)
+    return cost_notes([row(imgsz, larger)], target, images, hours_on=None)
 
 
 def row(imgsz: int, larger: SizeOption | None) -> RankedStart:
@@ -92,3 +92,9 @@ def test_small_objects_are_said_with_what_helps(
 
 def test_objects_that_are_large_enough_need_no_note() -> None:
     assert notes_on(0.1, 2000, NEXT) == ()
+
+
+def test_small_image_sizes_are_raised_before_anything_is_tiled() -> None:
+    (notice,) = notes_on(0.01, 2000, None, imgsz=320)
+    assert "A larger image size keeps them larger." in notice.message
+    assert "tiles" not in notice.message
