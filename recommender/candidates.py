@@ -62,7 +62,7 @@ def choose_candidates(
         chosen = [require_for_task(_at_hand(one, request, progress), target.task) for one in known]
     else:
         budget = Budget(epochs=request.epochs, imgsz=request.imgsz)
-        fetchable = target.task == "detect" and not (request.here or request.offline)
+        fetchable = task_definition(target.task).sizes_compared and not (request.here or request.offline)
         public = [c for c in (*zoo(), *catalogue()) if c.available or fetchable]
         registered = recall(store, target, budget, locate=located, allowed=partial(_allowed, request=request))
         chosen = list(that_fit((*public, *registered), target.task))

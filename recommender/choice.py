@@ -26,7 +26,7 @@ from recommender.records import (
     Start,
 )
 from recommender.requests import RecommendRequest
-from recommender.tasks import Task
+from recommender.tasks import Task, task_definition
 from recommender.text import printable
 
 BYTES_PER_PARAMETER = 2.1  # of the published files, in half precision
@@ -39,7 +39,7 @@ TILED = 640  # pixels: images scaled to less are better scaled to more first
 
 def require_choice(request: RecommendRequest, task: Task) -> None:
     """Raise UsageError where a device, a limit or every size is asked about for a task whose tables are not here."""
-    if request.chooses and task != "detect":
+    if request.chooses and not task_definition(task).sizes_compared:
         raise UsageError(
             "Devices, limits and --all are for object detection so far.",
             remedy="Leave them out; --max-params works for every task.",

@@ -336,11 +336,12 @@ Sized = TypeVar("Sized", RecommendRequest, TrainingRequest, SweepRequest, Compar
 
 
 def at_usual_size(request: Sized, task: Task) -> Sized:
-    """The request with the task's usual image size, where it names none. A recommendation for boxes chooses one."""
-    chosen = isinstance(request, RecommendRequest) and task == "detect"
+    """The request with the task's usual image size, where it names none; a recommendation may choose one itself."""
+    usual = task_definition(task)
+    chosen = isinstance(request, RecommendRequest) and usual.sizes_compared
     if chosen or "imgsz" in request.model_fields_set:
         return request
-    return request.model_copy(update={"imgsz": task_definition(task).imgsz})
+    return request.model_copy(update={"imgsz": usual.imgsz})
 
 
 def require_budget(budget: str | None) -> str | None:

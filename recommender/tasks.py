@@ -34,6 +34,7 @@ class TaskDefinition:
     reference: str  # alias of the checkpoint where everybody starts
     architecture: str  # trained from scratch where there is no other start to compare with
     imgsz: int  # pixels that images are trained at where nobody says
+    sizes_compared: bool = False  # tables are here of what model and image size bring, and of devices
     metric: Metric  # `score` means this one
     details: tuple[Metric, ...]  # beside it, in the order of tables
 
@@ -48,6 +49,7 @@ TASKS: tuple[TaskDefinition, ...] = (
         reference="coco",
         architecture="yolo11n",
         imgsz=640,
+        sizes_compared=True,
         metric=Metric(name="map50_95", label="mAP50-95"),
         details=(
             Metric(name="map50", label="mAP50"),

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recommender.cli.console import out, progress_bars
+from recommender.cli.console import err, out, progress_bars
 from recommender.errors import UsageError
 from recommender.records import Recommendation
 from recommender.requests import RecommendRequest, TrialsRequest
+from recommender.text import printable
 
 if TYPE_CHECKING:
     from recommender.pipeline import Study
@@ -83,6 +84,7 @@ def _show(recommendation: Recommendation, case: Study, extras: Extras) -> None:
 
         html = page(recommendation, pictures_of(case, recommendation))
         Path(extras.html).write_text(html, encoding="utf-8")
+        err().print(f"wrote {printable(extras.html)}", markup=False)
     if extras.as_json:
         from recommender.report.document import document
 

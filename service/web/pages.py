@@ -113,7 +113,7 @@ def dataset(request: Request, services: ServicesDep, caller: CallerDep, held: Da
         near=near,
         places=places,
         labels=labels(places, held.dataset_hash),
-        devices=devices() if task == "detect" else (),
+        devices=devices() if task_definition(task).sizes_compared else (),
         gpus=tuple(BANDWIDTH_GB_S),
     )
 
