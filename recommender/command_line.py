@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from recommender.checkpoints import backbone_length
-from recommender.families.ultralytics.architectures import learning_rate_factor
+from recommender.axes import DEFAULT, Setting
+from recommender.families.ultralytics.architectures import frozen_layers, learning_rate_factor
 from recommender.forecast.situation import Situation
 from recommender.records import Budget, Checkpoint, Dataset, Start
 from recommender.requests import TrainingRequest
@@ -32,6 +32,7 @@ def train_command(
     class_map: Mapping[str, str] | None = None,
     task: Task | None = None,
     imgsz: int = 640,
+    setting: Setting = DEFAULT,
 ) -> str:
     """`recommend train …` for a start; options at their defaults are left out. `given` is the path the user named.
 
@@ -45,6 +46,7 @@ def train_command(
     for name, value in usual.items():
         if getattr(budget, name) != value:
             words += [f"--{name}", str(getattr(budget, name))]
+    words += setting.options()
     if start.mode == "scratch":
         words += ["--architecture", scratch]
     for own, other in (class_map or {}).items():
@@ -53,7 +55,13 @@ def train_command(
 
 
 def yolo_command(
-    situation: Situation, dataset: Dataset, given: str, *, scratch: str, split_seed: int = 0
+    situation: Situation,
+    dataset: Dataset,
+    given: str,
+    *,
+    scratch: str,
+    split_seed: int = 0,
+    setting: Setting = DEFAULT,
 ) -> str:
     """`yolo detect train …` that trains the recipe of `train_command`, letter by letter runnable, also twice.
 
@@ -64,19 +72,27 @@ def yolo_command(
     data, first_data = _data(dataset, given, split_seed)
     model, first_model = _model(checkpoint, scratch, dataset.task)
     asked = TrainingRequest.model_validate(
-        {"dataset": given, "start": str(start), "epochs": budget.epochs, "imgsz": budget.imgsz}
+        {
+            "dataset": given,
+            "start": str(start),
+            "epochs": budget.epochs,
+            "imgsz": budget.imgsz,
+            "learning_rate": setting.learning_rate,
+            "freeze": setting.freeze,
+        }
     )
+    recipe = recipe_of(asked)
     words = ["yolo", dataset.task, "train", *model, f"data={data}"]
     factor = learning_rate_factor(checkpoint.architecture if checkpoint else scratch)
-    arguments = ultralytics_arguments(recipe_of(asked), start.mode, factor=factor)
+    arguments = ultralytics_arguments(recipe, start.mode, factor=factor)
     words += [
         f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
         for name, value in arguments.items()
     ]
     if checkpoint is None:
         words.append("pretrained=False")
-    elif start.mode == "freeze":
-        words.append(f"freeze={backbone_length(checkpoint.architecture)}")
+    elif num_frozen := frozen_layers(checkpoint.architecture, start.mode, recipe.freeze):
+        words.append(f"freeze={num_frozen}")
     return first_data + first_model + shell_join(words)
 
 

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from recommender import __version__
+from recommender.axes import Setting, Tried, advised, setting_note, tried_on
 from recommender.candidates import (
     Candidate,
     choice_notes,
@@ -66,7 +67,7 @@ from recommender.records import (
     Start,
 )
 from recommender.requests import RecommendRequest, at_usual_size
-from recommender.store import Store
+from recommender.store import RANKABLE, Store
 from recommender.tasks import task_definition
 from recommender.text import counted
 
@@ -84,6 +85,7 @@ class Study:
     notes: tuple[Notice, ...] = ()  # of choosing the candidates
     speed: Speed | None = None  # of the GPU asked for, else of the hardware of the newest runs
     options: Mapping[Start, tuple[Option, ...]] = field(default_factory=dict)  # each start at each image size
+    tried: tuple[Run, ...] = ()  # earlier runs on this very data set, at whatever rate and freeze depth
     folded: tuple[FoldedStart, ...] = ()
     folded_situations: tuple[Situation, ...] = ()  # of `folded`, to forecast them anew after trials
 
@@ -142,21 +144,34 @@ def study(request: RecommendRequest, *, store: Store, progress: Progress = silen
         ),
         speed=speed,
         options=chosen.options,
+        tried=_counted_runs(store, target.content_hash),
         folded=folded,
         folded_situations=tuple(one for one in chosen.situations if one not in ranked),
     )
 
 
 def conclude(
-    case: Study, *, trials: Sequence[Observation] = (), runs: Mapping[Start, Run] | None = None
+    case: Study,
+    *,
+    trials: Sequence[Observation] = (),
+    runs: Mapping[Start, Run] | None = None,
+    tried: Sequence[Run] = (),
 ) -> Recommendation:
-    """Forecast from the history and the trials on this target; `runs` are the trials to show beside their starts."""
+    """Forecast from the history and the trials on this target; `runs` are the trials to show beside their starts.
+
+    `tried` are all runs of the trials, from which rate and freeze depth are chosen together with earlier ones.
+    """
     history = (*case.history, *trials)
     ranked = outlooks(history, case.situations, seed=case.request.seed, spread=case.spread)
     budget = ranked[0].situation.budget
     hours = case.hours()
     scratch = usual_architecture(case.situations, case.target.task)
-    rows = shown_starts(ranked, history, case.request.top, runs or {}, case.options)
+    every = {run.id: run for run in (*case.tried, *tried)}.values()
+    rows = with_settings(
+        shown_starts(ranked, history, case.request.top, runs or {}, case.options),
+        {start: tried_on(case.profile.dataset_hash, every, start) for start in {run.start for run in every}},
+    )
+    setting = Setting(learning_rate=rows[0].learning_rate, freeze=rows[0].freeze)
     supported = is_supported([o.situation for o in history], ranked[0].situation)
     fetch = fetch_first(ranked[0].situation.checkpoint)
     folded = case.folded
@@ -173,6 +188,7 @@ def conclude(
             *case.notes,
             *fold_notes(folded, case.situations),
             *notes(ranked),
+            *setting_note(rows[0].start, tried_on(case.profile.dataset_hash, every, rows[0].start)),
             *cost_notes(rows, case.target, case.profile, hours_on=hours_on),
         ),
         folded=folded,
@@ -192,6 +208,7 @@ def conclude(
             class_map=case.request.class_map,
             task=case.request.task,
             imgsz=task_definition(case.target.task).imgsz,
+            setting=setting,
         ),
         command=fetch
         + yolo_command(
@@ -200,6 +217,7 @@ def conclude(
             case.request.dataset,
             scratch=scratch,
             split_seed=case.request.seed,
+            setting=setting,
         ),
         provenance=_provenance(case.request, case.profile, ranked, history),
         decision=decide(ranked, history, spread=case.spread, hours=hours),
@@ -239,6 +257,23 @@ def shown_starts(
             )
             shown.append(row)
     return tuple(shown)
+
+
+def with_settings(
+    rows: Sequence[RankedStart], tried: Mapping[Start, Sequence[Tried]]
+) -> tuple[RankedStart, ...]:
+    """The rows with the rate and the freeze depth that runs on this data set advise for each."""
+    settings = ((row, advised(tried.get(row.start, ()))) for row in rows)
+    return tuple(
+        replace(row, learning_rate=setting.learning_rate, freeze=setting.freeze) for row, setting in settings
+    )
+
+
+def _counted_runs(store: Store, target_hash: str) -> tuple[Run, ...]:
+    """The runs on a data set that the forecast may learn from."""
+    ignored = store.runs.ignored()
+    runs = store.runs.list(target_hash=target_hash, statuses=RANKABLE)
+    return tuple(run for run in runs if run.id not in ignored)
 
 
 def _warnings(

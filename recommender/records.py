@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from recommender.starts import MODES as MODES
 from recommender.starts import SCRATCH as SCRATCH
+from recommender.starts import FreezeDepth as FreezeDepth
 from recommender.starts import Mode as Mode
 from recommender.tasks import Task
 
@@ -201,12 +202,12 @@ class TransferCoverage:
         total = sum(layer.num_parameters for layer in chosen)
         return sum(layer.num_transferred for layer in chosen) / total if total else 0.0
 
-    def incomplete(self, part: str) -> tuple[LayerTransfer, ...]:
-        """The layers of a part that are not transferred whole."""
+    def incomplete(self, *, below: int) -> tuple[LayerTransfer, ...]:
+        """The layers before this one that are not transferred whole."""
         return tuple(
             layer
             for layer in self.layers
-            if layer.part == part and layer.num_transferred < layer.num_parameters
+            if layer.layer < below and layer.num_transferred < layer.num_parameters
         )
 
 
@@ -284,6 +285,8 @@ class RankedStart:
     sizes: tuple[SizeOption, ...] = ()  # every image size looked at, its own included; () where one was given
     fetch_mb: float | None = None  # size of the weights that are to be fetched first; None: they are here
     on_front: bool = False  # no other start reaches as much for less
+    learning_rate: float | None = None  # to train with, by runs on this very data set; None: the default
+    freeze: FreezeDepth | None = None  # the same of the freeze depth; None: the mode's own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -430,6 +433,7 @@ class Recipe:
         tuple[str, str], ...
     ] = ()  # (the data set's class, the checkpoint's that means the same)
     multi_scale: float = 0.0  # each batch is resized at random by up to this share of `imgsz`, up or down
+    freeze: FreezeDepth | None = None  # None: the mode's own, the backbone for "freeze" and nothing else
 
 
 @dataclass(frozen=True, kw_only=True)

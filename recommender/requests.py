@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from recommender.errors import UsageError
-from recommender.starts import MODES
+from recommender.starts import MODES, FreezeDepth
 from recommender.tasks import Task, task_definition
 
 BUDGET_FORM = re.compile(
@@ -53,6 +53,16 @@ AskedTask = Annotated[
     Task | None,
     in_any_case("detect", "segment", "classify"),
     Field(description="What the data set is read for; None: what its labels are made for."),
+]
+AskedDepth = Annotated[
+    FreezeDepth | None,
+    in_any_case("none", "stem", "backbone", "neck"),
+    Field(description="Layers kept as they are, up to the end of this part; None: as the start's mode says."),
+]
+Axis = Literal["lr", "freeze"]
+Axes = Annotated[
+    tuple[Annotated[Axis, in_any_case("lr", "freeze")], ...],
+    Field(description="Also vary: lr, the learning rate at a third and three times; freeze, how deep."),
 ]
 Licence = Annotated[Literal["any", "permissive"], in_any_case("any", "permissive")]
 
@@ -201,6 +211,7 @@ class TrialsRequest(PaidRequest):
     """The options of short trials."""
 
     trials: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    axes: Axes = ()
 
     @model_validator(mode="after")
     def _some_limit(self) -> TrialsRequest:
@@ -231,6 +242,7 @@ class SweepRequest(ManyTrainingsRequest):
     learning_rate: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="None: the mode's default."
     )
+    axes: Axes = ()
     patience: Annotated[int, Field(ge=0, le=100_000)] = Field(
         0, description="Epochs without gain; 0 never stops."
     )
@@ -239,7 +251,7 @@ class SweepRequest(ManyTrainingsRequest):
     )
     max_params: Annotated[int, Field(ge=1)] | None = None
 
-    @field_validator("datasets", "checkpoints", "modes", "seeds", "fractions")
+    @field_validator("datasets", "checkpoints", "modes", "seeds", "fractions", "axes")
     @classmethod
     def _each_once(cls, values: tuple[object, ...]) -> tuple[object, ...]:
         return tuple(dict.fromkeys(values))
@@ -317,6 +329,7 @@ class TrainingRequest(Request):
     learning_rate: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="None: the mode's default."
     )
+    freeze: AskedDepth = None
     architecture: str | None = Field(
         None, max_length=64, description="For scratch; a checkpoint brings its own."
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from recommender.records import Mode, Recipe
 from recommender.requests import TrainingRequest
+from recommender.starts import DEPTHS_OF_MODE
 
+BESIDE_MODES = frozenset(depth for depths in DEPTHS_OF_MODE.values() for depth in depths[1:])
 NOMINAL_BATCH = 16  # smaller batches accumulate up to it
 
 # Measured on mask_wearing, see benchmarks/truth/README.md. Adam-like optimisers share one row.
@@ -32,6 +34,7 @@ def recipe_of(request: TrainingRequest) -> Recipe:
         patience=request.patience or None,
         seed=request.seed,
         class_map=tuple(sorted(request.class_map.items())),
+        freeze=request.freeze if request.freeze in BESIDE_MODES else None,
     )
 
 

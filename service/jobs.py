@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+from typing import Any
 
 from recommender.checkpoints import get_checkpoint
 from recommender.errors import UnavailableError, UsageError
@@ -25,6 +26,7 @@ from tune_jobs.training_spec import KIND, Target, TrainingSpec, submit_training
 
 __all__ = ["KIND", "SWEEP", "job_page", "launch_sweep", "launch_training"]
 SWEEP = sweep_host.KIND
+ADVISED = frozenset({"imgsz", "learning_rate", "freeze"})  # what a recommendation says beside the start
 
 
 def launch_training(
@@ -35,17 +37,20 @@ def launch_training(
     key = key or f"once-{secrets.token_hex(16)}"
     if services.store.jobs.find(owner=caller.owner, key=key) is None:
         _check_number(services, caller, KIND, services.settings.max_trainings)
-    start, imgsz = (
-        (body.start, None)
+    advice = (
+        {"start": body.start}
         if body.start
         else _start_before(services.store, caller, key) or _first_start(services.store, caller, held, body)
     )
-    size = {"imgsz"} - body.model_fields_set  # left to the advice that is followed, else to the task
-    fields = body.model_dump(exclude={"recommendation", "dataset", "start", "allow_roots", "task"} | size)
-    if size and imgsz is not None:
-        fields["imgsz"] = imgsz
+    open_fields = ADVISED - body.model_fields_set  # left to the advice that is followed, else to the task
+    fields = body.model_dump(
+        exclude={"recommendation", "dataset", "start", "allow_roots", "task"} | open_fields
+    )
+    followed = {name: advice[name] for name in open_fields if advice.get(name) is not None}
     task = body.task or task_of(services.store, held)
-    asked = TrainingRequest.model_validate({"dataset": held.path, "start": start, **fields})
+    asked = TrainingRequest.model_validate(
+        {"dataset": held.path, "start": advice["start"], **fields, **followed}
+    )
     request = at_usual_size(asked, task)
     target = Target(path=held.path, hash=held.dataset_hash, name=held.name, task=task)
     job, new = submit_training(
@@ -144,19 +149,23 @@ def _check_size(services: Services, epochs: int, imgsz: int) -> None:
         )
 
 
-def _start_before(store: Store, caller: Caller, key: str) -> tuple[str, int | None] | None:
-    """The start and image size that an earlier request with this key was given: advice may have changed since."""
+def _start_before(store: Store, caller: Caller, key: str) -> dict[str, Any] | None:
+    """The advised fields that an earlier request with this key was given: advice may have changed since."""
     known = store.jobs.find(owner=caller.owner, key=key)
     if known is None or known.kind != KIND:
         return None
     spec = decode(TrainingSpec, known.spec)
-    return str(spec.start), spec.recipe.imgsz
+    recipe = spec.recipe
+    return {
+        "start": str(spec.start),
+        "imgsz": recipe.imgsz,
+        "learning_rate": recipe.learning_rate,
+        "freeze": recipe.freeze,
+    }
 
 
-def _first_start(
-    store: Store, caller: Caller, held: HeldDataset, body: TrainingBody
-) -> tuple[str, int | None]:
-    """The best start of the recommendation named, or of the latest, whose weights are here, and its image size."""
+def _first_start(store: Store, caller: Caller, held: HeldDataset, body: TrainingBody) -> dict[str, Any]:
+    """The best start of the recommendation named, or of the latest, whose weights are here, and `ADVISED` of it."""
     ask = _advice(store, caller, held, body.recommendation)
     if ask is None or ask.document is None or ask.dataset_id != held.id:
         raise UsageError(
@@ -166,7 +175,7 @@ def _first_start(
     for row in json.loads(ask.document)["ranking"]:
         if row["available"]:
             start = row["checkpoint"] if row["mode"] == "scratch" else f"{row['checkpoint']}:{row['mode']}"
-            return start, row.get("imgsz")
+            return {"start": start} | {name: row.get(name) for name in ADVISED}
     raise UsageError("None of the advised starts is on this machine.", remedy="Name a start, or fetch one.")
 
 

@@ -11,7 +11,7 @@ from recommender.checkpoints.lineage import ancestry
 from recommender.errors import UsageError
 from recommender.records import SCRATCH, Checkpoint, Job, Mode, Recipe, Start, TrainingStep
 from recommender.requests import TrainingRequest
-from recommender.starts import split_start
+from recommender.starts import FreezeDepth, split_start, with_depth
 from recommender.tasks import Task, task_definition
 from recommender.training_recipe import recipe_of
 
@@ -86,7 +86,7 @@ def plan_training(store: Store, request: TrainingRequest, target: Target, *, suf
             f"A batch of {request.batch} cannot be shared by {request.gpus} GPUs.",
             remedy=f"Choose a batch that is a multiple of {request.gpus}.",
         )
-    start, checkpoint = resolve_start(store, request.start, target.task)
+    start, checkpoint = resolve_start(store, *with_depth(request.start, request.freeze), task=target.task)
     if checkpoint is not None and request.architecture not in (None, checkpoint.architecture):
         raise UsageError(
             f"Checkpoint {checkpoint.name!r} is a {checkpoint.architecture}, not a {request.architecture}.",
@@ -137,11 +137,13 @@ def _scratch_architecture(store: Store, asked: str | None, task: Task) -> str:
     return scratch_architecture(that_fit(checkpoints_at_hand(store), task), task)
 
 
-def resolve_start(store: Store, text: str, task: Task = "detect") -> tuple[Start, Checkpoint | None]:
+def resolve_start(
+    store: Store, text: str, depth: FreezeDepth | None = None, *, task: Task = "detect"
+) -> tuple[Start, Checkpoint | None]:
     """Read "NAME:MODE", "NAME" (mode full) or "scratch", and find the checkpoint as it fits the task.
 
-    Raises NotFoundError for a name nobody knows, UsageError for a mode that does not fit, or for a backbone to be
-    frozen that the weights do not fill.
+    `depth` is what is frozen, where it is not the mode's own. Raises NotFoundError for a name nobody knows, UsageError
+    for a mode that does not fit, or for layers to be frozen that the weights do not fill.
     """
     from recommender.checkpoints import get_checkpoint, require_for_task, require_freezable
 
@@ -154,8 +156,7 @@ def resolve_start(store: Store, text: str, task: Task = "detect") -> tuple[Start
             f"The weights of {checkpoint.name!r} are not on this machine.",
             remedy=f"`recommend checkpoints fetch {checkpoint.name}` brings them.",
         )
-    if mode == "freeze":
-        require_freezable(checkpoint)
+    require_freezable(checkpoint, mode, depth)
     return Start(checkpoint=checkpoint.name, mode=mode), checkpoint
 
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from recommender.checkpoints.files import stored_shapes
 from recommender.errors import UsageError
 from recommender.families.row import Shapes
-from recommender.families.ultralytics.architectures import of_task
+from recommender.families.ultralytics.architectures import frozen_layers, of_task
 from recommender.families.ultralytics.models import tensor_shapes
 from recommender.families.ultralytics.transfer import count_transfer, fitting_class_width, plan_transfer
 from recommender.records import Checkpoint, TransferCoverage
+from recommender.starts import FreezeDepth, Mode
 
 
 def coverage(
@@ -34,15 +35,22 @@ def coverage(
     return count_transfer(plan, target, num_classes)
 
 
-def require_freezable(checkpoint: Checkpoint) -> None:
-    """Raise UsageError, naming the layers, where freezing the backbone would keep layers at random values."""
-    frozen = coverage(checkpoint, None, ("object",))  # the classes do not reach into the backbone
-    require_filled(checkpoint.name, frozen)
+def require_freezable(
+    checkpoint: Checkpoint, mode: Mode = "freeze", depth: FreezeDepth | None = None
+) -> None:
+    """Raise UsageError, naming the layers, where freezing would keep layers at random values.
+
+    Also where the architecture has no part of that name.
+    """
+    num_frozen = frozen_layers(checkpoint.architecture, mode, depth)
+    if num_frozen:
+        found = coverage(checkpoint, None, ("object",))  # the classes do not reach below the head
+        require_filled(checkpoint.name, found, num_frozen)
 
 
-def require_filled(name: str, found: TransferCoverage) -> None:
-    """The same of a transfer that was counted already."""
-    lacking = found.incomplete("backbone")
+def require_filled(name: str, found: TransferCoverage, num_frozen: int) -> None:
+    """The same of a transfer that was counted already, and of so many layers that are to be frozen."""
+    lacking = found.incomplete(below=num_frozen)
     if lacking:
         layers = ", ".join(f"{layer.layer} ({layer.module})" for layer in lacking)
         raise UsageError(

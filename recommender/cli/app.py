@@ -19,6 +19,7 @@ from recommender.cli.mounts import mount
 from recommender.cli.options import (
     Address,
     AllowRoots,
+    AxesChoice,
     ClassMaps,
     GpusPerTrial,
     ImageSize,
@@ -218,6 +219,7 @@ def root(
     budget: Annotated[
         str | None, typer.Option(metavar="10m|2gpu-h", help="Buy certainty up to this cost, a hard cap.")
     ] = None,
+    axes: AxesChoice = None,
     address: Address = None,
     gpus_per_trial: GpusPerTrial = None,
     max_params: Annotated[
@@ -291,6 +293,7 @@ def root(
     extras = Extras(
         trials=trials,
         budget=budget,
+        axes=parts(axes or ""),
         address=address,
         gpus_per_trial=gpus_per_trial,
         as_json=as_json,

@@ -31,12 +31,15 @@ class Extras:
     html: str | None
     launch: bool
     expand: bool = False
+    axes: tuple[str, ...] = ()
 
     def trials_request(self) -> TrialsRequest | None:
         """The trials asked for, or None; raises pydantic's ValidationError for a budget in no known form."""
         if self.trials is None and self.budget is None:
             if self.gpus_per_trial is not None:
                 raise UsageError("--gpus-per-trial is for trials.", remedy="Add --trials N or --budget 10m.")
+            if self.axes:
+                raise UsageError("--axes is for trials.", remedy="Add --trials N or --budget 10m.")
             return None
         asked = {name: getattr(self, name) for name in TrialsRequest.model_fields}
         return TrialsRequest.model_validate(asked)

@@ -40,6 +40,10 @@ ImageSize = Annotated[
         show_default=False,
     ),
 ]
+AxesChoice = Annotated[
+    str | None,
+    typer.Option("--axes", metavar="lr,freeze", help="Vary the learning rate and the freeze depth too."),
+]
 AllowRoots = Annotated[
     list[str] | None, typer.Option(metavar="DIR", help="A further folder a data.yaml may point into.")
 ]

@@ -13,6 +13,7 @@ import typer
 from recommender.cli.options import (
     Address,
     AllowRoots,
+    AxesChoice,
     Budget,
     CpusPerTrial,
     GpusPerTrial,
@@ -51,6 +52,7 @@ def sweep(
     patience: Annotated[int, typer.Option(help="Epochs without gain before one ends; 0 never.")] = 0,
     optimizer: Annotated[str, typer.Option(help="AdamW, Adam, NAdam, RAdam or SGD.")] = "AdamW",
     learning_rate: Annotated[float | None, typer.Option(help="Else the mode's default.")] = None,
+    axes: AxesChoice = None,
     architecture: Annotated[
         str | None, typer.Option(metavar="yolo11n", help="For scratch; else the starts' most common one.")
     ] = None,
@@ -84,6 +86,7 @@ def sweep(
             "patience": patience,
             "optimizer": optimizer,
             "learning_rate": learning_rate,
+            "axes": parts(axes or ""),
             "architecture": architecture,
             "max_params": parameters_from(max_params) if max_params else None,
             "budget": budget,

@@ -46,6 +46,10 @@ def train(
     patience: Annotated[int, typer.Option(help="Epochs without gain before it ends; 0 never.")] = 50,
     optimizer: Annotated[str, typer.Option(help="AdamW, Adam, NAdam, RAdam or SGD.")] = "AdamW",
     learning_rate: Annotated[float | None, typer.Option(help="Else the mode's default.")] = None,
+    freeze: Annotated[
+        str | None,
+        typer.Option(metavar="none|stem|backbone|neck", help="Freeze up to there; else as the start says."),
+    ] = None,
     architecture: Annotated[
         str | None, typer.Option(metavar="yolo11n", help="For scratch; else the starts' most common one.")
     ] = None,
@@ -88,6 +92,7 @@ def train(
             "patience": patience,
             "optimizer": optimizer,
             "learning_rate": learning_rate,
+            "freeze": freeze,
             "architecture": architecture,
             "name": name,
             "seed": seed,
@@ -173,8 +178,12 @@ def with_first_start(
     if start == SCRATCH and architecture is None:
         ranked = [get_checkpoint(store, name) for name in recommendation.provenance.weights_sha256]
         architecture = scratch_architecture(ranked, recommendation.task)
-    imgsz = row.imgsz or request.imgsz
-    return request.model_copy(update={"start": start, "architecture": architecture, "imgsz": imgsz})
+    advised = {
+        "imgsz": row.imgsz or request.imgsz,
+        "learning_rate": request.learning_rate or row.learning_rate,
+        "freeze": request.freeze or row.freeze,
+    }
+    return request.model_copy(update={"start": start, "architecture": architecture, **advised})
 
 
 def place_of(address: str | None, storage: str | None) -> JobLocation:

@@ -59,7 +59,7 @@ def after_trials(case: Study, asked: TrialsRequest, store: Store, *, began_at: f
             began_at=began_at,
             recipe=_recipe(case),
         )
-    after = conclude(case, trials=bought.trials, runs=bought.runs)
+    after = conclude(case, trials=bought.trials, runs=bought.runs, tried=bought.tried)
     ended = bought.result.reason
     if ended == NOT_WANTED:
         used_up = asked.trials is not None and len(bought.trials) >= asked.trials

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recommender.axes import best_settings
 from recommender.checkpoints import REFERENCE_NAMES, catalogue, zoo
 from recommender.errors import StorageError
 from recommender.evidence import EVIDENCE_VERSION
@@ -87,7 +88,8 @@ def known_history(
 ) -> tuple[Observation, ...]:
     """The runs the forecast learns from: the built-in ones and the user's, but those it is told to ignore.
 
-    Runs of one task alone, the target's where one is given, else `task`: an accuracy says nothing of an mAP.
+    Runs of one task alone, the target's where one is given, else `task`: an accuracy says nothing of an mAP. Of runs
+    that differ in learning rate and freeze depth alone the best one.
 
     All of them where they are at most EXACT_RUNS, or where no `target` is given. Of a longer history those on the
     target itself and on the targets nearest to it, with at most RUNS_PER_TARGET of each: a run speaks through the
@@ -106,7 +108,7 @@ def known_history(
         runs = _nearest_runs(
             store, target, counts, starts={*starts, SCRATCH, *REFERENCE_NAMES}, ignored=ignored
         )
-    kept = tuple(run for run in runs.values() if run.id not in ignored and run.task == task)
+    kept = best_settings(run for run in runs.values() if run.id not in ignored and run.task == task)
     return _joined(store, kept, builtin)
 
 

@@ -137,6 +137,10 @@ class RankedPart(Document):
     sizes: tuple[SizePart, ...] = Field(
         (), description="The start at every image size looked at; empty where one was given."
     )
+    learning_rate: float | None = Field(
+        None, description="To train with, by runs on this very data set; null: the default."
+    )
+    freeze: str | None = Field(None, description="The same of the freeze depth; null: the mode's own.")
     trial: TrialPart | None = None
 
 
@@ -278,6 +282,8 @@ def _ranked(row: RankedStart, imgsz: int) -> RankedPart:
         fetch_mb=row.fetch_mb,
         on_front=row.on_front,
         sizes=tuple(map(_size, row.sizes)),
+        learning_rate=row.learning_rate,
+        freeze=row.freeze,
         trial=_trial(row.trial) if row.trial else None,
     )
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from recommender.records import EpochMetrics, Job, Recipe, Run
 from recommender.report.document import Document
+from recommender.starts import DEPTHS_OF_MODE
 from recommender.tasks import task_definition
 
 
@@ -26,6 +27,8 @@ class RunSummary(Document):
     score: float | None = Field(description="Of the best epoch.")
     epochs: int = Field(description="Epochs that were trained.")
     imgsz: int = Field(description="Pixels.")
+    learning_rate: float | None = Field(description="At its highest; null where it is not known.")
+    freeze: str = Field(description="Frozen up to the end of this part: none, stem, backbone or neck.")
     fraction: float = Field(description="Of the training images, in (0, 1].")
     seed: int
     seconds: float
@@ -89,6 +92,8 @@ def run_summary(run: Run) -> RunSummary:
         score=None if run.best is None else run.best.score,
         epochs=len(run.curve),
         imgsz=run.recipe.imgsz,
+        learning_rate=run.learning_rate_used or run.recipe.learning_rate,
+        freeze=run.recipe.freeze or DEPTHS_OF_MODE[run.start.mode][0],
         fraction=run.recipe.fraction,
         seed=run.recipe.seed,
         seconds=round(run.seconds, 2),
@@ -150,6 +155,8 @@ def repeat_command(run: Run) -> str:
     words += ["--seed", str(recipe.seed), "--cpus", str(run.environment.num_threads)]
     if recipe.learning_rate is not None:
         words += ["--learning-rate", repr(recipe.learning_rate)]
+    if recipe.freeze is not None:
+        words += ["--freeze", recipe.freeze]
     if run.start.mode == "scratch":
         words += ["--architecture", run.architecture]
     return shlex.join([*words, "--again"])

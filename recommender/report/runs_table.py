@@ -12,6 +12,7 @@ from rich.text import Text
 
 from recommender.records import Job, Run
 from recommender.report.runs import repeat_command
+from recommender.starts import DEPTHS_OF_MODE
 from recommender.tasks import task_definition
 from recommender.text import printable, sparkline
 
@@ -31,7 +32,7 @@ def print_runs(
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("id", "when", "kind", "status", "target", "start"):
         table.add_column(column, no_wrap=True)
-    for column in ("score", "epochs", "px", "data", "seed", "seconds"):
+    for column in ("score", "epochs", "px", "rate", "frozen", "data", "seed", "seconds"):
         table.add_column(column, justify="right")
     for run in runs:
         table.add_row(
@@ -44,6 +45,8 @@ def print_runs(
             _score(run),
             str(len(run.curve)),
             str(run.recipe.imgsz),
+            _rate(run),
+            frozen_up_to(run),
             f"{run.recipe.fraction:.0%}",
             str(run.recipe.seed),
             f"{run.seconds:.0f}",
@@ -129,6 +132,17 @@ def curve(run: Run) -> str:
     return sparkline([point.score for point in run.curve], CURVE_WIDTH, top=1.0)
 
 
+def frozen_up_to(run: Run) -> str:
+    """The part up to whose end the layers were frozen; "" for none."""
+    depth = run.recipe.freeze or DEPTHS_OF_MODE[run.start.mode][0]
+    return "" if depth == "none" else depth
+
+
+def _rate(run: Run) -> str:
+    rate = run.learning_rate_used or run.recipe.learning_rate
+    return "" if rate is None else f"{rate:g}"
+
+
 def _recipe(run: Run) -> list[tuple[str, object]]:
     recipe = run.recipe
     rate = run.learning_rate_used or recipe.learning_rate or "default"
@@ -138,6 +152,7 @@ def _recipe(run: Run) -> list[tuple[str, object]]:
         ("batch", run.batch_used or recipe.batch),
         ("optimiser", run.optimizer_used or recipe.optimizer),
         ("learning rate", rate),
+        ("frozen up to", frozen_up_to(run) or "none"),
         ("patience", recipe.patience or "none"),
         ("seed", recipe.seed),
     ]

@@ -193,6 +193,8 @@ def train(
             "task": question.get("task"),
             "epochs": question["epochs"],
             "imgsz": row.get("imgsz") or question["imgsz"],
+            "learning_rate": row.get("learning_rate"),
+            "freeze": row.get("freeze"),
         }
     )
     job, _ = launch_training(services, caller, held, body, key=f"train-{asked.id}-{token}"[:128])
@@ -208,6 +210,7 @@ def try_first(
     epochs: Annotated[int, Form(ge=1, le=1000)],
     budget: Text,
     token: Text,
+    axes: Text = "",
 ) -> Response:
     """Try the first starts of a ranking with short trainings."""
     rows = [row for row in json.loads(asked.document or '{"ranking": []}')["ranking"] if row["available"]][
@@ -221,6 +224,7 @@ def try_first(
             "epochs": epochs,
             "imgsz": json.loads(asked.question).get("imgsz") or _ranking(asked)[0]["imgsz"],
             "budget": budget,
+            "axes": [one for one in axes.split(",") if one],
         }
     )
     job, _ = launch_sweep(services, caller, body, key=f"try-{asked.id}-{token}"[:128])

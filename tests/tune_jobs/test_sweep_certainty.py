@@ -89,6 +89,34 @@ def test_the_promising_are_tried_first_and_the_number_is_kept(store: Store) -> N
     assert all(o.partial is not None for o in seen)  # nine of fifty epochs
 
 
+def test_rates_of_the_leading_start_are_tried_in_turn_with_starts(store: Store) -> None:
+    from recommender.axes import neighbours
+
+    race = Race(history=(), candidates=CANDIDATES, trial_epochs=9, tolerance=0.001)
+    specs = planned()
+    varied = [
+        replace(spec, job=replace(spec.job, recipe=recipe))
+        for spec in specs[:3]
+        for recipe in neighbours(spec.job.recipe, "full", "yolo11n", ("lr", "freeze"))
+    ]
+    policy = ForecastPolicy(race, specs, max_trials=4, varied=varied)
+    brain = trial_driver([*specs, *varied], store, policy=policy, slots=2)
+    recipes = []
+    while (id := brain.next_id()) is not None:
+        trial = brain._trials[id]
+        brain.started(id)
+        recipes.append((trial.spec.job.start, trial.spec.job.recipe))
+        rate = trial.spec.job.recipe.learning_rate
+        run = finished(trial.spec, [0.05 * epoch * (1 if rate is None else 1.2) for epoch in range(1, 10)])
+        brain.heard(id, says(id, "run", run=run))
+    changed = [(recipe.learning_rate, recipe.freeze) != (None, None) for _, recipe in recipes]
+    assert changed == [False, False, True, False]
+    assert recipes[2][0] in {start for start, _ in recipes[:2]}
+    seen = policy.observations(brain.view())
+    assert len(seen) == 3  # one for each start: the best of its rates
+    assert any(one.run.recipe.learning_rate is not None for one in seen)
+
+
 def test_no_trial_is_bought_that_cannot_pay(store: Store) -> None:
     brain, _ = driven(store, tolerance=0.9)
     assert play(brain, {}) == []

@@ -187,6 +187,16 @@ def test_freezing_leaves_the_backbone_bit_by_bit(bench: Bench, full_run: Run) ->
     assert run.learning_rate_used == 2e-3
 
 
+@pytest.mark.parametrize(("mode", "depth", "layers"), [("full", "stem", 2), ("freeze", "neck", 23)])
+def test_other_depths_freeze_just_those_layers(bench: Bench, mode: str, depth: str, layers: int) -> None:
+    run = train(bench.job(f"frozen-{depth}", mode=mode, freeze=depth, epochs=1, keep=True, half=False))
+    given, after = tensors(COCO), tensors(bench.folder / f"out/frozen-{depth}")
+    moved = [key for key in given if key in after and given[key].shape == after[key].shape]
+    moved = [key for key in moved if not after[key].equal(given[key].to(after[key].dtype))]
+    assert min(int(key.split(".")[1]) for key in moved) == layers
+    assert run.recipe.freeze == depth
+
+
 @pytest.mark.slow
 def test_a_trial_is_the_beginning_of_the_full_run(bench: Bench, full_run: Run) -> None:
     """Same schedule of learning rate and augmentation: its curve is a prefix, to the last digit."""

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from recommender.axes import best_settings, neighbours
 from recommender.checkpoints.scratch import scratch_architecture
 from recommender.forecast.kernels import PriorScales
-from recommender.forecast.policy import Race, as_trial, keep_running, next_trial
+from recommender.forecast.policy import Race, as_trial, current_forecast, keep_running, next_trial
 from recommender.forecast.rules import leaks
 from recommender.forecast.situation import Observation, Situation
 from recommender.records import Dataset, Recipe, Run, Start
-from recommender.requests import TrialsRequest
+from recommender.requests import Axis, TrialsRequest
 from recommender.store import Store
 from tune_jobs.artefact_transfer import pack_dataset
 from tune_jobs.sweep.display import Display
@@ -23,6 +24,8 @@ from tune_jobs.sweep.trial_spec import TrialLimits, TrialSpec
 
 TRIAL_SHARE = 0.1  # of the full training's epochs: the bar for the recall phase is a tenth of brute force
 MIN_TRIAL_EPOCHS = 5
+VARIED_STARTS = 3  # whose rates and depths may be varied; more would never be reached
+STARTS_FIRST = 2  # trials of starts before the first one of another rate or depth, and then in turn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +34,7 @@ class Certainty:
 
     trials: tuple[Observation, ...]
     runs: dict[Start, Run]  # the trial of each start that has one, for the answer's table
+    tried: tuple[Run, ...]  # every finished trial, of other rates and depths too
     result: SweepResult
 
 
@@ -71,11 +75,9 @@ def buy_certainty(
         )
         for candidate in at_hand
     ]
-    policy = ForecastPolicy(
-        Race(history=tuple(history), candidates=tuple(at_hand), trial_epochs=epochs, spread=spread),
-        specs,
-        max_trials=asked.trials,
-    )
+    race = Race(history=tuple(history), candidates=tuple(at_hand), trial_epochs=epochs, spread=spread)
+    varied = _varied(specs, race, asked.axes) if asked.axes else ()
+    policy = ForecastPolicy(race, specs, max_trials=asked.trials, varied=varied)
     settings = SweepSettings(
         address=asked.address,
         gpus_per_trial=asked.gpus_per_trial,
@@ -83,10 +85,28 @@ def buy_certainty(
         limits=limits or TrialLimits(),
     )
     result = run_trials(
-        specs, store=store, settings=settings, policy=policy, display=display, began_at=began_at, stop=stop
+        [*specs, *varied],
+        store=store,
+        settings=settings,
+        policy=policy,
+        display=display,
+        began_at=began_at,
+        stop=stop,
     )
-    runs = {trial.start: run for trial in result.trials if (run := policy.run_of(trial)) is not None}
-    return Certainty(trials=policy.observations(result.view), runs=runs, result=result)
+    tried = tuple(run for trial in result.trials if (run := policy.run_of(trial)) is not None)
+    runs = {run.start: run for run in best_settings(tried)}
+    return Certainty(trials=policy.observations(result.view), runs=runs, tried=tried, result=result)
+
+
+def _varied(specs: Sequence[TrialSpec], race: Race, axes: Sequence[Axis]) -> tuple[TrialSpec, ...]:
+    """Trials at other rates and depths of the starts that lead before any trial: one axis is changed at a time."""
+    means_N = current_forecast(race).mean_N
+    leading = sorted(range(len(specs)), key=lambda i: -float(means_N[i]))[:VARIED_STARTS]
+    return tuple(
+        replace(spec, job=replace(spec.job, recipe=recipe))
+        for spec in (specs[i] for i in leading)
+        for recipe in neighbours(spec.job.recipe, spec.job.start.mode, spec.job.architecture, axes)
+    )
 
 
 def trial_epochs(full_epochs: int) -> int:
@@ -106,9 +126,17 @@ def trial_recipe(candidate: Situation, epochs: int, full: Recipe | None = None) 
 class ForecastPolicy:
     """The forecast's pure policy as a sweep's: translates what a sweep shows into a race."""
 
-    def __init__(self, race: Race, specs: Sequence[TrialSpec], *, max_trials: int | None) -> None:
+    def __init__(
+        self,
+        race: Race,
+        specs: Sequence[TrialSpec],
+        *,
+        max_trials: int | None,
+        varied: Sequence[TrialSpec] = (),
+    ) -> None:
         self._race = race
         self._ids = {spec.job.start: spec.id for spec in specs}
+        self._varied = frozenset(spec.id for spec in varied)
         self._situations = {candidate.start: candidate for candidate in race.candidates}
         self._max_trials = max_trials
         self._answered: tuple[object, str | None] = (None, None)
@@ -135,13 +163,11 @@ class ForecastPolicy:
         """Observations of the full runs from the finished trials. One that the budget ended is in no history, so it
         shapes no answer either: the same question tomorrow must get the same one.
         """
-        found = []
-        for trial in view.trials:
-            run = self.run_of(trial)
-            if run is not None and run.best is not None:
-                seen = Observation(situation=self._situations[trial.start], run=run)
-                found.append(as_trial(seen, self._race))
-        return tuple(found)
+        ended = [
+            run for trial in view.trials if (run := self.run_of(trial)) is not None and run.best is not None
+        ]
+        seen = (Observation(situation=self._situations[run.start], run=run) for run in best_settings(ended))
+        return tuple(as_trial(one, self._race) for one in seen)
 
     def run_of(self, trial: TrialView) -> Run | None:
         """The trial's run once it is in the history."""
@@ -151,9 +177,30 @@ class ForecastPolicy:
         begun = [t for t in view.trials if t.state in ("running", "failed", "cut off") or _is_ours(t)]
         if self._max_trials is not None and len(begun) >= self._max_trials:
             return None
-        busy = tuple(trial.start for trial in view.of_state("running", "failed", "cut off"))
+        num_varied = sum(trial.id in self._varied for trial in begun)
+        other = self._next_varied(view)
+        if other is not None and len(begun) - num_varied >= STARTS_FIRST + num_varied:
+            return other
+        busy = tuple(
+            trial.start
+            for trial in view.of_state("running", "failed", "cut off")
+            if trial.id not in self._varied
+        )
         choice = next_trial(replace(self._race, trials=self.observations(view), running=busy))
-        return None if choice is None else self._ids.get(choice.start)
+        return other if choice is None else self._ids.get(choice.start)
+
+    def _next_varied(self, view: SweepView) -> str | None:
+        """The next trial of another rate or depth: of the start that leads by its trial so far, if any waits."""
+        waiting = [trial for trial in view.of_state("waiting") if trial.id in self._varied]
+        reached = {
+            trial.start: run.best.score
+            for trial in view.trials
+            if trial.id not in self._varied
+            and (run := self.run_of(trial)) is not None
+            and run.best is not None
+        }
+        tried = [trial for trial in waiting if trial.start in reached]
+        return max(tried, key=lambda trial: reached[trial.start]).id if tried else None
 
 
 def _is_ours(trial: TrialView) -> bool:

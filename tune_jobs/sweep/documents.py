@@ -31,6 +31,8 @@ class StartResult(_Document):
     fraction: float
     checkpoint: str
     mode: str
+    learning_rate: float | None = Field(None, description="null is the default of the mode.")
+    freeze: str | None = Field(None, description="Frozen up to there; null is the mode's own depth.")
     score: SeedScore | None = Field(description="null where no seed has finished.")
     asked: int = Field(description="Seeds asked for.")
     errors: tuple[str, ...]

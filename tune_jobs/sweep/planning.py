@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from recommender.axes import recipes_along
 from recommender.errors import NotFoundError, UsageError
 from recommender.records import MODES, SCRATCH, Checkpoint, Dataset, Notice, Recipe, Start
 from recommender.requests import SweepRequest, at_usual_size
@@ -64,7 +65,7 @@ def plan_trial(
 
 
 def plan_sweep(request: SweepRequest, targets: Sequence[Dataset], store: Store) -> SweepPlan:
-    """Every start on every target, at every fraction and seed.
+    """Every start on every target, at every fraction and seed, and at every rate and depth of the axes.
 
     A checkpoint is not tried on the data set it was trained on: that would say nothing. Cheap first: the first
     seed of every start on a target before its second one.
@@ -85,10 +86,13 @@ def plan_sweep(request: SweepRequest, targets: Sequence[Dataset], store: Store) 
         if own:
             notices.append(_left_out(target, own))
         specs += [
-            plan_trial(target, data, start, checkpoint, recipe, architecture=architecture)
+            plan_trial(target, data, start, checkpoint, one, architecture=architecture)
             for recipe in recipes_of(at_usual_size(request, target.task))
             for start, checkpoint in starts
             if checkpoint is None or checkpoint.name not in own
+            for one in recipes_along(
+                recipe, start.mode, checkpoint.architecture if checkpoint else architecture, request.axes
+            )
         ]
     if not specs:
         raise UsageError(

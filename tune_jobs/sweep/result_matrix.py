@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text
 
+from recommender.axes import DEFAULT, Setting, setting_of
 from recommender.records import Notice, Start
 from recommender.text import printable
 from tune_jobs.sweep.documents import (
@@ -39,6 +40,7 @@ class MatrixCell:
 
     row: MatrixRow
     start: Start
+    setting: Setting
     values: tuple[float, ...]  # best score of each finished seed
     num_asked: int
     errors: tuple[str, ...]
@@ -56,22 +58,23 @@ class MatrixCell:
 
 
 def cells_of(trials: Sequence[TrialView]) -> tuple[MatrixCell, ...]:
-    """One cell for each row and start, in the order they were planned."""
-    groups: dict[tuple[MatrixRow, Start], list[TrialView]] = {}
+    """One cell for each row, start and setting, in the order they were planned."""
+    groups: dict[tuple[MatrixRow, Start, Setting], list[TrialView]] = {}
     for trial in trials:
         row = MatrixRow(
             target_hash=trial.target_hash, target_name=trial.target_name, fraction=trial.recipe.fraction
         )
-        groups.setdefault((row, trial.start), []).append(trial)
-    return tuple(_cell(row, start, members) for (row, start), members in groups.items())
+        groups.setdefault((row, trial.start, setting_of(trial.recipe)), []).append(trial)
+    return tuple(_cell(*key, members) for key, members in groups.items())
 
 
 def matrix_table(result: SweepResult) -> Table:
     """Starts down, targets across; the best of each target is bold."""
     cells = cells_of(result.trials)
     rows = list(dict.fromkeys(cell.row for cell in cells))
-    at = {(cell.row, cell.start): cell for cell in cells}
-    starts = sorted({cell.start for cell in cells}, key=lambda start: -_mean_rank(start, rows, at))
+    at = {(cell.row, cell.start, cell.setting): cell for cell in cells}
+    lines = dict.fromkeys((cell.start, cell.setting) for cell in cells)
+    ordered = sorted(lines, key=lambda line: (-_mean_rank(line, rows, at), str(line[0])))
     best = {
         row: max((cell.mean for cell in cells if cell.row == row and cell.mean is not None), default=None)
         for row in rows
@@ -82,9 +85,10 @@ def matrix_table(result: SweepResult) -> Table:
     for row in rows:
         part = "" if row.fraction == 1.0 else f" {row.fraction:.0%}"
         table.add_column(Text(printable(row.target_name, limit=24) + part), justify="right", no_wrap=True)
-    for start in starts:
-        texts = [_shown(at.get((row, start)), best[row]) for row in rows]
-        table.add_row(Text(printable(start, limit=48)), *texts)
+    for start, setting in ordered:
+        texts = [_shown(at.get((row, start, setting)), best[row]) for row in rows]
+        words = "" if setting == DEFAULT else f", {setting.words(start.mode)}"
+        table.add_row(Text(printable(start, limit=48) + words), *texts)
     return table
 
 
@@ -121,6 +125,8 @@ def _start_result(cell: MatrixCell) -> StartResult:
         fraction=cell.row.fraction,
         checkpoint=cell.start.checkpoint,
         mode=cell.start.mode,
+        learning_rate=cell.setting.learning_rate,
+        freeze=cell.setting.freeze,
         score=score,
         asked=cell.num_asked,
         errors=cell.errors,
@@ -128,11 +134,12 @@ def _start_result(cell: MatrixCell) -> StartResult:
     )
 
 
-def _cell(row: MatrixRow, start: Start, members: Sequence[TrialView]) -> MatrixCell:
+def _cell(row: MatrixRow, start: Start, setting: Setting, members: Sequence[TrialView]) -> MatrixCell:
     ended = [trial.run for trial in members if trial.state == "finished" and trial.run is not None]
     return MatrixCell(
         row=row,
         start=start,
+        setting=setting,
         values=tuple(run.best.score for run in ended if run.best is not None),
         num_asked=len(members),
         errors=tuple(trial.run.error for trial in members if trial.run is not None and trial.run.error),
@@ -141,10 +148,12 @@ def _cell(row: MatrixRow, start: Start, members: Sequence[TrialView]) -> MatrixC
 
 
 def _mean_rank(
-    start: Start, rows: Sequence[MatrixRow], at: dict[tuple[MatrixRow, Start], MatrixCell]
+    line: tuple[Start, Setting],
+    rows: Sequence[MatrixRow],
+    at: dict[tuple[MatrixRow, Start, Setting], MatrixCell],
 ) -> float:
     """The mean over targets; a start that has none goes last."""
-    means = [cell.mean for row in rows if (cell := at.get((row, start))) and cell.mean is not None]
+    means = [cell.mean for row in rows if (cell := at.get((row, *line))) and cell.mean is not None]
     return statistics.fmean(means) if means else -1.0
 
 

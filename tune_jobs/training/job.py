@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from recommender.errors import UsageError
-from recommender.families.ultralytics.architectures import architecture, learning_rate_factor
+from recommender.families.ultralytics.architectures import architecture, freeze_depths, learning_rate_factor
 from recommender.records import Recipe, Start
 from recommender.tasks import Task
 from recommender.training_recipe import OPTIMIZERS, learning_rate
@@ -95,6 +95,13 @@ class TrainingJob:
                 f"Start {str(self.start)!r} in mode {self.start.mode!r} with weights {self.weights}.",
                 remedy="Mode scratch takes no weights; full and freeze need a safetensors file.",
             )
+        if recipe.freeze is not None and recipe.freeze not in freeze_depths(
+            self.architecture, self.start.mode
+        ):
+            raise UsageError(
+                f"{self.architecture} in mode {self.start.mode!r} cannot be frozen up to its {recipe.freeze}.",
+                remedy="stem goes with full; backbone and, where there is one, neck go with freeze.",
+            )
         _require("epochs", recipe.epochs, 1, 100_000)
         _require("schedule_epochs", self.schedule_epochs, recipe.epochs, 100_000)
         _require("batch", recipe.batch, 1, 4096)
@@ -136,7 +143,7 @@ def _require(name: str, value: int, low: int, high: int) -> None:
 def _asked_of(recipe: Recipe) -> dict[str, object]:
     """The recipe by field; what later versions added is left out at its default, so that old runs keep their ids."""
     asked = asdict(recipe)
-    for later in ("class_map", "multi_scale"):
+    for later in ("class_map", "multi_scale", "freeze"):
         if not asked[later]:
             del asked[later]
     return asked

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from recommender.class_names import mapped, overlap
 from recommender.errors import IntegrityError, TrialError
+from recommender.families.ultralytics.architectures import frozen_layers
 from recommender.records import EpochMetrics, Run
 from tune_jobs.training.environment import prepare_environment
 from tune_jobs.training.hardware import describe_environment
@@ -118,8 +119,8 @@ class _Outcome:
         if state is not None:
             called = mapped(names, dict(job.recipe.class_map))
             transferred = transfer(state, job.class_names, model, called)
-            if job.start.mode == "freeze":
-                require_filled(job.start.checkpoint, transferred)
+            num_frozen = frozen_layers(job.architecture, job.start.mode, job.recipe.freeze)
+            require_filled(job.start.checkpoint, transferred, num_frozen)
             self.weights_transferred = transferred.share()
             known = [match.target for match in overlap(called, job.class_names or ())]
         if job.recipe.normalisation == "group":

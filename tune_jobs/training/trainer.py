@@ -21,7 +21,7 @@ from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.utils import colorstr
 
 from recommender.errors import TrialError
-from recommender.families.ultralytics.architectures import architecture
+from recommender.families.ultralytics.architectures import architecture, frozen_layers
 from recommender.records import EpochMetrics
 from recommender.tasks import Task
 from recommender.training_recipe import ultralytics_arguments
@@ -91,8 +91,8 @@ class RunTrainer(engine.BaseTrainer):  # type: ignore[misc]
         self._started_s = time.monotonic()
         known = architecture(job.architecture)
         self.family = known.kind
-        freeze = known.num_backbone_layers if job.start.mode == "freeze" else None
-        self._frozen_layers = freeze or 0
+        self._frozen_layers = frozen_layers(job.architecture, job.start.mode, job.recipe.freeze)
+        freeze = self._frozen_layers or None
         super().__init__(overrides=trainer_arguments(job, save_dir=save_dir, freeze=freeze))
         if self.device.type == "cpu":
             torch.set_num_threads(job.num_threads)  # select_device has set it to all cores but one

@@ -19,12 +19,16 @@ import yaml
 from recommender.errors import UnavailableError, UsageError
 from recommender.families.row import ModelFamily
 from recommender.families.ultralytics.table import FAMILIES, family_of_head
+from recommender.starts import DEPTHS_OF_MODE, FreezeDepth, Mode
 from recommender.tasks import Task
 from recommender.text import printable
 
 _STEM = re.compile(r"(yolov?\d+|rtdetr)(.*)")
 _SIZED = re.compile(r"(yolov?\d+[a-z]?)(?:-seg|-cls)?(.*)")
 _TASK_SUFFIX: dict[Task, str] = {"detect": "", "segment": "-seg", "classify": "-cls"}
+_STEM_LAYERS = frozenset({"Conv", "nn.Identity", "Silence"})
+_STEM_WHOLE = frozenset({"HGStem", "ResNetLayer"})
+_STEM_CONVOLUTIONS = 2  # each halves the side
 Layer = Sequence[Any]  # [from, module, arguments] as in a model's YAML
 
 
@@ -92,6 +96,46 @@ def architecture(name: str) -> Architecture:
 def backbone_length(name: str) -> int:
     """Top-level layers of the backbone, which is what `freeze=` of ultralytics counts. Raises UsageError."""
     return architecture(name).num_backbone_layers
+
+
+def frozen_layers(name: str, mode: Mode, depth: FreezeDepth | None = None) -> int:
+    """How many top-level layers are frozen, as `freeze=` of ultralytics counts them; 0 for none.
+
+    `depth` None is the mode's own. The stem is the convolutions before the first block, down to a quarter of the
+    image's side; the neck is all but the head. Raises UsageError for an architecture without a neck.
+    """
+    known = architecture(name)
+    depth = depth or DEPTHS_OF_MODE[mode][0]
+    if depth == "none":
+        return 0
+    if depth == "stem":
+        return _stem_length(known)
+    if depth == "backbone":
+        return known.num_backbone_layers
+    if known.num_layers - 1 == known.num_backbone_layers:
+        raise UsageError(
+            f"{name} has no neck to freeze.", remedy="Freeze the backbone: it is all but the head."
+        )
+    return known.num_layers - 1
+
+
+def freeze_depths(name: str, mode: Mode) -> tuple[FreezeDepth, ...]:
+    """The depths at which an architecture can be frozen in a mode, the mode's own first."""
+    known = architecture(name)
+    no_neck = known.num_layers - 1 == known.num_backbone_layers
+    return tuple(depth for depth in DEPTHS_OF_MODE[mode] if not (depth == "neck" and no_neck))
+
+
+def _stem_length(known: Architecture) -> int:
+    """Layers before the first block: convolutions, or one layer of a ResNet or HGNet that is a stem as a whole."""
+    convolutions = 0
+    for i, (_, module, _) in enumerate(known.layers()):
+        if module in _STEM_WHOLE:
+            return i + 1
+        if module not in _STEM_LAYERS or convolutions == _STEM_CONVOLUTIONS:
+            return i
+        convolutions += module == "Conv"
+    return 0
 
 
 def of_task(name: str, task: Task) -> str | None:
