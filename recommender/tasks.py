@@ -92,6 +92,9 @@ TASKS: tuple[TaskDefinition, ...] = (
 )
 
 
+_BY_NAME: dict[str, TaskDefinition] = {row.name: row for row in TASKS}
+
+
 def task_definition(name: str) -> TaskDefinition:
     """The row of this task."""
-    return next(row for row in TASKS if row.name == name)
+    return _BY_NAME[name]

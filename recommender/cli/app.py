@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import io
 import os
 import sys
@@ -56,9 +57,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         given, quiet = split_quiet(sys.argv[1:] if arguments is None else arguments)
         set_quiet(quiet)
-        defaults = configuration(typer.main.get_command(app), Path.cwd())
-        code = app(
-            args=with_dataset(given), prog_name="recommend", standalone_mode=False, default_map=defaults
+        command = typer.main.get_command(app)  # `app(...)` would build it a second time
+        code = command(
+            args=with_dataset(given),
+            prog_name="recommend",
+            standalone_mode=False,
+            default_map=configuration(command, Path.cwd()),
         )
         return code if isinstance(code, int) else 0
     except RecommenderError as error:
@@ -259,6 +263,8 @@ def root(
     if dataset is None:
         typer.echo(context.get_help())
         raise typer.Exit(2)
+    # An answer reads some 100 MB of small records and ends: looking for garbage among them is a tenth of its time.
+    gc.set_threshold(50_000, 20, 20)
     from recommender.cli.main_job import Extras, main_job
     from recommender.requests import RecommendRequest, parameters_from
 

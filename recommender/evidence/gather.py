@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from recommender.checkpoints import verify
+from recommender.errors import CheckpointError
 from recommender.evidence.metadata import metadata_evidence
 from recommender.evidence.nearest import nearest_sources
 from recommender.evidence.samples import SAMPLE_IMAGES, SAMPLE_SIZE, TargetSample, sample_target
@@ -112,6 +114,7 @@ def _measure(
 ) -> dict[str, dict[str, float | None]]:
     """Scores by weights' sha256. Images are decoded once, equal weights are measured once."""
     unique = {checkpoint.sha256: checkpoint for checkpoint in checkpoints if checkpoint.sha256}
+    unique = {sha256: checkpoint for sha256, checkpoint in unique.items() if _is_whole(checkpoint)}
     if not unique:
         return {}
     progress("evidence", 0, len(unique))
@@ -126,6 +129,16 @@ def _measure(
             logger.warning("no feature evidence for %s: %s", checkpoint.name, error)
         progress("evidence", done, len(unique))
     return scores
+
+
+def _is_whole(checkpoint: Checkpoint) -> bool:
+    """Whether the weights file is as recorded. Known before images are decoded and torch is loaded for nothing."""
+    try:
+        verify(checkpoint)
+    except CheckpointError as error:
+        logger.warning("no feature evidence for %s: %s", checkpoint.name, error)
+        return False
+    return True
 
 
 def measure(checkpoint: Checkpoint, sample: TargetSample) -> dict[str, float | None]:

@@ -272,6 +272,7 @@ def _scores(situations: Sequence[Situation]) -> Matrix:
     the other rules, so some of them count for frozen detectors alone. Of image classification all count, in both modes.
     """
     columns = np.zeros((len(situations), len(SCORED)))
+    advantages = [head_start(situation) for situation in situations]
     by_target: dict[str, list[int]] = {}
     for i, situation in enumerate(situations):
         by_target.setdefault(situation.target.dataset_hash, []).append(i)
@@ -289,5 +290,5 @@ def _scores(situations: Sequence[Situation]) -> Matrix:
                 if value is not None and math.isfinite(value) and _counts(rule, situations[i]):
                     z = max(-2.5, min(2.5, (value - mean) / deviation))
                     z = min(z, 0.0) if leaks(situations[i]) else z
-                    columns[i, column] = z * head_start(situations[i])
+                    columns[i, column] = z * advantages[i]
     return columns

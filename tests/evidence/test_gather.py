@@ -237,6 +237,15 @@ def test_a_damaged_file_costs_its_own_features_only(
     assert not _measured(found["damaged"])
     assert found["damaged"].class_overlap == 0.5
     assert "no feature evidence for damaged" in caplog.text
+    measured: list[str] = []
+    gather(
+        target,
+        profile,
+        [Candidate(checkpoint=damaged)],
+        store=store,
+        progress=lambda stage, done, total: measured.append(stage),
+    )
+    assert not measured, "images are decoded, and torch loaded, for weights that cannot be used"
 
 
 def test_large_networks_count_several_times() -> None:

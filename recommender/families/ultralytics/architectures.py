@@ -24,7 +24,8 @@ from recommender.tasks import Task
 from recommender.text import printable
 
 _STEM = re.compile(r"(yolov?\d+|rtdetr)(.*)")
-_SIZED = re.compile(r"(yolov?\d+[a-z]?)(?:-seg|-cls)?(.*)")
+_SIZED = re.compile(r"(yolov?\d+)([a-z])(.*)")
+_OTHER_TASK = re.compile(r"(yolov?\d+[a-z]?)(?:-seg|-cls)?(.*)")
 _TASK_SUFFIX: dict[Task, str] = {"detect": "", "segment": "-seg", "classify": "-cls"}
 _STEM_LAYERS = frozenset({"Conv", "nn.Identity", "Silence"})
 _STEM_WHOLE = frozenset({"HGStem", "ResNetLayer"})
@@ -59,19 +60,28 @@ class Architecture:
 @functools.cache
 def architectures() -> dict[str, Architecture]:
     """Every shipped architecture of our tasks by name, in a stable order."""
-    return _beginning_with("")
+    return {entry.name: entry for file in _files() for entry in _entries(file)}
 
 
 @functools.cache
-def _beginning_with(name: str) -> dict[str, Architecture]:
-    """Those of the files whose names begin so: reading every file takes a quarter of a second."""
+def _files() -> tuple[Path, ...]:
+    """The YAMLs of every family of ours, in a stable order."""
     spec = importlib.util.find_spec("ultralytics")
     if spec is None or not spec.submodule_search_locations:
         raise UnavailableError("ultralytics is not installed.", remedy="pip install ultralytics")
     folder = Path(spec.submodule_search_locations[0]) / "cfg" / "models"
-    files = sorted({file for kind in FAMILIES for pattern in kind.files for file in folder.rglob(pattern)})
-    found = [entry for file in files if file.name.startswith(name) for entry in _entries(file)]
-    return {entry.name: entry for entry in found}
+    return tuple(
+        sorted({file for kind in FAMILIES for pattern in kind.files for file in folder.rglob(pattern)})
+    )
+
+
+@functools.cache
+def _shipped(name: str) -> Architecture | None:
+    """The architecture of this name. Only files that may hold it are read: all take a quarter of a second."""
+    sized = _SIZED.fullmatch(name)
+    stems = {name} if sized is None else {name, sized.group(1) + sized.group(3)}
+    found = {entry.name: entry for file in _files() if file.stem in stems for entry in _entries(file)}
+    return found.get(name)
 
 
 def architecture(name: str) -> Architecture:
@@ -80,8 +90,7 @@ def architecture(name: str) -> Architecture:
     Raises:
         UsageError: it is not one ultralytics ships for a task of ours.
     """
-    family = _STEM.match(name)
-    found = _beginning_with(family.group(1)).get(name) if family else None
+    found = _shipped(name)
     if found is not None:
         return found
     known = architectures()
@@ -140,25 +149,18 @@ def _stem_length(known: Architecture) -> int:
 
 def of_task(name: str, task: Task) -> str | None:
     """The same network with a task's head: "yolo11n" is "yolo11n-seg" for segmentation; None if none is shipped."""
-    sized = _SIZED.fullmatch(name)
+    sized = _OTHER_TASK.fullmatch(name)
     if architecture(name).kind.task == task:
         return name
     if sized is None:
         return None
     other = f"{sized.group(1)}{_TASK_SUFFIX[task]}{sized.group(2)}"
-    return other if other in _beginning_with(_family_part(other)) else None
-
-
-def _family_part(name: str) -> str:
-    """The prefixes of the file names of a family; none for a name of no family."""
-    stem = _STEM.match(name)
-    return stem.group(1) if stem else name
+    return None if _shipped(other) is None else other
 
 
 def learning_rate_factor(name: str) -> float:
     """By which a training of this architecture scales the recipe's default rates; 1 where it is not shipped."""
-    family = _STEM.match(name)
-    known = _beginning_with(family.group(1)).get(name) if family else None
+    known = _shipped(name)
     return 1.0 if known is None else known.kind.learning_rate_factor
 
 
