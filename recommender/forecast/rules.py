@@ -19,6 +19,7 @@ from recommender.evidence import ESTIMATORS, Estimator
 from recommender.forecast.budget import (
     distinct_images,
     images_term,
+    immaturity,
     objects_term,
     scratch_images_term,
     scratch_views_term,
@@ -218,6 +219,8 @@ RULES: tuple[Rule, ...] = (
          value=lambda s: _frozen(s) * (similarity(s) - UNKNOWN_SIMILARITY)),
     Rule(name="freeze_images", weight=-0.06, sd=0.05, why="much data can move a backbone safely",
          value=lambda s: _frozen(s) * _log_images(s)),
+    Rule(name="freeze_short", weight=0.20, sd=0.10, why="VOC, 50 epochs: .676 frozen, .682 full; ten epochs: no loss",
+         value=lambda s: _frozen(s) * immaturity(s)),
     Rule(name="segment_level", weight=-0.05, sd=0.10, why="masks are a little harder than boxes",
          value=_of_task("segment")),
     Rule(name="classify_level", weight=0.45, sd=0.40, why="a middling classifier at its best: 0.85",

@@ -238,3 +238,29 @@ def test_without_any_run_of_its_task_the_answer_says_that_rules_alone_order(task
     ]
     assert f"no run of {task_definition(task).name_in_full}" in said.message
     assert "rules alone" in said.message
+
+
+def test_freezing_pays_less_the_longer_the_training() -> None:
+    """Without any run: what full training lacks after few views it has after many (VOC, 50 epochs: .682 to .676)."""
+    target, source = profile("target", 0.0), profile("source", 0.3)
+    budgets = [(5, 192), (10, 192), (100, 192), (300, 192)]
+    lead = []
+    for epochs, imgsz in budgets:
+        starts = [
+            replace(situation(target, source, mode=mode), budget=Budget(epochs=epochs, imgsz=imgsz))
+            for mode in ("freeze", "full")
+        ]
+        frozen, full = posterior((), starts).mean_N
+        lead.append(float(frozen - full))
+    assert (np.diff(lead) < 0).all()
+    assert lead[1] - lead[2] > 0.01
+
+
+@pytest.mark.parametrize("target", ["mask_wearing", "bccd", "ships"])
+def test_ten_epochs_do_not_speak_for_freezing_at_a_hundred(
+    history: tuple[Observation, ...], target: str
+) -> None:
+    """Every frozen run has ten epochs: what freezing gains there is not carried to a hundred."""
+    images = {"mask_wearing": 118}.get(target, 160)
+    (found,) = expected_scores(history, target, [(images, 100, 640)])
+    assert found[f"{COCO}:full"] > found[f"{COCO}:freeze"]
