@@ -132,9 +132,9 @@ def size_options(outlook: Outlook, options: Sequence[Option]) -> tuple[SizeOptio
     level = to_scale(outlook.score.mean) - chosen.gain
     return tuple(
         SizeOption(
+            **vars(option.cost),
             imgsz=option.situation.budget.imgsz,
             score=outlook.score.mean if option is chosen else _score(level + option.gain),
-            cost=option.cost,
             allowed=option.allowed,
         )
         for option in options
@@ -191,12 +191,11 @@ def _to_fetch(first: RankedStart) -> tuple[Notice, ...]:
 
 def _cheaper(first: RankedStart, rows: Sequence[RankedStart]) -> tuple[Notice, ...]:
     """The cheapest start that loses little, where it costs much less."""
-    own = first.cost.flops_b if first.cost else None
+    own = first.flops_b
     near = [
-        (row.cost.flops_b, row)
+        (row.flops_b, row)
         for row in rows
-        if row.cost is not None
-        and row.cost.flops_b is not None
+        if row.flops_b is not None
         and row.start.checkpoint != SCRATCH
         and not trained_on_target(row.evidence)
         and first.score.mean - row.score.mean <= NEARLY
@@ -211,15 +210,13 @@ def _cheaper(first: RankedStart, rows: Sequence[RankedStart]) -> tuple[Notice, .
             code="cheaper",
             message=f"{printable(row.start)} at {row.imgsz} px is expected to end "
             f"{max(first.score.mean - row.score.mean, 0.0):.3f} lower and needs {flops / own:.0%} of the operations"
-            f"{_instead(row.cost, first.cost)}.",
+            f"{_instead(row, first)}.",
         ),
     )
 
 
-def _instead(a: Cost | None, b: Cost | None) -> str:
+def _instead(a: Cost, b: Cost) -> str:
     """Latency and hours of the first instead of those of the second, as far as they are known."""
-    if a is None or b is None:
-        return ""
     said = []
     if a.latency_ms is not None and b.latency_ms is not None:
         said.append(f"{a.latency_ms:.3g} ms an image instead of {b.latency_ms:.3g}")
@@ -230,9 +227,8 @@ def _instead(a: Cost | None, b: Cost | None) -> str:
 
 def _estimated(first: RankedStart, hours_on: str | None) -> tuple[Notice, ...]:
     said = []
-    cost = first.cost
-    if cost is not None and cost.latency_basis not in (None, "measured"):
-        said.append(f"its latency is {cost.latency_basis}")
+    if first.latency_basis not in (None, "measured"):
+        said.append(f"its latency is {first.latency_basis}")
     if hours_on is not None:
         said.append(f"hours are those of {hours_on}")
     if not said:
@@ -255,7 +251,7 @@ def _sizes(first: RankedStart, target: Dataset, profile: Profile) -> tuple[Notic
         times = (larger.imgsz / imgsz) ** 2
         said.append(
             f"{larger.imgsz} px would be expected to add {max(larger.score - first.score.mean, 0.0):.3f} for "
-            f"{times:.1f} times the operations{_instead(larger.cost, first.cost)}"
+            f"{times:.1f} times the operations{_instead(larger, first)}"
             + ("." if larger.allowed else ", which is beyond your limits.")
         )
     longer = max(profile.median_width, profile.median_height)

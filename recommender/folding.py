@@ -52,12 +52,12 @@ def fold(
     representatives = unpromising | _best_of_families(promising, worth=0.0 if limited else WORTH)
     folded = tuple(
         FoldedStart(
-            start=one.start,
+            **vars(one.start),
+            **vars(cost_of(one)),
             imgsz=one.budget.imgsz,
             score=expected[one],
             instead=representatives[one].start,
             instead_score=expected[representatives[one]],
-            cost=cost_of(one),
         )
         for one in sorted(representatives, key=lambda one: (-expected[one], one.start))
     )

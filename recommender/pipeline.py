@@ -55,6 +55,7 @@ from recommender.progress import Progress, silent
 from recommender.records import (
     SCRATCH,
     Budget,
+    Cost,
     Dataset,
     Evidence,
     FoldedStart,
@@ -65,6 +66,7 @@ from recommender.records import (
     Recommendation,
     Run,
     Start,
+    TrialResult,
 )
 from recommender.requests import RecommendRequest, at_usual_size
 from recommender.store import RANKABLE, Store
@@ -248,14 +250,9 @@ def shown_starts(
         start = outlook.situation.start
         always = i == best_coco or start.checkpoint == SCRATCH
         if top is None or i < top or always:
-            row = replace(
-                _row(i + 1, outlook, history, runs.get(start)),
-                on_front=i in leading,
-                cost=option.cost if option else None,
-                hours=option.cost.hours if option else None,
-                sizes=size_options(outlook, options.get(start, ())),
-            )
-            shown.append(row)
+            row = _row(i + 1, outlook, history, runs.get(start), option.cost if option else Cost())
+            sizes = size_options(outlook, options.get(start, ()))
+            shown.append(replace(row, on_front=i in leading, sizes=sizes))
     return tuple(shown)
 
 
@@ -317,12 +314,14 @@ def _row(
     outlook: Outlook,
     history: Sequence[Observation],
     trial: Run | None,
+    cost: Cost,
 ) -> RankedStart:
     situation = outlook.situation
     checkpoint = situation.checkpoint
     return RankedStart(
+        **vars(situation.start),
+        **vars(cost),
         rank=rank,
-        start=situation.start,
         score=outlook.score,
         architecture=checkpoint.architecture if checkpoint else None,
         imgsz=situation.budget.imgsz,
@@ -333,7 +332,17 @@ def _row(
         evidence=situation.evidence,
         reasons=reasons(outlook, history),
         available=checkpoint is None or checkpoint.available,
-        trial=trial,
+        trial=_trial_result(trial) if trial else None,
+    )
+
+
+def _trial_result(run: Run) -> TrialResult:
+    return TrialResult(
+        run=run.id,
+        status=run.status,
+        epochs=len(run.curve),
+        score=run.best.score if run.best else None,
+        seconds=run.seconds,
     )
 
 

@@ -2,18 +2,20 @@
 
 Shape suffixes of arrays: N images, M objects, C classes, D dataset-vector dimensions,
 K feature dimensions, B bytes of an image hash, Q quantiles (5, 25, 50, 75, 95 %).
-Unknown is None, never a guess.
+Unknown is None, never a guess. Of records that are published (`recommender.report.document`) the strings below fields
+are their descriptions in the JSON schema.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.evidence_json import ScoresBeside
 from recommender.starts import MODES as MODES
 from recommender.starts import SCRATCH as SCRATCH
 from recommender.starts import FreezeDepth as FreezeDepth
@@ -218,6 +220,11 @@ class Start:
     checkpoint: str
     mode: Mode
 
+    @property
+    def start(self) -> Start:
+        """The start alone, as a key: without the fields of a ranked or a folded one."""
+        return Start(checkpoint=self.checkpoint, mode=self.mode)
+
     def __str__(self) -> str:
         return self.checkpoint if self.mode == "scratch" else f"{self.checkpoint}:{self.mode}"
 
@@ -263,64 +270,91 @@ class Notice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RankedStart:
-    """One row of the answer."""
+class TrialResult:
+    """The result of a short trial of a start."""
 
-    rank: int
-    start: Start
-    score: Interval  # of the task's primary metric
-    p_best: float  # never rises with the rank: starts that it would order otherwise share their mean
-    expected_loss: float  # against the best of all the starts, one training each; what the rank follows
-    gain_over_scratch: Interval
-    evidence: Evidence
-    reasons: tuple[str, ...]
-    available: bool
-    trial: Run | None = None
-    architecture: str | None = None  # that would be trained; None for scratch, which takes the others'
-    hours: float | None = (
-        None  # of the full training, on the hardware of the newest runs; None: none was timed
-    )
-    imgsz: int | None = None  # pixels, that it would be trained at
-    cost: Cost | None = None  # of running and training it at that size
-    sizes: tuple[SizeOption, ...] = ()  # every image size looked at, its own included; () where one was given
-    fetch_mb: float | None = None  # size of the weights that are to be fetched first; None: they are here
-    on_front: bool = False  # no other start reaches as much for less
-    learning_rate: float | None = None  # to train with, by runs on this very data set; None: the default
-    freeze: FreezeDepth | None = None  # the same of the freeze depth; None: the mode's own
+    run: str
+    status: str
+    epochs: int
+    score: float | None
+    seconds: float
+
+
+def _described(text: str) -> Any:
+    """A field that is None unless given. Pydantic takes no description from the string below an inherited field."""
+    return field(default=None, metadata={"description": text})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
     """The cost of a start at one image size; None is not known."""
 
-    flops_b: float | None = None  # 10^9 operations for one image
-    latency_ms: float | None = None  # of one image on the device asked for
-    latency_basis: str | None = None  # "measured", "estimated from yolo11n at 640 px"
-    memory_mb: float | None = None  # of the device while it runs the model
-    hours: float | None = None  # of the full training
-    money: float | None = None  # of the full training, in the currency of the price
+    flops_b: float | None = _described("10^9 operations for one image.")
+    latency_ms: float | None = _described("Of one image on the device asked for.")
+    latency_basis: str | None = _described('"measured", or from which model and size it is estimated.')
+    memory_mb: float | None = _described("Of the device while it runs the model.")
+    hours: float | None = _described(
+        "Of the full training, on the GPU asked for, else the hardware of the newest runs."
+    )
+    money: float | None = _described("Of the full training, in the currency of the price asked with.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SizeOption:
-    """A start at one image size."""
+class SizeOption(Cost):
+    """A start at one image size, with its cost there."""
 
-    imgsz: int  # pixels
-    score: float  # expected, of the task's primary metric
-    cost: Cost
-    allowed: bool  # within the limits
+    imgsz: int
+    """Pixels."""
+    score: float
+    """Expected, of the task's primary metric."""
+    allowed: bool
+    """Whether it keeps to the limits."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class FoldedStart:
+class RankedStart(Cost, Start):
+    """One row of the answer, with its cost at its image size."""
+
+    rank: int
+    score: Interval
+    """Of the task's primary metric, after the full training."""
+    p_best: float
+    """Chance that no other start ends better; never rises with the rank: starts it would order otherwise share it."""
+    expected_loss: float = 0.0
+    """Against the best of all the starts, one training each; what the rank follows. Version 0.1 did not say."""
+    gain_over_scratch: Interval
+    evidence: Annotated[Evidence, ScoresBeside()]
+    reasons: tuple[str, ...]
+    available: bool
+    """Whether the weights are on this machine."""
+    architecture: str | None = None
+    """That is trained; null for scratch: that of the others."""
+    imgsz: int | None = None
+    """Training image size in pixels; null in answers of version 0.1."""
+    fetch_mb: float | None = None
+    """About how large the weights are that are to be fetched first; null: they are here."""
+    on_front: bool = False
+    """Whether no other start reaches as much for less."""
+    sizes: tuple[SizeOption, ...] = ()
+    """The start at every image size looked at, its own included; empty where one was given."""
+    learning_rate: float | None = None
+    """To train with, by runs on this very data set; null: the default."""
+    freeze: FreezeDepth | None = None
+    """The same of the freeze depth; null: the mode's own."""
+    trial: TrialResult | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldedStart(Cost, Start):
     """A start whose weights are not here, left out of the ranking since another stands for it."""
 
-    start: Start
-    imgsz: int  # pixels
-    score: float  # expected, of the task's primary metric
+    imgsz: int
+    """Pixels."""
+    score: float
+    """Expected, of the task's primary metric."""
     instead: Start
+    """The one in the ranking that stands for it."""
     instead_score: float
-    cost: Cost | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -347,10 +381,14 @@ class Provenance:
 class TrialValue:
     """The expected gain of training some starts to their end before choosing."""
 
-    starts: tuple[Start, ...]  # which to try
-    gain: float  # expected rise of the final choice, in the task's primary metric
-    cost: float  # in full-mode trainings of a YOLO11n on the same data and epochs
-    hours: float | None = None  # None where the speed of this machine is not known
+    starts: tuple[Start, ...]
+    """Which to try."""
+    gain: float
+    """Expected rise of the final choice, in the task's primary metric."""
+    cost: float
+    """In full-mode trainings of a YOLO11n on the same data and epochs."""
+    hours: float | None = None
+    """null where the speed of this machine is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -358,28 +396,32 @@ class Decision:
     """The start to take: the first row of the ranking, its expected loss against all the starts, and its ties."""
 
     start: Start
-    expected_loss: float  # against the best of all the starts, one training each
-    num_starts: int  # how many were compared, shown or not
-    tied: tuple[
-        Start, ...
-    ]  # starts not told apart from the first, itself included, as `tie_rule` orders them
-    tie_rule: str  # what decides among them
-    trials: TrialValue | None  # None where trials are not expected to improve the choice
+    expected_loss: float
+    """Against the best of all the starts, one training each."""
+    num_starts: int
+    """How many were compared, shown or not."""
+    tied: tuple[Start, ...]
+    """Starts not told apart from the first, itself included, as `tie_rule` orders them."""
+    tie_rule: str
+    trials: TrialValue | None
+    """null where trials are not expected to improve the choice."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunUsed:
     """A past run that the answer rests on."""
 
-    run: str  # its id
+    run: str
     target_name: str
-    same_target: bool  # whether it ran on the data set in question
+    same_target: bool
+    """Whether it ran on the data set in question."""
     start: Start
     epochs: int
     imgsz: int
     num_train_images: int
     score: float
-    effect: float  # by how much it moves the expected score of the first start
+    effect: float
+    """By how much it moves the expected score of the first start."""
 
 
 @dataclass(frozen=True, kw_only=True)

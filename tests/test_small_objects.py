@@ -10,7 +10,6 @@ import pytest
 
 from recommender.choice import cost_notes
 from recommender.records import (
-    Cost,
     Dataset,
     Evidence,
     Interval,
@@ -18,7 +17,6 @@ from recommender.records import (
     Notice,
     RankedStart,
     SizeOption,
-    Start,
 )
 from tests.forecast.builders import profile
 
@@ -51,10 +49,12 @@ def notes_on(side: float, longer: int, larger: SizeOption | None, imgsz: int = 6
 
 def row(imgsz: int, larger: SizeOption | None) -> RankedStart:
     score = Interval(mean=0.3, low=0.2, high=0.4)
-    cost = Cost(flops_b=6.5, latency_ms=10.0)
     return RankedStart(
         rank=1,
-        start=Start(checkpoint="coco", mode="full"),
+        checkpoint="coco",
+        mode="full",
+        flops_b=6.5,
+        latency_ms=10.0,
         score=score,
         p_best=1.0,
         expected_loss=0.0,
@@ -63,12 +63,11 @@ def row(imgsz: int, larger: SizeOption | None) -> RankedStart:
         reasons=(),
         available=True,
         imgsz=imgsz,
-        cost=cost,
-        sizes=() if larger is None else (SizeOption(imgsz=imgsz, score=0.3, cost=cost, allowed=True), larger),
+        sizes=() if larger is None else (SizeOption(imgsz=imgsz, score=0.3, allowed=True), larger),
     )
 
 
-NEXT = SizeOption(imgsz=960, score=0.34, cost=Cost(flops_b=14.6, latency_ms=22.0), allowed=True)
+NEXT = SizeOption(imgsz=960, score=0.34, flops_b=14.6, latency_ms=22.0, allowed=True)
 
 
 @pytest.mark.parametrize(

@@ -55,9 +55,9 @@ def verdict(
             f"best, now it is {now.start} with {now.p_best:.0%}"
         )
     reached = [
-        f"{row.start} reached {row.trial.best.score:.3f} in {_epochs(len(row.trial.curve))}"
+        f"{row.start} reached {row.trial.score:.3f} in {_epochs(row.trial.epochs)}"
         for row in sorted(after, key=lambda row: row.start != now.start)
-        if row.start in (now.start, first.start) and row.trial is not None and row.trial.best is not None
+        if row.start in (now.start, first.start) and row.trial is not None and row.trial.score is not None
     ]
     shown = f" ({', '.join(reached)})" if reached else ""
     done = "" if ended else " Another trial is not expected to be worth its cost."

@@ -46,10 +46,9 @@ def _imgsz(row: RankedStart, num_classes: int) -> str:
 
 
 def _latency(row: RankedStart, num_classes: int) -> str:
-    cost = row.cost
-    if cost is None or cost.latency_ms is None:
+    if row.latency_ms is None:
         return ""
-    return f"{'' if cost.latency_basis == 'measured' else '~'}{cost.latency_ms:.3g} ms"
+    return f"{'' if row.latency_basis == 'measured' else '~'}{row.latency_ms:.3g} ms"
 
 
 def _hours(row: RankedStart, num_classes: int) -> str:
@@ -57,7 +56,7 @@ def _hours(row: RankedStart, num_classes: int) -> str:
 
 
 def _money(row: RankedStart, num_classes: int) -> str:
-    return "" if row.cost is None or row.cost.money is None else f"{row.cost.money:.2f}"
+    return "" if row.money is None else f"{row.money:.2f}"
 
 
 def _fetch(row: RankedStart, num_classes: int) -> str:
@@ -65,7 +64,7 @@ def _fetch(row: RankedStart, num_classes: int) -> str:
 
 
 def _front(row: RankedStart, num_classes: int) -> str:
-    told = bool(row.sizes) or (row.cost is not None and row.cost.latency_ms is not None)
+    told = bool(row.sizes) or row.latency_ms is not None
     return "●" if row.on_front and told else ""
 
 

@@ -12,6 +12,7 @@ from recommender.comparison.noise import SeedSpread
 from recommender.comparison.reasons import Loss, rates_tried, trainable_share
 from recommender.comparison.rows import ComparisonRow
 from recommender.comparison.verdict import catch_up_text, size_text
+from recommender.records import SplitCounts
 from recommender.report.comparison_confusion import MOST_PAIRS
 from recommender.report.comparison_schema import (
     AskedPart,
@@ -35,7 +36,7 @@ from recommender.report.comparison_schema import (
     SpreadPart,
     StartingPart,
 )
-from recommender.report.document import ImageCounts, rounded
+from recommender.report.document import rounded
 
 
 def comparison_document(comparison: ComparisonInput, findings: Findings) -> ComparisonDocument:
@@ -46,7 +47,7 @@ def comparison_document(comparison: ComparisonInput, findings: Findings) -> Comp
         version=comparison.version,
         dataset=plan.dataset_name,
         dataset_hash=plan.dataset_hash,
-        images=ImageCounts(train=plan.num_train, val=plan.num_val, test=plan.num_test),
+        images=SplitCounts(train=plan.num_train, val=plan.num_val, test=plan.num_test),
         classes=plan.class_names,
         asked=_asked(comparison),
         sentences=findings.sentences,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from recommender.records import EpochMetrics, Interval, Notice
-from recommender.report.document import Document, ImageCounts
+from recommender.records import EpochMetrics, Interval, Notice, SplitCounts
+from recommender.report.document import Document
 
 
 class SpreadPart(Document):
@@ -222,7 +222,7 @@ class ComparisonDocument(Document):
     version: str
     dataset: str
     dataset_hash: str
-    images: ImageCounts
+    images: SplitCounts
     classes: tuple[str, ...]
     asked: AskedPart
     sentences: tuple[str, ...]

@@ -24,7 +24,7 @@ LEFT, RIGHT, TOP, BOTTOM = 56.0, 16.0, 16.0, 48.0
 ROUND = (1.0, 2.0, 5.0)  # ticks of a logarithmic axis, times powers of ten
 
 
-CostOf = Callable[[Cost | None], float | None]
+CostOf = Callable[[Cost], float | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,14 +57,14 @@ def cost_picture(recommendation: Recommendation, *, standalone: bool = False) ->
         *(
             _ranked(row, value)
             for row in recommendation.ranking
-            if (value := of(row.cost)) is not None and not trained_on_target(row.evidence)
+            if (value := of(row)) is not None and not trained_on_target(row.evidence)
         ),
         *(
             CostPoint(
                 label=f"{one.start} at {one.imgsz} px", cost=value, score=one.score, low=None, high=None
             )
             for one in recommendation.folded
-            if (value := of(one.cost)) is not None
+            if (value := of(one)) is not None
         ),
     ]
     points = [point for point in points if point.cost > 0]
@@ -90,19 +90,15 @@ def draw(points: Sequence[CostPoint], axis: CostAxis, *, y_title: str, standalon
 
 
 def _axis(recommendation: Recommendation) -> tuple[CostAxis, CostOf]:
-    costs = [row.cost for row in recommendation.ranking if row.cost is not None]
+    costs = recommendation.ranking
     if any(cost.latency_ms is not None for cost in costs):
         title = f"latency of one image, ms, on {recommendation.device or 'the device'}"
-        return CostAxis(
-            title=title, limit=recommendation.max_latency_ms
-        ), lambda c: c.latency_ms if c else None
+        return CostAxis(title=title, limit=recommendation.max_latency_ms), lambda c: c.latency_ms
     if any(cost.hours is not None for cost in costs):
         title = "hours of the full training"
-        return CostAxis(title=title, limit=recommendation.max_hours), lambda c: c.hours if c else None
-    return (
-        CostAxis(title="10⁹ operations for one image", limit=recommendation.max_flops_b),
-        lambda c: c.flops_b if c else None,
-    )
+        return CostAxis(title=title, limit=recommendation.max_hours), lambda c: c.hours
+    title = "10⁹ operations for one image"
+    return CostAxis(title=title, limit=recommendation.max_flops_b), lambda c: c.flops_b
 
 
 def _ranked(row: RankedStart, cost: float) -> CostPoint:

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 from recommender.checkpoints import REFERENCE_NAMES
 from recommender.forecast.rules import TRAINED_ON_SHARE
 from recommender.records import SCRATCH, RankedStart
-from recommender.report.document import RankedPart
 
 DEFAULT_ROWS = 5
 
 
-Row = TypeVar("Row", RankedStart, RankedPart)
-
-
 @dataclass(frozen=True, kw_only=True)
-class ShownRows(Generic[Row]):
+class ShownRows:
     """The ranking in three parts, each in the order of ranks."""
 
-    shown: tuple[Row, ...]
-    more: tuple[Row, ...]  # left out for brevity
-    folded: tuple[Row, ...]  # trained on this very data, so that their scores say little
+    shown: tuple[RankedStart, ...]
+    more: tuple[RankedStart, ...]  # left out for brevity
+    folded: tuple[RankedStart, ...]  # trained on this very data, so that their scores say little
 
 
-def shown_rows(ranking: Sequence[Row], limit: int | None = DEFAULT_ROWS) -> ShownRows[Row]:
+def shown_rows(ranking: Sequence[RankedStart], limit: int | None = DEFAULT_ROWS) -> ShownRows:
     """The first `limit` rows, scratch and the best of COCO always among them; None shows all.
 
     Checkpoints trained on this very data, which rank last, are folded.
@@ -35,18 +30,13 @@ def shown_rows(ranking: Sequence[Row], limit: int | None = DEFAULT_ROWS) -> Show
     rest = [row for row in ranking if row not in folded]
     if limit is None or len(rest) <= limit:
         return ShownRows(shown=tuple(rest), more=(), folded=folded)
-    coco = next((row for row in rest if checkpoint_of(row) in REFERENCE_NAMES), None)
-    kept = [row for row in rest if checkpoint_of(row) == SCRATCH or row is coco]
+    coco = next((row for row in rest if row.checkpoint in REFERENCE_NAMES), None)
+    kept = [row for row in rest if row.checkpoint == SCRATCH or row is coco]
     kept += [row for row in rest if row not in kept][: max(0, limit - len(kept))]
     shown = tuple(row for row in rest if row in kept or row.rank == 1)
     return ShownRows(shown=shown, more=tuple(row for row in rest if row not in shown), folded=folded)
 
 
-def checkpoint_of(row: RankedStart | RankedPart) -> str:
-    """The name of the row's checkpoint."""
-    return row.start.checkpoint if isinstance(row, RankedStart) else row.checkpoint
-
-
-def names_of(rows: Sequence[RankedStart] | Sequence[RankedPart]) -> tuple[str, ...]:
+def names_of(rows: Sequence[RankedStart]) -> tuple[str, ...]:
     """The checkpoints of rows, each once."""
-    return tuple(dict.fromkeys(checkpoint_of(row) for row in rows))
+    return tuple(dict.fromkeys(row.checkpoint for row in rows))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from recommender.records import Interval, RankedStart, Recommendation
+from recommender.records import Cost, Interval, RankedStart, Recommendation
 from recommender.report.columns import Column, columns_for
 from recommender.report.headline import (
     LABELS,
@@ -147,8 +147,7 @@ def _other_sizes(row: RankedStart) -> tuple[RankedStart, ...]:
             row,
             imgsz=size.imgsz,
             score=replace(row.score, mean=size.score),
-            cost=size.cost,
-            hours=size.cost.hours,
+            **{field.name: getattr(size, field.name) for field in fields(Cost)},
         )
         for size in row.sizes
         if size.imgsz != row.imgsz
@@ -177,7 +176,7 @@ def _taken(columns: Sequence[Column]) -> int:
 
 
 def _print_legend(
-    recommendation: Recommendation, rows: ShownRows[RankedStart], columns: Sequence[Column], console: Console
+    recommendation: Recommendation, rows: ShownRows, columns: Sequence[Column], console: Console
 ) -> None:
     label = task_definition(recommendation.task).metric.label
     said = {
@@ -223,10 +222,8 @@ def _print_why(first: RankedStart, console: Console) -> None:
     said = list(first.reasons)
     if not first.available:
         said.insert(0, "not on this machine yet")
-    if first.trial is not None and first.trial.best is not None:
-        said.insert(
-            0, f"its trial reached {first.trial.best.score:.3f} in {counted(len(first.trial.curve), 'epoch')}"
-        )
+    if first.trial is not None and first.trial.score is not None:
+        said.insert(0, f"its trial reached {first.trial.score:.3f} in {counted(first.trial.epochs, 'epoch')}")
     reasons = "; ".join(printable(reason) for reason in said)
     console.print(Text.assemble(("\nWhy ", "dim"), (printable(first.start), "bold"), f": {reasons}.\n"))
 

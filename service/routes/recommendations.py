@@ -22,7 +22,12 @@ from service.dependencies import (
 from service.routes.responses import events, failures
 from service.routes.streams import LastEventId, job_events, stream
 from service.schemas.from_records import is_profiled, recommendation_json, recommendation_summary
-from service.schemas.recommendations import RecommendationAnswer, RecommendationBody, RecommendationList
+from service.schemas.recommendations import (
+    RecommendationAnswer,
+    RecommendationBody,
+    RecommendationList,
+    RecommendationStatus,
+)
 
 router = APIRouter(tags=["recommendations"])
 _WAITERS = threading.BoundedSemaphore(16)  # of the server's 40 threads
@@ -30,9 +35,9 @@ _WAITERS = threading.BoundedSemaphore(16)  # of the server's 40 threads
 
 @router.post(
     "/recommendations",
-    response_model=RecommendationAnswer,
+    response_model=RecommendationAnswer | RecommendationStatus,
     responses={
-        202: {"model": RecommendationAnswer, "description": "Queued: follow its events."},
+        202: {"model": RecommendationStatus, "description": "Queued: follow its events."},
         **failures(403, 404),
     },
 )
@@ -77,7 +82,11 @@ def list_recommendations(
     )
 
 
-@router.get("/recommendations/{id}", response_model=RecommendationAnswer, responses=failures(404))
+@router.get(
+    "/recommendations/{id}",
+    response_model=RecommendationAnswer | RecommendationStatus,
+    responses=failures(404),
+)
 def get_recommendation(asked: RecommendationDep) -> Response:
     """One recommendation, with its answer once it has succeeded."""
     return Response(recommendation_json(asked), media_type="application/json")

@@ -7,8 +7,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from recommender.datasets.inspection import Copy, SplitHealth
-from recommender.records import Defect
-from recommender.report.document import ImageCounts
+from recommender.records import Defect, SplitCounts
 from service.schemas.common import Answer, Body, DatasetId
 
 
@@ -61,7 +60,7 @@ class DatasetAnswer(Answer):
     origin: Literal["upload", "path"]
     format: str
     classes: tuple[str, ...]
-    images: ImageCounts
+    images: SplitCounts
     objects: int
     created_at: str
     profiled: bool = Field(description="Whether a recommendation for it is answered at once.")

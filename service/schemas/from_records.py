@@ -10,7 +10,6 @@ from pydantic import TypeAdapter, ValidationError
 from recommender.profile import ENCODER
 from recommender.profile.shipped import builtin_profiles
 from recommender.records import Job
-from recommender.report.document import ImageCounts
 from recommender.report.runs import TrainingDocument, training_document
 from recommender.requests import RecommendRequest
 from recommender.store import Store
@@ -28,7 +27,6 @@ from tune_jobs.training_spec import TrainingSpec
 
 def dataset_answer(store: Store, held: HeldDataset) -> DatasetAnswer:
     """The response body of a data set; its path is not part of it."""
-    counts = held.num_images
     return DatasetAnswer(
         id=held.id,
         name=held.name,
@@ -36,7 +34,7 @@ def dataset_answer(store: Store, held: HeldDataset) -> DatasetAnswer:
         origin=held.origin,
         format=held.format,
         classes=held.class_names,
-        images=ImageCounts(train=counts.train, val=counts.val, test=counts.test),
+        images=held.num_images,
         objects=held.num_objects,
         created_at=held.created_at,
         profiled=is_profiled(store, held.dataset_hash),
@@ -58,7 +56,7 @@ def is_profiled(store: Store, dataset_hash: str) -> bool:
 
 
 def recommendation_json(ask: RecommendationJob) -> str:
-    """The JSON of a RecommendationAnswer; the stored document was validated when it was made."""
+    """The JSON of a RecommendationAnswer or its status; the stored document was validated when it was made."""
     head = {
         "id": ask.id,
         "status": ask.status,

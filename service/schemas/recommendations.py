@@ -5,14 +5,7 @@ from __future__ import annotations
 from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from recommender.records import Budget, Notice, Provenance
-from recommender.report.document import (
-    DatasetPart,
-    DecisionPart,
-    FoldedPart,
-    RankedPart,
-)
-from recommender.report.headline import Headline
+from recommender.report.document import RecommendationDocument
 from recommender.requests import RecommendRequest
 from service.problems import Problem
 from service.schemas.common import Answer, CheckpointName, DatasetId, NoRoots, Status
@@ -32,8 +25,8 @@ class RecommendationBody(RecommendRequest):
     allow_roots: SkipJsonSchema[NoRoots] = ()
 
 
-class RecommendationAnswer(Answer):
-    """A recommendation; the fields of `recommend --json` are there once it has succeeded."""
+class RecommendationStatus(Answer):
+    """A recommendation that is waited for, failed or cancelled."""
 
     id: str
     status: Status
@@ -41,24 +34,10 @@ class RecommendationAnswer(Answer):
     created_at: str
     finished_at: str | None = None
     problem: Problem | None = None
-    dataset: DatasetPart | None = None
-    budget: Budget | None = None
-    headline: Headline | None = None
-    decision: DecisionPart | None = None
-    level_supported: bool = True
-    ranking: tuple[RankedPart, ...] | None = None
-    warnings: tuple[Notice, ...] | None = None
-    notes: tuple[Notice, ...] = ()
-    method: str | None = None
-    device: str | None = None
-    limits: tuple[str, ...] = ()
-    max_latency_ms: float | None = None
-    max_hours: float | None = None
-    max_flops_b: float | None = None
-    folded: tuple[FoldedPart, ...] = ()
-    train_command: str | None = None
-    command: str | None = None
-    provenance: Provenance | None = None
+
+
+class RecommendationAnswer(RecommendationStatus, RecommendationDocument):
+    """A recommendation that has succeeded, with the fields of `recommend --json`."""
 
 
 class RecommendationSummary(Answer):

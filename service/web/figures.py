@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from recommender.evidence import ESTIMATORS
+from recommender.records import RankedStart
 from recommender.report.columns import COLUMNS
-from recommender.report.document import RankedPart
 from service.schemas.datasets import Health, InspectionFailed
 
 MEANINGS = {
@@ -36,9 +36,9 @@ def balance_of(
     return [(name, count, count / most) for name, count in ordered[:CLASSES_SHOWN]]
 
 
-def evidence_of(row: RankedPart) -> list[tuple[str, str]]:
+def evidence_of(row: RankedStart) -> list[tuple[str, str]]:
     """(name, value) of the evidence of a start that was measured."""
-    found = row.evidence.model_dump()
+    found = vars(row.evidence) | row.evidence.scores
     return [
         (words, f"{found[name]:.3g}") for name, words in EVIDENCE_NAMES.items() if found.get(name) is not None
     ]

@@ -16,10 +16,9 @@ from recommender.devices.table import devices
 from recommender.errors import NotFoundError, UnavailableError
 from recommender.profile.known import source_profile
 from recommender.report.cost_picture import cost_picture
-from recommender.report.document import RecommendationDocument
+from recommender.report.document import RecommendationDocument, restored
 from recommender.report.headline import LABELS
 from recommender.report.page import page
-from recommender.report.restored import restored
 from recommender.report.rows import names_of, shown_rows
 from recommender.report.runs import RunDetail, run_summary
 from recommender.store import Store
@@ -49,7 +48,7 @@ from service.schemas.from_records import (
     sweep_answer,
     training_answer,
 )
-from service.schemas.recommendations import RecommendationAnswer
+from service.schemas.recommendations import RecommendationAnswer, RecommendationStatus
 from service.web import actions, reference
 from service.web.figures import MEANINGS, balance_of, evidence_of
 from service.web.labels import labels
@@ -123,14 +122,15 @@ def recommendation(
     request: Request, services: ServicesDep, caller: CallerDep, asked: RecommendationDep
 ) -> Response:
     """The ranked starts, or the progress."""
-    answer = RecommendationAnswer.model_validate_json(recommendation_json(asked))
+    text = recommendation_json(asked)
+    done = RecommendationAnswer.model_validate_json(text) if asked.document else None
     held = services.store.datasets.get(asked.dataset_id)
-    rows = answer.ranking or ()
+    rows = done.ranking if done else ()
     return render(
         request,
         "recommendation.html",
-        metric=task_definition(answer.dataset.task if answer.dataset else "detect").metric.label,
-        answer=answer,
+        metric=task_definition(done.dataset.task if done else "detect").metric.label,
+        answer=done or RecommendationStatus.model_validate_json(text),
         set_name=held.name if held else "a data set that was removed",
         rows=shown_rows(rows),
         folded=names_of(shown_rows(rows).folded),

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from recommender.forecast.reasons import verdict
-from recommender.records import EpochMetrics, Evidence, Interval, RankedStart, Run, Start
-from tests.forecast.builders import observation, profile, situation
+from recommender.records import Evidence, Interval, RankedStart, TrialResult
 
-TARGET = profile("target", 0.0)
 ANY = Interval(mean=0.3, low=0.2, high=0.4, level=0.8)
 
 
-def ranked(*names: str, p_best: float, trials: dict[str, Run] | None = None) -> tuple[RankedStart, ...]:
+def ranked(
+    *names: str, p_best: float, trials: dict[str, TrialResult] | None = None
+) -> tuple[RankedStart, ...]:
     return tuple(
         RankedStart(
             rank=i + 1,
-            start=Start(checkpoint=name, mode="full"),
+            checkpoint=name,
+            mode="full",
             score=ANY,
             p_best=p_best if i == 0 else 0.1,
             expected_loss=0.0,
@@ -30,31 +29,26 @@ def ranked(*names: str, p_best: float, trials: dict[str, Run] | None = None) -> 
     )
 
 
-def trial_run(name: str, values: tuple[float, ...]) -> Run:
-    run = observation(situation(TARGET, profile(name, 0.1)), max(values)).run
-    point = run.curve[0]
-    curve: tuple[EpochMetrics, ...] = tuple(
-        replace(point, epoch=i + 1, score=value) for i, value in enumerate(values)
-    )
-    return replace(run, curve=curve)
+def trial(*scores: float) -> TrialResult:
+    return TrialResult(run="run-1", status="stopped", epochs=len(scores), score=max(scores), seconds=1.0)
 
 
 def test_a_changed_answer_names_both_starts_and_what_they_reached() -> None:
-    trials = {"coco": trial_run("coco", (0.05, 0.11)), "kin": trial_run("kin", (0.2, 0.31))}
+    trials = {"coco": trial(0.05, 0.11), "near": trial(0.2, 0.31)}
     said = verdict(
-        ranked("coco", "kin", p_best=0.34), ranked("kin", "coco", p_best=0.61, trials=trials), 2, ended=None
+        ranked("coco", "near", p_best=0.34), ranked("near", "coco", p_best=0.61, trials=trials), 2, ended=None
     )
     assert said.startswith("2 trials changed the answer: coco:full was first with a probability of 34%")
-    assert "now it is kin:full with 61%" in said
-    assert "(kin:full reached 0.310 in 2 epochs, coco:full reached 0.110 in 2 epochs)" in said
+    assert "now it is near:full with 61%" in said
+    assert "(near:full reached 0.310 in 2 epochs, coco:full reached 0.110 in 2 epochs)" in said
     assert said.endswith("not expected to be worth its cost.")
 
 
 def test_a_kept_answer_tells_how_sure_it_became() -> None:
-    trials = {"coco": trial_run("coco", (0.4,))}
+    trials = {"coco": trial(0.4)}
     said = verdict(
-        ranked("coco", "kin", p_best=0.34),
-        ranked("coco", "kin", p_best=0.9, trials=trials),
+        ranked("coco", "near", p_best=0.34),
+        ranked("coco", "near", p_best=0.9, trials=trials),
         1,
         ended="as many as were asked for",
     )

@@ -14,7 +14,6 @@ from recommender.records import (
     Provenance,
     RankedStart,
     Recommendation,
-    Start,
 )
 from tests.forecast.builders import profile
 
@@ -26,7 +25,8 @@ def ranked(
     mean = 0.5 - loss
     return RankedStart(
         rank=rank,
-        start=Start(checkpoint=name, mode=mode),
+        checkpoint=name,
+        mode=mode,
         score=Interval(mean=mean, low=mean - 0.05, high=mean + 0.05, level=0.8),
         p_best=p_best,
         expected_loss=loss,

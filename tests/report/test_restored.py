@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from recommender.report.document import RecommendationDocument, document
+from recommender.report.document import RecommendationDocument, document, restored
 from recommender.report.page import page
-from recommender.report.restored import restored
 from tests.report.kit import long_ranking
 
 
