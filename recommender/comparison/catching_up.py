@@ -31,8 +31,8 @@ class CatchUp:
     """`epoch` is seen or expected; `high` None lies beyond the horizon."""
 
     kind: Literal["reached", "extrapolated", "not within your budget", "too early to say"]
-    goal: float  # mAP50-95 of the best pretrained start
-    reached: float  # best mAP50-95 of scratch
+    goal: float  # score of the best pretrained start
+    reached: float  # best score of scratch
     budget: int  # epochs that were trained
     epoch: float | None = None
     low: float | None = None

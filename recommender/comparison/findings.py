@@ -1,9 +1,9 @@
-"""Everything a report says, computed from the comparison of a comparison."""
+"""Everything a report says, computed from the comparison's runs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from recommender.comparison.catching_up import CatchUp, catch_up
 from recommender.comparison.comparison_input import ComparisonInput, Evaluation
@@ -44,18 +44,16 @@ def findings_of(comparison: ComparisonInput, *, pictures: int = 6) -> Findings:
     main = main_rows(rows)
     noise = noise_of(comparison, rows)
     sizes = size_verdict(rows, noise)
-    losses = tuple(_loss_in_terms_of(comparison, one) for one in losses_of(comparison, main, noise))
+    losses = losses_of(comparison, main, noise)
+    metric = task_definition(comparison.task).metric.label
     catching_up = _catch_up(comparison, main)
     forecast_error = forecast_error_of(comparison, rows)
     return Findings(
         rows=rows,
         main=main,
         noise=noise,
-        noise_sentence=_in_terms_of(comparison, noise_sentence(noise, main)),
-        sentences=tuple(
-            _in_terms_of(comparison, said)
-            for said in sentences(main, noise, catching_up, sizes, losses, forecast_error)
-        ),
+        noise_sentence=noise_sentence(noise, main, metric),
+        sentences=sentences(main, noise, catching_up, sizes, losses, forecast_error, metric),
         catching_up=catching_up,
         sizes=sizes,
         losses=losses,
@@ -64,16 +62,6 @@ def findings_of(comparison: ComparisonInput, *, pictures: int = 6) -> Findings:
         confusions=confusions_of(comparison, main),
         notices=(*_once(comparison.notices), *norm_notices(comparison)),
     )
-
-
-def _in_terms_of(comparison: ComparisonInput, said: str) -> str:
-    """A sentence with the name of the task's metric: they are written for detection's."""
-    return said.replace(task_definition("detect").metric.label, task_definition(comparison.task).metric.label)
-
-
-def _loss_in_terms_of(comparison: ComparisonInput, loss: Loss) -> Loss:
-    told = tuple(replace(one, text=_in_terms_of(comparison, one.text)) for one in loss.reasons)
-    return replace(loss, reasons=told)
 
 
 def _once(notices: Sequence[Notice]) -> tuple[Notice, ...]:

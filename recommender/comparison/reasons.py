@@ -11,6 +11,7 @@ from recommender.comparison.noise import CARE, SeedNoise, spread_of
 from recommender.comparison.rows import ComparisonRow
 from recommender.forecast.rules import LEAK_SHARE
 from recommender.profile import NOTHING_SIMILAR
+from recommender.tasks import task_definition
 from recommender.text import counted, printable
 
 UNLIKE = 0.1  # similarity by which a source has to be further away to be named for it
@@ -36,7 +37,7 @@ class Loss:
     row: ComparisonRow
     winner: ComparisonRow
     to_scratch: bool
-    gap: float  # mAP50-95
+    gap: float  # of the task's primary metric
     reasons: tuple[Reason, ...]
 
 
@@ -73,7 +74,7 @@ def _reasons(
     rival = comparison.compared_start(best.start)
     trained = [one for one in comparison.trained if one.run.id in row.runs]
     suspects = (
-        _frozen(compared_start, row, rows, noise),
+        _frozen(compared_start, row, rows, noise, task_definition(comparison.task).metric.label),
         _learning_rate(comparison, row, trained),
         _domain(compared_start, rival),
         _head(compared_start, rival),
@@ -89,7 +90,7 @@ def _reasons(
 
 
 def _frozen(
-    one: ComparedStart, row: ComparisonRow, rows: Sequence[ComparisonRow], noise: SeedNoise
+    one: ComparedStart, row: ComparisonRow, rows: Sequence[ComparisonRow], noise: SeedNoise, metric: str
 ) -> Reason | None:
     if one.start.mode != "freeze":
         return None
@@ -104,7 +105,7 @@ def _frozen(
     if same is not None:
         gap = same.score.mean - row.score.mean
         if noise.verdict(same.score, row.score) == "more":
-            text += f"; the same weights trained in full reach {gap:+.3f} mAP50-95"
+            text += f"; the same weights trained in full reach {gap:+.3f} {metric}"
         elif abs(gap) <= CARE or noise.verdict(same.score, row.score) == "same":
             return None  # freezing is not what made the difference
     return Reason(code="frozen", text=text + ".")
@@ -148,7 +149,7 @@ def _only_rate(comparison: ComparisonInput, row: ComparisonRow, trained: Sequenc
 
 
 def rates_tried(comparison: ComparisonInput, row: ComparisonRow) -> tuple[tuple[float, float], ...]:
-    """Each learning rate and the mAP50-95 it reached on the validation images with the first seed."""
+    """Each learning rate and the score it reached on the validation images with the first seed."""
     found = {
         one.run.learning_rate_used: one.run.best.score
         for one in comparison.trained

@@ -62,7 +62,7 @@ def noise_of(comparison: ComparisonInput, rows: Sequence[ComparisonRow]) -> Seed
 
 
 def held_map(comparison: ComparisonInput, trained: Trained) -> float:
-    """mAP50-95 on the split that scores."""
+    """The task's primary metric on the split that scores."""
     best = trained.run.best
     if comparison.held.is_held_back and trained.evaluation is not None:
         return trained.evaluation.score.score

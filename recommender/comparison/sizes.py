@@ -18,7 +18,7 @@ class Gain:
 
     num_images: int
     start: Start  # the best pretrained one there
-    gain: float  # mAP50-95; negative where scratch won
+    gain: float  # of the score; negative where scratch won
     noise: float | None  # what seeds alone do to it; None where not measured
 
     @property

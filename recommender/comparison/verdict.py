@@ -13,7 +13,7 @@ from recommender.comparison.sizes import SizeVerdict
 from recommender.records import Start
 from recommender.text import printable
 
-LEARNT = 0.05  # mAP50-95 under which the order of the starts says nothing about finished trainings
+LEARNT = 0.05  # score under which the order of the starts says nothing about finished trainings
 
 
 def sentences(
@@ -23,23 +23,24 @@ def sentences(
     sizes: SizeVerdict | None,
     losses: Sequence[Loss],
     forecast_error: ForecastError,
+    metric: str,
 ) -> tuple[str, ...]:
-    """At most three. `rows` are those at the largest share, the best first."""
+    """At most three. `rows` are those at the largest share, the best first; `metric` is the label of their scores."""
     if not rows:
         return ("No training came to its end, so there is nothing to compare: see what failed below.",)
     others = (
         _warning(losses),
-        _modes(rows, noise),
+        _modes(rows, noise, metric),
         _sizes(sizes),
-        _trust(forecast_error),
-        _quickest(rows),
+        _trust(forecast_error, metric),
+        _quickest(rows, metric),
     )
-    chosen = [_winner(rows, noise), _scratch(rows, noise, catching_up)]
+    chosen = [_winner(rows, noise, metric), _scratch(rows, noise, catching_up)]
     chosen += [sentence for sentence in others if sentence is not None]
     return tuple(sentence for sentence in chosen if sentence is not None)[:3]
 
 
-def noise_sentence(noise: SeedNoise, rows: Sequence[ComparisonRow]) -> str:
+def noise_sentence(noise: SeedNoise, rows: Sequence[ComparisonRow], metric: str) -> str:
     """The spread by seeds, and the smallest difference beyond it, as a sentence."""
     if noise.deviation is None:
         return (
@@ -49,20 +50,20 @@ def noise_sentence(noise: SeedNoise, rows: Sequence[ComparisonRow]) -> str:
     counts = [row.score.count for row in rows]
     bound = noise.of_difference(min(counts), min(counts)) or 0.0
     return (
-        f"The same start with another seed ends ±{noise.deviation:.3f} mAP50-95 apart (standard deviation, pooled over "
+        f"The same start with another seed ends ±{noise.deviation:.3f} {metric} apart (standard deviation, pooled over "
         f"{noise.freedom} degrees of freedom); between means of {min(counts)} seeds, a difference under {bound:.3f} is "
         f"seed noise ({LEVEL:.0%} level)."
     )
 
 
-def _winner(rows: Sequence[ComparisonRow], noise: SeedNoise) -> str:
+def _winner(rows: Sequence[ComparisonRow], noise: SeedNoise, metric: str) -> str:
     best = rows[0]
     if best.score.mean < LEARNT:
         return (
-            f"No start has learnt enough to choose by: the best, {_name(best.start)}, is at mAP50-95 {_value(best)}. "
+            f"No start has learnt enough to choose by: the best, {_name(best.start)}, is at {metric} {_value(best)}. "
             "Give it more --epochs, a larger --imgsz or more images before you decide."
         )
-    head = f"{_name(best.start)}: mAP50-95 {_value(best)}"
+    head = f"{_name(best.start)}: {metric} {_value(best)}"
     if len(rows) == 1:
         return f"The only start that finished is {head}."
     equals = [row for row in rows[1:] if noise.verdict(best.score, row.score) == "same"]
@@ -70,7 +71,7 @@ def _winner(rows: Sequence[ComparisonRow], noise: SeedNoise) -> str:
         names = " and ".join(_name(row.start) for row in equals[:3])
         gap = best.score.mean - equals[0].score.mean
         return (
-            f"{_name(best.start)} is ahead with mAP50-95 {_value(best)}, but {names} cannot be told apart from it "
+            f"{_name(best.start)} is ahead with {metric} {_value(best)}, but {names} cannot be told apart from it "
             f"({gap:.3f} behind, which is seed noise or too little to matter): {_choice(best, equals)}."
         )
     second = rows[1]
@@ -149,7 +150,7 @@ def _warning(losses: Sequence[Loss]) -> str | None:
     return f"Do not start from {_name(worst.row.start)}: {worst.gap:.3f} below {against}; first suspect: {reason}"
 
 
-def _modes(rows: Sequence[ComparisonRow], noise: SeedNoise) -> str | None:
+def _modes(rows: Sequence[ComparisonRow], noise: SeedNoise, metric: str) -> str | None:
     """The cost and the saving of freezing, for the best checkpoint that was tried both ways."""
     by_start = {row.start: row for row in rows}
     for row in rows:
@@ -161,7 +162,7 @@ def _modes(rows: Sequence[ComparisonRow], noise: SeedNoise) -> str | None:
         same = noise.verdict(other.score, row.score) == "same"
         noted = " (seed noise)" if same else _unsure(noise)
         return (
-            f"Freezing the backbone of {printable(row.start.checkpoint)} changes mAP50-95 by {gap:+.3f}{noted} and "
+            f"Freezing the backbone of {printable(row.start.checkpoint)} changes {metric} by {gap:+.3f}{noted} and "
             f"training time by {-saved:+.0%}."
         )
     return None
@@ -192,14 +193,14 @@ def size_text(sizes: SizeVerdict) -> str:
     )
 
 
-def _trust(forecast_error: ForecastError) -> str | None:
+def _trust(forecast_error: ForecastError, metric: str) -> str | None:
     """Sentence on whether the forecast may be followed without such a comparison next time."""
     if forecast_error.first_choice is None or forecast_error.regret is None:
         return None
     cost = (
         "which was the best"
         if forecast_error.regret <= 0
-        else f"which costs {forecast_error.regret:.3f} mAP50-95"
+        else f"which costs {forecast_error.regret:.3f} {metric}"
     )
     return (
         f"The forecast made before the runs would have taken {_name(forecast_error.first_choice)}, {cost}; "
@@ -207,14 +208,14 @@ def _trust(forecast_error: ForecastError) -> str | None:
     )
 
 
-def _quickest(rows: Sequence[ComparisonRow]) -> str | None:
+def _quickest(rows: Sequence[ComparisonRow], metric: str) -> str | None:
     learning = [row for row in rows if not _began_at_its_best(row)]
     if len(rows) < 2 or not learning:
         return None
     quickest = min(learning, key=lambda row: row.seconds_to_best.mean)
     return (
         f"The quickest to its best was {_name(quickest.start)}: {_duration(quickest.seconds_to_best.mean)} for "
-        f"mAP50-95 {_value(quickest)}."
+        f"{metric} {_value(quickest)}."
     )
 
 
