@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Annotated
 
@@ -36,6 +35,6 @@ def backtest(
             progress=progress,
         )
     if as_json:
-        sys.stdout.write(json.dumps(backtest_document(result), indent=2) + "\n")
+        sys.stdout.write(backtest_document(result).model_dump_json(indent=2) + "\n")
     else:
         print_backtest(result, out())

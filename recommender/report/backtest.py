@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
+from pydantic import ConfigDict
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from recommender.evidence import ESTIMATORS
 from recommender.forecast.backtest import BUDGETS, MARKS, USUAL, Backtest, bootstrap
-from recommender.forecast.calibration import DEAD, TIED, Check, reliability
+from recommender.forecast.calibration import DEAD, TIED, Bin, Check, reliability
 from recommender.records import Interval
-from recommender.tasks import task_definition
+from recommender.report.document import Document, rounded
+from recommender.tasks import Task, task_definition
 
 OPPONENTS = ("static", "similarity", "rules")  # and the task's usual start and own estimators
 HEADINGS = {
@@ -26,35 +25,81 @@ HEADINGS = {
 }
 
 
-def backtest_document(result: Backtest) -> dict[str, Any]:
-    """The document that `recommend backtest --json` prints."""
-    methods = {
-        name: {mark: _mean(result.mean(name, mark)) for mark in MARKS}
-        | {"intervals": {mark: _bounds(result.mean(name, mark)) for mark in MARKS}}
-        for name in result.per_target
-    }
+MethodMarks = dict[
+    str, float | dict[str, Interval | None] | None
+]  # each mark's mean, and `intervals` by mark
+
+
+class TargetMarks(Document):
+    """Marks of the forecast on one target, with what its results can tell: dead ones and ties are marked."""
+
+    name: str
+    starts: int
+    best: float
+    dead: bool
+    tied_with_best: int
+    tau_w: float
+    rel_at_1: float
+    regret_at_1: float
+
+
+class BudgetMarks(Document):
+    """Coverage, loss and log-loss of the forecast in one class of budgets, with bootstrap intervals over cases."""
+
+    cases: int
+    interval_coverage: Interval | None
+    expected_loss: Interval | None
+    realised_loss: Interval | None
+    log_loss: Interval | None
+    uniform_log_loss: Interval | None
+
+
+class BacktestDocument(Document):
+    """The document that `recommend backtest --json` prints; `forecast_minus_NAME` is there for each opponent."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, dict[str, Interval]]
+
+    task: Task
+    metric: str
+    targets: int
+    names: tuple[str, ...]
+    methods: dict[str, MethodMarks]
+    full_mode: dict[str, dict[str, float | None]]
+    per_target: tuple[TargetMarks, ...]
+    budgets: dict[str, BudgetMarks]
+    reliability: tuple[Bin, ...]
+
+
+def backtest_document(result: Backtest) -> BacktestDocument:
+    """A backtest as published, numbers rounded."""
     differences = {
         f"forecast_minus_{other}": {
-            mark: _whole(result.difference("forecast", other, mark))
+            mark: rounded(result.difference("forecast", other, mark))
             for mark in ("tau_w", "rel_at_1", "regret_at_1")
         }
         for other in _opponents(result)
     }
-    return {
-        "task": result.task,
-        "metric": task_definition(result.task).metric.name,
-        "targets": len(result.targets),
-        "names": list(result.targets),
-        "methods": methods,
-        **differences,
-        "full_mode": {
-            name: {mark: _mean(result.mean(name, mark, full_mode=True)) for mark in MARKS[:-1]}
+    return BacktestDocument(
+        task=result.task,
+        metric=task_definition(result.task).metric.name,
+        targets=len(result.targets),
+        names=result.targets,
+        methods={name: _method(result, name) for name in result.per_target},
+        full_mode={
+            name: {mark: _mean(rounded(result.mean(name, mark, full_mode=True))) for mark in MARKS[:-1]}
             for name in result.full_mode
         },
-        "per_target": _per_target(result),
-        "budgets": {name: _budget_class(result, name) for name in BUDGETS},
-        "reliability": [asdict(one) for one in reliability(_usual(result))],
-    }
+        per_target=_per_target(result),
+        budgets={name: _budget_class(result, name) for name in BUDGETS},
+        reliability=tuple(reliability(_usual(result))),
+        **differences,  # type: ignore[arg-type]  # the extra fields' type
+    )
+
+
+def _method(result: Backtest, name: str) -> MethodMarks:
+    intervals = {mark: rounded(result.mean(name, mark)) for mark in MARKS}
+    return {**{mark: _mean(mean) for mark, mean in intervals.items()}, "intervals": intervals}
 
 
 def _opponents(result: Backtest) -> tuple[str, ...]:
@@ -67,41 +112,40 @@ def _opponents(result: Backtest) -> tuple[str, ...]:
     )
 
 
-def _per_target(result: Backtest) -> list[dict[str, Any]]:
-    """Our marks target by target, with what its results can tell: dead ones and ties are marked, not left out."""
-    return [
-        {
-            "name": check.target_name,
-            "starts": len(check.truth_N),
-            "best": round(float(check.truth_N.max()), 4),
-            "dead": check.dead,
-            "tied_with_best": check.num_tied,
-            "tau_w": round(ours.tau_w, 4),
-            "rel_at_1": round(ours.rel_at_1, 4),
-            "regret_at_1": round(ours.regret_at_1, 4),
-        }
+def _per_target(result: Backtest) -> tuple[TargetMarks, ...]:
+    return tuple(
+        TargetMarks(
+            name=check.target_name,
+            starts=len(check.truth_N),
+            best=round(float(check.truth_N.max()), 4),
+            dead=check.dead,
+            tied_with_best=check.num_tied,
+            tau_w=round(ours.tau_w, 4),
+            rel_at_1=round(ours.rel_at_1, 4),
+            regret_at_1=round(ours.regret_at_1, 4),
+        )
         for check, ours in zip(_usual(result), result.per_target["forecast"], strict=True)
-    ]
+    )
 
 
 def _usual(result: Backtest) -> list[Check]:
     return [check for check in result.checks if check.budgets == USUAL]
 
 
-def _budget_class(result: Backtest, name: str) -> dict[str, Any]:
-    """Coverage, loss and log-loss of the forecast in one budget class, with bootstrap intervals over cases."""
+def _budget_class(result: Backtest, name: str) -> BudgetMarks:
     checks = [check for check in result.checks if check.budgets == name]
-    values = {
-        "interval_coverage": [float(check.inside_N.mean()) for check in checks],
-        "expected_loss": [check.expected_loss for check in checks],
-        "realised_loss": [check.realised_loss for check in checks],
-        "log_loss": [check.log_loss for check in checks],
-        "uniform_log_loss": [check.uniform_log_loss for check in checks],
-    }
-    found = {
-        mark: _whole(bootstrap(ones, seed=result.seed)) if ones else None for mark, ones in values.items()
-    }
-    return {"cases": len(checks), **found}
+
+    def mean(values: list[float]) -> Interval | None:
+        return rounded(bootstrap(values, seed=result.seed)) if values else None
+
+    return BudgetMarks(
+        cases=len(checks),
+        interval_coverage=mean([float(check.inside_N.mean()) for check in checks]),
+        expected_loss=mean([check.expected_loss for check in checks]),
+        realised_loss=mean([check.realised_loss for check in checks]),
+        log_loss=mean([check.log_loss for check in checks]),
+        uniform_log_loss=mean([check.uniform_log_loss for check in checks]),
+    )
 
 
 def print_backtest(result: Backtest, console: Console) -> None:
@@ -141,20 +185,16 @@ def _print_doubtful(result: Backtest, console: Console) -> None:
     """Targets whose results say little: nothing was learnt there, or many starts are as good as the best."""
     rows = _per_target(result)
     label = task_definition(result.task).metric.label
-    dead = [row["name"] for row in rows if row["dead"]]
-    alive = [row for row in rows if not row["dead"]]
+    dead = [row.name for row in rows if row.dead]
+    alive = [row for row in rows if not row.dead]
     if dead and alive:
-        without = bootstrap([row["rel_at_1"] for row in alive], seed=result.seed)
+        without = bootstrap([row.rel_at_1 for row in alive], seed=result.seed)
         console.print(
             f"best under {DEAD} {label}, so the order is mostly noise: {', '.join(dead)}; "
             f"without them the forecast's Rel@1 is {_cell(without)}",
             markup=False,
         )
-    tied = [
-        f"{row['name']} {row['tied_with_best']} of {row['starts']}"
-        for row in rows
-        if row["tied_with_best"] > 1
-    ]
+    tied = [f"{row.name} {row.tied_with_best} of {row.starts}" for row in rows if row.tied_with_best > 1]
     if tied:
         console.print(f"starts within {TIED} {label} of the best: {', '.join(tied)}", markup=False)
 
@@ -174,10 +214,10 @@ def _print_checks(result: Backtest, console: Console) -> None:
         table.add_column(heading, justify="left" if heading == "budget" else "right")
     for name in BUDGETS:
         found = _budget_class(result, name)
-        if found["cases"]:
-            numbers = [f"{value['mean']:.3f} [{value['low']:.2f}, {value['high']:.2f}]"
-                       for value in list(found.values())[1:]]  # fmt: skip
-            table.add_row(name, str(found["cases"]), *numbers)
+        if found.cases:
+            numbers = [found.interval_coverage, found.expected_loss, found.realised_loss]
+            numbers += [found.log_loss, found.uniform_log_loss]
+            table.add_row(name, str(found.cases), *map(_cell, numbers))
     console.print(table)
     for one in reliability(_usual(result)):
         console.print(
@@ -192,12 +232,4 @@ def _cell(mean: Interval | None) -> str:
 
 
 def _mean(interval: Interval | None) -> float | None:
-    return None if interval is None else round(interval.mean, 4)
-
-
-def _bounds(interval: Interval | None) -> dict[str, float] | None:
-    return None if interval is None else {"low": round(interval.low, 4), "high": round(interval.high, 4)}
-
-
-def _whole(interval: Interval) -> dict[str, float]:
-    return {"mean": round(interval.mean, 4), "low": round(interval.low, 4), "high": round(interval.high, 4)}
+    return None if interval is None else interval.mean

@@ -90,12 +90,12 @@ def test_the_forecast_learns_the_law_of_the_world_and_static_cannot(
     assert forecast.mean > 0.85
     assert forecast.mean > static.mean
     assert result.difference("forecast", "static", "tau_w").low > 0
-    document = json.loads(json.dumps(backtest_document(result), allow_nan=False))
+    document = json.loads(backtest_document(result).model_dump_json())
     assert (document["task"], document["metric"], document["targets"]) == (task, metric, 8)
     assert custom in document["methods"]
     assert ("linear_probe" in document["methods"]) == (task == "classify")
-    assert set(document[f"forecast_minus_{custom}"]["tau_w"]) == {"mean", "low", "high"}
-    assert set(document["forecast_minus_static"]["tau_w"]) == {"mean", "low", "high"}
+    assert set(document[f"forecast_minus_{custom}"]["tau_w"]) == {"mean", "low", "high", "level"}
+    assert set(document["forecast_minus_static"]["tau_w"]) == {"mean", "low", "high", "level"}
 
 
 def test_the_custom_start_is_the_one_of_the_same_task() -> None:
@@ -146,12 +146,12 @@ def test_dead_targets_and_ties_are_marked_not_left_out(capsys: pytest.CaptureFix
     ]
     observations += [observation(situation(profile("t5", 1.75), profile("twin", 1.85)), 0.499)]
     result = backtest(observations)
-    rows = {row["name"]: row for row in backtest_document(result)["per_target"]}
+    rows = {row.name: row for row in backtest_document(result).per_target}
     assert len(rows) == 8
-    assert [name for name, row in rows.items() if row["dead"]] == ["t3"]
+    assert [name for name, row in rows.items() if row.dead] == ["t3"]
     best = max(o.score for o in observations if o.situation.target.dataset_name == "t5")
     near = [o for o in observations if o.situation.target.dataset_name == "t5" and o.score >= best - 0.02]
-    assert rows["t5"]["tied_with_best"] == len(near) > 1
+    assert rows["t5"].tied_with_best == len(near) > 1
     print_backtest(result, Console(width=200))
     told = capsys.readouterr().out
     assert "mostly noise: t3;" in told
