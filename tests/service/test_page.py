@@ -29,7 +29,7 @@ INTERVAL = {"mean": 0.5, "low": 0.4, "high": 0.6, "level": 0.8}
 
 
 class Page(HTMLParser):
-    """What a page is made of."""
+    """The parts of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -260,9 +260,9 @@ def test_errors_are_pages_for_people_and_documents_for_programs(service: Service
     assert "There is no data set" in people.text
     programs = service.get("/v1/datasets/none", headers={"Accept": "text/html"})
     assert programs.headers["content-type"] == "application/problem+json"
-    stranger = service.client.get("/", headers={"Accept": "text/html"})
-    assert stranger.status_code == 401
-    assert 'name="key"' in stranger.text
+    anonymous = service.client.get("/", headers={"Accept": "text/html"})
+    assert anonymous.status_code == 401
+    assert 'name="key"' in anonymous.text
 
 
 def test_labels_on_the_map_never_cover_each_other() -> None:

@@ -26,6 +26,7 @@ NOBODY = Lease(holder="", beat=0)
 DOCUMENT = {
     "dataset": {"name": "shapes", "hash": "h", "images": {"train": 9, "val": 3, "test": 0}, "classes": ["a"]},
     "budget": {"epochs": 50, "imgsz": 640},
+    "metric": "map50_95",
     "ranking": [],
     "warnings": [],
     "method": "rules",
