@@ -40,7 +40,7 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def session_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """What is imported once for all tests (ultralytics' settings) must not land in the user's own home."""
+    """Files written at the first import (ultralytics' settings) must not land in the user's own home."""
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RECOMMENDER_HOME", str(folder))

@@ -41,7 +41,7 @@ def situation(mode: Mode, budget: Budget) -> Situation:
 
 
 def options_of(command: str) -> dict[str, str]:
-    """What the `yolo` part of a command sets."""
+    """The settings in the `yolo` part of a command."""
     return dict(word.split("=", 1) for word in shlex.split(command.split(" && ")[-1]) if "=" in word)
 
 

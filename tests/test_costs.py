@@ -1,4 +1,4 @@
-"""How long a training takes: the model of work, and the speed that recorded runs show."""
+"""The duration of a training: the model of work, and the speed that recorded runs show."""
 
 from __future__ import annotations
 

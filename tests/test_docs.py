@@ -1,4 +1,4 @@
-"""What rots is checked: the help pages, the published schema, and the commands the README names.
+"""Generated and quoted text is current: the help pages, the published schema, and the commands the README names.
 
 `UPDATE_DOCS=1 pytest tests/test_docs.py` writes the generated ones anew.
 """

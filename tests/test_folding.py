@@ -1,4 +1,4 @@
-"""Which public checkpoints that are not here get a row of their own."""
+"""Public checkpoints that are not here: those that get a row of their own, and the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What kill -9 leaves is removed at the next start, and nothing that somebody uses."""
+"""Leftovers of kill -9 are removed at the next start, and nothing that somebody uses."""
 
 from __future__ import annotations
 

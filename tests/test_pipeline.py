@@ -1,4 +1,4 @@
-"""What the main job shows of a ranking."""
+"""The rows of a ranking that the main job shows."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ TARGET = profile("target", 0.0)
 
 
 def test_coco_and_scratch_show_with_their_true_ranks_however_few_are_asked_for() -> None:
-    sources = [profile("kin", 0.1), profile("cousin", 0.3), profile("coco-yolo11n", 2.9), profile("far", 3.1)]
+    sources = [
+        profile("near", 0.1),
+        profile("cousin", 0.3),
+        profile("coco-yolo11n", 2.9),
+        profile("far", 3.1),
+    ]
     ranked = outlooks([], [situation(TARGET, source) for source in (*sources, None)])
     places = {outlook.situation.start.checkpoint: i + 1 for i, outlook in enumerate(ranked)}
     assert places["coco-yolo11n"] > 1  # else this would prove nothing
     shown = {row.start.checkpoint: row.rank for row in shown_starts(ranked, (), 1, {}, {})}
-    assert shown == {name: places[name] for name in ("kin", "coco-yolo11n", "scratch")}
+    assert shown == {name: places[name] for name in ("near", "coco-yolo11n", "scratch")}

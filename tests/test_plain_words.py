@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("recommender", "tune_jobs", "service", "benchmarks")
-SOURCES = [file for part in PACKAGES for file in (ROOT / part).rglob("*.py")]
+PACKAGES = ("recommender", "tune_jobs", "service", "benchmarks", "tests")
+SOURCES = [file for part in PACKAGES for file in (ROOT / part).rglob("*.py") if file != Path(__file__)]
 PRIVATE = re.compile(
     r"\b(kin|kinship|strangers?|likeness|hindsight|foresee\w*|habit\w*|Desk|Doorman|Gate|Envelope|Holdings|Atlas|Depot"
     r"|Parcel|Word|Bench|Orders|Conductor|Material|Contestant|stand_ins?|settles?|doubts?|walls|learnt from)\b"

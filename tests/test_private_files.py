@@ -1,4 +1,4 @@
-"""What lies in our home is for its user alone."""
+"""The files in our home are for its user alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a wheel ships: an installed package answers as the checkout does."""
+"""The wheel: an installed package answers as the checkout does."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def answer(python: Path | str, data: Path, home: Path) -> dict[str, Any]:
-    """What `recommend --json` prints, asked from a folder without any code."""
+    """The output of `recommend --json`, asked from a folder without any code."""
     said = run(
         python, "-c", "from recommender.cli import main; main()", "--dataset", data, "--json",
         RECOMMENDER_HOME=str(home), PYTHONSAFEPATH="1",

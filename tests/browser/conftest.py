@@ -42,7 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
 
 class Door(Protocol):
-    """Where a service is, and what opens it."""
+    """The address of a service, and the key that opens it."""
 
     @property
     def address(self) -> str:

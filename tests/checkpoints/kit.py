@@ -73,7 +73,7 @@ def yolov5_state(classes: int = 43) -> dict[str, Tensor]:
 
 @dataclass(kw_only=True)
 class Behaviour:
-    """How the server answers, and what it was asked."""
+    """The server's answers, and the requests it got."""
 
     content: bytes
     ranges: bool = True

@@ -38,7 +38,7 @@ def entry(name: str = "yolo11n") -> Checkpoint:
 
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a mirror might hold as yolo11n.pt: right in form, random in content."""
+    """A file that a mirror might hold as yolo11n.pt: right in form, random in content."""
     names = entry().class_names
     assert names is not None
     return save_ultralytics(tmp_path_factory.mktemp("published") / "yolo11n.pt", random_model(names=names))

@@ -50,7 +50,7 @@ def test_the_built_in_ones_began_from_coco() -> None:
 
 
 def test_descendants_are_near_and_others_far() -> None:
-    """What the threshold rests on; `benchmarks/lineage_distance.py` measures more."""
+    """The measurement that the threshold rests on; `benchmarks/lineage_distance.py` measures more."""
     parent = load_state(COCO)
     apart = [distance(load_state(entry), parent) or 0.0 for entry in ZOO.values() if entry.task == "detect"]
     assert max(apart) < 0.05

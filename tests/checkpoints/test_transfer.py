@@ -1,4 +1,4 @@
-"""What of a checkpoint reaches a target's model: applied and counted."""
+"""The part of a checkpoint that reaches a target's model: applied and counted."""
 
 from __future__ import annotations
 

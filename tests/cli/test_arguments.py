@@ -1,4 +1,4 @@
-"""What a command line may look like, and what is said of one that cannot be used."""
+"""Command lines in every form, and the errors about those that cannot be used."""
 
 from __future__ import annotations
 

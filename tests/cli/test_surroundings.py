@@ -1,4 +1,4 @@
-"""What lies around a command: its home, its output, and requests that nothing here can meet."""
+"""The surroundings of a command: its home, its output, and requests that nothing here can meet."""
 
 from __future__ import annotations
 

@@ -167,12 +167,12 @@ def test_the_learning_rate_is_shown_where_others_were_tried_and_a_suspect_where_
 
 
 def test_a_start_that_forgets_itself_at_once_is_seen() -> None:
-    forgetful = start("kin")
+    forgetful = start("near")
     falls = [
         replace(one, run=replace(one.run, starting_score=0.4))
         for one in (trained(forgetful, curve([0.01, 0.02, *[0.2 + 0.001 * s] * 8]), seed=s) for s in range(3))
     ]
-    text = reasons_of(findings_of(comparison([*runs_of((COCO, 0.5)), *falls])), "kin:full")["learning_rate"]
+    text = reasons_of(findings_of(comparison([*runs_of((COCO, 0.5)), *falls])), "near:full")["learning_rate"]
     assert "fell from 0.400 to 0.020" in text
 
 

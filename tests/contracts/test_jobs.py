@@ -1,4 +1,4 @@
-"""What every store promises about jobs: asked for once, owed once per epoch, ended once; stale words refused."""
+"""The promises of every store about jobs: asked for once, owed once per attempt, ended once; stale reports refused."""
 
 from __future__ import annotations
 

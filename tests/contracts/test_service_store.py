@@ -1,4 +1,4 @@
-"""What the service's part of a store promises, on SQLite and on a real PostgreSQL."""
+"""The promises of the service's part of a store, on SQLite and on a real PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every store promises, on SQLite and on a real PostgreSQL."""
+"""The promises of every store, on SQLite and on a real PostgreSQL."""
 
 from __future__ import annotations
 

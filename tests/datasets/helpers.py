@@ -1,4 +1,4 @@
-"""What several tests of data sets need."""
+"""Helpers that several tests of data sets need."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from recommender.datasets.duplicates import (
 )
 from recommender.records import ByteArray
 
-# Sets whose images are strangers to each other, plain ones and many of one kind among them.
+# Sets whose images are unrelated to each other, plain ones and many of one kind among them.
 STRANGERS = ("bccd", "website_ui", "neu_det", "mask_wearing", "wider_face", "pothole", "gtsdb_de")
 
 

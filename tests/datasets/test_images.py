@@ -198,7 +198,7 @@ def test_damage_inside_an_image_is_found_by_inspection(tmp_path: Path) -> None:
 
 
 def test_a_set_of_every_kind_is_exported_as_every_reader_sees_it(tmp_path: Path) -> None:
-    """What ultralytics decodes with OpenCV is what our decoder shows, and the user's files stay."""
+    """Our decoder shows the pixels that ultralytics decodes with OpenCV, and the user's files stay."""
     import cv2
 
     folder = yolo_set(tmp_path / "set")

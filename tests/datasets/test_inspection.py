@@ -1,4 +1,4 @@
-"""What `recommend datasets inspect` finds and shows."""
+"""The findings of `recommend datasets inspect`, and how they are shown."""
 
 from __future__ import annotations
 

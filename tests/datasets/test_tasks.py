@@ -1,4 +1,4 @@
-"""What a data set is read for: asked for, or told by its labels."""
+"""The task a data set is read for: asked for, or told by its labels."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _DAMPINGS = (0.3, 0.1)  # the more classes, the sooner the fixed point runs away
 
 
 def mixed(features_ND: Array, labels_N: NDArray[Any]) -> tuple[Array, Array, Array]:
-    """What SFDA leaves of the features, each sample's share of itself (N, 1), and the other classes' means."""
+    """The features after SFDA, each sample's share of itself (N, 1), and the other classes' means."""
     means_CD, probability_NC = _discriminant(features_ND, labels_N)
     softened_NC = np.exp(probability_NC)
     softened_NC /= softened_NC.sum(axis=1, keepdims=True)

@@ -40,15 +40,15 @@ def profile(target: Dataset) -> Profile:
 
 @pytest.fixture(scope="module")
 def candidates(tmp_path_factory: pytest.TempPathFactory, profile: Profile) -> tuple[Candidate, ...]:
-    """One of an unknown source, one of a known stranger, one trained on the target itself, one not fetched."""
+    """One of an unknown source, one of a known unrelated, one trained on the target itself, one not fetched."""
     folder = tmp_path_factory.mktemp("weights")
-    stranger = synthetic_profile("stranger", centre=2.0)
-    kin = replace(profile, dataset_name="kin")
+    unrelated = synthetic_profile("unrelated", centre=2.0)
+    near = replace(profile, dataset_name="near")
     absent = replace(random_checkpoint(folder, "absent", seed=3), path=None, sha256=None)
     return (
         Candidate(checkpoint=random_checkpoint(folder, "unknown", seed=0)),
-        Candidate(checkpoint=random_checkpoint(folder, "stranger", seed=1), source=stranger),
-        Candidate(checkpoint=random_checkpoint(folder, "kin", seed=2), source=kin),
+        Candidate(checkpoint=random_checkpoint(folder, "unrelated", seed=1), source=unrelated),
+        Candidate(checkpoint=random_checkpoint(folder, "near", seed=2), source=near),
         Candidate(checkpoint=absent),
     )
 
@@ -121,21 +121,21 @@ def test_everybody_has_metadata_and_those_at_hand_features(
 ) -> None:
     seen: list[tuple[str, int, int]] = []
     found = gather(target, profile, candidates, store=store, progress=lambda *step: seen.append(step))
-    assert list(found) == ["unknown", "stranger", "kin", "absent"]
+    assert list(found) == ["unknown", "unrelated", "near", "absent"]
     assert [_measured(evidence) for evidence in found.values()] == [True, True, True, False]
     assert found["unknown"].similarity is None
     assert found["unknown"].source_images_seen is None
-    assert found["kin"].similarity == pytest.approx(1.0)
-    assert found["kin"].source_images_seen == 1.0
-    assert found["kin"].box_size_shift == 0.0
-    stranger = found["stranger"].similarity
-    assert stranger is not None
-    assert stranger < 0.7
-    assert found["stranger"].source_images_seen == 0.0
+    assert found["near"].similarity == pytest.approx(1.0)
+    assert found["near"].source_images_seen == 1.0
+    assert found["near"].box_size_shift == 0.0
+    unrelated = found["unrelated"].similarity
+    assert unrelated is not None
+    assert unrelated < 0.7
+    assert found["unrelated"].source_images_seen == 0.0
     for evidence in found.values():
         assert evidence.class_overlap == 0.5  # "circle" is known, "square" is not
         assert evidence.backbone_transferred == 1.0
-        assert set(evidence.nearest_sources) == {"stranger"}  # the target is not its own neighbour
+        assert set(evidence.nearest_sources) == {"unrelated"}  # the target is not its own neighbour
     assert seen[0] == ("evidence", 0, 3)
     assert seen[-1] == ("evidence", 3, 3)
 
@@ -201,7 +201,7 @@ def test_the_cap_is_kept_and_measuring_may_come_later(
     none = gather(target, profile, candidates, store=store, max_feature_candidates=0)
     assert not any(map(_measured, none.values()))
     one = gather(target, profile, candidates, store=store, max_feature_candidates=1)
-    assert [name for name, evidence in one.items() if _measured(evidence)] == ["kin"]
+    assert [name for name, evidence in one.items() if _measured(evidence)] == ["near"]
     again = gather(target, profile, candidates, store=store, max_feature_candidates=0)
     assert again == one  # what is known is not forgotten
 
@@ -331,5 +331,5 @@ def test_on_real_masks_faces_and_everyday_objects_tell_more_than_circuit_boards(
         scores[name] = measure(checkpoint, sample)
     boards = scores.pop("domain/deep_pcb-yolo11n.pt")
     for name in ("knn_accuracy", "logme_classes", "logme_boxes", "h_score"):
-        for kin in scores.values():
-            assert kin[name] > boards[name]  # type: ignore[operator]
+        for near in scores.values():
+            assert near[name] > boards[name]  # type: ignore[operator]

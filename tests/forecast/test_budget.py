@@ -1,4 +1,4 @@
-"""What an expert would check: budgets saturate, copies add nothing, and far runs hardly speak."""
+"""An expert's checks: budgets saturate, copies add nothing, and far runs hardly speak."""
 
 from __future__ import annotations
 
@@ -216,16 +216,16 @@ def test_leaving_the_source_out_does_not_pay(history: tuple[Observation, ...]) -
 
 
 def test_an_earlier_run_says_little_of_a_training_that_has_hardly_begun() -> None:
-    """What sets two starts apart after 50 epochs may be another thing after three, and the forecast knows."""
-    target, sources = profile("target", 0.0), [profile("kin", 0.1), profile("far", 2.5)]
+    """Differences after 50 epochs may have other causes than those after three, and the forecast knows."""
+    target, sources = profile("target", 0.0), [profile("near", 0.1), profile("far", 2.5)]
 
-    def doubt(epochs: int) -> float:
+    def deviation(epochs: int) -> float:
         known = [observation(situation(target, one, epochs=50), 0.5) for one in sources]
         asked = [replace(situation(target, one), budget=Budget(epochs=epochs, imgsz=320)) for one in sources]
         found = posterior(known, asked).covariance_NN
         return float(np.sqrt(found[0, 0] + found[1, 1] - 2 * found[0, 1]))
 
-    assert doubt(3) > 3.5 * doubt(50)
+    assert deviation(3) > 3.5 * deviation(50)
 
 
 @pytest.mark.parametrize("task", ["detect", "segment"])

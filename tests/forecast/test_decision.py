@@ -1,4 +1,4 @@
-"""What to take: one order for rank, loss and probability, the tied starts, and the runs the answer rests on."""
+"""The decision: one order for rank, loss and probability, the tied starts, and the runs the answer rests on."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from recommender.records import Start
 from tests.forecast.builders import observation, profile, situation
 
 TARGET = profile("target", 0.0)
-KIN, TWIN, STRANGER = profile("kin", 0.1), profile("twin", 0.12), profile("stranger", 2.5)
+SIMILAR, TWIN, UNRELATED = profile("near", 0.1), profile("twin", 0.12), profile("unrelated", 2.5)
 
 
 def race() -> list[Situation]:
-    return [situation(TARGET, source) for source in (STRANGER, None, KIN, TWIN)]
+    return [situation(TARGET, source) for source in (UNRELATED, None, SIMILAR, TWIN)]
 
 
 def past(results: dict[str, float]) -> list:  # type: ignore[type-arg]
-    sources = {"kin": KIN, "twin": TWIN, "stranger": STRANGER, "scratch": None}
+    sources = {"near": SIMILAR, "twin": TWIN, "unrelated": UNRELATED, "scratch": None}
     targets = [profile(f"past{i}", 0.2 * i) for i in range(4)]
     return [
         observation(situation(target, sources[name]), score)
@@ -61,9 +61,9 @@ def test_the_expected_loss_of_the_first_is_that_of_the_decision() -> None:
 
 
 def test_twins_are_tied_and_a_start_that_always_failed_is_not() -> None:
-    history = past({"kin": 0.50, "twin": 0.50, "stranger": 0.2, "scratch": 0.05})
+    history = past({"near": 0.50, "twin": 0.50, "unrelated": 0.2, "scratch": 0.05})
     decision = decide(outlooks(history, race()), history)
-    assert {str(start) for start in decision.tied} == {"kin:full", "twin:full"}
+    assert {str(start) for start in decision.tied} == {"near:full", "twin:full"}
     assert decision.start in decision.tied
 
 
@@ -73,27 +73,27 @@ def tied_pair(first: Situation, second: Situation) -> list[Outlook]:
 
 
 def test_among_tied_starts_full_training_then_the_licence_then_the_size_decide() -> None:
-    full, frozen = situation(TARGET, KIN), situation(TARGET, KIN, mode="freeze")
-    assert decide(tied_pair(frozen, full), []).tied[0] == Start(checkpoint="kin", mode="full")
+    full, frozen = situation(TARGET, SIMILAR), situation(TARGET, SIMILAR, mode="freeze")
+    assert decide(tied_pair(frozen, full), []).tied[0] == Start(checkpoint="near", mode="full")
     closed = situation(TARGET, TWIN)
     assert closed.checkpoint is not None
     closed = replace(closed, checkpoint=replace(closed.checkpoint, licence="AGPL-3.0-or-later"))
-    assert decide(tied_pair(closed, full), []).tied[0].checkpoint == "kin"
+    assert decide(tied_pair(closed, full), []).tied[0].checkpoint == "near"
     large = situation(TARGET, TWIN)
     assert large.checkpoint is not None
     large = replace(large, checkpoint=replace(large.checkpoint, num_parameters=25_000_000))
-    assert decide(tied_pair(large, full), []).tied[0].checkpoint == "kin"
+    assert decide(tied_pair(large, full), []).tied[0].checkpoint == "near"
 
 
 def test_a_start_that_loses_more_than_a_seed_does_is_not_tied() -> None:
-    first, second = outlooks([], [situation(TARGET, KIN), situation(TARGET, TWIN)])
+    first, second = outlooks([], [situation(TARGET, SIMILAR), situation(TARGET, TWIN)])
     far = replace(second, p_beats_first=0.4, expected_loss=first.expected_loss + TIED_LOSS + 0.01)
     assert len(decide([first, far], []).tied) == 1
 
 
 def test_trials_are_worth_something_where_starts_may_differ_and_nothing_where_one_is_left() -> None:
     wide = PriorScales(pair=0.15)
-    candidates = [situation(TARGET, KIN), situation(TARGET, TWIN)]
+    candidates = [situation(TARGET, SIMILAR), situation(TARGET, TWIN)]
     ranked = outlooks([], candidates, spread=wide)
     hours = {candidate.start: 2.0 for candidate in candidates}
     value = decide(ranked, [], spread=wide, hours=hours).trials
@@ -104,9 +104,9 @@ def test_trials_are_worth_something_where_starts_may_differ_and_nothing_where_on
 
 
 def test_the_effect_of_a_run_is_what_leaving_it_out_changes() -> None:
-    own = observation(situation(TARGET, KIN, epochs=50), 0.7)
-    history = [*past({"kin": 0.4, "stranger": 0.3}), own]
-    asked = situation(TARGET, KIN)
+    own = observation(situation(TARGET, SIMILAR, epochs=50), 0.7)
+    history = [*past({"near": 0.4, "unrelated": 0.3}), own]
+    asked = situation(TARGET, SIMILAR)
     used = runs_used(history, asked)
     assert used[0].run == own.run.id
     assert used[0].same_target
@@ -115,4 +115,4 @@ def test_the_effect_of_a_run_is_what_leaving_it_out_changes() -> None:
 
 
 def test_without_history_nothing_is_rested_on() -> None:
-    assert runs_used([], situation(TARGET, KIN)) == ()
+    assert runs_used([], situation(TARGET, SIMILAR)) == ()

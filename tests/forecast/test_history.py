@@ -1,4 +1,4 @@
-"""How runs become observations: what counts as it is, what speaks for more, what is left out."""
+"""Runs as observations: those that count as they are, that speak for more, that are left out."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from recommender.store.runs import record_run
 from tests.forecast.builders import observation, profile, situation
 from tests.profile.synthetic import synthetic_profile
 
-TARGET, KIN = profile("target", 0.0), profile("kin", 0.1)
-FULL = situation(TARGET, KIN, epochs=50)
+TARGET, SIMILAR = profile("target", 0.0), profile("near", 0.1)
+FULL = situation(TARGET, SIMILAR, epochs=50)
 DONE = observation(FULL, 0.4).run
 
 
@@ -34,7 +34,7 @@ def joined(*runs: Run) -> tuple[Observation, ...]:
     assert FULL.checkpoint is not None
     return observations(
         runs,
-        profiles={p.dataset_hash: p for p in (TARGET, KIN)},
+        profiles={p.dataset_hash: p for p in (TARGET, SIMILAR)},
         checkpoints={FULL.checkpoint.sha256 or "": FULL.checkpoint},
         evidence={(TARGET.dataset_hash, FULL.checkpoint.sha256 or ""): FULL.evidence},
     )

@@ -1,4 +1,4 @@
-"""The sizes of the prior's parts, learnt from runs drawn from a prior whose sizes are known."""
+"""The sizes of the prior's parts, estimated from runs drawn from a prior whose sizes are known."""
 
 from __future__ import annotations
 

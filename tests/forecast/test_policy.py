@@ -19,11 +19,11 @@ from recommender.records import EpochMetrics, Start
 from tests.forecast.builders import observation, profile, situation
 
 TARGET = profile("target", 0.0)
-KIN, RIVAL, STRANGER = profile("kin", 0.1), profile("rival", 0.12), profile("stranger", 2.8)
+SIMILAR, RIVAL, UNRELATED = profile("near", 0.1), profile("rival", 0.12), profile("unrelated", 2.8)
 
 
 def race() -> Race:
-    candidates = tuple(situation(TARGET, s) for s in (KIN, RIVAL, STRANGER, None))
+    candidates = tuple(situation(TARGET, s) for s in (SIMILAR, RIVAL, UNRELATED, None))
     return Race(history=(), candidates=candidates, tolerance=0.0005)
 
 
@@ -39,7 +39,7 @@ def curve(*values: float) -> tuple[EpochMetrics, ...]:
 def test_the_first_trial_is_one_that_may_change_the_answer() -> None:
     choice = next_trial(race())
     assert choice is not None
-    assert choice.start.checkpoint in {"kin", "rival"}
+    assert choice.start.checkpoint in {"near", "rival"}
     assert choice.expected_gain > 0
 
 
@@ -65,7 +65,7 @@ def test_trials_end_sooner_when_the_user_cares_less() -> None:
 
 def test_trials_go_on_while_together_they_are_worth_it_though_none_is_by_itself() -> None:
     """The first of several that broke off says little: what is still to come is common to all."""
-    many = tuple(situation(TARGET, profile(f"kin {i}", 0.1 + i / 100)) for i in range(8))
+    many = tuple(situation(TARGET, profile(f"near {i}", 0.1 + i / 100)) for i in range(8))
     crowd = Race(history=(), candidates=many, trial_epochs=10)
     value = Value(crowd)
     everyone = range(len(many))
@@ -76,7 +76,7 @@ def test_trials_go_on_while_together_they_are_worth_it_though_none_is_by_itself(
 
 
 def test_what_runs_already_is_not_counted_twice() -> None:
-    few = tuple(situation(TARGET, s) for s in (KIN, RIVAL))
+    few = tuple(situation(TARGET, s) for s in (SIMILAR, RIVAL))
     alone = Race(history=(), candidates=few, trial_epochs=few[0].budget.epochs)
     worth = Value(alone).of([0, 1])
     between = replace(alone, tolerance=(worth - Value(alone).of([0])) / 2 + worth / 2)
@@ -96,7 +96,7 @@ def test_the_favourite_is_tried_before_the_unknown_for_they_are_judged_against_e
 
 
 def test_a_cheaper_trial_of_equal_worth_comes_first() -> None:
-    both = (situation(TARGET, KIN), situation(TARGET, RIVAL))
+    both = (situation(TARGET, SIMILAR), situation(TARGET, RIVAL))
     big = replace(both[0], checkpoint=replace(both[0].checkpoint, num_parameters=26_000_000))  # type: ignore[type-var]
     choice = next_trial(Race(history=(), candidates=(big, both[1]), tolerance=0.0005))
     assert choice is not None

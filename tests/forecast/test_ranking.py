@@ -18,7 +18,7 @@ from tests.forecast.builders import observation, profile, situation
 
 NEAR, MIDDLE, FAR = 0.1, 0.8, 2.5
 TARGET = profile("target", 0.0)
-KIN, STRANGER = profile("kin", NEAR), profile("stranger", FAR)
+SIMILAR, UNRELATED = profile("near", NEAR), profile("unrelated", FAR)
 
 
 def names(found: object) -> list[str]:
@@ -27,11 +27,11 @@ def names(found: object) -> list[str]:
 
 def race(epochs: int = 50, images: int = 150) -> list:  # type: ignore[type-arg]
     target = profile("target", 0.0, train=images)
-    return [situation(target, source, epochs=epochs) for source in (STRANGER, None, KIN)]
+    return [situation(target, source, epochs=epochs) for source in (UNRELATED, None, SIMILAR)]
 
 
 def test_without_history_kin_lead_and_scratch_trails_on_little_data() -> None:
-    assert names(outlooks([], race())) == ["kin:full", "stranger:full", "scratch"]
+    assert names(outlooks([], race())) == ["near:full", "unrelated:full", "scratch"]
 
 
 def test_a_checkpoint_trained_on_this_very_data_comes_last_and_wins_nothing() -> None:
@@ -64,26 +64,31 @@ def from_random_weights(source: Profile, target: Profile = TARGET, *, images: in
 
 
 def test_features_learnt_from_few_images_alone_are_a_poor_start() -> None:
-    alone, broad = from_random_weights(KIN), from_random_weights(KIN, images=118_000)
-    assert names(outlooks([], [*race(), alone])) == ["kin:full", "stranger:full", "kin-alone:full", "scratch"]
+    alone, broad = from_random_weights(SIMILAR), from_random_weights(SIMILAR, images=118_000)
+    assert names(outlooks([], [*race(), alone])) == [
+        "near:full",
+        "unrelated:full",
+        "near-alone:full",
+        "scratch",
+    ]
     assert posterior([], [broad]).mean_N > posterior([], [alone]).mean_N + 0.15
     assert "300 images alone, from random weights" in " ".join(reasons(outlooks([], [alone])[0], ()))
 
 
 def test_a_checkpoint_from_random_weights_says_nothing_of_its_namesake() -> None:
     past = [profile(f"past {i}", 0.2 * i) for i in range(6)]
-    failures = [observation(from_random_weights(KIN, target), 0.02) for target in past]
+    failures = [observation(from_random_weights(SIMILAR, target), 0.02) for target in past]
     before, after = (posterior(known, race()).mean_N for known in ([], failures))
-    assert after[2] - after[0] == pytest.approx(before[2] - before[0], abs=0.03)  # kin against the stranger
+    assert after[2] - after[0] == pytest.approx(before[2] - before[0], abs=0.03)  # near against the unrelated
 
 
 def test_history_overrules_the_rules() -> None:
-    """Ten past targets on which the stranger won by far turn the order round."""
+    """Ten past targets on which the unrelated won by far turn the order round."""
     history = []
     for i in range(10):
         past = profile(f"past{i}", 0.05 * i)
-        history += [observation(situation(past, STRANGER), 0.5), observation(situation(past, KIN), 0.3)]
-    assert names(outlooks(history, race()))[0] == "stranger:full"
+        history += [observation(situation(past, UNRELATED), 0.5), observation(situation(past, SIMILAR), 0.3)]
+    assert names(outlooks(history, race()))[0] == "unrelated:full"
 
 
 def test_results_on_kindred_targets_count_for_more_than_results_elsewhere() -> None:
@@ -101,18 +106,18 @@ def test_results_on_kindred_targets_count_for_more_than_results_elsewhere() -> N
 
 def test_a_trial_on_the_target_itself_settles_most() -> None:
     candidates = race()
-    stranger = next(c for c in candidates if c.start.checkpoint == "stranger")
-    kin = next(c for c in candidates if c.start.checkpoint == "kin")
-    trials = [observation(stranger, 0.55), observation(kin, 0.30)]
+    unrelated = next(c for c in candidates if c.start.checkpoint == "unrelated")
+    near = next(c for c in candidates if c.start.checkpoint == "near")
+    trials = [observation(unrelated, 0.55), observation(near, 0.30)]
     found = {str(o.situation.start): o for o in outlooks(trials, candidates)}
-    assert found["stranger:full"].p_best > 0.9
-    assert found["stranger:full"].score.low < 0.55 < found["stranger:full"].score.high
+    assert found["unrelated:full"].p_best > 0.9
+    assert found["unrelated:full"].score.low < 0.55 < found["unrelated:full"].score.high
 
 
 def test_intervals_narrow_as_history_grows() -> None:
     def width(count: int) -> float:
         history = [
-            observation(situation(profile(f"past{i}", 0.3 * i), KIN), 0.4 + 0.01 * (i % 3))
+            observation(situation(profile(f"past{i}", 0.3 * i), SIMILAR), 0.4 + 0.01 * (i % 3))
             for i in range(count)
         ]
         interval = outlooks(history, race())[0].score
@@ -129,10 +134,10 @@ def test_probabilities_add_up_and_do_not_depend_on_the_order_of_candidates() -> 
 
 
 def test_a_leak_earns_nothing() -> None:
-    honest = situation(TARGET, KIN)
+    honest = situation(TARGET, SIMILAR)
     leaking = situation(
         TARGET,
-        KIN,
+        SIMILAR,
         evidence=Evidence(similarity=1.0, class_overlap=1.0, source_images_seen=0.5, backbone_transferred=1),
     )
     mean = [posterior([], [case]).mean_N[0] for case in (honest, leaking)]
@@ -140,7 +145,7 @@ def test_a_leak_earns_nothing() -> None:
 
 
 def test_permuting_the_history_changes_nothing() -> None:
-    history = [observation(situation(profile(f"p{i}", i), KIN), 0.1 * i) for i in range(5)]
+    history = [observation(situation(profile(f"p{i}", i), SIMILAR), 0.1 * i) for i in range(5)]
     a, b = posterior(history, race()), posterior(history[::-1], race())
     np.testing.assert_allclose(a.mean_N, b.mean_N, atol=1e-9)
     np.testing.assert_allclose(a.covariance_NN, b.covariance_NN, atol=1e-9)
@@ -148,7 +153,7 @@ def test_permuting_the_history_changes_nothing() -> None:
 
 def test_one_observation_agrees_with_the_closed_form() -> None:
     """Posterior mean of the observed situation itself: prior + k/(k + noise²) · (result − prior)."""
-    spread, case = PriorScales(), situation(TARGET, KIN)
+    spread, case = PriorScales(), situation(TARGET, SIMILAR)
     prior = posterior([], [case], spread)
     k = prior.covariance_NN[0, 0]
     expected = prior.mean_N[0] + k / (k + spread.noise**2 + spread.seed**2) * (
@@ -163,7 +168,7 @@ def test_freezing_pays_more_on_kin_than_on_strangers() -> None:
         full, freeze = posterior([], cases).mean_N
         return float(full - freeze)
 
-    assert loss(KIN) < loss(STRANGER)
+    assert loss(SIMILAR) < loss(UNRELATED)
 
 
 def test_breadth_is_that_of_the_whole_chain() -> None:
@@ -172,12 +177,12 @@ def test_breadth_is_that_of_the_whole_chain() -> None:
     Similarity, shared classes and budget as they were measured; true results .37 against .30.
     """
     target = profile("signs", 0.0, train=150)
-    kin, broad = (situation(target, one, epochs=15, images=118_287) for one in (KIN, STRANGER))
-    assert kin.checkpoint is not None
+    near, broad = (situation(target, one, epochs=15, images=118_287) for one in (SIMILAR, UNRELATED))
+    assert near.checkpoint is not None
     german = replace(
-        kin,
+        near,
         budget=Budget(epochs=15, imgsz=224),
-        checkpoint=replace(kin.checkpoint, source_images=160, source_score=0.27),
+        checkpoint=replace(near.checkpoint, source_images=160, source_score=0.27),
         evidence=Evidence(similarity=0.94, class_overlap=1.0, backbone_transferred=1.0),
     )
     coco = replace(
@@ -189,5 +194,5 @@ def test_breadth_is_that_of_the_whole_chain() -> None:
     began = replace(german.checkpoint, lineage=first_training)  # type: ignore[type-var]
     random = situation(target, None, epochs=15)
     random = replace(random, budget=german.budget)
-    assert names(outlooks([], [german, coco, random]))[0] == "stranger:full", "its breadth is not known"
-    assert names(outlooks([], [replace(german, checkpoint=began), coco, random]))[0] == "kin:full"
+    assert names(outlooks([], [german, coco, random]))[0] == "unrelated:full", "its breadth is not known"
+    assert names(outlooks([], [replace(german, checkpoint=began), coco, random]))[0] == "near:full"

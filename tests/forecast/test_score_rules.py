@@ -1,4 +1,4 @@
-"""Which transferability scores the forecast heeds, and what a detector lacks that is to draw masks."""
+"""The transferability scores that the forecast heeds, and the parts a detector lacks that is to draw masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What image size, model size and family do: an expert's checks on the numbers learnt from published tables."""
+"""Effects of image size, model size and family: an expert's checks on the numbers estimated from published tables."""
 
 from __future__ import annotations
 

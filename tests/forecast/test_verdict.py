@@ -1,4 +1,4 @@
-"""What is said of trials: whether they changed the answer, on which grounds, and why they stopped."""
+"""The sentence on trials: whether they changed the answer, on which grounds, and why they stopped."""
 
 from __future__ import annotations
 

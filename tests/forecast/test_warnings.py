@@ -12,13 +12,13 @@ from recommender.records import Evidence
 from recommender.tasks import Task
 from tests.forecast.builders import profile, situation
 
-TARGET, KIN, STRANGER = profile("target", 0.0), profile("kin", 0.1), profile("stranger", 2.8)
+TARGET, SIMILAR, UNRELATED = profile("target", 0.0), profile("near", 0.1), profile("unrelated", 2.8)
 
 
-def codes(kin: Evidence) -> set[str]:
+def codes(near: Evidence) -> set[str]:
     starts = [
-        situation(TARGET, KIN, evidence=kin),
-        situation(TARGET, STRANGER, evidence=Evidence(similarity=0.2)),
+        situation(TARGET, SIMILAR, evidence=near),
+        situation(TARGET, UNRELATED, evidence=Evidence(similarity=0.2)),
         situation(TARGET, None),
     ]
     return {notice.code for notice in warnings(outlooks([], starts))}
@@ -37,16 +37,16 @@ def test_likeness_to_a_broad_source_without_a_profile_is_not_denied(
     images: int, task: Task, said: bool
 ) -> None:
     target = replace(TARGET, task=task)
-    given = situation(target, STRANGER, evidence=Evidence(similarity=None))
+    given = situation(target, UNRELATED, evidence=Evidence(similarity=None))
     assert given.checkpoint is not None
     broad = replace(given, source=None, checkpoint=replace(given.checkpoint, task=task, source_images=images))
-    other = situation(target, STRANGER, evidence=Evidence(similarity=0.2))
+    other = situation(target, UNRELATED, evidence=Evidence(similarity=0.2))
     told = {notice.code for notice in warnings(outlooks([], [broad, other, situation(target, None)]))}
     assert ("nothing_similar" in told) == said
 
 
 def test_too_few_for_scratch_is_said_where_scratch_is_asked_for_or_close() -> None:
-    starts = [situation(TARGET, KIN, evidence=Evidence(similarity=0.95)), situation(TARGET, None)]
+    starts = [situation(TARGET, SIMILAR, evidence=Evidence(similarity=0.95)), situation(TARGET, None)]
     far = outlooks([], starts)
     assert "small_for_scratch" not in {notice.code for notice in warnings(far)}
     assert "small_for_scratch" in {notice.code for notice in warnings(far, scratch_asked=True)}
@@ -56,7 +56,7 @@ def test_too_few_for_scratch_is_said_where_scratch_is_asked_for_or_close() -> No
 
 
 def test_a_known_licence_is_a_note_and_an_unknown_one_a_warning() -> None:
-    asked = situation(TARGET, KIN, evidence=Evidence(similarity=0.95))
+    asked = situation(TARGET, SIMILAR, evidence=Evidence(similarity=0.95))
     assert asked.checkpoint is not None
 
     def said(licence: str | None) -> tuple[set[str], set[str]]:

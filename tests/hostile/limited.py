@@ -27,7 +27,7 @@ print(json.dumps([found, time.process_time() - start, (peak_kb() - before) / 102
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What opening came to."""
+    """The outcome of opening."""
 
     outcome: int | str  # images, or the error
     seconds: float  # of processor time

@@ -339,7 +339,7 @@ def test_what_is_no_file_is_refused_at_once(place: str, tmp_path: Path, home: Pa
 def test_the_secrets_of_our_environment_stay_here(
     tmp_path: Path, home: Path, nano_pt: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A PYTHONSTARTUP or a token of ours must not reach the process that reads strangers' files."""
+    """A PYTHONSTARTUP or a token of ours must not reach the process that reads other people's files."""
     from recommender.checkpoints.containment import _environment
 
     monkeypatch.setenv("RAY_AUTH_TOKEN", "secret-token")

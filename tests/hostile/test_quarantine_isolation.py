@@ -1,4 +1,4 @@
-"""What the kernel forbids code that got past the unpickler and past Python's audit hook."""
+"""The kernel's limits on code that got past the unpickler and past Python's audit hook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a data set stands among the warnings of every answer about it."""
+"""Defects of a data set stand among the warnings of every answer about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What deploy/ says of the service agrees with the service."""
+"""The settings in deploy/ agree with the service."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 @pytest.fixture
 def folder(tmp_path: Path, nano_pt: Path) -> Path:
-    """Where the reader sits: a data set to upload, weights to register."""
+    """The reader's folder: a data set to upload, weights to register."""
     make_dataset(tmp_path / "signs", seed=31)
     zip_of(tmp_path / "signs", tmp_path / "signs.zip")
     (tmp_path / "best.pt").write_bytes(nano_pt.read_bytes())

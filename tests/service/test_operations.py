@@ -1,4 +1,4 @@
-"""What operators look at: readiness, metrics, an index that is swapped whole. Row L2."""
+"""The operators' view: readiness, metrics, an index that is swapped whole. Row L2."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ LONE = "\ud800"
 
 @pytest.fixture
 def log(service: Service) -> Iterator[io.StringIO]:
-    """What the service logs, set up as when it serves."""
+    """The service's log, set up as when it serves."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     logs.configure()

@@ -1,4 +1,4 @@
-"""What one owner may take of disk, queue and cluster, and that it is given back. Rows of docs/security.md."""
+"""The share of disk, queue and cluster that one owner may take, and that it is given back. Rows of docs/security.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a task may allocate, in real worker processes."""
+"""The memory a task may allocate, in real worker processes."""
 
 from __future__ import annotations
 

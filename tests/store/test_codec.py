@@ -84,7 +84,7 @@ def test_a_truncated_profile_is_noticed(length: int) -> None:
 
 
 def _resealed(arrays: dict[str, Any]) -> bytes:
-    """What an attacker would write: any arrays under a right checksum."""
+    """A file as an attacker would write it: any arrays under a right checksum."""
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     body = buffer.getvalue()[:-2] + struct.pack("<H", 64)

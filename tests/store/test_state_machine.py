@@ -123,7 +123,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self) -> None:
-        """What is read is what was written."""
+        """Records are read as they were written."""
         assert {r.id: r for r in self.store.runs.list()} == self.runs
         assert {c.name: c for c in self.store.checkpoints.list()} == self.checkpoints
 

@@ -100,7 +100,7 @@ class ProcessCluster:
         (self.folder / id / "failed").touch()
 
     def running(self, id: str) -> bool:
-        """Whether its processes live, whatever the cluster believes."""
+        """True if its processes live, whatever the cluster believes."""
         return psutil.pid_exists(self.pid(id)) and psutil.Process(self.pid(id)).status() != "zombie"
 
     def starts(self) -> int:

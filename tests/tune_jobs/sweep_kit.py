@@ -108,7 +108,7 @@ def finished(spec: TrialSpec, values: Sequence[float], *, status: str = "succeed
 def says(
     token: str, kind: str, *, epoch: EpochMetrics | None = None, run: Run | None = None
 ) -> dict[str, Any]:
-    """What an actor reports."""
+    """An actor's report."""
     said: dict[str, Any] = {"token": token, "kind": kind, "node": "10.0.0.1", "process": 7, "note": None}
     if epoch is not None:
         said["point"] = encode(epoch)

@@ -1,4 +1,4 @@
-"""Who may run code on a cluster, and what its user hears when it cannot be used."""
+"""The right to run code on a cluster, and the errors where it cannot be used."""
 
 from __future__ import annotations
 

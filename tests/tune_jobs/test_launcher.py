@@ -51,7 +51,7 @@ def finished(workshop: Workshop, job: Job, launcher: Launcher | None = None) -> 
 
 
 def statuses(workshop: Workshop, job: Job) -> list[str]:
-    """What the job went through."""
+    """The states that the job went through."""
     return [json.loads(e.data)["status"] for e in workshop.store.jobs.events(job.id) if e.kind == "status"]
 
 

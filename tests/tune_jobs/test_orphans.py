@@ -1,4 +1,4 @@
-"""What runs below a node ends with it."""
+"""Processes below a node end with it."""
 
 from __future__ import annotations
 

@@ -18,10 +18,10 @@ from tune_jobs.sweep.trial_spec import TrialSpec
 
 TARGET = profile("target", 0.0)
 SOURCES = (
-    profile("kin", 0.1),
+    profile("near", 0.1),
     profile("rival", 0.12),
     profile("cousin", 0.15),
-    profile("stranger", 2.8),
+    profile("unrelated", 2.8),
     None,
 )
 CANDIDATES = tuple(situation(TARGET, source) for source in SOURCES)
@@ -80,9 +80,9 @@ def test_a_trial_is_the_beginning_of_the_full_run() -> None:
 
 def test_the_promising_are_tried_first_and_the_number_is_kept(store: Store) -> None:
     brain, policy = driven(store, max_trials=2)
-    order = play(brain, {"kin": 0.3, "rival": 0.5, "cousin": 0.2, "stranger": 0.1, "scratch": 0.1})
+    order = play(brain, {"near": 0.3, "rival": 0.5, "cousin": 0.2, "unrelated": 0.1, "scratch": 0.1})
     assert len(order) == 2
-    assert set(order) < {"kin", "rival", "cousin"}
+    assert set(order) < {"near", "rival", "cousin"}
     assert brain.stop_reason() == "no further trial is wanted"
     seen = policy.observations(brain.view())
     assert {o.situation.start.checkpoint for o in seen} == set(order)
@@ -127,19 +127,19 @@ def test_what_is_known_already_costs_nothing_and_counts_as_evidence(store: Store
     known = finished(planned()[0], [0.1 * epoch for epoch in range(1, 10)])
     store.runs.add(known)
     brain, policy = driven(store, max_trials=1)
-    order = play(brain, dict.fromkeys(("kin", "rival", "cousin", "stranger", "scratch"), 0.4))
+    order = play(brain, dict.fromkeys(("near", "rival", "cousin", "unrelated", "scratch"), 0.4))
     assert len(order) == 1
-    assert "kin" not in order
+    assert "near" not in order
     assert len(policy.observations(brain.view())) == 2
 
 
 def test_the_hopeless_is_stopped_at_a_rung(store: Store) -> None:
     brain, _ = driven(store)
     specs = {spec.job.start.checkpoint: spec for spec in planned()}
-    for name, value in (("kin", 0.5), ("rival", 0.45), ("cousin", 0.4)):
+    for name, value in (("near", 0.5), ("rival", 0.45), ("cousin", 0.4)):
         store.runs.add(finished(specs[name], [value * epoch / 9 for epoch in range(1, 10)]))
     brain, _ = driven(store)
-    weak = specs["stranger"]
+    weak = specs["unrelated"]
     brain._trials[weak.id].state = "running"
     brain.started(weak.id)
     verdicts = [brain.heard(weak.id, says("w", "epoch", epoch=point(epoch, 0.01))) for epoch in range(1, 4)]

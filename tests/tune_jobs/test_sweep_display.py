@@ -1,4 +1,4 @@
-"""What a sweep shows: a table on a terminal, lines in a log, a matrix at the end."""
+"""The display of a sweep: a table on a terminal, lines in a log, a matrix at the end."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ JobMaker = Callable[..., TrainingJob]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
-    """What every test here starts from."""
+class TrainingSetup:
+    """The exported data set and the folder that every test here starts from."""
 
     folder: Path
     data: Path
@@ -36,14 +36,14 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def bench(tmp_path_factory: pytest.TempPathFactory) -> TrainingSetup:
     folder = tmp_path_factory.mktemp("training")
     prepare_environment()  # before a test imports the trainer
-    return Bench(folder=folder, data=make_export(folder))
+    return TrainingSetup(folder=folder, data=make_export(folder))
 
 
 @pytest.fixture(scope="module")
-def full_run(bench: Bench) -> Run:
+def full_run(bench: TrainingSetup) -> Run:
     return train(bench.job("full", keep=True, half=False))
 
 
@@ -63,7 +63,7 @@ def untimed(curve: tuple[EpochMetrics, ...]) -> list[EpochMetrics]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["full", "freeze"])
-def test_rtdetr_trains_like_a_yolo(bench: Bench, mode: str, tmp_path: Path) -> None:
+def test_rtdetr_trains_like_a_yolo(bench: TrainingSetup, mode: str, tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     from tests.checkpoints.kit import NAMES, state_of
@@ -90,7 +90,7 @@ def test_rtdetr_trains_like_a_yolo(bench: Bench, mode: str, tmp_path: Path) -> N
     assert (min(layers) >= 10) == (mode == "freeze")  # its description's backbone has ten layers
 
 
-def test_layers_that_would_stay_random_are_not_frozen(bench: Bench, tmp_path: Path) -> None:
+def test_layers_that_would_stay_random_are_not_frozen(bench: TrainingSetup, tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     save_file(
@@ -103,7 +103,7 @@ def test_layers_that_would_stay_random_are_not_frozen(bench: Bench, tmp_path: Pa
     assert not list(job.output.iterdir())
 
 
-def test_the_rows_of_a_mapped_class_reach_the_model(bench: Bench) -> None:
+def test_the_rows_of_a_mapped_class_reach_the_model(bench: TrainingSetup) -> None:
     from tune_jobs.training.dataset import read_data_yaml
 
     plain = train(bench.job("plain", epochs=1))
@@ -114,7 +114,7 @@ def test_the_rows_of_a_mapped_class_reach_the_model(bench: Bench) -> None:
     assert (told.weights_transferred or 0) > (plain.weights_transferred or 0)
 
 
-def test_a_run_says_all_there_is_to_know(bench: Bench, full_run: Run) -> None:
+def test_a_run_says_all_there_is_to_know(bench: TrainingSetup, full_run: Run) -> None:
     assert full_run.status == "succeeded"
     assert [point.epoch for point in full_run.curve] == [1, 2, 3], "the final evaluation is no epoch"
     assert full_run.best == max(full_run.curve, key=lambda point: (point.score, point.epoch))
@@ -133,11 +133,11 @@ def test_a_run_says_all_there_is_to_know(bench: Bench, full_run: Run) -> None:
     assert full_run.weights_sha256 == hashlib.sha256(COCO.read_bytes()).hexdigest()
 
 
-def test_a_kept_run_leaves_its_weights_alone(bench: Bench, full_run: Run) -> None:
+def test_a_kept_run_leaves_its_weights_alone(bench: TrainingSetup, full_run: Run) -> None:
     assert [path.name for path in (bench.folder / "out/full").iterdir()] == [BEST_WEIGHTS]
 
 
-def test_the_same_seed_gives_the_same_run(bench: Bench, full_run: Run) -> None:
+def test_the_same_seed_gives_the_same_run(bench: TrainingSetup, full_run: Run) -> None:
     again = train(bench.job("again", keep=True, half=False))
     assert untimed(again.curve) == untimed(full_run.curve)
     first, second = tensors(bench.folder / "out/full"), tensors(bench.folder / "out/again")
@@ -145,7 +145,7 @@ def test_the_same_seed_gives_the_same_run(bench: Bench, full_run: Run) -> None:
 
 
 @pytest.mark.slow
-def test_another_seed_gives_another_run(bench: Bench, full_run: Run) -> None:
+def test_another_seed_gives_another_run(bench: TrainingSetup, full_run: Run) -> None:
     other = train(bench.job("other", keep=True, half=False, seed=1))
     first, second = tensors(bench.folder / "out/full"), tensors(bench.folder / "out/other")
     assert other.id != full_run.id
@@ -153,7 +153,7 @@ def test_another_seed_gives_another_run(bench: Bench, full_run: Run) -> None:
 
 
 @pytest.mark.slow
-def test_a_worn_process_trains_as_a_fresh_one(bench: Bench, full_run: Run) -> None:
+def test_a_worn_process_trains_as_a_fresh_one(bench: TrainingSetup, full_run: Run) -> None:
     """Workers are reused from run to run, so nothing of one may reach the next."""
     code = (
         "import sys; from pathlib import Path\n"
@@ -173,7 +173,7 @@ def test_a_worn_process_trains_as_a_fresh_one(bench: Bench, full_run: Run) -> No
     assert untimed(tuple(points)) == untimed(full_run.curve), done.stderr
 
 
-def test_freezing_leaves_the_backbone_bit_by_bit(bench: Bench, full_run: Run) -> None:
+def test_freezing_leaves_the_backbone_bit_by_bit(bench: TrainingSetup, full_run: Run) -> None:
     run = train(bench.job("freeze", mode="freeze", keep=True, half=False, learning_rate=None))
     given, frozen = tensors(COCO), tensors(bench.folder / "out/freeze")
     given = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in given.items()}
@@ -198,7 +198,7 @@ def test_other_depths_freeze_just_those_layers(bench: Bench, mode: str, depth: s
 
 
 @pytest.mark.slow
-def test_a_trial_is_the_beginning_of_the_full_run(bench: Bench, full_run: Run) -> None:
+def test_a_trial_is_the_beginning_of_the_full_run(bench: TrainingSetup, full_run: Run) -> None:
     """Same schedule of learning rate and augmentation: its curve is a prefix, to the last digit."""
     trial = train(bench.job("trial", epochs=3, schedule_epochs=5))
     full = train(bench.job("long", epochs=5))
@@ -207,7 +207,7 @@ def test_a_trial_is_the_beginning_of_the_full_run(bench: Bench, full_run: Run) -
     assert trial.notes == ("stopped after 3 epochs of a schedule of 5",)
 
 
-def test_the_caller_can_stop_it(bench: Bench) -> None:
+def test_the_caller_can_stop_it(bench: TrainingSetup) -> None:
     seen: list[int] = []
 
     def stop_after_two(point: EpochMetrics) -> bool:
@@ -218,7 +218,9 @@ def test_the_caller_can_stop_it(bench: Bench) -> None:
     assert (run.status, seen, len(run.curve)) == ("stopped", [1, 2], 2)
 
 
-def test_a_loss_that_is_not_finite_fails_the_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loss_that_is_not_finite_fails_the_run(
+    bench: TrainingSetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Row R9: the run is failed, and what came before is kept."""
     from tune_jobs.training.trainer import DetectRun
 
@@ -238,7 +240,7 @@ def test_a_loss_that_is_not_finite_fails_the_run(bench: Bench, monkeypatch: pyte
     assert [point.epoch for point in run.curve] == [1]
 
 
-def test_weights_that_are_not_numbers_fail_the_run(bench: Bench, tmp_path: Path) -> None:
+def test_weights_that_are_not_numbers_fail_the_run(bench: TrainingSetup, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     state = load_file(COCO)
@@ -249,7 +251,7 @@ def test_weights_that_are_not_numbers_fail_the_run(bench: Bench, tmp_path: Path)
 
 
 def test_only_the_output_folder_is_written_and_nothing_is_sent(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bench: TrainingSetup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("a training opened a connection")
@@ -264,7 +266,7 @@ def test_only_the_output_folder_is_written_and_nothing_is_sent(
 
 
 @pytest.mark.slow
-def test_a_planted_label_cache_is_not_opened(bench: Bench, tmp_path: Path) -> None:
+def test_a_planted_label_cache_is_not_opened(bench: TrainingSetup, tmp_path: Path) -> None:
     """Row P2: ultralytics unpickles labels/train.cache; we never look at it, nor write one."""
     import pickle
     import shutil
@@ -283,7 +285,7 @@ def test_a_planted_label_cache_is_not_opened(bench: Bench, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_an_export_may_be_moved(bench: Bench, full_run: Run, tmp_path: Path) -> None:
+def test_an_export_may_be_moved(bench: TrainingSetup, full_run: Run, tmp_path: Path) -> None:
     import shutil
 
     shutil.copytree(bench.data, tmp_path / "elsewhere")
@@ -292,7 +294,7 @@ def test_an_export_may_be_moved(bench: Bench, full_run: Run, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_group_norm_replaces_batch_norm(bench: Bench) -> None:
+def test_group_norm_replaces_batch_norm(bench: TrainingSetup) -> None:
     run = train(bench.job("group", mode="scratch", normalisation="group", batch=2, keep=True))
     assert run.status == "succeeded"
     assert not any("running_mean" in name for name in tensors(bench.folder / "out/group"))
@@ -300,12 +302,12 @@ def test_group_norm_replaces_batch_norm(bench: Bench) -> None:
     assert not any("small for batch norm" in note for note in run.notes)
 
 
-def test_a_small_batch_with_batch_norm_is_noted(bench: Bench) -> None:
+def test_a_small_batch_with_batch_norm_is_noted(bench: TrainingSetup) -> None:
     run = train(bench.job("tiny-batch", mode="scratch", batch=2, epochs=1))
     assert any("small for batch norm" in note for note in run.notes)
 
 
-def test_the_starting_score_is_the_checkpoints_own(bench: Bench, full_run: Run) -> None:
+def test_the_starting_score_is_the_checkpoints_own(bench: TrainingSetup, full_run: Run) -> None:
     """A checkpoint trained on this very target starts where its training ended."""
     assert full_run.best is not None
     job = replace(
@@ -320,7 +322,7 @@ def test_the_starting_score_is_the_checkpoints_own(bench: Bench, full_run: Run) 
 
 
 @pytest.mark.slow
-def test_a_crashed_run_goes_on_where_it_was(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crashed_run_goes_on_where_it_was(bench: TrainingSetup, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row R3 for one process: the resumed curve is the uninterrupted one, to the last digit."""
     # Gradients that wait for the next step across the end of an epoch are lost in a crash.
     monkeypatch.setattr("recommender.training_recipe.NOMINAL_BATCH", 4)
@@ -346,7 +348,7 @@ def test_a_crashed_run_goes_on_where_it_was(bench: Bench, monkeypatch: pytest.Mo
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-def test_a_full_disk_costs_the_state_and_not_the_training(bench: Bench, tmp_path: Path) -> None:
+def test_a_full_disk_costs_the_state_and_not_the_training(bench: TrainingSetup, tmp_path: Path) -> None:
     """Row R10: 30 MB hold what a training needs, and half of the state that it could resume from."""
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -363,7 +365,9 @@ def test_a_full_disk_costs_the_state_and_not_the_training(bench: Bench, tmp_path
 
 
 @pytest.mark.slow
-def test_out_of_memory_halves_the_batch_and_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_halves_the_batch_and_says_so(
+    bench: TrainingSetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tune_jobs.training.trainer import DetectRun
 
     original = DetectRun.preprocess_batch
@@ -381,7 +385,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(bench: Bench, monkeypatch: p
     assert train(bench.job("oom-for-good", epochs=1)).status == "failed"
 
 
-def test_weights_other_than_recorded_are_refused(bench: Bench) -> None:
+def test_weights_other_than_recorded_are_refused(bench: TrainingSetup) -> None:
     with pytest.raises(IntegrityError, match="sha256"):
         train(bench.job("swapped", weights_sha256="0" * 64))
 
@@ -401,7 +405,7 @@ def test_weights_other_than_recorded_are_refused(bench: Bench) -> None:
         {"learning_rate": 1e18},
     ],
 )
-def test_a_job_that_contradicts_itself_is_refused(bench: Bench, changes: dict[str, Any]) -> None:
+def test_a_job_that_contradicts_itself_is_refused(bench: TrainingSetup, changes: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         train(bench.job("refused", **changes))
     assert not (bench.folder / "out/refused").exists()

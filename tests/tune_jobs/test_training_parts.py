@@ -140,7 +140,7 @@ def test_a_state_file_that_runs_code_is_not_obeyed(tmp_path: Path) -> None:
 
 
 def test_later_recipe_fields_leave_the_identity_of_older_runs_alone(job: TrainingJob) -> None:
-    """What a user has trained must stay known: the id of a plain run is the one of before the field came."""
+    """Earlier trainings of a user stay known: the id of a plain run is the one of before the field came."""
     assert "multi_scale" not in _asked_of(job.recipe)
     scaled = replace(job, recipe=replace(job.recipe, multi_scale=0.5))
     assert _asked_of(scaled.recipe)["multi_scale"] == 0.5
