@@ -188,7 +188,9 @@ def test_freezing_leaves_the_backbone_bit_by_bit(bench: TrainingSetup, full_run:
 
 
 @pytest.mark.parametrize(("mode", "depth", "layers"), [("full", "stem", 2), ("freeze", "neck", 23)])
-def test_other_depths_freeze_just_those_layers(bench: Bench, mode: str, depth: str, layers: int) -> None:
+def test_other_depths_freeze_just_those_layers(
+    bench: TrainingSetup, mode: str, depth: str, layers: int
+) -> None:
     run = train(bench.job(f"frozen-{depth}", mode=mode, freeze=depth, epochs=1, keep=True, half=False))
     given, after = tensors(COCO), tensors(bench.folder / f"out/frozen-{depth}")
     moved = [key for key in given if key in after and given[key].shape == after[key].shape]
