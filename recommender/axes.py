@@ -48,7 +48,7 @@ DEFAULT = Setting()
 
 @dataclass(frozen=True, kw_only=True)
 class Tried:
-    """What a setting brought a start on one data set, against the default in the same recipe."""
+    """The gain of a setting for a start on one data set, against the default in the same recipe."""
 
     setting: Setting
     gain: float  # of the task's metric, the mean of `count` pairs
@@ -92,7 +92,7 @@ def best_settings(runs: Iterable[Run]) -> tuple[Run, ...]:
 
 
 def tried_on(target: str, runs: Iterable[Run], start: Start) -> tuple[Tried, ...]:
-    """What other settings brought a start on a data set (its hash), the best first.
+    """The gains of other settings for a start on a data set (its hash), the best first.
 
     Settings that were never trained beside the default in the same recipe say nothing.
     """
@@ -120,7 +120,7 @@ def advised(tried: Sequence[Tried]) -> Setting:
 
 
 def setting_note(start: Start, tried: Sequence[Tried]) -> tuple[Notice, ...]:
-    """What was tried of a start at other rates and depths, and what the command makes of it."""
+    """Notice on runs of a start at other rates and depths, and on the setting the command takes from them."""
     if not tried:
         return ()
     said = "; ".join(

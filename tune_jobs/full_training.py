@@ -2,7 +2,7 @@
 
 It fetches its inputs, goes on from the newest state an earlier attempt left, trains, reports after every epoch, and
 leaves results and then its outcome, all in its own folder of the storage. It knows no store: the launcher takes in
-what it says, while its epoch counts.
+what it says, while its attempt counts.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def main(
     """Run the attempt; 0 when an outcome is left or nobody wants one, 1 when another attempt may do better."""
     if arguments is None:
         end_with_node()
-    url, job_id, epoch = sys.argv[1:] if arguments is None else arguments
-    one = TrainingAttempt(PatientStorage(open_storage(url)), job_id, int(epoch))
+    url, job_id, number = sys.argv[1:] if arguments is None else arguments
+    one = TrainingAttempt(PatientStorage(open_storage(url)), job_id, int(number))
     try:
         one.run(training, artefacts)
     except Exception as error:
@@ -86,10 +86,10 @@ def main(
 class TrainingAttempt:
     """One attempt at one job."""
 
-    def __init__(self, storage: Storage, job_id: str, epoch: int) -> None:
+    def __init__(self, storage: Storage, job_id: str, number: int) -> None:
         self._storage = storage
         self._job_id = job_id
-        self._epoch = epoch
+        self._number = number
         self._batches = 0
         self._state_carried_s = 0.0  # when, on the monotonic clock
         self._state_cost_s = 0.0
@@ -127,20 +127,20 @@ class TrainingAttempt:
             self._state_is_due()
         ):  # before the report: what was reported is never trained again, where it is carried
             self._carry_state(point.epoch)
-        put_record(self._storage, report(self._job_id, self._epoch, self._batches), Report(points=(point,)))
+        put_record(self._storage, report(self._job_id, self._number, self._batches), Report(points=(point,)))
         self._batches += 1
         return self._wanted()
 
     def last_words(self, error: BaseException) -> None:
         """Say why it ended, where that is still possible."""
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
-        put_record(self._storage, attempt(self._job_id, self._epoch, CRASH), Crash(error=reason))
+        put_record(self._storage, attempt(self._job_id, self._number, CRASH), Crash(error=reason))
 
     def _leave(self, outcome: AttemptOutcome) -> None:
-        put_record(self._storage, attempt(self._job_id, self._epoch, OUTCOME), outcome)
+        put_record(self._storage, attempt(self._job_id, self._number, OUTCOME), outcome)
 
     def _wanted(self) -> bool:
-        return get_record(self._storage, revoked(self._job_id, self._epoch), Revoked) is None
+        return get_record(self._storage, revoked(self._job_id, self._number), Revoked) is None
 
     # ── inputs ──
 
@@ -175,18 +175,18 @@ class TrainingAttempt:
 
     def _fetch_state(self) -> None:
         """The newest whole state of an earlier attempt, where there is one."""
-        for epoch in range(self._epoch - 1, 0, -1):
+        for number in range(self._number - 1, 0, -1):
             card = get_record(
-                self._storage, attempt(self._job_id, epoch, STATE_MANIFEST), ResumeStateManifest
+                self._storage, attempt(self._job_id, number, STATE_MANIFEST), ResumeStateManifest
             )
-            if card is not None and all(self._fetch_state_file(epoch, card, file) for file in card.files):
+            if card is not None and all(self._fetch_state_file(number, card, file) for file in card.files):
                 return
             for name in STATE_FILES:
                 (self._output / name).unlink(missing_ok=True)
 
-    def _fetch_state_file(self, epoch: int, card: ResumeStateManifest, file: ResultFile) -> bool:
+    def _fetch_state_file(self, number: int, card: ResumeStateManifest, file: ResultFile) -> bool:
         target = self._output / file.name
-        name = attempt(self._job_id, epoch, f"{STATE}-{card.epochs_done}/{file.name}")
+        name = attempt(self._job_id, number, f"{STATE}-{card.epochs_done}/{file.name}")
         return (
             file.name in STATE_FILES
             and self._storage.get(name, target)
@@ -204,16 +204,16 @@ class TrainingAttempt:
         if not present:
             return
         older = get_record(
-            self._storage, attempt(self._job_id, self._epoch, STATE_MANIFEST), ResumeStateManifest
+            self._storage, attempt(self._job_id, self._number, STATE_MANIFEST), ResumeStateManifest
         )
         for name in present:
-            place = attempt(self._job_id, self._epoch, f"{STATE}-{epochs_done}/{name}")
+            place = attempt(self._job_id, self._number, f"{STATE}-{epochs_done}/{name}")
             self._storage.put(place, self._output / name)
         files = tuple(_described(self._output / name, name) for name in present)
         card = ResumeStateManifest(epochs_done=epochs_done, files=files)
-        put_record(self._storage, attempt(self._job_id, self._epoch, STATE_MANIFEST), card)
+        put_record(self._storage, attempt(self._job_id, self._number, STATE_MANIFEST), card)
         if older is not None and older.epochs_done != epochs_done:
-            self._storage.remove(attempt(self._job_id, self._epoch, f"{STATE}-{older.epochs_done}"))
+            self._storage.remove(attempt(self._job_id, self._number, f"{STATE}-{older.epochs_done}"))
         self._state_carried_s = time.monotonic()
         self._state_cost_s = self._state_carried_s - begun_s
 
@@ -224,7 +224,7 @@ class TrainingAttempt:
         for path in sorted(output.rglob("*")):
             name = path.relative_to(output).as_posix()
             if path.is_file() and name not in ("resume.pt", "best.safetensors"):
-                self._storage.put(attempt(self._job_id, self._epoch, f"results/{name}"), path)
+                self._storage.put(attempt(self._job_id, self._number, f"results/{name}"), path)
                 files.append(_described(path, name))
         return tuple(files)
 

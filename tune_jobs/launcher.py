@@ -1,8 +1,8 @@
 """Launches full trainings exactly once and sees them through: the outbox, the cluster and the store kept in step.
 
-Every attempt of a job has an epoch. Its launch is owed in the outbox, in the transaction that made it due; it goes to
-the cluster under an id made of job and epoch, which the cluster takes once; and whatever comes back is taken in only
-while that epoch counts. So each step below may be repeated, by this launcher after a crash or by another at the same
+Every attempt of a job has a number. Its launch is owed in the outbox, in the transaction that made it due; it goes to
+the cluster under an id made of job and number, which the cluster takes once; and whatever comes back is taken in only
+while that attempt counts. So each step below may be repeated, by this launcher after a crash or by another at the same
 time, and `kill -9` anywhere loses nothing and doubles nothing.
 """
 
@@ -246,11 +246,11 @@ class Launcher:
     def _clear(self, job: Job) -> None:
         """Give back the space of what nobody needs any more. The results stay."""
         self._storage.remove(inputs(job.id, ""))
-        for epoch in range(1, job.attempt + 1):
-            self._storage.remove(attempt(job.id, epoch, "resume"))
-            self._storage.remove(attempt(job.id, epoch, "reports"))
+        for number in range(1, job.attempt + 1):
+            self._storage.remove(attempt(job.id, number, "resume"))
+            self._storage.remove(attempt(job.id, number, "reports"))
             if self._settings.download_to is not None:
-                self._storage.remove(attempt(job.id, epoch, "results"))
+                self._storage.remove(attempt(job.id, number, "results"))
 
 
 def tell_once(store: Store, job: Job, message: str) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import uuid
 from pathlib import Path
 
+from recommender.atomic_files import replacing
 from recommender.errors import StorageError
 from recommender.home import subfolder
 
@@ -33,15 +33,11 @@ def keep_state(id: str, source: Path) -> None:
 
 def keep_whole(source: Path, target: Path) -> None:
     """A copy of a file that nobody writes into any more, at once or not at all."""
-    part = target.with_suffix(f".{uuid.uuid4().hex[:8]}")
-    try:
+    with replacing(target) as part:
         try:
             os.link(source, part)  # the training replaces its file, it never writes into it
         except OSError:
             shutil.copyfile(source, part)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def take_state(id: str, target: Path) -> bool:

@@ -108,7 +108,7 @@ def backbone_length(name: str) -> int:
 
 
 def frozen_layers(name: str, mode: Mode, depth: FreezeDepth | None = None) -> int:
-    """How many top-level layers are frozen, as `freeze=` of ultralytics counts them; 0 for none.
+    """The number of top-level layers that are frozen, as `freeze=` of ultralytics counts them; 0 for none.
 
     `depth` None is the mode's own. The stem is the convolutions before the first block, down to a quarter of the
     image's side; the neck is all but the head. Raises UsageError for an architecture without a neck.
