@@ -132,7 +132,7 @@ def _measure(
 
 
 def _is_whole(checkpoint: Checkpoint) -> bool:
-    """Whether the weights file is as recorded. Known before images are decoded and torch is loaded for nothing."""
+    """True if the weights file is as recorded. Known before images are decoded and torch is loaded for nothing."""
     try:
         verify(checkpoint)
     except CheckpointError as error:
