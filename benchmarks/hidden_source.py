@@ -1,4 +1,4 @@
-"""What hiding its source brings a checkpoint: `python -m benchmarks.hidden_source`
+"""The gain of hiding a checkpoint's source: `python -m benchmarks.hidden_source`
 
 Every checkpoint of the built-in history on every target that did not train it is forecast twice, with every run on the
 target hidden: as it is, and as if nothing were known of its source, its size and its score. Once with its runs on other
@@ -72,7 +72,7 @@ def without_source(situation: Situation, *, lineage: bool) -> Situation:
 
 @single_blas_thread()
 def gains(runs: Sequence[Observation], spread: PriorScales, *, new: bool, lineage: bool) -> list[Gain]:
-    """What hiding its source brings every checkpoint on every target.
+    """The gain of hiding its source, for every checkpoint on every target.
 
     `new` hides every run from it too, `lineage` leaves the trainings before its last one known.
     """

@@ -1,4 +1,4 @@
-"""How the forecast fares on family and image size, leaving one data set out, beside two simple rules.
+"""Errors of the forecast on family and image size, leaving one data set out, beside two simple rules.
 
 `python -m benchmarks.sizes_report` prints it from the runs of the ground truth that vary both: fully trained COCO
 checkpoints of several families, each at several image sizes, on the same data set. Every data set is hidden in turn.
@@ -137,7 +137,7 @@ def _odd_size(one: Observation) -> bool:
 
 
 def regret(race: Race, values: Mapping[Cell, float], cells: Sequence[Cell] | None = None) -> float:
-    """What the cell of the highest value loses to the best of the cells; of equals the mean."""
+    """The loss of the cell of the highest value against the best of the cells; of equals the mean."""
     among = list(cells or race.truth)
     top = max(values[cell] for cell in among)
     chosen = [race.truth[cell] for cell in among if values[cell] == top]
@@ -151,7 +151,7 @@ def family_regret(race: Race, values: Mapping[Cell, float]) -> float:
 
 
 def size_gain(values: Mapping[Cell, float]) -> float:
-    """What the largest image size brings over the smallest, the mean over families."""
+    """The gain of the largest image size over the smallest, the mean over families."""
     sizes = sorted({cell[1] for cell in values})
     families = sorted({cell[0] for cell in values})
     return float(np.mean([values[name, sizes[-1]] - values[name, sizes[0]] for name in families]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -106,11 +107,14 @@ def chosen_option(situation: Situation, options: Sequence[Option]) -> Option | N
     return next((option for option in options if option.situation.budget == situation.budget), None)
 
 
-def outlay(option: Option | None) -> float | None:
-    """The cost a start is compared by: latency where a device is named, else operations; None where not known."""
-    if option is None:
-        return None
-    return option.cost.flops_b if option.cost.latency_ms is None else option.cost.latency_ms
+def compared_by(costs: Sequence[Cost]) -> Literal["latency_ms", "hours", "flops_b"]:
+    """The cost that starts are compared by, in the table's front and in the picture.
+
+    Latency where a device is named, else hours of the training where a speed is known, else operations.
+    """
+    if any(cost.latency_ms is not None for cost in costs):
+        return "latency_ms"
+    return "hours" if any(cost.hours is not None for cost in costs) else "flops_b"
 
 
 def front(points: Sequence[tuple[float, float | None]]) -> frozenset[int]:

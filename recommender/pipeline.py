@@ -18,12 +18,12 @@ from recommender.candidates import (
 from recommender.checkpoints import REFERENCE_NAMES
 from recommender.choice import (
     chosen_option,
+    compared_by,
     cost_notes,
     costs_of,
     download_mb,
     front,
     left_out_notes,
-    outlay,
     require_choice,
     size_options,
     usual_architecture,
@@ -239,18 +239,20 @@ def shown_starts(
         (i for i, o in enumerate(ranked) if o.situation.start.checkpoint in REFERENCE_NAMES), None
     )
     chosen = [chosen_option(o.situation, options.get(o.situation.start, ())) for o in ranked]
+    costs = [option.cost if option else Cost() for option in chosen]
+    axis = compared_by(costs)
     leading = front(
         [
-            (o.score.mean, None if trained_on_target(o.situation.evidence) else outlay(option))
-            for o, option in zip(ranked, chosen, strict=True)
+            (o.score.mean, None if trained_on_target(o.situation.evidence) else getattr(cost, axis))
+            for o, cost in zip(ranked, costs, strict=True)
         ]
     )
     shown = []
-    for i, (outlook, option) in enumerate(zip(ranked, chosen, strict=True)):
+    for i, (outlook, cost) in enumerate(zip(ranked, costs, strict=True)):
         start = outlook.situation.start
         always = i == best_coco or start.checkpoint == SCRATCH
         if top is None or i < top or always:
-            row = _row(i + 1, outlook, history, runs.get(start), option.cost if option else Cost())
+            row = _row(i + 1, outlook, history, runs.get(start), cost)
             sizes = size_options(outlook, options.get(start, ()))
             shown.append(replace(row, on_front=i in leading, sizes=sizes))
     return tuple(shown)

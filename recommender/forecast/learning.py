@@ -77,7 +77,7 @@ def surprise(
 
 def _most(name: str) -> float:
     """The largest logarithm allowed above the default."""
-    if name in ("across_modes", "across_checkpoints"):
+    if name in ("across_modes", "across_checkpoints", "full_share"):  # shares and correlations are below 1
         return math.log(LARGEST_SHARE / getattr(PriorScales(), name))
     return MOST
 

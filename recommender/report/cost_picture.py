@@ -7,14 +7,14 @@ text around it and needs no style sheet.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from recommender.choice import front
+from recommender.choice import compared_by, front
 from recommender.forecast.rules import trained_on_target
-from recommender.records import Cost, RankedStart, Recommendation
+from recommender.records import RankedStart, Recommendation
 from recommender.report.charts import ticks_of
 from recommender.tasks import task_definition
 from recommender.text import printable
@@ -22,9 +22,6 @@ from recommender.text import printable
 WIDTH, HEIGHT = 640.0, 360.0
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 16.0, 16.0, 48.0
 ROUND = (1.0, 2.0, 5.0)  # ticks of a logarithmic axis, times powers of ten
-
-
-CostOf = Callable[[Cost], float | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,22 +46,22 @@ class CostAxis:
 def cost_picture(recommendation: Recommendation, *, standalone: bool = False) -> Markup | None:
     """The drawing of an answer, a file of its own if `standalone`.
 
-    None where no cost is known or all are the same. Against latency where a device is named, else hours of training
-    where a speed is known, else operations.
+    None where no cost is known or all are the same. Against the cost that starts are compared by.
     """
-    axis, of = _axis(recommendation)
+    name = compared_by(recommendation.ranking)
+    axis = _axis(recommendation, name)
     points = [
         *(
             _ranked(row, value)
             for row in recommendation.ranking
-            if (value := of(row)) is not None and not trained_on_target(row.evidence)
+            if (value := getattr(row, name)) is not None and not trained_on_target(row.evidence)
         ),
         *(
             CostPoint(
                 label=f"{one.start} at {one.imgsz} px", cost=value, score=one.score, low=None, high=None
             )
             for one in recommendation.folded
-            if (value := of(one)) is not None
+            if (value := getattr(one, name)) is not None
         ),
     ]
     points = [point for point in points if point.cost > 0]
@@ -77,7 +74,8 @@ def cost_picture(recommendation: Recommendation, *, standalone: bool = False) ->
 def draw(points: Sequence[CostPoint], axis: CostAxis, *, y_title: str, standalone: bool = False) -> Markup:
     """The SVG of these points, of which at least two differ in cost."""
     frame = _Frame(points, axis)
-    leading = [points[i] for i in sorted(front([(one.score, one.cost) for one in points]))]
+    ranked = [one for one in points if one.low is not None]  # the starts that the table marks, no others
+    leading = [ranked[i] for i in front([(one.score, one.cost) for one in ranked])]
     leading.sort(key=lambda one: one.cost)
     parts = [_axes(frame, axis, y_title), _limit(frame, axis)]
     parts += [_point(frame, one, first=one in leading) for one in points]
@@ -89,16 +87,15 @@ def draw(points: Sequence[CostPoint], axis: CostAxis, *, y_title: str, standalon
     ).format(WIDTH, HEIGHT, y_title, axis.title, background, Markup("").join(parts))
 
 
-def _axis(recommendation: Recommendation) -> tuple[CostAxis, CostOf]:
-    costs = recommendation.ranking
-    if any(cost.latency_ms is not None for cost in costs):
-        title = f"latency of one image, ms, on {recommendation.device or 'the device'}"
-        return CostAxis(title=title, limit=recommendation.max_latency_ms), lambda c: c.latency_ms
-    if any(cost.hours is not None for cost in costs):
-        title = "hours of the full training"
-        return CostAxis(title=title, limit=recommendation.max_hours), lambda c: c.hours
-    title = "10⁹ operations for one image"
-    return CostAxis(title=title, limit=recommendation.max_flops_b), lambda c: c.flops_b
+def _axis(recommendation: Recommendation, name: str) -> CostAxis:
+    on = recommendation.device or "the device"
+    return {
+        "latency_ms": CostAxis(
+            title=f"latency of one image, ms, on {on}", limit=recommendation.max_latency_ms
+        ),
+        "hours": CostAxis(title="hours of the full training", limit=recommendation.max_hours),
+        "flops_b": CostAxis(title="10⁹ operations for one image", limit=recommendation.max_flops_b),
+    }[name]
 
 
 def _ranked(row: RankedStart, cost: float) -> CostPoint:
