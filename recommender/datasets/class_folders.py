@@ -5,6 +5,7 @@ Numbers of classes follow the sorted names of all splits together, so the order 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from recommender.records import Split
 
 MAX_WRAPPERS = 3
 PLAIN_FOLDERS = frozenset({"images", "image", "imgs", "img", "jpegimages", "data", "dataset", "photos"})
+# Of segmentation sets: Pascal VOC's, LabelMe's and Cityscapes'.
+MASKS = re.compile(r"segmentation(class|object)(png|visuali[sz]ation)?|leftimg8bit|gtfine|gtcoarse")
 WHOLE_IMAGE = ((0.0, 0.0, 1.0, 1.0),)
 
 
@@ -95,7 +98,8 @@ def find_class_tree(root: Path, disk: Disk) -> ClassTree | None:
     found: list[tuple[Split | None, str, Path]]
     inner = {name: _unwrapped(folder / name, disk, like=name) for name in splits}
     divided = {name for name, place in inner.items() if _class_folders(place, disk)}
-    if any(splits[name] == "train" for name in divided) or len(divided) > 1:
+    alone = divided == {name for name in names if _holds_images(folder / name, disk)}
+    if any(splits[name] == "train" for name in divided) or len(divided) > 1 or (divided and alone):
         found = [
             (splits[name], *row) for name in sorted(divided) for row in _class_folders(inner[name], disk)
         ]
@@ -105,8 +109,10 @@ def find_class_tree(root: Path, disk: Disk) -> ClassTree | None:
         found = list(_with_splits_inside(folder, disk))
         loose = []
     loose += disk.images_in(folder)
-    usual = {name.casefold() for _, name, _ in found} - PLAIN_FOLDERS
-    num_labelled = sum(1 for _, _, place in found for _ in disk.images(place))
+    sizes = Counter({(name, place): sum(1 for _ in disk.images(place)) for _, name, place in found})
+    filled = {name.casefold() for name, _ in +sizes}
+    usual = {name for name in filled - PLAIN_FOLDERS if not MASKS.fullmatch(name)}
+    num_labelled = sizes.total()
     if len(usual) < 2 or len(loose) > num_labelled or all(map(_split_of, usual)):
         return None
     return ClassTree(folders=tuple(found), unlabelled=tuple(sorted(loose)))

@@ -137,6 +137,21 @@ KINDS: Mapping[str, Kind] = {
         "data set read for instance segmentation",
         "Its objects have outlines; --task detect reads the boxes around them.",
     ),
+    "task_detect": Kind(
+        "info",
+        "data set read for object detection",
+        "Masks lie beside its boxes; --task segment reads them.",
+    ),
+    "names_by_boxes": Kind(
+        "info",
+        "value of a mask named by the boxes of the XML files",
+        "No legend lies beside the masks; a labelmap.txt of lines `name r g b` would say it for sure.",
+    ),
+    "image_without_mask": Kind(
+        "warning",
+        "image without a mask",
+        "They were left out; a mask that shows nothing says that an image is background.",
+    ),
     "label_no_box": Kind(
         "error", "object without a box", "The object has neither box nor outline; remove it."
     ),

@@ -99,6 +99,12 @@ FORMATS: tuple[Format, ...] = (
         per_image=True,
     ),
     Format(
+        name="Cityscapes JSON",
+        suffixes=(".json",),
+        marks=(rb'"imgHeight"\s*:', rb'"polygon"\s*:'),
+        remedy="Export as COCO (cityscapesscripts' instances of the eight classes that have some).",
+    ),
+    Format(
         name="LabelMe JSON",
         suffixes=(".json",),
         marks=(rb'"shapes"\s*:\s*\[', rb'"(flags|version|imagePath)"'),

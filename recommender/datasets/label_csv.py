@@ -25,6 +25,7 @@ FILE_WORDS = ("file", "filename", "image", "img", "path", "filepath", "photo", "
 LABEL_WORDS = ("label", "class", "category", "target", "breed", "species", "diagnosis", "dx", "tag", "y")
 SPLIT_WORDS = ("split", "subset", "set", "usage", "partition", "phase")
 BOX_WORDS = re.compile(r"(?i)\b(x_?min|x1|bbox|left|width)\b.*\b(y_?min|y1|top|height|bbox)\b")
+RUN_WORDS = re.compile(r"(?i)encoded_?pixels|(^|[^a-z])rle([^a-z]|$)|run_?lengths?")
 SEVERAL = re.compile(r"\s*[|;,]\s*")
 SAMPLED = 50  # rows that tell what a column holds
 MIN_SHARE = 0.5  # of these rows that name an image
@@ -117,6 +118,11 @@ def _read_table(path: Path, known: set[str], disk: Disk, *, insist: bool) -> Lab
     first = content.split("\n", 1)[0]
     if BOX_WORDS.search(first):
         return None
+    if RUN_WORDS.search(first):
+        raise DatasetError(
+            f"{printable(disk.name(path))} holds masks as run lengths, which are not read from a CSV.",
+            remedy="Export COCO JSON with run lengths, or a mask picture of each object.",
+        )
     delimiter = max(",;\t|", key=first.count)
     lines = csv.reader(io.StringIO(content), delimiter=delimiter)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
+from recommender.datasets.images import decode_stencil
 from recommender.datasets.json_text import load_json
 from recommender.datasets.named import NamedImage, Object, named_set
 from recommender.datasets.raw import Corners, RawSet, Shape
@@ -16,6 +18,7 @@ from recommender.datasets.shapes import (
     box_from_points,
     number,
     outline_from_ellipse,
+    outline_from_mask,
     outline_from_points,
     text,
 )
@@ -44,19 +47,22 @@ def _image(content: dict[str, Any], path: Path, disk: Disk, log: DefectLog) -> N
     return NamedImage(
         reference=reference,
         near=path,
-        objects=tuple(_object(shape, f"{where}: shape {n}", log) for n, shape in enumerate(shapes)),
+        objects=tuple(
+            _object(shape, f"{where}: shape {n}", disk.limits.image_pixels, log)
+            for n, shape in enumerate(shapes)
+        ),
         size=(width, height) if width > 0 and height > 0 else None,
     )
 
 
-def _object(shape: Any, where: str, log: DefectLog) -> Object:
+def _object(shape: Any, where: str, max_pixels: int, log: DefectLog) -> Object:
     if not isinstance(shape, dict) or not text(shape.get("label")):
         log.add("label_class_unknown", where, "no label")
         return "", None
-    return text(shape["label"]), _box(shape, where, log)
+    return text(shape["label"]), _box(shape, where, max_pixels, log)
 
 
-def _box(shape: dict[str, Any], where: str, log: DefectLog) -> Corners | Shape | None:
+def _box(shape: dict[str, Any], where: str, max_pixels: int, log: DefectLog) -> Corners | Shape | None:
     points, kind = shape.get("points"), shape.get("shape_type") or "polygon"
     if kind == "circle" and isinstance(points, list) and len(points) == 2:  # centre, a point on the circle
         try:
@@ -71,4 +77,22 @@ def _box(shape: dict[str, Any], where: str, log: DefectLog) -> Corners | Shape |
         return None
     if kind == "polygon":
         return outline_from_points(points, where, log)
+    if kind == "mask" and shape.get("mask") is not None:
+        return _mask(shape, where, max_pixels, log)
     return box_from_points(points, where, log)
+
+
+def _mask(shape: dict[str, Any], where: str, max_pixels: int, log: DefectLog) -> Shape | None:
+    """A mask as a PNG within the corners that are its points; None after counting a fault."""
+    corners = box_from_points(shape.get("points"), where, log)
+    if corners is None:
+        return None
+    left, top, right, bottom = corners
+    most = min(max_pixels, int((right - left + 2) * (bottom - top + 2)))  # its last row and column are within
+    try:
+        png = base64.b64decode(text(shape["mask"]), validate=True)
+        mask_HW = decode_stencil(png, max_pixels=most)
+    except (ValueError, DatasetError) as error:
+        log.add("label_no_box", where, f"mask: {error}")
+        return None
+    return outline_from_mask(mask_HW, left, top, where, log)

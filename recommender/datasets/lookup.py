@@ -19,7 +19,20 @@ from recommender.text import printable
 MASK_FOLDERS = frozenset(
     {"annotation", "annotations", "depth", "gt", "groundtruth", "label", "labels"}
     | {"mask", "masks", "overlay", "overlays", "preview", "previews", "seg", "segmentation", "segmentations"}
-    | {"segmentationclass", "segmentationobject", "semantic", "thumbnail", "thumbnails", "thumbs"}
+    | {
+        "segmentationclass",
+        "segmentationobject",
+        "segmentationclasspng",
+        "segmentationobjectpng",
+        "semantic",
+        "thumbnail",
+        "thumbnails",
+        "thumbs",
+    }
+)
+
+PREVIEW = re.compile(
+    r"(?i)(^|[^a-z])(depth|overlays?|previews?|thumb(nail)?s?)([^a-z]|$)|visuali[sz]ations?$"
 )
 
 
@@ -132,7 +145,17 @@ class ImageIndex:
 def is_mask(path: Path, root: Path) -> bool:
     """True if an image lies in a folder of masks or previews below `root`."""
     folders = path.relative_to(root).parts[:-1]
-    return any(MASK_FOLDERS & set(re.split(r"[^a-z]+", folder.lower())) for folder in folders)
+    return any(names_masks(folder) for folder in folders)
+
+
+def names_masks(folder: str) -> bool:
+    """True if a folder is called as those of masks or previews are."""
+    return bool(MASK_FOLDERS & set(re.split(r"[^a-z]+", folder.lower()))) or is_preview(folder)
+
+
+def is_preview(folder: str) -> bool:
+    """True if a folder is called as those of pictures that are drawn to be looked at: they tell no classes."""
+    return PREVIEW.search(folder) is not None
 
 
 def _longest_ending(found: list[Path], parts: list[str]) -> list[Path]:

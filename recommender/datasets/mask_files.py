@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recommender.datasets.disk import Disk
-from recommender.datasets.lookup import MASK_FOLDERS, is_mask
+from recommender.datasets.lookup import MASK_FOLDERS, is_mask, is_preview
 from recommender.datasets.matching import spellings
 from recommender.datasets.words import split_of_words
 
@@ -31,9 +31,14 @@ class MaskFile:
 
 
 def find_mask_files(root: Path, disk: Disk) -> dict[Path, list[MaskFile]]:
-    """The masks of each image that has some; empty where there are none, or as many images without."""
-    paths = list(disk.images(root))
-    masks = [path for path in paths if _is_mask_file(path, root)]
+    """The masks of each image that has some; empty where there are none, or as many images without.
+
+    Pascal VOC's folders say by their names what they hold, and are complete for few of its images.
+    """
+    paths = [
+        path for path in disk.images(root) if not any(map(is_preview, path.relative_to(root).parts[:-1]))
+    ]
+    masks = [path for path in paths if is_mask_file(path, root)]
     chosen = set(masks)
     images = [path for path in paths if path not in chosen]
     by_stem: dict[str, list[Path]] = defaultdict(list)
@@ -45,10 +50,22 @@ def find_mask_files(root: Path, disk: Disk) -> dict[Path, list[MaskFile]]:
         image, rest = _image_of(path, by_stem, alone)
         if image is not None:
             found[image].append(_as_mask(path, rest, root))
-    return dict(found) if 2 * len(found) > len(images) else {}
+    certain = any(is_voc_mask(each.path) for own in found.values() for each in own)
+    return dict(found) if certain or 2 * len(found) > len(images) else {}
 
 
-def _is_mask_file(path: Path, root: Path) -> bool:
+def is_voc_mask(path: Path) -> bool:
+    """True in Pascal VOC's folders SegmentationClass and SegmentationObject."""
+    return _folder(path) in (OBJECT_FOLDER, CLASS_FOLDER)
+
+
+def _folder(path: Path) -> str:
+    """Of a mask, as VOC calls it; older versions of LabelMe add PNG."""
+    return path.parent.name.lower().removesuffix("png")
+
+
+def is_mask_file(path: Path, root: Path) -> bool:
+    """True if a picture is a mask by its folder or name."""
     return is_mask(path, root) or bool(re.search(r"(?i)[-_. ]masks?([-_. ]?\d+)?$", path.stem))
 
 
@@ -95,8 +112,8 @@ def _nearest(images: list[Path], mask: Path) -> Path | None:
 
 def _as_mask(path: Path, rest: str, root: Path) -> MaskFile:
     folder = path.parent.name
-    if folder.lower() in (OBJECT_FOLDER, CLASS_FOLDER):
-        return MaskFile(path=path, instances=folder.lower() == OBJECT_FOLDER)
+    if is_voc_mask(path):
+        return MaskFile(path=path, instances=_folder(path) == OBJECT_FOLDER)
     words = set(re.split(r"[^a-z]+", folder.lower()))
     inner = path.parent.relative_to(root).parts[:-1] if path.parent != root else ()
     below_masks = any(MASK_FOLDERS & set(re.split(r"[^a-z]+", part.lower())) for part in inner)

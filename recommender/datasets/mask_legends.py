@@ -18,6 +18,7 @@ BACKGROUND = re.compile(r"(?i)^_*(back_?ground|bg|void|unlabell?ed|ignore|none|n
 IGNORE = "__ignore__"  # LabelMe's line for −1, above the one for 0
 LEGEND_WORDS = ("label", "class", "colo", "legend", "palette", "names")
 TRIPLE = re.compile(r"(?<![\d.])(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})(?![\d.])")
+NUMBERED = re.compile(r"(\d{1,5})\s*[,;:\t]\s*([^,;\t]*[^\W\d][^,;\t]*)")
 HEX = re.compile(r"#([0-9a-fA-F]{6})\b")
 
 
@@ -47,17 +48,21 @@ def find_legend(root: Path, disk: Disk) -> Legend | None:
 
 
 def _read(path: Path, disk: Disk) -> Legend | None:
+    lines: list[str] = []
     if path.suffix.lower() == ".json":
         try:
             rows = list(_of_json(load_json(path, disk)))
         except DatasetError:
             return None
     else:
-        lines = disk.read_text(path, disk.limits.yaml_bytes).splitlines()
-        rows = list(_of_lines([line.strip() for line in lines if line.strip()], path))
+        content = disk.read_text(path, disk.limits.yaml_bytes)
+        lines = [line.strip() for line in content.splitlines() if line.strip()]
+        rows = list(_of_lines(lines, path))
     colours = {value: name for name, value in rows if value is not None}
     if colours and len(colours) == len(rows):
         return _legend(colours, by_colour=True)
+    if path.suffix.lower() != ".json" and not colours and (numbers := _numbers(lines)):
+        return _legend(numbers, by_colour=False)
     if path.suffix.lower() == ".txt" and rows and not colours:
         names = [name for name, _ in rows if name.casefold() != IGNORE]
         first = 0 if BACKGROUND.match(names[0]) else 1  # without a name for the background, it is 0
@@ -85,6 +90,15 @@ def _of_lines(lines: list[str], path: Path) -> Iterator[tuple[str, int | None]]:
         cells = rest.replace(":", ",").replace("\t", ",").split(",")
         words = [cell.strip(' ;,"') for cell in cells if cell.strip(' ;,"') and not cell.strip().isdigit()]
         yield (words[0] if words else rest.strip()), colour
+
+
+def _numbers(lines: list[str]) -> dict[int, str]:
+    """Names by the number before each, under a head or without one: Roboflow's `Pixel Value, Class`; else empty."""
+    found = [NUMBERED.fullmatch(line) for line in lines]
+    rows = [match for match in (found if found and found[0] else found[1:]) if match]
+    names = {int(match[1]): match[2].strip(' "') for match in rows}
+    whole = len(rows) >= len(lines) - 1 and len(names) == len(rows) and len(set(names.values())) == len(names)
+    return names if whole else {}
 
 
 def _colour(line: str) -> tuple[int | None, str]:

@@ -13,19 +13,28 @@ from numpy.typing import NDArray
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.images import ImageError, read_mask
-from recommender.datasets.mask_files import CLASS_FOLDER, MaskFile, find_mask_files
+from recommender.datasets.mask_files import (
+    MaskFile,
+    find_mask_files,
+    is_mask_file,
+    is_voc_mask,
+)
 from recommender.datasets.mask_legends import Legend, find_legend
 from recommender.datasets.named import NamedImage, Object, named_set
 from recommender.datasets.outlines import Mask, rings_of_mask
-from recommender.datasets.raw import RawSet, Shape
+from recommender.datasets.raw import Corners, RawSet, Shape
+from recommender.datasets.voc_lists import find_image_sets
+from recommender.datasets.voc_masks import Seen, boxes_by_stem, legend_by_boxes
 from recommender.datasets.words import split_of_path
 from recommender.errors import DatasetError
+from recommender.records import Split
 from recommender.text import printable
 
 NAMELESS = "object"
 LOOKED_AT = 12  # masks that tell whether these are masks, and of what kind
 FEW_VALUES = 64
 SHARP_VALUES = 8  # more in a black and white picture are softened edges
+NAMED_BY = 200  # masks whose boxes name the values, at most about so many
 EXTREMES = 0.9  # of the pixels of a black and white picture, however it was stored
 SPECK = 4  # pixels; smaller pieces are the rim of another colour
 IGNORED = 255  # of numbered masks, by custom
@@ -50,7 +59,9 @@ def read_masks(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet | No
     masks = find_mask_files(root, disk)
     if not masks or not _are_masks([each.path for own in masks.values() for each in own], disk):
         return None
-    reading = _reading(masks, root, disk)
+    splits = _splits(masks, root, disk, log)
+    masks = {path: own for path, own in masks.items() if path in splits}
+    reading = _reading(masks, root, disk, log)
     entries = []
     for path, own in masks.items():
         objects: list[Object] = []
@@ -74,12 +85,31 @@ def read_masks(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet | No
                 near=path,
                 objects=tuple(objects),
                 size=size,
-                split=split_of_path(path, root),
+                split=splits[path],
             )
         )
     if any(kind == NAMELESS for entry in entries for kind, _ in entry.objects):
         log.add("names_missing", name, f"{NAMELESS!r} stands for the class")
     return named_set(entries, format="masks", root=root, disk=disk, log=log, name=name)
+
+
+def _splits(
+    masks: dict[Path, list[MaskFile]], root: Path, disk: Disk, log: DefectLog
+) -> dict[Path, Split | None]:
+    """The split of each image that is read: by Pascal VOC's lists where it has some, else by its folders."""
+    stems = {path.stem for path in masks}
+    lists = find_image_sets(root, disk, stems, ("segmentation", "main"))
+    if not lists:
+        for path in disk.images(root):
+            if path not in masks and not is_mask_file(path, root):
+                log.add("image_without_mask", disk.name(path))
+        return {path: split_of_path(path, root) for path in masks}
+    for stem in lists.without(stems):
+        log.add("image_without_mask", stem, "a list of a split names it")
+    found = {path: split for path in masks if (split := lists.of(path)) is not None}
+    for path in masks.keys() - found.keys():
+        log.add("image_unlisted", disk.name(path))
+    return found
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,14 +120,15 @@ class Piece:
     left: int
     top: int
 
+    @property
+    def corners(self) -> Corners:
+        """Its extent in pixels of the whole mask."""
+        height, width = self.mask_HW.shape
+        return float(self.left), float(self.top), float(self.left + width), float(self.top + height)
+
     def shape(self) -> Shape:
         """Its extent and its outline in pixels of the whole mask."""
-        height, width = self.mask_HW.shape
-        corners = (self.left, self.top, self.left + width, self.top + height)
-        return Shape(
-            tuple(map(float, corners)),  # type: ignore[arg-type]
-            rings_of_mask(self.mask_HW, self.left, self.top),
-        )
+        return Shape(self.corners, rings_of_mask(self.mask_HW, self.left, self.top))
 
 
 def _cut_out(numbers_HW: NDArray[np.int32], disk: Disk) -> Iterator[tuple[int, Piece]]:
@@ -150,8 +181,14 @@ def _values(path: Path, disk: Disk, legend: Legend | None) -> Values:
     return values_HW
 
 
-def _reading(masks: dict[Path, list[MaskFile]], root: Path, disk: Disk) -> Reading:
-    """By legend, else by what the values are: one alone, or numbers of objects that start anew in each mask."""
+def _reading(masks: dict[Path, list[MaskFile]], root: Path, disk: Disk, log: DefectLog) -> Reading:
+    """By legend, else by what the values are: one alone, or numbers of objects that start anew in each mask.
+
+    Values of Pascal VOC's masks may be named by the boxes beside them.
+    """
+    _refuse_several_values(
+        [each for own in masks.values() for each in own if each.kind and not each.single], disk
+    )
     plain = [each for own in masks.values() for each in own if each.kind is None and not each.single]
     plain = [each for each in plain if not each.instances]
     legend = (
@@ -159,17 +196,23 @@ def _reading(masks: dict[Path, list[MaskFile]], root: Path, disk: Disk) -> Readi
     )
     if legend is not None or not plain:
         return Reading(legend=legend, instances=False)
+    if of_classes := [each for each in plain if is_voc_mask(each.path)]:
+        legend = _legend_by_boxes(of_classes, masks, root, disk, log)
+        if legend is not None:
+            return Reading(legend=legend, instances=False)
     most: Counter[int] = Counter()
-    contiguous = True
+    alone: set[int] = set()
+    contiguous = not of_classes
     for each in plain[:: max(1, len(plain) // LOOKED_AT)]:
         try:
             values = np.unique(_values(each.path, disk, None))
         except ImageError:
             continue
-        values = values[values != 0]
+        values = values[(values != 0) & ((values != IGNORED) | (not of_classes))]
         most[len(values)] += 1
+        alone.update(values.tolist())
         contiguous &= len(values) < 2 or values.tolist() == list(range(1, len(values) + 1))
-    if max(most, default=0) <= 1:
+    if max(most, default=0) <= 1 and len(alone) <= 1:
         return Reading(legend=None, instances=False)
     if contiguous and len(most) > 1:
         return Reading(legend=None, instances=True)
@@ -177,6 +220,59 @@ def _reading(masks: dict[Path, list[MaskFile]], root: Path, disk: Disk) -> Readi
         f"The masks of {printable(root.name)} hold several colours or numbers, and no file says what they mean.",
         remedy="Add classes.txt (one name a line, from the value 0) or a legend of lines `name r g b`.",
     )
+
+
+def _refuse_several_values(of_one_class: Sequence[MaskFile], disk: Disk) -> None:
+    """Raise DatasetError for masks that are of one class by name or folder and show more than one value."""
+    for each in of_one_class[:: max(1, len(of_one_class) // LOOKED_AT)]:
+        try:
+            values = np.unique(_values(each.path, disk, None))
+        except ImageError:
+            continue
+        if (num_values := np.count_nonzero(values)) > 1:
+            raise DatasetError(
+                f"{printable(disk.name(each.path))} holds {num_values} values, and by its name or folder it shows one "
+                f"class alone, {printable(each.kind)!r}.",
+                remedy="Put such masks into a folder `masks` with a legend beside it: classes.txt, or lines "
+                "`name r g b`.",
+            )
+
+
+def _legend_by_boxes(
+    of_classes: Sequence[MaskFile],
+    masks: dict[Path, list[MaskFile]],
+    root: Path,
+    disk: Disk,
+    log: DefectLog,
+) -> Legend | None:
+    """The names of the values of class masks, where XML files with boxes lie beside them; told where they are used."""
+    images = {each.path: path for path, own in masks.items() for each in own}
+    chosen = of_classes[:: max(1, len(of_classes) // NAMED_BY)]
+    boxes = boxes_by_stem(root, disk, {images[each.path].stem for each in chosen})
+    seen: dict[str, list[Seen]] = {}
+    for each in chosen if boxes else ():
+        try:
+            values_HW = _values(each.path, disk, None)
+            objects = next((other for other in masks[images[each.path]] if other.instances), None)
+            numbers_HW = values_HW if objects is None else _values(objects.path, disk, None)
+        except ImageError:
+            continue
+        if numbers_HW.shape == values_HW.shape:
+            seen[images[each.path].stem] = list(_classified(values_HW, numbers_HW, disk))
+    legend = legend_by_boxes(seen, boxes)
+    for value in sorted({value for own in seen.values() for value, _ in own}) if legend else ():
+        log.add("names_by_boxes", str(value), legend.names[value] if legend else "")
+    return legend
+
+
+def _classified(values_HW: Values, numbers_HW: Values, disk: Disk) -> Iterator[Seen]:
+    """The class value and the extent of each object that `numbers_HW` tells apart."""
+    for number, piece in _cut_out(numbers_HW, disk):
+        height, width = piece.mask_HW.shape
+        own_HW = values_HW[piece.top : piece.top + height, piece.left : piece.left + width]
+        value = Counter(own_HW[piece.mask_HW].tolist()).most_common(1)[0][0]
+        if IGNORED not in (number, value) and value != 0:
+            yield value, piece.corners
 
 
 def _parts(
@@ -214,7 +310,7 @@ def _numbered(
     mask: MaskFile, values_HW: Values, reading: Reading, own: Sequence[MaskFile], disk: Disk
 ) -> Iterator[tuple[str, Piece]]:
     """Each value an object; its class where the other mask of the pair has most of its pixels."""
-    classes = next((each for each in own if each.path.parent.name.lower() == CLASS_FOLDER), None)
+    classes = next((each for each in own if is_voc_mask(each.path) and not each.instances), None)
     kinds_HW = None
     if classes is not None and reading.legend is not None:
         kinds_HW = _values(classes.path, disk, reading.legend)

@@ -17,6 +17,7 @@ from recommender.datasets.disk import CACHE_SUFFIXES, Disk
 from recommender.datasets.formats import find_format, unread
 from recommender.datasets.label_files import count_label_files
 from recommender.datasets.limits import LIMITS, DatasetLimits
+from recommender.datasets.mask_files import is_voc_mask
 from recommender.datasets.masks import read_masks
 from recommender.datasets.other_tasks import error_without_labels
 from recommender.datasets.raw import RawSet
@@ -180,6 +181,8 @@ def _read_folder(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> R
         return masks
     found = find_format(list(disk.walk(root)), disk)
     if found is not None and found[0].read is not None:
+        if task is None and any(is_voc_mask(path) for path in disk.images(root)):
+            log.add("task_detect", name, "boxes, and masks beside them")
         return found[0].read(found[1], root, disk, log, name)
     if num_labelled:
         return read_layout(root, disk, log, name)

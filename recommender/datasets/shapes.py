@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recommender.datasets.defects import DefectLog
+from recommender.datasets.outlines import rings_of_mask
 from recommender.datasets.raw import Corners, Shape
 
 MAX_VALUE = 1e9
@@ -78,6 +80,22 @@ def outline_from_ellipse(values: Iterable[Any], where: str, log: DefectLog) -> S
         return None
     turn = np.linspace(0, 2 * np.pi, ELLIPSE_POINTS, endpoint=False)
     return Shape(corners, (np.stack([x + w * np.cos(turn), y + h * np.sin(turn)], axis=1),))
+
+
+def outline_from_mask(
+    mask_HW: NDArray[np.bool_], left: float, top: float, where: str, log: DefectLog
+) -> Shape | None:
+    """The outline of a mask whose upper left corner lies there; None after counting a fault."""
+    rings = rings_of_mask(mask_HW, left, top)
+    if not rings:
+        log.add("label_no_area", where)
+        return None
+    log.add("label_outline", where)
+    ys, xs = np.flatnonzero(mask_HW.any(axis=1)), np.flatnonzero(mask_HW.any(axis=0))
+    corners = box_from_corners(
+        (left + xs.min(), top + ys.min(), left + xs.max() + 1, top + ys.max() + 1), where, log
+    )
+    return None if corners is None else Shape(corners, rings)
 
 
 def _pairs(points: Any, where: str, log: DefectLog) -> list[tuple[float, float]] | None:

@@ -8,16 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.images import decode_stencil
 from recommender.datasets.json_text import load_json
 from recommender.datasets.named import NamedImage, Object, named_set
-from recommender.datasets.outlines import rings_of_mask
 from recommender.datasets.raw import RawSet, Shape
-from recommender.datasets.shapes import box_from_corners, box_from_points, number, outline_from_points, text
+from recommender.datasets.shapes import box_from_points, number, outline_from_mask, outline_from_points, text
 from recommender.errors import DatasetError
 
 MAX_PNG_BYTES = 64 * 2**20  # of one bitmap once unpacked
@@ -84,13 +81,4 @@ def _stencil(bitmap: Any, where: str, max_pixels: int, log: DefectLog) -> Shape 
     except (TypeError, KeyError, ValueError, zlib.error, DatasetError) as error:
         log.add("label_no_box", where, f"bitmap: {error}")
         return None
-    rings = rings_of_mask(mask_HW, left, top)
-    if not rings:
-        log.add("label_no_area", where)
-        return None
-    log.add("label_outline", where)
-    ys, xs = np.flatnonzero(mask_HW.any(axis=1)), np.flatnonzero(mask_HW.any(axis=0))
-    corners = box_from_corners(
-        (left + xs.min(), top + ys.min(), left + xs.max() + 1, top + ys.max() + 1), where, log
-    )
-    return None if corners is None else Shape(corners, rings)
+    return outline_from_mask(mask_HW, left, top, where, log)

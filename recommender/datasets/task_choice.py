@@ -34,6 +34,8 @@ def choose_task(raw: RawSet, asked: Task | None) -> Task:
         return "detect"
     total = sum(len(image.classes_M) for image in raw.images)
     outlined = sum(is_true_outline(outline) for image in raw.images for outline in image.outlines)
+    if raw.format == "masks":  # whatever the shape: a mask is an outline
+        outlined = total
     if asked == "segment":
         if total and not outlined:
             raise WrongTaskError(
@@ -42,6 +44,7 @@ def choose_task(raw: RawSet, asked: Task | None) -> Task:
             )
         return "segment"
     if total and outlined >= NEARLY_ALL * total:
+        raw.log.forget("task_detect")
         raw.log.add("task_segment", raw.name, f"{outlined} of {total} objects have outlines")
         return "segment"
     return "detect"

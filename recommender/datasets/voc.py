@@ -57,7 +57,7 @@ def read_voc(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name
         if sets and split is None:
             log.add("image_unlisted", disk.name(path))
             continue
-        file = _read_file(path, disk, log)
+        file = read_voc_file(path, disk, log)
         parsed.append((path, split, file))
     repeated = {
         name
@@ -90,7 +90,7 @@ def read_voc(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name
     )
 
 
-def _read_file(path: Path, disk: Disk, log: DefectLog) -> VocFile | None:
+def read_voc_file(path: Path, disk: Disk, log: DefectLog) -> VocFile | None:
     """Parse one XML; None when it is unusable (counted)."""
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import ParseError, fromstring

@@ -1,8 +1,8 @@
-"""The splits of a Pascal VOC tree, from `ImageSets/Main/train.txt` and the like."""
+"""The splits of a Pascal VOC tree, from `ImageSets/Main/train.txt` or `ImageSets/Segmentation/train.txt`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,15 +33,15 @@ class ImageSets:
         yield from (stem for stems in self.stems.values() for stem in stems if stem not in known)
 
 
-def find_image_sets(root: Path, disk: Disk, known: Set[str]) -> ImageSets:
+def find_image_sets(root: Path, disk: Disk, known: Set[str], folders: Sequence[str] = ("main",)) -> ImageSets:
     """The lists below a folder; `known` are the stems there are. train.txt wins over trainval.txt.
 
-    Lists lie in ImageSets/Main, else in ImageSets itself, else beside everything. Lists of one class
-    (`car_train.txt`) divide nothing.
+    Lists lie in the first of `folders` that has some, ImageSets/Main for boxes, else in ImageSets itself, else beside
+    everything. Lists of one class (`car_train.txt`) divide nothing.
     """
     found: dict[int, list[tuple[Path, Path]]] = {}
     for path in disk.walk(root):
-        place = _place(path, root) if path.suffix.lower() == ".txt" else None
+        place = _place(path, root, folders) if path.suffix.lower() == ".txt" else None
         if place is not None and split_of_words(path.stem) and not without_split_words(path.stem):
             found.setdefault(place[0], []).append((place[1], path))
     lists = found[min(found)] if found else []
@@ -54,14 +54,15 @@ def find_image_sets(root: Path, disk: Disk, known: Set[str]) -> ImageSets:
     return ImageSets(stems=stems)
 
 
-def _place(path: Path, root: Path) -> tuple[int, Path] | None:
+def _place(path: Path, root: Path, folders: Sequence[str]) -> tuple[int, Path] | None:
     """The rank of a list's place, 0 the best, and the folder that its lines refer to."""
     folder, above = path.parent, path.parent.parent
-    if folder.name.lower() == "main" and folder != root:
-        return 0, above.parent if above.name.lower() == "imagesets" and above != root else above
+    if folder.name.lower() in folders and folder != root:
+        rank = folders.index(folder.name.lower())
+        return rank, above.parent if above.name.lower() == "imagesets" and above != root else above
     if folder.name.lower() == "imagesets" and folder != root:
-        return 1, above
-    return (2, root) if folder == root else None
+        return len(folders), above
+    return (len(folders) + 1, root) if folder == root else None
 
 
 def _stem(line: str, known: Set[str]) -> str:

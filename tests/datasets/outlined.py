@@ -141,15 +141,30 @@ def _coco(folder: Path, made: list[Scene], form: str) -> Path:
     return folder
 
 
-def _labelme(folder: Path, made: list[Scene]) -> Path:
+def _labelme(folder: Path, made: list[Scene], form: str) -> Path:
     _pictures(folder, made)
     for scene in made:
-        shapes = [
+        shapes: list[dict[str, object]] = [
             {"label": kind, "points": points, "shape_type": "polygon"} for kind, points in scene.objects
         ]
+        if form == "masks":  # as its AI tools write them, both corners within
+            shapes = [_labelme_mask(kind, mask_HW) for kind, mask_HW in scene.masks()]
         content = {"version": "5.4.1", "flags": {}, "shapes": shapes, "imagePath": f"{scene.name}.png"}
         (folder / scene.split / f"{scene.name}.json").write_text(json.dumps(content))
     return folder
+
+
+def _labelme_mask(kind: str, mask_HW: NDArray[np.uint8]) -> dict[str, object]:
+    ys, xs = np.nonzero(mask_HW)
+    left, top, right, bottom = (int(value) for value in (xs.min(), ys.min(), xs.max(), ys.max()))
+    packed = io.BytesIO()
+    Image.fromarray(mask_HW[top : bottom + 1, left : right + 1] > 0).save(packed, "PNG")
+    return {
+        "label": kind,
+        "points": [[left, top], [right, bottom]],
+        "shape_type": "mask",
+        "mask": base64.b64encode(packed.getvalue()).decode("ascii"),
+    }
 
 
 def _via(folder: Path, made: list[Scene], version: int) -> Path:
@@ -287,7 +302,7 @@ def _masks(folder: Path, made: list[Scene], form: str) -> Path:
         for part in ("images", "masks"):
             (place / part).mkdir(parents=True, exist_ok=True)
         scene.image.save(place / "images" / f"{scene.name}.{'png' if 'folders' in form else 'jpg'}")
-        if form == "numbers":
+        if form.startswith("numbers"):
             Image.fromarray(numbers).save(place / "masks" / f"{scene.name}.png")
         elif form == "palette":
             picture = Image.fromarray(numbers, mode="P")
@@ -308,6 +323,7 @@ def _masks(folder: Path, made: list[Scene], form: str) -> Path:
                 picture.save(place / "masks" / f"{number * 7919:05x}.png")
     legends = {
         "numbers": ("classes.txt", "corner\nwedge\n"),
+        "numbers, Roboflow": ("_classes.csv", "Pixel Value, Class\n0, background\n1, corner\n2, wedge\n"),
         "palette": (
             "labelmap.txt",
             "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncorner:128,0,0::\nwedge:0,128,64::\n",
@@ -328,7 +344,8 @@ WRITERS: dict[str, Writer] = {
     "COCO polygons": partial(_coco, form="polygons"),
     "COCO runs": partial(_coco, form="runs"),
     "COCO text runs": partial(_coco, form="text"),
-    "LabelMe": _labelme,
+    "LabelMe": partial(_labelme, form="polygons"),
+    "LabelMe masks": partial(_labelme, form="masks"),
     "VIA 1": partial(_via, version=1),
     "VIA 2": partial(_via, version=2),
     "VOC polygons": _voc,
@@ -342,6 +359,7 @@ WRITERS: dict[str, Writer] = {
         f"masks: {form}": partial(_masks, form=form)
         for form in (
             "numbers",
+            "numbers, Roboflow",
             "palette",
             "colours, CSV",
             "colours, JSON",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -82,6 +83,31 @@ def test_test_and_train_alone_and_zips(tmp_path: Path) -> None:
     assert found.split_origin == "seeded"
     assert {split for split, _ in counts(found)} == {"train", "val", "test"}
     assert found.content_hash == open_dataset(root).content_hash
+
+
+def test_a_test_split_alone_is_divided(tmp_path: Path) -> None:
+    for kind in ("cat", "dog"):
+        put(tmp_path / "test" / kind, kind, 5)
+    found = open_dataset(tmp_path)
+    assert (found.class_names, found.split_origin) == (("cat", "dog"), "seeded")
+    assert {split for split, _ in counts(found)} == {"train", "val"}
+
+
+def test_what_segmentation_sets_call_their_folders_is_no_class(tmp_path: Path) -> None:
+    for part in ("leftImg8bit", "gtFine"):
+        put(tmp_path / part / "train" / "aachen", "cat", 4)
+    with pytest.raises(DatasetError, match="no labels that are read"):
+        open_dataset(tmp_path)
+    content = {"imgHeight": 32, "objects": [{"label": "car", "polygon": [[1, 1], [9, 1], [9, 9]]}]}
+    (tmp_path / "gtFine" / "train" / "aachen" / "cat_000_polygons.json").write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match="Cityscapes JSON"):
+        open_dataset(tmp_path)
+
+
+def test_run_lengths_in_a_table_are_no_classes(tmp_path: Path) -> None:
+    text = "ImageId,EncodedPixels\n" + "".join(f"{stem}.png,1 3 10 5\n" for stem, _ in ROWS)
+    with pytest.raises(DatasetError, match="masks as run lengths"):
+        open_dataset(table(tmp_path, text))
 
 
 def test_without_splits_every_class_is_on_both_sides_and_copies_on_one(tmp_path: Path) -> None:
