@@ -15,6 +15,7 @@ from recommender.home import subfolder
 from recommender.store import Store
 from recommender.store.clock import utc_now
 from recommender.store.service_records import HeldDataset
+from recommender.tasks import Task
 from service.auth import Caller
 from service.logs import logger, where
 from service.problems import HTTPProblem
@@ -74,26 +75,38 @@ class DatasetStorage:
             raise NotFoundError(f"There is no {resolved.name!r} in that folder.", remedy="Check the path.")
         return resolved
 
-    def submit_read(self, caller: Caller, path: Path, upload: Upload | None) -> Future[TaskResult]:
+    def submit_read(
+        self, caller: Caller, path: Path, upload: Upload | None, task: Task | None
+    ) -> Future[TaskResult]:
         """Read a data set in a worker process; the result is for `register`."""
         roots = None if upload is not None else self._roots
         return self._pools.submit_read(
-            caller.owner, self._settings.open_timeout_s, tasks.read_dataset, str(path), SEED, roots
+            caller.owner, self._settings.open_timeout_s, tasks.read_dataset, str(path), SEED, roots, task
         )
 
     def source_of(self, held: HeldDataset) -> tasks.Source:
         """The data set as worker tasks are told of it."""
         roots = None if held.origin == "upload" else self._roots
-        return tasks.Source(path=held.path, roots=roots, dataset_hash=held.dataset_hash)
+        return tasks.Source(path=held.path, roots=roots, dataset_hash=held.dataset_hash, task=held.task)
 
     @property
     def _roots(self) -> tuple[str, ...]:
         return tuple(str(root) for root in self._settings.dataset_roots)
 
     def register(
-        self, caller: Caller, done: Future[TaskResult], *, path: Path, name: str | None, upload: Upload | None
+        self,
+        caller: Caller,
+        done: Future[TaskResult],
+        *,
+        path: Path,
+        name: str | None,
+        upload: Upload | None,
+        task: Task | None = None,
     ) -> tuple[HeldDataset, bool]:
-        """Store a data set that was read; returns it and True when it is new. Raises InputError."""
+        """Store a data set that was read, for `task` where one was named; returns it and True when it is new.
+
+        Raises InputError.
+        """
         try:
             summary: tasks.DatasetSummary = task_result(done)
             wanted = HeldDataset(
@@ -110,6 +123,8 @@ class DatasetStorage:
                 created_at=utc_now(),
                 unpacked=None if upload is None else summary.unpacked,
                 num_bytes=0 if upload is None else summary.num_bytes,
+                task=summary.task,
+                task_named=task is not None,
             )
             held = self._store.datasets.hold(wanted)
         except BaseException:
@@ -128,15 +143,12 @@ class DatasetStorage:
             if held.health is not None or held.id in self._inspected:
                 return
             self._inspected.add(held.id)
-        source = self.source_of(held)
         future = self._pools.submit_inspection(
             held.owner,
             INSPECTION_TIMEOUT_S,
             tasks.inspect_uploaded_dataset,
-            source.path,
+            self.source_of(held),
             SEED,
-            source.roots,
-            source.dataset_hash,
             str(thumbnail_folder(held.dataset_hash)),
         )
         future.add_done_callback(lambda done: self._finish_inspection(held.id, done))

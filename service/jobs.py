@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 from recommender.checkpoints import get_checkpoint
@@ -14,8 +15,9 @@ from recommender.requests import SweepRequest, TrainingRequest, at_usual_size
 from recommender.store import Store
 from recommender.store.records_json import decode
 from recommender.store.service_records import HeldDataset, RecommendationJob
+from recommender.tasks import Task
 from service.auth import Caller
-from service.dataset_task import task_of
+from service.dataset_task import require_task, task_of
 from service.dependencies import Paging, Services, find_dataset
 from service.problems import HTTPProblem
 from service.schemas.sweeps import SweepBody
@@ -34,6 +36,7 @@ def launch_training(
 ) -> tuple[Job, bool]:
     """The training's job and whether it is new. Raises UsageError, NotFoundError, ConflictError."""
     _check_size(services, body.epochs, body.imgsz)
+    require_task(services.store, held, body.task)
     key = key or f"once-{secrets.token_hex(16)}"
     if services.store.jobs.find(owner=caller.owner, key=key) is None:
         _check_number(services, caller, KIND, services.settings.max_trainings)
@@ -69,7 +72,11 @@ def launch_sweep(services: Services, caller: Caller, body: SweepBody, *, key: st
         if name != SCRATCH:
             get_checkpoint(services.store, name)
     budget = _within(body.budget, services.settings.max_budget)
+    for dataset in held:
+        require_task(services.store, dataset, body.task)
     fields = body.model_dump(exclude={"datasets", "address", "storage", "allow_roots", "budget"})
+    if body.task is None:
+        fields["task"] = _named_task(services.store, held)
     request = SweepRequest(datasets=tuple(dataset.path for dataset in held), budget=budget, **fields)
     key = key or f"once-{secrets.token_hex(16)}"
     if services.store.jobs.find(owner=caller.owner, key=key) is None:
@@ -86,6 +93,17 @@ def launch_sweep(services: Services, caller: Caller, body: SweepBody, *, key: st
     )
     services.job_hosts.wake()
     return job, new
+
+
+def _named_task(store: Store, held: Sequence[HeldDataset]) -> Task | None:
+    """The task that one of the data sets was given for, None where all go by their labels.
+
+    Raises UsageError where another was read for something else.
+    """
+    named = next((dataset.task for dataset in held if dataset.task_named), None)
+    for dataset in held:
+        require_task(store, dataset, named)
+    return named
 
 
 def job_page(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
 from recommender.records import SplitCounts
+from recommender.tasks import Task
 
 ItemT = TypeVar("ItemT")
 Role = Literal["admin", "user", "reader"]
@@ -45,6 +46,8 @@ class HeldDataset:
     unpacked: str | None = None  # of an upload: the folder with the archive's contents
     num_bytes: int = 0  # of an upload: the archive and its contents
     health: str | None = None  # JSON of the inspection, None until it is done
+    task: Task | None = None  # what it was read for; versions before 0.2 did not keep it
+    task_named: bool = False  # by whoever gave it; else its labels told
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from recommender.errors import NotFoundError
 from recommender.store.service_records import HeldDataset
+from recommender.tasks import TASKS, Task
 from service.auth import Caller
 from service.dependencies import (
     CallerDep,
@@ -49,6 +50,11 @@ _BODY = {
                         "description": "A zip or tar of the data set.",
                     },
                     "name": {"type": "string", "maxLength": 200},
+                    "task": {
+                        "type": "string",
+                        "enum": [row.name for row in TASKS],
+                        "description": "What it is read for; without it, what its labels are made for.",
+                    },
                 },
             }
         },
@@ -75,12 +81,14 @@ async def add_dataset(request: Request, services: ServicesDep, caller: CallerDep
     """
     upload: Upload | None = None
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
-        upload = await receive_upload(request, fields=frozenset({"name"}))
+        upload = await receive_upload(request, fields=frozenset({"name", "task"}))
         path, name = upload.file or upload.folder, upload.fields.get("name") or None
+        task = await run_in_threadpool(task_field, services, upload)
     else:
         body = await json_body(request)
         path, name = await run_in_threadpool(services.datasets.resolve_allowed_path, body.path), body.name
-    held, new = await read_and_register(request, services, caller, path, name, upload)
+        task = body.task
+    held, new = await read_and_register(request, services, caller, path, name, upload, task)
     answer = await run_in_threadpool(dataset_answer, services.store, held)
     return JSONResponse(
         answer.model_dump(mode="json"), 201 if new else 200, {"Location": f"/v1/datasets/{held.id}"}
@@ -143,6 +151,7 @@ async def read_and_register(
     path: Path,
     name: str | None,
     upload: Upload | None,
+    task: Task | None = None,
 ) -> tuple[HeldDataset, bool]:
     """Read a data set in a worker and register it; returns it and True when new. Raises InputError, HTTPProblem."""
     try:
@@ -150,15 +159,26 @@ async def read_and_register(
             raise HTTPProblem(422, "request", f"The name is longer than {MAX_NAME} characters.")
         if upload is not None:
             await run_in_threadpool(services.datasets.check_quota, caller)
-        future = services.datasets.submit_read(caller, path, upload)
+        future = services.datasets.submit_read(caller, path, upload, task)
         await finished(request, future)
     except BaseException:
         if upload is not None:
             await run_in_threadpool(services.datasets.discard, upload)
         raise
     return await run_in_threadpool(
-        services.datasets.register, caller, future, path=path, name=name, upload=upload
+        services.datasets.register, caller, future, path=path, name=name, upload=upload, task=task
     )
+
+
+def task_field(services: Services, upload: Upload) -> Task | None:
+    """The task that a form names, None where it names none; the upload is deleted before HTTPProblem is raised."""
+    named = upload.fields.get("task") or None
+    found = next((row.name for row in TASKS if row.name == named), None)
+    if found is None and named is not None:
+        services.datasets.discard(upload)
+        names = ", ".join(row.name for row in TASKS)
+        raise HTTPProblem(422, "request", f"There is no task {named!r}.", remedy=f"The tasks are {names}.")
+    return found
 
 
 async def json_body(request: Request) -> DatasetByPath:

@@ -8,6 +8,8 @@ from pydantic import ConfigDict, Field
 
 from recommender.datasets.inspection import Copy, SplitHealth
 from recommender.records import Defect, SplitCounts
+from recommender.requests import AskedTask
+from recommender.tasks import Task
 from service.schemas.common import Answer, Body, DatasetId
 
 
@@ -18,6 +20,7 @@ class DatasetByPath(Body):
 
     path: str = Field(min_length=1, max_length=4096)
     name: str | None = Field(None, min_length=1, max_length=200)
+    task: AskedTask = None
 
 
 class InspectedDataset(Answer):
@@ -62,6 +65,7 @@ class DatasetAnswer(Answer):
     classes: tuple[str, ...]
     images: SplitCounts
     objects: int
+    task: Task | None = Field(description="What it is read for; null where a version before 0.2 took it in.")
     created_at: str
     profiled: bool = Field(description="Whether a recommendation for it is answered at once.")
     health: Health | InspectionFailed | None = Field(

@@ -16,6 +16,7 @@ from recommender.store import Store
 from recommender.store.records_json import decode
 from recommender.store.service_records import HeldDataset, RecommendationJob
 from service.artefacts import FILES
+from service.dataset_task import known_task
 from service.schemas.datasets import DatasetAnswer, Health, InspectionFailed
 from service.schemas.recommendations import RecommendationSummary
 from service.schemas.sweeps import SweepAnswer
@@ -36,6 +37,7 @@ def dataset_answer(store: Store, held: HeldDataset) -> DatasetAnswer:
         classes=held.class_names,
         images=held.num_images,
         objects=held.num_objects,
+        task=known_task(store, held),
         created_at=held.created_at,
         profiled=is_profiled(store, held.dataset_hash),
         health=None if held.health is None else health_of(held.health),

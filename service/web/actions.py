@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
 
 from recommender.errors import NotFoundError
 from recommender.store.service_records import RecommendationJob
@@ -29,7 +30,7 @@ from service.jobs import launch_sweep, launch_training
 from service.middleware.authentication import cookie_of, too_many
 from service.page_templates import login_page
 from service.problems import HTTPProblem
-from service.routes.datasets import read_and_register
+from service.routes.datasets import read_and_register, task_field
 from service.routes.history import get_run as find_run
 from service.schemas.recommendations import RecommendationBody
 from service.schemas.sweeps import SweepBody
@@ -92,8 +93,10 @@ def logout(request: Request, services: ServicesDep) -> Response:
 @router.post("/upload", dependencies=[Depends(limit_costly_requests)])
 async def upload(request: Request, services: ServicesDep, caller: CallerDep) -> Response:
     """Take a data set in, for browsers without script; with it the API is called."""
-    form = await receive_upload(request, fields=frozenset())
-    held, _ = await read_and_register(request, services, caller, form.file or form.folder, None, form)
+    form = await receive_upload(request, fields=frozenset({"task"}))
+    task = await run_in_threadpool(task_field, services, form)
+    place = form.file or form.folder
+    held, _ = await read_and_register(request, services, caller, place, None, form, task)
     return RedirectResponse(f"/datasets/{held.id}", 303)
 
 

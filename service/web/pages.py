@@ -24,7 +24,7 @@ from recommender.report.runs import RunDetail, run_summary
 from recommender.store import Store
 from recommender.store.paging import MAX_PAGE
 from recommender.store.service_records import RecommendationJob
-from recommender.tasks import task_definition
+from recommender.tasks import TASKS, task_definition
 from service.dataset_task import task_of
 from service.dependencies import (
     CallerDep,
@@ -72,6 +72,7 @@ def home(request: Request, services: ServicesDep, caller: CallerDep, paging: Pag
         datasets=[dataset_answer(services.store, held) for held in found.items],
         next=found.next_cursor,
         max_upload_mb=services.settings.max_upload_mb,
+        tasks=TASKS,
     )
 
 

@@ -23,7 +23,7 @@ from recommender.store.clock import utc_now
 from recommender.store.recommendation_jobs import MAX_ATTEMPTS
 from recommender.store.service_records import FINAL, HeldDataset, RecommendationJob
 from service.auth import Caller
-from service.dataset_task import known_task
+from service.dataset_task import known_task, require_task
 from service.logs import logger, where
 from service.metrics import Metrics
 from service.problems import HTTPProblem, problem_of
@@ -85,8 +85,12 @@ class RecommendationQueue:
     ) -> RecommendationJob:
         """The recommendation: answered already where the answer is cached, else queued.
 
-        `on_new_work` is called before work is queued and may refuse it. Raises HTTPProblem.
+        `on_new_work` is called before work is queued and may refuse it. Raises HTTPProblem, and UsageError for a task
+        that the data set was not read for.
         """
+        require_task(self._store, held, request.task)
+        if held.task_named:
+            request = request.model_copy(update={"task": held.task})
         task = request.task or known_task(self._store, held)
         request = request if task is None else at_usual_size(request, task)
         # A size that is to be chosen stays open, and one that only reading the data set, and so its task, tells.

@@ -13,6 +13,7 @@ from recommender.errors import ConflictError, UnsafeInputError
 from recommender.home import subfolder
 from recommender.records import Dataset, SplitCounts
 from recommender.store import Store
+from recommender.tasks import Task
 
 PROGRESS_EVERY_S = 0.3
 
@@ -29,6 +30,7 @@ class DatasetSummary:
     num_objects: int
     unpacked: str | None  # the folder with an archive's contents
     num_bytes: int  # of the archive and its contents
+    task: Task  # what it was read for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,7 @@ class Source:
     path: str
     roots: tuple[str, ...] | None
     dataset_hash: str
+    task: Task | None = None  # None: its labels tell
 
 
 @functools.cache
@@ -52,14 +55,16 @@ def warm() -> None:
     import recommender.pipeline  # noqa: F401
 
 
-def read_dataset(path: str, seed: int, roots: tuple[str, ...] | None) -> DatasetSummary:
+def read_dataset(
+    path: str, seed: int, roots: tuple[str, ...] | None, task: Task | None = None
+) -> DatasetSummary:
     """The summary of a data set. Raises InputError for one that cannot be used.
 
-    `roots` are the folders below which it must lie, None for an upload.
+    `roots` are the folders below which it must lie, None for an upload; `task` None is told by its labels.
     """
     from recommender.datasets.archive import is_archive, unpacked_folder
 
-    dataset = _open(path, seed, roots)
+    dataset = _open(path, seed, roots, task)
     counts = {split: len(dataset.of_split(split)) for split in ("train", "val", "test")}
     file = Path(path)
     unpacked = unpacked_folder(file) if file.is_file() and is_archive(file) else None
@@ -72,18 +77,17 @@ def read_dataset(path: str, seed: int, roots: tuple[str, ...] | None) -> Dataset
         num_objects=sum(len(image.classes_M) for image in dataset.images),
         unpacked=None if unpacked is None else str(unpacked),
         num_bytes=num_bytes_of(file) + (0 if unpacked is None else num_bytes_of(unpacked)),
+        task=dataset.task,
     )
 
 
-def inspect_uploaded_dataset(
-    path: str, seed: int, roots: tuple[str, ...] | None, dataset_hash: str, thumbnails: str
-) -> str:
+def inspect_uploaded_dataset(source: Source, seed: int, thumbnails: str) -> str:
     """Inspect a data set and draw its thumbnails; returns the inspection as JSON."""
     from recommender.datasets.inspection import inspect_dataset
     from recommender.report.inspection import inspection_document
     from service.workers.thumbnails import write_thumbnails
 
-    dataset = _open_same(path, seed, roots, dataset_hash)
+    dataset = _open_same(source, seed)
     write_thumbnails(dataset, Path(thumbnails))
     return json.dumps(inspection_document(inspect_dataset(dataset)))
 
@@ -100,7 +104,7 @@ def register_checkpoint(
     """Import weights through the quarantine process and profile their source; returns the checkpoint's name."""
     from recommender.checkpoints import add_checkpoint
 
-    dataset = None if source is None else _open_same(source.path, 0, source.roots, source.dataset_hash)
+    dataset = None if source is None else _open_same(source, 0)
     return add_checkpoint(
         _store(store_url),
         Path(file),
@@ -132,7 +136,7 @@ def compute_recommendation(store_url: str, job_id: str, request: str) -> str:
     return published.model_copy(update=commands).model_dump_json()
 
 
-def _open(path: str, seed: int, roots: tuple[str, ...] | None) -> Dataset:
+def _open(path: str, seed: int, roots: tuple[str, ...] | None, task: Task | None) -> Dataset:
     """Open a data set that must lie below one of the folders, before it is read and after.
 
     Its path was checked when the request came; meanwhile a folder on the way may have become a link.
@@ -140,17 +144,17 @@ def _open(path: str, seed: int, roots: tuple[str, ...] | None) -> Dataset:
     from recommender.datasets import open_dataset
 
     _require_inside(Path(path), roots)
-    dataset = open_dataset(path, seed=seed, follow_links=roots is None)
+    dataset = open_dataset(path, task=task, seed=seed, follow_links=roots is None)
     _require_inside(Path(path), roots)
     for folder in {image.path.parent for image in dataset.images} if roots is not None else ():
         _require_inside(folder, roots)
     return dataset
 
 
-def _open_same(path: str, seed: int, roots: tuple[str, ...] | None, dataset_hash: str) -> Dataset:
+def _open_same(source: Source, seed: int) -> Dataset:
     """Open a held data set. Raises ConflictError when its content is no longer what was registered."""
-    dataset = _open(path, seed, roots)
-    if dataset.content_hash != dataset_hash:
+    dataset = _open(source.path, seed, source.roots, source.task)
+    if dataset.content_hash != source.dataset_hash:
         raise ConflictError(
             "The data set has changed since it was given to the service.",
             remedy="Give it again: POST /v1/datasets.",

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from recommender.records import SplitCounts
 from recommender.requests import TrainingRequest, at_usual_size
 from recommender.store import Store
 from recommender.store.service_records import HeldDataset
 from service.dataset_task import task_of
+from tests.datagen import zip_of
+from tests.datasets.test_voc_masks import VOC_NUMBERS, write_voc
+from tests.service.kit import Service
 
 HELD = HeldDataset(
     id="ds_1", owner="ada", name="x", dataset_hash="h" * 64, origin="path", path="/nowhere", format="folders",
@@ -39,3 +45,44 @@ def test_the_size_is_the_tasks_unless_it_is_named() -> None:
     named = TrainingRequest.model_validate({"dataset": "x", "imgsz": 640})
     assert (at_usual_size(asked, "classify").imgsz, at_usual_size(asked, "detect").imgsz) == (224, 640)
     assert at_usual_size(named, "classify").imgsz == 640
+
+
+def upload(service: Service, folder: Path, **fields: str) -> Any:
+    with zip_of(folder, folder.with_suffix(".zip")).open("rb") as file:
+        return service.post("/v1/datasets", files={"file": ("set.zip", file, "application/zip")}, data=fields)
+
+
+def test_a_set_that_nobody_has_inspected_is_trained_for_the_task_of_its_labels(
+    service: Service, tmp_path: Path
+) -> None:
+    for number, kind in enumerate(("daisy", "tulip") * 6):
+        (tmp_path / "set" / kind).mkdir(parents=True, exist_ok=True)
+        grey_HW3 = np.random.default_rng(number).integers(0, 255, (32, 32, 3), np.uint8)
+        Image.fromarray(grey_HW3).save(tmp_path / "set" / kind / f"{number}.png")
+    held = upload(service, tmp_path / "set").json()
+    assert held["task"] == "classify"
+    body = {"dataset": held["id"], "start": "scratch", "epochs": 1}
+    launched = service.post("/v1/trainings", json=body)
+    assert launched.status_code == 202
+    spec = json.loads(service.store.jobs.get(launched.json()["id"]).spec)  # type: ignore[union-attr]
+    assert (spec["task"], spec["architecture"], spec["recipe"]["imgsz"]) == ("classify", "yolov8n-cls", 224)
+    for route in ("trainings", "recommendations"):
+        refused = service.post(f"/v1/{route}", json={"dataset": held["id"], "task": "detect"})
+        assert refused.status_code == 422
+        assert "was read for image classification, not for object detection" in refused.json()["detail"]
+
+
+def test_the_task_is_named_where_the_labels_serve_two(service: Service, tmp_path: Path) -> None:
+    folder = write_voc(tmp_path / "set", VOC_NUMBERS)
+    boxes, masks = (upload(service, folder, **fields).json() for fields in ({}, {"task": "segment"}))
+    assert (boxes["task"], boxes["images"]["train"]) == ("detect", 9)
+    assert (masks["task"], masks["images"]["train"]) == ("segment", 6)
+    assert boxes["id"] != masks["id"]
+    assert upload(service, folder, task="classify").status_code == 422
+    wrong = upload(service, folder, task="pose")
+    assert (wrong.status_code, wrong.json()["remedy"]) == (422, "The tasks are detect, segment, classify.")
+    asked = service.post("/v1/recommendations", json={"dataset": masks["id"], "epochs": 1}).json()
+    question = service.store.recommendations.get(asked["id"])
+    assert question is not None
+    assert json.loads(question.question)["task"] == "segment"
+    service.delete(f"/v1/recommendations/{asked['id']}")

@@ -128,16 +128,17 @@ def test_a_folder_that_becomes_a_link_while_it_waits_is_not_followed(tmp_path: P
     make_dataset(secret, format="yolo", seed=9)
     roots, path = (str(allowed),), str(allowed / "set")
     summary = tasks.read_dataset(path, 0, roots)
+    source = tasks.Source(path=path, roots=roots, dataset_hash=summary.dataset_hash)
     shutil.rmtree(allowed / "set")
     (allowed / "set").symlink_to(secret)
     with pytest.raises(UnsafeInputError, match="not below a folder"):
         tasks.read_dataset(path, 0, roots)
     with pytest.raises(UnsafeInputError, match="not below a folder"):
-        tasks.inspect_uploaded_dataset(path, 0, roots, summary.dataset_hash, str(tmp_path / "pictures"))
+        tasks.inspect_uploaded_dataset(source, 0, str(tmp_path / "pictures"))
     (allowed / "set").unlink()
     make_dataset(allowed / "set", format="yolo", seed=9)
     with pytest.raises(ConflictError, match="has changed"):
-        tasks.inspect_uploaded_dataset(path, 0, roots, summary.dataset_hash, str(tmp_path / "pictures"))
+        tasks.inspect_uploaded_dataset(source, 0, str(tmp_path / "pictures"))
     assert not (tmp_path / "pictures").exists()
 
 

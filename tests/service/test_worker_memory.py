@@ -16,7 +16,7 @@ from recommender.datasets import open_dataset
 from recommender.errors import InputError, UnsafeInputError
 from service.workers.memory import is_out_of_memory, task_memory
 from service.workers.pools import WorkerPools, task_result
-from service.workers.tasks import inspect_uploaded_dataset
+from service.workers.tasks import Source, inspect_uploaded_dataset
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
 LIMIT_MB = 1100  # loading torch alone takes 700 of them
@@ -84,7 +84,8 @@ def test_small_files_with_huge_pictures_do_not_fill_the_memory(pools: WorkerPool
     before = task_result(pools.submit_recommendation(60, peak_mb))
     content = open_dataset(folder).content_hash
     with contextlib.suppress(InputError):  # refused, or read within the limit: both are fine
-        arguments = (str(folder), 0, None, content, str(tmp_path / "thumbs"))
+        source = Source(path=str(folder), roots=None, dataset_hash=content)
+        arguments = (source, 0, str(tmp_path / "thumbs"))
         task_result(pools.submit_recommendation(300, inspect_uploaded_dataset, *arguments))
     assert warm
     assert task_result(pools.submit_recommendation(60, peak_mb)) < before + LIMIT_MB + 100

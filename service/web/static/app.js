@@ -26,6 +26,7 @@ if (upload) {
   const said = byId("upload-said"), bar = byId("upload-progress"), input = byId("file"), button = upload.querySelector("button");
   const send = (file) => {
     const form = new FormData();
+    form.append("task", byId("task").value);
     form.append("file", file, file.name);
     const request = new XMLHttpRequest();
     bar.hidden = false; bar.value = 0; button.disabled = true;
