@@ -1,6 +1,7 @@
-"""Train the built-in zoo: `python -m benchmarks.build_zoo --data DATA --init COCO.pt --out FOLDER`.
+"""Train the built-in zoo: `python -m benchmarks.build_zoo --shared SHARED --out FOLDER [--names NAME ...]`.
 
-YOLO11n on openly licensed sets, from COCO weights. Finished checkpoints are skipped, so it can be stopped at will.
+Detectors and segmenters on openly licensed sets, from COCO weights, and classifiers from ImageNet's. Finished
+checkpoints are skipped, so it can be stopped at will.
 """
 
 from __future__ import annotations
@@ -8,12 +9,15 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.material import load_classes, sha256_of, to_safetensors
-from recommender.datasets import export_yolo, open_dataset
-from recommender.records import Recipe, Run, Start
+from recommender.datasets import export_yolo, open_dataset, write_data_yaml
+from recommender.families.ultralytics.architectures import architecture
+from recommender.records import Dataset, Recipe, Run, Start
+from recommender.tasks import Task, task_definition
 from tune_jobs.training import TrainingJob, train
 
 ARCHITECTURE = "yolo11n"
@@ -22,36 +26,70 @@ COCO_SAMPLE = "coco_mini"  # stands for COCO where its images are compared
 MIN_MAP50 = 0.25  # below that on its own val images a source teaches nothing
 EASY = Recipe(epochs=30, imgsz=256)
 FINE = Recipe(epochs=40, imgsz=320)  # objects of a few pixels
+CLASSIFY = Recipe(epochs=15, imgsz=128)
+SEGMENT = Recipe(epochs=12, imgsz=224)
+SEGMENT_FEW = Recipe(epochs=40, imgsz=320)  # 14 train images
 
-SOURCES: dict[str, tuple[Recipe, str]] = {
-    "mask_wearing": (EASY, "Public Domain"),
-    "bccd": (EASY, "MIT"),
-    "ships": (EASY, "CC-BY-4.0"),
-    "raccoon": (EASY, "MIT"),
-    "pothole": (EASY, "ODbL-1.0"),
-    "cards": (EASY, "Apache-2.0"),
-    "gtsdb_de": (FINE, "free for any purpose, with citation"),
+FOLDERS: dict[Task, str] = {"detect": "data", "segment": "seg", "classify": "cls"}  # of the shared data sets
+PARENTS: dict[Task, str] = {
+    "detect": f"coco-{ARCHITECTURE}",
+    "segment": "coco-yolo11n-seg",
+    "classify": "imagenet-yolov8n-cls",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A data set whose licence lets us ship weights, and how they are trained."""
+
+    recipe: Recipe
+    licence: str
+    task: Task = "detect"
+
+    @property
+    def architecture(self) -> str:
+        """Of the parent, and so of the checkpoint."""
+        return task_definition(self.task).architecture
+
+    @property
+    def parent(self) -> str:
+        """Name of the built-in checkpoint that the training begins from."""
+        return PARENTS[self.task]
+
+
+SOURCES: dict[str, Source] = {
+    "mask_wearing": Source(recipe=EASY, licence="Public Domain"),
+    "bccd": Source(recipe=EASY, licence="MIT"),
+    "ships": Source(recipe=EASY, licence="CC-BY-4.0"),
+    "raccoon": Source(recipe=EASY, licence="MIT"),
+    "pothole": Source(recipe=EASY, licence="ODbL-1.0"),
+    "cards": Source(recipe=EASY, licence="Apache-2.0"),
+    "gtsdb_de": Source(recipe=FINE, licence="free for any purpose, with citation"),
+    "clothing": Source(recipe=CLASSIFY, licence="CC0-1.0", task="classify"),
+    "sign_digits": Source(recipe=CLASSIFY, licence="Apache-2.0", task="classify"),
+    "leaf_coffee_seg": Source(recipe=SEGMENT, licence="MIT", task="segment"),
+    "fruits_nuts": Source(recipe=SEGMENT_FEW, licence="MIT", task="segment"),
 }
 # website_ui (MIT) is left out: mAP50-95 0.066 on its own val images after 25 epochs on twice the images
-# (../shared/weights/domain/RESULTS.md), far below MIN_MAP50.
+# (../shared/weights/domain/RESULTS.md), far below MIN_MAP50. nuclei (CC0) waits for a
+# machine with more time: 44 nuclei an image make an epoch at 224 px cost six times that of leaf_coffee_seg.
 
 
 def main() -> None:
     """Build what is missing, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--init", type=Path, default=Path("../shared/weights/yolo11n_coco.pt"))
-    parser.add_argument("--weights", type=Path, default=Path("../shared/weights"), help="of other tasks")
+    parser.add_argument("--shared", type=Path, default=Path("../shared"), help="data sets and public weights")
     parser.add_argument("--out", type=Path, default=Path("recommender/checkpoints/zoo"))
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "zoo-build")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--names", nargs="*", choices=SOURCES, help="train only on these data sets")
     parser.add_argument("--refresh-cards", action="store_true", help="rewrite the cards, train nothing")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     build_coco(options)
     build_classifier(options)
     build_segmenter(options)
-    for name in SOURCES:
+    for name in SOURCES if options.names is None else options.names:
         build_source(name, options)
     print_table(options.out)
 
@@ -59,14 +97,15 @@ def main() -> None:
 def build_coco(options: argparse.Namespace) -> None:
     """The public COCO checkpoint as safetensors, with its card."""
     weights = options.out / f"coco-{ARCHITECTURE}.safetensors"
+    file = options.shared / "weights" / f"{ARCHITECTURE}_coco.pt"
     if not weights.exists():
-        to_safetensors(options.init, weights)
+        to_safetensors(file, weights)
     write_card(
         weights,
         {
-            "class_names": list(load_classes(options.init)),
+            "class_names": list(load_classes(file)),
             "source_name": "COCO",
-            "source_hash": open_dataset(options.data / COCO_SAMPLE).content_hash,
+            "source_hash": open_dataset(options.shared / "data" / COCO_SAMPLE).content_hash,
             "source_licence": "CC-BY-4.0 annotations; images under their owners' terms",
             "source_images": 118_287,
             "attribution": "Ultralytics YOLO11n, trained on COCO 2017. Recovered from a public int8 TFLite export: "
@@ -86,7 +125,7 @@ RECOVERED = (
 
 def build_classifier(options: argparse.Namespace) -> None:
     """The public ImageNet classifier as safetensors, with its card."""
-    file = options.weights / "yolov8n-cls_imagenet.pt"
+    file = options.shared / "weights" / "yolov8n-cls_imagenet.pt"
     weights = options.out / "imagenet-yolov8n-cls.safetensors"
     if not weights.exists():
         to_safetensors(file, weights)
@@ -107,7 +146,7 @@ def build_classifier(options: argparse.Namespace) -> None:
 
 def build_segmenter(options: argparse.Namespace) -> None:
     """The public COCO segmenter as safetensors, with its card."""
-    file = options.weights / "yolo11n-seg_coco.pt"
+    file = options.shared / "weights" / "yolo11n-seg_coco.pt"
     weights = options.out / "coco-yolo11n-seg.safetensors"
     if not weights.exists():
         to_safetensors(file, weights)
@@ -127,14 +166,16 @@ def build_segmenter(options: argparse.Namespace) -> None:
 
 def build_source(name: str, options: argparse.Namespace) -> None:
     """Train one checkpoint, unless it is there."""
-    recipe, licence = SOURCES[name]
-    weights = options.out / f"{name}-{ARCHITECTURE}.safetensors"
+    source = SOURCES[name]
+    weights = options.out / f"{name}-{source.architecture}.safetensors"
     record = options.work / "runs" / f"{name}.json"
+    dataset = open_dataset(options.shared / FOLDERS[source.task] / name, task=source.task)
     if not weights.exists() and not options.refresh_cards:
-        run = train_source(name, recipe, options)
+        run = train_source(dataset, source, options)
         if run.status != "succeeded" or run.best is None:
             raise SystemExit(f"{name}: {run.status} {run.error}")
-        print(f"{name}: mAP50-95 {run.best.score:.3f} in {run.seconds:.0f} s", flush=True)
+        label = task_definition(source.task).metric.label
+        print(f"{name}: {label} {run.best.score:.3f} in {run.seconds:.0f} s", flush=True)
         record.parent.mkdir(parents=True, exist_ok=True)
         record.write_text(json.dumps(run_facts(run)))
         (options.work / name / "best.safetensors").replace(weights)
@@ -142,28 +183,31 @@ def build_source(name: str, options: argparse.Namespace) -> None:
         known = record if record.exists() else weights.with_suffix(".json")
         facts = json.loads(known.read_text("utf-8")) | {
             "source_name": name,
-            "source_hash": open_dataset(options.data / name).content_hash,
-            "source_licence": licence,
-            "attribution": attribution((options.data / name / "SOURCE.md").read_text("utf-8")),
+            "source_hash": dataset.content_hash,
+            "source_licence": source.licence,
+            "attribution": attribution((dataset.root / "SOURCE.md").read_text("utf-8")),
         }
         write_card(weights, facts)
 
 
-def train_source(name: str, recipe: Recipe, options: argparse.Namespace) -> Run:
-    """One full training from the COCO weights."""
-    coco = options.out / f"coco-{ARCHITECTURE}.safetensors"
-    card = json.loads(coco.with_suffix(".json").read_text("utf-8"))
-    dataset = open_dataset(options.data / name)
+def train_source(dataset: Dataset, source: Source, options: argparse.Namespace) -> Run:
+    """One full training from the task's public weights."""
+    name = dataset.name
+    parent = options.out / f"{source.parent}.safetensors"
+    card = json.loads(parent.with_suffix(".json").read_text("utf-8"))
+    folder = options.work / "data" / name
+    export_yolo(dataset, folder)
+    write_data_yaml(folder, dataset.class_names, ("train", "val"))
     job = TrainingJob(
-        data=export_yolo(dataset, options.work / "data" / name).parent,
+        data=folder,
         output=options.work / name,
-        start=Start(checkpoint=f"coco-{ARCHITECTURE}", mode="full"),
-        architecture=ARCHITECTURE,
-        recipe=recipe,
+        start=Start(checkpoint=source.parent, mode="full"),
+        architecture=source.architecture,
+        recipe=source.recipe,
         kind="full",
         target_hash=dataset.content_hash,
         target_name=name,
-        weights=coco,
+        weights=parent,
         weights_sha256=card["sha256"],
         class_names=tuple(card["class_names"]),
         num_threads=options.threads,
@@ -176,17 +220,19 @@ def train_source(name: str, recipe: Recipe, options: argparse.Namespace) -> Run:
 
 
 def run_facts(run: Run) -> dict[str, Any]:
-    """The card's fields about the training itself."""
+    """The card's fields about the training itself; its scores by the names of the task's metrics."""
     assert run.best is not None
+    task = architecture(run.architecture).kind.task
+    scores = {task_definition(task).metric.name: run.best.score} | run.best.details
     return {
+        "architecture": run.architecture,
         "train_imgsz": run.recipe.imgsz,
         "train_epochs": run.recipe.epochs,
         "optimizer": run.optimizer_used,
         "learning_rate": run.learning_rate_used,
         "seed": run.recipe.seed,
         "source_images": run.num_train_images,
-        "map50_95": round(run.best.score, 4),
-        "map50": round(run.best.details["map50"], 4),
+        **{name: round(value, 4) for name, value in scores.items()},
         "initialised_from": run.start.checkpoint,
         "seconds": round(run.seconds),
         "hardware": run.environment.hardware,
@@ -223,18 +269,19 @@ def write_card(weights: Path, facts: dict[str, Any]) -> None:
 
 def print_table(out: Path) -> None:
     """Every card, one line each, and the size of the folder."""
-    print(f"{'checkpoint':28} {'px':>4} {'epochs':>6} {'mAP50-95':>9} {'mAP50':>6}  source licence")
+    print(f"{'checkpoint':28} {'px':>4} {'epochs':>6} {'score':>6} {'mAP50':>6}  source licence")
     for file in sorted(out.glob("*.json")):
         card = json.loads(file.read_text("utf-8"))
-        score, score50 = card.get("map50_95"), card.get("map50")
+        metric = task_definition(architecture(card["architecture"]).kind.task).metric.name
+        score, score50 = card.get(metric), card.get("mask_map50", card.get("map50"))
         weak = "  <- too weak, leave it out" if score50 is not None and score50 < MIN_MAP50 else ""
         print(
             f"{card['name']:28} {card['train_imgsz'] or '':>4} {card['train_epochs'] or '':>6} "
-            f"{'' if score is None else f'{score:.3f}':>9} {'' if score50 is None else f'{score50:.3f}':>6}  "
+            f"{'' if score is None else f'{score:.3f}':>6} {'' if score50 is None else f'{score50:.3f}':>6}  "
             f"{card['source_licence']}{weak}"
         )
     total = sum(file.stat().st_size for file in out.iterdir())
-    print(f"{total / 1e6:.1f} MB in all, 45 MB allowed")
+    print(f"{total / 1e6:.1f} MB in all, 80 MB allowed")
 
 
 if __name__ == "__main__":

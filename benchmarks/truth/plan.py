@@ -127,8 +127,15 @@ SEGMENT_TARGETS: dict[str, tuple[str, str]] = {
 }
 # COCO's own pictures: only starts that never saw them, which no checkpoint that began from COCO is.
 SEGMENT_UNSEEN = "coco_seg_mini"
-# Public checkpoints whose names do not end in "-yolo11n".
-NAMES = {"imagenet": "imagenet-yolov8n-cls", "coco-seg": "coco-yolo11n-seg"}
+# Checkpoints whose names do not end in "-yolo11n": public ones, then those of the zoo.
+NAMES = {
+    "imagenet": "imagenet-yolov8n-cls",
+    "coco-seg": "coco-yolo11n-seg",
+    "clothing": "clothing-yolov8n-cls",
+    "sign_digits": "sign_digits-yolov8n-cls",
+    "leaf_coffee_seg": "leaf_coffee_seg-yolo11n-seg",
+    "fruits_nuts": "fruits_nuts-yolo11n-seg",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

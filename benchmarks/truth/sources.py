@@ -72,6 +72,7 @@ class Shelf:
             sha256=facts["sha256"],
             class_names=tuple(facts["class_names"]),
             source_hash=facts["source_hash"],
+            architecture=facts["architecture"],
         )
 
     def _from_public(self, source: str, grid: Grid) -> Weights:

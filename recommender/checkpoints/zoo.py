@@ -13,6 +13,7 @@ from recommender.checkpoints.lineage import ancestry
 from recommender.errors import StorageError
 from recommender.families.ultralytics.architectures import architecture
 from recommender.records import Checkpoint
+from recommender.tasks import task_definition
 
 FOLDER = Path(__file__).parent / "zoo"
 
@@ -37,12 +38,13 @@ def zoo() -> tuple[Checkpoint, ...]:
 
 def _read(file: Path, card: dict[str, Any], parents: Mapping[str, Checkpoint]) -> Checkpoint:
     weights = file.with_suffix(".safetensors")
+    task = architecture(card["architecture"]).kind.task
     return Checkpoint(
         name=card["name"],
         origin="zoo",
         architecture=card["architecture"],
         family=architecture(card["architecture"]).family,
-        task=architecture(card["architecture"]).kind.task,
+        task=task,
         num_parameters=num_parameters(stored_shapes(weights)),
         class_names=tuple(card["class_names"]),
         licence=card["licence"],
@@ -50,7 +52,7 @@ def _read(file: Path, card: dict[str, Any], parents: Mapping[str, Checkpoint]) -
         source_hash=card.get("source_hash"),
         source_licence=card["source_licence"],
         source_images=card.get("source_images"),
-        source_score=card.get("map50_95"),
+        source_score=card.get(task_definition(task).metric.name),
         train_imgsz=card.get("train_imgsz"),
         train_epochs=card.get("train_epochs"),
         sha256=card["sha256"],
