@@ -159,6 +159,12 @@ FORMATS: tuple[Format, ...] = (
         marks=(rb"^\S+/\S+\.jpe?g\s*\n\d+\s*\n\d+ \d+ \d+ \d+( \d){6}",),
     ),
     Format(
+        name="VGG Image Annotator CSV",
+        suffixes=(".csv",),
+        marks=(rb"region_shape_attributes",),
+        remedy="Export its annotations as JSON.",
+    ),
+    Format(
         name="CSV of boxes",
         suffixes=(".csv",),
         marks=(rb"(?i)(xmin|x1|x_min|bbox|left).*(ymin|y1|y_min|top|bbox)|(-?[\d.]+,){4}",),

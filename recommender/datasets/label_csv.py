@@ -22,7 +22,19 @@ from recommender.records import Split
 from recommender.text import printable
 
 FILE_WORDS = ("file", "filename", "image", "img", "path", "filepath", "photo", "picture", "id", "name")
-LABEL_WORDS = ("label", "class", "category", "target", "breed", "species", "diagnosis", "dx", "tag", "y")
+LABEL_WORDS = (
+    "label",
+    "class",
+    "category",
+    "choice",
+    "target",
+    "breed",
+    "species",
+    "diagnosis",
+    "dx",
+    "tag",
+    "y",
+)
 SPLIT_WORDS = ("split", "subset", "set", "usage", "partition", "phase")
 BOX_WORDS = re.compile(r"(?i)\b(x_?min|x1|bbox|left|width)\b.*\b(y_?min|y1|top|height|bbox)\b")
 RUN_WORDS = re.compile(r"(?i)encoded_?pixels|(^|[^a-z])rle([^a-z]|$)|run_?lengths?")

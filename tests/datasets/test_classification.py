@@ -110,6 +110,12 @@ def test_run_lengths_in_a_table_are_no_classes(tmp_path: Path) -> None:
         open_dataset(table(tmp_path, text))
 
 
+def test_a_table_of_outlines_is_refused_by_name(tmp_path: Path) -> None:
+    text = "filename,region_count,region_shape_attributes,region_attributes\n"
+    with pytest.raises(DatasetError, match=r"VGG Image Annotator CSV.*as JSON"):
+        open_dataset(table(tmp_path, text + 'cat_000.png,1,"{""name"":""polygon""}","{}"\n'))
+
+
 def test_without_splits_every_class_is_on_both_sides_and_copies_on_one(tmp_path: Path) -> None:
     for kind in ("cat", "dog", "bird"):
         paths = put(tmp_path / kind, kind, 10)
@@ -181,6 +187,8 @@ ROWS = [(f"{kind}_{number:03d}", kind) for kind in ("cat", "dog") for number in 
     "text",
     [
         "filename,label\n" + "".join(f"{stem}.png,{kind}\n" for stem, kind in ROWS),
+        "annotation_id,annotator,choice,id,image,lead_time\n"
+        + "".join(f"{n},1,{kind},9,/data/upload/1/{stem}.png,3.5\n" for n, (stem, kind) in enumerate(ROWS)),
         "id;breed\n" + "".join(f"{stem};{kind}\n" for stem, kind in ROWS),
         "".join(f"images/{stem}.png\t{kind}\n" for stem, kind in ROWS),
         "image_path,width,class_id,class_name\n"
@@ -188,7 +196,7 @@ ROWS = [(f"{kind}_{number:03d}", kind) for kind in ("cat", "dog") for number in 
         "image,cat,dog\n"
         + "".join(f"{stem}.png,{int(kind == 'cat')},{int(kind == 'dog')}\n" for stem, kind in ROWS),
     ],
-    ids=["plain", "stems", "no header", "several columns", "one-hot"],
+    ids=["plain", "Label Studio", "stems", "no header", "several columns", "one-hot"],
 )
 def test_tables_of_file_and_label(tmp_path: Path, text: str) -> None:
     found = open_dataset(table(tmp_path, text))
