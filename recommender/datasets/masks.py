@@ -106,7 +106,7 @@ def _splits(
         return {path: split_of_path(path, root) for path in masks}
     for stem in lists.without(stems):
         log.add("image_without_mask", stem, "a list of a split names it")
-    found = {path: split for path in masks if (split := lists.of(path)) is not None}
+    found: dict[Path, Split | None] = {path: split for path in masks if (split := lists.of(path)) is not None}
     for path in masks.keys() - found.keys():
         log.add("image_unlisted", disk.name(path))
     return found
