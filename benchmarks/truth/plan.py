@@ -113,6 +113,7 @@ CLASSIFY_TARGETS = (
     "mask_photos",
 )
 CLASSIFY_DETECTORS = ("coco", "mask_wearing", "ships")
+CLASSIFY_ZOO = ("clothing", "sign_digits")  # trained from ImageNet's classifier; after all others
 
 # Instance segmentation, its own ledger: COCO's segmenter and detector in both modes, random weights, and of the zoo's
 # detectors the most similar one and a dissimilar one, by target (similarity as for WIDTH).
@@ -191,6 +192,9 @@ def _classify() -> Iterator[Entry]:
             ]
             for source, mode in starts:
                 yield Entry(target=target, source=source, mode=mode, recipe=recipe, task="classify")
+    for mode in ("freeze", "full"):
+        for target in CLASSIFY_TARGETS:
+            yield from _row(target, mode, CLASSIFY_ZOO, CLASSIFY, "classify")
 
 
 def _segment() -> Iterator[Entry]:

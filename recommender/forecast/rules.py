@@ -127,6 +127,14 @@ def _retrained(situation: Situation) -> float:
     return 0.0 if not largest or not last else _pretrained(situation) * math.log10(last / largest) / 2
 
 
+def _retrained_classifier(situation: Situation) -> float:
+    """The same for classifiers: what few images teach anew costs them much of ImageNet, half as much in full mode."""
+    checkpoint = situation.checkpoint
+    if checkpoint is None or (checkpoint.task, situation.target.task) != ("classify", "classify"):
+        return 0.0
+    return _retrained(situation) * (0.5 + 0.5 * _frozen(situation))
+
+
 def _narrow(situation: Situation) -> float:
     """1 for features trained on nothing but some hundred images, 0 for those from a hundred thousand."""
     checkpoint = situation.checkpoint
@@ -229,6 +237,8 @@ RULES: tuple[Rule, ...] = (
          value=_other_task),
     Rule(name="masks_at_random", weight=-0.40, sd=0.15, why="balloons after 10 epochs: .06 from detectors, else .37",
          value=_masks_at_random),
+    Rule(name="classify_retrained", weight=0.17, sd=0.08, why="digits' frozen features: .21 below ImageNet's",
+         value=_retrained_classifier),
     Rule(name="classify_freeze", weight=0.10, sd=0.08, why="dogs and cats: frozen 90 %, fine-tuned 94 %, scratch 80 %",
          value=lambda s: _frozen(s) * _of_task("classify")(s)),
 )  # fmt: skip

@@ -15,6 +15,7 @@ from recommender.checkpoints.lineage import MAX_DISTANCE, ancestry, distance, ne
 from recommender.checkpoints.quarantine.__main__ import examine
 from recommender.cli.app import app
 from recommender.errors import NotFoundError
+from recommender.profile.shipped import builtin_profiles
 from recommender.records import Checkpoint
 from recommender.report.checkpoints import checkpoint_summary
 from recommender.store import Store
@@ -41,12 +42,20 @@ def names(checkpoint: Checkpoint) -> list[str | None] | None:
     return None if checkpoint.lineage is None else [step.checkpoint for step in checkpoint.lineage]
 
 
-def test_the_built_in_ones_began_from_coco() -> None:
-    assert COCO.lineage is None  # how the official weights began is not said
+def test_the_built_in_ones_began_from_the_public_one_of_their_task() -> None:
+    public = {"detect": COCO, "segment": ZOO["coco-yolo11n-seg"], "classify": ZOO["imagenet-yolov8n-cls"]}
+    assert {entry.task for entry in ZOO.values() if entry not in public.values()} == set(public)
     for entry in ZOO.values():
-        if entry is not COCO and entry.task == "detect":
-            (step,) = entry.lineage or ()
-            assert (step.source_name, step.source_images, step.sha256) == ("COCO", 118_287, COCO.sha256)
+        parent = public[entry.task]
+        if entry is parent:
+            assert entry.lineage is None  # how the official weights began is not said
+            continue
+        (step,) = entry.lineage or ()
+        expected = (parent.source_name, parent.source_images, parent.sha256)
+        assert (step.source_name, step.source_images, step.sha256) == expected
+        assert entry.source_hash is not None
+        assert builtin_profiles()[entry.source_hash].task == entry.task  # so that leaks are found
+        assert entry.source_score is not None
 
 
 def test_descendants_are_near_and_others_far() -> None:

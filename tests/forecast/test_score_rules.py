@@ -9,9 +9,11 @@ import pytest
 
 from recommender.forecast.rules import RULES, SCORED, features
 from recommender.forecast.situation import Situation
-from recommender.records import Evidence, Mode
+from recommender.records import Evidence, Mode, TrainingStep
 from recommender.tasks import Task
 from tests.forecast.builders import profile, situation
+
+IMAGENET = TrainingStep(source_name="ImageNet", source_images=1_281_167)
 
 
 def starts(mode: Mode, task: Task) -> list[Situation]:
@@ -55,3 +57,15 @@ def test_a_detector_starts_masks_at_random_until_long_training_has_made_up_for_i
     assert short_value > 0.5
     assert own_value == 0.0
     assert long_value < 0.1
+
+
+def test_a_classifier_trained_anew_on_few_images_trails_the_one_it_began_from() -> None:
+    column = [rule.name for rule in RULES].index("classify_retrained")
+    few = starts("freeze", "classify")[0]
+    assert few.checkpoint is not None
+    classifier = replace(few.checkpoint, task="classify", source_images=600, lineage=(IMAGENET,))
+    few = replace(few, checkpoint=classifier)
+    first = replace(few, checkpoint=replace(classifier, source_images=1_281_167, lineage=None))
+    detector = replace(few, checkpoint=replace(classifier, task="detect"))
+    assert RULES[column].weight * features((few,))[0, column] < -0.1
+    assert features((first, detector))[:, column].tolist() == [0.0, 0.0]
