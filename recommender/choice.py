@@ -9,6 +9,7 @@ import numpy as np
 
 from recommender.checkpoints.scratch import scratch_architecture
 from recommender.costs import USUAL_PARAMETERS, Speed, Work
+from recommender.devices.gpus import gpu_memory_mb
 from recommender.devices.table import device, latency
 from recommender.errors import UsageError
 from recommender.forecast.ranking import Outlook
@@ -23,15 +24,19 @@ from recommender.records import (
     Notice,
     Profile,
     RankedStart,
+    Recipe,
     SizeOption,
     Start,
 )
 from recommender.requests import RecommendRequest
 from recommender.tasks import Task, task_definition
 from recommender.text import printable
+from recommender.training_memory import FRAMEWORK_MB, largest_batch, training_memory_mb
 
+BATCH = Recipe.batch  # images a step, unless asked otherwise
 BYTES_PER_PARAMETER = 2.1  # of the published files, in half precision
 NEARLY = 0.02  # of the task's metric: what a cheaper start may lose to be named beside the first
+LARGER = 2.0  # times the first's operations from which on a start is larger
 CHEAPER = 0.5  # share of the first's operations below which a start is cheaper
 TINY, SMALL = 8, 16  # pixels
 MANY = 0.25  # share of objects below `TINY` pixels from which on tiling is worth a thought
@@ -66,6 +71,7 @@ def costs_of(
             latency_ms=found.ms if found else None,
             latency_basis=found.basis if found else None,
             memory_mb=found.memory_mb if found else None,
+            training_mb=training_memory_mb(architecture, imgsz, BATCH),
             hours=hours,
             money=None if hours is None or request.price is None else hours * request.price,
         )
@@ -164,17 +170,27 @@ def left_out_notes(left_out: Sequence[Start], request: RecommendRequest) -> tupl
 
 
 def cost_notes(
-    rows: Sequence[RankedStart], target: Dataset, profile: Profile, *, hours_on: str | None
+    rows: Sequence[RankedStart],
+    target: Dataset,
+    profile: Profile,
+    *,
+    hours_on: str | None,
+    ranked: Sequence[RankedStart] = (),
+    limits: Sequence[str] = (),
+    gpu: str | None = None,
 ) -> tuple[Notice, ...]:
-    """Notices on a cheaper start, the source of the costs, and the image size for small objects.
+    """Notices on a cheaper and a larger start, the source of the costs, and the image size for small objects.
 
-    `hours_on` is the GPU that was asked for, whose hours are estimated.
+    `rows` are the shown ones, `ranked` all. `hours_on` is the GPU that was asked for, whose hours are estimated;
+    `limits` are those asked for, in words, and `gpu` its name.
     """
     first = rows[0]
     return (
         *_to_fetch(first),
         *_cheaper(first, rows),
+        *_larger(first, ranked, limits),
         *_estimated(first, hours_on),
+        *_too_large(first, gpu),
         *_sizes(first, target, profile),
     )
 
@@ -219,6 +235,51 @@ def _cheaper(first: RankedStart, rows: Sequence[RankedStart]) -> tuple[Notice, .
     )
 
 
+def _larger(first: RankedStart, ranked: Sequence[RankedStart], limits: Sequence[str]) -> tuple[Notice, ...]:
+    """Within limits on the trained model: the best of the starts that make more of them than the first does.
+
+    Without a limit nothing bounds what is larger, and the note on folded starts names the most promising one.
+    """
+    own = first.flops_b
+    if own is None or not limits or first.latency_ms is None:
+        return ()
+    larger = [
+        row
+        for row in ranked
+        if row.latency_ms is not None
+        and row.flops_b is not None
+        and row.flops_b >= LARGER * own
+        and row.start.checkpoint not in (SCRATCH, first.start.checkpoint)
+        and not trained_on_target(row.evidence)
+    ]
+    within = " and ".join(limits)
+    if not larger:
+        return (
+            Notice(
+                code="larger",
+                message=f"{within[0].upper()}{within[1:]} leave no room for a model {LARGER:g} times as large as "
+                f"{printable(first.start)} at {first.imgsz} px.",
+            ),
+        )
+    best = max(larger, key=lambda row: (row.score.mean, -row.rank))
+    gain = best.score.mean - first.score.mean
+    fetch = "" if best.fetch_mb is None else f", {best.fetch_mb:.0f} MB to be fetched"
+    apart = best.score.low > first.score.mean or best.score.high < first.score.mean
+    verdict = "" if apart else ": not told apart"
+    name = printable(best.start.checkpoint)
+    return (
+        Notice(
+            code="larger",
+            message=f"A larger model fits too: {printable(best.start)} at {best.imgsz} px"
+            f"{_instead(best, first)}{fetch} is expected to end {abs(gain):.3f} "
+            f"{'higher' if gain > 0 else 'lower'}{verdict}.",
+            hint=f"--trials 4 decides it, once `recommend checkpoints fetch {name}` has brought it."
+            if best.fetch_mb is not None
+            else "--trials 4 decides it.",
+        ),
+    )
+
+
 def _instead(a: Cost, b: Cost) -> str:
     """Latency and hours of the first instead of those of the second, as far as they are known."""
     said = []
@@ -239,6 +300,26 @@ def _estimated(first: RankedStart, hours_on: str | None) -> tuple[Notice, ...]:
         return ()
     text = "; ".join(said)
     return (Notice(code="estimated_cost", message=f"{text[0].upper()}{text[1:]}."),)
+
+
+def _too_large(first: RankedStart, gpu: str | None) -> tuple[Notice, ...]:
+    """A batch of the usual size that the GPU asked for does not hold, and the one that it does."""
+    holds, need = gpu_memory_mb(gpu) if gpu else None, first.training_mb
+    if holds is None or need is None or need + FRAMEWORK_MB <= holds:
+        return ()
+    fits = largest_batch(first.architecture or "", first.imgsz or TILED, holds)
+    remedy = (
+        f"a batch of {fits} fits: --batch {fits}."
+        if fits
+        else "not even one image fits: take a smaller model or size."
+    )
+    return (
+        Notice(
+            code="gpu_memory",
+            message=f"Training {printable(first.start)} at {first.imgsz} px in batches of {BATCH} takes about "
+            f"{(need + FRAMEWORK_MB) / 1024:.0f} GB, and {gpu} has {holds / 1024:.0f}; {remedy}",
+        ),
+    )
 
 
 def _sizes(first: RankedStart, target: Dataset, profile: Profile) -> tuple[Notice, ...]:

@@ -169,10 +169,11 @@ def conclude(
     hours = case.hours()
     scratch = usual_architecture(case.situations, case.target.task)
     every = {run.id: run for run in (*case.tried, *tried)}.values()
-    rows = with_settings(
-        shown_starts(ranked, history, case.request.top, runs or {}, case.options),
+    all_rows = with_settings(
+        ranked_starts(ranked, history, runs or {}, case.options),
         {start: tried_on(case.profile.dataset_hash, every, start) for start in {run.start for run in every}},
     )
+    rows = first_rows(all_rows, case.request.top)
     setting = Setting(learning_rate=rows[0].learning_rate, freeze=rows[0].freeze)
     supported = is_supported([o.situation for o in history], ranked[0].situation)
     fetch = fetch_first(ranked[0].situation.checkpoint)
@@ -191,7 +192,15 @@ def conclude(
             *fold_notes(folded, case.situations),
             *notes(ranked),
             *setting_note(rows[0].start, tried_on(case.profile.dataset_hash, every, rows[0].start)),
-            *cost_notes(rows, case.target, case.profile, hours_on=hours_on),
+            *cost_notes(
+                rows,
+                case.target,
+                case.profile,
+                hours_on=hours_on,
+                ranked=all_rows,
+                limits=limits_in_words(case.request),
+                gpu=case.request.gpu,
+            ),
         ),
         folded=folded,
         device=device(case.request.device).title if case.request.device else None,
@@ -227,17 +236,13 @@ def conclude(
     )
 
 
-def shown_starts(
+def ranked_starts(
     ranked: Sequence[Outlook],
     history: Sequence[Observation],
-    top: int | None,
     runs: Mapping[Start, Run],
     options: Mapping[Start, tuple[Option, ...]],
 ) -> tuple[RankedStart, ...]:
-    """The first `top` rows with their true ranks; scratch and the best of COCO always appear."""
-    best_coco = next(
-        (i for i, o in enumerate(ranked) if o.situation.start.checkpoint in REFERENCE_NAMES), None
-    )
+    """The rows of all starts."""
     chosen = [chosen_option(o.situation, options.get(o.situation.start, ())) for o in ranked]
     costs = [option.cost if option else Cost() for option in chosen]
     axis = compared_by(costs)
@@ -247,15 +252,24 @@ def shown_starts(
             for o, cost in zip(ranked, costs, strict=True)
         ]
     )
-    shown = []
-    for i, (outlook, cost) in enumerate(zip(ranked, costs, strict=True)):
-        start = outlook.situation.start
-        always = i == best_coco or start.checkpoint == SCRATCH
-        if top is None or i < top or always:
-            row = _row(i + 1, outlook, history, runs.get(start), cost)
-            sizes = size_options(outlook, options.get(start, ()))
-            shown.append(replace(row, on_front=i in leading, sizes=sizes))
-    return tuple(shown)
+    return tuple(
+        replace(
+            _row(i + 1, outlook, history, runs.get(outlook.situation.start), cost),
+            on_front=i in leading,
+            sizes=size_options(outlook, options.get(outlook.situation.start, ())),
+        )
+        for i, (outlook, cost) in enumerate(zip(ranked, costs, strict=True))
+    )
+
+
+def first_rows(rows: Sequence[RankedStart], top: int | None) -> tuple[RankedStart, ...]:
+    """The first `top` rows with their true ranks; scratch and the best of COCO always appear."""
+    best_coco = next((row.rank for row in rows if row.start.checkpoint in REFERENCE_NAMES), None)
+    return tuple(
+        row
+        for row in rows
+        if top is None or row.rank <= top or row.rank == best_coco or row.start.checkpoint == SCRATCH
+    )
 
 
 def with_settings(

@@ -293,6 +293,9 @@ class Cost:
     latency_ms: float | None = _described("Of one image on the device asked for.")
     latency_basis: str | None = _described('"measured", or from which model and size it is estimated.')
     memory_mb: float | None = _described("Of the device while it runs the model.")
+    training_mb: float | None = _described(
+        "Estimated peak memory of the full training on a GPU in batches of 16, all layers trained."
+    )
     hours: float | None = _described(
         "Of the full training, on the GPU asked for, else the hardware of the newest runs."
     )

@@ -97,3 +97,27 @@ def test_small_image_sizes_are_raised_before_anything_is_tiled() -> None:
     (notice,) = notes_on(0.01, 2000, None, imgsz=320)
     assert "A larger image size keeps them larger." in notice.message
     assert "tiles" not in notice.message
+
+
+def test_within_a_limit_the_best_larger_model_that_fits_is_named() -> None:
+    from recommender.choice import _larger
+
+    first = row(640, None)
+    limits = ("30 ms an image on t4",)
+    big = replace(
+        first,
+        rank=2,
+        checkpoint="yolo11m",
+        score=Interval(mean=0.31, low=0.2, high=0.4),
+        flops_b=68.0,
+        latency_ms=25.0,
+        fetch_mb=40.0,
+    )
+    twin = replace(big, checkpoint="coco", mode="freeze")  # the same weights are no larger model
+    (note,) = _larger(first, [first, twin, big], limits)
+    assert "yolo11m:full at 640 px" in note.message
+    assert "25 ms an image instead of 10" in note.message
+    assert "40 MB to be fetched is expected to end 0.010 higher: not told apart" in note.message
+    (note,) = _larger(first, [first, twin], limits)
+    assert "leave no room" in note.message
+    assert _larger(first, [first, big], ()) == ()

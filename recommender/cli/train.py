@@ -243,6 +243,7 @@ def _resolved(
 ) -> tuple[TrainingRequest, Target, tuple[Notice, ...]]:
     """The request with its start chosen, what it is to be trained on, and what is wrong with that."""
     from recommender.cli.console import progress_bars
+    from recommender.cli.train_estimate import estimate_of
     from recommender.datasets import open_dataset
     from recommender.profile.known import known_profile
     from recommender.profile.notices import dataset_notices
@@ -278,7 +279,8 @@ def _resolved(
         request = at_usual_size(request, dataset.task)
         notices = dataset_notices(dataset, profile)
         pack_dataset(dataset)  # here, where the images have just been read: the launcher finds it packed
-    sys.stderr.write(f"Training {request.start} on {dataset.name!a}.\n")
+    taken = estimate_of(store, request, dataset)
+    sys.stderr.write(f"Training {request.start} on {dataset.name!a}{taken}.\n")
     target = Target(
         path=request.dataset,
         hash=dataset.content_hash,

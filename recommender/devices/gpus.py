@@ -2,8 +2,8 @@
 
 ultralytics/yolov5's README: YOLOv5n/s/m/l/x take 1/2/4/6/8 days on a V100 for 300 epochs of COCO's 118,287 images, so
 2.1 ms an image and .085 ms for every 10^9 operations. Other GPUs are taken to differ as their memory's bandwidth does
-(their makers' data sheets): such networks train at the pace of the memory. None of it was timed by us; the runs of a
-machine's own history say more about that machine.
+(their makers' data sheets, not checked against them here): such networks train at the pace of the memory. None of it
+was timed by us; the runs of a machine's own history say more about that machine.
 """
 
 from __future__ import annotations
@@ -25,6 +25,26 @@ BANDWIDTH_GB_S: dict[str, float] = {
     "a100": 1555.0,
     "h100": 3350.0,
 }
+
+
+# Of the smallest model of that name, from the makers' data sheets as remembered: not checked against them here.
+MEMORY_GB: dict[str, int] = {
+    "t4": 16,
+    "l4": 24,
+    "a10": 24,
+    "v100": 16,
+    "rtx-3090": 24,
+    "rtx-4090": 24,
+    "rtx-5070ti": 16,
+    "a100": 40,
+    "h100": 80,
+}
+
+
+def gpu_memory_mb(name: str) -> float | None:
+    """Memory of a GPU by name; None where it is not known."""
+    known = MEMORY_GB.get(usual_spelling(name))
+    return None if known is None else known * 1024.0
 
 
 def gpu_speed(name: str) -> Speed:

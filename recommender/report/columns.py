@@ -55,6 +55,13 @@ def _hours(row: RankedStart, num_classes: int) -> str:
     return "" if row.hours is None else f"{row.hours:.2g} h"
 
 
+def _memory(row: RankedStart, num_classes: int) -> str:
+    """Told where hours are: what the training takes."""
+    if row.hours is None or row.training_mb is None:
+        return ""
+    return f"~{row.training_mb / 1024:.2g} GB"
+
+
 def _money(row: RankedStart, num_classes: int) -> str:
     return "" if row.money is None else f"{row.money:.2f}"
 
@@ -79,6 +86,9 @@ COLUMNS: tuple[Column, ...] = (
     Column(heading="hours", meaning="of the full training", cell=_hours),
     Column(heading="cost", meaning="of the full training", cell=_money),
     Column(
+        heading="memory", meaning="of the full training on a GPU, in batches of 16, estimated", cell=_memory
+    ),
+    Column(
         heading="may lose", meaning="what choosing it is expected to lose against the best start", cell=_loss
     ),
     Column(heading="vs scratch", meaning="expected gain over random weights", cell=_gain),
@@ -96,6 +106,14 @@ COLUMNS: tuple[Column, ...] = (
         cell=_weights,
     ),
 )
+
+
+OF_COST = ("px", "latency", "hours", "cost", "memory", "fetch", "front")
+
+
+def cost_columns(rows: Sequence[RankedStart]) -> tuple[Column, ...]:
+    """Those of them that tell what a start costs."""
+    return tuple(column for column in columns_for(rows) if column.heading in OF_COST)
 
 
 def columns_for(rows: Sequence[RankedStart]) -> tuple[Column, ...]:

@@ -15,6 +15,7 @@ from recommender.report.runs import repeat_command
 from recommender.starts import DEPTHS_OF_MODE
 from recommender.tasks import task_definition
 from recommender.text import printable, sparkline
+from recommender.training_memory import training_memory_mb
 
 CURVE_WIDTH = 24  # characters
 
@@ -167,4 +168,10 @@ def _number(value: float | None) -> str:
 
 
 def _megabytes(run: Run) -> str:
-    return "memory unknown" if run.peak_memory_mb is None else f"{run.peak_memory_mb:.0f} MB"
+    if run.peak_memory_mb is None:
+        return "memory unknown"
+    cuda = run.environment.device.startswith("cuda")
+    batch = run.batch_used or run.recipe.batch
+    estimated = training_memory_mb(run.architecture, run.recipe.imgsz, batch, mixed_precision=cuda)
+    beside = "" if estimated is None else f" (estimated {estimated:.0f} MB beside the framework's own)"
+    return f"{run.peak_memory_mb:.0f} MB{beside}"

@@ -27,7 +27,13 @@ from recommender.text import counted, printable
 
 BAR_WIDTH, NARROW_BAR_WIDTH = 24, 12  # characters
 MAX_NAME = 28  # characters
-OF_SIZES = ("px", "latency", "hours", "cost")  # the columns, the first ones, that differ from size to size
+OF_SIZES = (
+    "px",
+    "latency",
+    "hours",
+    "cost",
+    "memory",
+)  # the columns, the first ones, that differ from size to size
 FIXED = 47  # what rank, mode, the numbers beside the bar and the chance take beside names and bars
 
 

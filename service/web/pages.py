@@ -9,12 +9,13 @@ from typing import Annotated
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
-from markupsafe import Markup
 
 from recommender.devices.gpus import BANDWIDTH_GB_S
 from recommender.devices.table import devices
 from recommender.errors import NotFoundError, UnavailableError
 from recommender.profile.known import source_profile
+from recommender.records import Recommendation
+from recommender.report.columns import cost_columns
 from recommender.report.cost_picture import cost_picture
 from recommender.report.document import RecommendationDocument, restored
 from recommender.report.headline import LABELS
@@ -127,6 +128,9 @@ def recommendation(
     done = RecommendationAnswer.model_validate_json(text) if asked.document else None
     held = services.store.datasets.get(asked.dataset_id)
     rows = done.ranking if done else ()
+    again = _restored(services.store, asked)
+    columns = cost_columns(again.ranking) if again else ()
+    num_classes = len(again.profile.class_names) if again else 0
     return render(
         request,
         "recommendation.html",
@@ -142,16 +146,21 @@ def recommendation(
         evidence=evidence_of,
         may_launch=held is not None and caller.may("POST"),
         token=secrets.token_hex(8),
-        costs=_costs(services.store, asked),
+        costs=cost_picture(again) if again else None,
+        columns=columns,
+        cells={
+            row.rank: [column.cell(row, num_classes) for column in columns]
+            for row in (again.ranking if again else ())
+        },
     )
 
 
-def _costs(store: Store, asked: RecommendationJob) -> Markup | None:
-    """The picture of accuracy against cost; None before the answer, or where all starts cost the same."""
+def _restored(store: Store, asked: RecommendationJob) -> Recommendation | None:
+    """The answer as it was made; None where there is none yet."""
     profile = source_profile(asked.dataset_hash, store) if asked.document else None
     if asked.document is None or profile is None:
         return None
-    return cost_picture(restored(RecommendationDocument.model_validate_json(asked.document), profile))
+    return restored(RecommendationDocument.model_validate_json(asked.document), profile)
 
 
 @router.get("/recommendations/{id}/report")

@@ -41,7 +41,7 @@ class Backbone:
             outputs: list[Any] = []
             found: dict[int, torch.Tensor] = {}
             for layer in self.layers:
-                output = layer(_inputs(cast(Any, layer.f), batch, outputs))
+                output = layer(inputs_of(cast(Any, layer.f), batch, outputs))
                 outputs.append(output)
                 stride = size // output.shape[-1] if isinstance(output, torch.Tensor) else 0
                 if stride in STRIDES:
@@ -106,7 +106,7 @@ def _below(state: Mapping[str, torch.Tensor], num_layers: int) -> dict[str, torc
     }
 
 
-def _inputs(source: int | list[int], batch: torch.Tensor, outputs: list[Any]) -> Any:
+def inputs_of(source: int | list[int], batch: torch.Tensor, outputs: list[Any]) -> Any:
     """The inputs of a layer, as its architecture lists them: -1 is the layer before, other numbers count from 0."""
     if isinstance(source, int):
         return _output(source, batch, outputs)

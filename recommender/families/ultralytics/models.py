@@ -138,6 +138,12 @@ def _reference_shapes(name: str) -> ModelShapes:
 
 
 def _build_shapes(name: str, num_classes: int, class_width: int | None) -> ModelShapes:
+    layers = bare_layers(name, num_classes, class_width)
+    return model_shapes(layers, architecture(name).num_backbone_layers)
+
+
+def bare_layers(name: str, num_classes: int, class_width: int | None = None) -> Any:
+    """The layers of an architecture on PyTorch's meta device: shapes without numbers."""
     config = _config(name, num_classes)
     import torch
     from ultralytics.nn.tasks import parse_model
@@ -146,7 +152,7 @@ def _build_shapes(name: str, num_classes: int, class_width: int | None) -> Model
         layers, _ = parse_model(config, ch=3, verbose=False)
         if class_width is not None:
             architecture(name).kind.set_class_width(layers[-1], class_width)
-    return model_shapes(layers, architecture(name).num_backbone_layers)
+    return layers
 
 
 def model_shapes(layers: Any, num_backbone_layers: int) -> ModelShapes:

@@ -1,0 +1,47 @@
+"""What a full training is about to take, told before it begins."""
+
+from __future__ import annotations
+
+from recommender.checkpoints import catalogue
+from recommender.cli.trials import about
+from recommender.costs import NEWEST, USUAL_PARAMETERS, Work, known_speed
+from recommender.devices.calibration import calibrated_speed
+from recommender.image_sizes import operations, operations_of
+from recommender.records import SCRATCH, Dataset
+from recommender.requests import TrainingRequest
+from recommender.starts import split_start
+from recommender.store import Store
+from recommender.tasks import task_definition
+from recommender.training_memory import training_memory_mb
+
+
+def estimate_of(store: Store, request: TrainingRequest, dataset: Dataset) -> str:
+    """For instance ": about 12 min, by 5 runs on AMD EPYC, and 1.9 GB on a GPU"; "" where nothing is known.
+
+    Raises NotFoundError for a checkpoint nobody knows.
+    """
+    from recommender.checkpoints import get_checkpoint
+
+    name, mode = split_start(request.start or SCRATCH)
+    checkpoint = None if name == SCRATCH else get_checkpoint(store, name)
+    usual = request.architecture or task_definition(dataset.task).architecture
+    architecture = checkpoint.architecture if checkpoint else usual
+    sizes = {one.architecture: one.num_parameters for one in catalogue() if one.num_parameters}
+    speed = known_speed(store.runs.page(limit=NEWEST).items, sizes) or calibrated_speed()
+    said = []
+    if speed is not None:
+        work = Work(
+            num_parameters=(checkpoint.num_parameters if checkpoint else None) or USUAL_PARAMETERS,
+            imgsz=request.imgsz,
+            mode=mode or "full",
+            num_train_images=len(dataset.of_split("train")),
+            num_val_images=len(dataset.of_split("val")),
+            epochs=request.epochs,
+            flops_b=operations(checkpoint) if checkpoint else operations_of(usual),
+        )
+        basis = f"by {speed.num_runs} timed here" if speed.num_runs else "by the calibration of this machine"
+        said.append(f"{about(speed.seconds(work))} ({basis})")
+    memory = training_memory_mb(architecture, request.imgsz, request.batch)
+    if memory is not None:
+        said.append(f"about {memory / 1024:.2g} GB on a GPU")
+    return f", {' and '.join(said)}" if said else ""

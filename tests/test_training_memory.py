@@ -1,0 +1,50 @@
+"""The estimate of a training's memory, and the warning where a GPU does not hold it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from recommender.choice import _too_large
+from recommender.records import Evidence, Interval, RankedStart
+from recommender.training_memory import FRAMEWORK_MB, largest_batch, training_memory_mb
+
+
+def test_it_grows_with_batch_size_and_model() -> None:
+    small = training_memory_mb("yolo11n", 640, 16) or 0.0
+    assert 1000 < small < 8000  # MB: between what is plainly too little and too much for a nano model
+    assert training_memory_mb("yolo11n", 640, 32) == pytest.approx(2 * small, rel=0.05)
+    assert training_memory_mb("yolo11n", 320, 16) == pytest.approx(small / 4, rel=0.1)
+    assert (training_memory_mb("yolo11m", 640, 16) or 0.0) > 2 * small
+    assert (training_memory_mb("yolo11n", 640, 16, mixed_precision=False) or 0.0) > 1.9 * small
+    assert training_memory_mb("a network of nobody", 640, 16) is None
+
+
+def test_the_batch_that_fits_is_the_largest() -> None:
+    batch = largest_batch("yolo11x", 640, 16 * 1024)
+    fits, beyond = (training_memory_mb("yolo11x", 640, size) or 0.0 for size in (batch, 2 * batch))
+    assert fits + FRAMEWORK_MB <= 16 * 1024 < beyond + FRAMEWORK_MB
+    assert largest_batch("yolo11x", 640, 100) == largest_batch("a network of nobody", 640, 10**6) == 0
+
+
+def test_a_gpu_that_does_not_hold_the_batch_is_told_with_one_that_it_does() -> None:
+    row = RankedStart(
+        rank=1,
+        checkpoint="yolo11x",
+        mode="full",
+        score=Interval(mean=0.3, low=0.2, high=0.4),
+        p_best=1.0,
+        expected_loss=0.0,
+        gain_over_scratch=Interval(mean=0.1, low=0.0, high=0.2),
+        evidence=Evidence(),
+        reasons=(),
+        available=True,
+        architecture="yolo11x",
+        imgsz=1280,
+        training_mb=training_memory_mb("yolo11x", 1280, 16),
+    )
+    (note,) = _too_large(row, "T4")
+    fits = largest_batch("yolo11x", 1280, 16 * 1024)
+    assert f"--batch {fits}." in note.message
+    assert _too_large(row, None) == _too_large(replace(row, training_mb=500.0), "t4") == ()
