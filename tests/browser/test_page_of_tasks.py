@@ -88,5 +88,5 @@ def test_from_upload_to_a_finished_training(
     for label in details:
         expect(page.get_by_role("columnheader", name=label, exact=True)).to_be_visible()
     page.get_by_text("Losses and metrics").click()
-    page.wait_for_function("document.querySelector('img.wide').naturalWidth > 0")
+    expect(page.get_by_role("img", name="Losses and metrics by epoch")).to_be_visible()
     visit.assert_clean()
