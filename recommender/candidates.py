@@ -29,6 +29,7 @@ from recommender.store import Store
 from recommender.tasks import task_definition
 from recommender.text import printable
 
+GRAY = "-grayscale"  # how the names of weights for images of one channel end
 LEARNED_MODES: tuple[Mode, ...] = ("full", "freeze")
 
 
@@ -63,7 +64,7 @@ def choose_candidates(
     else:
         budget = Budget(epochs=request.epochs, imgsz=request.imgsz)
         fetchable = task_definition(target.task).sizes_compared and not (request.here or request.offline)
-        public = [c for c in (*zoo(), *catalogue()) if c.available or fetchable]
+        public = public_checkpoints(fetchable=fetchable)
         registered = recall(store, target, budget, locate=located, allowed=partial(_allowed, request=request))
         chosen = list(that_fit((*public, *registered), target.task))
     _require_some_small_enough(chosen, request)
@@ -88,6 +89,15 @@ def choose_candidates(
         for name, checkpoint in sorted(unique.items())
     ]
     return _one_per_file([candidate for candidate in candidates if candidate.modes])
+
+
+def public_checkpoints(*, fetchable: bool) -> list[Checkpoint]:
+    """The public checkpoints that take part unasked: those here, and if `fetchable` the others of the catalogue.
+
+    Weights for gray images take part only where they are here: their first layer has one channel, ours has three.
+    """
+    known = (*zoo(), *catalogue())
+    return [c for c in known if c.available or (fetchable and not c.name.endswith(GRAY))]
 
 
 def choice_notes(

@@ -116,3 +116,11 @@ def test_what_is_left_out_is_counted_in_one_short_note(request_: RecommendReques
     (notice,) = fold_notes(folded, situations)
     assert said in notice.message
     assert len(notice.message) < 300
+
+
+def test_weights_for_gray_images_take_part_only_where_they_are_here() -> None:
+    from recommender.candidates import public_checkpoints
+
+    names = {one.name for one in public_checkpoints(fetchable=True)}
+    assert "yolo11n" in names
+    assert "yolo11n-grayscale" not in names
