@@ -1,4 +1,4 @@
-"""What a full training is about to take, told before it begins."""
+"""Time and memory of a full training, estimated before it begins."""
 
 from __future__ import annotations
 
