@@ -20,6 +20,7 @@ from recommender.checkpoints import build_model, catalogue
 from recommender.families.ultralytics.backbone import inputs_of
 from recommender.families.ultralytics.models import bare_layers
 from recommender.training_memory import FILE, SIZE, training_memory_mb
+from recommender.ultralytics_safety import prepare_ultralytics
 
 CHECKED = tuple(itertools.product(("yolo11n", "yolov8s"), (256, 384), (4, 8)))  # architecture, pixels, batch
 STEPS = 3
@@ -77,6 +78,8 @@ def count(name: str) -> dict[str, float]:
 def peak_of_steps(name: str, imgsz: int, batch: int) -> float:
     """By how many MB this process's peak memory grows in a few training steps; in a fresh process."""
     import torch
+
+    prepare_ultralytics()
     from ultralytics.cfg import get_cfg
 
     torch.set_num_threads(1)
