@@ -48,6 +48,7 @@ class Reading:
 
     legend: Legend | None
     instances: bool  # values number objects
+    void: bool = False  # Pascal VOC's masks mark the rims of objects with IGNORED
 
 
 def read_masks(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet | None:
@@ -99,11 +100,13 @@ def _splits(
     """The split of each image that is read: by Pascal VOC's lists where it has some, else by its folders."""
     stems = {path.stem for path in masks}
     lists = find_image_sets(root, disk, stems, ("segmentation", "main"))
-    if not lists:
+    by_folder = {path: split_of_path(path, root) for path in masks}
+    apart = len(stems) < len(masks) and None not in by_folder.values()  # a line of a list would mean several
+    if apart or not any(map(lists.of, masks)):
         for path in disk.images(root):
             if path not in masks and not is_mask_file(path, root):
                 log.add("image_without_mask", disk.name(path))
-        return {path: split_of_path(path, root) for path in masks}
+        return by_folder
     for stem in lists.without(stems):
         log.add("image_without_mask", stem, "a list of a split names it")
     found: dict[Path, Split | None] = {path: split for path in masks if (split := lists.of(path)) is not None}
@@ -203,18 +206,22 @@ def _reading(masks: dict[Path, list[MaskFile]], root: Path, disk: Disk, log: Def
     most: Counter[int] = Counter()
     alone: set[int] = set()
     contiguous = not of_classes
+    void = False
     for each in plain[:: max(1, len(plain) // LOOKED_AT)]:
         try:
             values = np.unique(_values(each.path, disk, None))
         except ImageError:
             continue
-        values = values[(values != 0) & ((values != IGNORED) | (not of_classes))]
+        values = values[values != 0]
+        if of_classes:
+            void |= IGNORED in values and len(values) > 1
+            values = values[values != IGNORED]
         most[len(values)] += 1
         alone.update(values.tolist())
         contiguous &= len(values) < 2 or values.tolist() == list(range(1, len(values) + 1))
-    if max(most, default=0) <= 1 and len(alone) <= 1:
-        return Reading(legend=None, instances=False)
-    if contiguous and len(most) > 1:
+    if max(most, default=0) <= 1 and (len(alone) <= 1 or alone <= {1, IGNORED}):  # white is 1 or 255
+        return Reading(legend=None, instances=False, void=void)
+    if contiguous and len(most) > 1 and max(most) > 1:
         return Reading(legend=None, instances=True)
     raise DatasetError(
         f"The masks of {printable(root.name)} hold several colours or numbers, and no file says what they mean.",
@@ -287,7 +294,10 @@ def _parts(
             (mask.kind or NAMELESS, piece) for _, piece in _cut_out((values_HW > 0).astype(np.int32), disk)
         )
     elif mask.kind is not None or (reading.legend is None and not reading.instances and not mask.instances):
-        yield from ((mask.kind or NAMELESS, piece) for piece in _pieces(values_HW > 0, where, disk, log))
+        shown_HW = values_HW > 0
+        if reading.void and is_voc_mask(mask.path):
+            shown_HW &= values_HW != IGNORED
+        yield from ((mask.kind or NAMELESS, piece) for piece in _pieces(shown_HW, where, disk, log))
     elif mask.instances or reading.instances:
         yield from _numbered(mask, values_HW, reading, own, disk)
     elif reading.legend is not None:

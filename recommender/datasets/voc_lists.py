@@ -66,9 +66,10 @@ def _place(path: Path, root: Path, folders: Sequence[str]) -> tuple[int, Path] |
 
 
 def _stem(line: str, known: Set[str]) -> str:
-    """A line is a stem or a file name, perhaps with a folder before it and a flag behind."""
-    whole = line.strip().replace("\\", "/").rpartition("/")[2]
-    choices = [_without_suffix(whole), _without_suffix(whole.split()[0] if whole.split() else whole)]
+    """A line is a stem or a file name, perhaps with a folder before it and a flag or the mask behind."""
+    path = line.strip().replace("\\", "/")
+    first, whole = (text.rpartition("/")[2] for text in (path.split()[0], path))
+    choices = [_without_suffix(text) for text in (whole, first, whole.split()[0] if whole.split() else whole)]
     return next((choice for choice in choices if choice in known), choices[-1])
 
 

@@ -96,16 +96,64 @@ def test_numbers_that_boxes_do_not_name_are_refused_and_not_guessed(tmp_path: Pa
 
 
 def test_one_value_a_mask_is_one_class_only_where_it_is_the_same_in_all(tmp_path: Path) -> None:
-    for name, values in (("same", (1, 1)), ("different", (1, 2))):
+    for name, values in (
+        ("same", (1, 1)),
+        ("white", (1, 255, 0)),
+        ("different", (1, 2)),
+        ("some", (1, 2, 0)),
+    ):
         for part in ("images", "masks"):
             (tmp_path / name / part).mkdir(parents=True)
         for number, scene in enumerate(scenes(6)):
             scene.image.save(tmp_path / name / "images" / f"{scene.name}.png")
-            mask_HW = scene.masks()[0][1] * values[number % 2]
+            mask_HW = scene.masks()[0][1] * values[number % len(values)]
             Image.fromarray(mask_HW).save(tmp_path / name / "masks" / f"{scene.name}.png")
     assert open_dataset(tmp_path / "same", task="segment").class_names == ("object",)
-    with pytest.raises(DatasetError, match="no file says what they mean"):
-        open_dataset(tmp_path / "different", task="segment")
+    white = open_dataset(tmp_path / "white", task="segment")
+    assert (white.class_names, sum(len(image.classes_M) > 0 for image in white.images)) == (("object",), 4)
+    for name in ("different", "some"):
+        with pytest.raises(DatasetError, match="no file says what they mean"):
+            open_dataset(tmp_path / name, task="segment")
+
+
+def test_rims_of_one_class_are_no_objects(tmp_path: Path) -> None:
+    folder = write_voc(tmp_path / "set", {"corner": ("hook", 1), "wedge": ("hook", 1)}, objects=False)
+    shutil.rmtree(folder / "Annotations")
+    found = open_dataset(folder, task="segment")
+    assert found.class_names == ("object",)
+    assert all(len(image.classes_M) == 2 for image in found.images)
+
+
+@pytest.mark.parametrize(
+    ("line", "num_val"), [("images/{0}.png masks/{0}_mask.png\n", 2), ("{0}_mask\n", None)]
+)
+def test_lists_beside_masks_name_the_image_or_are_left(
+    tmp_path: Path, line: str, num_val: int | None
+) -> None:
+    for part in ("images", "masks"):
+        (tmp_path / part).mkdir()
+    for number, scene in enumerate(scenes(8)):
+        scene.image.save(tmp_path / "images" / f"{scene.name}.png")
+        Image.fromarray(scene.masks()[0][1] * 255).save(tmp_path / "masks" / f"{scene.name}_mask.png")
+        with (tmp_path / ("val.txt" if number < 2 else "train.txt")).open("a") as listed:
+            listed.write(line.format(scene.name))
+    found = open_dataset(tmp_path, task="segment")
+    assert len(found.images) == 8
+    assert num_val in (None, len(found.of_split("val")))
+
+
+def test_lists_cannot_divide_images_of_one_name_in_several_folders(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        for part in ("images", "masks"):
+            (tmp_path / split / part).mkdir(parents=True)
+    for number, scene in enumerate(scenes(8)):
+        split = ("train", "val")[number % 2]
+        scene.image.save(tmp_path / split / "images" / f"{number // 2}.png")
+        Image.fromarray(scene.masks()[0][1] * 255).save(tmp_path / split / "masks" / f"{number // 2}.png")
+        with (tmp_path / f"{split}.txt").open("a") as listed:
+            listed.write(f"{split}/images/{number // 2}.png\n")
+    found = open_dataset(tmp_path, task="segment")
+    assert (len(found.of_split("train")), len(found.of_split("val"))) == (4, 4)
 
 
 def test_images_without_a_mask_are_told(tmp_path: Path) -> None:
