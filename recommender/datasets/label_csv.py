@@ -209,6 +209,7 @@ def _labels(
             )
         return None
     labels = [row[chosen[0]] for row in body]
+    _refuse_json(path, labels, disk)
     _refuse_several(path, labels, disk)
     _refuse_measures(path, labels, disk)
     return labels
@@ -225,6 +226,19 @@ def _of_flags(
             raise _several(path, disk, f"a row has {len(on)} classes{': ' if on else ''}{', '.join(on[:3])}")
         found.append(on[0])
     return found
+
+
+def _refuse_json(path: Path, labels: Sequence[str], disk: Disk) -> None:
+    """Raise where Label Studio's table holds regions, or several choices of an image, in place of a class."""
+    found = next((label for label in labels if label.startswith(('{"', "[{"))), None)
+    if found is None:
+        return
+    if '"choices"' in found:
+        raise _several(path, disk, found)
+    raise DatasetError(
+        f"{printable(disk.name(path))} holds JSON in the column of the class.",
+        remedy="Export the annotations as JSON.",
+    )
 
 
 def _refuse_several(path: Path, labels: Sequence[str], disk: Disk) -> None:

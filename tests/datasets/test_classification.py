@@ -110,6 +110,19 @@ def test_run_lengths_in_a_table_are_no_classes(tmp_path: Path) -> None:
         open_dataset(table(tmp_path, text))
 
 
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ('{""choices"":[""cat"",""small""]}', "several classes"),
+        ('[{""x"":1,""rectanglelabels"":[""cat""]}]', "JSON in the column of the class"),
+    ],
+)
+def test_json_in_a_table_is_no_class(tmp_path: Path, cell: str, message: str) -> None:
+    text = "annotator,choice,id,image\n" + "".join(f'1,"{cell}",9,{stem}.png\n' for stem, _ in ROWS)
+    with pytest.raises(DatasetError, match=message):
+        open_dataset(table(tmp_path, text))
+
+
 def test_a_table_of_outlines_is_refused_by_name(tmp_path: Path) -> None:
     text = "filename,region_count,region_shape_attributes,region_attributes\n"
     with pytest.raises(DatasetError, match=r"VGG Image Annotator CSV.*as JSON"):
