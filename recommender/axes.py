@@ -94,18 +94,20 @@ def best_settings(runs: Iterable[Run]) -> tuple[Run, ...]:
 def tried_on(target: str, runs: Iterable[Run], start: Start) -> tuple[Tried, ...]:
     """The gains of other settings for a start on a data set (its hash), the best first.
 
-    Settings that were never trained beside the default in the same recipe say nothing.
+    Settings that were never trained beside the default in the same recipe say nothing, nor does another optimiser: its
+    rates are others. Where a run was stopped early, the two are compared as they were after as many epochs.
     """
     groups: dict[str, dict[Setting, Run]] = {}
     for run in runs:
-        if run.target_hash == target and run.start == start and run.best is not None:
+        usual = run.recipe.optimizer.lower() == Recipe.optimizer.lower()
+        if usual and run.target_hash == target and run.start == start and run.best is not None:
             groups.setdefault(_apart_from_setting(run), {})[setting_of(run.recipe)] = run
     gains: dict[Setting, list[float]] = {}
     epochs: dict[Setting, int] = {}
     for group in groups.values():
         for setting, run in group.items():
             if setting != DEFAULT and DEFAULT in group:
-                gains.setdefault(setting, []).append(_score(run) - _score(group[DEFAULT]))
+                gains.setdefault(setting, []).append(_gain(run, group[DEFAULT]))
                 epochs[setting] = max(epochs.get(setting, 0), len(run.curve))
     found = [
         Tried(setting=one, gain=fmean(values), count=len(values), epochs=epochs[one])
@@ -147,6 +149,15 @@ def _apart_from_setting(run: Run) -> str:
     recipe = asdict(run.recipe)
     del recipe["learning_rate"], recipe["freeze"]
     return repr((run.target_hash, run.start, run.weights_sha256, run.architecture, sorted(recipe.items())))
+
+
+def _gain(run: Run, default: Run) -> float:
+    """Of a run over another; one that was stopped is compared with what the other had reached by then."""
+    shared = min((len(one.curve) for one in (run, default) if one.status == "stopped"), default=None)
+    if not shared:
+        return _score(run) - _score(default)
+    first, second = (max(point.score for point in one.curve[:shared]) for one in (run, default))
+    return first - second
 
 
 def _score(run: Run) -> float:

@@ -178,19 +178,22 @@ def cost_notes(
     ranked: Sequence[RankedStart] = (),
     limits: Sequence[str] = (),
     gpu: str | None = None,
+    scratch: str = "",
+    folded: Sequence[Cost] = (),
 ) -> tuple[Notice, ...]:
     """Notices on a cheaper and a larger start, the source of the costs, and the image size for small objects.
 
     `rows` are the shown ones, `ranked` all. `hours_on` is the GPU that was asked for, whose hours are estimated;
-    `limits` are those asked for, in words, and `gpu` its name.
+    `limits` are those asked for, in words, and `gpu` its name; `scratch` is the architecture that random weights take,
+    and `folded` are the starts left out of the ranking.
     """
     first = rows[0]
     return (
         *_to_fetch(first),
         *_cheaper(first, rows),
-        *_larger(first, ranked, limits),
+        *_larger(first, ranked, limits, folded),
         *_estimated(first, hours_on),
-        *_too_large(first, gpu),
+        *_too_large(first, gpu, scratch),
         *_sizes(first, target, profile),
     )
 
@@ -235,7 +238,9 @@ def _cheaper(first: RankedStart, rows: Sequence[RankedStart]) -> tuple[Notice, .
     )
 
 
-def _larger(first: RankedStart, ranked: Sequence[RankedStart], limits: Sequence[str]) -> tuple[Notice, ...]:
+def _larger(
+    first: RankedStart, ranked: Sequence[RankedStart], limits: Sequence[str], folded: Sequence[Cost] = ()
+) -> tuple[Notice, ...]:
     """Within limits on the trained model: the best of the starts that make more of them than the first does.
 
     Without a limit nothing bounds what is larger, and the note on folded starts names the most promising one.
@@ -253,6 +258,8 @@ def _larger(first: RankedStart, ranked: Sequence[RankedStart], limits: Sequence[
         and not trained_on_target(row.evidence)
     ]
     within = " and ".join(limits)
+    if not larger and any(one.flops_b is not None and one.flops_b >= LARGER * own for one in folded):
+        return ()  # there is room, and the note on folded starts says why none is ranked
     if not larger:
         return (
             Notice(
@@ -302,12 +309,12 @@ def _estimated(first: RankedStart, hours_on: str | None) -> tuple[Notice, ...]:
     return (Notice(code="estimated_cost", message=f"{text[0].upper()}{text[1:]}."),)
 
 
-def _too_large(first: RankedStart, gpu: str | None) -> tuple[Notice, ...]:
+def _too_large(first: RankedStart, gpu: str | None, scratch: str = "") -> tuple[Notice, ...]:
     """A batch of the usual size that the GPU asked for does not hold, and the one that it does."""
     holds, need = gpu_memory_mb(gpu) if gpu else None, first.training_mb
     if holds is None or need is None or need + FRAMEWORK_MB <= holds:
         return ()
-    fits = largest_batch(first.architecture or "", first.imgsz or TILED, holds)
+    fits = largest_batch(first.architecture or scratch, first.imgsz or TILED, holds)
     remedy = (
         f"a batch of {fits} fits: --batch {fits}."
         if fits

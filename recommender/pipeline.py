@@ -200,6 +200,8 @@ def conclude(
                 ranked=all_rows,
                 limits=limits_in_words(case.request),
                 gpu=case.request.gpu,
+                scratch=scratch,
+                folded=folded,
             ),
         ),
         folded=folded,

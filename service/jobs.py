@@ -10,7 +10,7 @@ from typing import Any
 
 from recommender.checkpoints import get_checkpoint
 from recommender.errors import UnavailableError, UsageError
-from recommender.records import SCRATCH, Job
+from recommender.records import SCRATCH, Job, Recipe
 from recommender.requests import SweepRequest, TrainingRequest, at_usual_size
 from recommender.store import Store
 from recommender.store.records_json import decode
@@ -50,6 +50,8 @@ def launch_training(
         exclude={"recommendation", "dataset", "start", "allow_roots", "task"} | open_fields
     )
     followed = {name: advice[name] for name in open_fields if advice.get(name) is not None}
+    if body.optimizer.lower() != Recipe.optimizer.lower():
+        followed.pop("learning_rate", None)  # it is advised for the usual one
     task = body.task or task_of(services.store, held)
     asked = TrainingRequest.model_validate(
         {"dataset": held.path, "start": advice["start"], **fields, **followed}

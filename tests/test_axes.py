@@ -130,6 +130,22 @@ def test_a_setting_is_advised_once_it_brings_more_than_a_seed() -> None:
     assert tried_on("another set", runs, runs[0].start) == ()
 
 
+def test_rates_of_another_optimiser_are_not_advised() -> None:
+    runs = [run(0.40, optimizer="SGD"), run(0.60, optimizer="SGD", learning_rate=0.03)]
+    assert tried_on(runs[0].target_hash, runs, runs[0].start) == ()
+
+
+def test_a_run_that_was_stopped_is_compared_after_as_many_epochs() -> None:
+    def after(*scores: float, status: str = "succeeded", **changes: object) -> Run:
+        made = run(max(scores), **changes)
+        points = tuple(replace(made.curve[0], epoch=i, score=one) for i, one in enumerate(scores, 1))
+        return replace(made, curve=points, best=max(points, key=lambda one: one.score), status=status)  # type: ignore[arg-type]
+
+    runs = [after(0.1, 0.2, status="stopped"), after(0.1, 0.2, 0.3, learning_rate=0.003)]
+    (tried,) = tried_on(runs[0].target_hash, runs, runs[0].start)
+    assert tried.gain == 0.0
+
+
 def test_a_run_of_before_reads_as_one_of_the_mode_s_own_depth() -> None:
     from recommender.store.records_json import decode, encode
 

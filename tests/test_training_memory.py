@@ -47,4 +47,7 @@ def test_a_gpu_that_does_not_hold_the_batch_is_told_with_one_that_it_does() -> N
     (note,) = _too_large(row, "T4")
     fits = largest_batch("yolo11x", 1280, 16 * 1024)
     assert f"--batch {fits}." in note.message
+    at_random = replace(row, checkpoint="scratch", mode="scratch", architecture=None)
+    (note,) = _too_large(at_random, "T4", "yolo11x")
+    assert f"--batch {fits}." in note.message
     assert _too_large(row, None) == _too_large(replace(row, training_mb=500.0), "t4") == ()

@@ -180,10 +180,17 @@ def with_first_start(
         architecture = scratch_architecture(ranked, recommendation.task)
     advised = {
         "imgsz": row.imgsz or request.imgsz,
-        "learning_rate": request.learning_rate or row.learning_rate,
+        "learning_rate": request.learning_rate or (row.learning_rate if usual_optimizer(request) else None),
         "freeze": request.freeze or row.freeze,
     }
     return request.model_copy(update={"start": start, "architecture": architecture, **advised})
+
+
+def usual_optimizer(request: TrainingRequest) -> bool:
+    """True for the one that advised learning rates are of."""
+    from recommender.records import Recipe
+
+    return request.optimizer.lower() == Recipe.optimizer.lower()
 
 
 def place_of(address: str | None, storage: str | None) -> JobLocation:

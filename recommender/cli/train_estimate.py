@@ -9,7 +9,7 @@ from recommender.devices.calibration import calibrated_speed
 from recommender.image_sizes import operations, operations_of
 from recommender.records import SCRATCH, Dataset
 from recommender.requests import TrainingRequest
-from recommender.starts import split_start
+from recommender.starts import split_start, with_depth
 from recommender.store import Store
 from recommender.tasks import task_definition
 from recommender.training_memory import training_memory_mb
@@ -22,7 +22,7 @@ def estimate_of(store: Store, request: TrainingRequest, dataset: Dataset) -> str
     """
     from recommender.checkpoints import get_checkpoint
 
-    name, mode = split_start(request.start or SCRATCH)
+    name, mode = split_start(with_depth(request.start or SCRATCH, request.freeze)[0])
     checkpoint = None if name == SCRATCH else get_checkpoint(store, name)
     usual = request.architecture or task_definition(dataset.task).architecture
     architecture = checkpoint.architecture if checkpoint else usual
@@ -41,7 +41,7 @@ def estimate_of(store: Store, request: TrainingRequest, dataset: Dataset) -> str
         )
         basis = f"by {speed.num_runs} timed here" if speed.num_runs else "by the calibration of this machine"
         said.append(f"{about(speed.seconds(work))} ({basis})")
-    memory = training_memory_mb(architecture, request.imgsz, request.batch)
+    memory = training_memory_mb(architecture, request.imgsz, -(-request.batch // (request.gpus or 1)))
     if memory is not None:
         said.append(f"about {memory / 1024:.2g} GB on a GPU")
     return f", {' and '.join(said)}" if said else ""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from recommender.evidence import ESTIMATORS
 from recommender.records import (
@@ -21,6 +22,7 @@ from recommender.records import (
     RunUsed,
     SplitCounts,
 )
+from recommender.report.earlier import as_now
 from recommender.report.headline import Headline, headline
 from recommender.tasks import Task, task_definition
 
@@ -73,6 +75,11 @@ class RecommendationDocument(Document):
     command: str = Field(description="`yolo detect train …` of the same recipe.")
     verdict: str | None = Field(None, description="What trials did to the answer; null where none ran.")
     provenance: Provenance
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier_builds(cls, published: Any) -> Any:
+        return as_now(published) if isinstance(published, Mapping) else published
 
 
 SHARED = RecommendationDocument.model_fields.keys() & {field.name for field in fields(Recommendation)}

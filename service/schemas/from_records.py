@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from recommender.profile import ENCODER
 from recommender.profile.shipped import builtin_profiles
 from recommender.records import Job
+from recommender.report.earlier import current_json
 from recommender.report.runs import TrainingDocument, training_document
 from recommender.requests import RecommendRequest
 from recommender.store import Store
@@ -69,7 +70,7 @@ def recommendation_json(ask: RecommendationJob) -> str:
     if ask.problem is not None:
         head["problem"] = json.loads(ask.problem)
     text = json.dumps(head)
-    return text if ask.document is None else f"{text[:-1]}, {ask.document[1:]}"
+    return text if ask.document is None else f"{text[:-1]}, {current_json(ask.document)[1:]}"
 
 
 def recommendation_summary(ask: RecommendationJob) -> RecommendationSummary:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from recommender.errors import NotFoundError
@@ -39,6 +39,7 @@ from service.uploads import receive_upload
 
 router = APIRouter()
 Text = Annotated[str, Form(max_length=4096)]
+BodyT = TypeVar("BodyT", bound=BaseModel)
 
 
 def _require_admin(caller: CallerDep) -> None:
@@ -149,11 +150,7 @@ def ask(
     }
     named = {name: value.strip() for name, value in limits.items() if value.strip()}
     asked_for = {"dataset": held.id, "epochs": epochs, "licence": licence}
-    try:
-        body = RecommendationBody.model_validate(asked_for | named)
-    except ValidationError as error:
-        found = [{**one, "loc": ("form", *one["loc"])} for one in error.errors(include_url=False)]
-        raise RequestValidationError(found) from None
+    body = _of_form(RecommendationBody, asked_for | named)
     asked = services.queue.submit(
         caller, held, body, on_new_work=lambda: limit_costly_requests(services, caller)
     )
@@ -189,7 +186,8 @@ def train(
     start = row["checkpoint"] if row["mode"] == "scratch" else f"{row['checkpoint']}:{row['mode']}"
     held = find_dataset(services.store, caller, asked.dataset_id)
     question = json.loads(asked.question)
-    body = TrainingBody.model_validate(
+    body = _of_form(
+        TrainingBody,
         {
             "dataset": held.id,
             "start": start,
@@ -198,7 +196,7 @@ def train(
             "imgsz": row.get("imgsz") or question["imgsz"],
             "learning_rate": row.get("learning_rate"),
             "freeze": row.get("freeze"),
-        }
+        },
     )
     job, _ = launch_training(services, caller, held, body, key=f"train-{asked.id}-{token}"[:128])
     return RedirectResponse(f"/trainings/{job.id}", 303)
@@ -216,10 +214,11 @@ def try_first(
     axes: Text = "",
 ) -> Response:
     """Try the first starts of a ranking with short trainings."""
-    rows = [row for row in json.loads(asked.document or '{"ranking": []}')["ranking"] if row["available"]][
-        :top
-    ]
-    body = SweepBody.model_validate(
+    rows = [row for row in _ranking(asked) if row["available"]][:top]
+    if not rows:
+        raise NotFoundError("There is no start to try.", remedy="Wait for the answer, or ask again.")
+    body = _of_form(
+        SweepBody,
         {
             "datasets": [asked.dataset_id],
             "checkpoints": list(dict.fromkeys(row["checkpoint"] for row in rows)),
@@ -228,7 +227,7 @@ def try_first(
             "imgsz": json.loads(asked.question).get("imgsz") or _ranking(asked)[0]["imgsz"],
             "budget": budget,
             "axes": [one for one in axes.split(",") if one],
-        }
+        },
     )
     job, _ = launch_sweep(services, caller, body, key=f"try-{asked.id}-{token}"[:128])
     return RedirectResponse(f"/sweeps/{job.id}", 303)
@@ -248,6 +247,15 @@ def cancel(services: ServicesDep, job: TrainingDep) -> Response:
     services.store.jobs.request_cancel(job.id)
     services.job_hosts.wake()
     return RedirectResponse(f"/trainings/{job.id}", 303)
+
+
+def _of_form(body: type[BodyT], fields: dict[str, Any]) -> BodyT:
+    """The body that a form stands for. Raises RequestValidationError, which names its fields."""
+    try:
+        return body.model_validate(fields)
+    except ValidationError as error:
+        found = [{**one, "loc": ("form", *one["loc"])} for one in error.errors(include_url=False)]
+        raise RequestValidationError(found) from None
 
 
 def _ranking(asked: RecommendationJob) -> list[dict[str, Any]]:

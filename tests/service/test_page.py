@@ -238,6 +238,8 @@ def test_the_trials_form_asks_for_the_first_starts(service: Service, small_zip: 
     )
     service.store.recommendations.add(replace(ask, question=json.dumps({"epochs": 50, "imgsz": 96})))
     form = {"top": "2", "epochs": "3", "budget": "10m", "token": "t"}
+    for wrong in ({"budget": "much"}, {"axes": "size"}):
+        assert service.post("/recommendations/rec_try/try", data=form | wrong).status_code == 422
     first = service.post("/recommendations/rec_try/try", data=form)
     assert first.status_code == 303, first.text
     again = service.post("/recommendations/rec_try/try", data=form)

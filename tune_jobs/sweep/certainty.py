@@ -17,7 +17,7 @@ from recommender.requests import Axis, TrialsRequest
 from recommender.store import Store
 from tune_jobs.artefact_transfer import pack_dataset
 from tune_jobs.sweep.display import Display
-from tune_jobs.sweep.planning import plan_trial
+from tune_jobs.sweep.planning import can_be_frozen, plan_trial
 from tune_jobs.sweep.policy import SweepView, TrialView
 from tune_jobs.sweep.run import SweepResult, SweepSettings, run_trials
 from tune_jobs.sweep.trial_spec import TrialLimits, TrialSpec
@@ -101,11 +101,13 @@ def buy_certainty(
 def _varied(specs: Sequence[TrialSpec], race: Race, axes: Sequence[Axis]) -> tuple[TrialSpec, ...]:
     """Trials at other rates and depths of the starts that lead before any trial: one axis is changed at a time."""
     means_N = current_forecast(race).mean_N
+    checkpoints = {one.start: one.checkpoint for one in race.candidates}
     leading = sorted(range(len(specs)), key=lambda i: -float(means_N[i]))[:VARIED_STARTS]
     return tuple(
         replace(spec, job=replace(spec.job, recipe=recipe))
         for spec in (specs[i] for i in leading)
         for recipe in neighbours(spec.job.recipe, spec.job.start.mode, spec.job.architecture, axes)
+        if can_be_frozen(checkpoints[spec.job.start], spec.job.start, recipe)
     )
 
 

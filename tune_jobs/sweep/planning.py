@@ -64,6 +64,19 @@ def plan_trial(
     return TrialSpec(job=job, data=data, weights=weights)
 
 
+def can_be_frozen(checkpoint: Checkpoint | None, start: Start, recipe: Recipe) -> bool:
+    """False where another depth than the mode's own would keep layers at random values that the weights do not fill."""
+    from recommender.checkpoints import require_freezable
+
+    if checkpoint is None or recipe.freeze is None:
+        return True
+    try:
+        require_freezable(checkpoint, start.mode, recipe.freeze)
+    except UsageError:
+        return False
+    return True
+
+
 def plan_sweep(request: SweepRequest, targets: Sequence[Dataset], store: Store) -> SweepPlan:
     """Every start on every target, at every fraction and seed, and at every rate and depth of the axes.
 
@@ -93,6 +106,7 @@ def plan_sweep(request: SweepRequest, targets: Sequence[Dataset], store: Store) 
             for one in recipes_along(
                 recipe, start.mode, checkpoint.architecture if checkpoint else architecture, request.axes
             )
+            if can_be_frozen(checkpoint, start, one)
         ]
     if not specs:
         raise UsageError(
