@@ -165,7 +165,10 @@ class DatasetStorage:
             shutil.rmtree(thumbnail_folder(held.dataset_hash), ignore_errors=True)
         if held.origin == "upload":
             folder = Path(held.unpacked or "")
-            if folder.parent == subfolder("unpacked") and held.unpacked not in {o.unpacked for o in others}:
+            name = folder.name if folder.name.isascii() else folder.name.partition("-")[0]
+            if folder.parent == subfolder("unpacked") and not self._store.datasets.any_mentions(
+                name, besides=held.id
+            ):  # one read for another task has other content
                 shutil.rmtree(folder, ignore_errors=True)
             folder = Path(held.path).parent
             if folder.parent == uploads_folder():

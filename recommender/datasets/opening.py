@@ -24,6 +24,7 @@ from recommender.datasets.raw import RawSet
 from recommender.datasets.words import split_of_words
 from recommender.datasets.yolo import read_described, read_layout
 from recommender.errors import DatasetError, NotFoundError, UnsafeInputError, WrongTaskError
+from recommender.home import subfolder
 from recommender.progress import Progress, silent
 from recommender.records import Dataset
 from recommender.tasks import Task
@@ -82,6 +83,7 @@ def open_dataset(
 def _open_archive(
     place: Path, log: DefectLog, limits: DatasetLimits, seed: int, progress: Progress, task: Task | None
 ) -> Dataset:
+    known = {each.name for each in subfolder("unpacked").iterdir()}  # read for another task, perhaps in use
     folder = unpacked(place, limits=limits).resolve()
     try:
         disk = Disk((folder,), limits=limits)
@@ -90,7 +92,8 @@ def _open_archive(
         _report_caches(disk, log)
         return assemble(raw, disk=disk, seed=seed, progress=progress, task=task)
     except DatasetError:
-        remove_unpacked(folder)
+        if folder.parent.name not in known:
+            remove_unpacked(folder)
         raise
 
 

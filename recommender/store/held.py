@@ -64,10 +64,12 @@ class HeldDatasets(Repository):
         rows = self._read(lambda session: session.scalars(query).all())
         return tuple(checked(HeldDataset, row) for row in rows)
 
-    def any_mentions(self, text: str) -> bool:
-        """True when a record of any owner has this text in it, such as the name of a folder."""
+    def any_mentions(self, text: str, *, besides: str = "") -> bool:
+        """True when a record of any owner, but the one of this id, has this text in it, such as a folder's name."""
         query = (
-            select(HeldDatasetRow.id).where(HeldDatasetRow.record.contains(text, autoescape=True)).limit(1)
+            select(HeldDatasetRow.id)
+            .where(HeldDatasetRow.record.contains(text, autoescape=True), HeldDatasetRow.id != besides)
+            .limit(1)
         )
         return self._read(lambda session: session.scalar(query)) is not None
 

@@ -79,6 +79,10 @@ def test_the_task_is_named_where_the_labels_serve_two(service: Service, tmp_path
     assert (masks["task"], masks["images"]["train"]) == ("segment", 6)
     assert boxes["id"] != masks["id"]
     assert upload(service, folder, task="classify").status_code == 422
+    kept = service.store.datasets.get(masks["id"])
+    assert kept is not None
+    assert kept.unpacked is not None
+    assert Path(kept.unpacked).is_dir()
     wrong = upload(service, folder, task="pose")
     assert (wrong.status_code, wrong.json()["remedy"]) == (422, "The tasks are detect, segment, classify.")
     asked = service.post("/v1/recommendations", json={"dataset": masks["id"], "epochs": 1}).json()
@@ -86,3 +90,5 @@ def test_the_task_is_named_where_the_labels_serve_two(service: Service, tmp_path
     assert question is not None
     assert json.loads(question.question)["task"] == "segment"
     service.delete(f"/v1/recommendations/{asked['id']}")
+    assert service.delete(f"/v1/datasets/{boxes['id']}").status_code == 204
+    assert Path(kept.unpacked).is_dir()
