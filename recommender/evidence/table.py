@@ -51,7 +51,7 @@ class Estimator:
     sd: float  # and its standard deviation; 0 with weight 0 keeps it out of the forecast
     paper: str
     cost: str  # for N samples of D dimensions and C classes
-    task: Task | None = None  # of the data sets it is measured on; None: all
+    tasks: tuple[Task, ...] = ("detect", "segment", "classify")  # of the data sets it is measured on
     of_frozen: bool = (
         False  # whether the forecast heeds it for frozen detectors; of whole images it heeds all
     )
@@ -89,11 +89,12 @@ ESTIMATORS: tuple[Estimator, ...] = (
     Estimator(name="logme_classes", label="LogME, classes", measure=_logme_classes, weight=0.005, sd=0.02,
               paper="arXiv 2102.11005", cost="ND² + CND"),
     Estimator(name="logme_boxes", label="LogME, boxes", measure=_logme_boxes, weight=0.010, sd=0.02,
-              paper="arXiv 2306.15306", cost="ND²", of_frozen=True),
+              paper="arXiv 2306.15306", cost="ND²", of_frozen=True,
+              tasks=("detect", "segment")),  # whole images are all of one size
     Estimator(name="h_score", label="H-score", measure=_h_score, weight=0.005, sd=0.02,
               paper="arXiv 2110.06893", cost="ND² + D³"),
     Estimator(name="linear_probe", label="linear probe", measure=_linear_probe, weight=0.03, sd=0.03,
-              paper="arXiv 1610.01644", cost="N³", task="classify"),
+              paper="arXiv 1610.01644", cost="N³", tasks=("classify",)),
 )  # fmt: skip
 
 
@@ -127,4 +128,4 @@ def _best_level(features: CandidateFeatures, score: Callable[[Array], float | No
 
 def estimators_for(task: Task) -> tuple[Estimator, ...]:
     """The rows that are measured on data sets of a task."""
-    return tuple(row for row in ESTIMATORS if row.task in (None, task))
+    return tuple(row for row in ESTIMATORS if task in row.tasks)

@@ -104,7 +104,7 @@ def _method(result: Backtest, name: str) -> MethodMarks:
 
 def _opponents(result: Backtest) -> tuple[str, ...]:
     """The rankers that ours is compared with."""
-    own = [row.name for row in ESTIMATORS if row.task == result.task]
+    own = [row.name for row in ESTIMATORS if row.tasks == (result.task,)]
     return tuple(
         name
         for name in (task_definition(result.task).reference, *OPPONENTS, *own)
