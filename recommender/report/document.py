@@ -87,11 +87,10 @@ SHARED = RecommendationDocument.model_fields.keys() & {field.name for field in f
 
 def document(recommendation: Recommendation) -> RecommendationDocument:
     """The published form of a recommendation: its records, numbers rounded."""
-    profile = recommendation.profile
-    rows = tuple(replace(row, evidence=_complete(row.evidence)) for row in recommendation.ranking)
-    shared = {name: rounded(getattr(recommendation, name)) for name in SHARED}
+    published = as_published(recommendation)
+    profile = published.profile
     return RecommendationDocument(
-        **shared | {"ranking": rounded(rows)},
+        **{name: getattr(published, name) for name in SHARED},
         dataset=DatasetPart(
             name=profile.dataset_name,
             hash=profile.dataset_hash,
@@ -99,9 +98,16 @@ def document(recommendation: Recommendation) -> RecommendationDocument:
             images=profile.num_images,
             classes=profile.class_names,
         ),
-        metric=task_definition(recommendation.task).metric.name,
-        headline=headline(recommendation),
+        metric=task_definition(published.task).metric.name,
+        headline=headline(published),
     )
+
+
+def as_published(recommendation: Recommendation) -> Recommendation:
+    """The recommendation with numbers as in its document, so that text and pages read alike whenever they are drawn."""
+    rows = tuple(replace(row, evidence=_complete(row.evidence)) for row in recommendation.ranking)
+    shared = {name: rounded(getattr(recommendation, name)) for name in SHARED - {"ranking"}}
+    return replace(recommendation, **shared, ranking=rounded(rows))
 
 
 def restored(document: RecommendationDocument, profile: Profile) -> Recommendation:

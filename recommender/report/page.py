@@ -14,6 +14,7 @@ from recommender.records import Profile, Recommendation
 from recommender.report.columns import columns_for
 from recommender.report.cost_picture import cost_picture
 from recommender.report.dataset_map import PlacedDataset, dataset_map
+from recommender.report.document import as_published
 from recommender.report.headline import LABELS, MODE_WORDS, UNSUPPORTED, headline, trials_worth
 from recommender.report.notices import notice_title
 from recommender.report.rows import names_of, shown_rows
@@ -30,6 +31,7 @@ CLASSES_SHOWN = 30
 
 def page(recommendation: Recommendation, pictures: AnswerPictures | None = None) -> str:
     """The page's HTML. The map shows the built-in data sets alone: a page that is sent around names no others."""
+    recommendation = as_published(recommendation)
     rows = shown_rows(recommendation.ranking)
     worth = trials_worth(recommendation)
     return (
@@ -59,6 +61,7 @@ def page(recommendation: Recommendation, pictures: AnswerPictures | None = None)
 
 def fragment(recommendation: Recommendation) -> str:
     """The four lines, the table and the warnings, to stand inside another page such as a notebook."""
+    recommendation = as_published(recommendation)
     return (
         environment()
         .get_template("fragment.html")

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from recommender.records import Cost, Interval, RankedStart, Recommendation
 from recommender.report.columns import Column, columns_for
+from recommender.report.document import as_published
 from recommender.report.headline import (
     LABELS,
     UNSUPPORTED,
@@ -48,6 +49,7 @@ def print_recommendation(
 
     `expand` shows every image size that was looked at below each start.
     """
+    recommendation = as_published(recommendation)
     rows = shown_rows(recommendation.ranking, limit)
     _print_headline(headline(recommendation), console)
     if recommendation.verdict is not None:
@@ -75,6 +77,7 @@ def print_recommendation(
 
 def print_short(recommendation: Recommendation, console: Console) -> None:
     """The four lines and five rows alone."""
+    recommendation = as_published(recommendation)
     _print_headline(headline(recommendation), console)
     table, _ = _ranking(recommendation, shown_rows(recommendation.ranking).shown, console.width)
     console.print(table)

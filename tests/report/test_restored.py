@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+from markupsafe import escape
+
+from recommender.records import Interval
 from recommender.report.document import RecommendationDocument, document, restored
 from recommender.report.earlier import current_json
+from recommender.report.headline import headline
 from recommender.report.page import page
 from tests.report.kit import long_ranking
 
@@ -16,6 +21,21 @@ def test_the_page_of_a_published_answer_is_drawn_from_its_document() -> None:
     again = restored(published, made.profile)
     assert again.provenance == made.provenance
     assert page(again) == page(made)
+
+
+def test_numbers_on_the_edge_of_rounding_read_alike_in_every_form() -> None:
+    made = long_ranking()
+    edge = Interval(mean=0.104996, low=0.00499996, high=0.434996)
+    first = replace(made.ranking[0], score=edge, p_best=0.124996, expected_loss=0.014996)
+    made = replace(made, ranking=(first, *made.ranking[1:]))
+    said = document(made).headline
+    assert said is not None
+    again = restored(
+        RecommendationDocument.model_validate_json(document(made).model_dump_json()), made.profile
+    )
+    assert headline(again) == said
+    assert escape(said.start) in page(made)
+    assert escape(said.chance) in page(made)
 
 
 def test_an_answer_that_an_earlier_build_stored_is_read_as_one_of_today() -> None:
