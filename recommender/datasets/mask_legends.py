@@ -18,7 +18,7 @@ BACKGROUND = re.compile(r"(?i)^_*(back_?ground|bg|void|unlabell?ed|ignore|none|n
 IGNORE = "__ignore__"  # LabelMe's line for −1, above the one for 0
 LEGEND_WORDS = ("label", "class", "colo", "legend", "palette", "names")
 TRIPLE = re.compile(r"(?<![\d.])(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})(?![\d.])")
-NUMBERED = re.compile(r"(\d{1,5})\s*[,;:\t]\s*([^,;\t]*[^\W\d][^,;\t]*)")
+NUMBERED = re.compile(r"(\d{1,5})(?:\s*[,;:\t]\s*|\s+)([^,;\t]*[^\W\d][^,;\t]*)")
 HEX = re.compile(r"#([0-9a-fA-F]{6})\b")
 
 

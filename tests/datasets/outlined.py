@@ -324,6 +324,7 @@ def _masks(folder: Path, made: list[Scene], form: str) -> Path:
     legends = {
         "numbers": ("classes.txt", "corner\nwedge\n"),
         "numbers, Roboflow": ("_classes.csv", "Pixel Value, Class\n0, background\n1, corner\n2, wedge\n"),
+        "numbers, spaces": ("labels.txt", "0 background\n1 corner\n2 wedge\n"),
         "palette": (
             "labelmap.txt",
             "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncorner:128,0,0::\nwedge:0,128,64::\n",
@@ -360,6 +361,7 @@ WRITERS: dict[str, Writer] = {
         for form in (
             "numbers",
             "numbers, Roboflow",
+            "numbers, spaces",
             "palette",
             "colours, CSV",
             "colours, JSON",
