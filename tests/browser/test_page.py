@@ -65,7 +65,7 @@ def test_from_upload_to_a_finished_training(visit: Visit, drawn: Path) -> None:
     page.get_by_role("link", name="signs").click()
     expect(page.get_by_role("img", name=re.compile("Map of"))).to_be_visible()
     own = page.get_by_role("img", name=re.compile("Your image")).first
-    assert own.evaluate("image => image.naturalWidth") > 0
+    page.wait_for_function("image => image.naturalWidth > 0", arg=own.element_handle())
     page.get_by_label("Epochs of the full training").fill("1")
     page.get_by_role("button", name="Rank", exact=True).click()
     expect(ranking).to_be_visible(timeout=PATIENCE_MS)
