@@ -20,11 +20,10 @@ from numpy.typing import NDArray
 
 from recommender.blas import single_blas_thread
 from recommender.forecast.backtest import BacktestCase, bootstrap, cases
-from recommender.forecast.history import builtin_history, known_spread, observations
+from recommender.forecast.history import builtin_observations, known_spread
 from recommender.forecast.kernels import PriorScales, lay_out
 from recommender.forecast.process import Posterior, noise_of, result_of
 from recommender.forecast.situation import Observation, Situation
-from recommender.profile.shipped import builtin_profiles
 
 OUT = Path("benchmarks/results/hidden_source.md")
 DRAWS = 4000
@@ -135,13 +134,7 @@ def _gain(case: BacktestCase, name: str, belief: Posterior) -> Gain:
 
 def main() -> None:
     """Measure, print and write."""
-    builtin = builtin_history("detect")
-    runs = observations(
-        builtin.runs,
-        profiles=builtin_profiles(),
-        checkpoints=builtin.checkpoints,
-        evidence=builtin.evidence,
-    )
+    runs = builtin_observations("detect")
     lines = [
         "| hidden minus honest | checkpoints on targets | expected mAP50-95 | chance to be the best | raised |",
         "|---|---|---|---|---|",

@@ -19,9 +19,8 @@ from benchmarks.truth.ledger import read_runs
 from benchmarks.truth.plan import BASE
 from benchmarks.truth.run import ledger_of
 from recommender.forecast.backtest import cases
-from recommender.forecast.history import builtin_history, observations
+from recommender.forecast.history import builtin_observations
 from recommender.forecast.metrics import marks
-from recommender.profile.shipped import builtin_profiles
 from recommender.records import Run
 
 OUT = Path("benchmarks/results/truth_noise.md")
@@ -99,15 +98,7 @@ def ceiling(noise_sd: float) -> tuple[float, float]:
     results are not known: these are taken with their spread shrunk by the noise in it (James & Stein 1961), and noise
     is drawn anew.
     """
-    builtin = builtin_history("detect")
-    found = cases(
-        observations(
-            builtin.runs,
-            profiles=builtin_profiles(),
-            checkpoints=builtin.checkpoints,
-            evidence=builtin.evidence,
-        )
-    )
+    found = cases(builtin_observations("detect"))
     rng = np.random.default_rng(0)
     reached = []
     for case in found:

@@ -16,7 +16,7 @@ from recommender.training_memory import training_memory_mb
 
 
 def estimate_of(store: Store, request: TrainingRequest, dataset: Dataset) -> str:
-    """For instance ": about 12 min, by 5 runs on AMD EPYC, and 1.9 GB on a GPU"; "" where nothing is known.
+    """For instance ", about 12 min (by 5 timed here) and about 1.9 GB on a GPU".
 
     Raises NotFoundError for a checkpoint nobody knows.
     """
@@ -41,7 +41,9 @@ def estimate_of(store: Store, request: TrainingRequest, dataset: Dataset) -> str
         )
         basis = f"by {speed.num_runs} timed here" if speed.num_runs else "by the calibration of this machine"
         said.append(f"{about(speed.seconds(work))} ({basis})")
+    else:
+        said.append("for how long nothing here tells yet (`recommend calibrate` does)")
     memory = training_memory_mb(architecture, request.imgsz, -(-request.batch // (request.gpus or 1)))
     if memory is not None:
         said.append(f"about {memory / 1024:.2g} GB on a GPU")
-    return f", {' and '.join(said)}" if said else ""
+    return f", {', '.join(said)}"

@@ -11,7 +11,7 @@ from recommender.comparison.reasons import Loss
 from recommender.comparison.rows import ComparisonRow
 from recommender.comparison.sizes import SizeVerdict
 from recommender.records import Start
-from recommender.text import printable
+from recommender.text import counted, printable
 
 LEARNT = 0.05  # score under which the order of the starts says nothing about finished trainings
 
@@ -132,12 +132,12 @@ def catch_up_text(found: CatchUp) -> str:
         )
     if found.kind == "not within your budget":
         return (
-            f"scratch does not catch up within your budget of {found.budget} epochs, nor, as its curve goes "
+            f"scratch does not catch up within your budget of {counted(found.budget, 'epoch')}, nor, as its curve goes "
             f"({found.share_never or 0:.0%} of the extrapolations), within ten times as many"
         )
     return (
-        f"scratch does not catch up within your budget of {found.budget} epochs: it reached {found.reached:.3f} of "
-        f"{found.goal:.3f}, too little of a curve to say when it would"
+        f"scratch does not catch up within your budget of {counted(found.budget, 'epoch')}: it reached "
+        f"{found.reached:.3f} of {found.goal:.3f}, too little of a curve to say when it would"
     )
 
 

@@ -20,6 +20,7 @@ from recommender.forecast.curves import speaking_for
 from recommender.forecast.kernels import PriorScales
 from recommender.forecast.situation import Observation, Situation
 from recommender.profile.known import source_profiles
+from recommender.profile.shipped import builtin_profiles
 from recommender.records import SCRATCH, Budget, Checkpoint, Evidence, Profile, Run
 from recommender.store import RANKABLE, Store
 from recommender.store.records_json import from_parsed
@@ -77,6 +78,17 @@ def builtin_history(task: Task) -> BuiltinHistory:
 def known_spread(task: Task) -> PriorScales:
     """The standard deviation of each part of the prior, estimated from the built-in history of a task."""
     return builtin_history(task).spread
+
+
+def builtin_observations(task: Task) -> tuple[Observation, ...]:
+    """The built-in history of a task as the backtest takes it, without what this user's store knows."""
+    builtin = builtin_history(task)
+    return observations(
+        builtin.runs,
+        profiles=builtin_profiles(),
+        checkpoints=builtin.checkpoints,
+        evidence=builtin.evidence,
+    )
 
 
 def known_history(

@@ -69,7 +69,7 @@ def _chance(recommendation: Recommendation, first: RankedStart, label: str) -> s
 
 def _tied(recommendation: Recommendation) -> str:
     decision = recommendation.decision
-    tied = [start for start in decision.tied if start != decision.start]
+    tied = [row.start for row in recommendation.ranking if row.start in set(decision.tied) - {decision.start}]
     if tied:
         named = ", ".join(printable(start) for start in tied[:NAMED])
         more = f" and {len(tied) - NAMED} more" if len(tied) > NAMED else ""

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from recommender.forecast.budget import distinct_images, is_supported
-from recommender.forecast.history import builtin_history, known_spread, observations
+from recommender.forecast.history import builtin_observations, known_spread
 from recommender.forecast.process import posterior
 from recommender.forecast.ranking import Outlook, outlooks
 from recommender.forecast.situation import Observation, Situation, from_scale, to_scale
 from recommender.forecast.warnings import warnings
-from recommender.profile.shipped import builtin_profiles
 from recommender.records import SCRATCH, Budget, Evidence
 from recommender.tasks import Task, task_definition
 from tests.forecast.builders import observation, profile, situation
@@ -23,13 +22,7 @@ COCO = "coco-yolo11n"
 
 @pytest.fixture(scope="module")
 def history() -> tuple[Observation, ...]:
-    builtin = builtin_history("detect")
-    return observations(
-        builtin.runs,
-        profiles=builtin_profiles(),
-        checkpoints=builtin.checkpoints,
-        evidence=builtin.evidence,
-    )
+    return builtin_observations("detect")
 
 
 def starts_on(

@@ -6,21 +6,13 @@ import numpy as np
 import pytest
 
 from benchmarks.hidden_source import Gain, gains
-from recommender.forecast.history import builtin_history, known_spread, observations
-from recommender.profile.shipped import builtin_profiles
+from recommender.forecast.history import builtin_observations, known_spread
 
 
 @pytest.fixture(scope="module")
 def found() -> list[Gain]:
     """Of weights from which no run is known, with known earlier trainings: where hiding costs least."""
-    builtin = builtin_history("detect")
-    runs = observations(
-        builtin.runs,
-        profiles=builtin_profiles(),
-        checkpoints=builtin.checkpoints,
-        evidence=builtin.evidence,
-    )
-    return gains(runs, known_spread("detect"), new=True, lineage=True)
+    return gains(builtin_observations("detect"), known_spread("detect"), new=True, lineage=True)
 
 
 def test_hiding_the_source_does_not_pay_in_expectation(found: list[Gain]) -> None:

@@ -23,6 +23,9 @@ def test_every_number_of_the_headline_stands_in_the_first_row() -> None:
 
 def test_what_cannot_be_told_apart_is_named_and_the_rest_counted() -> None:
     assert headline(long_ranking()).tied == "cannot be told apart from it: c1:full, c2:full"
+    turned = replace(long_ranking().decision, tied=long_ranking().decision.tied[::-1])
+    named = headline(replace(long_ranking(), decision=turned)).tied
+    assert named == "cannot be told apart from it: c1:full, c2:full"  # as the table has them
     many = replace(long_ranking(), decision=answer_of(*long_ranking().ranking, tied=6).decision)
     assert headline(many).tied == "cannot be told apart from it: c1:full, c2:full and 3 more"
 
