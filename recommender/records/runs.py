@@ -1,0 +1,89 @@
+"""Trainings: what fixes one, its learning curve, and what came out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from recommender.records.checkpoints import Start
+from recommender.starts import FreezeDepth
+from recommender.tasks import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that fixes a training apart from the start and the data.
+
+    `learning_rate` None asks for the mode's default; `optimizer` is always named, since
+    ultralytics' "auto" picks by iteration count and would give a trial another one than the full run.
+    """
+
+    epochs: int
+    imgsz: int
+    batch: int = 16
+    optimizer: str = "AdamW"
+    learning_rate: float | None = None
+    patience: int | None = None  # epochs; None never stops early
+    normalisation: Literal["batch", "group"] = "batch"
+    fraction: float = 1.0  # of the train images, nested by seed
+    seed: int = 0
+    schedule_epochs: int | None = None  # a trial stops at `epochs` of this schedule; None: the same
+    class_map: tuple[
+        tuple[str, str], ...
+    ] = ()  # (the data set's class, the checkpoint's that means the same)
+    multi_scale: float = 0.0  # each batch is resized at random by up to this share of `imgsz`, up or down
+    freeze: FreezeDepth | None = None  # None: the mode's own, the backbone for "freeze" and nothing else
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochMetrics:
+    """One point of a learning curve. Losses that are not finite never get here."""
+
+    epoch: int  # 1 is after the first epoch
+    score: float  # the task's primary metric: mAP50-95 of detection
+    details: dict[
+        str, float
+    ]  # the task's other metrics by name (`recommender.tasks`); what is unknown is left out
+    seconds: float  # since the start of the training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """The environment of a run."""
+
+    hardware: str
+    device: str
+    num_threads: int
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training with its curve, cost, seed and environment."""
+
+    id: str  # content hash of what was asked: target, start, weights, recipe, code of the recipe
+    kind: Literal["trial", "full"]
+    status: Literal["succeeded", "stopped", "failed"]
+    target_hash: str
+    target_name: str
+    start: Start
+    weights_sha256: str | None
+    source_hash: str | None
+    architecture: str
+    recipe: Recipe
+    num_train_images: int
+    curve: tuple[EpochMetrics, ...]
+    starting_score: float | None  # the checkpoint's own score before the transfer, where classes match
+    best: EpochMetrics | None
+    seconds: float
+    peak_memory_mb: float | None
+    batch_used: int | None
+    optimizer_used: str | None
+    learning_rate_used: float | None
+    weights_transferred: float | None
+    environment: Environment
+    notes: tuple[str, ...] = ()  # differences from what was asked
+    error: str | None = None
+    created_at: str = ""  # ISO 8601, UTC
+    task: Task = "detect"
+    cpu_seconds: float | None = None  # processor time of all threads, which a busy machine does not stretch
