@@ -7,7 +7,6 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from recommender.errors import UsageError
 from recommender.starts import MODES, FreezeDepth
 from recommender.tasks import Task, task_definition
 
@@ -362,14 +361,3 @@ def require_budget(budget: str | None) -> str | None:
     if budget is not None and not BUDGET_FORM.fullmatch(budget):
         raise ValueError(f"budget {budget!r} is not understood; write 90s, 10m, 1.5h or 2gpu-h")
     return budget
-
-
-def parameters_from(text: str) -> int:
-    """Read `5000000`, `5M` or `2.6m` as a number of parameters."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKmMbB]?)", text.strip())
-    if not match:
-        raise UsageError(
-            f"--max-params {text!r} is not a number of parameters.", remedy="Write 5000000 or 5M."
-        )
-    factor = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}[match.group(2).lower()]
-    return int(float(match.group(1)) * factor)

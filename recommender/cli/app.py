@@ -20,15 +20,14 @@ from recommender.cli.mounts import mount
 from recommender.cli.options import (
     Address,
     AllowRoots,
+    AsJson,
     AxesChoice,
     ClassMaps,
     GpusPerTrial,
     ImageSize,
+    MaxParams,
+    Modes,
     TaskChoice,
-    class_map,
-    parts,
-    size_of,
-    task_of,
 )
 from recommender.errors import RecommenderError, UsageError
 
@@ -183,9 +182,7 @@ def root(
     keep: Annotated[
         bool, typer.Option("--keep", help="Put a FILE.pt named here into later rankings too.")
     ] = False,
-    modes: Annotated[
-        str, typer.Option(help="Of full, freeze, scratch; comma between them.")
-    ] = "full,freeze,scratch",
+    modes: Modes = "full,freeze,scratch",
     epochs: Annotated[int, typer.Option(help="Epochs of the full training.")] = 100,
     imgsz: ImageSize = None,
     everything: Annotated[
@@ -226,9 +223,7 @@ def root(
     axes: AxesChoice = None,
     address: Address = None,
     gpus_per_trial: GpusPerTrial = None,
-    max_params: Annotated[
-        str | None, typer.Option(metavar="M", help="Largest model, e.g. 5M parameters.")
-    ] = None,
+    max_params: MaxParams = None,
     licence: Annotated[
         str, typer.Option(metavar="permissive|any", help="Leave out what asks for more than attribution.")
     ] = "any",
@@ -241,7 +236,7 @@ def root(
     ] = 12,
     task: TaskChoice = None,
     allow_root: AllowRoots = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_json: AsJson = False,
     html: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write the answer as one self-contained page.")
     ] = None,
@@ -265,46 +260,6 @@ def root(
         raise typer.Exit(2)
     # An answer reads some 100 MB of small records and ends: looking for garbage among them is a tenth of its time.
     gc.set_threshold(50_000, 20, 20)
-    from recommender.cli.main_job import Extras, main_job
-    from recommender.requests import RecommendRequest, parameters_from
+    from recommender.cli.main_job import main_job
 
-    asked = {
-        "dataset": dataset,
-        "task": task_of(task),
-        "checkpoints": tuple(checkpoint or ()),
-        "without": tuple(without or ()),
-        "class_map": class_map(class_maps),
-        "keep": keep,
-        "modes": parts(modes),
-        "epochs": epochs,
-        **size_of(imgsz),
-        "everything": everything,
-        "here": here,
-        "device": device,
-        "max_latency": max_latency,
-        "max_memory": max_memory,
-        "max_flops": max_flops,
-        "gpu": gpu,
-        "max_hours": max_hours,
-        "max_cost": max_cost,
-        "price": price,
-        "top": top,
-        "max_params": parameters_from(max_params) if max_params else None,
-        "licence": licence,
-        "offline": offline,
-        "seed": seed,
-        "max_feature_candidates": max_feature_candidates,
-        "allow_roots": tuple(allow_root or ()),
-    }
-    extras = Extras(
-        trials=trials,
-        budget=budget,
-        axes=parts(axes or ""),
-        address=address,
-        gpus_per_trial=gpus_per_trial,
-        as_json=as_json,
-        html=html,
-        launch=launch,
-        expand=expand,
-    )
-    main_job(RecommendRequest.model_validate(asked), extras)
+    main_job(context)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from recommender.cli.console import out, progress_bars
-from recommender.cli.options import TaskChoice, task_of
+from recommender.cli.options import AsJson, TaskChoice, task_of
 
 
 def backtest(
@@ -17,7 +17,7 @@ def backtest(
     ] = None,
     task: TaskChoice = None,
     seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Hide every target of the history in turn, forecast it from the others, and compare with baselines."""
     from recommender.blas import keep_freed_memory

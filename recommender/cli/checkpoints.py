@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from recommender.cli.options import AsJson
+
 if TYPE_CHECKING:
     from recommender.records import Checkpoint, Dataset, TrainingStep, TransferCoverage
     from recommender.report.checkpoints import CheckpointSummary
 
 app = typer.Typer(no_args_is_help=True, help="The checkpoints a training can start from.")
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Name = Annotated[str, typer.Argument(help="Of the checkpoint, as `list` shows it.")]
 Source = Annotated[
     Path | None,
@@ -25,7 +26,7 @@ Source = Annotated[
 
 @app.command("list")
 def list_checkpoints(
-    as_json: Json = False,
+    as_json: AsJson = False,
     available: Annotated[bool, typer.Option("--available", help="Only those on this machine.")] = False,
 ) -> None:
     """List every checkpoint: built in, registered, public. One row a file, whatever its names."""
@@ -50,7 +51,7 @@ def show(
         Path | None, typer.Option(help="A target: what of the checkpoint reaches its model.")
     ] = None,
     architecture: Annotated[str | None, typer.Option(help="Of the target's model, if another.")] = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show one checkpoint, its layers, and what of it transfers to a data set."""
     from recommender.checkpoints import coverage, get_checkpoint
@@ -92,7 +93,7 @@ def add(
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Never ask.")] = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Register a checkpoint of yours: read in quarantine, its source data profiled."""
     from recommender.checkpoints import add_checkpoint, check_name

@@ -13,18 +13,22 @@ import typer
 from recommender.cli.options import (
     Address,
     AllowRoots,
+    Architecture,
+    AsJson,
+    Batch,
     Budget,
     CpusPerTrial,
     DatasetPath,
+    Fractions,
     GpusPerTrial,
     ImageSize,
+    Optimizer,
     Parallel,
+    Patience,
     Seeds,
     Storage,
     TaskChoice,
-    parts,
-    size_of,
-    task_of,
+    request_of,
 )
 from recommender.errors import UsageError
 
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
 
 
 def compare(
+    context: typer.Context,
     dataset: DatasetPath,
     start: Annotated[
         list[str] | None,
@@ -43,18 +48,16 @@ def compare(
             help="scratch, coco, NAME:freeze, FILE.pt:full (repeatable); else scratch and COCO in both modes.",
         ),
     ] = None,
-    fractions: Annotated[
-        str, typer.Option(metavar="1,0.33", help="Shares of the train images, nested.")
-    ] = "1",
+    fractions: Fractions = "1",
     seeds: Seeds = "3",
     epochs: Annotated[int, typer.Option(help="Of every training, at most.")] = 100,
-    patience: Annotated[int, typer.Option(help="Epochs without gain before one ends; 0 never.")] = 50,
+    patience: Patience = 50,
     test: Annotated[
         str, typer.Option(metavar="auto|test|val", help="Split that scores the trained models.")
     ] = "auto",
     imgsz: ImageSize = None,
-    batch: Annotated[int, typer.Option(help="Images a step.")] = 16,
-    optimizer: Annotated[str, typer.Option(help="AdamW, Adam, NAdam, RAdam or SGD.")] = "AdamW",
+    batch: Batch = 16,
+    optimizer: Optimizer = "AdamW",
     learning_rates: Annotated[
         str, typer.Option(metavar="default,3e-4", help="Each is tried once; a start's best one goes on.")
     ] = "default",
@@ -67,9 +70,7 @@ def compare(
     tta: Annotated[
         bool, typer.Option("--tta", help="Score with test-time augmentation too, in a column of its own.")
     ] = False,
-    architecture: Annotated[
-        str | None, typer.Option(metavar="yolo11n", help="For scratch; else the starts' most common one.")
-    ] = None,
+    architecture: Architecture = None,
     confidence: Annotated[float, typer.Option(help="From which boxes are drawn.")] = 0.5,
     pictures: Annotated[int, typer.Option(metavar="N", help="Held-back images shown; 0 none.")] = 6,
     photos: Annotated[
@@ -87,41 +88,12 @@ def compare(
         str | None, typer.Option(metavar="DIR", help="Where the report goes; else comparison-DATASET here.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Start the trainings without asking.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="The report as one JSON document on stdout.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train chosen starts side by side and write one report; given again, it goes on where it was."""
     from recommender.requests import CompareRequest
 
-    asked = {
-        "dataset": dataset,
-        "task": task_of(task),
-        "fractions": parts(fractions),
-        "seeds": seeds,
-        "epochs": epochs,
-        "patience": patience,
-        "test": test,
-        **size_of(imgsz),
-        "batch": batch,
-        "optimizer": optimizer,
-        "learning_rates": parts(learning_rates),
-        "normalisation": normalisation,
-        "multi_scale": multi_scale,
-        "tta": tta,
-        "architecture": architecture,
-        "confidence": confidence,
-        "pictures": pictures,
-        "photos": photos,
-        "budget": budget,
-        "address": address,
-        "gpus_per_trial": gpus_per_trial,
-        "cpus_per_trial": cpus_per_trial,
-        "parallel": parallel,
-        "storage": storage,
-        "allow_roots": tuple(allow_root or ()),
-    }
-    request = CompareRequest.model_validate(asked | ({"starts": tuple(start)} if start else {}))
+    request = request_of(CompareRequest, context)
     folder = Path(out).expanduser() if out else None
     if folder is not None:
         _check_writable(folder)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from recommender.cli.console import out, progress_bars
-from recommender.cli.options import AllowRoots, TaskChoice, task_of
+from recommender.cli.options import AllowRoots, AsJson, TaskChoice, task_of
 from recommender.text import printable
 
 app = typer.Typer(help="Look into data sets.", no_args_is_help=True)
@@ -24,7 +24,7 @@ def inspect(
             help="Data set: folder, data.yaml, COCO JSON, Pascal VOC tree, or a zip or tar of one."
         ),
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_json: AsJson = False,
     task: TaskChoice = None,
     allow_root: AllowRoots = None,
     seed: Annotated[int, typer.Option(help="Of the split, where the data set has none.")] = 0,

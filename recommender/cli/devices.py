@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
 
-import typer
-
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+from recommender.cli.options import AsJson
 
 
-def devices(as_json: Json = False) -> None:
+def devices(as_json: AsJson = False) -> None:
     """List the devices with measured latencies, and the GPUs whose training can be estimated."""
     import json
 
@@ -45,7 +42,7 @@ def devices(as_json: Json = False) -> None:
     )
 
 
-def calibrate(as_json: Json = False) -> None:
+def calibrate(as_json: AsJson = False) -> None:
     """Measure latency and training speed of real architectures on this machine; `--device this` then uses them."""
     import json
 

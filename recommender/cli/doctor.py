@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from recommender.cli.options import AsJson
+
 MARKS = {"ok": "[green]✓[/green]", "note": "[yellow]![/yellow]", "bad": "[red]✗[/red]"}
 
 
@@ -16,7 +18,7 @@ def doctor(
     address: Annotated[
         str | None, typer.Option(metavar="auto|ray://…|http://…", help="Ray cluster to look at.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check versions, safety switches, store, weights, offline readiness, cluster and service settings."""
     from recommender.cli.checks import all_findings

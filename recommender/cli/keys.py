@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from recommender.cli.options import AsJson
+
 app = typer.Typer(no_args_is_help=True, help="API keys of the service: create, list, revoke.")
 
 
@@ -34,7 +36,7 @@ def create(
 
 @app.command("list")
 def list_keys(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the keys, without their secrets."""
     from recommender.store import Store

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from recommender.cli.console import err, out, progress_bars
+from recommender.cli.options import request_of
 from recommender.errors import UsageError
 from recommender.records import Recommendation
 from recommender.requests import RecommendRequest, TrialsRequest
@@ -23,49 +26,49 @@ if TYPE_CHECKING:
 class Extras:
     """Options beyond the recommendation itself: trials, the launch, and the form of the output."""
 
-    trials: int | None
-    budget: str | None
+    trials: TrialsRequest | None
     address: str | None
-    gpus_per_trial: float | None
     as_json: bool
     html: str | None
     launch: bool
-    expand: bool = False
-    axes: tuple[str, ...] = ()
-
-    def trials_request(self) -> TrialsRequest | None:
-        """The trials asked for, or None; raises pydantic's ValidationError for a budget in no known form."""
-        if self.trials is None and self.budget is None:
-            if self.gpus_per_trial is not None:
-                raise UsageError("--gpus-per-trial is for trials.", remedy="Add --trials N or --budget 10m.")
-            if self.axes:
-                raise UsageError("--axes is for trials.", remedy="Add --trials N or --budget 10m.")
-            return None
-        asked = {name: getattr(self, name) for name in TrialsRequest.model_fields}
-        return TrialsRequest.model_validate(asked)
+    expand: bool
 
 
-def main_job(request: RecommendRequest, extras: Extras) -> None:
-    """Answer one request on stdout, progress on stderr."""
+def trials_of(context: typer.Context) -> TrialsRequest | None:
+    """The trials asked for, or None. Raises UsageError for options of trials without them."""
+    given = context.params
+    if given["trials"] is not None or given["budget"] is not None:
+        return request_of(TrialsRequest, context)
+    for name in ("gpus_per_trial", "axes"):
+        if given[name]:
+            raise UsageError(
+                f"--{name.replace('_', '-')} is for trials.", remedy="Add --trials N or --budget 10m."
+            )
+    return None
+
+
+def main_job(context: typer.Context) -> None:
+    """Answer the request that the options make on stdout, progress on stderr."""
     from recommender.candidates import with_paths_registered
     from recommender.pipeline import conclude, study
     from recommender.store import Store
 
     began_at = time.monotonic()
-    trials = extras.trials_request()
-
+    request = request_of(RecommendRequest, context)
+    named = ("address", "as_json", "html", "launch", "expand")
+    extras = Extras(trials=trials_of(context), **{name: context.params[name] for name in named})
     if extras.html:
         _check_writable(Path(extras.html))
     with Store.open_default() as store:
         request = with_paths_registered(request, store)
         with progress_bars() as progress:
             case = study(request, store=store, progress=progress)
-        if trials is None:
+        if extras.trials is None:
             recommendation = conclude(case)
         else:
             from recommender.cli.trials import after_trials
 
-            recommendation = after_trials(case, trials, store, began_at=began_at)
+            recommendation = after_trials(case, extras.trials, store, began_at=began_at)
         _show(recommendation, case, extras)
         if extras.launch:
             from recommender.cli.train import launch_first

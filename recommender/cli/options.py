@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import typer
 
 from recommender.errors import UsageError
 from recommender.tasks import TASKS, Task
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 DatasetPath = Annotated[
     str, typer.Option("--dataset", "-d", metavar="PATH", help="Data set, in any format that is read.")
@@ -47,7 +52,17 @@ AxesChoice = Annotated[
 AllowRoots = Annotated[
     list[str] | None, typer.Option(metavar="DIR", help="A further folder a data.yaml may point into.")
 ]
-
+Modes = Annotated[str, typer.Option(help="Of full, freeze, scratch; comma between them.")]
+Fractions = Annotated[str, typer.Option(metavar="1,0.33", help="Shares of the train images.")]
+Batch = Annotated[int, typer.Option(help="Images a step.")]
+Patience = Annotated[int, typer.Option(help="Epochs without gain before one ends; 0 never.")]
+Optimizer = Annotated[str, typer.Option(help="AdamW, Adam, NAdam, RAdam or SGD.")]
+LearningRate = Annotated[float | None, typer.Option(help="Else the mode's default.")]
+Architecture = Annotated[
+    str | None, typer.Option(metavar="yolo11n", help="For scratch; else the starts' most common one.")
+]
+MaxParams = Annotated[str | None, typer.Option(metavar="M", help="Largest model, e.g. 5M parameters.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 ClassMaps = Annotated[
     list[str] | None,
@@ -85,6 +100,37 @@ def parts(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def size_of(imgsz: int | None) -> dict[str, int]:
-    """The field of a request; none where the size was left to the task."""
-    return {} if imgsz is None else {"imgsz": imgsz}
+def parameters_from(text: str) -> int:
+    """Read `5000000`, `5M` or `2.6m` as a number of parameters."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKmMbB]?)", text.strip())
+    if not match:
+        raise UsageError(
+            f"--max-params {text!r} is not a number of parameters.", remedy="Write 5000000 or 5M."
+        )
+    factor = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}[match.group(2).lower()]
+    return int(float(match.group(1)) * factor)
+
+
+Asked = TypeVar("Asked", bound="BaseModel")
+READERS: dict[str, Callable[[Any], Any]] = {
+    "task": task_of,
+    "class_map": class_map,
+    "max_params": parameters_from,
+    **dict.fromkeys(("modes", "fractions", "learning_rates", "axes"), parts),
+}  # of the fields that an option writes in another form
+
+
+def request_of(model: type[Asked], context: typer.Context, **instead: Any) -> Asked:
+    """The request that the options of a command make; `instead` are fields that follow from them otherwise.
+
+    An option fills the field of its name, be it singular or plural: each --start is one of `starts`. Where it is left
+    out, the field keeps its default. Raises pydantic's ValidationError, and UsageError.
+    """
+    given: dict[str, Any] = {}
+    for name, value in context.params.items():
+        field = next(
+            (one for one in (name, f"{name}s", name.removesuffix("s")) if one in model.model_fields), None
+        )
+        if field is not None and value is not None and value != () and value != []:
+            given[field] = READERS[field](value) if field in READERS else value
+    return model.model_validate(given | instead)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recommender.cli.options import TaskChoice, task_of
+from recommender.cli.options import AsJson, TaskChoice, task_of
 from recommender.errors import NotFoundError, UsageError
 from recommender.text import printable
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Runs and trainings: list, show, compare, ignore, remove, cancel.", no_args_is_help=True
 )
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
 @app.command("list")

@@ -13,18 +13,25 @@ import typer
 from recommender.cli.options import (
     Address,
     AllowRoots,
+    Architecture,
+    AsJson,
     AxesChoice,
+    Batch,
     Budget,
     CpusPerTrial,
+    Fractions,
     GpusPerTrial,
     ImageSize,
+    LearningRate,
+    MaxParams,
+    Modes,
+    Optimizer,
     Parallel,
+    Patience,
     Seeds,
     Storage,
     TaskChoice,
-    parts,
-    size_of,
-    task_of,
+    request_of,
 )
 
 if TYPE_CHECKING:
@@ -35,30 +42,25 @@ INTERRUPTED = 130  # what shells expect after Ctrl-C
 
 
 def sweep(
+    context: typer.Context,
     dataset: Annotated[
         list[str], typer.Option("--dataset", "-d", metavar="PATH", help="Target data set (repeatable).")
     ],
     checkpoint: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this start (repeatable); else all here.")
     ] = None,
-    modes: Annotated[
-        str, typer.Option(help="Of full, freeze, scratch; comma between them.")
-    ] = "full,freeze,scratch",
+    modes: Modes = "full,freeze,scratch",
     seeds: Seeds = "1",
-    fractions: Annotated[str, typer.Option(metavar="1,0.33", help="Shares of the train images.")] = "1",
+    fractions: Fractions = "1",
     epochs: Annotated[int, typer.Option(help="Of every training.")] = 100,
     imgsz: ImageSize = None,
-    batch: Annotated[int, typer.Option(help="Images a step.")] = 16,
-    patience: Annotated[int, typer.Option(help="Epochs without gain before one ends; 0 never.")] = 0,
-    optimizer: Annotated[str, typer.Option(help="AdamW, Adam, NAdam, RAdam or SGD.")] = "AdamW",
-    learning_rate: Annotated[float | None, typer.Option(help="Else the mode's default.")] = None,
+    batch: Batch = 16,
+    patience: Patience = 0,
+    optimizer: Optimizer = "AdamW",
+    learning_rate: LearningRate = None,
     axes: AxesChoice = None,
-    architecture: Annotated[
-        str | None, typer.Option(metavar="yolo11n", help="For scratch; else the starts' most common one.")
-    ] = None,
-    max_params: Annotated[
-        str | None, typer.Option(metavar="M", help="Largest model, e.g. 5M parameters.")
-    ] = None,
+    architecture: Architecture = None,
+    max_params: MaxParams = None,
     budget: Budget = None,
     address: Address = None,
     gpus_per_trial: GpusPerTrial = None,
@@ -67,41 +69,15 @@ def sweep(
     storage: Storage = None,
     task: TaskChoice = None,
     allow_root: AllowRoots = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train every start on every target; what the history knows is not repeated, so give it again to go on."""
-    from recommender.requests import SweepRequest, parameters_from
-
-    request = SweepRequest.model_validate(
-        {
-            "datasets": tuple(dataset),
-            "task": task_of(task),
-            "checkpoints": tuple(checkpoint or ()),
-            "modes": parts(modes),
-            "seeds": seeds,
-            "fractions": parts(fractions),
-            "epochs": epochs,
-            **size_of(imgsz),
-            "batch": batch,
-            "patience": patience,
-            "optimizer": optimizer,
-            "learning_rate": learning_rate,
-            "axes": parts(axes or ""),
-            "architecture": architecture,
-            "max_params": parameters_from(max_params) if max_params else None,
-            "budget": budget,
-            "address": address,
-            "gpus_per_trial": gpus_per_trial,
-            "cpus_per_trial": cpus_per_trial,
-            "parallel": parallel,
-            "storage": storage,
-            "allow_roots": tuple(allow_root or ()),
-        }
-    )
     from recommender.cli.console import progress_bars
+    from recommender.requests import SweepRequest
     from recommender.store import Store
     from tune_jobs.sweep import grid
 
+    request = request_of(SweepRequest, context)
     with Store.open_default() as store, contextlib.ExitStack() as screen:
         bars = contextlib.ExitStack()
         progress = bars.enter_context(progress_bars())

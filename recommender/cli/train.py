@@ -14,13 +14,17 @@ import typer
 
 from recommender.cli.options import (
     AllowRoots,
+    Architecture,
+    AsJson,
+    Batch,
     ClassMaps,
     DatasetPath,
     ImageSize,
+    LearningRate,
+    Optimizer,
+    Patience,
     TaskChoice,
-    class_map,
-    size_of,
-    task_of,
+    request_of,
 )
 from recommender.errors import UnavailableError, UsageError
 
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 
 
 def train(
+    context: typer.Context,
     dataset: DatasetPath,
     start: Annotated[
         str | None,
@@ -42,17 +47,15 @@ def train(
     ] = None,
     epochs: Annotated[int, typer.Option(help="At most.")] = 100,
     imgsz: ImageSize = None,
-    batch: Annotated[int, typer.Option(help="Images a step.")] = 16,
-    patience: Annotated[int, typer.Option(help="Epochs without gain before it ends; 0 never.")] = 50,
-    optimizer: Annotated[str, typer.Option(help="AdamW, Adam, NAdam, RAdam or SGD.")] = "AdamW",
-    learning_rate: Annotated[float | None, typer.Option(help="Else the mode's default.")] = None,
+    batch: Batch = 16,
+    patience: Patience = 50,
+    optimizer: Optimizer = "AdamW",
+    learning_rate: LearningRate = None,
     freeze: Annotated[
         str | None,
         typer.Option(metavar="none|stem|backbone|neck", help="Freeze up to there; else as the start says."),
     ] = None,
-    architecture: Annotated[
-        str | None, typer.Option(metavar="yolo11n", help="For scratch; else the starts' most common one.")
-    ] = None,
+    architecture: Architecture = None,
     name: Annotated[str | None, typer.Option(help="Of the checkpoint that comes out.")] = None,
     seed: Annotated[int, typer.Option(help="Of the training.")] = 0,
     gpus: Annotated[int | None, typer.Option(help="On one node; else one where there is one.")] = None,
@@ -75,32 +78,17 @@ def train(
         bool, typer.Option("--again", help="Train even if the same was trained before.")
     ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Launch it and return.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train a start on a data set in full; given again after a crash, the command goes on where it was."""
     from recommender.requests import TrainingRequest
     from recommender.store import Store
 
-    request = TrainingRequest.model_validate(
-        {
-            "dataset": str(Path(dataset).expanduser().absolute()),
-            "task": task_of(task),
-            "start": start,
-            "epochs": epochs,
-            **size_of(imgsz),
-            "batch": batch,
-            "patience": patience,
-            "optimizer": optimizer,
-            "learning_rate": learning_rate,
-            "freeze": freeze,
-            "architecture": architecture,
-            "name": name,
-            "seed": seed,
-            "gpus": gpus if device is None else gpus_of(device),
-            "cpus": cpus,
-            "class_map": class_map(class_maps),
-            "allow_roots": tuple(allow_root or ()),
-        }
+    request = request_of(
+        TrainingRequest,
+        context,
+        dataset=str(Path(dataset).expanduser().absolute()),
+        gpus=gpus if device is None else gpus_of(device),
     )
     with Store.open_default() as store:
         place = place_of(address, storage)
