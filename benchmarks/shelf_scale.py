@@ -30,17 +30,16 @@ from benchmarks.demo import draw_data_set
 from benchmarks.machine import stamp
 from benchmarks.shelf import fill_history, fill_shelf, own_weights, synthetic_profile
 from recommender import recall
-from recommender.candidates import choose_candidates, starts_of
+from recommender.candidates import choose_starts
 from recommender.datasets import open_dataset
-from recommender.evidence import gather
 from recommender.forecast.history import known_history, known_spread
 from recommender.forecast.ranking import outlooks
-from recommender.forecast.situation import Situation
+from recommender.pipeline import with_evidence
 from recommender.profile.index_files import update_index
 from recommender.profile.known import known_profile
 from recommender.profile.shipped import builtin_profiles
 from recommender.progress import silent
-from recommender.records import Budget, Dataset, Evidence, Profile
+from recommender.records import Dataset, Profile
 from recommender.requests import RecommendRequest
 from recommender.store import Store
 
@@ -149,21 +148,11 @@ def agreement_of(store: Store, count: int) -> float:
 
 def first_ten(store: Store, profile: Profile) -> set[str]:
     """The first ten starts for a known data set, from all but its images."""
-    request = RecommendRequest.model_validate({"dataset": profile.dataset_name, "here": True})
-    candidates = choose_candidates(request, store, profile, silent)
-    evidence = gather(_without_images(profile), profile, candidates, store=store, max_feature_candidates=0)
-    situations = [
-        Situation(
-            target=profile,
-            num_train_images=profile.num_images.train,
-            budget=Budget(epochs=request.epochs, imgsz=request.imgsz),
-            start=start,
-            checkpoint=candidate.checkpoint if candidate else None,
-            source=candidate.source if candidate else None,
-            evidence=evidence[start.checkpoint] if candidate else Evidence(),
-        )
-        for start, candidate in starts_of(candidates)
-    ]
+    request = RecommendRequest.model_validate(
+        {"dataset": profile.dataset_name, "here": True, "max_feature_candidates": 0}
+    )
+    bare, _ = choose_starts(request, store, profile, silent, imgsz=request.imgsz)
+    situations = with_evidence(_without_images(profile), bare, request, store=store)
     history = known_history(store, target=profile)
     return {
         str(row.situation.start) for row in outlooks(history, situations, spread=known_spread("detect"))[:10]
@@ -173,7 +162,8 @@ def first_ten(store: Store, profile: Profile) -> set[str]:
 def chosen(store: Store, profile: Profile) -> tuple[Any, ...]:
     """The checkpoints that a question about this data set looks at."""
     request = RecommendRequest.model_validate({"dataset": profile.dataset_name, "here": True})
-    return tuple(one.checkpoint for one in choose_candidates(request, store, profile, silent))
+    situations, _ = choose_starts(request, store, profile, silent, imgsz=request.imgsz)
+    return tuple({one.start.checkpoint: one.checkpoint for one in situations if one.checkpoint}.values())
 
 
 def _without_images(profile: Profile) -> Dataset:

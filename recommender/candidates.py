@@ -1,10 +1,9 @@
-"""The candidates for a request: checkpoints on this machine, those that were named, COCO and scratch always."""
+"""The starts for a request: checkpoints on this machine, those that were named, COCO and scratch always."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,11 +17,12 @@ from recommender.checkpoints import (
     zoo,
 )
 from recommender.errors import UsageError
+from recommender.forecast.situation import Situation
 from recommender.forecast.warnings import is_permissive
 from recommender.profile.known import source_profiles
 from recommender.progress import Progress
 from recommender.recall import RECALLED, recall
-from recommender.records import SCRATCH, Budget, Checkpoint, Mode, Notice, Profile, Start
+from recommender.records import SCRATCH, Budget, Checkpoint, Evidence, Mode, Notice, Profile, Start
 from recommender.requests import RecommendRequest
 from recommender.starts import split_start
 from recommender.store import Store
@@ -33,21 +33,12 @@ GRAY = "-grayscale"  # how the names of weights for images of one channel end
 LEARNED_MODES: tuple[Mode, ...] = ("full", "freeze")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Candidate:
-    """A checkpoint and what is known of its source data."""
+def choose_starts(
+    request: RecommendRequest, store: Store, target: Profile, progress: Progress, *, imgsz: int
+) -> tuple[tuple[Situation, ...], tuple[Notice, ...]]:
+    """The starts in the race at an image size, their evidence still to be gathered, and notices on the choice.
 
-    checkpoint: Checkpoint
-    source: Profile | None
-    modes: tuple[Mode, ...] = LEARNED_MODES
-    also_named: tuple[str, ...] = ()  # other names of the same file
-
-
-def choose_candidates(
-    request: RecommendRequest, store: Store, target: Profile, progress: Progress
-) -> tuple[Candidate, ...]:
-    """The checkpoints in the race, by name, as they fit the target's task. Scratch is added by `starts_of`.
-
+    Every checkpoint in each of its modes, by name, as they fit the target's task, and scratch, which always runs.
     Without names, what is built in or fetched and what `recall` finds among the registered ones. Public checkpoints
     that were never fetched take part by what is known of them in questions about boxes; they are fetched where they
     are named, since that is the user's to ask for. Raises NotFoundError for a
@@ -56,17 +47,7 @@ def choose_candidates(
     """
     reference = task_definition(target.task).reference
     named = _modes_of((*request.checkpoints, reference), store) if request.checkpoints else {}
-    if request.checkpoints:
-        known = [get_checkpoint(store, name) for name in named]
-        for one in known:
-            require_for_task(one, target.task)  # before anything is fetched
-        chosen = [require_for_task(_at_hand(one, request, progress), target.task) for one in known]
-    else:
-        budget = Budget(epochs=request.epochs, imgsz=request.imgsz)
-        fetchable = task_definition(target.task).sizes_compared and not (request.here or request.offline)
-        public = public_checkpoints(fetchable=fetchable)
-        registered = recall(store, target, budget, locate=located, allowed=partial(_allowed, request=request))
-        chosen = list(that_fit((*public, *registered), target.task))
+    chosen = _chosen(request, store, target, named, progress)
     _require_some_small_enough(chosen, request)
     if SCRATCH in request.without:
         raise UsageError(
@@ -76,19 +57,50 @@ def choose_candidates(
     unwanted = _modes_of(request.without, store)
     sources = source_profiles({c.source_hash for c in chosen if c.source_hash}, store)
     unique = {checkpoint.name: checkpoint for checkpoint in chosen if _allowed(checkpoint, request)}
-    candidates = [
-        Candidate(
-            checkpoint=checkpoint,
-            source=sources.get(checkpoint.source_hash or ""),
-            modes=tuple(
-                mode
-                for mode in named.get(name, LEARNED_MODES)
-                if mode in request.modes and mode not in unwanted.get(name, ())
-            ),
-        )
-        for name, checkpoint in sorted(unique.items())
+    modes = {
+        name: {*named.get(name, LEARNED_MODES)} & {*request.modes} - {*unwanted.get(name, ())}
+        for name in unique
+    }
+    files = _by_file([unique[name] for name in sorted(unique) if modes[name]], sources)
+    starts: list[tuple[Start, Checkpoint | None]] = [
+        (Start(checkpoint=names[0].name, mode=mode), names[0])
+        for names in files
+        for mode in LEARNED_MODES
+        if any(mode in modes[one.name] for one in names)
     ]
-    return _one_per_file([candidate for candidate in candidates if candidate.modes])
+    situations = tuple(
+        Situation(
+            target=target,
+            num_train_images=target.num_images.train,
+            budget=Budget(epochs=request.epochs, imgsz=imgsz),
+            start=start,
+            checkpoint=checkpoint,
+            source=sources.get(checkpoint.source_hash or "") if checkpoint else None,
+            evidence=Evidence(),
+        )
+        for start, checkpoint in (*starts, (Start(checkpoint=SCRATCH, mode="scratch"), None))
+    )
+    return situations, (*_recall_notes(request, store, files), *_same_weights_notes(files))
+
+
+def _chosen(
+    request: RecommendRequest,
+    store: Store,
+    target: Profile,
+    named: Collection[str],
+    progress: Progress,
+) -> list[Checkpoint]:
+    """The checkpoints named, at hand, or those that take part where none is."""
+    if request.checkpoints:
+        known = [get_checkpoint(store, name) for name in named]
+        for one in known:
+            require_for_task(one, target.task)  # before anything is fetched
+        return [require_for_task(_at_hand(one, request, progress), target.task) for one in known]
+    budget = Budget(epochs=request.epochs, imgsz=request.imgsz)
+    fetchable = task_definition(target.task).sizes_compared and not (request.here or request.offline)
+    public = public_checkpoints(fetchable=fetchable)
+    registered = recall(store, target, budget, locate=located, allowed=partial(_allowed, request=request))
+    return list(that_fit((*public, *registered), target.task))
 
 
 def public_checkpoints(*, fetchable: bool) -> list[Checkpoint]:
@@ -100,20 +112,14 @@ def public_checkpoints(*, fetchable: bool) -> list[Checkpoint]:
     return [c for c in known if c.available or (fetchable and not c.name.endswith(GRAY))]
 
 
-def choice_notes(
-    request: RecommendRequest, store: Store, candidates: Sequence[Candidate]
-) -> tuple[Notice, ...]:
-    """Notices on the choice of candidates: names of one file, and a shelf that was not ranked whole."""
-    return (*_recall_notes(request, store, candidates), *_same_weights_notes(candidates))
-
-
 def _recall_notes(
-    request: RecommendRequest, store: Store, candidates: Sequence[Candidate]
+    request: RecommendRequest, store: Store, files: Sequence[Sequence[Checkpoint]]
 ) -> tuple[Notice, ...]:
+    """A notice on a shelf that was not ranked whole."""
     registered = store.checkpoints.count()
     if request.checkpoints or registered <= RECALLED:
         return ()
-    ranked = sum(1 + len(one.also_named) for one in candidates if one.checkpoint.origin == "registry")
+    ranked = sum(len(names) for names in files if names[0].origin == "registry")
     return (
         Notice(
             code="recalled",
@@ -124,37 +130,28 @@ def _recall_notes(
     )
 
 
-def _same_weights_notes(candidates: Sequence[Candidate]) -> tuple[Notice, ...]:
+def _same_weights_notes(files: Sequence[Sequence[Checkpoint]]) -> tuple[Notice, ...]:
     """Notices on names that were taken together because their files are the same."""
     return tuple(
         Notice(
             code="same_weights",
-            message=f"{printable(', '.join(one.also_named))}: the same file as {printable(one.checkpoint.name)}, "
+            message=f"{printable(', '.join(one.name for one in others))}: the same file as {printable(first.name)}, "
             "so both are one row.",
         )
-        for one in candidates
-        if one.also_named
+        for first, *others in files
+        if others
     )
 
 
-def _one_per_file(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """Candidates with equal files taken together, under the name whose training data are known."""
-    groups: dict[str, list[Candidate]] = {}
-    for candidate in candidates:
-        groups.setdefault(candidate.checkpoint.sha256 or candidate.checkpoint.name, []).append(candidate)
-    merged = []
-    for group in groups.values():
-        first, *others = sorted(
-            group, key=lambda one: (one.source is None, one.checkpoint.source_hash is None)
-        )
-        merged.append(
-            replace(
-                first,
-                modes=tuple(mode for mode in LEARNED_MODES if any(mode in one.modes for one in group)),
-                also_named=tuple(one.checkpoint.name for one in others),
-            )
-        )
-    return tuple(merged)
+def _by_file(checkpoints: Sequence[Checkpoint], sources: Mapping[str, Profile]) -> list[list[Checkpoint]]:
+    """Checkpoints with equal files taken together, first the name whose training data are known."""
+    groups: dict[str, list[Checkpoint]] = {}
+    for checkpoint in checkpoints:
+        groups.setdefault(checkpoint.sha256 or checkpoint.name, []).append(checkpoint)
+    return [
+        sorted(group, key=lambda one: (one.source_hash not in sources, one.source_hash is None))
+        for group in groups.values()
+    ]
 
 
 def with_paths_registered(request: RecommendRequest, store: Store) -> RecommendRequest:
@@ -165,16 +162,6 @@ def with_paths_registered(request: RecommendRequest, store: Store) -> RecommendR
     """
     names = tuple(_registered(text, store, keep=request.keep) for text in request.checkpoints)
     return request.model_copy(update={"checkpoints": names})
-
-
-def starts_of(candidates: Sequence[Candidate]) -> tuple[tuple[Start, Candidate | None], ...]:
-    """Every checkpoint in each of its modes, and scratch, which always runs."""
-    pairs: list[tuple[Start, Candidate | None]] = [
-        (Start(checkpoint=candidate.checkpoint.name, mode=mode), candidate)
-        for candidate in candidates
-        for mode in candidate.modes
-    ]
-    return (*pairs, (Start(checkpoint=SCRATCH, mode="scratch"), None))
 
 
 def _registered(text: str, store: Store, *, keep: bool) -> str:

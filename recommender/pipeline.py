@@ -8,24 +8,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from recommender import __version__
-from recommender.axes import Setting, Tried, advised, setting_note, tried_on
-from recommender.candidates import (
-    Candidate,
-    choice_notes,
-    choose_candidates,
-    starts_of,
-)
-from recommender.checkpoints import REFERENCE_NAMES
+from recommender.axes import Setting, setting_note, tried_on
+from recommender.candidates import choose_starts
 from recommender.choice import (
-    chosen_option,
-    compared_by,
     cost_notes,
     costs_of,
-    download_mb,
-    front,
     left_out_notes,
     require_choice,
-    size_options,
     usual_architecture,
     work_of,
 )
@@ -44,20 +33,16 @@ from recommender.forecast.history import known_history, known_spread
 from recommender.forecast.influence import runs_used
 from recommender.forecast.kernels import PriorScales
 from recommender.forecast.ranking import Outlook, outlooks
-from recommender.forecast.reasons import reasons
-from recommender.forecast.rules import trained_on_target
 from recommender.forecast.situation import Observation, Situation
 from recommender.forecast.warnings import notes, only_scratch, warnings
 from recommender.image_sizes import Option, choose_sizes, limits_in_words, sizes_for
 from recommender.profile.known import known_profile
 from recommender.profile.notices import dataset_notices
 from recommender.progress import Progress, silent
+from recommender.ranked_starts import first_rows, ranked_starts
 from recommender.records import (
     SCRATCH,
-    Budget,
-    Cost,
     Dataset,
-    Evidence,
     FoldedStart,
     Notice,
     Profile,
@@ -66,7 +51,6 @@ from recommender.records import (
     Recommendation,
     Run,
     Start,
-    TrialResult,
 )
 from recommender.requests import RecommendRequest, at_usual_size
 from recommender.store import RANKABLE, Store
@@ -116,18 +100,12 @@ def study(request: RecommendRequest, *, store: Store, progress: Progress = silen
     request = at_usual_size(request, target.task)
     require_choice(request, target.task)
     profile = known_profile(target, store, progress=progress)
-    candidates = choose_candidates(request, store, profile, progress)
-    evidence = gather(
-        target,
-        replace(profile, class_names=mapped(profile.class_names, request.class_map)),
-        candidates,
-        store=store,
-        max_feature_candidates=request.max_feature_candidates,
-        progress=progress,
-    )
     sizes = sizes_for(request, profile)
-    situations = _situations(request, profile, candidates, evidence, sizes[0])
-    history = known_history(store, target=profile, starts=[c.checkpoint.name for c in candidates])
+    bare, choice_notes = choose_starts(request, store, profile, progress, imgsz=sizes[0])
+    situations = with_evidence(target, bare, request, store=store, progress=progress)
+    history = known_history(
+        store, target=profile, starts=sorted({s.start.checkpoint for s in bare if s.checkpoint})
+    )
     speed = gpu_speed(request.gpu) if request.gpu else _speed(store, situations) or calibrated_speed()
     cost_of = costs_of(request, profile, situations, speed)
     spread = known_spread(target.task)
@@ -140,10 +118,7 @@ def study(request: RecommendRequest, *, store: Store, progress: Progress = silen
         situations=ranked,
         history=history,
         spread=spread,
-        notes=(
-            *choice_notes(request, store, candidates),
-            *left_out_notes(chosen.left_out, request),
-        ),
+        notes=(*choice_notes, *left_out_notes(chosen.left_out, request)),
         speed=speed,
         options=chosen.options,
         tried=_counted_runs(store, target.content_hash),
@@ -165,25 +140,21 @@ def conclude(
     """
     history = (*case.history, *trials)
     ranked = outlooks(history, case.situations, seed=case.request.seed, spread=case.spread)
-    budget = ranked[0].situation.budget
-    hours = case.hours()
-    scratch = usual_architecture(case.situations, case.target.task)
+    first = ranked[0].situation
     every = {run.id: run for run in (*case.tried, *tried)}.values()
-    all_rows = with_settings(
-        ranked_starts(ranked, history, runs or {}, case.options),
-        {start: tried_on(case.profile.dataset_hash, every, start) for start in {run.start for run in every}},
-    )
+    tried_by_start = {
+        start: tried_on(case.profile.dataset_hash, every, start) for start in {run.start for run in every}
+    }
+    all_rows = ranked_starts(ranked, history, runs=runs or {}, options=case.options, tried=tried_by_start)
     rows = first_rows(all_rows, case.request.top)
-    setting = Setting(learning_rate=rows[0].learning_rate, freeze=rows[0].freeze)
-    supported = is_supported([o.situation for o in history], ranked[0].situation)
-    fetch = fetch_first(ranked[0].situation.checkpoint)
+    supported = is_supported([o.situation for o in history], first)
     folded = case.folded
     if trials and folded:
         folded = scored_anew(folded, case.folded_situations, case.situations, history, case.spread)
-    hours_on = case.speed.hardware if case.request.gpu and case.speed else None
+    train, yolo = _commands(case, first, rows[0])
     return Recommendation(
         profile=case.profile,
-        budget=budget,
+        budget=first.budget,
         task=case.target.task,
         ranking=rows,
         warnings=_warnings(case, ranked, level_supported=supported, any_runs=bool(history)),
@@ -191,18 +162,8 @@ def conclude(
             *case.notes,
             *fold_notes(folded, case.situations),
             *notes(ranked),
-            *setting_note(rows[0].start, tried_on(case.profile.dataset_hash, every, rows[0].start)),
-            *cost_notes(
-                rows,
-                case.target,
-                case.profile,
-                hours_on=hours_on,
-                ranked=all_rows,
-                limits=limits_in_words(case.request),
-                gpu=case.request.gpu,
-                scratch=scratch,
-                folded=folded,
-            ),
+            *setting_note(rows[0].start, tried_by_start.get(rows[0].start, ())),
+            *_cost_notes(case, rows, all_rows, folded),
         ),
         folded=folded,
         device=device(case.request.device).title if case.request.device else None,
@@ -212,75 +173,79 @@ def conclude(
         max_flops_b=case.request.max_flops,
         level_supported=supported,
         method=_method(history),
-        train_command=fetch
-        + train_command(
-            ranked[0].situation.start,
-            budget,
-            case.request.dataset,
-            scratch=scratch,
-            class_map=case.request.class_map,
-            task=case.request.task,
-            imgsz=task_definition(case.target.task).imgsz,
-            setting=setting,
-        ),
-        command=fetch
-        + yolo_command(
-            ranked[0].situation,
-            case.target,
-            case.request.dataset,
-            scratch=scratch,
-            split_seed=case.request.seed,
-            setting=setting,
-        ),
+        train_command=train,
+        command=yolo,
         provenance=_provenance(case.request, case.profile, ranked, history),
-        decision=decide(ranked, history, spread=case.spread, hours=hours),
-        rests_on=runs_used(history, ranked[0].situation, case.spread),
+        decision=decide(ranked, history, spread=case.spread, hours=case.hours()),
+        rests_on=runs_used(history, first, case.spread),
     )
 
 
-def ranked_starts(
-    ranked: Sequence[Outlook],
-    history: Sequence[Observation],
-    runs: Mapping[Start, Run],
-    options: Mapping[Start, tuple[Option, ...]],
-) -> tuple[RankedStart, ...]:
-    """The rows of all starts."""
-    chosen = [chosen_option(o.situation, options.get(o.situation.start, ())) for o in ranked]
-    costs = [option.cost if option else Cost() for option in chosen]
-    axis = compared_by(costs)
-    leading = front(
-        [
-            (o.score.mean, None if trained_on_target(o.situation.evidence) else getattr(cost, axis))
-            for o, cost in zip(ranked, costs, strict=True)
-        ]
+def with_evidence(
+    target: Dataset,
+    situations: Sequence[Situation],
+    request: RecommendRequest,
+    *,
+    store: Store,
+    progress: Progress = silent,
+) -> tuple[Situation, ...]:
+    """The starts with the evidence on their checkpoints; frozen starts only where the backbone transfers whole."""
+    profile = situations[0].target
+    evidence = gather(
+        target,
+        replace(profile, class_names=mapped(profile.class_names, request.class_map)),
+        list({s.start.checkpoint: s.checkpoint for s in situations if s.checkpoint}.values()),
+        {s.source.dataset_hash: s.source for s in situations if s.source},
+        store=store,
+        max_feature_candidates=request.max_feature_candidates,
+        progress=progress,
     )
     return tuple(
-        replace(
-            _row(i + 1, outlook, history, runs.get(outlook.situation.start), cost),
-            on_front=i in leading,
-            sizes=size_options(outlook, options.get(outlook.situation.start, ())),
-        )
-        for i, (outlook, cost) in enumerate(zip(ranked, costs, strict=True))
+        replace(s, evidence=evidence.get(s.start.checkpoint, s.evidence))
+        for s in situations
+        if s.start.mode != "freeze" or evidence[s.start.checkpoint].backbone_transferred in (1.0, None)
     )
 
 
-def first_rows(rows: Sequence[RankedStart], top: int | None) -> tuple[RankedStart, ...]:
-    """The first `top` rows with their true ranks; scratch and the best of COCO always appear."""
-    best_coco = next((row.rank for row in rows if row.start.checkpoint in REFERENCE_NAMES), None)
-    return tuple(
-        row
-        for row in rows
-        if top is None or row.rank <= top or row.rank == best_coco or row.start.checkpoint == SCRATCH
+def _commands(case: Study, first: Situation, row: RankedStart) -> tuple[str, str]:
+    """`recommend train …` and `yolo … train …` of the first start."""
+    fetch = fetch_first(first.checkpoint)
+    scratch = usual_architecture(case.situations, case.target.task)
+    setting = Setting(learning_rate=row.learning_rate, freeze=row.freeze)
+    train = train_command(
+        first.start,
+        first.budget,
+        case.request.dataset,
+        scratch=scratch,
+        class_map=case.request.class_map,
+        task=case.request.task,
+        imgsz=task_definition(case.target.task).imgsz,
+        setting=setting,
     )
+    yolo = yolo_command(
+        first,
+        case.target,
+        case.request.dataset,
+        scratch=scratch,
+        split_seed=case.request.seed,
+        setting=setting,
+    )
+    return fetch + train, fetch + yolo
 
 
-def with_settings(
-    rows: Sequence[RankedStart], tried: Mapping[Start, Sequence[Tried]]
-) -> tuple[RankedStart, ...]:
-    """The rows with the rate and the freeze depth that runs on this data set advise for each."""
-    settings = ((row, advised(tried.get(row.start, ()))) for row in rows)
-    return tuple(
-        replace(row, learning_rate=setting.learning_rate, freeze=setting.freeze) for row, setting in settings
+def _cost_notes(
+    case: Study, rows: Sequence[RankedStart], all_rows: Sequence[RankedStart], folded: Sequence[FoldedStart]
+) -> tuple[Notice, ...]:
+    return cost_notes(
+        rows,
+        case.target,
+        case.profile,
+        hours_on=case.speed.hardware if case.request.gpu and case.speed else None,
+        ranked=all_rows,
+        limits=limits_in_words(case.request),
+        gpu=case.request.gpu,
+        scratch=usual_architecture(case.situations, case.target.task),
+        folded=folded,
     )
 
 
@@ -302,65 +267,6 @@ def _warnings(
         ),
         *dataset_notices(case.target, case.profile),
         *warnings(ranked, scratch_asked=scratch_asked, level_supported=level_supported, any_runs=any_runs),
-    )
-
-
-def _situations(
-    request: RecommendRequest,
-    profile: Profile,
-    candidates: Sequence[Candidate],
-    evidence: Mapping[str, Evidence],
-    imgsz: int,
-) -> tuple[Situation, ...]:
-    return tuple(
-        Situation(
-            target=profile,
-            num_train_images=profile.num_images.train,
-            budget=Budget(epochs=request.epochs, imgsz=imgsz),
-            start=start,
-            checkpoint=candidate.checkpoint if candidate else None,
-            source=candidate.source if candidate else None,
-            evidence=evidence[start.checkpoint] if candidate else Evidence(),
-        )
-        for start, candidate in starts_of(candidates)
-        if start.mode != "freeze" or evidence[start.checkpoint].backbone_transferred in (1.0, None)
-    )
-
-
-def _row(
-    rank: int,
-    outlook: Outlook,
-    history: Sequence[Observation],
-    trial: Run | None,
-    cost: Cost,
-) -> RankedStart:
-    situation = outlook.situation
-    checkpoint = situation.checkpoint
-    return RankedStart(
-        **vars(situation.start),
-        **vars(cost),
-        rank=rank,
-        score=outlook.score,
-        architecture=checkpoint.architecture if checkpoint else None,
-        imgsz=situation.budget.imgsz,
-        fetch_mb=None if checkpoint is None or checkpoint.available else download_mb(checkpoint),
-        p_best=outlook.p_best,
-        expected_loss=outlook.expected_loss,
-        gain_over_scratch=outlook.gain_over_scratch,
-        evidence=situation.evidence,
-        reasons=reasons(outlook, history),
-        available=checkpoint is None or checkpoint.available,
-        trial=_trial_result(trial) if trial else None,
-    )
-
-
-def _trial_result(run: Run) -> TrialResult:
-    return TrialResult(
-        run=run.id,
-        status=run.status,
-        epochs=len(run.curve),
-        score=run.best.score if run.best else None,
-        seconds=run.seconds,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recommender.forecast.ranking import outlooks
-from recommender.pipeline import first_rows, ranked_starts
+from recommender.ranked_starts import first_rows, ranked_starts
 from tests.forecast.builders import profile, situation
 
 TARGET = profile("target", 0.0)
@@ -19,5 +19,8 @@ def test_coco_and_scratch_show_with_their_true_ranks_however_few_are_asked_for()
     ranked = outlooks([], [situation(TARGET, source) for source in (*sources, None)])
     places = {outlook.situation.start.checkpoint: i + 1 for i, outlook in enumerate(ranked)}
     assert places["coco-yolo11n"] > 1  # else this would prove nothing
-    shown = {row.start.checkpoint: row.rank for row in first_rows(ranked_starts(ranked, (), {}, {}), 1)}
+    shown = {
+        row.start.checkpoint: row.rank
+        for row in first_rows(ranked_starts(ranked, (), runs={}, options={}, tried={}), 1)
+    }
     assert shown == {name: places[name] for name in ("near", "coco-yolo11n", "scratch")}

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.shelf import fill_shelf
 from recommender import recall as recalling
-from recommender.candidates import choice_notes, choose_candidates
+from recommender.candidates import choose_starts
 from recommender.checkpoints import located
 from recommender.profile import compare
 from recommender.profile.shipped import builtin_profiles
@@ -119,12 +119,12 @@ def test_the_answer_says_how_many_of_how_many_were_ranked(
     shelf: Store, target: Profile, modes: tuple[Mode, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     request = RecommendRequest.model_validate({"dataset": str(tmp_path), "modes": modes})
-    candidates = choose_candidates(request, shelf, target, silent)
-    names = {one.checkpoint.name for one in candidates}
+    situations, notes = choose_starts(request, shelf, target, silent, imgsz=640)
+    names = {one.start.checkpoint for one in situations}
     assert "coco-yolo11n" in names
     assert len([name for name in names if name.startswith("shelf-")]) == RECALLED
-    (note,) = choice_notes(request, shelf, candidates)
+    (note,) = notes
     assert note.code == "recalled"
     assert f"{RECALLED} of {SHELF} registered" in note.message
     named = request.model_copy(update={"checkpoints": ("shelf-000001",)})
-    assert choice_notes(named, shelf, choose_candidates(named, shelf, target, silent)) == ()
+    assert choose_starts(named, shelf, target, silent, imgsz=640)[1] == ()

@@ -19,7 +19,6 @@ from benchmarks.truth.ledger import read_runs
 from benchmarks.truth.plan import FAMILIES, RANDOM_SUFFIX
 from benchmarks.truth.run import ledger_of
 from benchmarks.truth.sources import Grid, Shelf
-from recommender.candidates import Candidate
 from recommender.checkpoints import catalogue, zoo
 from recommender.checkpoints.lineage import ancestry
 from recommender.evidence import EVIDENCE_VERSION, gather
@@ -150,16 +149,13 @@ def _evidence(
                 gathered |= {key: before.evidence[key] for key in keys}
                 continue
             # All of them again where one is new: what is nearest depends on who is there.
-            candidates = [
-                Candidate(
-                    checkpoint=replace(c, path=_weights_of(c, grid)),
-                    source=profiles.get(c.source_hash or ""),
-                )
-                for c in asked
-            ]
-            target = grid.dataset(name, task)
             found = gather(
-                target, profiles[hash_], candidates, store=store, max_feature_candidates=len(candidates)
+                grid.dataset(name, task),
+                profiles[hash_],
+                [replace(c, path=_weights_of(c, grid)) for c in asked],
+                profiles,
+                store=store,
+                max_feature_candidates=len(asked),
             )
             print(f"evidence on {name}", flush=True)
             gathered |= {(hash_, c.sha256 or ""): found[c.name] for c in asked}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from recommender.checkpoints import verify
 from recommender.errors import CheckpointError
@@ -27,50 +26,38 @@ MEASURED = tuple(row.name for row in ESTIMATORS)
 logger = logging.getLogger(__name__)
 
 
-class SourcedCheckpoint(Protocol):
-    """A candidate: a checkpoint and its source's profile, where that is known."""
-
-    @property
-    def checkpoint(self) -> Checkpoint:
-        """The weights and their card."""
-
-    @property
-    def source(self) -> Profile | None:
-        """The data set it was trained on."""
-
-
 def gather(
     target: Dataset,
     profile: Profile,
-    candidates: Sequence[SourcedCheckpoint],
+    checkpoints: Sequence[Checkpoint],
+    sources: Mapping[str, Profile],
     *,
     store: Store,
     max_feature_candidates: int = MAX_FEATURE_CANDIDATES,
     progress: Progress = silent,
 ) -> dict[str, Evidence]:
-    """Evidence by checkpoint name.
+    """Evidence by checkpoint name; `sources` are the profiles of their source data that are known, by hash.
 
-    Metadata speaks about every candidate. Features are measured for the `max_feature_candidates` most
+    Metadata speaks about every checkpoint. Features are measured for the `max_feature_candidates` most
     promising whose weights are here (large networks count several times), or taken from the store. What was
     found is kept there. A checkpoint whose file is damaged keeps its metadata evidence: loading it for a
     training says what is wrong.
     """
-    sources = {one.source.dataset_hash: one.source for one in candidates if one.source is not None}
-    nearest = nearest_sources(profile, list(sources.values()))
-    weights = [candidate.checkpoint.sha256 for candidate in candidates if candidate.checkpoint.sha256]
+    source_of = {checkpoint.name: sources.get(checkpoint.source_hash or "") for checkpoint in checkpoints}
+    nearest = nearest_sources(profile, list({s.dataset_hash: s for s in source_of.values() if s}.values()))
+    weights = [checkpoint.sha256 for checkpoint in checkpoints if checkpoint.sha256]
     measured_before = store.evidence.of([target.content_hash], weights, EVIDENCE_VERSION)
     known = {sha256: evidence for (_, sha256), evidence in measured_before.items()}
     found = {
-        candidate.checkpoint.name: metadata_evidence(
+        checkpoint.name: metadata_evidence(
             profile,
-            candidate.checkpoint,
-            candidate.source,
+            checkpoint,
+            source_of[checkpoint.name],
             nearest_sources=nearest,
-            known=known.get(candidate.checkpoint.sha256 or ""),
+            known=known.get(checkpoint.sha256 or ""),
         )
-        for candidate in candidates
+        for checkpoint in checkpoints
     }
-    checkpoints = [candidate.checkpoint for candidate in candidates]
     chosen = choose(checkpoints, found, max_feature_candidates)
     wanted = {row.name for row in estimators_for(target.task)}
     lacking = [c for c in chosen if wanted - _scores(known.get(c.sha256 or "")).keys()]

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from recommender.checkpoints import build_model
-from recommender.records import Checkpoint, Profile
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Candidate:
-    """A checkpoint and its source, as the pipeline passes them."""
-
-    checkpoint: Checkpoint
-    source: Profile | None = None
+from recommender.records import Checkpoint
 
 
 def random_checkpoint(

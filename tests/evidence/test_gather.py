@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -22,8 +22,15 @@ from recommender.profile.embedding import ENCODER
 from recommender.records import Checkpoint, Dataset, Evidence, Profile
 from recommender.store import Store
 from tests.datagen import make_dataset
-from tests.evidence.kit import Candidate, random_checkpoint, stored
+from tests.evidence.kit import random_checkpoint, stored
 from tests.profile.synthetic import synthetic_profile
+
+
+class Shelf(NamedTuple):
+    """Checkpoints and the profiles of their sources, as `gather` takes them."""
+
+    checkpoints: tuple[Checkpoint, ...]
+    sources: dict[str, Profile]
 
 
 @pytest.fixture(scope="module")
@@ -39,17 +46,20 @@ def profile(target: Dataset) -> Profile:
 
 
 @pytest.fixture(scope="module")
-def candidates(tmp_path_factory: pytest.TempPathFactory, profile: Profile) -> tuple[Candidate, ...]:
+def shelf(tmp_path_factory: pytest.TempPathFactory, profile: Profile) -> Shelf:
     """One of an unknown source, one of a known unrelated, one trained on the target itself, one not fetched."""
     folder = tmp_path_factory.mktemp("weights")
     unrelated = synthetic_profile("unrelated", centre=2.0)
     near = replace(profile, dataset_name="near")
     absent = replace(random_checkpoint(folder, "absent", seed=3), path=None, sha256=None)
-    return (
-        Candidate(checkpoint=random_checkpoint(folder, "unknown", seed=0)),
-        Candidate(checkpoint=random_checkpoint(folder, "unrelated", seed=1), source=unrelated),
-        Candidate(checkpoint=random_checkpoint(folder, "near", seed=2), source=near),
-        Candidate(checkpoint=absent),
+    return Shelf(
+        checkpoints=(
+            random_checkpoint(folder, "unknown", seed=0),
+            replace(random_checkpoint(folder, "unrelated", seed=1), source_hash="unrelated"),
+            replace(random_checkpoint(folder, "near", seed=2), source_hash="near"),
+            absent,
+        ),
+        sources={"unrelated": unrelated, "near": near},
     )
 
 
@@ -82,7 +92,7 @@ def test_odd_checkpoints_end_no_ranking(
 ) -> None:
     good = random_checkpoint(tmp_path, "good")
     odd = [stored(tmp_path, name, state) for name, state in odd_states(load_state(good)).items()]
-    found = gather(target, profile, [Candidate(checkpoint=c) for c in (*odd, good)], store=store)
+    found = gather(target, profile, (*odd, good), {}, store=store)
     assert {name: _measured(evidence) for name, evidence in found.items()} == {
         "classifier": True,
         "grey": False,
@@ -112,15 +122,15 @@ def test_a_network_that_breaks_when_run_ends_no_ranking(
 
     monkeypatch.setattr(features, "load_backbone", load)
     pair = [random_checkpoint(tmp_path, name, seed=seed) for seed, name in enumerate(("broken", "good"))]
-    found = gather(target, profile, [Candidate(checkpoint=c) for c in pair], store=store)
+    found = gather(target, profile, pair, {}, store=store)
     assert [_measured(found[name]) for name in ("broken", "good")] == [False, True]
 
 
 def test_everybody_has_metadata_and_those_at_hand_features(
-    target: Dataset, profile: Profile, candidates: tuple[Candidate, ...], store: Store
+    target: Dataset, profile: Profile, shelf: Shelf, store: Store
 ) -> None:
     seen: list[tuple[str, int, int]] = []
-    found = gather(target, profile, candidates, store=store, progress=lambda *step: seen.append(step))
+    found = gather(target, profile, *shelf, store=store, progress=lambda *step: seen.append(step))
     assert list(found) == ["unknown", "unrelated", "near", "absent"]
     assert [_measured(evidence) for evidence in found.values()] == [True, True, True, False]
     assert found["unknown"].similarity is None
@@ -143,11 +153,11 @@ def test_everybody_has_metadata_and_those_at_hand_features(
 def test_the_second_time_nothing_is_measured(
     target: Dataset,
     profile: Profile,
-    candidates: tuple[Candidate, ...],
+    shelf: Shelf,
     store: Store,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    first = gather(target, profile, candidates, store=store)
+    first = gather(target, profile, *shelf, store=store)
 
     def refuse(*_: object) -> None:
         raise AssertionError("measured again")
@@ -155,29 +165,30 @@ def test_the_second_time_nothing_is_measured(
     module = sys.modules["recommender.evidence.gather"]
     monkeypatch.setattr(module, "sample_target", refuse)
     monkeypatch.setattr("recommender.checkpoints.coverage", refuse)
-    known = candidates[:3]
-    assert gather(target, profile, known, store=store) == {
-        c.checkpoint.name: first[c.checkpoint.name] for c in known
+    known = shelf.checkpoints[:3]
+    assert gather(target, profile, known, shelf.sources, store=store) == {
+        c.name: first[c.name] for c in known
     }
-    renamed = Candidate(checkpoint=replace(known[0].checkpoint, name="again"))
-    assert gather(target, profile, [renamed], store=store)["again"].scores == first["unknown"].scores
+    renamed = replace(known[0], name="again")
+    assert gather(target, profile, [renamed], {}, store=store)["again"].scores == first["unknown"].scores
     with pytest.raises(AssertionError, match="measured again"):  # other weights are another matter
         gather(
             target,
             profile,
-            [Candidate(checkpoint=replace(known[0].checkpoint, sha256="0" * 64))],
+            [replace(known[0], sha256="0" * 64)],
+            {},
             store=store,
         )
 
 
 def test_other_class_names_of_the_same_weights_are_counted_anew(
-    target: Dataset, profile: Profile, candidates: tuple[Candidate, ...], store: Store
+    target: Dataset, profile: Profile, shelf: Shelf, store: Store
 ) -> None:
-    first = gather(target, profile, candidates[:1], store=store, max_feature_candidates=0)["unknown"]
-    other = replace(candidates[0].checkpoint, class_names=("cell", "face"))
-    second = gather(target, profile, [Candidate(checkpoint=other)], store=store, max_feature_candidates=0)[
+    first = gather(target, profile, shelf.checkpoints[:1], {}, store=store, max_feature_candidates=0)[
         "unknown"
     ]
+    other = replace(shelf.checkpoints[0], class_names=("cell", "face"))
+    second = gather(target, profile, [other], {}, store=store, max_feature_candidates=0)["unknown"]
     assert first.class_overlap == 0.5
     assert second.class_overlap == 0.0
     assert first.weights_transferred is not None
@@ -186,43 +197,40 @@ def test_other_class_names_of_the_same_weights_are_counted_anew(
 
 
 def test_the_same_question_has_the_same_answer(
-    target: Dataset, profile: Profile, candidates: tuple[Candidate, ...], tmp_path: Path
+    target: Dataset, profile: Profile, shelf: Shelf, tmp_path: Path
 ) -> None:
     answers = []
     for name in ("one", "two"):
         with Store(tmp_path / name) as store:
-            answers.append(gather(target, profile, candidates, store=store))
+            answers.append(gather(target, profile, *shelf, store=store))
     assert answers[0] == answers[1]
 
 
 def test_the_cap_is_kept_and_measuring_may_come_later(
-    target: Dataset, profile: Profile, candidates: tuple[Candidate, ...], store: Store
+    target: Dataset, profile: Profile, shelf: Shelf, store: Store
 ) -> None:
-    none = gather(target, profile, candidates, store=store, max_feature_candidates=0)
+    none = gather(target, profile, *shelf, store=store, max_feature_candidates=0)
     assert not any(map(_measured, none.values()))
-    one = gather(target, profile, candidates, store=store, max_feature_candidates=1)
+    one = gather(target, profile, *shelf, store=store, max_feature_candidates=1)
     assert [name for name, evidence in one.items() if _measured(evidence)] == ["near"]
-    again = gather(target, profile, candidates, store=store, max_feature_candidates=0)
+    again = gather(target, profile, *shelf, store=store, max_feature_candidates=0)
     assert again == one  # what is known is not forgotten
 
 
 def test_the_history_finds_what_was_gathered(
-    target: Dataset, profile: Profile, candidates: tuple[Candidate, ...], store: Store
+    target: Dataset, profile: Profile, shelf: Shelf, store: Store
 ) -> None:
-    found = gather(target, profile, candidates, store=store)
-    for candidate in candidates[:3]:
-        sha256 = candidate.checkpoint.sha256
+    found = gather(target, profile, *shelf, store=store)
+    for checkpoint in shelf.checkpoints[:3]:
+        sha256 = checkpoint.sha256
         assert sha256 is not None
-        assert (
-            store.evidence.get(target.content_hash, sha256, EVIDENCE_VERSION)
-            == found[candidate.checkpoint.name]
-        )
+        assert store.evidence.get(target.content_hash, sha256, EVIDENCE_VERSION) == found[checkpoint.name]
 
 
 def test_a_damaged_file_costs_its_own_features_only(
     target: Dataset,
     profile: Profile,
-    candidates: tuple[Candidate, ...],
+    shelf: Shelf,
     store: Store,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -232,7 +240,7 @@ def test_a_damaged_file_costs_its_own_features_only(
     content = bytearray(damaged.path.read_bytes())
     content[-1] ^= 1
     damaged.path.write_bytes(content)
-    found = gather(target, profile, [candidates[0], Candidate(checkpoint=damaged)], store=store)
+    found = gather(target, profile, [shelf.checkpoints[0], damaged], {}, store=store)
     assert _measured(found["unknown"])
     assert not _measured(found["damaged"])
     assert found["damaged"].class_overlap == 0.5
@@ -241,7 +249,8 @@ def test_a_damaged_file_costs_its_own_features_only(
     gather(
         target,
         profile,
-        [Candidate(checkpoint=damaged)],
+        [damaged],
+        {},
         store=store,
         progress=lambda stage, done, total: measured.append(stage),
     )

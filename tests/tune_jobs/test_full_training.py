@@ -78,7 +78,7 @@ def test_a_killed_training_resumes_leaves_its_files_and_becomes_a_start(workshop
     assert second.weights_sha256 == workshop.store.checkpoints.get("ours").sha256  # type: ignore[union-attr]
     assert second.source_hash == workshop.target.hash
     assert second.starting_score is not None
-    from recommender.candidates import choose_candidates
+    from recommender.candidates import choose_starts
     from recommender.datasets import open_dataset
     from recommender.profile.known import known_profile
     from recommender.progress import silent
@@ -86,7 +86,8 @@ def test_a_killed_training_resumes_leaves_its_files_and_becomes_a_start(workshop
 
     request = RecommendRequest.model_validate({"dataset": str(workshop.data), "offline": True})
     profile = known_profile(open_dataset(workshop.data), workshop.store)
-    ours = {c.checkpoint.name: c for c in choose_candidates(request, workshop.store, profile, silent)}["ours"]
+    situations, _ = choose_starts(request, workshop.store, profile, silent, imgsz=request.imgsz)
+    ours = next(one for one in situations if one.start.checkpoint == "ours")
     assert ours.source is not None
     assert ours.source.dataset_hash == workshop.target.hash
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from recommender.atomic_files import replacing
-from recommender.candidates import Candidate
 from recommender.checkpoints import coverage
 from recommender.comparison.comparison_input import ComparedStart, Expected, PriorForecast
 from recommender.errors import StorageError
@@ -16,7 +15,7 @@ from recommender.forecast.history import known_history, known_spread
 from recommender.forecast.ranking import Outlook, outlooks
 from recommender.forecast.situation import Situation
 from recommender.forecast.warnings import notes, warnings
-from recommender.profile.known import known_profile, source_profile
+from recommender.profile.known import known_profile, source_profile, source_profiles
 from recommender.progress import Progress
 from recommender.records import Budget, Dataset, Evidence, Notice, Profile, TransferCoverage
 from recommender.requests import CompareRequest
@@ -31,12 +30,14 @@ def compared_starts_of(
     """The starts of a comparison with all that is known of them before training; profiles the target if needed."""
     profile = known_profile(target, store, progress=progress)
     checkpoints = {entry.checkpoint.name: entry.checkpoint for entry in entries if entry.checkpoint}
-    candidates = [
-        Candidate(checkpoint=checkpoint, source=source_profile(checkpoint.source_hash, store))
-        for checkpoint in checkpoints.values()
-    ]
     evidence = gather(
-        target, profile, candidates, store=store, max_feature_candidates=len(candidates), progress=progress
+        target,
+        profile,
+        list(checkpoints.values()),
+        source_profiles({c.source_hash for c in checkpoints.values() if c.source_hash}, store),
+        store=store,
+        max_feature_candidates=len(checkpoints),
+        progress=progress,
     )
     return tuple(
         ComparedStart(

@@ -1,0 +1,82 @@
+"""The rows of an answer: from forecasts to ranked starts, with their costs, sizes, settings and trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from recommender.axes import Tried, advised
+from recommender.checkpoints import REFERENCE_NAMES
+from recommender.choice import chosen_option, compared_by, download_mb, front, size_options
+from recommender.forecast.ranking import Outlook
+from recommender.forecast.reasons import reasons
+from recommender.forecast.rules import trained_on_target
+from recommender.forecast.situation import Observation
+from recommender.image_sizes import Option
+from recommender.records import SCRATCH, Cost, RankedStart, Run, Start, TrialResult
+
+
+def ranked_starts(
+    ranked: Sequence[Outlook],
+    history: Sequence[Observation],
+    *,
+    runs: Mapping[Start, Run],
+    options: Mapping[Start, tuple[Option, ...]],
+    tried: Mapping[Start, Sequence[Tried]],
+) -> tuple[RankedStart, ...]:
+    """The rows of all starts; `runs` are trials to show, `tried` the settings of all runs on this data set."""
+    options_of = [options.get(outlook.situation.start, ()) for outlook in ranked]
+    chosen = [chosen_option(outlook.situation, of) for outlook, of in zip(ranked, options_of, strict=True)]
+    costs = [option.cost if option else Cost() for option in chosen]
+    axis = compared_by(costs)
+    leading = front(
+        [
+            (o.score.mean, None if trained_on_target(o.situation.evidence) else getattr(cost, axis))
+            for o, cost in zip(ranked, costs, strict=True)
+        ]
+    )
+    rows = []
+    for i, outlook in enumerate(ranked):
+        situation, checkpoint = outlook.situation, outlook.situation.checkpoint
+        setting, trial = advised(tried.get(situation.start, ())), runs.get(situation.start)
+        row = RankedStart(
+            **vars(situation.start),
+            **vars(costs[i]),
+            rank=i + 1,
+            score=outlook.score,
+            p_best=outlook.p_best,
+            expected_loss=outlook.expected_loss,
+            gain_over_scratch=outlook.gain_over_scratch,
+            evidence=situation.evidence,
+            reasons=reasons(outlook, history),
+            available=checkpoint is None or checkpoint.available,
+            architecture=checkpoint.architecture if checkpoint else None,
+            imgsz=situation.budget.imgsz,
+            fetch_mb=None if checkpoint is None or checkpoint.available else download_mb(checkpoint),
+            on_front=i in leading,
+            sizes=size_options(outlook, options_of[i]),
+            learning_rate=setting.learning_rate,
+            freeze=setting.freeze,
+            trial=_trial_result(trial) if trial else None,
+        )
+        rows.append(row)
+    return tuple(rows)
+
+
+def first_rows(rows: Sequence[RankedStart], top: int | None) -> tuple[RankedStart, ...]:
+    """The first `top` rows with their true ranks; scratch and the best of COCO always appear."""
+    best_coco = next((row.rank for row in rows if row.start.checkpoint in REFERENCE_NAMES), None)
+    return tuple(
+        row
+        for row in rows
+        if top is None or row.rank <= top or row.rank == best_coco or row.start.checkpoint == SCRATCH
+    )
+
+
+def _trial_result(run: Run) -> TrialResult:
+    return TrialResult(
+        run=run.id,
+        status=run.status,
+        epochs=len(run.curve),
+        score=run.best.score if run.best else None,
+        seconds=run.seconds,
+    )
