@@ -1,7 +1,7 @@
 """Learn what image size, model size and family do from published tables: `python -m benchmarks.size_effects`.
 
 Prints how the fit does on targets it has not seen, and with `--write` stores its parameters with their provenance for
-`recommender/forecast/size_effects.py`. Tables: ../shared/external (YOLOBench, RF100-VL by Roboflow, a party).
+`recommender/forecast/size_effects.py`. Tables: tests/forecast/tables (YOLOBench, RF100-VL by Roboflow, a party).
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ from recommender.forecast.situation import from_scale, to_scale
 from recommender.forecast.size_effects import PARAMETERS, capacity_slope, side_gain
 from recommender.profile.shipped import builtin_profiles
 
-EXTERNAL = Path(__file__).parents[2] / "shared" / "external"
-GRID = EXTERNAL / "yolobench" / "merged_results.csv"
-RF100_VL = EXTERNAL / "rf-detr" / "coco_vs_rf100vl_detection.csv"
+TABLES = Path(__file__).parents[1] / "tests" / "forecast" / "tables"
 PROVENANCE = {
     "image size, slope of capacity": "YOLOBench: Deeplite/deeplite-torch-zoo @ e4c8ea6, results/yolobench, 572 "
     "fine-tunings of 52 models at 11 image sizes on VOC, SKU-110K and WIDER FACE, and their COCO scores",
@@ -88,8 +86,8 @@ class Grid:
 
 
 def read_grid() -> Grid:
-    """Raises FileNotFoundError where the tables are not here."""
-    with GRID.open(encoding="utf-8", newline="") as file:
+    """The table of YOLOBench."""
+    with (TABLES / "yolobench.csv").open(encoding="utf-8", newline="") as file:
         rows = {tuple(row["model_name"].rsplit("_", 1)): row for row in csv.DictReader(file)}
     models = tuple(sorted({model for model, _ in rows}))
     sizes = tuple(sorted({int(size) for _, size in rows}))
@@ -156,7 +154,7 @@ def _capacity(grid: Grid) -> Vector:
 
 def _rf100_vl() -> list[tuple[str, str, float, float]]:
     """Model, family, COCO and RF100-VL score on the model's scale."""
-    with RF100_VL.open(encoding="utf-8", newline="") as file:
+    with (TABLES / "rf100vl.csv").open(encoding="utf-8", newline="") as file:
         return [
             (
                 row["model"],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,8 +20,6 @@ from recommender.forecast.size_effects import (
 )
 from recommender.records import Budget
 from tests.forecast.builders import profile, situation
-
-EXTERNAL = Path(__file__).parents[3] / "shared" / "external"
 
 
 def asked(
@@ -132,7 +129,6 @@ def test_the_slope_stays_between_nothing_and_cocos() -> None:
     assert capacity_slope(1000, 10**9) == 1
 
 
-@pytest.mark.skipif(not EXTERNAL.exists(), reason="needs the published tables in ../shared/external")
 def test_the_stored_numbers_are_what_the_tables_teach() -> None:
     from benchmarks.size_effects import parameters, read_grid, targets, unseen_target
 
