@@ -14,7 +14,7 @@ from recommender.datasets.coco_files import find_coco, root_of, siblings_of
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.description import Description, read_description
 from recommender.datasets.disk import CACHE_SUFFIXES, Disk
-from recommender.datasets.formats import find_format, unread
+from recommender.datasets.formats import FORMATS, find_format, unread
 from recommender.datasets.label_files import count_label_files
 from recommender.datasets.limits import LIMITS, DatasetLimits
 from recommender.datasets.mask_files import is_voc_mask
@@ -31,7 +31,7 @@ from recommender.tasks import Task
 from recommender.text import printable
 
 YAML_SUFFIXES = (".yaml", ".yml")
-ANNOTATION_SUFFIXES = (".json", ".xml", ".ndjson", ".jsonl")
+ANNOTATION_SUFFIXES = tuple({suffix for row in FORMATS if row.read for suffix in row.suffixes})
 TABLE_SUFFIXES = (".csv", ".tsv")
 USUAL_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 MAX_NESTED = 3  # folders above a data.yaml
