@@ -49,6 +49,7 @@ def trials_of(context: typer.Context) -> TrialsRequest | None:
 
 def main_job(context: typer.Context) -> None:
     """Answer the request that the options make on stdout, progress on stderr."""
+    from recommender.blas import keep_freed_memory
     from recommender.candidates import with_paths_registered
     from recommender.pipeline import conclude, study
     from recommender.store import Store
@@ -59,6 +60,7 @@ def main_job(context: typer.Context) -> None:
     extras = Extras(trials=trials_of(context), **{name: context.params[name] for name in named})
     if extras.html:
         _check_writable(Path(extras.html))
+    keep_freed_memory()
     with Store.open_default() as store:
         request = with_paths_registered(request, store)
         with progress_bars() as progress:

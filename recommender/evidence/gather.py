@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import replace
 
 from recommender.checkpoints import verify
@@ -19,6 +21,7 @@ from recommender.records import Checkpoint, Dataset, Evidence, Profile
 from recommender.store import Store
 
 MAX_FEATURE_CANDIDATES = 12
+MAX_MEASURED_AT_ONCE = 4  # each holds its activations, some 100 MB
 LIGHT_PARAMETERS = 4e6  # a network of this size counts as one candidate, one of ten times as ten
 EVIDENCE_VERSION = f"2:{ENCODER}:{SAMPLE_IMAGES}x{SAMPLE_SIZE}"  # whatever changes a number changes this
 MEASURED = tuple(row.name for row in ESTIMATORS)
@@ -99,7 +102,7 @@ def promise(checkpoint: Checkpoint, evidence: Evidence) -> float:
 def _measure(
     target: Dataset, checkpoints: Sequence[Checkpoint], progress: Progress
 ) -> dict[str, dict[str, float | None]]:
-    """Scores by weights' sha256. Images are decoded once, equal weights are measured once."""
+    """Scores by weights' sha256. Images are decoded once, equal weights are measured once, several at a time."""
     unique = {checkpoint.sha256: checkpoint for checkpoint in checkpoints if checkpoint.sha256}
     unique = {sha256: checkpoint for sha256, checkpoint in unique.items() if _is_whole(checkpoint)}
     if not unique:
@@ -107,15 +110,34 @@ def _measure(
     progress("evidence", 0, len(unique))
     sample = sample_target(target)
     scores = {}
-    for done, (sha256, checkpoint) in enumerate(unique.items(), start=1):
-        try:
-            scores[sha256] = measure(checkpoint, sample)
-        except (
-            Exception
-        ) as error:  # a network that breaks when it runs must not end the ranking of the others
-            logger.warning("no feature evidence for %s: %s", checkpoint.name, error)
-        progress("evidence", done, len(unique))
+    with _measuring_threads() as pool:
+        running = {pool.submit(measure, one, sample): (sha256, one) for sha256, one in unique.items()}
+        for done, future in enumerate(as_completed(running), start=1):
+            sha256, checkpoint = running[future]
+            try:
+                scores[sha256] = future.result()
+            except (
+                Exception
+            ) as error:  # a network that breaks when it runs must not end the ranking of the others
+                logger.warning("no feature evidence for %s: %s", checkpoint.name, error)
+            progress("evidence", done, len(unique))
     return scores
+
+
+@contextmanager
+def _measuring_threads() -> Iterator[ThreadPoolExecutor]:
+    """As many threads as torch would use, and one of torch's for each: a network of small layers gains more by that."""
+    import torch
+
+    before = torch.get_num_threads()
+    workers = min(MAX_MEASURED_AT_ONCE, before)
+    # In a thread this sets its own number of torch's threads, and the default of threads yet to come.
+    pool = ThreadPoolExecutor(workers, "evidence", initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)
 
 
 def _is_whole(checkpoint: Checkpoint) -> bool:

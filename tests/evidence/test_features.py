@@ -60,7 +60,7 @@ def test_building_a_backbone_leaves_torchs_random_numbers_alone(tmp_path: Path) 
     import torch
 
     checkpoint = random_checkpoint(tmp_path)
-    backbone._bare_backbone.cache_clear()
+    backbone._built_backbone.cache_clear()
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)

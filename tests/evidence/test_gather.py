@@ -199,10 +199,18 @@ def test_other_class_names_of_the_same_weights_are_counted_anew(
 def test_the_same_question_has_the_same_answer(
     target: Dataset, profile: Profile, shelf: Shelf, tmp_path: Path
 ) -> None:
-    answers = []
-    for name in ("one", "two"):
-        with Store(tmp_path / name) as store:
-            answers.append(gather(target, profile, *shelf, store=store))
+    """One network after the other, or as many at a time as there are threads, which are put back."""
+    import torch
+
+    answers, before = [], torch.get_num_threads()
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            with Store(tmp_path / str(threads)) as store:
+                answers.append(gather(target, profile, *shelf, store=store))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
     assert answers[0] == answers[1]
 
 

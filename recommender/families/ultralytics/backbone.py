@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import torch
 
 STRIDES = (8, 16, 32)  # P3, P4, P5: what detection heads read
+
+_building = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +79,8 @@ def backbone_of(name: str, architecture: str, tensors: Mapping[str, torch.Tensor
         if isinstance(module, Conv) and isinstance(module.bn, torch.nn.BatchNorm2d):
             module.conv = torch.nn.utils.fusion.fuse_conv_bn_eval(module.conv, module.bn)
             module.bn = torch.nn.Identity()
+            if isinstance(module.act, torch.nn.SiLU):
+                module.act = torch.nn.SiLU(inplace=True)  # nobody else reads what the convolution gives
     cast(Any, layers).to(memory_format=torch.channels_last)
     backbone = Backbone(layers=layers)
     if lacking and not backbone.maps(np.zeros((1, 3, max(STRIDES), max(STRIDES)), dtype=np.uint8)):
@@ -86,8 +91,13 @@ def backbone_of(name: str, architecture: str, tensors: Mapping[str, torch.Tensor
     return backbone
 
 
-@functools.lru_cache(maxsize=4)
 def _bare_backbone(architecture: str) -> torch.nn.ModuleList:
+    with _building:  # threads that build at once would each put torch's random numbers back to the other's
+        return _built_backbone(architecture)
+
+
+@functools.lru_cache(maxsize=4)
+def _built_backbone(architecture: str) -> torch.nn.ModuleList:
     """The layers with random weights; building them costs more than running them on a few images."""
     import torch
 
