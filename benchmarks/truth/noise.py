@@ -20,7 +20,7 @@ from benchmarks.truth.plan import BASE
 from benchmarks.truth.run import ledger_of
 from recommender.forecast.backtest import cases
 from recommender.forecast.history import builtin_observations
-from recommender.forecast.metrics import marks
+from recommender.forecast.metrics import ranking_metrics
 from recommender.records import Run
 
 OUT = Path("benchmarks/results/truth_noise.md")
@@ -107,7 +107,7 @@ def ceiling(noise_sd: float) -> tuple[float, float]:
         means = results.mean() + keep * (results - results.mean())
         for _ in range(DRAWS):
             seen = np.clip(means + noise_sd * rng.standard_normal(len(means)), 0.0, np.pi / 2)
-            one = marks(np.sin(seen) ** 2, means)
+            one = ranking_metrics(np.sin(seen) ** 2, means)
             reached.append((one.tau_w, one.rel_at_1))
     order, first = np.mean(reached, axis=0)
     return float(order), float(first)

@@ -18,7 +18,7 @@ GRID = 96  # cells a side on which masks are laid over each other: an edge is of
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectionMarks:
+class DetectionMatches:
     """One model on one image, at the chosen confidence."""
 
     hits: tuple[Box, ...]  # predicted boxes that are right
@@ -40,7 +40,7 @@ class Difference:
     spread: float  # best minus worst F1 among the starts, each averaged over its seeds
 
 
-def marks_of(truth: Sequence[Box], predicted: Sequence[Box], confidence: float) -> DetectionMarks:
+def matches_of(truth: Sequence[Box], predicted: Sequence[Box], confidence: float) -> DetectionMatches:
     """Match predictions, the surest first, each with the free true box of its class that it covers best."""
     free = list(truth)
     hits, false_alarms = [], []
@@ -53,7 +53,7 @@ def marks_of(truth: Sequence[Box], predicted: Sequence[Box], confidence: float) 
         else:
             free.remove(best)
             hits.append(box)
-    return DetectionMarks(hits=tuple(hits), misses=tuple(free), false_alarms=tuple(false_alarms))
+    return DetectionMatches(hits=tuple(hits), misses=tuple(free), false_alarms=tuple(false_alarms))
 
 
 def iou(first: Box, second: Box) -> float:
@@ -83,7 +83,7 @@ def differing_scenes(
         return ()
     table = {
         start: {
-            scene.name: [marks_of(scene.truth, e.boxes.get(scene.name, ()), confidence) for e in found]
+            scene.name: [matches_of(scene.truth, e.boxes.get(scene.name, ()), confidence) for e in found]
             for scene in scenes
         }
         for start, found in evaluations.items()

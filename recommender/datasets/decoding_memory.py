@@ -13,7 +13,7 @@ from recommender.datasets.limits import LIMITS
 LARGE = 16_000_000  # pixels of an image whose memory is worth returning at once
 
 
-class PixelGate:
+class PixelBudget:
     """Lets threads decode as long as their images together stay within `max_pixels`; a larger one goes alone."""
 
     def __init__(self, max_pixels: int) -> None:
@@ -48,4 +48,4 @@ def _give_back_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-decoding = PixelGate(LIMITS.image_pixels)
+decoding = PixelBudget(LIMITS.image_pixels)

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.lookup import ImageIndex, is_mask
 from recommender.datasets.mixed import refuse_second_format
-from recommender.datasets.raw import NO_OUTLINE, Corners, RawImage, RawSet, Shape, no_boxes
+from recommender.datasets.raw import NO_OUTLINE, Corners, RawImage, RawSet, Shape, boxes_of, no_boxes
 from recommender.datasets.words import split_of_path
 from recommender.records import Split
 
@@ -80,10 +78,7 @@ def _numbers(entries: Iterable[NamedImage], given: Sequence[str]) -> dict[str, i
 
 def _raw_image(path: Path, entry: NamedImage, numbers: dict[str, int], root: Path, disk: Disk) -> RawImage:
     usable = [(numbers[thing], as_shape(mark)) for thing, mark in entry.objects if thing and mark is not None]
-    classes_M, corners_M4 = no_boxes()
-    if usable:
-        classes_M = np.array([number for number, _ in usable], np.int64)
-        corners_M4 = np.array([shape.corners for _, shape in usable], np.float64)
+    classes_M, corners_M4 = boxes_of(usable)
     return RawImage(
         path=path,
         name=disk.name(path),

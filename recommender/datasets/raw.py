@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -70,6 +71,12 @@ class RawSet:
     classified: bool = False  # one class an image, with the whole image as its box
 
 
+def boxes_of(found: Sequence[tuple[int, Shape]]) -> tuple[IntArray, Float64Array]:
+    """The arrays of an image's objects: numbers of classes M and corners M4."""
+    classes_M = np.array([number for number, _ in found], np.int64)
+    return classes_M, np.array([shape.corners for _, shape in found], np.float64).reshape(-1, 4)
+
+
 def no_boxes() -> tuple[IntArray, Float64Array]:
     """Arrays for an image without boxes."""
-    return np.zeros(0, np.int64), np.zeros((0, 4), np.float64)
+    return boxes_of(())

@@ -20,11 +20,11 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.lookup import ImageIndex
 from recommender.datasets.matching import same_name
 from recommender.datasets.mixed import refuse_second_format
-from recommender.datasets.raw import NO_OUTLINE, Float64Array, RawImage, RawSet, Shape, no_boxes
+from recommender.datasets.raw import NO_OUTLINE, RawImage, RawSet, Shape, boxes_of, no_boxes
 from recommender.datasets.voc_lists import ImageSets, find_image_sets
 from recommender.datasets.words import split_of_path
 from recommender.errors import DatasetError, UnsafeInputError, WrongTaskError
-from recommender.records import IntArray, Split
+from recommender.records import Split
 from recommender.text import printable
 
 MANY_OF_A_NAME = 0.1  # of all files: a `<filename>` that so many share says nothing
@@ -209,12 +209,7 @@ def _raw_image(
     path: Path, split: Split | None, file: VocFile | None, numbers: dict[str, int], disk: Disk
 ) -> RawImage:
     usable = [(numbers[name], shape) for name, shape in (file.objects if file else ()) if shape is not None]
-    classes_M: IntArray
-    corners_M4: Float64Array
-    classes_M, corners_M4 = no_boxes()
-    if usable:
-        classes_M = np.array([number for number, _ in usable], np.int64)
-        corners_M4 = np.array([shape.corners for _, shape in usable], np.float64)
+    classes_M, corners_M4 = boxes_of(usable)
     return RawImage(
         path=path,
         name=disk.name(path),

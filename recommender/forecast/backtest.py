@@ -15,7 +15,7 @@ from recommender.blas import single_blas_thread
 from recommender.errors import UsageError
 from recommender.forecast.calibration import Check
 from recommender.forecast.learning import learnt_spread
-from recommender.forecast.metrics import RankingMetrics, marks, random_marks
+from recommender.forecast.metrics import RankingMetrics, random_metrics, ranking_metrics
 from recommender.forecast.rankers import rankers_for
 from recommender.forecast.ranking import Outlook, outlooks
 from recommender.forecast.rules import leaks
@@ -157,14 +157,14 @@ def backtest(
         if case.budgets != USUAL:
             continue
         truth = np.asarray(case.truth)
-        per_target["random"].append(random_marks(truth, rng=rng))
+        per_target["random"].append(random_metrics(truth, rng=rng))
         for name, ranker in rankers.items():
             inside = check.inside_N if name == "forecast" else None
             scores = ranker(history, case.candidates)
-            per_target[name].append(marks(truth, scores, inside_N=inside))
+            per_target[name].append(ranking_metrics(truth, scores, inside_N=inside))
             full = np.array([candidate.start.mode == "full" for candidate in case.candidates])
             if full.sum() >= MIN_FULL:
-                full_mode[name].append(marks(truth[full], scores[full]))
+                full_mode[name].append(ranking_metrics(truth[full], scores[full]))
     return Backtest(
         task=task,
         targets=tuple(case.target_name for case in found),

@@ -22,7 +22,7 @@ class RankingMetrics:
     interval_coverage: float | None = None  # share of results inside their 80 % intervals
 
 
-def marks(truth_N: Array, scores_N: Array, *, inside_N: Array | None = None) -> RankingMetrics:
+def ranking_metrics(truth_N: Array, scores_N: Array, *, inside_N: Array | None = None) -> RankingMetrics:
     """Metrics of `scores_N` against the true results. Equal scores are resolved by their mean, not by luck."""
     from scipy.stats import weightedtau
 
@@ -40,9 +40,9 @@ def marks(truth_N: Array, scores_N: Array, *, inside_N: Array | None = None) -> 
     )
 
 
-def random_marks(truth_N: Array, *, rng: np.random.Generator, draws: int = 200) -> RankingMetrics:
+def random_metrics(truth_N: Array, *, rng: np.random.Generator, draws: int = 200) -> RankingMetrics:
     """Expected marks of a random order, by drawing."""
-    found = [marks(truth_N, rng.random(len(truth_N))) for _ in range(draws)]
+    found = [ranking_metrics(truth_N, rng.random(len(truth_N))) for _ in range(draws)]
     names = ("rel_at_1", "rel_at_3", "regret_at_1", "top_1", "tau_w")
     return RankingMetrics(**{name: float(np.mean([getattr(one, name) for one in found])) for name in names})
 

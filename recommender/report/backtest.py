@@ -25,12 +25,12 @@ HEADINGS = {
 }
 
 
-MethodMarks = dict[
+MethodMetrics = dict[
     str, float | dict[str, Interval | None] | None
 ]  # each mark's mean, and `intervals` by mark
 
 
-class TargetMarks(Document):
+class TargetMetrics(Document):
     """Marks of the forecast on one target, with what its results can tell: dead ones and ties are marked."""
 
     name: str
@@ -43,7 +43,7 @@ class TargetMarks(Document):
     regret_at_1: float
 
 
-class BudgetMarks(Document):
+class BudgetMetrics(Document):
     """Coverage, loss and log-loss of the forecast in one class of budgets, with bootstrap intervals over cases."""
 
     cases: int
@@ -64,10 +64,10 @@ class BacktestDocument(Document):
     metric: str
     targets: int
     names: tuple[str, ...]
-    methods: dict[str, MethodMarks]
+    methods: dict[str, MethodMetrics]
     full_mode: dict[str, dict[str, float | None]]
-    per_target: tuple[TargetMarks, ...]
-    budgets: dict[str, BudgetMarks]
+    per_target: tuple[TargetMetrics, ...]
+    budgets: dict[str, BudgetMetrics]
     reliability: tuple[Bin, ...]
 
 
@@ -97,7 +97,7 @@ def backtest_document(result: Backtest) -> BacktestDocument:
     )
 
 
-def _method(result: Backtest, name: str) -> MethodMarks:
+def _method(result: Backtest, name: str) -> MethodMetrics:
     intervals = {mark: rounded(result.mean(name, mark)) for mark in MARKS}
     return {**{mark: _mean(mean) for mark, mean in intervals.items()}, "intervals": intervals}
 
@@ -112,9 +112,9 @@ def _opponents(result: Backtest) -> tuple[str, ...]:
     )
 
 
-def _per_target(result: Backtest) -> tuple[TargetMarks, ...]:
+def _per_target(result: Backtest) -> tuple[TargetMetrics, ...]:
     return tuple(
-        TargetMarks(
+        TargetMetrics(
             name=check.target_name,
             starts=len(check.truth_N),
             best=round(float(check.truth_N.max()), 4),
@@ -132,13 +132,13 @@ def _usual(result: Backtest) -> list[Check]:
     return [check for check in result.checks if check.budgets == USUAL]
 
 
-def _budget_class(result: Backtest, name: str) -> BudgetMarks:
+def _budget_class(result: Backtest, name: str) -> BudgetMetrics:
     checks = [check for check in result.checks if check.budgets == name]
 
     def mean(values: list[float]) -> Interval | None:
         return rounded(bootstrap(values, seed=result.seed)) if values else None
 
-    return BudgetMarks(
+    return BudgetMetrics(
         cases=len(checks),
         interval_coverage=mean([float(check.inside_N.mean()) for check in checks]),
         expected_loss=mean([check.expected_loss for check in checks]),

@@ -12,7 +12,7 @@ from PIL import Image
 
 from recommender.comparison.comparison_input import Box, ComparisonInput, Evaluation, Scene
 from recommender.comparison.findings import Findings, shown_run
-from recommender.comparison.pictures import DetectionMarks, marks_of
+from recommender.comparison.pictures import DetectionMatches, matches_of
 from recommender.datasets import read_image
 from recommender.errors import RecommenderError
 from recommender.records import ByteArray, Dataset, Start
@@ -91,7 +91,7 @@ def _picture(
         )
     ]
     for start, evaluation in shown:
-        marks = marks_of(scene.truth, evaluation.boxes.get(scene.name, ()), comparison.plan.confidence)
+        marks = matches_of(scene.truth, evaluation.boxes.get(scene.name, ()), comparison.plan.confidence)
         panels.append(
             Panel(
                 title=printable(start),
@@ -172,7 +172,7 @@ def _drawing(number: int, scene: Scene, marks: Sequence[Markup]) -> Markup:
     )
 
 
-def _all_marks(marks: DetectionMarks, scene: Scene, names: Sequence[str]) -> list[Markup]:
+def _all_marks(marks: DetectionMatches, scene: Scene, names: Sequence[str]) -> list[Markup]:
     return [
         *(_mark("hit", box, scene, names) for box in marks.hits),
         *(_mark("false", box, scene, names) for box in marks.false_alarms),

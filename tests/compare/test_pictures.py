@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from recommender.comparison.comparison_input import Box, Evaluation, Scene, Score
-from recommender.comparison.pictures import differing_scenes, iou, marks_of
+from recommender.comparison.pictures import differing_scenes, iou, matches_of
 from tests.compare.builders import box, start
 
 SCORE = Score(score=0.0, details={"map50": 0.0, "map75": 0.0, "precision": 0.0, "recall": 0.0})
@@ -26,30 +26,30 @@ def test_a_mask_is_judged_by_its_mask_and_an_empty_one_hits_nothing() -> None:
     assert iou(whole, whole) == pytest.approx(1.0, abs=0.02)
     assert iou(whole, half) == pytest.approx(0.5, abs=0.05)
     assert iou(whole, TRUE) == 0.0
-    assert marks_of([whole], [TRUE], 0.5).hits == ()
+    assert matches_of([whole], [TRUE], 0.5).hits == ()
 
 
 def test_the_surest_box_takes_the_object_and_its_double_is_a_false_alarm() -> None:
     sure, double = box(0.1, 0.1, 0.3, 0.3, 0, 0.9), box(0.11, 0.1, 0.3, 0.3, 0, 0.6)
-    marks = marks_of([TRUE], [double, sure], 0.5)
+    marks = matches_of([TRUE], [double, sure], 0.5)
     assert (marks.hits, marks.misses, marks.false_alarms) == ((sure,), (), (double,))
     assert marks.f1 == pytest.approx(2 / 3)
 
 
 def test_the_wrong_class_is_a_miss_and_a_false_alarm() -> None:
-    marks = marks_of([TRUE], [box(0.1, 0.1, 0.3, 0.3, 1, 0.9)], 0.5)
+    marks = matches_of([TRUE], [box(0.1, 0.1, 0.3, 0.3, 1, 0.9)], 0.5)
     assert (len(marks.hits), len(marks.misses), len(marks.false_alarms)) == (0, 1, 1)
 
 
 def test_confidence_decides_what_counts() -> None:
     faint = [box(0.1, 0.1, 0.3, 0.3, 0, 0.4)]
-    assert len(marks_of([TRUE], faint, 0.5).misses) == 1
-    assert len(marks_of([TRUE], faint, 0.4).hits) == 1
+    assert len(matches_of([TRUE], faint, 0.5).misses) == 1
+    assert len(matches_of([TRUE], faint, 0.4).hits) == 1
 
 
 def test_nothing_there_and_nothing_seen_is_perfect() -> None:
-    assert marks_of([], [], 0.5).f1 == 1.0
-    assert marks_of([], [TRUE], 0.5).f1 == 0.0
+    assert matches_of([], [], 0.5).f1 == 1.0
+    assert matches_of([], [TRUE], 0.5).f1 == 0.0
 
 
 def scene(name: str) -> Scene:

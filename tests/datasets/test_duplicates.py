@@ -22,7 +22,7 @@ from recommender.datasets.duplicates import (
 from recommender.records import ByteArray
 
 # Sets whose images are unrelated to each other, plain ones and many of one kind among them.
-STRANGERS = ("bccd", "website_ui", "neu_det", "mask_wearing", "wider_face", "pothole", "gtsdb_de")
+DISSIMILAR = ("bccd", "website_ui", "neu_det", "mask_wearing", "wider_face", "pothole", "gtsdb_de")
 
 
 def encoded(image: Image.Image, quality: int) -> ByteArray:
@@ -66,7 +66,7 @@ def test_copies_of_real_images_are_found(shared: Path, name: str) -> None:
 
 def test_strangers_are_not_found(shared: Path) -> None:
     paths = [
-        path for name in STRANGERS for path in sorted((shared / "data" / name / "images" / "val").iterdir())
+        path for name in DISSIMILAR for path in sorted((shared / "data" / name / "images" / "val").iterdir())
     ]
     pairs = copies(looks([read_image(path) for path in paths]))
     assert len(pairs) == 0, pairs

@@ -96,7 +96,7 @@ def test_the_guide_works_letter_by_letter(reader: dict[str, str], ray_folder: st
     assert "coco-yolo11n:full" in said["2"]
     assert len(list((tmp_path / "sweeps" / "runs").glob("*.json"))) == 4
     again = json.loads(said["3"][said["3"].index("{") :])
-    assert again["trials"]["known_before"] == again["trials"]["settled"] == 4
+    assert again["trials"]["known_before"] == again["trials"]["finished"] == 4
     assert "succeeded" in said["4"]
     with Store(Path(reader["RECOMMENDER_HOME"]) / "store.sqlite3") as store:
         runs = store.runs.list()

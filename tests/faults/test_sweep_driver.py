@@ -87,7 +87,7 @@ def test_interrupted_then_killed_then_completed(tmp_path: Path) -> None:
     assert last.returncode == 0, last.stderr
     document: dict[str, Any] = json.loads(last.stdout)
     assert document["trials"]["known_before"] == len(second) == 2
-    assert document["trials"]["settled"] == 3
+    assert document["trials"]["finished"] == 3
     assert document["ended_early"] is None
     (result,) = document["results"]
     assert set(result["runs"]) == runs_of(home)

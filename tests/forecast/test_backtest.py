@@ -13,7 +13,7 @@ from rich.console import Console
 
 from recommender.errors import UsageError
 from recommender.forecast.backtest import backtest, bootstrap, cases, check_of
-from recommender.forecast.metrics import marks, random_marks
+from recommender.forecast.metrics import random_metrics, ranking_metrics
 from recommender.forecast.rankers import always_reference
 from recommender.forecast.ranking import outlooks
 from recommender.forecast.situation import Observation
@@ -37,7 +37,7 @@ def world(num_targets: int = 8, task: Task = "detect") -> list[Observation]:
 
 
 def test_marks_of_perfect_reversed_and_middling_orders() -> None:
-    perfect, reverse = marks(TRUTH, TRUTH), marks(TRUTH, -TRUTH)
+    perfect, reverse = ranking_metrics(TRUTH, TRUTH), ranking_metrics(TRUTH, -TRUTH)
     assert (perfect.rel_at_1, perfect.rel_at_3, perfect.regret_at_1, perfect.top_1) == (1, 1, 0, 1)
     assert perfect.tau_w == pytest.approx(1)
     assert reverse.rel_at_1 == pytest.approx(0.4)
@@ -47,7 +47,7 @@ def test_marks_of_perfect_reversed_and_middling_orders() -> None:
 
 
 def test_equal_scores_earn_the_mean_not_luck() -> None:
-    tied = marks(TRUTH, np.zeros(4))
+    tied = ranking_metrics(TRUTH, np.zeros(4))
     assert tied.rel_at_1 == pytest.approx(TRUTH.mean() / 0.5)
     assert tied.top_1 == pytest.approx(0.25)
     # Of four starts, three at random hold the best with probability 3/4, else the second best.
@@ -58,11 +58,13 @@ def test_weighted_tau_agrees_with_the_reference() -> None:
     folder = Path(__file__).parents[1] / "evidence" / "reference"
     arrays = np.load(folder / "estimators.npz", allow_pickle=False)
     expected = json.loads((folder / "estimators.json").read_text())["weighted_kendall_tau"]
-    assert marks(arrays["tau_truth"], arrays["tau_scores"]).tau_w == pytest.approx(expected, rel=1e-6)
+    assert ranking_metrics(arrays["tau_truth"], arrays["tau_scores"]).tau_w == pytest.approx(
+        expected, rel=1e-6
+    )
 
 
 def test_random_order_has_no_correlation() -> None:
-    found = random_marks(TRUTH, rng=np.random.default_rng(0), draws=2000)
+    found = random_metrics(TRUTH, rng=np.random.default_rng(0), draws=2000)
     assert abs(found.tau_w) < 0.05
     assert found.rel_at_1 == pytest.approx(TRUTH.mean() / 0.5, abs=0.02)
 

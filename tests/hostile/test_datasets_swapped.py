@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from recommender.datasets import DatasetLimits, Disk, ImageError, export_yolo, open_dataset, read_image
-from recommender.datasets.decoding_memory import PixelGate
+from recommender.datasets.decoding_memory import PixelBudget
 from recommender.errors import DatasetError, UnsafeInputError
 from recommender.home import subfolder
 from recommender.text import shell_join
@@ -97,7 +97,7 @@ def test_json_is_bounded_by_what_it_expands_to(tmp_path: Path) -> None:
 
 
 def test_large_images_are_decoded_one_at_a_time() -> None:
-    gate, inside, most = PixelGate(100), [0], [0]
+    gate, inside, most = PixelBudget(100), [0], [0]
     lock = threading.Lock()
 
     def decode(pixels: int) -> None:

@@ -276,7 +276,7 @@ def test_a_sweep_is_driven_from_outside(closed_head: tuple[int, int], tmp_path: 
     )
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    assert document["trials"]["settled"] == 2
+    assert document["trials"]["finished"] == 2
     assert document["ended_early"] is None
     with Store(tmp_path / "home" / "store.sqlite3") as store:
         assert {run.id for run in store.runs.list()} == set(document["results"][0]["runs"])

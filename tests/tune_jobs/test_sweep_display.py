@@ -140,9 +140,11 @@ def test_the_matrix_is_the_mean_and_spread_over_seeds(store: Store) -> None:
     assert "0.250 ± 0.071 (2 of 3)" in text
     document = sweep_document(result)
     assert SweepDocument.model_validate_json(document.model_dump_json()) == document
+    earlier = document.model_dump_json().replace('"finished"', '"settled"', 1)
+    assert SweepDocument.model_validate_json(earlier) == document
     assert document.results[0].score == SeedScore(mean=first.mean or 0.0, deviation=first.deviation, seeds=2)
     assert document.results[0].errors == ("no",)
-    assert document.trials.settled == 3
+    assert document.trials.finished == 3
     assert document.trials.failed == 1
     assert document.ended_early is None
 

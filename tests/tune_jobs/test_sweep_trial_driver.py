@@ -70,6 +70,11 @@ def test_a_run_that_another_sweep_finishes_meanwhile_is_passed_over(store: Store
     assert brain.next_id() == specs[1].id
 
 
+def test_a_failed_run_is_of_its_job_s_task() -> None:
+    (spec,) = paper_trials(1)
+    assert failed_run(replace(spec.job, architecture="yolo11n-seg"), "out of memory").task == "segment"
+
+
 @pytest.mark.parametrize("status", ["failed", "stopped"])
 def test_what_failed_or_was_cut_off_is_tried_again(store: Store, status: str) -> None:
     (spec,) = paper_trials(1)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 from recommender.errors import UsageError
 from recommender.records import Environment, EpochMetrics, Run
 from tune_jobs import full_training
 from tune_jobs.training import TrainingJob
+from tune_jobs.training.record import blank_record
 
 
 def trivial(job: TrainingJob, *, on_epoch: Any) -> Run:
@@ -48,28 +50,9 @@ def _point(epoch: int) -> EpochMetrics:
 
 
 def _run(job: TrainingJob, curve: tuple[EpochMetrics, ...], status: Any) -> Run:
-    return Run(
-        id=job.run_id,
-        kind="full",
-        status=status,
-        target_hash=job.target_hash,
-        target_name=job.target_name,
-        start=job.start,
-        weights_sha256=job.weights_sha256,
-        source_hash=job.source_hash,
-        architecture=job.architecture,
-        recipe=job.recipe,
-        num_train_images=1,
-        curve=curve,
-        starting_score=None,
-        best=curve[-1],
-        seconds=1.0,
-        peak_memory_mb=None,
-        batch_used=None,
-        optimizer_used=None,
-        learning_rate_used=None,
-        weights_transferred=None,
-        environment=Environment(hardware="none", device="cpu", num_threads=1, versions={}),
+    where = Environment(hardware="none", device="cpu", num_threads=1, versions={})
+    return replace(
+        blank_record(job, where), status=status, num_train_images=1, curve=curve, best=curve[-1], seconds=1.0
     )
 
 

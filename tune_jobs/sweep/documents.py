@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 
 class _Document(BaseModel):
@@ -44,7 +44,7 @@ class TrialCounts(_Document):
 
     asked: int
     known_before: int
-    settled: int
+    finished: int = Field(validation_alias=AliasChoices("finished", "settled"))  # as of version 0.1
     failed: int
     cut_off: int
     waiting: int

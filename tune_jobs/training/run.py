@@ -8,7 +8,6 @@ import json
 import tempfile
 import time
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from recommender.records import EpochMetrics, Run
 from tune_jobs.training.environment import prepare_environment
 from tune_jobs.training.hardware import describe_environment
 from tune_jobs.training.job import BEST_WEIGHTS, STATE_FILE, WORK_PREFIX, TrainingJob
+from tune_jobs.training.record import blank_record
 from tune_jobs.training.tracking import Tracking
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ def train(job: TrainingJob, *, on_epoch: OnEpoch | None = None) -> Run:
     clock = _Clock()
     state, weights_sha256 = _read_weights(job)
     job.output.mkdir(parents=True, exist_ok=True)
-    record = replace(_blank_record(job), weights_sha256=weights_sha256)
+    record = replace(
+        blank_record(job, describe_environment(job.device, job.num_threads)), weights_sha256=weights_sha256
+    )
     with tempfile.TemporaryDirectory(dir=job.output, prefix=WORK_PREFIX) as folder:
         tracking = Tracking(job)
         outcome = _Outcome(job, folder, _followed_by(tracking, on_epoch))
@@ -252,34 +254,6 @@ def _read_weights(job: TrainingJob) -> tuple[dict[str, torch.Tensor] | None, str
         )
     tensors = load(content).items()
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors}, found
-
-
-def _blank_record(job: TrainingJob) -> Run:
-    return Run(
-        id=job.run_id,
-        kind=job.kind,
-        status="failed",
-        target_hash=job.target_hash,
-        target_name=job.target_name,
-        start=job.start,
-        weights_sha256=job.weights_sha256,
-        source_hash=job.source_hash,
-        architecture=job.architecture,
-        recipe=job.recipe,
-        num_train_images=0,
-        curve=(),
-        starting_score=None,
-        best=None,
-        seconds=0.0,
-        peak_memory_mb=None,
-        batch_used=None,
-        optimizer_used=None,
-        learning_rate_used=None,
-        weights_transferred=None,
-        environment=describe_environment(job.device, job.num_threads),
-        task=job.task,
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
 
 
 def _one_line(error: BaseException) -> str:
