@@ -1,4 +1,4 @@
-"""When, where and with what a benchmark ran: one line for the top of its result."""
+"""Time, place and means of a benchmark: one line for the top of its result."""
 
 from __future__ import annotations
 

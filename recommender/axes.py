@@ -30,7 +30,7 @@ class Setting:
     freeze: FreezeDepth | None = None
 
     def words(self, mode: Mode) -> str:
-        """For instance "rate 0.003, frozen up to the stem"."""
+        """The setting in words, for instance "rate 0.003, frozen up to the stem"."""
         said = [] if self.learning_rate is None else [f"rate {self.learning_rate:g}"]
         depth = self.freeze or DEPTHS_OF_MODE[mode][0]
         if self.freeze is not None:
@@ -81,7 +81,7 @@ def neighbours(recipe: Recipe, mode: Mode, architecture: str, axes: Sequence[Axi
 
 
 def best_settings(runs: Iterable[Run]) -> tuple[Run, ...]:
-    """Of runs that differ in rate and depth alone the best: what a start gives when they are chosen for it."""
+    """The best of the runs that differ in rate and depth alone: what a start gives when they are chosen for it."""
     best: dict[str, Run] = {}
     for run in runs:
         key = _apart_from_setting(run)
@@ -152,7 +152,7 @@ def _apart_from_setting(run: Run) -> str:
 
 
 def _gain(run: Run, default: Run) -> float:
-    """Of a run over another; one that was stopped is compared with what the other had reached by then."""
+    """The gain of a run over another; one that was stopped is compared with what the other had reached by then."""
     shared = min((len(one.curve) for one in (run, default) if one.status == "stopped"), default=None)
     if not shared:
         return _score(run) - _score(default)

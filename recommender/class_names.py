@@ -1,4 +1,4 @@
-"""When two class names mean the same thing, across spellings and a small table of synonyms."""
+"""Class names that mean the same thing, across spellings and a small table of synonyms."""
 
 from __future__ import annotations
 

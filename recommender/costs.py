@@ -64,7 +64,7 @@ class Speed:
     gflop_s: float = GFLOP_S
 
     def seconds(self, work: Work) -> float:
-        """Of a whole training."""
+        """The seconds of a whole training."""
         return START_S + self.factor * work.epoch_s_at(self.image_s, self.gflop_s) * work.epochs
 
 

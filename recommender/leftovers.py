@@ -62,7 +62,7 @@ def _candidates() -> Iterator[tuple[Path, float]]:
 
 
 def _written_at(path: Path) -> float:
-    """When a file, or the newest thing in a folder, was last changed; now for what has gone meanwhile."""
+    """The time at which a file, or the newest thing in a folder, was last changed; now for what has gone meanwhile."""
     try:
         newest = path.lstat().st_mtime
         for folder, _, files in os.walk(path):

@@ -80,7 +80,7 @@ class Study:
         return work_of(situation, self.situations, self.profile, epochs)
 
     def hours(self) -> dict[Start, float]:
-        """Of the full training of every start; empty where no speed is known."""
+        """The hours of the full training of every start; empty where no speed is known."""
         if self.speed is None:
             return {}
         return {s.start: self.speed.seconds(self.work(s)) / 3600 for s in self.situations}

@@ -21,7 +21,7 @@ FRAMEWORK_MB = 700.0
 def training_memory_mb(
     architecture: str, imgsz: int, batch: int, *, mixed_precision: bool = True
 ) -> float | None:
-    """Of one training process, without the framework's own; None for an architecture that was not counted.
+    """The peak memory of one training process, without the framework's own; None where the architecture is not known.
 
     A frozen backbone needs less: this is what training all layers takes.
     """

@@ -123,7 +123,7 @@ def job_page(
 
 
 def _require_reach(services: Services) -> None:
-    """Trials are driven through Ray itself; a job server alone takes trainings only."""
+    """Refuse trials at a job server alone, which takes trainings only: they are driven through Ray itself."""
     address = services.job_hosts.place.address or ""
     if address.startswith("http"):
         raise UnavailableError(

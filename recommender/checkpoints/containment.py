@@ -135,7 +135,7 @@ def _run(file: Path, size: int, folder: Path) -> tuple[int, str]:
 
 
 def _environment(root: Path, folder: Path) -> dict[str, str]:
-    """Nothing of ours reaches the child: no tokens, no proxies, no PYTHON* switches."""
+    """The environment of the child: no tokens, no proxies, no PYTHON* switches."""
     return {
         "PYTHONPATH": str(root),
         "PYTHONDONTWRITEBYTECODE": "1",

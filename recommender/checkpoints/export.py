@@ -83,6 +83,6 @@ def export_pt(checkpoint: Checkpoint, file: Path, *, overwrite: bool = False) ->
 
 
 def _date_of(checkpoint: Checkpoint) -> str:
-    """When its weights came to lie here; not now, which would make every export another file."""
+    """The time its weights came to lie here; the present would make every export another file."""
     changed_s = checkpoint.path.stat().st_mtime if checkpoint.path else 0.0
     return datetime.datetime.fromtimestamp(changed_s, tz=datetime.UTC).isoformat()

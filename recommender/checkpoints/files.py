@@ -112,7 +112,7 @@ def num_parameters(shapes: Shapes) -> int:
 
 
 def sha256_of(file: Path) -> str:
-    """Of the file's bytes, read in pieces."""
+    """The sha256 of the file's bytes, read in pieces."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

@@ -39,7 +39,7 @@ def ancestry(parent: Checkpoint, known_by: KnownBy) -> tuple[TrainingStep, ...]:
 
 
 def told_lineage(started_from: str | None, known: Sequence[Checkpoint]) -> tuple[TrainingStep, ...] | None:
-    """From the name that a file's training arguments give: "yolo11n.pt", "yolo11n.yaml" for random weights.
+    """The lineage by the name in a file's training arguments: "yolo11n.pt", "yolo11n.yaml" for random weights.
 
     None where they name nothing known: "last.pt" may be any file.
     """
@@ -55,7 +55,7 @@ def told_lineage(started_from: str | None, known: Sequence[Checkpoint]) -> tuple
 def nearest_lineage(
     state: Mapping[str, Tensor], architecture: str, known: Sequence[Checkpoint]
 ) -> tuple[TrainingStep, ...] | None:
-    """From the early layers: of all known checkpoints that are near, the one with the fewest trainings behind it.
+    """The lineage by the early layers: of all known checkpoints that are near, the one with the fewest trainings.
 
     Two fine-tunings of one checkpoint are near each other too, so the nearest may be a sibling; what both began from
     is an ancestor in any case. None where nothing is near.

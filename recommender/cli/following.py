@@ -100,7 +100,7 @@ def follow(store: Store, job: Job, place: JobLocation, view: CurveView) -> Job |
 
 
 def _answered(place: JobLocation, last_s: float) -> float:
-    """When the cluster last answered. Raises UnavailableError when that is too long ago."""
+    """The moment at which the cluster last answered. Raises UnavailableError when that is too long ago."""
     try:
         place.require_answer()
     except UnavailableError as error:
@@ -125,7 +125,7 @@ def _give_up_after(starts: int) -> None:
 
 
 def _asked_to_go_on(store: Store, job: Job) -> bool:
-    """Ctrl-C: cancel, detach or go on. Where nobody can answer, detach."""
+    """Ask after a Ctrl-C whether to cancel, detach or go on; detach where nobody can answer."""
     where = f"`recommend runs cancel {job.id}` ends it"
     if sys.stdin.isatty() and sys.stderr.isatty():
         try:

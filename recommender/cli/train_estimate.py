@@ -16,7 +16,7 @@ from recommender.training_memory import training_memory_mb
 
 
 def estimate_of(store: Store, request: TrainingRequest, dataset: Dataset) -> str:
-    """For instance ", about 12 min (by 5 timed here) and about 1.9 GB on a GPU".
+    """Time and memory in words, for instance ", about 12 min (by 5 timed here) and about 1.9 GB on a GPU".
 
     Raises NotFoundError for a checkpoint nobody knows.
     """

@@ -74,7 +74,7 @@ def after_trials(case: Study, asked: TrialsRequest, store: Store, *, began_at: f
 
 
 def _say_what_is_not_here(before: Recommendation) -> None:
-    """Trials are of what is here: name the better guess that would have to be fetched first."""
+    """Name the better guess that would have to be fetched first, since trials are of what is here."""
     first = before.ranking[0]
     if first.available:
         return

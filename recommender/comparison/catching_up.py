@@ -1,4 +1,4 @@
-"""When training from scratch reaches the best pretrained start: seen, extrapolated with an interval, or not at all.
+"""The epoch at which scratch reaches the best pretrained start: seen, extrapolated with an interval, or not at all.
 
 The extrapolation fits a saturating power law, a − b·epoch^(−c) (Domhan et al. 2015), to the part of scratch's curve
 in which it learns. Resampled seeds and residuals give the interval. It knows the schedule that was run: a longer

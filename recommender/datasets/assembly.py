@@ -1,4 +1,4 @@
-"""From annotations to a Dataset: opens the headers, checks boxes, splits, hashes, and draws the line.
+"""Makes a Dataset of annotations: opens the headers, checks boxes, splits, hashes, and refuses what is too broken.
 
 Images and rows that cannot be used are left out and counted; above `limits.unusable_share` the set is
 refused, since training on what is left would answer another question.

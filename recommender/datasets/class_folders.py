@@ -36,7 +36,7 @@ class ClassTree:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Of all splits, sorted."""
+        """The names of all splits, sorted."""
         return tuple(sorted({name for _, name, _ in self.folders}))
 
 

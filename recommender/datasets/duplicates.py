@@ -83,7 +83,7 @@ def near_duplicates(
 
 
 def _nearest(pairs_P3: IntArray, count: int) -> IntArray:
-    """Of each i the `count` nearest j, in the order of near_duplicates."""
+    """The `count` nearest j of each i, in the order of near_duplicates."""
     by_distance_P3 = pairs_P3[np.lexsort((pairs_P3[:, 1], pairs_P3[:, 2], pairs_P3[:, 0]))]
     _, starts, sizes = np.unique(by_distance_P3[:, 0], return_index=True, return_counts=True)
     rank_P = np.arange(len(by_distance_P3)) - np.repeat(starts, sizes)

@@ -1,4 +1,4 @@
-"""From the coordinates of annotations to fractions of the upright image."""
+"""Turns the coordinates of annotations into fractions of the upright image."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def is_voc_mask(path: Path) -> bool:
 
 
 def _folder(path: Path) -> str:
-    """Of a mask, as VOC calls it; older versions of LabelMe add PNG."""
+    """The folder of a mask, as VOC calls it; older versions of LabelMe add PNG."""
     return path.parent.name.lower().removesuffix("png")
 
 
@@ -99,7 +99,7 @@ def _image_of(path: Path, by_stem: dict[str, list[Path]], alone: dict[Path, Path
 
 
 def _nearest(images: list[Path], mask: Path) -> Path | None:
-    """Of images of one name, the one whose folders agree most with the mask's."""
+    """The one of the images of one name whose folders agree most with the mask's."""
 
     def shared(path: Path) -> int:
         own, other = ([split_of_words(part) or part for part in each.parent.parts] for each in (path, mask))

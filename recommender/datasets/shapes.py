@@ -44,7 +44,7 @@ def box_from_corners(corners: Iterable[Any], where: str, log: DefectLog) -> Corn
 
 
 def box_from_size(values: Iterable[Any], where: str, log: DefectLog) -> Corners | None:
-    """Of x and y of the upper left corner, width and height; None after counting a fault."""
+    """The corners from x and y of the upper left corner, width and height; None after counting a fault."""
     left, top, w, h = map(number, values)
     if w < 0 or h < 0:
         log.add("label_negative", where)
@@ -111,7 +111,7 @@ def _pairs(points: Any, where: str, log: DefectLog) -> list[tuple[float, float]]
 
 
 def box_from_centre(values: Iterable[Any], where: str, log: DefectLog) -> Corners | None:
-    """Of x and y of the centre, width and height; None after counting a fault."""
+    """The corners from x and y of the centre, width and height; None after counting a fault."""
     x, y, w, h = map(number, values)
     return box_from_size((x - w / 2, y - h / 2, w, h), where, log)
 

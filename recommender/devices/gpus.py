@@ -48,7 +48,7 @@ def gpu_memory_mb(name: str) -> float | None:
 
 
 def gpu_speed(name: str) -> Speed:
-    """Of a GPU by name. Raises UsageError for one that is not known."""
+    """The speed of a GPU by name. Raises UsageError for one that is not known."""
     wanted = usual_spelling(name)
     bandwidth = BANDWIDTH_GB_S.get(wanted)
     if bandwidth is None:

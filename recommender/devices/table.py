@@ -46,7 +46,7 @@ class Device:
 
 @dataclass(frozen=True, kw_only=True)
 class Latency:
-    """Of one image. `basis` says how it is known."""
+    """The latency of one image. `basis` says how it is known."""
 
     ms: float
     memory_mb: float | None
@@ -62,7 +62,7 @@ def devices() -> tuple[Device, ...]:
 
 
 def device(name: str) -> Device:
-    """By name. Raises UsageError for one that nobody measured."""
+    """The device of that name. Raises UsageError for one that nobody measured."""
     wanted = usual_spelling(name)
     found = {one.name: one for one in devices()}
     if wanted in found:
@@ -83,7 +83,7 @@ def usual_spelling(name: str) -> str:
 
 
 def latency(on: Device, architecture: str, flops_b: float | None, imgsz: int) -> Latency | None:
-    """Of one image of `imgsz` pixels; None where neither the architecture nor its operations are known."""
+    """The latency of one image of `imgsz` pixels; None where neither the architecture nor its operations are known."""
     model = on.models.get(architecture)
     if model is not None:
         nearest, ratio = architecture, 1.0

@@ -72,7 +72,7 @@ def immaturity(situation: Situation) -> float:
 
 
 def views_term(situation: Situation) -> float:
-    """From −1 at no training to 0 at its end."""
+    """A number from −1 at no training to 0 at its end."""
     return -immaturity(situation)
 
 

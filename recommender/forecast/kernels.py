@@ -114,7 +114,7 @@ class Ground:
         }
 
     def derivatives(self, spread: PriorScales, terms: dict[str, Matrix]) -> dict[str, Matrix]:
-        """Of `covariance`, whose `terms` these are, by the logarithm of each number of the spread that is learnt."""
+        """The gradient of `covariance`, whose `terms` these are, by the logarithm of each learned scale."""
         starts = terms["start"] + terms["start_on_similar"]
         other_checkpoint = starts * (1.0 - self.same_checkpoint_NN)
         source_SS = _relative_change(_source_kernel, self.source_distances_SS, spread.source_length)

@@ -1,4 +1,4 @@
-"""From joint draws of the forecast to an ordered answer: means, intervals, gains, and who is probably best."""
+"""Makes an ordered answer of joint draws of the forecast: means, intervals, gains, and who is probably best."""
 
 from __future__ import annotations
 

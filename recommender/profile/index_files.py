@@ -210,7 +210,7 @@ def _locked(place: Path) -> Iterator[None]:
 
 
 def _generation(stored: str) -> str:
-    """Of the store's profiles together with those that ship."""
+    """The generation of the store's profiles together with those that ship."""
     text = "\n".join((str(SCHEMA), ENCODER, stored, *sorted(builtin_profiles())))
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -75,7 +75,7 @@ def ticks_of(low: float, high: float, count: int = 5) -> tuple[float, ...]:
 
 
 class _Frame:
-    """From data to drawing units."""
+    """Maps data to drawing units."""
 
     def __init__(self, series: Sequence[Series], axes: Axes) -> None:
         xs = [x for one in series for x, _ in one.points_X] or [0.0, 1.0]

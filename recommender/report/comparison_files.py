@@ -26,7 +26,7 @@ def default_folder(comparison: ComparisonInput) -> Path:
 
 
 def _no_photo(name: str) -> None:
-    """Nothing to show of any image."""
+    """No photo of any image."""
 
 
 def write_report(

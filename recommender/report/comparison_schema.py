@@ -76,7 +76,7 @@ class CurvePart(Document):
 
 
 class CatchUpPart(Document):
-    """When scratch reaches the best pretrained start."""
+    """The epoch at which scratch reaches the best pretrained start."""
 
     kind: str
     epoch: float | None

@@ -106,7 +106,7 @@ def _ranked(row: RankedStart, cost: float) -> CostPoint:
 
 
 class _Frame:
-    """From cost and score to drawing units; the cost is on a logarithmic axis."""
+    """Maps cost and score to drawing units; the cost is on a logarithmic axis."""
 
     def __init__(self, points: Sequence[CostPoint], axis: CostAxis) -> None:
         costs = [point.cost for point in points] + ([axis.limit] if axis.limit else [])

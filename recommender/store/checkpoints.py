@@ -20,7 +20,7 @@ _MAX_VALUES = 500  # in one query, below every database's limit of parameters
 
 
 class Checkpoints(Repository):
-    """Keyed by name."""
+    """Checkpoints, keyed by name."""
 
     def put(self, checkpoint: Checkpoint, *, replace: bool = False) -> None:
         """Keep a checkpoint. Raises ConflictError when the name is taken by another and `replace` is off."""
@@ -64,7 +64,7 @@ class Checkpoints(Repository):
         return self._where(CheckpointRow.sha256, hashes, None)
 
     def of_sources(self, hashes: Collection[str], *, each: int) -> tuple[Checkpoint, ...]:
-        """Of each of these source data sets the `each` checkpoints that score best on it, by name."""
+        """The `each` checkpoints that score best on each of these source data sets, by name."""
         return self._where(CheckpointRow.source_hash, hashes, each)
 
     def without_source(self, limit: int) -> tuple[Checkpoint, ...]:

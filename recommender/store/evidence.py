@@ -20,7 +20,7 @@ _MAX_VALUES = 500  # in one query, below every database's limit of parameters
 
 
 class EvidenceCache(Repository):
-    """Keyed by data set hash, weights and the version of the code and settings that measured."""
+    """Evidence, keyed by data set hash, weights and the version of the code and settings that measured."""
 
     def put_all(self, dataset_hash: str, version: str, by_weights: Mapping[str, Evidence]) -> None:
         """Keep what was measured on a data set, by the weights' sha256, replacing what was there."""

@@ -18,7 +18,7 @@ from recommender.store.service_records import HeldDataset, Page
 
 
 class HeldDatasets(Repository):
-    """Keyed by id; one owner holds a content once."""
+    """Data sets of the service, keyed by id; one owner holds a content once."""
 
     def hold(self, dataset: HeldDataset) -> HeldDataset:
         """Keep a data set; returns the one the owner already holds where content and path are the same."""

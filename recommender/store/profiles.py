@@ -20,7 +20,7 @@ _MAX_VALUES = 500  # in one query, below every database's limit of parameters
 
 
 class Profiles(Repository):
-    """Keyed by content hash and encoder: vectors of two encoders never meet."""
+    """Profiles, keyed by content hash and encoder: vectors of two encoders never meet."""
 
     def put(self, profile: Profile) -> None:
         """Keep a profile; an equal one is left alone, another one of the same key is replaced."""

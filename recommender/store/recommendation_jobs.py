@@ -26,7 +26,7 @@ MAX_ATTEMPTS = 3  # a question that has killed this many services is given up
 
 
 class RecommendationJobs(JobLeases):
-    """Keyed by id. `attempt` of the row counts the services that took the job up."""
+    """Recommendation jobs, keyed by id. `attempt` of the row counts the services that took the job up."""
 
     def add(self, job: RecommendationJob) -> None:
         """Queue a question, or file one that is answered already; an id that is known changes nothing."""

@@ -1,4 +1,4 @@
-"""From a row back to its record, checksum first."""
+"""Reads the record of a row, checksum first."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class RunResult(NamedTuple):
 
 
 class Runs(Repository):
-    """Keyed by the content hash of what was asked, so that the same training is never counted twice."""
+    """Runs, keyed by the content hash of what was asked, so that the same training is never counted twice."""
 
     def add(self, run: Run, *, attempt: int | None = None) -> bool:
         """Record a run; False when it was known already, in which case nothing changes.

@@ -109,7 +109,7 @@ class FairPool(Generic[ResultT]):
         begun.add_done_callback(lambda done: self._done(task, done))
 
     def _done(self, task: _Task[ResultT], done: Future[ResultT]) -> None:
-        """In whatever thread the task ended in."""
+        """Called in the thread in which the task ended."""
         with contextlib.suppress(RuntimeError):  # the pools are being closed
             self._executor.submit(self._make_room, task)
         with contextlib.suppress(InvalidStateError):  # cancelled meanwhile

@@ -1,4 +1,4 @@
-"""When two class names mean the same."""
+"""Class names that mean the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what was asked to trainings: starts, recipes, and which of them come first."""
+"""Plans the trainings of a comparison: starts, recipes, and which of them come first."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Silent:
     """Shows nothing."""
 
     def show(self, view: SweepView) -> None:
-        """Nothing."""
+        """Draw nothing."""
 
 
 class LiveTable:

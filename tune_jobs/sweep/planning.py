@@ -1,4 +1,4 @@
-"""From what was asked to trials: which start on which data set with which recipe."""
+"""Plans the trials of a sweep: which start on which data set with which recipe."""
 
 from __future__ import annotations
 

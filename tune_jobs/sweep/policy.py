@@ -81,9 +81,9 @@ class RunAll:
         return next((trial.id for trial in view.trials if trial.state == "waiting"), None)
 
     def judge(self, view: SweepView, trial: TrialView) -> str | None:
-        """Never stop one."""
+        """None: no trial is stopped."""
         return None
 
     def done(self, view: SweepView) -> str | None:
-        """Never stop early."""
+        """None: a sweep never ends early."""
         return None

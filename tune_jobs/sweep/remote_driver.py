@@ -65,7 +65,7 @@ class RemoteTrialDriver:
         self._heard_at = time.monotonic()
 
     def exchange(self, answers: dict[int, Any], driver_status: DriverStatus) -> list[Question]:
-        """From the driver, in a thread of its own: take its answers, give it what is asked meanwhile."""
+        """Take the driver's answers, in a thread of its own, and return what is asked meanwhile."""
         self._heard_at, self._glance = time.monotonic(), driver_status
         for number, answer in answers.items():
             self._answers[number].put(answer)

@@ -203,7 +203,7 @@ class TrialDriver:
         ]
 
     def close(self) -> None:
-        """Nothing runs any more: what was under way counts as cut off."""
+        """End the sweep: what was under way counts as cut off."""
         for trial in self._trials.values():
             if trial.state == "running":
                 self._end_attempt(trial)

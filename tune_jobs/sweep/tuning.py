@@ -92,7 +92,7 @@ def run_fit(
 
 
 class _Tied:
-    """Tied to this driver. Tune pickles what it is given, to restore from; we restore from the store instead."""
+    """Belongs to this driver. Tune pickles what it is given, to restore from; we restore from the store instead."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -119,17 +119,17 @@ class _Searcher(_Tied, Searcher):  # type: ignore[misc]
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Whatever Tune thinks has ended must not stay running for the trial driver: Tune would wait for ever."""
+        """Tell the trial driver of a trial that Tune thinks has ended: Tune would wait for ever for one that runs."""
         id = self.ids[trial_id]
         if self._trial_driver.wants(id):
             self._trial_driver.lost(id, "it ended without a result")
             self._trial_driver.requeue(id)
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing to save: a sweep resumes from the store."""
+        """Save nothing: a sweep resumes from the store."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Never called: nothing pickled by Tune is ever loaded."""
+        """Not called: nothing pickled by Tune is ever loaded."""
 
 
 class _Scheduler(_Tied, FIFOScheduler):  # type: ignore[misc]

@@ -47,7 +47,7 @@ class TrainingProcess:
 
     @property
     def pid(self) -> int:
-        """Of the process on this node."""
+        """The id of the process on this node."""
         return self._popen.pid
 
     @property

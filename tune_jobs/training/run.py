@@ -84,7 +84,7 @@ def _followed_by(tracking: Tracking, on_epoch: OnEpoch | None) -> OnEpoch:
 
 @dataclass(frozen=True)
 class _Clock:
-    """When a training began, by the wall and by the processor."""
+    """The moment a training began, by the wall and by the processor."""
 
     wall_s: float = field(default_factory=time.monotonic)
     cpu_s: float = field(default_factory=time.process_time)

@@ -249,7 +249,7 @@ class RunTrainer(engine.BaseTrainer):  # type: ignore[misc]
 
 
 class _ObjectsTrainer(RunTrainer):
-    """Of tasks whose images carry objects."""
+    """The trainer of tasks whose images carry objects."""
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> CleanDataset:
         train = mode == "train"

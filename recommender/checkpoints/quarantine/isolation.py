@@ -55,7 +55,7 @@ class _Program(ctypes.Structure):
 
 
 def isolate(source: Path, folder: Path) -> tuple[str, ...]:
-    """From here on: read `source` and Python's own files, write below `folder`, start nothing, speak to nobody.
+    """Restrict this process: read `source` and Python's files, write below `folder`, start nothing, connect to nothing.
 
     To be called while the process has one thread. Returns which of "landlock" and "seccomp" hold now.
     """
@@ -73,7 +73,7 @@ def isolate(source: Path, folder: Path) -> tuple[str, ...]:
 
 
 def landlock_version() -> int:
-    """Of this kernel; 0 where it has none or it is switched off."""
+    """The version of this kernel; 0 where it has none or it is switched off."""
     if sys.platform != "linux":
         return 0
     return max(0, int(ctypes.CDLL(None).syscall(LANDLOCK_CREATE_RULESET, None, 0, LANDLOCK_VERSION)))

@@ -25,8 +25,8 @@ FORBIDDEN_EVENTS = (
 
 
 def confine(source: Path, folder: Path) -> None:
-    """From here on: bounded memory, time and output; no processes, no sockets, no writing beside `folder`, and no
-    reading but of `source` and of Python's own files.
+    """Restrict this process: bounded memory, time and output; no processes, no sockets, no writing beside `folder`,
+    and no reading but of `source` and of Python's own files.
     """
     file_bytes = source.stat().st_size
     sys.addaudithook(_guard(source, folder))

@@ -82,7 +82,7 @@ def recognise(
 def _closest(
     shapes: Shapes, score: tuple[float, float], candidates: Sequence[Architecture]
 ) -> Recognised | None:
-    """Of architectures that agree up to the head the one whose head fits too; else the plainest by name.
+    """The one of the architectures that agree up to the head whose head fits too; else the plainest by name.
 
     `_may_fit` left only those of other tasks whose head the file has: they come before plain detectors. A deeper one
     holds all tensors of a shallower one: the one with the most tensors before the head comes first.

@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """From nothing."""
+    """Make the tables of an empty store."""
     op.create_table(
         "meta",
         sa.Column("key", sa.String(64), primary_key=True),

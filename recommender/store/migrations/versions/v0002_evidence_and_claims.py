@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """From 0001."""
+    """Upgrade from 0001."""
     op.create_table(
         "evidence",
         sa.Column("dataset_hash", sa.String(128), primary_key=True),

@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """From 0002."""
+    """Upgrade from 0002."""
     op.create_table(
         "api_keys",
         sa.Column("id", sa.String(32), primary_key=True),

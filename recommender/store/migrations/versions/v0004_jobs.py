@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """From 0003."""
+    """Upgrade from 0003."""
     op.create_table(
         "jobs",
         sa.Column("id", sa.String(64), primary_key=True),

@@ -32,7 +32,7 @@ _DETAILS = ("map50", "map75", "precision", "recall")
 
 
 def upgrade() -> None:
-    """From 0004. What cannot be parsed stays as it is: reading it says so, as before."""
+    """Upgrade from 0004. What cannot be parsed stays as it is: reading it says so, as before."""
     connection = op.get_bind()
     for name, (key, columns, guarded) in _TABLES.items():
         names = [*key, *columns, *(["digest"] if guarded else [])]

@@ -15,7 +15,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """From 0005."""
+    """Upgrade from 0005."""
     for table in ("jobs", "outbox", "job_events", "claims"):
         op.execute(f"ALTER TABLE {table} RENAME COLUMN epoch TO attempt")
     op.add_column("jobs", sa.Column("dataset_id", sa.String(32)))

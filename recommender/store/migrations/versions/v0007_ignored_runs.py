@@ -12,5 +12,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """From 0006."""
+    """Upgrade from 0006."""
     op.create_table("ignored_runs", sa.Column("run_id", sa.String(128), primary_key=True))

@@ -15,7 +15,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """From 0007. A record that cannot be parsed is found by nothing but its key: reading it says why, as before."""
+    """Upgrade from 0007. A record that cannot be parsed is found by its key alone: reading it says why, as before."""
     op.add_column("checkpoints", sa.Column("source_hash", sa.String(128)))
     op.add_column("checkpoints", sa.Column("sha256", sa.String(64)))
     op.add_column("checkpoints", sa.Column("source_score", sa.Float))
