@@ -14,11 +14,13 @@ CARE = 0.01  # mAP: less is no difference to anybody, however sure
 
 @dataclass(frozen=True, kw_only=True)
 class SeedSpread:
-    """A mean over seeds; the deviation is None with fewer than two."""
+    """A mean over seeds."""
 
     mean: float
     deviation: float | None
-    count: int
+    """Standard deviation over seeds; null with fewer than two."""
+    seeds: int
+    """How many finished."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,7 @@ class SeedNoise:
     def verdict(self, first: SeedSpread, second: SeedSpread) -> str:
         """ "more", "less", "same" (within noise or too small to matter) or "unknown" (noise not measured)."""
         gap = first.mean - second.mean
-        bound = self.of_difference(first.count, second.count)
+        bound = self.of_difference(first.seeds, second.seeds)
         if bound is None:
             return "unknown"
         if abs(gap) <= max(bound, CARE):
@@ -54,7 +56,7 @@ def spread_of(values: Iterable[float | None]) -> SeedSpread | None:
     if not known:
         return None
     deviation = statistics.stdev(known) if len(known) > 1 else None
-    return SeedSpread(mean=statistics.fmean(known), deviation=deviation, count=len(known))
+    return SeedSpread(mean=statistics.fmean(known), deviation=deviation, seeds=len(known))
 
 
 def seed_noise(groups: Sequence[Sequence[float]]) -> SeedNoise:

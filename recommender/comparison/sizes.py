@@ -74,7 +74,7 @@ def _gains(rows: Sequence[ComparisonRow], noise: SeedNoise) -> list[Gain]:
                 num_images=best.num_images,
                 start=best.start,
                 gain=best.score.mean - scratch.score.mean,
-                noise=noise.of_difference(best.score.count, scratch.score.count),
+                noise=noise.of_difference(best.score.seeds, scratch.score.seeds),
             )
         )
     return found

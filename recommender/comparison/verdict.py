@@ -47,7 +47,7 @@ def noise_sentence(noise: SeedNoise, rows: Sequence[ComparisonRow], metric: str)
             "Seed noise was not measured (one finished seed for each start), so no difference here can be told from "
             "chance; --seeds 3 measures it."
         )
-    counts = [row.score.count for row in rows]
+    counts = [row.score.seeds for row in rows]
     bound = noise.of_difference(min(counts), min(counts)) or 0.0
     return (
         f"The same start with another seed ends ±{noise.deviation:.3f} {metric} apart (standard deviation, pooled over "
@@ -76,12 +76,12 @@ def _winner(rows: Sequence[ComparisonRow], noise: SeedNoise, metric: str) -> str
         )
     second = rows[1]
     gap = best.score.mean - second.score.mean
-    fewest = min(best, second, key=lambda row: row.score.count)
-    most = max(row.score.count for row in rows)
-    if fewest.score.count < most:
+    fewest = min(best, second, key=lambda row: row.score.seeds)
+    most = max(row.score.seeds for row in rows)
+    if fewest.score.seeds < most:
         return (
             f"{head} is ahead, {gap:.3f} above {_name(second.start)}, but {_name(fewest.start)} has only "
-            f"{fewest.score.count} of {most} seeds: let the others finish first."
+            f"{fewest.score.seeds} of {most} seeds: let the others finish first."
         )
     if noise.deviation is None:
         return (

@@ -8,7 +8,6 @@ from recommender.comparison.comparison_input import ComparedStart, ComparisonInp
 from recommender.comparison.confusion import Confusion
 from recommender.comparison.findings import Findings
 from recommender.comparison.forecast_error import Judged
-from recommender.comparison.noise import SeedSpread
 from recommender.comparison.reasons import Loss, rates_tried, trainable_share
 from recommender.comparison.rows import ComparisonRow
 from recommender.comparison.verdict import catch_up_text, size_text
@@ -25,15 +24,12 @@ from recommender.report.comparison_schema import (
     ForecastPart,
     ForecastRow,
     GainPart,
-    LayerPart,
     LossPart,
     ModePart,
     RatePart,
-    ReasonPart,
     RowPart,
     ScenePart,
     SizesPart,
-    SpreadPart,
     StartingPart,
 )
 from recommender.report.document import rounded
@@ -102,19 +98,15 @@ def _row(row: ComparisonRow) -> RowPart:
         train_images=row.num_images,
         learning_rate=row.learning_rate,
         starting=StartingPart(score=_round(row.starting.score), measured_on=row.starting.on),
-        score=_spread(row.score),
-        details={name: _spread(spread) for name, spread in row.details.items()},
-        tta=None if row.tta is None else _spread(row.tta),
-        val_score=_spread(row.val_score),
-        epochs_to_best=_spread(row.epochs_to_best),
-        seconds_to_best=_spread(row.seconds_to_best),
-        seconds=_spread(row.seconds),
+        score=rounded(row.score, 5),
+        details=rounded(row.details, 5),
+        tta=rounded(row.tta, 5),
+        val_score=rounded(row.val_score, 5),
+        epochs_to_best=rounded(row.epochs_to_best, 5),
+        seconds_to_best=rounded(row.seconds_to_best, 5),
+        seconds=rounded(row.seconds, 5),
         runs=row.runs,
     )
-
-
-def _spread(spread: SeedSpread) -> SpreadPart:
-    return SpreadPart(mean=round(spread.mean, 5), deviation=_round(spread.deviation), seeds=spread.count)
 
 
 MOST_CLASSES = 200  # whose whole matrix is written: it grows with their square
@@ -195,16 +187,7 @@ def _mode(comparison: ComparisonInput, row: ComparisonRow) -> ModePart:
         ),
         similarity=_round(one.evidence.similarity),
         images_seen=_round(one.evidence.source_images_seen),
-        blocks=tuple(
-            LayerPart(
-                layer=layer.layer,
-                module=layer.module,
-                part=layer.part,
-                parameters=layer.num_parameters,
-                transferred=layer.num_transferred,
-            )
-            for layer in coverage.layers
-        ),
+        blocks=coverage.layers,
     )
 
 
@@ -213,7 +196,7 @@ def _loss(loss: Loss) -> LossPart:
         start=str(loss.row.start),
         against=str(loss.winner.start),
         gap=round(loss.gap, 5),
-        reasons=tuple(ReasonPart(code=reason.code, text=reason.text) for reason in loss.reasons),
+        reasons=loss.reasons,
     )
 
 

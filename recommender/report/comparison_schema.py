@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from recommender.records import EpochMetrics, Interval, Notice, SplitCounts
+from recommender.comparison.noise import SeedSpread
+from recommender.comparison.reasons import Reason
+from recommender.records import EpochMetrics, Interval, LayerTransfer, Notice, SplitCounts
 from recommender.report.document import Document
-
-
-class SpreadPart(Document):
-    """A mean over seeds."""
-
-    mean: float
-    deviation: float | None = Field(description="Standard deviation over seeds; null with fewer than two.")
-    seeds: int
 
 
 class AskedPart(Document):
@@ -51,15 +45,15 @@ class RowPart(Document):
     train_images: int
     learning_rate: float | None
     starting: StartingPart
-    score: SpreadPart
-    details: dict[str, SpreadPart] = Field(description="The task's other metrics by name.")
-    tta: SpreadPart | None = Field(
+    score: SeedSpread
+    details: dict[str, SeedSpread] = Field(description="The task's other metrics by name.")
+    tta: SeedSpread | None = Field(
         description="Score with test-time augmentation; null where not asked for or not possible."
     )
-    val_score: SpreadPart
-    epochs_to_best: SpreadPart
-    seconds_to_best: SpreadPart
-    seconds: SpreadPart
+    val_score: SeedSpread
+    epochs_to_best: SeedSpread
+    seconds_to_best: SeedSpread
+    seconds: SeedSpread
     runs: tuple[str, ...]
 
 
@@ -105,16 +99,6 @@ class SizesPart(Document):
     text: str
 
 
-class LayerPart(Document):
-    """The share of one block that a checkpoint filled."""
-
-    layer: int
-    module: str
-    part: str
-    parameters: int
-    transferred: int
-
-
 class RatePart(Document):
     """A learning rate and what it reached with the first seed."""
 
@@ -136,14 +120,7 @@ class ModePart(Document):
     rates_tried: tuple[RatePart, ...]
     similarity: float | None
     images_seen: float | None = Field(description="Share of your images found in the source.")
-    blocks: tuple[LayerPart, ...]
-
-
-class ReasonPart(Document):
-    """A reason for a start's result."""
-
-    code: str
-    text: str
+    blocks: tuple[LayerTransfer, ...]
 
 
 class LossPart(Document):
@@ -152,7 +129,7 @@ class LossPart(Document):
     start: str
     against: str
     gap: float
-    reasons: tuple[ReasonPart, ...]
+    reasons: tuple[Reason, ...]
 
 
 class ForecastRow(Document):

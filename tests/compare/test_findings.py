@@ -45,7 +45,7 @@ def reasons_of(found: Findings, name: str) -> dict[str, str]:
 def test_rows_are_means_over_seeds_the_best_first() -> None:
     rows = rows_of(comparison(runs_of((SCRATCH, 0.2), (COCO, 0.5))))
     assert [str(row.start) for row in rows] == ["coco:full", "scratch"]
-    assert rows[0].score.count == 3
+    assert rows[0].score.seeds == 3
     assert rows[0].score.mean == pytest.approx(0.5 * EPOCHS / (EPOCHS + 3), abs=1e-3)
     assert rows[0].epochs_to_best.mean == EPOCHS
 
@@ -86,7 +86,7 @@ def test_each_start_goes_on_at_its_best_learning_rate() -> None:
     assert chosen_rates(made)[COCO] == 1e-4
     row = next(row for row in rows_of(made) if row.start == COCO)
     assert row.learning_rate == 1e-4
-    assert row.score.count == 2
+    assert row.score.seeds == 2
 
 
 # ── sizes ──

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from recommender.comparison.noise import SeedSpread
 from recommender.records import Start
 from recommender.store import Store
 from tests.tune_jobs.sweep_kit import Clock, finished, paper_trials, point, says, trial_driver
@@ -20,7 +21,7 @@ from tune_jobs.sweep.display import (
     summary_of,
     table_of,
 )
-from tune_jobs.sweep.documents import SeedScore, SweepDocument
+from tune_jobs.sweep.documents import SweepDocument
 from tune_jobs.sweep.result_matrix import cells_of, matrix_table, sweep_document
 from tune_jobs.sweep.run import SweepResult
 from tune_jobs.sweep.trial_driver import TrialDriver
@@ -133,16 +134,18 @@ def test_the_matrix_is_the_mean_and_spread_over_seeds(store: Store) -> None:
         brain.heard(spec.id, says(spec.id, "run", run=run))
     result = SweepResult(view=brain.view(), reason=None)
     first, other = cells_of(result.trials)
-    assert first.mean == pytest.approx(0.25)
-    assert first.deviation == pytest.approx(0.0707, abs=1e-4)
-    assert (other.mean, other.deviation) == (0.5, None)
+    assert first.score is not None
+    assert first.score.mean == pytest.approx(0.25)
+    assert first.score.deviation == pytest.approx(0.0707, abs=1e-4)
+    assert first.score.seeds == 2
+    assert other.score == SeedSpread(mean=0.5, deviation=None, seeds=1)
     text = rendered(matrix_table(result))
     assert "0.250 ± 0.071 (2 of 3)" in text
     document = sweep_document(result)
     assert SweepDocument.model_validate_json(document.model_dump_json()) == document
     earlier = document.model_dump_json().replace('"finished"', '"settled"', 1)
     assert SweepDocument.model_validate_json(earlier) == document
-    assert document.results[0].score == SeedScore(mean=first.mean or 0.0, deviation=first.deviation, seeds=2)
+    assert document.results[0].score == first.score
     assert document.results[0].errors == ("no",)
     assert document.trials.finished == 3
     assert document.trials.failed == 1

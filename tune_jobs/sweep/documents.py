@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
+from recommender.comparison.noise import SeedSpread
+from recommender.records import Notice
+
 
 class _Document(BaseModel):
     model_config = ConfigDict(frozen=True)
@@ -16,14 +19,6 @@ class SweepTarget(_Document):
     hash: str
 
 
-class SeedScore(_Document):
-    """The best score of a start, over its finished seeds."""
-
-    mean: float
-    deviation: float | None = Field(description="Standard deviation; null with fewer than two seeds.")
-    seeds: int = Field(description="How many finished.")
-
-
 class StartResult(_Document):
     """One start on one target at one fraction of its train images."""
 
@@ -33,7 +28,7 @@ class StartResult(_Document):
     mode: str
     learning_rate: float | None = Field(None, description="null is the default of the mode.")
     freeze: str | None = Field(None, description="Frozen up to there; null is the mode's own depth.")
-    score: SeedScore | None = Field(description="null where no seed has finished.")
+    score: SeedSpread | None = Field(description="null where no seed has finished.")
     asked: int = Field(description="Seeds asked for.")
     errors: tuple[str, ...]
     runs: tuple[str, ...] = Field(description="Ids of the finished runs.")
@@ -59,13 +54,6 @@ class SweepTotal(_Document):
     limit_s: float | None = Field(description="Of the budget; null without one.")
 
 
-class SweepWarning(_Document):
-    """Something to know about the sweep."""
-
-    code: str
-    message: str
-
-
 class SweepDocument(_Document):
     """The summary of a sweep: every start on every target."""
 
@@ -73,7 +61,7 @@ class SweepDocument(_Document):
     trials: TrialCounts
     cost: SweepTotal
     ended_early: str | None = Field(description="Why, where it was not carried to its end.")
-    warnings: tuple[SweepWarning, ...] = ()
+    warnings: tuple[Notice, ...] = ()
 
 
 class SweepCost(_Document):

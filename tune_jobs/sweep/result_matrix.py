@@ -10,15 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from recommender.axes import DEFAULT, Setting, setting_of
+from recommender.comparison.noise import SeedSpread, spread_of
 from recommender.records import Notice, Start
 from recommender.text import printable
 from tune_jobs.sweep.documents import (
-    SeedScore,
     StartResult,
     SweepDocument,
     SweepTarget,
     SweepTotal,
-    SweepWarning,
     TrialCounts,
 )
 from tune_jobs.sweep.policy import TrialView
@@ -41,20 +40,10 @@ class MatrixCell:
     row: MatrixRow
     start: Start
     setting: Setting
-    values: tuple[float, ...]  # best score of each finished seed
+    score: SeedSpread | None  # best scores of the finished seeds; None without any
     num_asked: int
     errors: tuple[str, ...]
     run_ids: tuple[str, ...]
-
-    @property
-    def mean(self) -> float | None:
-        """Over seeds; None when none finished."""
-        return statistics.fmean(self.values) if self.values else None
-
-    @property
-    def deviation(self) -> float | None:
-        """Standard deviation over seeds; None with fewer than two."""
-        return statistics.stdev(self.values) if len(self.values) > 1 else None
 
 
 def cells_of(trials: Sequence[TrialView]) -> tuple[MatrixCell, ...]:
@@ -76,10 +65,12 @@ def matrix_table(result: SweepResult) -> Table:
     lines = dict.fromkeys((cell.start, cell.setting) for cell in cells)
     ordered = sorted(lines, key=lambda line: (-_mean_rank(line, rows, at), str(line[0])))
     best = {
-        row: max((cell.mean for cell in cells if cell.row == row and cell.mean is not None), default=None)
+        row: max((cell.score.mean for cell in cells if cell.row == row and cell.score), default=None)
         for row in rows
     }
-    spread = ", ± over seeds" if any(cell.deviation is not None for cell in cells) else ""
+    spread = (
+        ", ± over seeds" if any(cell.score and cell.score.deviation is not None for cell in cells) else ""
+    )
     table = Table(title=f"best score{spread}", title_justify="left")
     table.add_column("start", no_wrap=True)
     for row in rows:
@@ -112,14 +103,11 @@ def sweep_document(result: SweepResult, notices: Sequence[Notice] = ()) -> Sweep
             limit_s=view.limit_s,
         ),
         ended_early=result.reason,
-        warnings=tuple(SweepWarning(code=note.code, message=note.message) for note in notices),
+        warnings=tuple(notices),
     )
 
 
 def _start_result(cell: MatrixCell) -> StartResult:
-    score = None
-    if cell.mean is not None:
-        score = SeedScore(mean=cell.mean, deviation=cell.deviation, seeds=len(cell.values))
     return StartResult(
         dataset=SweepTarget(name=cell.row.target_name, hash=cell.row.target_hash),
         fraction=cell.row.fraction,
@@ -127,7 +115,7 @@ def _start_result(cell: MatrixCell) -> StartResult:
         mode=cell.start.mode,
         learning_rate=cell.setting.learning_rate,
         freeze=cell.setting.freeze,
-        score=score,
+        score=cell.score,
         asked=cell.num_asked,
         errors=cell.errors,
         runs=cell.run_ids,
@@ -140,7 +128,7 @@ def _cell(row: MatrixRow, start: Start, setting: Setting, members: Sequence[Tria
         row=row,
         start=start,
         setting=setting,
-        values=tuple(run.best.score for run in ended if run.best is not None),
+        score=spread_of(run.best.score for run in ended if run.best is not None),
         num_asked=len(members),
         errors=tuple(trial.run.error for trial in members if trial.run is not None and trial.run.error),
         run_ids=tuple(run.id for run in ended),
@@ -153,15 +141,16 @@ def _mean_rank(
     at: dict[tuple[MatrixRow, Start, Setting], MatrixCell],
 ) -> float:
     """The mean over targets; a start that has none goes last."""
-    means = [cell.mean for row in rows if (cell := at.get((row, *line))) and cell.mean is not None]
+    means = [cell.score.mean for row in rows if (cell := at.get((row, *line))) and cell.score]
     return statistics.fmean(means) if means else -1.0
 
 
 def _shown(cell: MatrixCell | None, best: float | None) -> Text:
     if cell is None:
         return Text("–", style="dim")  # left out: trained on that very data set
-    if cell.mean is None:
+    if cell.score is None:
         return Text("failed" if cell.errors else "not run", style="dim")
-    text = f"{cell.mean:.3f}" + ("" if cell.deviation is None else f" ± {cell.deviation:.3f}")
-    text += "" if len(cell.values) == cell.num_asked else f" ({len(cell.values)} of {cell.num_asked})"
-    return Text(text, style="bold" if cell.mean == best else "")
+    mean, deviation, seeds = cell.score.mean, cell.score.deviation, cell.score.seeds
+    text = f"{mean:.3f}" + ("" if deviation is None else f" ± {deviation:.3f}")
+    text += "" if seeds == cell.num_asked else f" ({seeds} of {cell.num_asked})"
+    return Text(text, style="bold" if mean == best else "")
