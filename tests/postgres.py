@@ -19,6 +19,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from recommender.store import Store
+
 PASSWORD = "sesame-for-tests"
 _START_S = 30.0
 
@@ -33,18 +35,27 @@ class PostgresServer:
     user_arguments: dict[str, Any]  # how to run as somebody else than root
     process: subprocess.Popen[bytes] | None = None
     _made: list[str] = field(default_factory=list)
+    _laid_out: str | None = None  # the database that `empty_store` copies
 
     def url(self, database: str = "postgres") -> str:
         """The address of a database on this server."""
         return f"postgresql://recommender:{PASSWORD}@127.0.0.1:{self.port}/{database}"
 
-    def fresh_database(self) -> str:
-        """The address of a new, empty database."""
+    def fresh_database(self, template: str = "template1") -> str:
+        """The address of a new database, empty unless it is a copy of another."""
         name = f"store_{len(self._made)}"
         self._made.append(name)
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
+
+    def empty_store(self) -> str:
+        """The address of a new store without content: a copy, so that the schema is laid out once for all tests."""
+        if self._laid_out is None:
+            url = self.fresh_database()
+            Store(url).close()
+            self._laid_out = self._made[-1]
+        return self.fresh_database(self._laid_out)
 
     def start(self) -> None:
         """Start and wait until it answers."""

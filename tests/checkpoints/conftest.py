@@ -11,7 +11,9 @@ from recommender.store import Store
 
 
 @pytest.fixture
-def store(home: Path) -> Iterator[Store]:
+def store(home: Path, empty_store: Path) -> Iterator[Store]:
     """An empty store in a home of this test's own."""
+    home.mkdir()
+    (home / "store.sqlite3").write_bytes(empty_store.read_bytes())
     with Store.open_default() as opened:
         yield opened

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -14,18 +12,6 @@ from recommender.errors import ConflictError, NotFoundError, UsageError
 from recommender.records import EpochMetrics, Job, Lease
 from recommender.store import Store
 from tests.store.builders import checkpoint, run
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """An open, empty store."""
-    address = (
-        f"sqlite:///{tmp_path}/store.sqlite3"
-        if request.param == "sqlite"
-        else str(request.getfixturevalue("postgres").fresh_database())
-    )
-    with Store(address) as opened:
-        yield opened
 
 
 def ask(store: Store, key: str = "key", *, body: str = "body", owner: str = "ada") -> Job:

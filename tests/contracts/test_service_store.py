@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -25,17 +23,6 @@ from service.auth import (
 )
 
 NOBODY = Lease(holder="", beat=0)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """A new, empty store."""
-    if request.param == "sqlite":
-        address = f"sqlite:///{tmp_path}/store.sqlite3"
-    else:
-        address = str(request.getfixturevalue("postgres").fresh_database())
-    with Store(address) as opened:
-        yield opened
 
 
 def held(id: str = "ds_1", **changes: object) -> HeldDataset:

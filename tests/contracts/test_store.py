@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -14,21 +13,6 @@ from recommender.errors import ConflictError, StorageError
 from recommender.records import Evidence
 from recommender.store import RANKABLE, Store
 from tests.store.builders import assert_same_profile, checkpoint, profile, run
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A new, empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/store.sqlite3"
-    return str(request.getfixturevalue("postgres").fresh_database())
-
-
-@pytest.fixture
-def store(address: str) -> Iterator[Store]:
-    """An open store."""
-    with Store(address) as opened:
-        yield opened
 
 
 class TestProfiles:
@@ -208,7 +192,12 @@ class TestSharing:
             second.runs.add(run())
         assert store.runs.list() == (run(),)
 
-    def test_many_may_open_a_new_database_at_once(self, address: str) -> None:
+    def test_many_may_open_a_new_database_at_once(
+        self, backend: str, request: pytest.FixtureRequest, tmp_path: Path
+    ) -> None:
+        address = f"sqlite:///{tmp_path}/new.sqlite3"
+        if backend == "postgresql":
+            address = request.getfixturevalue("postgres").fresh_database()
         with ThreadPoolExecutor(6) as pool:
             stores = list(pool.map(lambda _: Store(address), range(6)))
         for opened in stores:

@@ -25,18 +25,10 @@ from tune_jobs.sweep.trial_spec import TrialLimits
 from tune_jobs.sweep.unfinished_runs import STOPPED_BY_POLICY, failed_run
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty store: migrations run once."""
-    file = tmp_path_factory.mktemp("store") / "empty.sqlite3"
-    Store(file).close()
-    return file
-
-
 @pytest.fixture
-def store(template: Path, tmp_path: Path, home: Path) -> Iterator[Store]:
+def store(empty_store: Path, tmp_path: Path, home: Path) -> Iterator[Store]:
     file = tmp_path / "store.sqlite3"
-    file.write_bytes(template.read_bytes())
+    file.write_bytes(empty_store.read_bytes())
     with Store(file) as opened:
         yield opened
 
