@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,10 @@ from jsonschema import Draft202012Validator
 
 from benchmarks.demo import CLASSES, draw_data_set
 from recommender import recommend
+from recommender.cli.app import run as command
+from recommender.datasets import open_dataset
 from recommender.errors import NotFoundError, UnavailableError
+from recommender.profile.known import known_profile
 from recommender.records import Recommendation
 from recommender.report.document import document
 from recommender.report.page import page
@@ -45,6 +49,22 @@ def run(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
         timeout=300,
         check=False,
     )
+
+
+Ask = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def ask(answered: Answered, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
+    """The command in this process, in the home of `answered`; what a process adds is seen by `answered` itself."""
+    monkeypatch.setenv("RECOMMENDER_HOME", str(answered.home))
+
+    def asked(*arguments: str) -> subprocess.CompletedProcess[str]:
+        code = command(arguments)
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, code, said.out, said.err)
+
+    return asked
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +142,8 @@ def test_a_known_data_set_is_answered_without_torch(answered: Answered) -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_the_table_names_the_first_start_and_what_to_do_next(answered: Answered) -> None:
-    done = run("--dataset", str(answered.data), "--top", "2", home=answered.home)
+def test_the_table_names_the_first_start_and_what_to_do_next(answered: Answered, ask: Ask) -> None:
+    done = ask("--dataset", str(answered.data), "--top", "2")
     assert done.returncode == 0, done.stderr
     content = json.loads(answered.stdout)
     lines = [line for line in done.stdout.splitlines() if line]
@@ -142,14 +162,15 @@ def test_the_page_stands_alone_and_shows_every_start(answered: Answered) -> None
 
 
 def test_the_page_shows_what_starts_see_and_names_no_other_data_set_of_the_store(
-    answered: Answered, tmp_path: Path
+    answered: Answered, own_home: Path, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another data set of the same user lies in the store: the map and the reasons leave it out."""
-    home = shutil.copytree(answered.home, tmp_path / "home")
-    draw_data_set(tmp_path / "secret-project", num_images=6, seed=5)
-    assert run("--dataset", str(tmp_path / "secret-project"), "--json", home=home).returncode == 0
+    monkeypatch.setenv("RECOMMENDER_HOME", str(own_home))
+    secret = open_dataset(draw_data_set(tmp_path / "secret-project", num_images=6, seed=5))
+    with Store.open_default() as store:
+        known_profile(secret, store)
     file = tmp_path / "answer.html"
-    done = run("--dataset", str(answered.data), "--html", str(file), home=home)
+    done = ask("--dataset", str(answered.data), "--html", str(file))
     assert done.returncode == 0, done.stderr
     html = file.read_text("utf-8")
     assert "secret" not in html
@@ -199,14 +220,14 @@ def test_hostile_names_are_escaped_on_the_page(answered: Answered, monkeypatch: 
     assert "\x1b" not in html
 
 
-def test_licence_filter_and_named_checkpoints(answered: Answered) -> None:
-    strict = run("--dataset", str(answered.data), "--licence", "permissive", "--json", home=answered.home)
+def test_licence_filter_and_named_checkpoints(answered: Answered, ask: Ask) -> None:
+    strict = ask("--dataset", str(answered.data), "--licence", "permissive", "--json")
     left = json.loads(strict.stdout)
     assert [row["checkpoint"] for row in left["ranking"]] == ["scratch"]
     assert left["warnings"][0]["code"] == "only_scratch"
     assert left["headline"]["start"].startswith("No pretrained start here is under a permissive licence")
     assert "small_for_scratch" in {notice["code"] for notice in left["warnings"]}
-    named = run("--dataset", str(answered.data), "--checkpoint", "bccd-yolo11n", "--json", home=answered.home)
+    named = ask("--dataset", str(answered.data), "--checkpoint", "bccd-yolo11n", "--json")
     checkpoints = {row["checkpoint"] for row in json.loads(named.stdout)["ranking"]}
     assert checkpoints == {"bccd-yolo11n", "coco-yolo11n", "scratch"}
 
@@ -225,12 +246,18 @@ def test_licence_filter_and_named_checkpoints(answered: Answered) -> None:
     ],
 )
 def test_bad_use_is_one_clear_error_with_code_2(
-    answered: Answered, arguments: list[str], expected: str
+    answered: Answered, ask: Ask, arguments: list[str], expected: str
 ) -> None:
-    done = run(*[str(answered.data) if a == "DATA" else a for a in arguments], home=answered.home)
+    done = ask(*[str(answered.data) if a == "DATA" else a for a in arguments])
     assert done.returncode == 2
     assert expected in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_a_process_ends_with_code_2_too(answered: Answered) -> None:
+    done = run("--dataset", "/nowhere/at/all", home=answered.home)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "/nowhere/at/all" in done.stderr
 
 
 def test_the_python_call_refuses_unknown_options(answered: Answered) -> None:
@@ -240,8 +267,8 @@ def test_the_python_call_refuses_unknown_options(answered: Answered) -> None:
         recommend(answered.data.parent / "absent")
 
 
-def test_an_unwritable_report_path_is_named_before_the_work(answered: Answered) -> None:
-    done = run("--dataset", str(answered.data), "--html", "/nowhere/x.html", home=answered.home)
+def test_an_unwritable_report_path_is_named_before_the_work(answered: Answered, ask: Ask) -> None:
+    done = ask("--dataset", str(answered.data), "--html", "/nowhere/x.html")
     assert done.returncode == 2
     assert "/nowhere" in done.stderr
 

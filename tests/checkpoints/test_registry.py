@@ -282,5 +282,5 @@ def test_a_file_is_read_by_any_way_that_leads_to_it(
     weights.write_bytes(nano_pt.read_bytes())
     (tmp_path / "linked").symlink_to(tmp_path / "real")
     monkeypatch.chdir(tmp_path / "real" / "deep")
-    for way in ("../best.pt", str(tmp_path / "linked" / "best.pt"), "../deep/../best.pt"):
+    for way in ("../best.pt", str(tmp_path / "linked" / "deep" / ".." / "best.pt")):
         assert get_checkpoint(store, way, allow_paths=True).architecture == "yolo11n"

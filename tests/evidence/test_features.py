@@ -51,6 +51,7 @@ def test_the_maps_are_those_of_the_whole_network(architecture: str, tmp_path: Pa
         assert map_NCHW.std() > 1e-3
 
 
+@pytest.mark.slow  # no small architecture has such layers
 def test_layers_that_read_several_others_run(tmp_path: Path) -> None:
     found = load_backbone(random_checkpoint(tmp_path, architecture="yolov9e")).maps(_squares(1))
     assert tuple(sorted(found)) == STRIDES

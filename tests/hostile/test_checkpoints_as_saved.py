@@ -108,6 +108,7 @@ def check_admission(name: str, folder: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_saved_model_of_every_head_is_read_or_named(tmp_path: Path) -> None:
     for name in one_of_each_head():
         check_admission(name, tmp_path)

@@ -137,6 +137,7 @@ def test_a_kept_run_leaves_its_weights_alone(bench: TrainingSetup, full_run: Run
     assert [path.name for path in (bench.folder / "out/full").iterdir()] == [BEST_WEIGHTS]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run(bench: TrainingSetup, full_run: Run) -> None:
     again = train(bench.job("again", keep=True, half=False))
     assert untimed(again.curve) == untimed(full_run.curve)
@@ -174,7 +175,7 @@ def test_a_worn_process_trains_as_a_fresh_one(bench: TrainingSetup, full_run: Ru
 
 
 def test_freezing_leaves_the_backbone_bit_by_bit(bench: TrainingSetup, full_run: Run) -> None:
-    run = train(bench.job("freeze", mode="freeze", keep=True, half=False, learning_rate=None))
+    run = train(bench.job("freeze", mode="freeze", epochs=1, keep=True, half=False, learning_rate=None))
     given, frozen = tensors(COCO), tensors(bench.folder / "out/freeze")
     given = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in given.items()}
     full = tensors(bench.folder / "out/full")
