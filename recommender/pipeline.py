@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from recommender import __version__
-from recommender.axes import Setting, setting_note, tried_on
+from recommender.axes import Setting, Tried, setting_note, tried_on
 from recommender.candidates import choose_starts
 from recommender.choice import (
     cost_notes,
@@ -79,6 +79,11 @@ class Study:
         """The work of training a start, for so many epochs or in full. Scratch is the usual architecture's."""
         return work_of(situation, self.situations, self.profile, epochs)
 
+    def settings(self, more: Sequence[Run]) -> dict[Start, tuple[Tried, ...]]:
+        """The settings of all runs on this data set by their start, those of `more` runs included."""
+        runs = {run.id: run for run in (*self.tried, *more)}.values()
+        return {start: tried_on(self.profile.dataset_hash, runs, start) for start in {r.start for r in runs}}
+
     def hours(self) -> dict[Start, float]:
         """The hours of the full training of every start; empty where no speed is known."""
         if self.speed is None:
@@ -141,10 +146,7 @@ def conclude(
     history = (*case.history, *trials)
     ranked = outlooks(history, case.situations, seed=case.request.seed, spread=case.spread)
     first = ranked[0].situation
-    every = {run.id: run for run in (*case.tried, *tried)}.values()
-    tried_by_start = {
-        start: tried_on(case.profile.dataset_hash, every, start) for start in {run.start for run in every}
-    }
+    tried_by_start = case.settings(tried)
     all_rows = ranked_starts(ranked, history, runs=runs or {}, options=case.options, tried=tried_by_start)
     rows = first_rows(all_rows, case.request.top)
     supported = is_supported([o.situation for o in history], first)

@@ -29,7 +29,8 @@ from recommender.cli.options import (
 from recommender.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from recommender.records import Job, Notice, RankedStart, Recommendation, Run
+    from recommender.progress import Progress
+    from recommender.records import Dataset, Job, Notice, Profile, RankedStart, Recommendation, Run
     from recommender.requests import RecommendRequest, TrainingRequest
     from recommender.store import Store
     from tune_jobs.hosting import JobLocation
@@ -249,17 +250,7 @@ def _resolved(
     roots = tuple(Path(root) for root in request.allow_roots)
     with progress_bars() as progress:
         if request.start is None:
-            from recommender.pipeline import conclude, study
-            from recommender.requests import RecommendRequest
-
-            same = request.model_dump(
-                include={"dataset", "task", "epochs", "imgsz", "class_map", "allow_roots"},
-                exclude_unset=True,
-            )
-            asked = RecommendRequest.model_validate({**same, "seed": split_seed})
-            case = study(asked, store=store, progress=progress)
-            dataset, profile = case.target, case.profile
-            request = with_first_start(request, conclude(case), store)
+            request, dataset, profile = _with_advice(store, request, split_seed, progress)
         else:
             if Path(request.start.rpartition(":")[0] or request.start).is_file():
                 request = request.model_copy(update={"start": _registered(store, request.start)})
@@ -284,6 +275,21 @@ def _resolved(
         task=dataset.task,
     )
     return request, target, notices
+
+
+def _with_advice(
+    store: Store, request: TrainingRequest, split_seed: int, progress: Progress
+) -> tuple[TrainingRequest, Dataset, Profile]:
+    """The request with the start that a recommendation puts first, and what that has read."""
+    from recommender.pipeline import conclude, study
+    from recommender.requests import RecommendRequest
+
+    same = request.model_dump(
+        include={"dataset", "task", "epochs", "imgsz", "class_map", "allow_roots"}, exclude_unset=True
+    )
+    asked = RecommendRequest.model_validate({**same, "seed": split_seed})
+    case = study(asked, store=store, progress=progress)
+    return with_first_start(request, conclude(case), store), case.target, case.profile
 
 
 def _registered(store: Store, start: str) -> str:

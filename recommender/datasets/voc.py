@@ -41,29 +41,22 @@ class VocFile:
     objects: tuple[tuple[str, Shape | None], ...]
 
 
+Entry = tuple[Path, Split | None, VocFile | None]  # of an XML, or of the image it means; None is unreadable
+
+
 def read_voc(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
     """Read the XML files; classes are sorted by name, since VOC numbers none."""
     index = ImageIndex(root, disk)
     stems = {path.stem for path in (*paths, *index.paths)}
     sets = find_image_sets(root, disk, stems)
-    files: list[tuple[Path, Split | None, VocFile | None]] = []
-    parsed: list[tuple[Path, Split | None, VocFile | None]] = []
+    files: list[Entry] = []
     num_missing = 0
     for stem in sets.without(stems):
         num_missing += 1
         log.add("image_missing", "ImageSets", stem)
-    for path in paths:
-        split = sets.of(path) if sets else split_of_path(path, root)
-        if sets and split is None:
-            log.add("image_unlisted", disk.name(path))
-            continue
-        file = read_voc_file(path, disk, log)
-        parsed.append((path, split, file))
-    repeated = {
-        name
-        for name, count in Counter(file.file_name for _, _, file in parsed if file).items()
-        if count > max(2, MANY_OF_A_NAME * len(parsed))
-    }
+    parsed = _parsed(paths, root, sets, disk, log)
+    counts = Counter(file.file_name for _, _, file in parsed if file)
+    repeated = {name for name, count in counts.items() if count > max(2, MANY_OF_A_NAME * len(parsed))}
     doubtful: set[Path] = set()
     for path, split, file in parsed:
         meant = _images_meant(path, split, file, index, repeated)
@@ -88,6 +81,18 @@ def read_voc(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name
         log=log,
         num_left_out=num_missing + log.count("image_doubtful"),
     )
+
+
+def _parsed(paths: Sequence[Path], root: Path, sets: ImageSets, disk: Disk, log: DefectLog) -> list[Entry]:
+    """The files that the image sets list, or all where there are none."""
+    found: list[Entry] = []
+    for path in paths:
+        split = sets.of(path) if sets else split_of_path(path, root)
+        if sets and split is None:
+            log.add("image_unlisted", disk.name(path))
+            continue
+        found.append((path, split, read_voc_file(path, disk, log)))
+    return found
 
 
 def read_voc_file(path: Path, disk: Disk, log: DefectLog) -> VocFile | None:
