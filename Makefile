@@ -31,12 +31,15 @@ check: $(STAMP)  ## ruff, mypy, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+# Those of the browser all want the machine to themselves, and importing them takes seconds in every worker.
+WORKERS := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --ignore tests/browser
+
 fast: $(STAMP)  ## the tests that take under three minutes in all
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m 'not slow and not alone'
+	$(WORKERS) -m 'not slow and not alone'
 
 # The last start clusters, browsers and services of their own, which want the machine to themselves.
 test: check fast  ## set everything up and pass every check and test
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --durations=10 -m 'slow and not alone'
+	$(WORKERS) --durations=10 -m 'slow and not alone'
 	$(BIN)/pytest --durations=20 -m alone
 
 clean:

@@ -15,6 +15,7 @@ def found() -> list[Gain]:
     return gains(builtin_observations("detect"), known_spread("detect"), new=True, lineage=True)
 
 
+@pytest.mark.slow
 def test_hiding_the_source_does_not_pay_in_expectation(found: list[Gain]) -> None:
     assert len({gain.target for gain in found}) > 20
     assert np.mean([gain.score for gain in found]) < 0

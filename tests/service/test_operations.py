@@ -54,6 +54,7 @@ def test_metrics_count_what_happened(tmp_path: Path) -> None:
         assert f"recommender_{name}" in page, name
 
 
+@pytest.mark.slow
 def test_whoever_holds_a_snapshot_sees_one_state_while_others_come(tmp_path: Path) -> None:
     with Store(tmp_path / "store.sqlite3") as store:
         refresher = DatasetMapRefresher(store, Metrics())

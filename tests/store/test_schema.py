@@ -205,6 +205,7 @@ def test_random_damage_never_changes_what_is_read(tmp_path: Path) -> None:
     assert refused > 5
 
 
+@pytest.mark.slow
 def test_processes_that_start_together_make_one_schema(tmp_path: Path) -> None:
     file = tmp_path / "store.sqlite3"
     code = f"from recommender.store import Store; Store('sqlite:///{file}').close()"

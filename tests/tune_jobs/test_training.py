@@ -188,7 +188,10 @@ def test_freezing_leaves_the_backbone_bit_by_bit(bench: TrainingSetup, full_run:
     assert run.learning_rate_used == 2e-3
 
 
-@pytest.mark.parametrize(("mode", "depth", "layers"), [("full", "stem", 2), ("freeze", "neck", 23)])
+@pytest.mark.parametrize(
+    ("mode", "depth", "layers"),
+    [("full", "stem", 2), pytest.param("freeze", "neck", 23, marks=pytest.mark.slow)],
+)
 def test_other_depths_freeze_just_those_layers(
     bench: TrainingSetup, mode: str, depth: str, layers: int
 ) -> None:
@@ -305,11 +308,13 @@ def test_group_norm_replaces_batch_norm(bench: TrainingSetup) -> None:
     assert not any("small for batch norm" in note for note in run.notes)
 
 
+@pytest.mark.slow
 def test_a_small_batch_with_batch_norm_is_noted(bench: TrainingSetup) -> None:
     run = train(bench.job("tiny-batch", mode="scratch", batch=2, epochs=1))
     assert any("small for batch norm" in note for note in run.notes)
 
 
+@pytest.mark.slow
 def test_the_starting_score_is_the_checkpoints_own(bench: TrainingSetup, full_run: Run) -> None:
     """A checkpoint trained on this very target starts where its training ended."""
     assert full_run.best is not None

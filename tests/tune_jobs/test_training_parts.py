@@ -87,6 +87,7 @@ def test_group_norm_keeps_scale_shift_and_every_width(tmp_path: Path) -> None:
     assert many.shape == (5, 80, 4, 4)
 
 
+@pytest.mark.slow
 def test_ultralytics_imported_without_safety_is_refused() -> None:
     code = (
         "import ultralytics\n"

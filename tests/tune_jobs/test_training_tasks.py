@@ -120,6 +120,7 @@ def test_classes_go_by_name_not_by_place(photos: Path, tmp_path: Path) -> None:
     assert torch.equal(rows[CLASSES.index("glove")], state["model.9.linear.weight"][NAMES.index("glove")])
 
 
+@pytest.mark.slow
 def test_an_interrupted_classification_goes_on_as_if_it_never_stopped(photos: Path, tmp_path: Path) -> None:
     def run(name: str, **options: Any) -> Run:
         job = job_of(photos, tmp_path / name / "out", "yolov8n-cls", "scratch", resumable=True)
