@@ -49,6 +49,7 @@ FROM_CARDS = {
     "cpu-onnx": ("a server's processor, ONNX Runtime", "cpu_onnx_ms", "pi5_ort_latency"),
 }
 LEAST_SLOPE = 0.3
+TASKS = ("detect", "segment", "classify")
 # Where the table has none: lyuwenyu/RT-DETR, README.md, the table of RT-DETR's models.
 USUAL_FLOPS = {
     "rtdetr-r18": 60.0,
@@ -102,20 +103,24 @@ def _from_cards(name: str, flops: dict[str, float]) -> dict[str, Any]:
     models: dict[str, dict[str, float | str | None]] = {}
     for row in _rows(EXTERNAL / "ultralytics" / "model_cards.csv"):
         architecture = row["model"].lower()
-        if row["task"] == "detect" and row[latency]:
+        if row["task"] in TASKS and row[latency]:
             models[architecture] = {
                 "latency_ms": float(row[latency]),
                 "memory_mb": None,
                 "flops_b": flops.get(architecture) or float(row["flops_b"]),
                 "runtime": "onnx" if name == "cpu-onnx" else "tensorrt",
-            }
+            } | ({} if row["imgsz"] == "640" else {"imgsz": int(row["imgsz"])})
     return _device(title, CARDS, models, column, "onnx" if name == "cpu-onnx" else "tensorrt")
 
 
 def _device(
     title: str, source: str, models: dict[str, dict[str, Any]], column: str | None, runtime: str
 ) -> dict[str, Any]:
-    main = [model for model in models.values() if model["runtime"] == runtime]
+    main = [
+        model
+        for architecture, model in models.items()
+        if model["runtime"] == runtime and not architecture.endswith(("-seg", "-cls"))
+    ]  # detectors alone, whose number and sizes tell the slope best
     x = np.log([model["flops_b"] for model in main])
     slope = float(np.polyfit(x, np.log([model["latency_ms"] for model in main]), 1)[0])
     per_operation = max(LEAST_SLOPE, slope)  # where what surrounds the network takes most of the time

@@ -44,11 +44,11 @@ TILED = 640  # pixels: images scaled to less are better scaled to more first
 
 
 def require_choice(request: RecommendRequest, task: Task) -> None:
-    """Raise UsageError where a device, a limit or every size is asked about for a task whose tables are not here."""
-    if request.chooses and not task_definition(task).sizes_compared:
+    """Raise UsageError where starts that are not here are asked about for a task whose tables are not here."""
+    if request.everything and not task_definition(task).sizes_compared:
         raise UsageError(
-            "Devices, limits and --all are for object detection so far.",
-            remedy="Leave them out; --max-params works for every task.",
+            "--all is for object detection so far: of other tasks the starts on this machine are ranked.",
+            remedy="Leave it out; `recommend checkpoints fetch NAME` puts another start in.",
         )
 
 
@@ -188,10 +188,11 @@ def cost_notes(
     and `folded` are the starts left out of the ranking.
     """
     first = rows[0]
+    compared = task_definition(target.task).sizes_compared
     return (
         *_to_fetch(first),
         *_cheaper(first, rows),
-        *_larger(first, ranked, limits, folded),
+        *(_larger(first, ranked, limits, folded) if compared else _larger_elsewhere(limits)),
         *_estimated(first, hours_on),
         *_too_large(first, gpu, scratch),
         *_sizes(first, target, profile),
@@ -283,6 +284,20 @@ def _larger(
             hint=f"--trials 4 decides it, once `recommend checkpoints fetch {name}` has brought it."
             if best.fetch_mb is not None
             else "--trials 4 decides it.",
+        ),
+    )
+
+
+def _larger_elsewhere(limits: Sequence[str]) -> tuple[Notice, ...]:
+    """A notice within limits, for a task whose official checkpoints are ranked only where they are here."""
+    if not limits:
+        return ()
+    return (
+        Notice(
+            code="larger",
+            message="Of this task the starts on this machine are ranked; a larger official model may keep to your "
+            "limits too.",
+            hint="`recommend devices --json` has their latencies, and `recommend checkpoints fetch NAME` puts one in.",
         ),
     )
 

@@ -11,8 +11,10 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from recommender.records import Environment, Mode, Run
+from recommender.tasks import Task
 
 IMAGE_S = 0.005  # reading and augmenting one image
 GFLOP_S = 0.049  # forward and backward, per 10⁹ operations of the forward pass
@@ -71,16 +73,28 @@ class Speed:
 ROUGH = Speed(factor=1.0, num_runs=0, hardware="a processor")  # where nothing has run yet and there is no GPU
 
 
-def known_speed(newest: Sequence[Run], num_parameters: Mapping[str, int]) -> Speed | None:
+def known_speed(
+    newest: Sequence[Run],
+    flops_b: Mapping[str, float],
+    *,
+    task: Task | None = None,
+    kind: Literal["trial", "full"] | None = None,
+) -> Speed | None:
     """The speed of the hardware that the newest run used; None where nothing has run.
 
-    `newest` are runs, newest first; `num_parameters` is by architecture, and runs of others do not count. The median
-    of the ratios stands against single runs that shared the machine with something else.
+    `newest` are runs, newest first, of which `NEWEST` count: those of the task and kind asked for where there are any,
+    since trials share their machine and tasks differ in what they do beside the network. `flops_b` is by architecture,
+    and runs of others do not count. The median of the ratios stands against single runs that were held up.
     """
-    where = next((_place(run.environment) for run in newest if run.curve), None)
-    same = [run for run in newest if _place(run.environment) == where]
-    ratios = list(_ratios(same, num_parameters))
-    if where is None or not ratios:
+    timed = [run for run in newest if len(run.curve) >= MIN_EPOCHS and run.architecture in flops_b]
+    timed = [run for run in timed if task is None or run.task == task] or timed
+    timed = [run for run in timed if kind is None or run.kind == kind] or timed
+    if not timed:
+        return None
+    where = _place(timed[0].environment)
+    same = [run for run in timed if _place(run.environment) == where][:NEWEST]
+    ratios = list(_ratios(same, flops_b))
+    if not ratios:
         return None
     return Speed(factor=statistics.median(ratios), num_runs=len(ratios), hardware=where[0])
 
@@ -89,15 +103,13 @@ def _place(environment: Environment) -> tuple[str, str, int]:
     return environment.hardware, environment.device, environment.num_threads
 
 
-def _ratios(runs: Iterable[Run], num_parameters: Mapping[str, int]) -> Iterable[float]:
+def _ratios(runs: Iterable[Run], flops_b: Mapping[str, float]) -> Iterable[float]:
     """Measured over predicted seconds of an epoch."""
     for run in runs:
-        size = num_parameters.get(run.architecture)
-        if size is None or len(run.curve) < MIN_EPOCHS:
-            continue
         epoch_s = (run.curve[-1].seconds - run.curve[0].seconds) / (len(run.curve) - 1)
         work = Work(
-            num_parameters=size,
+            num_parameters=USUAL_PARAMETERS,
+            flops_b=flops_b[run.architecture],
             imgsz=run.recipe.imgsz,
             mode=run.start.mode,
             num_train_images=run.num_train_images,

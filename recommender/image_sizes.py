@@ -103,6 +103,11 @@ def operations_of(architecture: str) -> float | None:
     return _operations().get(architecture)
 
 
+def known_operations() -> Mapping[str, float]:
+    """The same of every architecture of the catalogue, by its name."""
+    return _operations()
+
+
 @functools.cache
 def _operations() -> dict[str, float]:
     return {entry.architecture: entry.flops_b for entry in catalogue() if entry.flops_b}

@@ -20,11 +20,11 @@ from recommender.choice import (
 )
 from recommender.class_names import mapped
 from recommender.command_line import fetch_first, train_command, yolo_command
-from recommender.costs import NEWEST, Speed, Work, known_speed
+from recommender.costs import Speed, Work
 from recommender.datasets import open_dataset
-from recommender.devices.calibration import calibrated_speed
 from recommender.devices.gpus import gpu_speed
 from recommender.devices.table import device
+from recommender.estimates import speed_here
 from recommender.evidence import gather
 from recommender.folding import fold, fold_notes, scored_anew
 from recommender.forecast.budget import is_supported
@@ -111,7 +111,7 @@ def study(request: RecommendRequest, *, store: Store, progress: Progress = silen
     history = known_history(
         store, target=profile, starts=sorted({s.start.checkpoint for s in bare if s.checkpoint})
     )
-    speed = gpu_speed(request.gpu) if request.gpu else _speed(store, situations) or calibrated_speed()
+    speed = gpu_speed(request.gpu) if request.gpu else speed_here(store, target.task)
     cost_of = costs_of(request, profile, situations, speed)
     spread = known_spread(target.task)
     chosen = choose_sizes(situations, sizes, history, spread, request=request, cost_of=cost_of)
@@ -270,15 +270,6 @@ def _warnings(
         *dataset_notices(case.target, case.profile),
         *warnings(ranked, scratch_asked=scratch_asked, level_supported=level_supported, any_runs=any_runs),
     )
-
-
-def _speed(store: Store, situations: Sequence[Situation]) -> Speed | None:
-    known = {
-        c.architecture: c.num_parameters
-        for situation in situations
-        if (c := situation.checkpoint) is not None and c.num_parameters
-    }
-    return known_speed(store.runs.page(limit=NEWEST).items, known)
 
 
 def _method(history: Sequence[Observation]) -> str:

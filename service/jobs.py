@@ -57,7 +57,9 @@ def launch_training(
         {"dataset": held.path, "start": advice["start"], **fields, **followed}
     )
     request = at_usual_size(asked, task)
-    target = Target(path=held.path, hash=held.dataset_hash, name=held.name, task=task)
+    target = Target(
+        path=held.path, hash=held.dataset_hash, name=held.name, task=task, num_images=held.num_images
+    )
     job, new = submit_training(
         services.store, request, target, key=key, cluster=services.job_hosts.place.cluster, owner=caller.owner
     )

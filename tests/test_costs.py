@@ -11,7 +11,7 @@ from recommender.forecast.history import builtin_history
 from recommender.records import Run
 from tests.store.builders import run as make_run
 
-SIZES = {"yolo11n": 2_600_000}
+FLOPS = {"yolo11n": 6.5}
 WORK = Work(
     num_parameters=2_600_000, imgsz=640, mode="full", num_train_images=1000, num_val_images=100, epochs=10
 )
@@ -45,12 +45,23 @@ def _timed(factor: float, hardware: str = "x") -> Run:
 
 
 def test_the_newest_hardware_tells_the_speed_and_one_odd_run_does_not_move_it() -> None:
-    assert known_speed([], SIZES) is None
+    assert known_speed([], FLOPS) is None
     assert known_speed([_timed(1.0)], {}) is None  # a network of unknown size
-    found = known_speed([_timed(3.0), _timed(30.0), _timed(3.0), _timed(9.0, "older machine")], SIZES)
+    found = known_speed([_timed(3.0), _timed(30.0), _timed(3.0), _timed(9.0, "older machine")], FLOPS)
     assert found is not None
     assert found.factor == pytest.approx(3.0)
     assert (found.num_runs, found.hardware) == (3, "x")
+
+
+def test_runs_of_the_same_task_and_kind_tell_the_speed_where_there_are_any() -> None:
+    trial = replace(_timed(3.0), kind="trial")
+    masks = replace(_timed(5.0), task="segment")
+    runs = [masks, trial, _timed(2.0)]
+    factors = [known_speed(runs, FLOPS, task="detect", kind=kind) for kind in ("full", "trial")]
+    assert [found.factor for found in factors if found] == pytest.approx([2.0, 3.0])
+    other = known_speed(runs, FLOPS, task="classify", kind="full")
+    assert other is not None
+    assert other.num_runs == 2  # nothing of this task: whatever ran
 
 
 def test_half_of_the_recorded_runs_took_what_the_ones_before_them_said() -> None:
@@ -58,7 +69,7 @@ def test_half_of_the_recorded_runs_took_what_the_ones_before_them_said() -> None
     close = 0
     judged = [i for i in range(NEWEST, len(runs)) if len(runs[i].curve) > 1]
     for i in judged:
-        run, speed = runs[i], known_speed(runs[i - NEWEST : i][::-1], SIZES)
+        run, speed = runs[i], known_speed(runs[i - NEWEST : i][::-1], FLOPS)
         assert speed is not None
         work = replace(
             WORK,

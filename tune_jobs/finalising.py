@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,15 +25,16 @@ def finalise(
     store: Store, storage: Storage, job: Job, spec: TrainingSpec, outcome: AttemptOutcome, *, artefacts: str
 ) -> None:
     """End the job as its outcome says. Raises IntegrityError when what arrived is not what was sent."""
-    if outcome.status == "failed" or outcome.run is None:
-        store.launches.finish(job.id, job.attempt, status="failed", run=outcome.run, error=outcome.error)
+    run = None if outcome.run is None else replace(outcome.run, estimate=spec.estimate)
+    if outcome.status == "failed" or run is None:
+        store.launches.finish(job.id, job.attempt, status="failed", run=run, error=outcome.error)
         return
-    checkpoint = _register(storage, job, spec, outcome.run, outcome.files)
+    checkpoint = _register(storage, job, spec, run, outcome.files)
     store.launches.finish(
         job.id,
         job.attempt,
         status="succeeded",
-        run=outcome.run,
+        run=run,
         checkpoint=checkpoint,
         artefacts=artefacts,
     )

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING
 
 from recommender.checkpoints.lineage import ancestry
 from recommender.errors import UsageError
-from recommender.records import SCRATCH, Checkpoint, Job, Mode, Recipe, Start, TrainingStep
+from recommender.estimates import estimate_training, speed_here
+from recommender.records import (
+    SCRATCH,
+    Checkpoint,
+    Estimate,
+    Job,
+    Mode,
+    Recipe,
+    SplitCounts,
+    Start,
+    TrainingStep,
+)
 from recommender.requests import TrainingRequest
 from recommender.starts import FreezeDepth, split_start, with_depth
 from recommender.tasks import Task, task_definition
@@ -43,6 +54,7 @@ class TrainingSpec:
     allow_roots: tuple[str, ...] = ()
     lineage: tuple[TrainingStep, ...] | None = None  # of that checkpoint: its start's and its start
     task: Task = "detect"  # what the data set is read for
+    estimate: Estimate | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +66,7 @@ class Target:
     name: str
     task: Task = "detect"
     split_seed: int = 0  # with which it was opened; part of what it is where it has no val split
+    num_images: SplitCounts | None = None  # None: how long it takes is not estimated
 
 
 def submit_training(
@@ -115,6 +128,22 @@ def plan_training(store: Store, request: TrainingRequest, target: Target, *, suf
         allow_roots=request.allow_roots,
         lineage=ancestry(checkpoint, "run") if checkpoint else (),
         task=target.task,
+        estimate=_estimate(store, target, start, architecture, request),
+    )
+
+
+def _estimate(
+    store: Store, target: Target, start: Start, architecture: str, request: TrainingRequest
+) -> Estimate | None:
+    if target.num_images is None:
+        return None
+    return estimate_training(
+        speed_here(store, target.task),
+        architecture=architecture,
+        mode=start.mode,
+        recipe=recipe_of(request),
+        num_images=target.num_images,
+        gpus=request.gpus or 1,
     )
 
 

@@ -116,11 +116,11 @@ def _run(request: CompareRequest, *, ask: bool) -> Compared:
         bars = contextlib.ExitStack()
         progress = bars.enter_context(progress_bars())
 
-        def begin(told: tuple[Notice, ...], trainings: int) -> None:
+        def begin(told: tuple[Notice, ...], trainings: int, cost: str) -> None:
             bars.close()
             print_notices(told, err())
             if trainings:
-                err().print(_plan_line(request, trainings), markup=False)
+                err().print(_plan_line(request, trainings, cost), markup=False)
             if trainings and ask:
                 typer.confirm("Start them?", abort=True, err=True)
 
@@ -128,15 +128,15 @@ def _run(request: CompareRequest, *, ask: bool) -> Compared:
             return run(request, store=store, progress=progress, display=LateDisplay(screen), on_plan=begin)
 
 
-def _plan_line(request: CompareRequest, trainings: int) -> str:
-    """The trainings that are about to run, in a sentence."""
+def _plan_line(request: CompareRequest, trainings: int, cost: str) -> str:
+    """The trainings that are about to run and how long they are expected to take, in a sentence."""
     from recommender.text import counted
 
     within = f" within {request.budget}" if request.budget else "; --budget 1h would cap it"
     return (
         f"{counted(trainings, 'training')} to run: {counted(len(request.starts), 'start')}, "
         f"{counted(len(request.seeds), 'seed')}, up to {counted(request.epochs, 'epoch')} at "
-        f"{request.imgsz} px{within}."
+        f"{request.imgsz} px: {cost}{within}."
     )
 
 

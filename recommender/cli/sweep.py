@@ -72,9 +72,10 @@ def sweep(
     as_json: AsJson = False,
 ) -> None:
     """Train every start on every target; what the history knows is not repeated, so give it again to go on."""
-    from recommender.cli.console import progress_bars
+    from recommender.cli.console import err, progress_bars
     from recommender.requests import SweepRequest
     from recommender.store import Store
+    from recommender.text import counted
     from tune_jobs.sweep import grid
 
     request = request_of(SweepRequest, context)
@@ -82,8 +83,14 @@ def sweep(
         bars = contextlib.ExitStack()
         progress = bars.enter_context(progress_bars())
         display = LateDisplay(screen)
+
+        def begin(trials: int, cost: str) -> None:
+            bars.close()
+            if trials:
+                err().print(f"{counted(trials, 'trial')} to run: {cost}.", markup=False)
+
         with bars:
-            swept = grid.sweep(request, store=store, progress=progress, display=display, on_plan=bars.close)
+            swept = grid.sweep(request, store=store, progress=progress, display=display, on_plan=begin)
     _show(swept, as_json=as_json)
     if swept.result.was_interrupted:
         raise typer.Exit(INTERRUPTED)

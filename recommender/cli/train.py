@@ -208,8 +208,11 @@ def launch(
     """
     from recommender.cli.console import err
     from recommender.cli.following import CurveView, follow
+    from recommender.estimates import in_words
     from recommender.report.notices import print_notices
+    from recommender.store.records_json import decode
     from tune_jobs.hosting import ensure_host
+    from tune_jobs.training_spec import TrainingSpec
 
     place.require_answer()  # before the data are read
     request, target, notices = _resolved(store, request, split_seed)
@@ -218,6 +221,8 @@ def launch(
     if job.status == "succeeded":
         sys.stderr.write(f"Already trained, {job.ended_at}; --again trains it once more.\n")
         return job, notices
+    expected = in_words(decode(TrainingSpec, job.spec).estimate)
+    sys.stderr.write(f"Training {request.start} on {target.name!a}{expected}.\n")
     if detach:
         ensure_host(store, place)
         return job, notices
@@ -239,7 +244,6 @@ def _resolved(
 ) -> tuple[TrainingRequest, Target, tuple[Notice, ...]]:
     """The request with its start chosen, what it is to be trained on, and what is wrong with that."""
     from recommender.cli.console import progress_bars
-    from recommender.cli.train_estimate import estimate_of
     from recommender.datasets import open_dataset
     from recommender.profile.known import known_profile
     from recommender.profile.notices import dataset_notices
@@ -265,14 +269,13 @@ def _resolved(
         request = at_usual_size(request, dataset.task)
         notices = dataset_notices(dataset, profile)
         pack_dataset(dataset)  # here, where the images have just been read: the launcher finds it packed
-    taken = estimate_of(store, request, dataset)
-    sys.stderr.write(f"Training {request.start} on {dataset.name!a}{taken}.\n")
     target = Target(
         path=request.dataset,
         hash=dataset.content_hash,
         name=dataset.name,
         split_seed=split_seed,
         task=dataset.task,
+        num_images=dataset.num_images,
     )
     return request, target, notices
 
@@ -320,6 +323,7 @@ def _job_of(
 
 
 def _print(job: Job, run: Run | None, notices: tuple[Notice, ...], *, as_json: bool) -> None:
+    from recommender.estimates import memory_beside, time_beside
     from recommender.report.runs import training_document
     from recommender.tasks import task_definition
 
@@ -332,6 +336,7 @@ def _print(job: Job, run: Run | None, notices: tuple[Notice, ...], *, as_json: b
     if run is not None and run.best is not None:
         label = task_definition(run.task).metric.label
         lines += [f"best {label} {run.best.score:.3f} in epoch {run.best.epoch} of {len(run.curve)}"]
+        lines += [f"took {time_beside(run)}; {memory_beside(run)}"]
         lines += [f"in the history as run {run.id[:12]}"]
     if job.checkpoint:
         lines += [f"checkpoint {job.checkpoint}", f"results in {job.artefacts}"]

@@ -12,6 +12,7 @@ import typer
 
 from recommender.cli.sweep import INTERRUPTED, sweep_display
 from recommender.costs import ROUGH, Speed
+from recommender.estimates import about
 from recommender.forecast.reasons import verdict
 from recommender.pipeline import Study, conclude
 from recommender.records import Recipe, Recommendation
@@ -98,13 +99,6 @@ def shortest_trial_s(case: Study, speed: Speed) -> float:
     epochs = trial_epochs(case.request.epochs)
     here = (s for s in case.situations if s.checkpoint is None or s.checkpoint.available)
     return CLUSTER_START_S + min(speed.seconds(case.work(situation, epochs)) for situation in here)
-
-
-def about(seconds: float) -> str:
-    """A duration to two figures: "about 40 s", "about 12 min", "about 3.5 h"."""
-    if seconds < 90:
-        return f"about {seconds:.0f} s"
-    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
 
 
 def _nothing_fits(budget: str, shortest_s: float) -> str:

@@ -35,6 +35,7 @@ class ComparisonRow:
     epochs_to_best: SeedSpread
     seconds_to_best: SeedSpread
     seconds: SeedSpread  # of the whole training
+    estimated_seconds: SeedSpread | None  # of the same, before it began; None where nothing was timed by then
     runs: tuple[str, ...]
 
 
@@ -107,6 +108,7 @@ def _row(comparison: ComparisonInput, group: Sequence[Trained]) -> ComparisonRow
         epochs_to_best=_known([float(point.epoch) for point in best]),
         seconds_to_best=_known([point.seconds for point in best]),
         seconds=_known([run.seconds for run in runs]),
+        estimated_seconds=spread_of(run.expected_seconds for run in runs),
         runs=tuple(run.id for run in runs),
     )
 

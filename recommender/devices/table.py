@@ -1,6 +1,7 @@
 """Latency and memory of an architecture on a device: measured where a table holds it, else estimated from the nearest.
 
-`devices.json` is made by `benchmarks/build_devices.py` from published measurements at 640 px; `this` is what
+`devices.json` is made by `benchmarks/build_devices.py` from published measurements, of classifiers at 224 px and of all
+others at 640; `this` is what
 `recommend calibrate` measured on this machine.
 """
 
@@ -18,18 +19,19 @@ from recommender.errors import UsageError
 from recommender.home import subfolder
 
 FILE = Path(__file__).parent / "devices.json"
-TABLE_SIZE = 640  # pixels, of every measurement
+TABLE_SIZE = 640  # pixels, of every measurement that says no other
 THIS = "this"  # the machine that `recommend calibrate` ran on
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """One architecture on one device, for one image of 640 × 640 pixels."""
+    """One architecture on one device, for one image of `imgsz` × `imgsz` pixels."""
 
     latency_ms: float
     memory_mb: float | None
-    flops_b: float  # 10^9
+    flops_b: float  # 10^9, for one image of 640 × 640 pixels
     runtime: str
+    imgsz: int = TABLE_SIZE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,24 +85,34 @@ def usual_spelling(name: str) -> str:
 
 
 def latency(on: Device, architecture: str, flops_b: float | None, imgsz: int) -> Latency | None:
-    """The latency of one image of `imgsz` pixels; None where neither the architecture nor its operations are known."""
-    model = on.models.get(architecture)
-    if model is not None:
-        nearest, ratio = architecture, 1.0
-    elif flops_b:
-        nearest = min(on.models, key=lambda one: abs(math.log(on.models[one].flops_b / flops_b)))
-        model = on.models[nearest]
+    """The latency of one image of `imgsz` pixels; None where neither the architecture nor its operations are known.
+
+    The nearest is one of the same task where the table holds any, else a detector.
+    """
+    nearest, model, ratio = architecture, on.models.get(architecture), 1.0
+    if model is None:
+        if not flops_b:
+            return None
+        same = {name: one for name, one in on.models.items() if _kind(name) == _kind(architecture)}
+        among = same or on.models
+        nearest = min(among, key=lambda one: abs(math.log(among[one].flops_b / flops_b)))
+        model = among[nearest]
         ratio = (flops_b / model.flops_b) ** on.per_operation
-    else:
-        return None
-    pixels = (imgsz / TABLE_SIZE) ** 2
-    known = nearest == architecture and imgsz == TABLE_SIZE
+    pixels = (imgsz / model.imgsz) ** 2
+    known = nearest == architecture and imgsz == model.imgsz
+    other = "" if _kind(nearest) == _kind(architecture) else ", a model of another task,"
     return Latency(
         ms=model.latency_ms * ratio * pixels**on.per_pixel,
         memory_mb=model.memory_mb,
-        basis="measured" if known else f"estimated from {nearest} at {TABLE_SIZE} px",
+        basis="measured" if known else f"estimated from {nearest}{other} at {model.imgsz} px",
         measured=known,
     )
+
+
+def _kind(architecture: str) -> str:
+    """The suffix that tells the task: "cls", "seg", "" for detectors."""
+    suffix = architecture.rpartition("-")[2]
+    return suffix if suffix in ("cls", "seg") else ""
 
 
 def calibration() -> dict[str, Any] | None:

@@ -22,7 +22,6 @@ from recommender.records import (
     IntArray,
     LabelledImage,
     Profile,
-    SplitCounts,
 )
 from recommender.store.codec import compact
 from recommender.text import printable
@@ -151,11 +150,7 @@ def _profile_of(dataset: Dataset, collector: _Collector, hashes_NB: NDArray[np.u
         dataset_name=dataset.name,
         class_names=dataset.class_names,
         class_counts=tuple(int(count) for count in counts),
-        num_images=SplitCounts(
-            train=len(dataset.of_split("train")),
-            val=len(dataset.of_split("val")),
-            test=len(dataset.of_split("test")),
-        ),
+        num_images=dataset.num_images,
         num_objects=int(counts.sum()),
         box_sizes_Q=box_sizes,
         box_aspects_Q=box_aspects,

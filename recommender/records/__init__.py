@@ -31,7 +31,7 @@ from recommender.records.datasets import (
 )
 from recommender.records.jobs import JOB_ENDED, Job, JobEvent, JobStatus, Lease
 from recommender.records.profiles import Profile
-from recommender.records.runs import Environment, EpochMetrics, Recipe, Run
+from recommender.records.runs import Environment, EpochMetrics, Estimate, Recipe, Run
 from recommender.starts import MODES, SCRATCH, FreezeDepth, Mode
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "Defect",
     "Environment",
     "EpochMetrics",
+    "Estimate",
     "Evidence",
     "FloatArray",
     "FoldedStart",

@@ -72,6 +72,11 @@ class Dataset:
         """The images of one split."""
         return tuple(image for image in self.images if image.split == split)
 
+    @property
+    def num_images(self) -> SplitCounts:
+        """Counted by split."""
+        return SplitCounts(**{split: len(self.of_split(split)) for split in SPLITS})
+
 
 @dataclass(frozen=True, kw_only=True)
 class SplitCounts:

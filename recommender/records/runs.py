@@ -58,6 +58,18 @@ class Environment:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What a training was expected to take, before it began; None is not known."""
+
+    seconds: float | None = None
+    """Of all its epochs."""
+    memory_mb: float | None = None
+    """At its peak on a GPU in mixed precision, beside the framework's own."""
+    basis: str | None = None
+    """What the seconds go by: "by 5 runs timed here"."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """One training with its curve, cost, seed and environment."""
 
@@ -87,3 +99,11 @@ class Run:
     created_at: str = ""  # ISO 8601, UTC
     task: Task = "detect"
     cpu_seconds: float | None = None  # processor time of all threads, which a busy machine does not stretch
+    estimate: Estimate | None = None  # made before it began; versions before 0.2 kept none
+
+    @property
+    def expected_seconds(self) -> float | None:
+        """The estimate for the epochs that were trained: a run that ended early is not held to all of them."""
+        if self.estimate is None or self.estimate.seconds is None or not self.curve:
+            return None
+        return self.estimate.seconds * len(self.curve) / self.recipe.epochs

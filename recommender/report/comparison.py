@@ -105,6 +105,7 @@ def _row(row: ComparisonRow) -> RowPart:
         epochs_to_best=rounded(row.epochs_to_best, 5),
         seconds_to_best=rounded(row.seconds_to_best, 5),
         seconds=rounded(row.seconds, 5),
+        estimated_seconds=rounded(row.estimated_seconds, 5),
         runs=row.runs,
     )
 

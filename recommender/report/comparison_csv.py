@@ -15,6 +15,7 @@ def summary_csv(findings: Findings) -> str:
     """The table, one line for each start and share of the data; what spreads over seeds has two columns."""
     details = detail_names(findings)
     spreads = ["score", *details, "tta", "val_score", "epochs_to_best", "seconds_to_best", "seconds"]
+    spreads += ["estimated_seconds"]
     header = ["start", "checkpoint", "mode", "fraction", "train_images", "seeds", "learning_rate"]
     header += ["starting_score", "starting_measured_on"]
     header += [name for spread in spreads for name in (spread, f"{spread}_deviation")]
@@ -35,7 +36,7 @@ def runs_csv(comparison: ComparisonInput) -> str:
     details = sorted({name for trained in comparison.trained for name in _details(trained)})
     header += ["epochs", "best_epoch", "val_score", *(f"val_{name}" for name in details)]
     header += [f"{comparison.held.split}_scored_{name}" for name in ("score", *details)]
-    header += ["starting_score", "seconds", "cpu_seconds"]
+    header += ["starting_score", "seconds", "estimated_seconds", "cpu_seconds"]
     lines = []
     for trained in comparison.trained:
         run, best, seen = trained.run, trained.run.best, trained.evaluation
@@ -47,7 +48,7 @@ def runs_csv(comparison: ComparisonInput) -> str:
         held = None if seen is None else seen.score
         line += [_round(None if held is None else held.score)]
         line += [_round(None if held is None else held.details.get(name)) for name in details]
-        line += [_round(v) for v in (run.starting_score, run.seconds, run.cpu_seconds)]
+        line += [_round(v) for v in (run.starting_score, run.seconds, run.expected_seconds, run.cpu_seconds)]
         lines.append(line)
     return _csv(header, lines)
 

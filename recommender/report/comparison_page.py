@@ -37,6 +37,7 @@ def comparison_page(comparison: ComparisonInput, findings: Findings, pixels: Pix
         plan=comparison.plan,
         task=task_definition(comparison.task),
         findings=findings,
+        estimated=any(row.estimated_seconds for row in findings.rows),
         legend=[(printable(start), swatch(style)) for start, style in styles.items()],
         swatches={start: swatch(style) for start, style in styles.items()},
         charts=_charts(comparison, findings, styles),

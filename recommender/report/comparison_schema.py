@@ -54,6 +54,9 @@ class RowPart(Document):
     epochs_to_best: SeedSpread
     seconds_to_best: SeedSpread
     seconds: SeedSpread
+    estimated_seconds: SeedSpread | None = Field(
+        None, description="Of the same epochs, before they began; null where nothing was timed by then."
+    )
     runs: tuple[str, ...]
 
 

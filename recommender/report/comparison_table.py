@@ -20,6 +20,7 @@ def print_comparison(comparison: ComparisonInput, findings: Findings, console: C
         console.print(Text(f"{number}. {sentence}"))
     console.print(Text(findings.noise_sentence, style="dim"))
     task = task_definition(comparison.task)
+    estimated = any(row.estimated_seconds for row in findings.rows)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("start", no_wrap=True)
     for title in (
@@ -30,6 +31,7 @@ def print_comparison(comparison: ComparisonInput, findings: Findings, console: C
         *(metric.label for metric in task.details),
         "to best",
         "seconds",
+        *(["estimated"] if estimated else []),
     ):
         table.add_column(title, justify="right", no_wrap=True)
     for row in findings.rows:
@@ -44,10 +46,15 @@ def print_comparison(comparison: ComparisonInput, findings: Findings, console: C
             *(_shown(row.details.get(metric.name)) for metric in task.details),
             f"{row.epochs_to_best.mean:.0f}",
             f"{row.seconds.mean:.0f}",
+            *([_whole(row.estimated_seconds)] if estimated else []),
         )
     console.print(table)
     scored = "held-back test" if comparison.held.is_held_back else "validation"
     console.print(Text(f"{scored} images; mean ± deviation over seeds", style="dim"))
+
+
+def _whole(spread: SeedSpread | None) -> str:
+    return "" if spread is None else f"{spread.mean:.0f}"
 
 
 def _shown(spread: SeedSpread | None) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 
 from pydantic import Field
 
-from recommender.records import EpochMetrics, Job, Recipe, Run
-from recommender.report.document import Document
+from recommender.estimates import expected_memory_mb
+from recommender.records import EpochMetrics, Estimate, Job, Recipe, Run
+from recommender.report.document import Document, rounded
 from recommender.starts import DEPTHS_OF_MODE
+from recommender.store.records_json import from_parsed
 from recommender.tasks import task_definition
 
 
@@ -32,6 +35,9 @@ class RunSummary(Document):
     fraction: float = Field(description="Of the training images, in (0, 1].")
     seed: int
     seconds: float
+    estimated_seconds: float | None = Field(
+        None, description="For as many epochs, before it began; null where nothing was timed by then."
+    )
     created_at: str
     error: str | None = None
 
@@ -48,6 +54,10 @@ class RunDetail(RunSummary):
     best: EpochMetrics | None
     curve: tuple[EpochMetrics, ...]
     peak_memory_mb: float | None
+    estimated_memory_mb: float | None = Field(
+        None, description="At the batch and in the precision it used, beside the framework's own."
+    )
+    estimate: Estimate | None = Field(None, description="As it was made before the run began.")
     batch_used: int | None
     optimizer_used: str | None
     learning_rate_used: float | None
@@ -69,6 +79,13 @@ class TrainingDocument(Document):
     best: EpochMetrics | None = Field(description="The epoch whose weights were kept, once it has ended.")
     checkpoint: str | None = Field(description="The registered result.")
     run: str | None = None
+    estimate: Estimate | None = Field(None, description="Of all its epochs, made when it was asked for.")
+    seconds: float | None = Field(None, description="It took, once it has ended.")
+    estimated_seconds: float | None = Field(None, description="For the epochs it trained, beside `seconds`.")
+    peak_memory_mb: float | None = Field(None, description="It took.")
+    estimated_memory_mb: float | None = Field(
+        None, description="In the precision it used, beside the framework's own."
+    )
     artefacts: str | None = Field(None, description="Where results.csv, weights/best.pt and the like lie.")
     attempts: int = Field(description="How often it was launched; more than one after a crash.")
     cancel_requested: bool = False
@@ -97,6 +114,7 @@ def run_summary(run: Run) -> RunSummary:
         fraction=run.recipe.fraction,
         seed=run.recipe.seed,
         seconds=round(run.seconds, 2),
+        estimated_seconds=rounded(run.expected_seconds, 2),
         created_at=run.created_at,
         error=run.error,
     )
@@ -115,6 +133,8 @@ def run_detail(run: Run) -> RunDetail:
         best=run.best,
         curve=run.curve,
         peak_memory_mb=run.peak_memory_mb,
+        estimated_memory_mb=rounded(expected_memory_mb(run), 2),
+        estimate=run.estimate,
         batch_used=run.batch_used,
         optimizer_used=run.optimizer_used,
         learning_rate_used=run.learning_rate_used,
@@ -137,6 +157,11 @@ def training_document(job: Job, run: Run | None = None) -> TrainingDocument:
         best=None if run is None else run.best,
         checkpoint=job.checkpoint,
         run=job.run_id,
+        estimate=_estimate_of(job),
+        seconds=None if run is None else round(run.seconds, 2),
+        estimated_seconds=None if run is None else rounded(run.expected_seconds, 2),
+        peak_memory_mb=None if run is None else run.peak_memory_mb,
+        estimated_memory_mb=None if run is None else rounded(expected_memory_mb(run), 2),
         artefacts=job.artefacts,
         attempts=job.attempt,
         cancel_requested=job.cancel_requested,
@@ -144,6 +169,12 @@ def training_document(job: Job, run: Run | None = None) -> TrainingDocument:
         created_at=job.created_at,
         ended_at=job.ended_at,
     )
+
+
+def _estimate_of(job: Job) -> Estimate | None:
+    """The estimate kept with a job; those of versions before 0.2 have none."""
+    found = json.loads(job.spec).get("estimate")
+    return None if found is None else from_parsed(Estimate, found)
 
 
 def repeat_command(run: Run) -> str:

@@ -10,14 +10,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from recommender.estimates import memory_beside, time_beside
 from recommender.records import Job, Run
 from recommender.report.runs import repeat_command
 from recommender.starts import DEPTHS_OF_MODE
 from recommender.tasks import task_definition
 from recommender.text import printable, sparkline
-from recommender.training_memory import training_memory_mb
 
 CURVE_WIDTH = 24  # characters
+PIPED_WIDTH = 300  # characters, more than any row takes
 
 
 def print_runs(
@@ -31,10 +32,17 @@ def print_runs(
     for job in jobs:
         print_training(job, console)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("id", "when", "kind", "status", "target", "start"):
+    for column in ("id", "when", "kind", "status"):
         table.add_column(column, no_wrap=True)
-    for column in ("score", "epochs", "px", "rate", "frozen", "data", "seed", "seconds"):
-        table.add_column(column, justify="right")
+    for column in (
+        "target",
+        "start",
+    ):  # these alone give way on a narrow terminal: a number cut off says nothing
+        table.add_column(column, overflow="fold")
+    estimated = any(run.expected_seconds is not None for run in runs)
+    numbers = ("score", "epochs", "px", "rate", "frozen", "data", "seed", "seconds")
+    for column in (*numbers, *(("estimated",) if estimated else ())):
+        table.add_column(column, justify="right", no_wrap=True)
     for run in runs:
         table.add_row(
             run.id[:12],
@@ -51,8 +59,14 @@ def print_runs(
             f"{run.recipe.fraction:.0%}",
             str(run.recipe.seed),
             f"{run.seconds:.0f}",
+            *((_whole(run.expected_seconds),) if estimated else ()),
         )
-    console.print(table if runs else "No runs yet: `recommend train` and trials make them.")
+    if not runs:
+        console.print("No runs yet: `recommend train` and trials make them.")
+        return
+    if not console.is_terminal:
+        console.width = max(console.width, PIPED_WIDTH)  # who reads a pipe wants no name in two lines
+    console.print(table)
 
 
 def print_training(job: Job, console: Console) -> None:
@@ -82,7 +96,7 @@ def print_run(run: Run, console: Console) -> None:
         "recipe": ", ".join(f"{name} {value}" for name, value in _recipe(run)),
         "curve": f"{curve(run)}  best {_score(run)} in epoch {run.best.epoch if run.best else '-'}",
         "start score": "unknown" if run.starting_score is None else f"{run.starting_score:.3f}",
-        "cost": f"{run.seconds:.0f} s, {_megabytes(run)}",
+        "cost": f"{time_beside(run)}; {memory_beside(run)}",
         "hardware": f"{run.environment.hardware}, {run.environment.device}, {run.environment.num_threads} threads",
         "versions": ", ".join(
             f"{name} {version}" for name, version in sorted(run.environment.versions.items())
@@ -108,7 +122,7 @@ def print_comparison(runs: Sequence[Run], console: Console) -> None:
     task = task_definition(runs[0].task)
     labels = [task.metric.label, *(metric.label for metric in task.details)]
     scores: list[float | None]
-    for column in ("before", *labels, "best epoch", "seconds"):
+    for column in ("before", *labels, "best epoch", "seconds", "estimated"):
         table.add_column(column, justify="right")
     for run in sorted(runs, key=lambda run: run.best.score if run.best else -1.0, reverse=True):
         best = run.best
@@ -124,6 +138,7 @@ def print_comparison(runs: Sequence[Run], console: Console) -> None:
             *(_number(score) for score in scores),
             str(best.epoch) if best else "",
             f"{run.seconds:.0f}",
+            _whole(run.expected_seconds),
         )
     console.print(table)
 
@@ -167,11 +182,5 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def _megabytes(run: Run) -> str:
-    if run.peak_memory_mb is None:
-        return "memory unknown"
-    cuda = run.environment.device.startswith("cuda")
-    batch = run.batch_used or run.recipe.batch
-    estimated = training_memory_mb(run.architecture, run.recipe.imgsz, batch, mixed_precision=cuda)
-    beside = "" if estimated is None else f" (estimated {estimated:.0f} MB beside the framework's own)"
-    return f"{run.peak_memory_mb:.0f} MB{beside}"
+def _whole(value: float | None) -> str:
+    return "" if value is None else f"{value:.0f}"

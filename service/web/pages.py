@@ -114,7 +114,7 @@ def dataset(request: Request, services: ServicesDep, caller: CallerDep, held: Da
         near=near,
         places=places,
         labels=labels(places, held.dataset_hash),
-        devices=devices() if task_definition(task).sizes_compared else (),
+        devices=devices(),
         gpus=tuple(BANDWIDTH_GB_S),
     )
 

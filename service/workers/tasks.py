@@ -65,7 +65,6 @@ def read_dataset(
     from recommender.datasets.archive import is_archive, unpacked_folder
 
     dataset = _open(path, seed, roots, task)
-    counts = {split: len(dataset.of_split(split)) for split in ("train", "val", "test")}
     file = Path(path)
     unpacked = unpacked_folder(file) if file.is_file() and is_archive(file) else None
     return DatasetSummary(
@@ -73,7 +72,7 @@ def read_dataset(
         dataset_hash=dataset.content_hash,
         format=dataset.format,
         class_names=dataset.class_names,
-        num_images=SplitCounts(**counts),
+        num_images=dataset.num_images,
         num_objects=sum(len(image.classes_M) for image in dataset.images),
         unpacked=None if unpacked is None else str(unpacked),
         num_bytes=num_bytes_of(file) + (0 if unpacked is None else num_bytes_of(unpacked)),

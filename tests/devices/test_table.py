@@ -59,3 +59,22 @@ def test_this_machine_is_a_device_once_it_was_measured(
     assert found.ms == pytest.approx(200)
     calibration_file().write_text(json.dumps({"models": 3}), encoding="utf-8")
     assert [one.name for one in devices()].count("this") == 0
+
+
+def test_segmenters_and_classifiers_have_their_own_published_numbers_at_their_own_size() -> None:
+    t4, cpu, pi = device("t4"), device("cpu-onnx"), device("rpi5")
+    outlines = latency(t4, "yolo11n-seg", 10.0, 640)
+    assert outlines is not None
+    assert (outlines.ms, outlines.measured) == (1.8, True)
+    whole = latency(cpu, "yolo11n-cls", 3.3, 224)
+    assert whole is not None
+    assert (whole.ms, whole.measured) == (5.0, True)
+    near = latency(
+        cpu, "yolov8n-cls", 3.4, 224
+    )  # in no table: estimated from a classifier, not from a detector
+    assert near is not None
+    assert near.basis == "estimated from yolo11n-cls at 224 px"
+    assert near.ms == pytest.approx(5.0, rel=0.1)
+    elsewhere = latency(pi, "yolo11n-seg", 10.0, 640)
+    assert elsewhere is not None
+    assert elsewhere.basis == "estimated from yolov8n, a model of another task, at 640 px"

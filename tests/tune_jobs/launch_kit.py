@@ -138,7 +138,12 @@ class Workshop:
         store.profiles.put(
             _profile_of(dataset)
         )  # as if it had been recommended for: launching needs no probe
-        self.target = Target(path=str(self.data), hash=dataset.content_hash, name=dataset.name)
+        self.target = Target(
+            path=str(self.data),
+            hash=dataset.content_hash,
+            name=dataset.name,
+            num_images=dataset.num_images,
+        )
 
     def launcher(self, **settings: Any) -> Launcher:
         return make_launcher(self.store, self.cluster, self.storage, **settings)

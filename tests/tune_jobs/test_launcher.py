@@ -16,6 +16,7 @@ from recommender.checkpoints.scratch import checkpoints_at_hand, scratch_archite
 from recommender.datasets import open_dataset
 from recommender.errors import ConflictError, NotFoundError, UsageError
 from recommender.records import Checkpoint, Job
+from recommender.report.runs import training_document
 from recommender.requests import SweepRequest
 from recommender.store import Store
 from recommender.store.records_json import decode
@@ -88,6 +89,9 @@ def test_a_training_ends_in_the_registry_and_the_history(workshop: Workshop) -> 
     assert epochs(workshop, job) == [1, 2, 3]
     (run,) = workshop.store.runs.list()
     assert (run.id, run.kind, str(run.start)) == (ended.run_id, "full", "mine:full")
+    assert run.estimate is not None  # made when it was asked for, kept beside what it took
+    assert run.estimate == training_document(job).estimate
+    assert run.estimate.memory_mb is not None
     registered = workshop.store.checkpoints.get("better")
     assert registered is not None
     assert registered.path is not None

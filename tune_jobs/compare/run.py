@@ -32,6 +32,7 @@ from tune_jobs.compare.planning import MULTI_SCALE, entries_of, held_split, plan
 from tune_jobs.compare.scoring import evaluate, export_held, held_of, known_evaluation
 from tune_jobs.sweep.allowance import Allowance
 from tune_jobs.sweep.display import Display
+from tune_jobs.sweep.estimated import cost_in_words
 from tune_jobs.sweep.policy import TrialView
 from tune_jobs.sweep.run import SweepResult, SweepSettings, run_trials
 from tune_jobs.sweep.trained import trained_path
@@ -57,13 +58,13 @@ def compare(
     progress: Progress = silent,
     display: Display | None = None,
     limits: TrialLimits | None = None,
-    on_plan: Callable[[tuple[Notice, ...], int], None] | None = None,
+    on_plan: Callable[[tuple[Notice, ...], int, str], None] | None = None,
 ) -> Compared:
     """Train each start at each fraction and seed, within the budget; given again, it goes on where it was.
 
-    `on_plan` is called between reading and training with what is wrong with the data set and the number of
-    trainings that are not known yet: a display may take the screen then, and an exception ends it before anything
-    is trained. What is finished is kept and never trained twice.
+    `on_plan` is called between reading and training with what is wrong with the data set, the number of trainings
+    that are not known yet and how long they are expected to take, in words: a display may take the screen then, and
+    an exception ends it before anything is trained. What is finished is kept and never trained twice.
 
     Raises as `open_dataset`, `entries_of`, `held_split` and `run_trials`.
     """
@@ -90,7 +91,8 @@ def compare(
     )
     told = dataset_notices(target, known_profile(target, store))
     if on_plan is not None:
-        on_plan(told, sum(store.runs.get(spec.id) is None for part in parts for spec in part))
+        new = [spec for spec in _that_will_run(parts) if store.runs.get(spec.id) is None]
+        on_plan(told, len(new), cost_in_words(new, store))
     deadline_s = began_at + (_wall_s(request.budget) or math.inf)
     results = _train(request, parts, store=store, display=display, limits=limits, began_at=began_at)
     trained = _scored(request, results, target, held, progress, deadline_s=deadline_s)
@@ -131,6 +133,15 @@ def _unkept(
         )
         for part in parts
     )
+
+
+def _that_will_run(parts: tuple[tuple[TrialSpec, ...], ...]) -> tuple[TrialSpec, ...]:
+    """The trials of the rates, and of the rest what is trained at one of them: which one is not known before."""
+    explored, rest = parts
+    rates: dict[Start, float | None] = {}
+    for spec in rest:
+        rates.setdefault(spec.job.start, spec.job.recipe.learning_rate)
+    return (*explored, *(spec for spec in rest if spec.job.recipe.learning_rate == rates[spec.job.start]))
 
 
 def _train(

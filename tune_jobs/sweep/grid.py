@@ -12,6 +12,7 @@ from recommender.records import Notice
 from recommender.requests import SweepRequest
 from recommender.store import Store
 from tune_jobs.sweep.display import Display
+from tune_jobs.sweep.estimated import cost_in_words
 from tune_jobs.sweep.planning import plan_sweep
 from tune_jobs.sweep.run import SweepResult, SweepSettings, run_trials
 from tune_jobs.sweep.trial_spec import TrialLimits
@@ -32,13 +33,14 @@ def sweep(
     progress: Progress = silent,
     display: Display | None = None,
     limits: TrialLimits | None = None,
-    on_plan: Callable[[], None] | None = None,
+    on_plan: Callable[[int, str], None] | None = None,
     stop: Callable[[], str | None] | None = None,
     allow_loopback: bool = True,
 ) -> Swept:
     """Read and profile the targets, plan the trials, run those the history does not know.
 
-    `on_plan` is called between reading and training, when a display may take the screen. `stop` is asked now and
+    `on_plan` is called between reading and training, when a display may take the screen, with the number of trials
+    that are not known yet and how long they are expected to take, in words. `stop` is asked now and
     then and may return a reason to end. `allow_loopback` as in `connect`.
     Raises as `open_dataset`, `plan_sweep` and `run_trials`.
     """
@@ -55,7 +57,8 @@ def sweep(
         known_profile(target, store, progress=progress)  # a run teaches only where its target is known
     plan = plan_sweep(request, targets, store)
     if on_plan is not None:
-        on_plan()
+        new = [spec for spec in plan.specs if store.runs.get(spec.id) is None]
+        on_plan(len(new), cost_in_words(new, store))
     result = run_trials(
         plan.specs,
         store=store,

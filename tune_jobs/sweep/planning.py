@@ -61,7 +61,7 @@ def plan_trial(
         source_hash=None if checkpoint is None else checkpoint.source_hash,
     )
     job.check()
-    return TrialSpec(job=job, data=data, weights=weights)
+    return TrialSpec(job=job, data=data, weights=weights, num_images=target.num_images)
 
 
 def can_be_frozen(checkpoint: Checkpoint | None, start: Start, recipe: Recipe) -> bool:

@@ -19,6 +19,7 @@ from tune_jobs.cluster import Cluster, Share, connect, share_of
 from tune_jobs.storage import UrlStorage, require_writable
 from tune_jobs.sweep.allowance import Allowance
 from tune_jobs.sweep.display import Display, Silent
+from tune_jobs.sweep.estimated import estimates_of
 from tune_jobs.sweep.policy import NOT_WANTED, NOTHING_FITS, Policy, RunAll, SweepView, TrialView
 from tune_jobs.sweep.run_recorder import RunRecorder
 from tune_jobs.sweep.trial_driver import Slots, TrialDriver
@@ -93,7 +94,12 @@ def run_trials(
     _require_distinct(specs)
     allowance = Allowance.parse(settings.budget)
     storage = None if settings.storage is None else UrlStorage(settings.storage)
-    recorder = RunRecorder(store, storage, keeping=[spec.id for spec in specs if spec.job.keep])
+    recorder = RunRecorder(
+        store,
+        storage,
+        keeping=[spec.id for spec in specs if spec.job.keep],
+        estimates=estimates_of(specs, store),
+    )
 
     def driver_for(slots: Slots) -> TrialDriver:
         return TrialDriver(

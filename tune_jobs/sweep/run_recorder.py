@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from recommender.errors import ConflictError, StorageError
-from recommender.records import Run
+from recommender.records import Estimate, Run
 from recommender.store import Store
 from recommender.store.records_json import decode
 from tune_jobs.storage import Storage, put_record
@@ -22,11 +23,17 @@ class RunRecorder:
     """
 
     def __init__(
-        self, store: Store, storage: Storage | None = None, *, keeping: Collection[str] = ()
+        self,
+        store: Store,
+        storage: Storage | None = None,
+        *,
+        keeping: Collection[str] = (),
+        estimates: Mapping[str, Estimate] | None = None,
     ) -> None:
         self._store = store
         self._storage = storage
         self._keeping = frozenset(keeping)  # runs of which the weights are wanted as well
+        self._estimates = estimates or {}  # by run, made before any of them began
         self._epochs: dict[str, int] = {}
 
     def finished_run(self, id: str) -> Run | None:
@@ -51,6 +58,7 @@ class RunRecorder:
 
     def accept(self, run: Run) -> bool:
         """Record a finished or failed run. False when another driver has begun the same trial since."""
+        run = replace(run, estimate=self._estimates.get(run.id))
         try:
             self._store.runs.add(run, attempt=self._epochs.get(run.id))
         except ConflictError:

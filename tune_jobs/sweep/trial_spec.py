@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from recommender.records import SplitCounts
 from tune_jobs.artefact_transfer import Artefact
 from tune_jobs.training import TrainingJob
 
@@ -18,6 +19,7 @@ class TrialSpec:
     job: TrainingJob
     data: Artefact
     weights: Artefact | None
+    num_images: SplitCounts | None = None  # of the whole data set; None: how long it takes is not estimated
 
     @property
     def id(self) -> str:

@@ -1,0 +1,115 @@
+"""Time and memory of a training, estimated before it begins and kept beside what it took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from recommender.costs import NEWEST, USUAL_PARAMETERS, Speed, Work, known_speed
+from recommender.devices.calibration import calibrated_speed
+from recommender.image_sizes import known_operations, operations_of
+from recommender.records import Estimate, Mode, Recipe, Run, SplitCounts
+from recommender.store import Store
+from recommender.tasks import Task
+from recommender.text import counted
+from recommender.training_memory import FRAMEWORK_MB, training_memory_mb
+
+LOOKED_AT = 8 * NEWEST  # runs among which those of the same task and kind are sought
+NOTHING_TIMED = (
+    "how long is not known, since nothing was timed here: "
+    "`recommend calibrate` measures this machine in seconds"
+)
+
+
+def speed_here(store: Store, task: Task, kind: Literal["trial", "full"] = "full") -> Speed | None:
+    """The speed by the newest runs of this task and kind, else by the calibration; None where there is neither."""
+    newest = store.runs.page(limit=LOOKED_AT).items
+    return known_speed(newest, known_operations(), task=task, kind=kind) or calibrated_speed()
+
+
+def estimate_training(
+    speed: Speed | None,
+    *,
+    architecture: str,
+    mode: Mode,
+    recipe: Recipe,
+    num_images: SplitCounts,
+    num_parameters: int | None = None,
+    gpus: int = 1,
+) -> Estimate:
+    """The estimate of a whole training; what is not known stays None. `gpus` share each batch."""
+    seconds = None
+    if speed is not None:
+        work = Work(
+            num_parameters=num_parameters or USUAL_PARAMETERS,
+            imgsz=recipe.imgsz,
+            mode=mode,
+            num_train_images=round(recipe.fraction * num_images.train),
+            num_val_images=num_images.val,
+            epochs=recipe.epochs,
+            flops_b=operations_of(architecture),
+        )
+        seconds = speed.seconds(work)
+    return Estimate(
+        seconds=seconds,
+        memory_mb=training_memory_mb(architecture, recipe.imgsz, -(-recipe.batch // gpus)),
+        basis=None if speed is None else basis_of(speed),
+    )
+
+
+def basis_of(speed: Speed) -> str:
+    """What an estimate goes by, in words."""
+    if not speed.num_runs:
+        return "by the calibration of this machine"
+    return f"by {counted(speed.num_runs, 'run')} timed here"
+
+
+def about(seconds: float) -> str:
+    """A duration to two figures: "about 40 s", "about 12 min", "about 3.5 h"."""
+    if seconds < 90:
+        return f"about {seconds:.0f} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
+
+
+def expected_memory_mb(run: Run) -> float | None:
+    """The peak memory beside the framework's own: in half precision for a run on a GPU, in whole on a processor."""
+    cuda = run.environment.device.startswith("cuda")
+    return training_memory_mb(
+        run.architecture, run.recipe.imgsz, run.batch_used or run.recipe.batch, mixed_precision=cuda
+    )
+
+
+def time_beside(run: Run) -> str:
+    """The time in words, "41 s, estimated 38 s": what the run took, and what was expected where something was."""
+    took = f"{run.seconds:.0f} s"
+    expected = run.expected_seconds
+    if expected is None:
+        return took
+    early = "" if len(run.curve) == run.recipe.epochs else f" for {counted(len(run.curve), 'epoch')}"
+    return f"{took}, estimated {expected:.0f} s{early}"
+
+
+def memory_beside(run: Run) -> str:
+    """The memory in words, for instance "812 MB, estimated 530 MB beside the framework's own"."""
+    if run.peak_memory_mb is None:
+        return "memory unknown"
+    expected = expected_memory_mb(run)
+    beside = "" if expected is None else f", estimated {expected:.0f} MB beside the framework's own"
+    return f"{run.peak_memory_mb:.0f} MB{beside}"
+
+
+def total_seconds(estimates: Iterable[Estimate]) -> float | None:
+    """The seconds of all of them one after the other; None where one is not known."""
+    every = [estimate.seconds for estimate in estimates]
+    known = [seconds for seconds in every if seconds is not None]
+    return sum(known) if known and len(known) == len(every) else None
+
+
+def in_words(estimate: Estimate | None) -> str:
+    """The estimate in words, ": about 12 min by 5 runs timed here; on a GPU about 1.9 GB"; "" where there is none."""
+    if estimate is None:
+        return ""
+    seconds, memory_mb = estimate.seconds, estimate.memory_mb
+    time = NOTHING_TIMED if seconds is None else f"{about(seconds)} {estimate.basis}"
+    memory = "" if memory_mb is None else f"; on a GPU about {(memory_mb + FRAMEWORK_MB) / 1024:.2g} GB"
+    return f": {time}{memory}"

@@ -1,0 +1,74 @@
+"""The estimate of a training stands beside what it took, wherever the run is shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recommender.costs import Speed
+from recommender.estimates import NOTHING_TIMED, estimate_training, in_words, memory_beside, time_beside
+from recommender.records import Estimate, Recipe, Run, SplitCounts
+from recommender.report.runs import run_detail
+from recommender.store import Store
+from recommender.store.records_json import decode, encode
+from tests.store.builders import run as make_run
+from tune_jobs.sweep.run_recorder import RunRecorder
+
+SPEED = Speed(factor=2.0, num_runs=3, hardware="x")
+IMAGES = SplitCounts(train=100, val=30)
+
+
+def _estimate(speed: Speed | None = SPEED, **recipe: float) -> Estimate:
+    asked = replace(Recipe(epochs=10, imgsz=320), **recipe)  # type: ignore[arg-type]
+    return estimate_training(speed, architecture="yolo11n", mode="full", recipe=asked, num_images=IMAGES)
+
+
+def test_an_estimate_follows_epochs_and_the_share_of_the_data_and_says_what_it_goes_by() -> None:
+    whole, longer, part = _estimate(), _estimate(epochs=20), _estimate(fraction=0.1)
+    assert whole.seconds is not None
+    assert longer.seconds is not None
+    assert part.seconds is not None
+    assert longer.seconds == pytest.approx(2 * whole.seconds, rel=0.05)
+    assert part.seconds < 0.4 * whole.seconds
+    assert "by 3 runs timed here" in in_words(whole)
+    assert NOTHING_TIMED in in_words(_estimate(None))
+    assert in_words(None) == ""
+
+
+def _ended(epochs: int) -> Run:
+    shape = make_run()
+    return replace(
+        shape,
+        recipe=replace(shape.recipe, epochs=epochs),
+        seconds=41.0,
+        estimate=Estimate(seconds=60.0, memory_mb=500.0, basis="by 3 runs timed here"),
+    )
+
+
+def test_a_run_that_ended_early_is_compared_for_the_epochs_it_trained() -> None:
+    assert time_beside(_ended(epochs=3)) == "41 s, estimated 60 s"
+    assert time_beside(_ended(epochs=6)) == "41 s, estimated 30 s for 3 epochs"
+    assert time_beside(make_run()) == "4 s"
+    assert "512 MB, estimated" in memory_beside(_ended(epochs=3))
+
+
+def test_the_published_run_has_both() -> None:
+    told = run_detail(_ended(epochs=6))
+    assert (told.seconds, told.estimated_seconds) == (41.0, 30.0)
+    assert told.estimate is not None
+    assert told.estimate.basis == "by 3 runs timed here"
+    assert told.estimated_memory_mb is not None
+
+
+def test_a_trial_is_recorded_with_what_was_expected_and_a_run_of_before_is_read(tmp_path: Path) -> None:
+    run = make_run("known")
+    expected = Estimate(seconds=12.0)
+    with Store(f"sqlite:///{tmp_path / 'store.db'}") as store:
+        RunRecorder(store, estimates={"known": expected}).accept(run)
+        found = store.runs.get("known")
+    assert found == replace(run, estimate=expected)
+    earlier = encode(run).replace('"estimate": null, ', "")
+    assert "estimate" not in earlier
+    assert decode(Run, earlier) == run

@@ -1,0 +1,39 @@
+"""The time and memory of trials, estimated before they begin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from recommender.estimates import NOTHING_TIMED, about, estimate_training, speed_here, total_seconds
+from recommender.records import Estimate
+from recommender.store import Store
+from tune_jobs.sweep.trial_spec import TrialSpec
+
+
+def estimates_of(specs: Sequence[TrialSpec], store: Store) -> dict[str, Estimate]:
+    """The estimate of each trial whose data set was counted, by its run."""
+    counted = [spec for spec in specs if spec.num_images is not None]
+    kinds = {(spec.job.task, spec.job.kind) for spec in counted}
+    speeds = {(task, kind): speed_here(store, task, kind) for task, kind in kinds}
+    return {
+        spec.id: estimate_training(
+            speeds[spec.job.task, spec.job.kind],
+            architecture=spec.job.architecture,
+            mode=spec.job.start.mode,
+            recipe=spec.job.recipe,
+            num_images=spec.num_images,
+        )
+        for spec in counted
+        if spec.num_images is not None
+    }
+
+
+def cost_in_words(specs: Sequence[TrialSpec], store: Store) -> str:
+    """The time of all in words, "about 3.5 h one after the other, by 5 runs timed here"; "" for no trials."""
+    estimates = list(estimates_of(specs, store).values())
+    if not estimates:
+        return ""
+    seconds = total_seconds(estimates)
+    if seconds is None:
+        return NOTHING_TIMED
+    return f"{about(seconds)} one after the other, {estimates[0].basis}"
