@@ -22,6 +22,7 @@ from recommender.forecast.situation import Situation
 from recommender.records import Profile
 
 HALF_VIEWS = 200.0  # image views after which half of what training brings is there, from pretrained weights
+HALF_VIEWS_OF_MASKS = 1000.0  # the same where the branch of masks begins at random: starts differ for longer
 SCRATCH_VIEWS = 1800.0  # the same of random weights, whose rise is steeper and later
 SCRATCH_STEEPNESS = 2.5
 SCRATCH_IMAGES = 30_000.0  # distinct images at which half of the lasting gap to pretrained weights is closed
@@ -69,6 +70,19 @@ def views(situation: Situation) -> float:
 def immaturity(situation: Situation) -> float:
     """Share of what training brings to pretrained weights that is still to come: 1 at no training, 0 at its end."""
     return HALF_VIEWS / (HALF_VIEWS + views(situation))
+
+
+def youth(situation: Situation) -> float:
+    """How far training has hardly begun: as `immaturity`, but longer where masks begin at random."""
+    if not masks_begin_at_random(situation):
+        return immaturity(situation)
+    return HALF_VIEWS_OF_MASKS / (HALF_VIEWS_OF_MASKS + views(situation))
+
+
+def masks_begin_at_random(situation: Situation) -> bool:
+    """True for a segmenter that starts from a checkpoint of another task, which has no branch of masks to give."""
+    checkpoint = situation.checkpoint
+    return checkpoint is not None and checkpoint.task != "segment" and situation.target.task == "segment"
 
 
 def views_term(situation: Situation) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.forecast.budget import coordinates, immaturity, unusual
+from recommender.forecast.budget import coordinates, unusual, youth
 from recommender.forecast.rules import features, head_start, prior_weights
 from recommender.forecast.situation import Situation
 from recommender.profile.embedding import squared_distances
@@ -29,13 +29,11 @@ class PriorScales:
     level: float = 0.13  # from target to target, at any budget
     budget: float = 0.08  # of one target from budget to budget, beyond what the rules explain
     gain: float = 0.10  # of pretraining as such, from target to target: half of it at near budgets only
-    mode: float = 0.05  # of freezing against full training, from target to target
+    mode: float = 0.05  # of freezing against full training, from target to target, however long they train
     start: float = 0.05  # from start to start, on all targets
     start_on_similar: float = 0.06  # from start to start, shared by similar targets only
     pair: float = 0.025  # of one start on one target: .018 on the first sets measured, .038 on six others
-    young: float = (
-        0.6  # of one start on one target where training has hardly begun: times `immaturity` squared
-    )
+    young: float = 1.8  # of one start on one target where training has hardly begun: times `youth` cubed
     noise: float = 0.018  # of one training: replicates of three targets
     seed: float = 0.025  # of a seed, shared by all starts of one target at one budget: the same replicates
     offset: float = 0.3  # of what runs that broke off still would have gained
@@ -70,7 +68,7 @@ class Ground:
     )
     slopes_NN: Matrix  # covariance of what a budget buys, from target to target
     near_budget_NN: Matrix  # 1 at the same budget, towards 0 far away
-    immature_N: Matrix  # how much of what training brings is still to come, 0 to 1
+    youth_N: Matrix  # how far training has hardly begun, 0 to 1
     unusual_N: Matrix  # standard deviation of results at very small budgets
     pretrained_N: NDArray[np.bool_]
     faded_NN: (
@@ -98,17 +96,20 @@ class Ground:
     def terms(self, spread: PriorScales) -> dict[str, Matrix]:
         """The covariance beyond the rules, N×N for each standard deviation that scales a part, by its name."""
         same_target = self.same_target()
-        gain = same_target * self.faded_NN * (self.pretrained_N[:, None] & self.pretrained_N[None, :])
-        young_NN = self.near_budget_NN * np.outer(self.immature_N**2, self.immature_N**2)
+        pretrained_NN = same_target * (self.pretrained_N[:, None] & self.pretrained_N[None, :])
+        gain = pretrained_NN * self.faded_NN
+        pair = same_target * self.same_start_NN
+        young_NN = self.near_budget_NN * np.outer(self.youth_N**3, self.youth_N**3)
         starts = self._starts(spread)
         similar = _among(_kernel(self.target_distances_TT, spread.target_length), self.target_N)
         return {
             "level": spread.level**2 * same_target,
             "budget": spread.budget**2 * same_target * self.near_budget_NN,
             "gain": spread.gain**2 * gain * (1.0 + self.near_budget_NN) / 2,
-            "mode": spread.mode**2 * gain * self.same_mode_NN,
-            "pair": spread.pair**2 * same_target * self.same_start_NN * self.near_budget_NN,
-            "young": spread.young**2 * same_target * self.same_start_NN * young_NN,
+            # What a frozen backbone lacks on a target no longer training cures, so this alone does not fade.
+            "mode": spread.mode**2 * pretrained_NN * self.same_mode_NN,
+            "pair": spread.pair**2 * pair * self.faded_NN,
+            "young": spread.young**2 * pair * young_NN,
             "start": spread.start**2 * starts,
             "start_on_similar": spread.start_on_similar**2 * starts * similar,
         }
@@ -170,7 +171,7 @@ def lay_out(situations: Sequence[Situation]) -> Ground:
         same_start_NN=_same([f"{_weights(s)}:{s.start.mode}" for s in situations]),
         num_movable_NN=movable_N[:, None] + movable_N[None, :],
         near_budget_NN=np.exp(-squared_NN / 2),
-        immature_N=np.array([immaturity(s) for s in situations]),
+        youth_N=np.array([youth(s) for s in situations]),
         unusual_N=np.array([unusual(s) for s in situations]),
         pretrained_N=~scratch,
         faded_NN=np.where(scratch[:, None] != scratch[None, :], 0.0, fade[:, None] * fade[None, :]),

@@ -8,8 +8,10 @@ A result on the arcsine square root scale is modelled as
 The weights are uncertain around the prior means of `rules.py`, those of the budget from target to target too; the
 level is shared by all starts of one target, the gain by all pretrained ones, the mode by all of one mode, so they
 cancel where such starts are compared; the effects of starts are Gaussian processes whose kernels compare starts by
-their source data sets and targets by their embeddings; what they leave belongs to the pair of target and start. Budget
-and pair are shared by runs at near budgets only, so that a run far from the question hardly moves the answer.
+their source data sets and targets by their embeddings; what they leave belongs to the pair of target and start. What
+sets two starts apart fades as the advantage of pretraining does, at every budget by the same factor, so that longer
+training by itself changes no order. The budget's part, and what is peculiar to trainings that have hardly begun, are
+shared by runs at near budgets only, so that a run far from the question hardly moves the answer.
 
 With no history this *is* the table of rules; as the history grows the posterior moves to it, first to "what was best on
 average" (static), then to "what was best on sets like this one". Trials on the target itself are observations like any
