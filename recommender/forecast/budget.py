@@ -73,7 +73,7 @@ def immaturity(situation: Situation) -> float:
 
 
 def youth(situation: Situation) -> float:
-    """How far training has hardly begun: as `immaturity`, but longer where masks begin at random."""
+    """Return 1 at no training to 0 at its end, as `immaturity`, but longer where masks begin at random."""
     if not masks_begin_at_random(situation):
         return immaturity(situation)
     return HALF_VIEWS_OF_MASKS / (HALF_VIEWS_OF_MASKS + views(situation))

@@ -23,15 +23,15 @@ SHIPPED: dict[Task, tuple[int, int, int]] = {  # runs, targets, checkpoints that
 }
 FIGURES: dict[Task, dict[str, dict[str, float]]] = {
     "detect": {
-        "forecast": {"tau_w": 0.658, "rel_at_1": 0.943, "top_1": 0.419, "interval_coverage": 0.862},
+        "forecast": {"tau_w": 0.659, "rel_at_1": 0.945, "top_1": 0.419, "interval_coverage": 0.862},
         "static": {"tau_w": 0.568, "rel_at_1": 0.908},
     },
     "classify": {
-        "forecast": {"tau_w": 0.511, "rel_at_1": 0.982, "top_1": 0.667, "interval_coverage": 0.817},
+        "forecast": {"tau_w": 0.510, "rel_at_1": 0.987, "top_1": 0.556, "interval_coverage": 0.799},
         "static": {"tau_w": 0.567, "rel_at_1": 0.982},
     },
     "segment": {
-        "forecast": {"tau_w": 0.652, "rel_at_1": 0.944, "top_1": 0.167, "interval_coverage": 0.854},
+        "forecast": {"tau_w": 0.671, "rel_at_1": 0.949, "top_1": 0.333, "interval_coverage": 0.799},
         "static": {"tau_w": 0.655, "rel_at_1": 0.936},
     },
 }
