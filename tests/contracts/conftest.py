@@ -12,7 +12,7 @@ from recommender.store import Store
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def backend(request: pytest.FixtureRequest) -> str:
-    """Where the store lies."""
+    """Return where the store lies."""
     return str(request.param)
 
 

@@ -107,7 +107,8 @@ def lineage(situation: Situation) -> tuple[bool, str] | None:
 @pytest.mark.parametrize("task", TASK_NAMES)
 def test_longer_training_than_ten_epochs_never_speaks_for_freezing(task: Task, hidden: bool) -> None:
     known = shipped(task)
-    for target in sorted({o.situation.target.dataset_hash for o in known}):
+    targets = sorted({o.situation.target.dataset_hash for o in known})
+    for target in targets[:8] if hidden else targets:  # each hidden one is another forecast from all the others
         asked = usual_starts(known, target)
         if usual_views(asked) < HARDLY_BEGUN:
             continue
@@ -122,7 +123,7 @@ def test_longer_training_than_ten_epochs_never_speaks_for_freezing(task: Task, h
 
 
 def test_a_detector_never_overtakes_the_segmenter_that_it_trails_by_masks_alone() -> None:
-    """What detectors lack for the masks fades, and so does what sets them apart while they learn these."""
+    """The lack of masks fades, and so does what sets detectors apart while they learn these."""
     known = shipped("segment")
     (target,) = {
         o.situation.target.dataset_hash for o in known if o.situation.target.dataset_name == "balloon"
