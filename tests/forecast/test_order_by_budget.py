@@ -108,7 +108,9 @@ def lineage(situation: Situation) -> tuple[bool, str] | None:
 def test_longer_training_than_ten_epochs_never_speaks_for_freezing(task: Task, hidden: bool) -> None:
     known = shipped(task)
     targets = sorted({o.situation.target.dataset_hash for o in known})
-    for target in targets[:8] if hidden else targets:  # each hidden one is another forecast from all the others
+    for target in (
+        targets[:8] if hidden else targets
+    ):  # each hidden one is another forecast from all the others
         asked = usual_starts(known, target)
         if usual_views(asked) < HARDLY_BEGUN:
             continue
