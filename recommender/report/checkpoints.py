@@ -9,7 +9,7 @@ from pydantic import Field
 
 from recommender.checkpoints import names_of_files
 from recommender.records import Checkpoint, LayerTransfer, TrainingStep, TransferCoverage
-from recommender.report.document import Document
+from recommender.report.document import Document, same_fields
 from recommender.tasks import Task
 
 
@@ -60,30 +60,8 @@ class TransferDocument(Document):
 
 def checkpoint_summary(checkpoint: Checkpoint) -> CheckpointSummary:
     """Everything known of a checkpoint."""
-    return CheckpointSummary(
-        name=checkpoint.name,
-        available=checkpoint.available,
-        origin=checkpoint.origin,
-        architecture=checkpoint.architecture,
-        family=checkpoint.family,
-        num_parameters=checkpoint.num_parameters,
-        licence=checkpoint.licence,
-        flops_b=checkpoint.flops_b,
-        task=checkpoint.task,
-        source=checkpoint.source_name,
-        source_hash=checkpoint.source_hash,
-        source_licence=checkpoint.source_licence,
-        source_images=checkpoint.source_images,
-        source_score=checkpoint.source_score,
-        classes=checkpoint.class_names,
-        train_imgsz=checkpoint.train_imgsz,
-        train_epochs=checkpoint.train_epochs,
-        from_scratch=checkpoint.from_scratch,
-        lineage=checkpoint.lineage,
-        sha256=checkpoint.sha256,
-        url=checkpoint.url,
-        attribution=checkpoint.attribution,
-    )
+    same = same_fields(CheckpointSummary, checkpoint)
+    return CheckpointSummary(**same, source=checkpoint.source_name, classes=checkpoint.class_names)
 
 
 def listed_checkpoints(
@@ -103,11 +81,8 @@ def listed_checkpoints(
 def transfer_document(found: TransferCoverage) -> TransferDocument:
     """A coverage with its shares worked out."""
     return TransferDocument(
-        share=found.share(),
+        **same_fields(TransferDocument, found) | {"share": found.share()},
         backbone=found.share("backbone"),
         neck=found.share("neck"),
         head=found.share("head"),
-        classes_matched=found.classes_matched,
-        num_classes=found.num_classes,
-        layers=found.layers,
     )

@@ -32,7 +32,7 @@ from recommender.report.comparison_schema import (
     SizesPart,
     StartingPart,
 )
-from recommender.report.document import rounded
+from recommender.report.document import rounded, same_fields
 
 
 def comparison_document(comparison: ComparisonInput, findings: Findings) -> ComparisonDocument:
@@ -72,21 +72,8 @@ def comparison_document(comparison: ComparisonInput, findings: Findings) -> Comp
 
 def _asked(comparison: ComparisonInput) -> AskedPart:
     plan = comparison.plan
-    return AskedPart(
-        starts=tuple(str(start) for start in plan.starts),
-        fractions=plan.fractions,
-        seeds=plan.seeds,
-        epochs=plan.epochs,
-        patience=plan.patience,
-        imgsz=plan.imgsz,
-        batch=plan.batch,
-        optimizer=plan.optimizer,
-        learning_rates=plan.learning_rates,
-        scored_on=comparison.held.split,
-        confidence=plan.confidence,
-        multi_scale=plan.multi_scale,
-        tta=plan.tta,
-    )
+    same = same_fields(AskedPart, plan) | {"starts": tuple(str(start) for start in plan.starts)}
+    return AskedPart(**same, scored_on=comparison.held.split)
 
 
 def _row(row: ComparisonRow) -> RowPart:

@@ -35,6 +35,11 @@ class Document(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
+def same_fields(model: type[BaseModel], record: object) -> dict[str, Any]:
+    """The values of a document's fields that a record has under the same names."""
+    return {name: getattr(record, name) for name in model.model_fields if hasattr(record, name)}
+
+
 class DatasetPart(Document):
     """The target."""
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from recommender.estimates import expected_memory_mb
 from recommender.records import EpochMetrics, Estimate, Job, Recipe, Run
-from recommender.report.document import Document, rounded
+from recommender.report.document import Document, rounded, same_fields
 from recommender.starts import DEPTHS_OF_MODE
 from recommender.store.records_json import from_parsed
 from recommender.tasks import task_definition
@@ -97,14 +97,10 @@ class TrainingDocument(Document):
 def run_summary(run: Run) -> RunSummary:
     """A run as a list shows it."""
     return RunSummary(
-        id=run.id,
-        kind=run.kind,
-        status=run.status,
+        **same_fields(RunSummary, run) | {"seconds": round(run.seconds, 2)},
         target=run.target_name,
-        target_hash=run.target_hash,
         checkpoint=run.start.checkpoint,
         mode=run.start.mode,
-        task=run.task,
         metric=task_definition(run.task).metric.name,
         score=None if run.best is None else run.best.score,
         epochs=len(run.curve),
@@ -113,37 +109,19 @@ def run_summary(run: Run) -> RunSummary:
         freeze=run.recipe.freeze or DEPTHS_OF_MODE[run.start.mode][0],
         fraction=run.recipe.fraction,
         seed=run.recipe.seed,
-        seconds=round(run.seconds, 2),
         estimated_seconds=rounded(run.expected_seconds, 2),
-        created_at=run.created_at,
-        error=run.error,
     )
 
 
 def run_detail(run: Run) -> RunDetail:
     """All of a run."""
     return RunDetail(
-        **run_summary(run).model_dump(),
-        recipe=run.recipe,
-        architecture=run.architecture,
-        weights_sha256=run.weights_sha256,
-        source_hash=run.source_hash,
-        num_train_images=run.num_train_images,
-        starting_score=run.starting_score,
-        best=run.best,
-        curve=run.curve,
-        peak_memory_mb=run.peak_memory_mb,
+        **same_fields(RunDetail, run) | run_summary(run).model_dump(),
         estimated_memory_mb=rounded(expected_memory_mb(run), 2),
-        estimate=run.estimate,
-        batch_used=run.batch_used,
-        optimizer_used=run.optimizer_used,
-        learning_rate_used=run.learning_rate_used,
-        weights_transferred=run.weights_transferred,
         hardware=run.environment.hardware,
         device=run.environment.device,
         num_threads=run.environment.num_threads,
         versions=run.environment.versions,
-        notes=run.notes,
         command=repeat_command(run),
     )
 
@@ -151,23 +129,15 @@ def run_detail(run: Run) -> RunDetail:
 def training_document(job: Job, run: Run | None = None) -> TrainingDocument:
     """A training as it stands, and the run it has left."""
     return TrainingDocument(
-        id=job.id,
-        status=job.status,
-        metrics=job.metrics,
+        **same_fields(TrainingDocument, job),
         best=None if run is None else run.best,
-        checkpoint=job.checkpoint,
         run=job.run_id,
         estimate=_estimate_of(job),
         seconds=None if run is None else round(run.seconds, 2),
         estimated_seconds=None if run is None else rounded(run.expected_seconds, 2),
         peak_memory_mb=None if run is None else run.peak_memory_mb,
         estimated_memory_mb=None if run is None else rounded(expected_memory_mb(run), 2),
-        artefacts=job.artefacts,
         attempts=job.attempt,
-        cancel_requested=job.cancel_requested,
-        error=job.error,
-        created_at=job.created_at,
-        ended_at=job.ended_at,
     )
 
 
