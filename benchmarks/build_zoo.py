@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.material import load_classes, sha256_of, to_safetensors
+from benchmarks.public_weights import load_classes, sha256_of, to_safetensors
 from recommender.datasets import export_yolo, open_dataset, write_data_yaml
 from recommender.families.ultralytics.architectures import architecture
 from recommender.records import Dataset, Recipe, Run, Start

@@ -22,7 +22,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from benchmarks.machine import stamp
-from benchmarks.material import sha256_of, to_safetensors
+from benchmarks.public_weights import sha256_of, to_safetensors
 from benchmarks.truth.ledger import read_runs
 from recommender.checkpoints import zoo
 from recommender.datasets import open_dataset

@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.material import Weights
+from benchmarks.public_weights import Weights
 from benchmarks.truth.ledger import append_run, read_runs
 from benchmarks.truth.plan import Entry, plan
 from benchmarks.truth.sources import Grid, Shelf

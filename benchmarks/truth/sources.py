@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.build_zoo import SOURCES as ZOO_SOURCES
-from benchmarks.material import Weights, sha256_of, to_safetensors
+from benchmarks.public_weights import Weights, sha256_of, to_safetensors
 from benchmarks.truth.plan import FAMILIES, NAMES, RANDOM_SUFFIX
 from recommender.checkpoints import catalogue, fetch
 from recommender.datasets import export_yolo, open_dataset
