@@ -58,7 +58,7 @@ def estimate_training(
 
 
 def basis_of(speed: Speed) -> str:
-    """What an estimate goes by, in words."""
+    """The basis of an estimate, in words."""
     if not speed.num_runs:
         return "by the calibration of this machine"
     return f"by {counted(speed.num_runs, 'run')} timed here"

@@ -59,7 +59,7 @@ class Environment:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What a training was expected to take, before it began; None is not known."""
+    """The expected time and memory of a training, before it began; None is not known."""
 
     seconds: float | None = None
     """Of all its epochs."""
