@@ -30,7 +30,7 @@ from recommender.records import (
 )
 from recommender.requests import RecommendRequest
 from recommender.tasks import Task, task_definition
-from recommender.text import printable
+from recommender.text import printable, two_figures
 from recommender.training_memory import FRAMEWORK_MB, largest_batch, training_memory_mb
 
 BATCH = Recipe.batch  # images a step, unless asked otherwise
@@ -308,7 +308,7 @@ def _instead(a: Cost, b: Cost) -> str:
     if a.latency_ms is not None and b.latency_ms is not None:
         said.append(f"{a.latency_ms:.3g} ms an image instead of {b.latency_ms:.3g}")
     if a.hours is not None and b.hours is not None:
-        said.append(f"{a.hours:.2g} h of training instead of {b.hours:.2g}")
+        said.append(f"{two_figures(a.hours)} h of training instead of {two_figures(b.hours)}")
     return f" ({', '.join(said)})" if said else ""
 
 

@@ -34,6 +34,11 @@ def sparkline(values: Sequence[float], width: int, *, top: float | None = None) 
     return "".join(BARS[max(0, min(len(BARS) - 1, int(value / top * len(BARS))))] for value in values)
 
 
+def two_figures(value: float) -> str:
+    """The number to two figures, and to all before the point: "0.052", "5.2", "760"."""
+    return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.2g}"
+
+
 def counted(number: int, noun: str) -> str:
     """Return "1 image", "2,000 images", "3 boxes", "4 classes"."""
     if number == 1:

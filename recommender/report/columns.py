@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from recommender.profile import NOTHING_SIMILAR
 from recommender.records import RankedStart
+from recommender.text import two_figures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +53,14 @@ def _latency(row: RankedStart, num_classes: int) -> str:
 
 
 def _hours(row: RankedStart, num_classes: int) -> str:
-    return "" if row.hours is None else f"{row.hours:.2g} h"
+    return "" if row.hours is None else f"{two_figures(row.hours)} h"
 
 
 def _memory(row: RankedStart, num_classes: int) -> str:
     """Told where hours are: what the training takes."""
     if row.hours is None or row.training_mb is None:
         return ""
-    return f"~{row.training_mb / 1024:.2g} GB"
+    return f"~{two_figures(row.training_mb / 1024)} GB"
 
 
 def _money(row: RankedStart, num_classes: int) -> str:

@@ -115,19 +115,19 @@ def _ranking(
     recommendation: Recommendation, rows: Sequence[RankedStart], width: int, *, expand: bool = False
 ) -> tuple[RenderableType, tuple[Column, ...]]:
     """The table, and the columns it has room for beyond the fixed ones."""
-    columns, bar_width = _layout(rows, width)
+    num_classes = len(recommendation.profile.class_names)
+    columns, bar_width = _layout(rows, width, num_classes)
     top = _top(rows)
     label = task_definition(recommendation.task).metric.label
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False)
     table.add_column("#", justify="right", no_wrap=True)
-    name = min(MAX_NAME, max(4, width - _taken(columns) - bar_width))
+    name = min(MAX_NAME, max(4, width - _taken(columns, rows, num_classes) - bar_width))
     table.add_column("start from", no_wrap=True, max_width=name, overflow="ellipsis")
     table.add_column("mode", no_wrap=True)
     table.add_column(f"expected {label}", no_wrap=True)
     table.add_column("best?", justify="right", no_wrap=True)
     for column in columns:
         table.add_column(column.heading, justify="right", no_wrap=True)
-    num_classes = len(recommendation.profile.class_names)
     for row in rows:
         table.add_row(
             str(row.rank),
@@ -167,7 +167,7 @@ def _top(rows: Sequence[RankedStart]) -> float:
     return max((row.score.high for row in rows), default=1.0) or 1.0
 
 
-def _layout(rows: Sequence[RankedStart], width: int) -> tuple[tuple[Column, ...], int]:
+def _layout(rows: Sequence[RankedStart], width: int, num_classes: int) -> tuple[tuple[Column, ...], int]:
     """The further columns and the width of the bars: the most columns that fit, then the widest bars."""
     name = min(MAX_NAME, max((len(printable(row.start.checkpoint)) for row in rows), default=0))
     name = max(name, len("start from"))
@@ -175,13 +175,17 @@ def _layout(rows: Sequence[RankedStart], width: int) -> tuple[tuple[Column, ...]
     for count in range(len(wanted), -1, -1):
         columns = wanted[:count]
         for bar_width in (BAR_WIDTH, NARROW_BAR_WIDTH):
-            if _taken(columns) + name + bar_width <= width:
+            if _taken(columns, rows, num_classes) + name + bar_width <= width:
                 return columns, bar_width
     return (), NARROW_BAR_WIDTH
 
 
-def _taken(columns: Sequence[Column]) -> int:
-    return FIXED + sum(len(column.heading) + 3 for column in columns)
+def _taken(columns: Sequence[Column], rows: Sequence[RankedStart], num_classes: int) -> int:
+    """The characters of a line beside the name and the bar: no cell is cut off."""
+    return FIXED + sum(
+        3 + max(len(column.heading), *(len(column.cell(row, num_classes)) for row in rows))
+        for column in columns
+    )
 
 
 def _print_legend(
