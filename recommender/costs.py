@@ -87,13 +87,13 @@ def known_speed(
     and runs of others do not count. The median of the ratios stands against single runs that were held up.
     """
     timed = [run for run in newest if len(run.curve) >= MIN_EPOCHS and run.architecture in flops_b]
-    timed = [run for run in timed if task is None or run.task == task] or timed
-    timed = [run for run in timed if kind is None or run.kind == kind] or timed
     if not timed:
         return None
     where = _place(timed[0].environment)
-    same = [run for run in timed if _place(run.environment) == where][:NEWEST]
-    ratios = list(_ratios(same, flops_b))
+    timed = [run for run in timed if _place(run.environment) == where]
+    timed = [run for run in timed if task is None or run.task == task] or timed
+    timed = [run for run in timed if kind is None or run.kind == kind] or timed
+    ratios = list(_ratios(timed[:NEWEST], flops_b))
     if not ratios:
         return None
     return Speed(factor=statistics.median(ratios), num_runs=len(ratios), hardware=where[0])

@@ -59,6 +59,10 @@ def test_runs_of_the_same_task_and_kind_tell_the_speed_where_there_are_any() -> 
     runs = [masks, trial, _timed(2.0)]
     factors = [known_speed(runs, FLOPS, task="detect", kind=kind) for kind in ("full", "trial")]
     assert [found.factor for found in factors if found] == pytest.approx([2.0, 3.0])
+    older = replace(_timed(9.0, "older machine"), kind="full")
+    newest = known_speed([trial, older], FLOPS, task="detect", kind="full")
+    assert newest is not None
+    assert newest.hardware == "x"  # a machine of today before the kind
     other = known_speed(runs, FLOPS, task="classify", kind="full")
     assert other is not None
     assert other.num_runs == 2  # nothing of this task: whatever ran

@@ -40,7 +40,7 @@ def trials_of(context: typer.Context) -> TrialsRequest | None:
     if given["trials"] is not None or given["budget"] is not None:
         return request_of(TrialsRequest, context)
     for name in ("gpus_per_trial", "axes"):
-        if given[name]:
+        if given[name] is not None:
             raise UsageError(
                 f"--{name.replace('_', '-')} is for trials.", remedy="Add --trials N or --budget 10m."
             )

@@ -115,7 +115,7 @@ Asked = TypeVar("Asked", bound="BaseModel")
 READERS: dict[str, Callable[[Any], Any]] = {
     "task": task_of,
     "class_map": class_map,
-    "max_params": parameters_from,
+    "max_params": lambda text: parameters_from(text) if text else None,
     **dict.fromkeys(("modes", "fractions", "learning_rates", "axes"), parts),
 }  # of the fields that an option writes in another form
 

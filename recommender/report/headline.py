@@ -69,7 +69,9 @@ def _chance(recommendation: Recommendation, first: RankedStart, label: str) -> s
 
 def _tied(recommendation: Recommendation) -> str:
     decision = recommendation.decision
-    tied = [row.start for row in recommendation.ranking if row.start in set(decision.tied) - {decision.start}]
+    places = {row.start: place for place, row in enumerate(recommendation.ranking)}  # --top leaves rows out
+    others = (start for start in decision.tied if start != decision.start)
+    tied = sorted(others, key=lambda start: places.get(start, len(places)))
     if tied:
         named = ", ".join(printable(start) for start in tied[:NAMED])
         more = f" and {len(tied) - NAMED} more" if len(tied) > NAMED else ""

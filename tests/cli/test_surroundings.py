@@ -33,6 +33,19 @@ def test_no_start_is_small_enough(tmp_path: Path, home: Path, capsys: pytest.Cap
     assert "--max-params 2." in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("value", ["0", "0.5"])
+def test_gpus_for_trials_are_refused_without_trials(
+    tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str], value: str
+) -> None:
+    assert run(["--dataset", str(tmp_path), "--gpus-per-trial", value]) == 2
+    assert "--gpus-per-trial is for trials" in capsys.readouterr().err
+
+
+def test_an_empty_limit_is_none(tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--dataset", str(tmp_path / "none"), "--max-params", ""]) == 2
+    assert "max-params" not in capsys.readouterr().err
+
+
 def test_an_unknown_mode_is_one_error(tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--dataset", str(tmp_path), "--modes", "foo"]) == 2
     said = capsys.readouterr().err

@@ -35,6 +35,12 @@ def made() -> tuple[ComparisonInput, Findings]:
     return comparison, findings_of(comparison)
 
 
+@pytest.mark.parametrize("name", ["balloon", "dogs_cats"])
+def test_the_examples_in_the_docs_have_the_form_of_today(name: str) -> None:
+    file = Path(__file__).parents[2] / "docs" / "examples" / name / "report.json"
+    assert ComparisonDocument.model_validate_json(file.read_text(encoding="utf-8")).table
+
+
 def grey(name: str) -> ByteArray:
     """A picture for every image."""
     return np.full((240, 320, 3), 128, dtype=np.uint8)

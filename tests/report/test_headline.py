@@ -26,6 +26,8 @@ def test_what_cannot_be_told_apart_is_named_and_the_rest_counted() -> None:
     turned = replace(long_ranking().decision, tied=long_ranking().decision.tied[::-1])
     named = headline(replace(long_ranking(), decision=turned)).tied
     assert named == "cannot be told apart from it: c1:full, c2:full"  # as the table has them
+    cut = replace(long_ranking(), ranking=long_ranking().ranking[:1])  # --top 1
+    assert headline(cut).tied == "cannot be told apart from it: c1:full, c2:full"
     many = replace(long_ranking(), decision=answer_of(*long_ranking().ranking, tied=6).decision)
     assert headline(many).tied == "cannot be told apart from it: c1:full, c2:full and 3 more"
 

@@ -16,6 +16,7 @@ from recommender.store import Store
 from tests.datagen import make_dataset
 from tests.tune_jobs.sweep_kit import COCO, tiny_dataset
 from tune_jobs.compare.planning import entries_of, held_split, plan_runs
+from tune_jobs.compare.run import trainings_ahead
 
 
 def asked(**options: object) -> CompareRequest:
@@ -75,6 +76,9 @@ def test_learning_rates_are_tried_once_and_the_rest_waits(home: Path, tmp_path: 
     assert [r.learning_rate for r in recipes] == [None, 1e-4] * 2
     assert len(rest) == 2 * 2 * 4 - 4
     assert len({spec.id for spec in (*explored, *rest)}) == 16
+    known = {spec.id for spec in rest if spec.job.recipe.learning_rate is None}
+    assert len(trainings_ahead((explored, rest), lambda spec: True)) == 4 + 6
+    assert len(trainings_ahead(((), rest), lambda spec: spec.id not in known)) == 6  # the other rate may win
     scratch = Start(checkpoint="scratch", mode="scratch")
     used = {spec.job.start == scratch: spec.job.recipe.normalisation for spec in rest}
     assert used == {True: "group", False: "batch"}  # two images at a time are too few for batch norm

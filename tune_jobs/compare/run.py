@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -91,7 +92,7 @@ def compare(
     )
     told = dataset_notices(target, known_profile(target, store))
     if on_plan is not None:
-        new = [spec for spec in _that_will_run(parts) if store.runs.get(spec.id) is None]
+        new = trainings_ahead(parts, lambda spec: store.runs.get(spec.id) is None)
         on_plan(told, len(new), cost_in_words(new, store))
     deadline_s = began_at + (_wall_s(request.budget) or math.inf)
     results = _train(request, parts, store=store, display=display, limits=limits, began_at=began_at)
@@ -135,13 +136,22 @@ def _unkept(
     )
 
 
-def _that_will_run(parts: tuple[tuple[TrialSpec, ...], ...]) -> tuple[TrialSpec, ...]:
-    """The trials of the rates, and of the rest what is trained at one of them: which one is not known before."""
+def trainings_ahead(
+    parts: tuple[tuple[TrialSpec, ...], ...], is_new: Callable[[TrialSpec], bool]
+) -> tuple[TrialSpec, ...]:
+    """What is new of the trials of the rates, and of each start's rest at the rate of which most is new.
+
+    The rest is trained at one rate, and which one is not known before.
+    """
     explored, rest = parts
-    rates: dict[Start, float | None] = {}
+    at_rate: dict[tuple[Start, float | None], list[TrialSpec]] = {}
     for spec in rest:
-        rates.setdefault(spec.job.start, spec.job.recipe.learning_rate)
-    return (*explored, *(spec for spec in rest if spec.job.recipe.learning_rate == rates[spec.job.start]))
+        same = at_rate.setdefault((spec.job.start, spec.job.recipe.learning_rate), [])
+        same.extend([spec] if is_new(spec) else [])
+    most: dict[Start, list[TrialSpec]] = {}
+    for (start, _), new in at_rate.items():
+        most[start] = max(most.get(start, []), new, key=len)
+    return (*(spec for spec in explored if is_new(spec)), *itertools.chain.from_iterable(most.values()))
 
 
 def _train(
