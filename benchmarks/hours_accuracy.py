@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.truth.ledger import read_runs
-from recommender.costs import NEWEST, START_S, USUAL_PARAMETERS, Speed, Work
+from recommender.costs import NEWEST, START_S, USUAL_FLOPS_B, Speed, Work
 from recommender.image_sizes import operations_of
 from recommender.profile.shipped import builtin_profiles
 from recommender.records import Run
@@ -70,13 +70,12 @@ def _whole(work: Work) -> float:
 
 def _work(run: Run, num_val: int) -> Work:
     return Work(
-        num_parameters=USUAL_PARAMETERS,
         imgsz=run.recipe.imgsz,
         mode=run.start.mode,
         num_train_images=run.num_train_images,
         num_val_images=num_val,
         epochs=len(run.curve),
-        flops_b=operations_of(run.architecture),
+        flops_b=operations_of(run.architecture) or USUAL_FLOPS_B,
     )
 
 

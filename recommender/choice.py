@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from recommender.checkpoints.scratch import scratch_architecture
-from recommender.costs import USUAL_PARAMETERS, Speed, Work
+from recommender.costs import USUAL_FLOPS_B, Speed, Work
 from recommender.devices.gpus import gpu_memory_mb
 from recommender.devices.table import device, latency
 from recommender.errors import UsageError
@@ -34,6 +34,7 @@ from recommender.text import printable, two_figures
 from recommender.training_memory import FRAMEWORK_MB, largest_batch, training_memory_mb
 
 BATCH = Recipe.batch  # images a step, unless asked otherwise
+USUAL_PARAMETERS = 2_600_000  # YOLO11n, where no checkpoint tells
 BYTES_PER_PARAMETER = 2.1  # of the published files, in half precision
 NEARLY = 0.02  # of the task's metric: what a cheaper start may lose to be named beside the first
 LARGER = 2.0  # times the first's operations from which on a start is larger
@@ -87,13 +88,12 @@ def work_of(
     scratch = usual_architecture(situations, profile.task) if checkpoint is None else ""
     counts = profile.num_images
     return Work(
-        num_parameters=(checkpoint.num_parameters if checkpoint else None) or USUAL_PARAMETERS,
         imgsz=situation.budget.imgsz,
         mode=situation.start.mode,
         num_train_images=counts.train,
         num_val_images=counts.val,
         epochs=epochs or situation.budget.epochs,
-        flops_b=operations(checkpoint) if checkpoint else operations_of(scratch),
+        flops_b=(operations(checkpoint) if checkpoint else operations_of(scratch)) or USUAL_FLOPS_B,
     )
 
 

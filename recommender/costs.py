@@ -21,7 +21,7 @@ GFLOP_S = 0.049  # forward and backward, per 10⁹ operations of the forward pas
 SHARE_OF_MODE: dict[Mode, float] = {"full": 1.0, "scratch": 1.0, "freeze": 0.6}
 GFLOPS_PER_MILLION_PARAMETERS = 2.5  # at 640 px; YOLO11n: 6.5 for 2.6
 VALIDATION_SHARE = 0.4  # of what a training image costs: no backward pass
-USUAL_PARAMETERS = 2_600_000  # YOLO11n, where no checkpoint tells
+USUAL_FLOPS_B = 6.5  # 10⁹ operations at 640 px: YOLO11n, where nothing tells
 START_S = 3.0  # of a training, before its first epoch
 NEWEST = 5  # runs that say how fast this hardware is: machines, their load and libraries change
 USUAL_VALIDATION = 0.3  # validation images for a training image, which runs do not record
@@ -32,15 +32,12 @@ MIN_EPOCHS = 2  # the first epoch holds warm-up and caches
 class Work:
     """The work of a training."""
 
-    num_parameters: int
     imgsz: int  # pixels
     mode: Mode
     num_train_images: int
     num_val_images: int
     epochs: int
-    flops_b: float | None = (
-        None  # 10^9 for one image of 640 × 640 pixels; None: estimated from the parameters
-    )
+    flops_b: float  # 10^9 operations of the forward pass, for one image of 640 × 640 pixels
 
     @property
     def epoch_s(self) -> float:
@@ -49,8 +46,7 @@ class Work:
 
     def epoch_s_at(self, image_s: float, gflop_s: float) -> float:
         """Seconds of an epoch where an image costs so much, and so much for every 10^9 operations."""
-        at_640 = self.flops_b or self.num_parameters / 1e6 * GFLOPS_PER_MILLION_PARAMETERS
-        image_s += gflop_s * at_640 * (self.imgsz / 640) ** 2
+        image_s += gflop_s * self.flops_b * (self.imgsz / 640) ** 2
         trained = self.num_train_images * SHARE_OF_MODE[self.mode]
         return image_s * (trained + VALIDATION_SHARE * self.num_val_images)
 
@@ -87,6 +83,9 @@ def known_speed(
     and runs of others do not count. The median of the ratios stands against single runs that were held up.
     """
     timed = [run for run in newest if len(run.curve) >= MIN_EPOCHS and run.architecture in flops_b]
+    timed = [
+        run for run in timed if run.num_train_images
+    ]  # what broke off does not tell how many, nor on what
     if not timed:
         return None
     where = _place(timed[0].environment)
@@ -108,7 +107,6 @@ def _ratios(runs: Iterable[Run], flops_b: Mapping[str, float]) -> Iterable[float
     for run in runs:
         epoch_s = (run.curve[-1].seconds - run.curve[0].seconds) / (len(run.curve) - 1)
         work = Work(
-            num_parameters=USUAL_PARAMETERS,
             flops_b=flops_b[run.architecture],
             imgsz=run.recipe.imgsz,
             mode=run.start.mode,

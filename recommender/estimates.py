@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from recommender.costs import NEWEST, USUAL_PARAMETERS, Speed, Work, known_speed
+from recommender.costs import NEWEST, Speed, Work, known_speed
 from recommender.devices.calibration import calibrated_speed
-from recommender.image_sizes import known_operations, operations_of
-from recommender.records import Estimate, Mode, Recipe, Run, SplitCounts
+from recommender.image_sizes import known_operations, operations, operations_of
+from recommender.records import Estimate, Mode, Recipe, Run, SplitCounts, Start
 from recommender.store import Store
 from recommender.tasks import Task
-from recommender.text import counted
+from recommender.text import counted, two_figures
 from recommender.training_memory import FRAMEWORK_MB, training_memory_mb
 
 LOOKED_AT = 8 * NEWEST  # runs among which those of the same task and kind are sought
@@ -19,12 +19,26 @@ NOTHING_TIMED = (
     "how long is not known, since nothing was timed here: "
     "`recommend calibrate` measures this machine in seconds"
 )
+UNKNOWN_NETWORK = "how long is not known, since nothing tells how many operations this network takes"
 
 
 def speed_here(store: Store, task: Task, kind: Literal["trial", "full"] = "full") -> Speed | None:
     """The speed by the newest runs of this task and kind, else by the calibration; None where there is neither."""
     newest = store.runs.page(limit=LOOKED_AT).items
-    return known_speed(newest, known_operations(), task=task, kind=kind) or calibrated_speed()
+    known = dict(known_operations())
+    for run in newest:
+        if run.architecture not in known:
+            flops_b = operations_at(store, run.architecture, run.start)
+            if flops_b is not None:
+                known[run.architecture] = flops_b
+    return known_speed(newest, known, task=task, kind=kind) or calibrated_speed()
+
+
+def operations_at(store: Store, architecture: str, start: Start) -> float | None:
+    """10⁹ operations of a training's network at 640 px, by its architecture, else by its checkpoint."""
+    known = operations_of(architecture)
+    checkpoint = store.checkpoints.get(start.checkpoint) if known is None else None
+    return known if checkpoint is None or checkpoint.architecture != architecture else operations(checkpoint)
 
 
 def estimate_training(
@@ -34,20 +48,22 @@ def estimate_training(
     mode: Mode,
     recipe: Recipe,
     num_images: SplitCounts,
-    num_parameters: int | None = None,
+    flops_b: float | None,
     gpus: int = 1,
 ) -> Estimate:
-    """The estimate of a whole training; what is not known stays None. `gpus` share each batch."""
+    """The estimate of a whole training, of a network of `flops_b` 10⁹ operations at 640 px. `gpus` share each batch.
+
+    What is not known stays None.
+    """
     seconds = None
-    if speed is not None:
+    if speed is not None and flops_b is not None:
         work = Work(
-            num_parameters=num_parameters or USUAL_PARAMETERS,
             imgsz=recipe.imgsz,
             mode=mode,
             num_train_images=round(recipe.fraction * num_images.train),
             num_val_images=num_images.val,
             epochs=recipe.epochs,
-            flops_b=operations_of(architecture),
+            flops_b=flops_b,
         )
         seconds = speed.seconds(work)
     return Estimate(
@@ -74,6 +90,8 @@ def about(seconds: float) -> str:
 def expected_memory_mb(run: Run) -> float | None:
     """The peak memory beside the framework's own: in half precision for a run on a GPU, in whole on a processor."""
     cuda = run.environment.device.startswith("cuda")
+    if cuda and run.estimate is not None and run.batch_used in (None, run.recipe.batch):
+        return run.estimate.memory_mb  # of one of its GPUs, as the peak is
     return training_memory_mb(
         run.architecture, run.recipe.imgsz, run.batch_used or run.recipe.batch, mixed_precision=cuda
     )
@@ -110,6 +128,9 @@ def in_words(estimate: Estimate | None) -> str:
     if estimate is None:
         return ""
     seconds, memory_mb = estimate.seconds, estimate.memory_mb
-    time = NOTHING_TIMED if seconds is None else f"{about(seconds)} {estimate.basis}"
-    memory = "" if memory_mb is None else f"; on a GPU about {(memory_mb + FRAMEWORK_MB) / 1024:.2g} GB"
+    unknown = NOTHING_TIMED if estimate.basis is None else UNKNOWN_NETWORK
+    time = unknown if seconds is None else f"{about(seconds)} {estimate.basis}"
+    memory = (
+        "" if memory_mb is None else f"; on a GPU about {two_figures((memory_mb + FRAMEWORK_MB) / 1024)} GB"
+    )
     return f": {time}{memory}"

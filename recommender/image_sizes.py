@@ -16,6 +16,7 @@ from recommender.forecast.process import posterior
 from recommender.forecast.situation import Observation, Situation
 from recommender.records import Checkpoint, Cost, Profile, Start
 from recommender.requests import RecommendRequest
+from recommender.text import rounded_up
 
 SIZES = (320, 480, 640, 960, 1280)  # pixels
 WORTH = (
@@ -141,11 +142,11 @@ def _option(
 def _limits(request: RecommendRequest, cost: Cost) -> list[tuple[float | None, float, str]]:
     """The cost, the limit asked for and its option, for every limit there is."""
     rows = (
-        (cost.latency_ms, request.max_latency, "--max-latency {:.3g}ms"),
-        (cost.memory_mb, request.max_memory, "--max-memory {:.0f}MB"),
-        (cost.flops_b, request.max_flops, "--max-flops {:.3g}G"),
-        (cost.hours, request.max_hours, "--max-hours {:.2g}"),
-        (cost.money, request.max_cost, "--max-cost {:.2g}"),
+        (cost.latency_ms, request.max_latency, "--max-latency {}ms"),
+        (cost.memory_mb, request.max_memory, "--max-memory {}MB"),
+        (cost.flops_b, request.max_flops, "--max-flops {}G"),
+        (cost.hours, request.max_hours, "--max-hours {}"),
+        (cost.money, request.max_cost, "--max-cost {}"),
     )
     return [(value, limit, option) for value, limit, option in rows if limit is not None]
 
@@ -187,12 +188,12 @@ def _nothing_fits(options: Sequence[Option], request: RecommendRequest) -> Usage
             f"{', '.join(unknown)} cannot be kept to: what the starts take there is not known.",
             remedy=_where_known(unknown),
         )
-    least = " ".join(option.format(1.005 * value) for value, option in broken if value is not None)
+    least = " ".join(option.format(rounded_up(value)) for value, option in broken if value is not None)
     situation = nearest.situation
     return UsageError(
         f"No start keeps to {asked}: the nearest is {situation.start} at {situation.budget.imgsz} px.",
         remedy=f"Ask for {least} or more"
-        + ("." if request.chooses_size else ", or leave --imgsz out, so that smaller images are tried."),
+        + ("." if request.chooses_size else f", or for smaller images than --imgsz {request.imgsz}."),
     )
 
 

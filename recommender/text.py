@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -37,6 +38,12 @@ def sparkline(values: Sequence[float], width: int, *, top: float | None = None) 
 def two_figures(value: float) -> str:
     """The number to two figures, and to all before the point: "0.052", "5.2", "760"."""
     return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.2g}"
+
+
+def rounded_up(value: float, figures: int = 3) -> str:
+    """The next number of so many figures that is not below the value, without exponent: "0.0521", "5.21", "1250"."""
+    decimals = max(0, figures - 1 - math.floor(math.log10(value))) if value > 0 else 0
+    return f"{math.ceil(round(value * 10**decimals, 6)) / 10**decimals:.{decimals}f}"
 
 
 def counted(number: int, noun: str) -> str:

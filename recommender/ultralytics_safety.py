@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -38,6 +39,9 @@ QUIET_SETTINGS: dict[str, object] = {
 }
 
 
+_ONE_AT_A_TIME = threading.RLock()
+
+
 def safe_environment() -> dict[str, str]:
     """The variables a process needs before it imports ultralytics (for child processes and Ray workers)."""
     return {**SAFE_SWITCHES, "YOLO_CONFIG_DIR": str(subfolder("ultralytics"))}
@@ -52,10 +56,11 @@ def prepare_ultralytics() -> None:
         UnavailableError: it was imported before without the switches, or the installed torch or
             ultralytics is too old for restricted loading (ultralytics would silently load freely).
     """
-    loaded = sys.modules.get("ultralytics.utils")
-    if loaded is None:
-        os.environ.update(safe_environment())
-        loaded = _import_quietly()
+    with _ONE_AT_A_TIME:  # another thread would find a module that is half imported
+        loaded = sys.modules.get("ultralytics.utils")
+        if loaded is None:
+            os.environ.update(safe_environment())
+            loaded = _import_quietly()
     _require_safe(loaded)
     _require_restricted_loading()
 

@@ -12,15 +12,13 @@ from recommender.records import Run
 from tests.store.builders import run as make_run
 
 FLOPS = {"yolo11n": 6.5}
-WORK = Work(
-    num_parameters=2_600_000, imgsz=640, mode="full", num_train_images=1000, num_val_images=100, epochs=10
-)
+WORK = Work(flops_b=6.5, imgsz=640, mode="full", num_train_images=1000, num_val_images=100, epochs=10)
 
 
 def test_work_grows_with_images_size_and_network_and_shrinks_when_frozen() -> None:
     assert replace(WORK, num_train_images=2000, num_val_images=200).epoch_s == pytest.approx(2 * WORK.epoch_s)
     assert replace(WORK, imgsz=1280).epoch_s > 3 * WORK.epoch_s
-    assert replace(WORK, num_parameters=9_400_000).epoch_s > 3 * WORK.epoch_s
+    assert replace(WORK, flops_b=23.5).epoch_s > 3 * WORK.epoch_s
     assert replace(WORK, mode="freeze").epoch_s < 0.7 * WORK.epoch_s
     speed = Speed(factor=2.0, num_runs=1, hardware="x")
     assert speed.seconds(WORK) == pytest.approx(START_S + 20 * WORK.epoch_s)

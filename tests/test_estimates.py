@@ -8,11 +8,21 @@ from pathlib import Path
 import pytest
 
 from recommender.costs import Speed
-from recommender.estimates import NOTHING_TIMED, estimate_training, in_words, memory_beside, time_beside
-from recommender.records import Estimate, Recipe, Run, SplitCounts
+from recommender.estimates import (
+    NOTHING_TIMED,
+    UNKNOWN_NETWORK,
+    estimate_training,
+    expected_memory_mb,
+    in_words,
+    memory_beside,
+    speed_here,
+    time_beside,
+)
+from recommender.records import EpochMetrics, Estimate, Recipe, Run, SplitCounts, Start
 from recommender.report.runs import run_detail
 from recommender.store import Store
 from recommender.store.records_json import decode, encode
+from tests.store.builders import checkpoint as make_checkpoint
 from tests.store.builders import run as make_run
 from tune_jobs.sweep.run_recorder import RunRecorder
 
@@ -22,7 +32,9 @@ IMAGES = SplitCounts(train=100, val=30)
 
 def _estimate(speed: Speed | None = SPEED, **recipe: float) -> Estimate:
     asked = replace(Recipe(epochs=10, imgsz=320), **recipe)  # type: ignore[arg-type]
-    return estimate_training(speed, architecture="yolo11n", mode="full", recipe=asked, num_images=IMAGES)
+    return estimate_training(
+        speed, architecture="yolo11n", mode="full", recipe=asked, num_images=IMAGES, flops_b=6.5
+    )
 
 
 def test_an_estimate_follows_epochs_and_the_share_of_the_data_and_says_what_it_goes_by() -> None:
@@ -72,3 +84,46 @@ def test_a_trial_is_recorded_with_what_was_expected_and_a_run_of_before_is_read(
     earlier = encode(run).replace('"estimate": null, ', "")
     assert "estimate" not in earlier
     assert decode(Run, earlier) == run
+
+
+def test_a_network_of_no_table_is_timed_by_its_checkpoint_or_not_at_all(tmp_path: Path) -> None:
+    unknown = estimate_training(
+        SPEED,
+        architecture="yolov8n-p6",
+        mode="full",
+        recipe=Recipe(epochs=1, imgsz=64),
+        num_images=IMAGES,
+        flops_b=None,
+    )
+    assert unknown.seconds is None
+    assert UNKNOWN_NETWORK in in_words(unknown)
+    own = replace(make_checkpoint("own"), architecture="yolov8n-p6", num_parameters=4_800_000, flops_b=None)
+    run = replace(make_run("timed"), architecture="yolov8n-p6", num_train_images=100)
+    run = replace(run, start=Start(checkpoint="own", mode="full"), curve=_epochs(run.curve[0], 3))
+    with Store(f"sqlite:///{tmp_path / 'store.db'}") as store:
+        store.runs.add(run)
+        assert speed_here(store, "detect") is None
+        store.checkpoints.put(own)
+        found = speed_here(store, "detect")
+    assert found is not None
+    assert found.num_runs == 1
+
+
+def test_a_trial_that_broke_off_times_nothing(tmp_path: Path) -> None:
+    run = replace(make_run("broken"), architecture="yolo11n", num_train_images=0, status="failed")
+    with Store(f"sqlite:///{tmp_path / 'store.db'}") as store:
+        store.runs.add(replace(run, curve=_epochs(run.curve[0], 3)))
+        assert speed_here(store, "detect") is None
+
+
+def test_memory_of_a_training_on_two_gpus_is_that_of_one_as_its_peak_is() -> None:
+    run = make_run()
+    cuda = replace(run.environment, device="cuda")
+    run = replace(run, environment=cuda, estimate=Estimate(memory_mb=700.0), batch_used=run.recipe.batch)
+    assert expected_memory_mb(run) == 700.0
+    smaller = expected_memory_mb(replace(run, batch_used=run.recipe.batch // 2))
+    assert smaller not in (None, 700.0)  # the batch was not what was asked for
+
+
+def _epochs(first: EpochMetrics, number: int) -> tuple[EpochMetrics, ...]:
+    return tuple(replace(first, epoch=i + 1, seconds=5.0 + 2.0 * i) for i in range(number))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recommender.atomic_files import replacing
-from recommender.text import sparkline
+from recommender.text import rounded_up, sparkline
 
 
 @pytest.mark.parametrize("durable", [False, True])
@@ -44,3 +44,11 @@ def test_a_long_curve_is_drawn_whole() -> None:
     assert len(bars) == 10
     assert bars[-1] == "█"
     assert list(bars) == sorted(bars)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0.05206, "0.0521"), (4.7, "4.70"), (123.4, "124"), (1368.2, "1369"), (120_000.0, "120000"), (0.0, "0")],
+)
+def test_what_would_do_is_rounded_up_and_has_no_exponent(value: float, said: str) -> None:
+    assert rounded_up(value) == said

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from recommender.checkpoints.lineage import ancestry
 from recommender.errors import UsageError
-from recommender.estimates import estimate_training, speed_here
+from recommender.estimates import estimate_training, operations_at, speed_here
 from recommender.records import (
     SCRATCH,
     Checkpoint,
@@ -143,6 +143,7 @@ def _estimate(
         mode=start.mode,
         recipe=recipe_of(request),
         num_images=target.num_images,
+        flops_b=operations_at(store, architecture, start),
         gpus=request.gpus or 1,
     )
 

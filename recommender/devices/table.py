@@ -111,8 +111,7 @@ def latency(on: Device, architecture: str, flops_b: float | None, imgsz: int) ->
 
 def _kind(architecture: str) -> str:
     """The suffix that tells the task: "cls", "seg", "" for detectors."""
-    suffix = architecture.rpartition("-")[2]
-    return suffix if suffix in ("cls", "seg") else ""
+    return next((part for part in architecture.split("-")[1:] if part in ("cls", "seg")), "")
 
 
 def calibration() -> dict[str, Any] | None:

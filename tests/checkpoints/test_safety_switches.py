@@ -32,9 +32,10 @@ def run(code: str, home: Path, **environment: str) -> subprocess.CompletedProces
 def test_switches_are_set_and_nothing_is_left_behind(tmp_path: Path) -> None:
     done = run(
         """
+        from concurrent.futures import ThreadPoolExecutor
         from recommender.ultralytics_safety import prepare_ultralytics
-        prepare_ultralytics()
-        prepare_ultralytics()
+        with ThreadPoolExecutor(4) as pool:  # none may find the module half imported by another
+            list(pool.map(lambda _: prepare_ultralytics(), range(4)))
         import ultralytics
         from ultralytics.utils import AUTOINSTALL, ONLINE, SAFE_LOAD, SETTINGS
         ultralytics.utils.LOGGER.error("a line of ultralytics")

@@ -25,6 +25,12 @@ def test_a_published_number_is_given_as_it_is() -> None:
     assert (found.ms, found.basis, found.measured) == (4.7, "measured", True)
 
 
+def test_a_segmenter_of_another_scale_is_estimated_from_a_segmenter() -> None:
+    found = latency(device("t4"), "yolov8x-seg-p6", 400.0, 640)
+    assert found is not None
+    assert "-seg" in found.basis
+
+
 def test_what_no_table_holds_is_estimated_from_the_nearest_and_said_to_be() -> None:
     found = latency(device("T4"), "yolov8s", 28.8, 640)
     small, large = (latency(device("rpi5"), "yolo11n", 6.7, size) for size in (320, 640))

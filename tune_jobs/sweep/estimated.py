@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from recommender.estimates import NOTHING_TIMED, about, estimate_training, speed_here, total_seconds
+from recommender.estimates import (
+    NOTHING_TIMED,
+    about,
+    estimate_training,
+    operations_at,
+    speed_here,
+    total_seconds,
+)
 from recommender.records import Estimate
 from recommender.store import Store
 from tune_jobs.sweep.trial_spec import TrialSpec
@@ -22,6 +29,7 @@ def estimates_of(specs: Sequence[TrialSpec], store: Store) -> dict[str, Estimate
             mode=spec.job.start.mode,
             recipe=spec.job.recipe,
             num_images=spec.num_images,
+            flops_b=operations_at(store, spec.job.architecture, spec.job.start),
         )
         for spec in counted
         if spec.num_images is not None
