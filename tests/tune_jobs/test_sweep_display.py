@@ -125,6 +125,16 @@ def test_plain_lines_say_each_thing_once(halfway: TrialDriver) -> None:
     assert sum("failed: out of memory" in line for line in lines) == 1
 
 
+def test_lines_tell_settings_apart(store: Store) -> None:
+    (spec,) = paper_trials(1)
+    recipe = replace(spec.job.recipe, learning_rate=0.003, freeze="stem")
+    varied = replace(spec, job=replace(spec.job, recipe=recipe))
+    brain = trial_driver([spec, varied], store, clock=Clock(), budget="10m", slots=2)
+    for _ in range(2):
+        brain.started(brain.next_id() or "")
+    assert rendered(table_of(brain.view()), width=200).count(", rate 0.003, frozen up to the stem") == 1
+
+
 def test_the_matrix_is_the_mean_and_spread_over_seeds(store: Store) -> None:
     specs = [*paper_trials(3), *paper_trials(1, target="other")]
     brain = trial_driver(specs, store, slots=4)

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from recommender.axes import DEFAULT, setting_of
 from recommender.records import EpochMetrics
 from recommender.text import printable, sparkline
 from tune_jobs.sweep.policy import SweepView, TrialView
@@ -177,7 +178,9 @@ def _rows(view: SweepView) -> list[TrialView]:
 def _name(trial: TrialView) -> str:
     seed = f" seed {trial.recipe.seed}" if trial.recipe.seed else ""
     part = f" {trial.recipe.fraction:.0%}" if trial.recipe.fraction < 1 else ""
-    return printable(trial.start, limit=48) + part + seed
+    setting = setting_of(trial.recipe)
+    varied = "" if setting == DEFAULT else f", {setting.words(trial.start.mode)}"
+    return printable(trial.start, limit=48) + varied + part + seed
 
 
 def _state(trial: TrialView) -> str:
