@@ -139,7 +139,7 @@ def _unkept(
 def trainings_ahead(
     parts: tuple[tuple[TrialSpec, ...], ...], is_new: Callable[[TrialSpec], bool]
 ) -> tuple[TrialSpec, ...]:
-    """What is new of the trials of the rates, and of each start's rest at the rate of which most is new.
+    """The new trials of the rates, and of each start the rest at the rate of which most is new.
 
     The rest is trained at one rate, and which one is not known before.
     """
