@@ -88,6 +88,7 @@ SURFACE_CELLS = (
     (80, 224, 25),
     (160, 160, 60),
 )  # images, px, epochs
+BOTH: tuple[Mode, ...] = ("full", "freeze")
 FROM_RANDOM = ("bccd", "fruit", "wider_face")  # poor starts: domain checkpoints that never saw COCO
 RANDOM_SUFFIX = "_from_random"
 
@@ -126,6 +127,9 @@ SEGMENT_TARGETS: dict[str, tuple[str, str]] = {
     "crop_weed": ("ships", "gtsdb_de"),
     "fruits_nuts": ("raccoon", "gtsdb_de"),  # last: 4 val images
 }
+SEGMENT_ZOO = ("leaf_coffee_seg", "fruits_nuts")  # segmenters trained from COCO's; after the detectors frozen
+SEGMENT_LONG = ("balloon", "steel_seg")  # does freezing still pay at 60 epochs?
+CLASSIFY_LONG = ("flowers", "tile_cls", "clothing", "dogs_cats")
 # COCO's own pictures: only starts that never saw them, which no checkpoint that began from COCO is.
 SEGMENT_UNSEEN = "coco_seg_mini"
 # Checkpoints whose names do not end in "-yolo11n": public ones, then those of the zoo.
@@ -181,36 +185,54 @@ def _passes(part: str | None) -> Iterator[Entry]:
 
 
 def _classify() -> Iterator[Entry]:
-    for seed in (0, 1):
-        recipe = replace(CLASSIFY, seed=seed)
-        for target in CLASSIFY_TARGETS:
-            starts: list[tuple[str | None, Mode]] = [
-                ("imagenet", "full"),
-                ("imagenet", "freeze"),
-                (None, "scratch"),
-                *((source, "full") for source in CLASSIFY_DETECTORS),
-            ]
-            for source, mode in starts:
-                yield Entry(target=target, source=source, mode=mode, recipe=recipe, task="classify")
+    """The plan's starts on each set; the official classifier at 60 epochs; the second seed; the zoo's classifiers."""
+    yield from _classify_seed(0)
+    for target in CLASSIFY_LONG:
+        for mode in BOTH:
+            yield from _row(target, mode, ("imagenet",), replace(CLASSIFY, epochs=LONG.epochs), "classify")
+    yield from _classify_seed(1)
     for mode in ("freeze", "full"):
         for target in CLASSIFY_TARGETS:
             yield from _row(target, mode, CLASSIFY_ZOO, CLASSIFY, "classify")
 
 
+def _classify_seed(seed: int) -> Iterator[Entry]:
+    recipe = replace(CLASSIFY, seed=seed)
+    for target in CLASSIFY_TARGETS:
+        starts: list[tuple[str | None, Mode]] = [
+            ("imagenet", "full"),
+            ("imagenet", "freeze"),
+            (None, "scratch"),
+            *((source, "full") for source in CLASSIFY_DETECTORS),
+        ]
+        for source, mode in starts:
+            yield Entry(target=target, source=source, mode=mode, recipe=recipe, task="classify")
+
+
 def _segment() -> Iterator[Entry]:
-    """Every start of each target in the mode that suits it, then the detectors frozen; the second seed after all."""
+    """Every start of each target in both modes, COCO's and a zoo segmenter at 60 epochs; the second seed after all."""
+    yield from _segment_seed(0)
+    for target in SEGMENT_TARGETS:
+        for mode in BOTH:
+            yield from _row(target, mode, SEGMENT_ZOO, SEGMENT, "segment")
+    for target in SEGMENT_LONG:
+        for mode in BOTH:
+            yield from _row(target, mode, ("coco-seg", SEGMENT_ZOO[0]), LONG, "segment")
     random = tuple(f"{name}{RANDOM_SUFFIX}" for name in FROM_RANDOM)
-    for seed in (0, 1):
-        recipe = replace(SEGMENT, seed=seed)
-        for target, detectors in SEGMENT_TARGETS.items():
-            yield from _row(target, "full", ("coco-seg", "coco"), recipe, "segment")
-            yield from _row(target, "freeze", ("coco-seg",), recipe, "segment")
-            yield Entry(target=target, source=None, mode="scratch", recipe=recipe, task="segment")
-            yield from _row(target, "full", detectors, recipe, "segment")
-        for target, detectors in SEGMENT_TARGETS.items():
-            yield from _row(target, "freeze", ("coco", *detectors), recipe, "segment")
-        yield Entry(target=SEGMENT_UNSEEN, source=None, mode="scratch", recipe=recipe, task="segment")
-        yield from _row(SEGMENT_UNSEEN, "full", random, recipe, "segment")
+    yield Entry(target=SEGMENT_UNSEEN, source=None, mode="scratch", recipe=SEGMENT, task="segment")
+    yield from _row(SEGMENT_UNSEEN, "full", random, SEGMENT, "segment")
+    yield from _segment_seed(1)
+
+
+def _segment_seed(seed: int) -> Iterator[Entry]:
+    recipe = replace(SEGMENT, seed=seed)
+    for target, detectors in SEGMENT_TARGETS.items():
+        yield from _row(target, "full", ("coco-seg", "coco"), recipe, "segment")
+        yield from _row(target, "freeze", ("coco-seg",), recipe, "segment")
+        yield Entry(target=target, source=None, mode="scratch", recipe=recipe, task="segment")
+        yield from _row(target, "full", detectors, recipe, "segment")
+    for target, detectors in SEGMENT_TARGETS.items():
+        yield from _row(target, "freeze", ("coco", *detectors), recipe, "segment")
 
 
 def _width() -> Iterator[Entry]:
