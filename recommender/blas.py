@@ -1,4 +1,4 @@
-"""One BLAS thread for small linear algebra, and memory that is used again.
+"""One BLAS thread for small linear algebra, the cores there are, and memory that is used again.
 
 A sum split over threads adds up in another order, so its last bits depend on the number of cores, and matrices of a
 few hundred rows are slower on many threads than on one.
@@ -7,6 +7,7 @@ few hundred rows are slower on many threads than on one.
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from threadpoolctl import threadpool_limits
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 LARGE_ARRAY = 2**25  # bytes; the most that glibc takes as a threshold
 
+_ASKED = os.environ.get("OMP_NUM_THREADS", "")
 _lock = threading.Lock()
 _users = 0
 _limits: threadpool_limits | None = None
@@ -41,6 +43,16 @@ def single_blas_thread() -> Iterator[None]:
             if _users == 0 and _limits is not None:
                 _limits.restore_original_limits()
                 _limits = None
+
+
+def available_threads() -> int:
+    """The number of cores this process may run on, or fewer where OMP_NUM_THREADS said so when it began.
+
+    torch's own number does not tell: torch shares its OpenMP library with FAISS, which is set to one thread. Nor does
+    the variable later on: importing ultralytics sets it to 1.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, int(_ASKED)) if _ASKED.isdigit() and int(_ASKED) else cores
 
 
 def keep_freed_memory() -> None:

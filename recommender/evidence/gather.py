@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import replace
 
+from recommender.blas import available_threads
 from recommender.checkpoints import verify
 from recommender.errors import CheckpointError
 from recommender.evidence.metadata import metadata_evidence
@@ -22,6 +23,7 @@ from recommender.store import Store
 
 MAX_FEATURE_CANDIDATES = 12
 MAX_MEASURED_AT_ONCE = 4  # each holds its activations, some 100 MB
+DIGITS = 9  # of a score
 LIGHT_PARAMETERS = 4e6  # a network of this size counts as one candidate, one of ten times as ten
 EVIDENCE_VERSION = f"2:{ENCODER}:{SAMPLE_IMAGES}x{SAMPLE_SIZE}"  # whatever changes a number changes this
 MEASURED = tuple(row.name for row in ESTIMATORS)
@@ -126,11 +128,11 @@ def _measure(
 
 @contextmanager
 def _measuring_threads() -> Iterator[ThreadPoolExecutor]:
-    """As many threads as torch would use, and one of torch's for each: a network of small layers gains more by that."""
+    """As many threads as there are cores, each with one of torch's, so that no sum depends on their number."""
     import torch
 
     before = torch.get_num_threads()
-    workers = min(MAX_MEASURED_AT_ONCE, before)
+    workers = min(MAX_MEASURED_AT_ONCE, available_threads())
     # In a thread this sets its own number of torch's threads, and the default of threads yet to come.
     pool = ThreadPoolExecutor(workers, "evidence", initializer=torch.set_num_threads, initargs=(1,))
     try:
@@ -156,7 +158,9 @@ def measure(checkpoint: Checkpoint, sample: TargetSample) -> dict[str, float | N
     from recommender.evidence.features import box_features, load_backbone
     from recommender.evidence.scores import scores_of
 
-    return scores_of(box_features(load_backbone(checkpoint), sample), sample, checkpoint)
+    scores = scores_of(box_features(load_backbone(checkpoint), sample), sample, checkpoint)
+    # The last bits depend on where arrays lie in memory, and so on what else is measured at that time.
+    return {name: score if score is None else float(f"{score:.{DIGITS}g}") for name, score in scores.items()}
 
 
 def _scores(evidence: Evidence | None) -> dict[str, float | None]:

@@ -17,6 +17,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from recommender.blas import available_threads
 from recommender.profile.images import prepare_image
 from recommender.profile.probe import BATCH_IMAGES, Probe
 from recommender.records import ByteArray, FloatArray, IntArray, LabelledImage
@@ -59,7 +60,7 @@ def see(
     import torch
 
     before = torch.get_num_threads()
-    workers = min(MAX_WORKERS, num_threads or before)
+    workers = min(MAX_WORKERS, num_threads or available_threads())
     works = iter(works)
     # In a worker this sets the worker's own number of threads, and the default of threads yet to come.
     with ThreadPoolExecutor(workers, "probe", initializer=torch.set_num_threads, initargs=(1,)) as pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from recommender import blas
 from recommender.checkpoints import load_state
 from recommender.datasets import open_dataset
 from recommender.evidence import EVIDENCE_VERSION, estimators_for, gather, metadata_evidence
@@ -197,15 +199,21 @@ def test_other_class_names_of_the_same_weights_are_counted_anew(
 
 
 def test_the_same_question_has_the_same_answer(
-    target: Dataset, profile: Profile, shelf: Shelf, tmp_path: Path
+    target: Dataset, profile: Profile, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One network after the other, or as many at a time as there are threads, which are put back."""
+    """One network after the other, or three at a time; torch's own number of threads is put back."""
     import torch
 
+    import recommender.profile.vectors  # FAISS sets one thread for torch too
+
+    assert recommender.profile.vectors
     answers, before = [], torch.get_num_threads()
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
+            monkeypatch.setattr(
+                sys.modules["recommender.evidence.gather"], "available_threads", lambda n=threads: n
+            )
             with Store(tmp_path / str(threads)) as store:
                 answers.append(gather(target, profile, *shelf, store=store))
             assert torch.get_num_threads() == threads
@@ -350,3 +358,13 @@ def test_on_real_masks_faces_and_everyday_objects_tell_more_than_circuit_boards(
     for name in ("knn_accuracy", "logme_classes", "logme_boxes", "h_score"):
         for near in scores.values():
             assert near[name] > boards[name]  # type: ignore[operator]
+
+
+def test_the_cores_are_counted_though_faiss_and_ultralytics_leave_one_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(blas, "_ASKED", "")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as importing ultralytics leaves it
+    assert blas.available_threads() == len(os.sched_getaffinity(0))
+    monkeypatch.setattr(blas, "_ASKED", "1")
+    assert blas.available_threads() == 1

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from recommender.forecast.budget import masks_begin_at_random
-from recommender.forecast.history import builtin_history, known_spread, observations
+from recommender.forecast.history import builtin_observations, known_spread
 from recommender.forecast.process import posterior
 from recommender.forecast.situation import Observation, Situation
-from recommender.profile.shipped import builtin_profiles
 from recommender.records import Budget, Profile
 from recommender.tasks import TASKS, Task
 from tests.forecast.builders import observation, profile, situation
@@ -20,16 +19,6 @@ EPOCHS = (10, 20, 50, 100)
 HARDLY_BEGUN = 500  # image views; below, a run shows what is peculiar to the beginning
 NOTHING = 0.005  # on the arcsine square root scale: a quarter of what another seed changes
 TASK_NAMES = [row.name for row in TASKS]
-
-
-def shipped(task: Task) -> tuple[Observation, ...]:
-    builtin = builtin_history(task)
-    return observations(
-        builtin.runs,
-        profiles=builtin_profiles(),
-        checkpoints=builtin.checkpoints,
-        evidence=builtin.evidence,
-    )
 
 
 def means(known: tuple[Observation, ...], asked: list[Situation], task: Task) -> np.ndarray:
@@ -81,7 +70,7 @@ def test_what_runs_of_ten_epochs_show_of_two_starts_fades_and_never_turns(task: 
 @pytest.mark.parametrize("task", TASK_NAMES)
 def test_no_shipped_order_of_fully_trained_starts_turns_between_ten_and_a_hundred_epochs(task: Task) -> None:
     """But for segmenters from detectors, whose masks have still to begin."""
-    known = shipped(task)
+    known = builtin_observations(task)
     turned = []
     for target in sorted({o.situation.target.dataset_hash for o in known}):
         starts = [s for s in usual_starts(known, target) if s.start.mode == "full"]
@@ -106,7 +95,7 @@ def lineage(situation: Situation) -> tuple[bool, str] | None:
 @pytest.mark.parametrize("hidden", [False, True])
 @pytest.mark.parametrize("task", TASK_NAMES)
 def test_longer_training_than_ten_epochs_never_speaks_for_freezing(task: Task, hidden: bool) -> None:
-    known = shipped(task)
+    known = builtin_observations(task)
     targets = sorted({o.situation.target.dataset_hash for o in known})
     for target in (
         targets[:8] if hidden else targets
@@ -126,7 +115,7 @@ def test_longer_training_than_ten_epochs_never_speaks_for_freezing(task: Task, h
 
 def test_a_detector_never_overtakes_the_segmenter_that_it_trails_by_masks_alone() -> None:
     """The lack of masks fades, and so does what sets detectors apart while they learn these."""
-    known = shipped("segment")
+    known = builtin_observations("segment")
     (target,) = {
         o.situation.target.dataset_hash for o in known if o.situation.target.dataset_name == "balloon"
     }
