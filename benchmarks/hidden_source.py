@@ -5,7 +5,7 @@ target hidden: as it is, and as if nothing were known of its source, its size an
 targets known (they go by the weights' sha256), once as new weights, without any run from them; once with its earlier
 trainings hidden too, once with them known, as comparing early layers with known parents tells them.
 Writes the mean differences, hidden minus honest, in expected mAP50-95 and in the chance to be the best, with bootstrap
-intervals over targets. The spread is the shipped one.
+intervals over targets. The scales of the prior are the shipped ones.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from recommender.blas import single_blas_thread
 from recommender.forecast.backtest import BacktestCase, bootstrap, cases
-from recommender.forecast.history import builtin_observations, known_spread
-from recommender.forecast.kernels import PriorScales, lay_out
-from recommender.forecast.process import Posterior, noise_of, result_of
+from recommender.forecast.gaussian_process import Posterior, noise_of, result_of
+from recommender.forecast.history import builtin_observations, known_scales
+from recommender.forecast.kernels import PriorScales, kernel_inputs
 from recommender.forecast.situation import Observation, Situation
 
 OUT = Path("benchmarks/results/hidden_source.md")
@@ -70,7 +70,7 @@ def without_source(situation: Situation, *, lineage: bool) -> Situation:
 
 
 @single_blas_thread()
-def gains(runs: Sequence[Observation], spread: PriorScales, *, new: bool, lineage: bool) -> list[Gain]:
+def gains(runs: Sequence[Observation], scales: PriorScales, *, new: bool, lineage: bool) -> list[Gain]:
     """The gain of hiding its source, for every checkpoint on every target.
 
     `new` hides every run from it too, `lineage` leaves the trainings before its last one known.
@@ -80,8 +80,8 @@ def gains(runs: Sequence[Observation], spread: PriorScales, *, new: bool, lineag
     everything = (
         [o.situation for o in runs] + honest + [without_source(one, lineage=lineage) for one in honest]
     )
-    ground = lay_out(everything)  # once: nothing in it depends on what is hidden
-    covariance_NN = ground.covariance(spread)
+    inputs = kernel_inputs(everything)  # once: nothing in it depends on what is hidden
+    covariance_NN = inputs.covariance(scales)
     places = {id(o): i for i, o in enumerate(runs)}
     found, begin = [], len(runs)
     for case in found_cases:
@@ -91,7 +91,7 @@ def gains(runs: Sequence[Observation], spread: PriorScales, *, new: bool, lineag
         for name in sorted({c.start.checkpoint for c in case.candidates if c.source is not None}):
             known = [o for o in case.history if not (new and o.situation.start.checkpoint == name)]
             rows_K = np.array([places[id(o)] for o in known])
-            belief = _belief(known, rows_K, both_B, ground.mean_N, covariance_NN, spread)
+            belief = _belief(known, rows_K, both_B, inputs.mean_N, covariance_NN, scales)
             found.append(_gain(case, name, belief))
     return found
 
@@ -102,10 +102,10 @@ def _belief(
     asked_B: NDArray[np.int64],
     mean_N: Matrix,
     covariance_NN: Matrix,
-    spread: PriorScales,
+    scales: PriorScales,
 ) -> Posterior:
     """The forecast of one training of each start asked about."""
-    noisy_KK = covariance_NN[np.ix_(rows_K, rows_K)] + noise_of(known, spread)
+    noisy_KK = covariance_NN[np.ix_(rows_K, rows_K)] + noise_of(known, scales)
     cross_KB = covariance_NN[np.ix_(rows_K, asked_B)]
     residual_K = np.array([result_of(o) for o in known]) - mean_N[rows_K]
     solved = np.linalg.solve(noisy_KK, np.column_stack([residual_K, cross_KB]))
@@ -113,7 +113,7 @@ def _belief(
     return Posterior(
         mean_N=mean_N[asked_B] + cross_KB.T @ solved[:, 0],
         covariance_NN=(covariance_BB + covariance_BB.T) / 2,
-    ).of_one_training(spread)
+    ).of_one_training(scales)
 
 
 def _gain(case: BacktestCase, name: str, belief: Posterior) -> Gain:
@@ -140,7 +140,7 @@ def main() -> None:
         "|---|---|---|---|---|",
     ]
     for new, lineage in itertools.product((False, True), repeat=2):
-        found = gains(runs, known_spread("detect"), new=new, lineage=lineage)
+        found = gains(runs, known_scales("detect"), new=new, lineage=lineage)
         label = (
             f"{'new weights' if new else 'runs elsewhere known'}, lineage {'known' if lineage else 'hidden'}"
         )

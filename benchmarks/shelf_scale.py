@@ -32,8 +32,8 @@ from benchmarks.shelf import fill_history, fill_shelf, own_weights, synthetic_pr
 from recommender import recall
 from recommender.candidates import choose_starts
 from recommender.datasets import open_dataset
-from recommender.forecast.history import known_history, known_spread
-from recommender.forecast.ranking import outlooks
+from recommender.forecast.history import known_history, known_scales
+from recommender.forecast.ranking import rank_starts
 from recommender.pipeline import with_evidence
 from recommender.profile.index_files import update_index
 from recommender.profile.known import known_profile
@@ -155,7 +155,8 @@ def first_ten(store: Store, profile: Profile) -> set[str]:
     situations = with_evidence(_without_images(profile), bare, request, store=store)
     history = known_history(store, target=profile)
     return {
-        str(row.situation.start) for row in outlooks(history, situations, spread=known_spread("detect"))[:10]
+        str(row.situation.start)
+        for row in rank_starts(history, situations, scales=known_scales("detect"))[:10]
     }
 
 

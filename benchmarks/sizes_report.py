@@ -20,9 +20,9 @@ import numpy as np
 from benchmarks.truth.ledger import read_runs
 from benchmarks.truth.plan import BASE
 from recommender.checkpoints import catalogue
+from recommender.forecast.gaussian_process import posterior
 from recommender.forecast.history import BuiltinHistory, builtin_history, observations
-from recommender.forecast.learning import learnt_spread
-from recommender.forecast.process import posterior
+from recommender.forecast.prior_fitting import fitted_scales
 from recommender.forecast.situation import Observation
 from recommender.forecast.size_effects import USUAL_ARCHITECTURE, capacity
 from recommender.profile.shipped import builtin_profiles
@@ -115,7 +115,7 @@ def _race(target: str, cells: Mapping[Cell, Observation], every: Sequence[Observ
     asked = [one.situation for one in cells.values()]
     forecasts = {}
     for name, history in zip(FORECASTS, (usual, elsewhere), strict=True):
-        means_N = posterior(history, asked, learnt_spread(history)).expected_scores()
+        means_N = posterior(history, asked, fitted_scales(history)).expected_scores()
         forecasts[name] = {cell: float(mean) for cell, mean in zip(cells, means_N, strict=True)}
     return Race(
         target=target,

@@ -12,7 +12,7 @@ from recommender.costs import USUAL_FLOPS_B, Speed, Work
 from recommender.devices.gpus import gpu_memory_mb
 from recommender.devices.table import device, latency
 from recommender.errors import UsageError
-from recommender.forecast.ranking import Outlook
+from recommender.forecast.ranking import StartForecast
 from recommender.forecast.rules import trained_on_target
 from recommender.forecast.situation import Situation, from_scale, to_scale
 from recommender.image_sizes import Option, limits_in_words, operations, operations_of
@@ -134,17 +134,17 @@ def front(points: Sequence[tuple[float, float | None]]) -> frozenset[int]:
     return frozenset(leading)
 
 
-def size_options(outlook: Outlook, options: Sequence[Option]) -> tuple[SizeOption, ...]:
+def size_options(forecast: StartForecast, options: Sequence[Option]) -> tuple[SizeOption, ...]:
     """The start at every image size looked at; none where one was given."""
     if len(options) < 2:
         return ()
-    chosen = next(o for o in options if o.situation.budget == outlook.situation.budget)
-    level = to_scale(outlook.score.mean) - chosen.gain
+    chosen = next(o for o in options if o.situation.budget == forecast.situation.budget)
+    level = to_scale(forecast.score.mean) - chosen.gain
     return tuple(
         SizeOption(
             **vars(option.cost),
             imgsz=option.situation.budget.imgsz,
-            score=outlook.score.mean if option is chosen else _score(level + option.gain),
+            score=forecast.score.mean if option is chosen else _score(level + option.gain),
             allowed=option.allowed,
         )
         for option in options

@@ -12,8 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from recommender.forecast.gaussian_process import posterior
 from recommender.forecast.kernels import PriorScales
-from recommender.forecast.process import posterior
 from recommender.forecast.rules import trained_on_target
 from recommender.forecast.situation import Observation, Situation
 from recommender.image_sizes import CostOf, operations
@@ -29,7 +29,7 @@ WORTH_FETCHING = 0.03
 def fold(
     situations: Sequence[Situation],
     history: Sequence[Observation],
-    spread: PriorScales,
+    scales: PriorScales,
     *,
     request: RecommendRequest,
     cost_of: CostOf,
@@ -37,7 +37,7 @@ def fold(
     """The situations that take part in the ranking, and the starts that others stand for. Named starts all stay."""
     if request.checkpoints or all(_is_here(one) for one in situations):
         return tuple(situations), ()
-    means_N = posterior(history, situations, spread).expected_scores()
+    means_N = posterior(history, situations, scales).expected_scores()
     expected = {one: float(mean) for one, mean in zip(situations, means_N, strict=True)}
     here = [one for one in situations if _is_here(one) and not trained_on_target(one.evidence)]
     limited = request.max_latency is not None or request.max_memory is not None
@@ -69,11 +69,11 @@ def scored_anew(
     left_out: Sequence[Situation],
     kept: Sequence[Situation],
     history: Sequence[Observation],
-    spread: PriorScales,
+    scales: PriorScales,
 ) -> tuple[FoldedStart, ...]:
     """The folded starts with the scores that a history with trials gives them; `left_out` are their situations."""
     both = (*left_out, *kept)
-    means_N = posterior(history, both, spread).expected_scores()
+    means_N = posterior(history, both, scales).expected_scores()
     expected = {one.start: float(mean) for one, mean in zip(both, means_N, strict=True)}
     anew = [replace(one, score=expected[one.start], instead_score=expected[one.instead]) for one in folded]
     return tuple(sorted(anew, key=lambda one: (-one.score, one.start)))

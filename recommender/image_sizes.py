@@ -11,8 +11,8 @@ from recommender.checkpoints import catalogue
 from recommender.costs import GFLOPS_PER_MILLION_PARAMETERS
 from recommender.errors import UsageError
 from recommender.forecast.budget import MOST_ENLARGED
+from recommender.forecast.gaussian_process import posterior
 from recommender.forecast.kernels import PriorScales
-from recommender.forecast.process import posterior
 from recommender.forecast.situation import Observation, Situation
 from recommender.records import Checkpoint, Cost, Profile, Start
 from recommender.requests import RecommendRequest
@@ -59,7 +59,7 @@ def choose_sizes(
     situations: Sequence[Situation],
     sizes: Sequence[int],
     history: Sequence[Observation],
-    spread: PriorScales,
+    scales: PriorScales,
     *,
     request: RecommendRequest,
     cost_of: CostOf,
@@ -69,7 +69,7 @@ def choose_sizes(
     Raises UsageError where nothing keeps to the limits, with the least that would do. Random weights always stay,
     since gains are measured against them.
     """
-    gains = _gains(situations, sizes, history, spread)
+    gains = _gains(situations, sizes, history, scales)
     options: dict[Start, tuple[Option, ...]] = {}
     chosen, left_out = [], []
     for situation in situations:
@@ -118,7 +118,7 @@ def _gains(
     situations: Sequence[Situation],
     sizes: Sequence[int],
     history: Sequence[Observation],
-    spread: PriorScales,
+    scales: PriorScales,
 ) -> dict[int, float]:
     """The gain of each size over the first, as the forecast sees it for one start: sizes move all of a target alike."""
     if len(sizes) == 1:
@@ -126,7 +126,7 @@ def _gains(
     here = [s for s in situations if s.checkpoint is not None and s.checkpoint.available]
     one = next(iter(here or situations))
     asked = [replace(one, budget=replace(one.budget, imgsz=size)) for size in sizes]
-    mean_N = posterior(history, asked, spread).mean_N
+    mean_N = posterior(history, asked, scales).mean_N
     return {size: float(mean - mean_N[0]) for size, mean in zip(sizes, mean_N, strict=True)}
 
 

@@ -29,10 +29,10 @@ from recommender.evidence import gather
 from recommender.folding import fold, fold_notes, scored_anew
 from recommender.forecast.budget import is_supported
 from recommender.forecast.decision import decide
-from recommender.forecast.history import known_history, known_spread
+from recommender.forecast.history import known_history, known_scales
 from recommender.forecast.influence import runs_used
 from recommender.forecast.kernels import PriorScales
-from recommender.forecast.ranking import Outlook, outlooks
+from recommender.forecast.ranking import StartForecast, rank_starts
 from recommender.forecast.situation import Observation, Situation
 from recommender.forecast.warnings import notes, only_scratch, warnings
 from recommender.image_sizes import Option, choose_sizes, limits_in_words, sizes_for
@@ -67,7 +67,7 @@ class Study:
     profile: Profile
     situations: tuple[Situation, ...]  # every start, at the full budget
     history: tuple[Observation, ...]
-    spread: PriorScales
+    scales: PriorScales
     notes: tuple[Notice, ...] = ()  # of choosing the candidates
     speed: Speed | None = None  # of the GPU asked for, else of the hardware of the newest runs
     options: Mapping[Start, tuple[Option, ...]] = field(default_factory=dict)  # each start at each image size
@@ -113,16 +113,16 @@ def study(request: RecommendRequest, *, store: Store, progress: Progress = silen
     )
     speed = gpu_speed(request.gpu) if request.gpu else speed_here(store, target.task)
     cost_of = costs_of(request, profile, situations, speed)
-    spread = known_spread(target.task)
-    chosen = choose_sizes(situations, sizes, history, spread, request=request, cost_of=cost_of)
-    ranked, folded = fold(chosen.situations, history, spread, request=request, cost_of=cost_of)
+    scales = known_scales(target.task)
+    chosen = choose_sizes(situations, sizes, history, scales, request=request, cost_of=cost_of)
+    ranked, folded = fold(chosen.situations, history, scales, request=request, cost_of=cost_of)
     return Study(
         request=request,
         target=target,
         profile=profile,
         situations=ranked,
         history=history,
-        spread=spread,
+        scales=scales,
         notes=(*choice_notes, *left_out_notes(chosen.left_out, request)),
         speed=speed,
         options=chosen.options,
@@ -144,7 +144,7 @@ def conclude(
     `tried` are all runs of the trials, from which rate and freeze depth are chosen together with earlier ones.
     """
     history = (*case.history, *trials)
-    ranked = outlooks(history, case.situations, seed=case.request.seed, spread=case.spread)
+    ranked = rank_starts(history, case.situations, seed=case.request.seed, scales=case.scales)
     first = ranked[0].situation
     tried_by_start = case.settings(tried)
     all_rows = ranked_starts(ranked, history, runs=runs or {}, options=case.options, tried=tried_by_start)
@@ -152,7 +152,7 @@ def conclude(
     supported = is_supported([o.situation for o in history], first)
     folded = case.folded
     if trials and folded:
-        folded = scored_anew(folded, case.folded_situations, case.situations, history, case.spread)
+        folded = scored_anew(folded, case.folded_situations, case.situations, history, case.scales)
     train, yolo = _commands(case, first, rows[0])
     return Recommendation(
         profile=case.profile,
@@ -178,8 +178,8 @@ def conclude(
         train_command=train,
         command=yolo,
         provenance=_provenance(case.request, case.profile, ranked, history),
-        decision=decide(ranked, history, spread=case.spread, hours=case.hours()),
-        rests_on=runs_used(history, first, case.spread),
+        decision=decide(ranked, history, scales=case.scales, hours=case.hours()),
+        rests_on=runs_used(history, first, case.scales),
     )
 
 
@@ -259,7 +259,7 @@ def _counted_runs(store: Store, target_hash: str) -> tuple[Run, ...]:
 
 
 def _warnings(
-    case: Study, ranked: Sequence[Outlook], *, level_supported: bool, any_runs: bool
+    case: Study, ranked: Sequence[StartForecast], *, level_supported: bool, any_runs: bool
 ) -> tuple[Notice, ...]:
     request = case.request
     scratch_asked = request.modes == ("scratch",) or SCRATCH in request.checkpoints
@@ -280,7 +280,10 @@ def _method(history: Sequence[Observation]) -> str:
 
 
 def _provenance(
-    request: RecommendRequest, profile: Profile, ranked: Sequence[Outlook], history: Sequence[Observation]
+    request: RecommendRequest,
+    profile: Profile,
+    ranked: Sequence[StartForecast],
+    history: Sequence[Observation],
 ) -> Provenance:
     checkpoints = {
         o.situation.checkpoint.name: o.situation.checkpoint for o in ranked if o.situation.checkpoint

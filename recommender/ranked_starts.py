@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from recommender.axes import Tried, advised
 from recommender.checkpoints import REFERENCE_NAMES
 from recommender.choice import chosen_option, compared_by, download_mb, front, size_options
-from recommender.forecast.ranking import Outlook
+from recommender.forecast.ranking import StartForecast
 from recommender.forecast.reasons import reasons
 from recommender.forecast.rules import trained_on_target
 from recommender.forecast.situation import Observation
@@ -16,7 +16,7 @@ from recommender.records import SCRATCH, Cost, RankedStart, Run, Start, TrialRes
 
 
 def ranked_starts(
-    ranked: Sequence[Outlook],
+    ranked: Sequence[StartForecast],
     history: Sequence[Observation],
     *,
     runs: Mapping[Start, Run],
@@ -24,8 +24,8 @@ def ranked_starts(
     tried: Mapping[Start, Sequence[Tried]],
 ) -> tuple[RankedStart, ...]:
     """The rows of all starts; `runs` are trials to show, `tried` the settings of all runs on this data set."""
-    options_of = [options.get(outlook.situation.start, ()) for outlook in ranked]
-    chosen = [chosen_option(outlook.situation, of) for outlook, of in zip(ranked, options_of, strict=True)]
+    options_of = [options.get(forecast.situation.start, ()) for forecast in ranked]
+    chosen = [chosen_option(forecast.situation, of) for forecast, of in zip(ranked, options_of, strict=True)]
     costs = [option.cost if option else Cost() for option in chosen]
     axis = compared_by(costs)
     leading = front(
@@ -35,25 +35,25 @@ def ranked_starts(
         ]
     )
     rows = []
-    for i, outlook in enumerate(ranked):
-        situation, checkpoint = outlook.situation, outlook.situation.checkpoint
+    for i, forecast in enumerate(ranked):
+        situation, checkpoint = forecast.situation, forecast.situation.checkpoint
         setting, trial = advised(tried.get(situation.start, ())), runs.get(situation.start)
         row = RankedStart(
             **vars(situation.start),
             **vars(costs[i]),
             rank=i + 1,
-            score=outlook.score,
-            p_best=outlook.p_best,
-            expected_loss=outlook.expected_loss,
-            gain_over_scratch=outlook.gain_over_scratch,
+            score=forecast.score,
+            p_best=forecast.p_best,
+            expected_loss=forecast.expected_loss,
+            gain_over_scratch=forecast.gain_over_scratch,
             evidence=situation.evidence,
-            reasons=reasons(outlook, history),
+            reasons=reasons(forecast, history),
             available=checkpoint is None or checkpoint.available,
             architecture=checkpoint.architecture if checkpoint else None,
             imgsz=situation.budget.imgsz,
             fetch_mb=None if checkpoint is None or checkpoint.available else download_mb(checkpoint),
             on_front=i in leading,
-            sizes=size_options(outlook, options_of[i]),
+            sizes=size_options(forecast, options_of[i]),
             learning_rate=setting.learning_rate,
             freeze=setting.freeze,
             trial=_trial_result(trial) if trial else None,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from recommender.folding import WORTH_FETCHING, fold, fold_notes, scored_anew
+from recommender.forecast.gaussian_process import posterior
 from recommender.forecast.kernels import PriorScales
-from recommender.forecast.process import posterior
 from recommender.forecast.situation import Situation
 from recommender.records import Cost, Profile
 from recommender.requests import RecommendRequest

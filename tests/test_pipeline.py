@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recommender.forecast.ranking import outlooks
+from recommender.forecast.ranking import rank_starts
 from recommender.ranked_starts import first_rows, ranked_starts
 from tests.forecast.builders import profile, situation
 
@@ -16,8 +16,8 @@ def test_coco_and_scratch_show_with_their_true_ranks_however_few_are_asked_for()
         profile("coco-yolo11n", 2.9),
         profile("far", 3.1),
     ]
-    ranked = outlooks([], [situation(TARGET, source) for source in (*sources, None)])
-    places = {outlook.situation.start.checkpoint: i + 1 for i, outlook in enumerate(ranked)}
+    ranked = rank_starts([], [situation(TARGET, source) for source in (*sources, None)])
+    places = {forecast.situation.start.checkpoint: i + 1 for i, forecast in enumerate(ranked)}
     assert places["coco-yolo11n"] > 1  # else this would prove nothing
     shown = {
         row.start.checkpoint: row.rank

@@ -24,7 +24,7 @@ from recommender.checkpoints.lineage import ancestry
 from recommender.evidence import EVIDENCE_VERSION, gather
 from recommender.forecast.history import BuiltinHistory, builtin_file, builtin_history, observations
 from recommender.forecast.kernels import PriorScales
-from recommender.forecast.learning import learnt_spread
+from recommender.forecast.prior_fitting import fitted_scales
 from recommender.profile.shipped import builtin_profiles
 from recommender.records import SCRATCH, Checkpoint, Evidence, Run
 from recommender.store import Store
@@ -33,7 +33,7 @@ from recommender.tasks import TASKS, Task
 
 LICENCE = "AGPL-3.0-or-later"
 BEGINNING = "coco-yolo11n"  # what the other checkpoints were fine-tuned from
-NOTHING = BuiltinHistory(runs=(), checkpoints={}, evidence={}, evidence_version="", spread=PriorScales())
+NOTHING = BuiltinHistory(runs=(), checkpoints={}, evidence={}, evidence_version="", scales=PriorScales())
 
 
 def main() -> int:
@@ -61,7 +61,7 @@ def main() -> int:
             {"target": target, "weights": weights, "evidence": json.loads(encode(found))}
             for (target, weights), found in evidence.items()
         ],
-        "spread": json.loads(encode(_spread(runs, checkpoints, evidence))),
+        "spread": json.loads(encode(_scales(runs, checkpoints, evidence))),
     }
     file.parent.mkdir(parents=True, exist_ok=True)
     # mtime 0: the same truth packs to the same bytes
@@ -162,11 +162,11 @@ def _evidence(
     return gathered
 
 
-def _spread(
+def _scales(
     runs: list[Run], checkpoints: list[Checkpoint], evidence: dict[tuple[str, str], Evidence]
 ) -> PriorScales:
     known = {c.sha256: c for c in checkpoints if c.sha256}
-    return learnt_spread(
+    return fitted_scales(
         observations(runs, profiles=builtin_profiles(), checkpoints=known, evidence=evidence)
     )
 

@@ -54,7 +54,7 @@ def after_trials(case: Study, asked: TrialsRequest, store: Store, *, began_at: f
             target=case.target,
             candidates=case.situations,
             history=case.history,
-            spread=case.spread,
+            scales=case.scales,
             store=store,
             display=display,
             began_at=began_at,

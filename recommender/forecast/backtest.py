@@ -14,10 +14,10 @@ import numpy as np
 from recommender.blas import single_blas_thread
 from recommender.errors import UsageError
 from recommender.forecast.calibration import Check
-from recommender.forecast.learning import learnt_spread
 from recommender.forecast.metrics import RankingMetrics, random_metrics, ranking_metrics
+from recommender.forecast.prior_fitting import fitted_scales
 from recommender.forecast.rankers import rankers_for
-from recommender.forecast.ranking import Outlook, outlooks
+from recommender.forecast.ranking import StartForecast, rank_starts
 from recommender.forecast.rules import leaks
 from recommender.forecast.situation import HIGHEST, Observation, Situation
 from recommender.progress import Progress, silent
@@ -149,10 +149,10 @@ def backtest(
     for number, case in enumerate(everything):
         progress("hiding one data set after the other", number, len(everything))
         history = _some(case.history, known_targets, rng)
-        # One spread for every budget of a target: learnt without any run on it.
+        # The same scales for every budget of a target: fitted without any run on it.
         elsewhere = tuple(o for o in history if o.situation.target.dataset_hash != case.target)
-        spread = learnt_spread(elsewhere)
-        check = check_of(case, outlooks(history, case.candidates, seed=seed, spread=spread))
+        scales = fitted_scales(elsewhere)
+        check = check_of(case, rank_starts(history, case.candidates, seed=seed, scales=scales))
         checks.append(check)
         if case.budgets != USUAL:
             continue
@@ -211,10 +211,10 @@ def _some(
     return tuple(o for o in history if o.situation.target.dataset_hash in kept)
 
 
-def check_of(case: BacktestCase, ranked: Sequence[Outlook]) -> Check:
+def check_of(case: BacktestCase, ranked: Sequence[StartForecast]) -> Check:
     """Compare a case's ranking with its truth."""
     truth = {str(c.start): result for c, result in zip(case.candidates, case.truth, strict=True)}
-    truth_N = np.array([truth[str(outlook.situation.start)] for outlook in ranked])
+    truth_N = np.array([truth[str(forecast.situation.start)] for forecast in ranked])
     low_N, high_N = (np.array([getattr(o.score, end) for o in ranked]) for end in ("low", "high"))
     return Check(
         target_name=case.target_name,
@@ -223,7 +223,7 @@ def check_of(case: BacktestCase, ranked: Sequence[Outlook]) -> Check:
         inside_N=((low_N <= truth_N) & (np.minimum(truth_N, HIGHEST) <= high_N)).astype(np.float64),
         expected_loss=ranked[0].expected_loss,
         realised_loss=float(truth_N.max() - truth_N[0]),
-        p_best_N=np.array([outlook.p_best for outlook in ranked]),
+        p_best_N=np.array([forecast.p_best for forecast in ranked]),
         best_N=(np.arange(len(truth_N)) == int(truth_N.argmax())).astype(np.float64),
         truth_N=truth_N,
     )

@@ -67,15 +67,15 @@ def views(situation: Situation) -> float:
     return float(max(situation.num_train_images, 1) * max(situation.budget.epochs, 1))
 
 
-def immaturity(situation: Situation) -> float:
+def share_to_come(situation: Situation) -> float:
     """Share of what training brings to pretrained weights that is still to come: 1 at no training, 0 at its end."""
     return HALF_VIEWS / (HALF_VIEWS + views(situation))
 
 
-def youth(situation: Situation) -> float:
-    """Return 1 at no training to 0 at its end, as `immaturity`, but longer where masks begin at random."""
+def early_share(situation: Situation) -> float:
+    """Return 1 at no training to 0 at its end, as `share_to_come`, but longer where masks begin at random."""
     if not masks_begin_at_random(situation):
-        return immaturity(situation)
+        return share_to_come(situation)
     return HALF_VIEWS_OF_MASKS / (HALF_VIEWS_OF_MASKS + views(situation))
 
 
@@ -87,7 +87,7 @@ def masks_begin_at_random(situation: Situation) -> bool:
 
 def views_term(situation: Situation) -> float:
     """A number from −1 at no training to 0 at its end."""
-    return -immaturity(situation)
+    return -share_to_come(situation)
 
 
 def images_term(situation: Situation) -> float:
@@ -138,7 +138,7 @@ def coordinates(situations: Sequence[Situation]) -> Matrix:
     return np.array(rows, dtype=np.float64).reshape(len(situations), 3)
 
 
-def unusual(situation: Situation) -> float:
+def small_budget_sd(situation: Situation) -> float:
     """Standard deviation that results of very short or very small trainings have beyond what the rules explain."""
     small = 0.2 * max(0.0, math.log2(FEWEST_PIXELS / situation.budget.imgsz))
     short = 0.15 * max(0.0, math.log10(FEWEST_EPOCHS / max(situation.budget.epochs, 1)))

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.forecast.situation import Observation, Partial, Situation, to_scale
+from recommender.forecast.situation import Observation, PartialRun, Situation, to_scale
 from recommender.records import EpochMetrics
 
 DEFAULT_SLOPE = 0.7  # differences shrink while training goes on
@@ -29,12 +29,12 @@ def best_so_far(curve: Sequence[EpochMetrics], epochs: int) -> float:
     return max((point.score for point in curve if point.epoch <= epochs), default=0.0)
 
 
-def speaking_for(full: Situation, observation: Observation, history: Sequence[Observation]) -> Observation:
+def at_full_budget(full: Situation, observation: Observation, history: Sequence[Observation]) -> Observation:
     """A run as evidence for its start at the full budget: as it is when it came that far, else as a beginning."""
     epochs = observation.run.curve[-1].epoch
     if epochs >= full.budget.epochs:
         return replace(observation, situation=full)
-    partial = partial_of(
+    partial = partial_run_of(
         history,
         target=full.target.dataset_hash,
         mode=full.start.mode,
@@ -44,18 +44,18 @@ def speaking_for(full: Situation, observation: Observation, history: Sequence[Ob
     return replace(observation, situation=full, partial=partial)
 
 
-def partial_of(
+def partial_run_of(
     history: Sequence[Observation], *, target: str, mode: str, epochs: int, schedule_epochs: int
-) -> Partial:
+) -> PartialRun:
     """The forecast of the finished run from one of `epochs` out of `schedule_epochs`.
 
-    Learnt from curves of other targets at the same share of their schedule; defaults where there are few.
+    Fitted to curves of other targets at the same share of their schedule; defaults where there are few.
     """
     group = f"{target} {epochs}/{schedule_epochs}"
     share = epochs / schedule_epochs
     scratch = SCRATCH_NOISE * (1 - share) if mode == "scratch" else 0.0
-    offset, slope, noise = _learnt(history, target, share, mode) or _default(share)
-    return Partial(group=group, offset=offset, slope=slope, noise=math.hypot(noise, scratch))
+    offset, slope, noise = _fitted(history, target, share, mode) or _default(share)
+    return PartialRun(group=group, offset=offset, slope=slope, noise=math.hypot(noise, scratch))
 
 
 def _default(share: float) -> tuple[float, float, float]:
@@ -63,7 +63,7 @@ def _default(share: float) -> tuple[float, float, float]:
     return (1 - slope) * USUAL_END, slope, NOISE_A_DECADE * math.log10(1 / share)
 
 
-def _learnt(
+def _fitted(
     history: Sequence[Observation], target: str, share: float, mode: str
 ) -> tuple[float, float, float] | None:
     """Offset, slope and residual within targets and modes, or None with fewer than MIN_CURVES usable curves."""
@@ -81,8 +81,8 @@ def _learnt(
         return None
     groups = [f"{target} {mode}" for target, mode in zip(targets, modes, strict=True)]
     x, y = _within(early, groups), _within(final, groups)
-    spread = float(x @ x)
-    slope = float(x @ y) / spread if spread > 1e-9 else 0.0
+    variation = float(x @ x)
+    slope = float(x @ y) / variation if variation > 1e-9 else 0.0
     slope = min(1.2, max(0.05, slope))
     gained = np.asarray(final) - slope * np.asarray(early)
     # A frozen start learns faster at first and then stops: what is still to come depends on the mode.

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from recommender.forecast.kernels import PriorScales
 from recommender.forecast.policy import Race, Value, relative_cost
-from recommender.forecast.ranking import Outlook
+from recommender.forecast.ranking import StartForecast
 from recommender.forecast.rules import trained_on_target
 from recommender.forecast.situation import Observation, Situation
 from recommender.forecast.warnings import is_permissive
@@ -21,30 +21,30 @@ TIE_RULE = "full before freeze, then a permissive licence, then the smaller mode
 
 
 def decide(
-    ranked: Sequence[Outlook],
+    ranked: Sequence[StartForecast],
     history: Sequence[Observation],
     *,
-    spread: PriorScales | None = None,
+    scales: PriorScales | None = None,
     hours: Mapping[Start, float] | None = None,
 ) -> Decision:
     """The decision for `ranked` starts, best first; `hours` of a full training by start, where they are known."""
     first = ranked[0]
-    rivals = [outlook for outlook in ranked if not trained_on_target(outlook.situation.evidence)]
-    tied = [outlook for outlook in rivals if _is_tied(outlook, first)] or [first]
-    ordered = sorted(tied, key=lambda outlook: _preference(outlook.situation))
+    rivals = [forecast for forecast in ranked if not trained_on_target(forecast.situation.evidence)]
+    tied = [forecast for forecast in rivals if _is_tied(forecast, first)] or [first]
+    ordered = sorted(tied, key=lambda forecast: _preference(forecast.situation))
     return Decision(
         start=first.situation.start,
         expected_loss=first.expected_loss,
         num_starts=len(rivals) or len(ranked),
-        tied=tuple(outlook.situation.start for outlook in ordered),
+        tied=tuple(forecast.situation.start for forecast in ordered),
         tie_rule=TIE_RULE,
-        trials=_trials(tied[:MOST_TRIALS], history, spread or PriorScales(), hours or {}),
+        trials=_trials(tied[:MOST_TRIALS], history, scales or PriorScales(), hours or {}),
     )
 
 
-def _is_tied(outlook: Outlook, first: Outlook) -> bool:
-    lost = outlook.expected_loss - first.expected_loss
-    return outlook is first or (lost <= TIED_LOSS and outlook.p_beats_first >= TIED_CHANCE)
+def _is_tied(forecast: StartForecast, first: StartForecast) -> bool:
+    lost = forecast.expected_loss - first.expected_loss
+    return forecast is first or (lost <= TIED_LOSS and forecast.p_beats_first >= TIED_CHANCE)
 
 
 def _preference(situation: Situation) -> tuple[bool, bool, float]:
@@ -57,17 +57,20 @@ def _preference(situation: Situation) -> tuple[bool, bool, float]:
 
 
 def _trials(
-    tied: Sequence[Outlook], history: Sequence[Observation], spread: PriorScales, hours: Mapping[Start, float]
+    tied: Sequence[StartForecast],
+    history: Sequence[Observation],
+    scales: PriorScales,
+    hours: Mapping[Start, float],
 ) -> TrialValue | None:
     """The expected gain of the final choice by whole trainings of the tied starts."""
-    candidates = tuple(outlook.situation for outlook in tied)
+    candidates = tuple(forecast.situation for forecast in tied)
     if len(candidates) < 2:
         return None
     race = Race(
         history=tuple(history),
         candidates=candidates,
         trial_epochs=candidates[0].budget.epochs,
-        spread=spread,
+        scales=scales,
     )
     gain = Value(race).of(range(len(candidates))) * tied[0].score.mean
     if gain < WORTH_TRYING:

@@ -16,7 +16,7 @@ from recommender.axes import best_settings
 from recommender.checkpoints import REFERENCE_NAMES, catalogue, zoo
 from recommender.errors import StorageError
 from recommender.evidence import EVIDENCE_VERSION
-from recommender.forecast.curves import speaking_for
+from recommender.forecast.curves import at_full_budget
 from recommender.forecast.kernels import PriorScales
 from recommender.forecast.situation import Observation, Situation
 from recommender.profile.known import source_profiles
@@ -44,7 +44,7 @@ class BuiltinHistory:
     checkpoints: dict[str, Checkpoint]  # by weights sha256
     evidence: dict[tuple[str, str], Evidence]  # by target hash and weights sha256
     evidence_version: str  # of the code that gathered it
-    spread: PriorScales  # estimated from these runs; the defaults where there are none
+    scales: PriorScales  # estimated from these runs; the defaults where there are none
 
 
 def builtin_file(task: Task) -> Path:
@@ -71,13 +71,13 @@ def builtin_history(task: Task) -> BuiltinHistory:
             for item in content["evidence"]
         },
         evidence_version=content["evidence_version"],
-        spread=from_parsed(PriorScales, content["spread"]),
+        scales=from_parsed(PriorScales, content["spread"]),
     )
 
 
-def known_spread(task: Task) -> PriorScales:
+def known_scales(task: Task) -> PriorScales:
     """The standard deviation of each part of the prior, estimated from the built-in history of a task."""
-    return builtin_history(task).spread
+    return builtin_history(task).scales
 
 
 def builtin_observations(task: Task) -> tuple[Observation, ...]:
@@ -205,10 +205,10 @@ def observations(
     for run in runs:
         target = profiles.get(run.target_hash)
         checkpoint = checkpoints.get(run.weights_sha256 or "")
-        learnt = run.start.mode == "scratch" or checkpoint is not None
+        is_known = run.start.mode == "scratch" or checkpoint is not None
         # A trial that a policy stopped was paid for: it speaks as far as it came.
         counts = run.status == "succeeded" or (run.status == "stopped" and run.kind == "trial")
-        if not counts or run.best is None or target is None or not learnt:
+        if not counts or run.best is None or target is None or not is_known:
             continue
         situation = Situation(
             target=target,
@@ -222,4 +222,4 @@ def observations(
         whole = run.recipe.schedule_epochs is None and run.status == "succeeded"
         kind = finished if whole else trials
         kind.append(Observation(situation=situation, run=run))
-    return (*finished, *(speaking_for(trial.situation, trial, finished) for trial in trials))
+    return (*finished, *(at_full_budget(trial.situation, trial, finished) for trial in trials))

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from recommender.blas import single_blas_thread
-from recommender.forecast.kernels import PriorScales, lay_out
-from recommender.forecast.process import noise_of, result_of
+from recommender.forecast.gaussian_process import noise_of, result_of
+from recommender.forecast.kernels import PriorScales, kernel_inputs
 from recommender.forecast.situation import Observation, Situation, from_scale
 from recommender.records import RunUsed
 
@@ -17,18 +17,18 @@ MOST_SHOWN = 8
 
 @single_blas_thread()
 def runs_used(
-    history: Sequence[Observation], situation: Situation, spread: PriorScales | None = None
+    history: Sequence[Observation], situation: Situation, scales: PriorScales | None = None
 ) -> tuple[RunUsed, ...]:
     """The runs whose absence would change the forecast of `situation` most, and all on its target, largest first."""
     if not history:
         return ()
-    spread = spread or PriorScales()
-    ground = lay_out([observation.situation for observation in history] + [situation])
-    covariance = ground.covariance(spread)
-    residual_R = np.array([result_of(observation) for observation in history]) - ground.mean_N[:-1]
-    inverse_RR = np.linalg.inv(covariance[:-1, :-1] + noise_of(history, spread))
+    scales = scales or PriorScales()
+    inputs = kernel_inputs([observation.situation for observation in history] + [situation])
+    covariance = inputs.covariance(scales)
+    residual_R = np.array([result_of(observation) for observation in history]) - inputs.mean_N[:-1]
+    inverse_RR = np.linalg.inv(covariance[:-1, :-1] + noise_of(history, scales))
     weights_R, residual_weights_R = inverse_RR @ covariance[-1, :-1], inverse_RR @ residual_R
-    mean_R = np.full(len(history), ground.mean_N[-1] + weights_R @ residual_R)
+    mean_R = np.full(len(history), inputs.mean_N[-1] + weights_R @ residual_R)
     # Leaving run i out moves the mean by w_i α_i / (K⁻¹)_ii: Rasmussen & Williams (2006), section 5.4.2.
     moved_R = weights_R * residual_weights_R / np.diag(inverse_RR)
     effects_R = from_scale(mean_R) - from_scale(mean_R - moved_R)

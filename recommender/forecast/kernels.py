@@ -1,6 +1,6 @@
 """The forecast's prior: how the results of situations vary together, before any of them is known.
 
-What does not depend on the spread is laid out once (`Ground`), so that learning the spread stays cheap.
+What does not depend on the scales is computed once (`KernelInputs`), so that fitting the scales stays cheap.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.forecast.budget import coordinates, unusual, youth
+from recommender.forecast.budget import coordinates, early_share, small_budget_sd
 from recommender.forecast.rules import features, head_start, prior_weights
 from recommender.forecast.situation import Situation
 from recommender.profile.embedding import squared_distances
@@ -33,7 +33,9 @@ class PriorScales:
     start: float = 0.05  # from start to start, on all targets
     start_on_similar: float = 0.06  # from start to start, shared by similar targets only
     pair: float = 0.025  # of one start on one target: .018 on the first sets measured, .038 on six others
-    young: float = 1.8  # of one start on one target where training has hardly begun: times `youth` cubed
+    young: float = (
+        1.8  # of one start on one target where training has hardly begun: times `early_share` cubed
+    )
     noise: float = 0.018  # of one training: replicates of three targets
     seed: float = 0.025  # of a seed, shared by all starts of one target at one budget: the same replicates
     offset: float = 0.3  # of what runs that broke off still would have gained
@@ -50,8 +52,8 @@ class PriorScales:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Ground:
-    """N situations laid out. The kernels compare T targets and S sources, which are few."""
+class KernelInputs:
+    """Of N situations, all that their covariance is computed from. The kernels compare T targets and S sources."""
 
     mean_N: Matrix
     rules_NN: Matrix  # covariance of what the rules say
@@ -68,21 +70,21 @@ class Ground:
     )
     slopes_NN: Matrix  # covariance of what a budget buys, from target to target
     near_budget_NN: Matrix  # 1 at the same budget, towards 0 far away
-    youth_N: Matrix  # how far training has hardly begun, 0 to 1
-    unusual_N: Matrix  # standard deviation of results at very small budgets
+    early_share_N: Matrix  # how far training has hardly begun, 0 to 1
+    small_budget_sd_N: Matrix  # standard deviation of results at very small budgets
     pretrained_N: NDArray[np.bool_]
     faded_NN: (
         Matrix  # effects of a start fade with the advantage of pretraining; 0 between scratch and the rest
     )
 
-    def covariance(self, spread: PriorScales) -> Matrix:
+    def covariance(self, scales: PriorScales) -> Matrix:
         """N×N prior covariance."""
-        return self.fixed() + sum(self.terms(spread).values())
+        return self.fixed() + sum(self.terms(scales).values())
 
     def fixed(self) -> Matrix:
-        """The part that no number of the spread scales: rules, slopes and what very small budgets hide."""
+        """The part that does not depend on the scales: rules, slopes and what very small budgets hide."""
         same_target = self.same_target()
-        small = self.unusual_N[:, None] * self.unusual_N[None, :] * self.near_budget_NN
+        small = self.small_budget_sd_N[:, None] * self.small_budget_sd_N[None, :] * self.near_budget_NN
         fixed: Matrix = self.rules_NN + same_target * (
             self.slopes_NN + small * (1.0 + 0.25 * self.same_start_NN)
         )
@@ -93,33 +95,33 @@ class Ground:
         same: Matrix = (self.target_N[:, None] == self.target_N[None, :]).astype(np.float64)
         return same
 
-    def terms(self, spread: PriorScales) -> dict[str, Matrix]:
+    def terms(self, scales: PriorScales) -> dict[str, Matrix]:
         """The covariance beyond the rules, N×N for each standard deviation that scales a part, by its name."""
         same_target = self.same_target()
         pretrained_NN = same_target * (self.pretrained_N[:, None] & self.pretrained_N[None, :])
         gain = pretrained_NN * self.faded_NN
         pair = same_target * self.same_start_NN
-        young_NN = self.near_budget_NN * np.outer(self.youth_N**3, self.youth_N**3)
-        starts = self._starts(spread)
-        similar = _among(_kernel(self.target_distances_TT, spread.target_length), self.target_N)
+        young_NN = self.near_budget_NN * np.outer(self.early_share_N**3, self.early_share_N**3)
+        starts = self._starts(scales)
+        similar = _among(_kernel(self.target_distances_TT, scales.target_length), self.target_N)
         return {
-            "level": spread.level**2 * same_target,
-            "budget": spread.budget**2 * same_target * self.near_budget_NN,
-            "gain": spread.gain**2 * gain * (1.0 + self.near_budget_NN) / 2,
+            "level": scales.level**2 * same_target,
+            "budget": scales.budget**2 * same_target * self.near_budget_NN,
+            "gain": scales.gain**2 * gain * (1.0 + self.near_budget_NN) / 2,
             # What a frozen backbone lacks on a target no longer training cures, so this alone does not fade.
-            "mode": spread.mode**2 * pretrained_NN * self.same_mode_NN,
-            "pair": spread.pair**2 * pair * self.faded_NN,
-            "young": spread.young**2 * pair * young_NN,
-            "start": spread.start**2 * starts,
-            "start_on_similar": spread.start_on_similar**2 * starts * similar,
+            "mode": scales.mode**2 * pretrained_NN * self.same_mode_NN,
+            "pair": scales.pair**2 * pair * self.faded_NN,
+            "young": scales.young**2 * pair * young_NN,
+            "start": scales.start**2 * starts,
+            "start_on_similar": scales.start_on_similar**2 * starts * similar,
         }
 
-    def derivatives(self, spread: PriorScales, terms: dict[str, Matrix]) -> dict[str, Matrix]:
-        """The gradient of `covariance`, whose `terms` these are, by the logarithm of each learned scale."""
+    def derivatives(self, scales: PriorScales, terms: dict[str, Matrix]) -> dict[str, Matrix]:
+        """The gradient of `covariance`, whose `terms` these are, by the logarithm of each fitted scale."""
         starts = terms["start"] + terms["start_on_similar"]
         other_checkpoint = starts * (1.0 - self.same_checkpoint_NN)
-        source_SS = _relative_change(_source_kernel, self.source_distances_SS, spread.source_length)
-        target_TT = _relative_change(_kernel, self.target_distances_TT, spread.target_length)
+        source_SS = _relative_change(_source_kernel, self.source_distances_SS, scales.source_length)
+        target_TT = _relative_change(_kernel, self.target_distances_TT, scales.target_length)
         return {
             **{name: 2.0 * term for name, term in terms.items()},
             "source_length": other_checkpoint * _among(source_SS, self.source_N),
@@ -129,18 +131,18 @@ class Ground:
             "full_share": starts * self.num_movable_NN,
         }
 
-    def _starts(self, spread: PriorScales) -> Matrix:
+    def _starts(self, scales: PriorScales) -> Matrix:
         """1 for the same start, less for unlike sources or another mode, 0 between scratch and the rest."""
-        alike = _among(_source_kernel(self.source_distances_SS, spread.source_length), self.source_N)
+        alike = _among(_source_kernel(self.source_distances_SS, scales.source_length), self.source_N)
         # The same pictures teach other features from random weights.
-        other = alike * self.same_lineage_NN * spread.across_checkpoints
+        other = alike * self.same_lineage_NN * scales.across_checkpoints
         kernel = np.where(self.same_checkpoint_NN > 0, 1.0, other)
-        kernel *= np.where(self.same_mode_NN > 0, 1.0, spread.across_modes)
-        kernel *= self.faded_NN * spread.full_share**self.num_movable_NN
+        kernel *= np.where(self.same_mode_NN > 0, 1.0, scales.across_modes)
+        kernel *= self.faded_NN * scales.full_share**self.num_movable_NN
         return kernel
 
 
-def lay_out(situations: Sequence[Situation]) -> Ground:
+def kernel_inputs(situations: Sequence[Situation]) -> KernelInputs:
     """Measure what the kernels compare."""
     weights, deviations, slopes = prior_weights()
     rows = np.asarray(features(situations), dtype=np.float64)
@@ -154,7 +156,7 @@ def lay_out(situations: Sequence[Situation]) -> Ground:
     movable_N = np.array([float(_is_movable(s)) for s in situations])
     budgets_N3 = coordinates(situations)
     squared_NN = ((budgets_N3[:, None] - budgets_N3[None, :]) ** 2).sum(axis=2)
-    return Ground(
+    return KernelInputs(
         mean_N=rows @ weights,
         rules_NN=(rows * deviations**2) @ rows.T,
         slopes_NN=(rows * slopes**2) @ rows.T,
@@ -171,8 +173,8 @@ def lay_out(situations: Sequence[Situation]) -> Ground:
         same_start_NN=_same([f"{_weights(s)}:{s.start.mode}" for s in situations]),
         num_movable_NN=movable_N[:, None] + movable_N[None, :],
         near_budget_NN=np.exp(-squared_NN / 2),
-        youth_N=np.array([youth(s) for s in situations]),
-        unusual_N=np.array([unusual(s) for s in situations]),
+        early_share_N=np.array([early_share(s) for s in situations]),
+        small_budget_sd_N=np.array([small_budget_sd(s) for s in situations]),
         pretrained_N=~scratch,
         faded_NN=np.where(scratch[:, None] != scratch[None, :], 0.0, fade[:, None] * fade[None, :]),
     )

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from recommender.forecast.curves import best_so_far, partial_of, speaking_for
+from recommender.forecast.curves import at_full_budget, best_so_far, partial_run_of
+from recommender.forecast.gaussian_process import Posterior, posterior
 from recommender.forecast.kernels import PriorScales
-from recommender.forecast.process import Posterior, posterior
 from recommender.forecast.situation import Observation, Situation, from_scale, to_scale
 from recommender.records import SCRATCH, EpochMetrics, Start
 
@@ -39,11 +39,11 @@ class Race:
     running: tuple[Start, ...] = ()
     trial_epochs: int = 5
     tolerance: float = 0.01  # share of the expected best mAP50-95 that the user does not care about
-    spread: PriorScales = field(default_factory=PriorScales)
+    scales: PriorScales = field(default_factory=PriorScales)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class NextTrial:
     """The next trial, and what it is worth."""
 
     start: Start
@@ -55,10 +55,10 @@ class Choice:
 
 def current_forecast(race: Race) -> Posterior:
     """The forecast after all trials so far."""
-    return posterior((*race.history, *race.trials), race.candidates, race.spread)
+    return posterior((*race.history, *race.trials), race.candidates, race.scales)
 
 
-def next_trial(race: Race) -> Choice | None:
+def next_trial(race: Race) -> NextTrial | None:
     """The trial that those left would miss most for its cost, or None when together they are not worth the tolerance.
 
     COCO, the static favourite and scratch stay in the race like all others: nothing is pruned, only not yet chosen.
@@ -69,7 +69,7 @@ def next_trial(race: Race) -> Choice | None:
     if not left or most - value.of(running) <= race.tolerance:
         return None
     choices = [
-        Choice(
+        NextTrial(
             start=race.candidates[i].start,
             expected_gain=most - value.of([*running, *(other for other in left if other != i)]),
             relative_cost=relative_cost(race.candidates[i]),
@@ -85,12 +85,12 @@ class Value:
     def __init__(self, race: Race) -> None:
         self._race = race
         self._belief = current_forecast(race)
-        self._share = race.spread.loss_share
+        self._share = race.scales.loss_share
         size = len(race.candidates)
         self._noise_N = np.array([_trial_noise(race, candidate) for candidate in race.candidates])
         whole = all(race.trial_epochs >= candidate.budget.epochs for candidate in race.candidates)
         self._offset = (
-            0.0 if whole else race.spread.offset
+            0.0 if whole else race.scales.offset
         )  # what is still to come is common to all that break off
         rng = np.random.default_rng(0)
         surprise_SN = self._belief.draws(DRAWS, seed=0) - self._belief.mean_N
@@ -127,14 +127,14 @@ def _running(race: Race) -> list[int]:
 
 def _trial_noise(race: Race, candidate: Situation) -> float:
     """Variance of what a trial says of the full run, beside the offset that trials share."""
-    partial = partial_of(
+    partial = partial_run_of(
         race.history,
         target=candidate.target.dataset_hash,
         mode=candidate.start.mode,
         epochs=min(race.trial_epochs, candidate.budget.epochs),
         schedule_epochs=candidate.budget.epochs,
     )
-    return race.spread.noise**2 + partial.noise**2
+    return race.scales.noise**2 + partial.noise**2
 
 
 def relative_cost(candidate: Situation) -> float:
@@ -179,4 +179,4 @@ def extrapolate(curve: Sequence[EpochMetrics], epochs: int) -> float:
 def as_trial(observation: Observation, race: Race) -> Observation:
     """A run that broke off, as evidence for its candidate at the full budget."""
     full = next(c for c in race.candidates if c.start == observation.situation.start)
-    return speaking_for(full, observation, race.history)
+    return at_full_budget(full, observation, race.history)

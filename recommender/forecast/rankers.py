@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from recommender.checkpoints import REFERENCE_NAMES
 from recommender.evidence import estimators_for
-from recommender.forecast.learning import learnt_spread
-from recommender.forecast.process import posterior
+from recommender.forecast.gaussian_process import posterior
+from recommender.forecast.prior_fitting import fitted_scales
 from recommender.forecast.rules import similarity
 from recommender.forecast.situation import Observation, Situation
 from recommender.records import SCRATCH, Budget
@@ -33,8 +33,8 @@ SAME_TASK = (
 
 
 def forecast(history: Sequence[Observation], candidates: Sequence[Situation]) -> Scores:
-    """Ours: the posterior mean, its spread estimated from the same history."""
-    return posterior(history, candidates, learnt_spread(tuple(history))).mean_N
+    """Ours: the posterior mean, its scales estimated from the same history."""
+    return posterior(history, candidates, fitted_scales(tuple(history))).mean_N
 
 
 def forecast_of_new(history: Sequence[Observation], candidates: Sequence[Situation]) -> Scores:
@@ -42,14 +42,14 @@ def forecast_of_new(history: Sequence[Observation], candidates: Sequence[Situati
 
     But for COCO's and scratch, which every history knows.
     """
-    spread = learnt_spread(tuple(history))
+    scales = fitted_scales(tuple(history))
     scores = np.empty(len(candidates))
     for name in {candidate.start.checkpoint for candidate in candidates}:
         known = [
             o for o in history if o.situation.start.checkpoint != name or name in (SCRATCH, *REFERENCE_NAMES)
         ]
         own = [i for i, candidate in enumerate(candidates) if candidate.start.checkpoint == name]
-        scores[own] = posterior(known, candidates, spread).mean_N[own]
+        scores[own] = posterior(known, candidates, scales).mean_N[own]
     return scores
 
 
@@ -67,9 +67,9 @@ def static(history: Sequence[Observation], candidates: Sequence[Situation]) -> S
     by_start: dict[str, list[float]] = {}
     for results in races(history, candidates[0].budget).values():
         values = np.array(list(results.values()))
-        spread = float(values.std()) or 1.0
+        deviation = float(values.std()) or 1.0
         for start, value in results.items():
-            by_start.setdefault(start, []).append((value - float(values.mean())) / spread)
+            by_start.setdefault(start, []).append((value - float(values.mean())) / deviation)
     return np.array([float(np.mean(by_start.get(str(c.start), [0.0]))) for c in candidates])
 
 
@@ -139,5 +139,5 @@ def _scored(candidate: Situation, score: float | None) -> float:
 
 
 def _z(scores: Scores) -> Scores:
-    spread = float(scores.std())
-    return (scores - scores.mean()) / spread if spread > 0 else np.zeros_like(scores)
+    deviation = float(scores.std())
+    return (scores - scores.mean()) / deviation if deviation > 0 else np.zeros_like(scores)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.forecast.gaussian_process import posterior
 from recommender.forecast.kernels import PriorScales
-from recommender.forecast.process import posterior
 from recommender.forecast.rules import trained_on_target
 from recommender.forecast.situation import Observation, Situation
 from recommender.records import SCRATCH, Interval
@@ -19,7 +19,7 @@ LEVEL = 0.8
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Outlook:
+class StartForecast:
     """The forecast of one start."""
 
     situation: Situation
@@ -30,13 +30,13 @@ class Outlook:
     gain_over_scratch: Interval
 
 
-def outlooks(
+def rank_starts(
     history: Sequence[Observation],
     candidates: Sequence[Situation],
     *,
     seed: int = 0,
-    spread: PriorScales | None = None,
-) -> tuple[Outlook, ...]:
+    scales: PriorScales | None = None,
+) -> tuple[StartForecast, ...]:
     """Forecast one training of every candidate; order by expected loss, which is the order of expected scores too.
 
     The candidates are starts on one target at one budget and include scratch. Draws are joint, so what the starts
@@ -44,8 +44,8 @@ def outlooks(
     order starts otherwise, those share its mean: rank and probability never contradict each other. Checkpoints trained
     on this very data come last and win nothing: what they reach on images they know is no result.
     """
-    spread = spread or PriorScales()
-    belief = posterior(history, candidates, spread).of_one_training(spread)
+    scales = scales or PriorScales()
+    belief = posterior(history, candidates, scales).of_one_training(scales)
     draws_SN = belief.samples(NUM_DRAWS, seed)
     # Not the draws' means: their error would order close starts anew with every start that joins the race.
     means_N = belief.expected_scores()
@@ -57,15 +57,15 @@ def outlooks(
         key=lambda i: (bool(known_N[i]), -round(float(means_N[i]), 6), candidates[i].start),
     )
     winners_N = np.bincount(rivals_SN.argmax(axis=1), minlength=len(candidates)) / NUM_DRAWS
-    p_best_N = never_rising(winners_N[order])
+    p_best_N = isotonic_decreasing(winners_N[order])
     scratch = [i for i, candidate in enumerate(candidates) if candidate.start.checkpoint == SCRATCH]
     best_S = rivals_SN.max(axis=1) if not known_N.all() else draws_SN.max(axis=1)
     base_S = draws_SN[:, scratch[0]] if scratch else np.zeros(NUM_DRAWS)
     first_mean = float(means_N[order[0]]) if order else 0.0
-    best = first_mean + spread.loss_share * max(0.0, float(best_S.mean()) - first_mean)
+    best = first_mean + scales.loss_share * max(0.0, float(best_S.mean()) - first_mean)
     first_S = draws_SN[:, order[0]] if order else np.zeros(NUM_DRAWS)
     return tuple(
-        Outlook(
+        StartForecast(
             situation=candidates[i],
             score=replace(_interval(draws_SN[:, i]), mean=float(means_N[i])),
             p_best=float(p_best),
@@ -77,7 +77,7 @@ def outlooks(
     )
 
 
-def never_rising(values_N: NDArray[np.float64]) -> NDArray[np.float64]:
+def isotonic_decreasing(values_N: NDArray[np.float64]) -> NDArray[np.float64]:
     """The nearest sequence that never rises, same sum: neighbours in the wrong order share their mean.
 
     Isotonic regression by pooling adjacent violators (Barlow et al. 1972), as scikit-learn's `isotonic_regression`,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-from recommender.forecast.ranking import Outlook
+from recommender.forecast.ranking import StartForecast
 from recommender.forecast.situation import Observation, Situation
 from recommender.profile import NOTHING_SIMILAR
 from recommender.records import RankedStart, Start
@@ -15,11 +15,11 @@ from recommender.text import counted
 RELATED = 0.5  # half the squared distance of sets that have nothing in common
 
 
-def reasons(outlook: Outlook, history: Sequence[Observation]) -> tuple[str, ...]:
+def reasons(forecast: StartForecast, history: Sequence[Observation]) -> tuple[str, ...]:
     """At most six short sentences, the weightiest first."""
-    situation = outlook.situation
+    situation = forecast.situation
     if situation.checkpoint is None:
-        return (*_scratch(outlook), *_past(situation, history))
+        return (*_scratch(forecast), *_past(situation, history))
     said = [
         *_similarity(situation),
         *_nearest(situation),
@@ -68,8 +68,8 @@ def _epochs(count: int) -> str:
     return f"{count} epoch{'s' * (count != 1)}"
 
 
-def _scratch(outlook: Outlook) -> list[str]:
-    seen = outlook.situation.num_train_images * outlook.situation.budget.epochs
+def _scratch(forecast: StartForecast) -> list[str]:
+    seen = forecast.situation.num_train_images * forecast.situation.budget.epochs
     text = f"random weights; it would see {seen:,} images in all"
     return [text + (", too few to learn from nothing" if seen < 100_000 else ", enough to learn much")]
 

@@ -16,7 +16,6 @@ import numpy as np
 
 from recommender.forecast.backtest import BacktestCase
 from recommender.forecast.curves import best_so_far
-from recommender.forecast.learning import learnt_spread
 from recommender.forecast.policy import (
     Race,
     as_trial,
@@ -25,6 +24,7 @@ from recommender.forecast.policy import (
     next_trial,
     relative_cost,
 )
+from recommender.forecast.prior_fitting import fitted_scales
 from recommender.forecast.situation import Observation
 from recommender.records import EpochMetrics, Run
 
@@ -123,7 +123,7 @@ def one_seed(case: BacktestCase, observations: Sequence[Observation]) -> list[Ob
 
 
 def _race(case: BacktestCase) -> Race:
-    return Race(history=case.history, candidates=case.candidates, spread=learnt_spread(tuple(case.history)))
+    return Race(history=case.history, candidates=case.candidates, scales=fitted_scales(tuple(case.history)))
 
 
 def _cut(

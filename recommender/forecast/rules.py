@@ -2,7 +2,7 @@
 
 Each rule is a feature of a situation with the weight it is believed to have, and how firmly. Weights are on
 the arcsine square root scale of mAP50-95, where 0.05 is about 0.05 mAP near mAP 0.4. The history of runs moves
-the weights away from these as far as it speaks against them (see `process.py`).
+the weights away from these as far as it speaks against them (see `gaussian_process.py`).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from recommender.evidence import ESTIMATORS, Estimator
 from recommender.forecast.budget import (
     distinct_images,
     images_term,
-    immaturity,
     masks_begin_at_random,
     objects_term,
     scratch_images_term,
     scratch_views_term,
+    share_to_come,
     views,
     views_term,
 )
@@ -236,7 +236,7 @@ RULES: tuple[Rule, ...] = (
     Rule(name="freeze_images", weight=-0.06, sd=0.05, why="much data can move a backbone safely",
          value=lambda s: _frozen(s) * _log_images(s)),
     Rule(name="freeze_short", weight=0.20, sd=0.10, why="VOC, 50 epochs: .676 frozen, .682 full; ten epochs: no loss",
-         value=lambda s: _frozen(s) * immaturity(s)),
+         value=lambda s: _frozen(s) * share_to_come(s)),
     Rule(name="segment_level", weight=-0.05, sd=0.10, why="masks are a little harder than boxes",
          value=_of_task("segment")),
     Rule(name="classify_level", weight=0.45, sd=0.40, why="a middling classifier at its best: 0.85",

@@ -25,7 +25,7 @@ class Situation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Partial:
+class PartialRun:
     """The forecast of a finished run from one that broke off: finished ≈ offset + slope × broken off, ± noise.
 
     The offset is a guess whose error is common to all runs of the same target that broke off at the same epoch, so
@@ -44,7 +44,7 @@ class Observation:
 
     situation: Situation
     run: Run
-    partial: Partial | None = None  # set where the run broke off before its schedule's end
+    partial: PartialRun | None = None  # set where the run broke off before its schedule's end
 
     @property
     def score(self) -> float:

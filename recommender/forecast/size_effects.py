@@ -1,6 +1,6 @@
 """Effects of image size, model size and family on a result, from published tables.
 
-`benchmarks/size_effects.py` learns the numbers of `size_effects.json` from 572 fine-tunings of YOLOBench and the means
+`benchmarks/size_effects.py` fits the numbers of `size_effects.json` from 572 fine-tunings of YOLOBench and the means
 of RF100-VL; here they are only read. They enter the forecast as uncertain rules (`rules.py`), so runs of the user's
 own on other sizes and families move them. All gains are on the model's scale (`situation.to_scale`).
 """

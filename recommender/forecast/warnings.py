@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recommender.checkpoints import RECOVERED_FROM
-from recommender.forecast.ranking import Outlook
+from recommender.forecast.ranking import StartForecast
 from recommender.forecast.rules import head_start, leaks, source_unknown
 from recommender.forecast.situation import Situation
 from recommender.profile import NOTHING_SIMILAR
@@ -36,7 +36,7 @@ def is_permissive(licence: str | None) -> bool:
 
 
 def warnings(
-    outlooks: Sequence[Outlook],
+    forecasts: Sequence[StartForecast],
     *,
     batch: int = 16,
     scratch_asked: bool = False,
@@ -45,25 +45,25 @@ def warnings(
 ) -> tuple[Notice, ...]:
     """All warnings about a ranking, the most pressing first. None of them is true of every ranking."""
     return (
-        *([] if level_supported else [_unsupported(outlooks[0].situation, any_runs)]),
-        *_leaks(outlooks),
-        *_unknown_sources(outlooks),
-        *_nothing_similar(outlooks),
-        *_negative(outlooks),
-        *_small_for_scratch(outlooks, scratch_asked),
-        *_small_batch(outlooks, batch),
-        *_unknown_licence(outlooks),
+        *([] if level_supported else [_unsupported(forecasts[0].situation, any_runs)]),
+        *_leaks(forecasts),
+        *_unknown_sources(forecasts),
+        *_nothing_similar(forecasts),
+        *_negative(forecasts),
+        *_small_for_scratch(forecasts, scratch_asked),
+        *_small_batch(forecasts, batch),
+        *_unknown_licence(forecasts),
     )
 
 
-def notes(outlooks: Sequence[Outlook]) -> tuple[Notice, ...]:
+def notes(forecasts: Sequence[StartForecast]) -> tuple[Notice, ...]:
     """Notes, which are no faults: the licence that comes with the first start, and what takes the place of others."""
-    return (*_licence(outlooks), *_recovered(outlooks))
+    return (*_licence(forecasts), *_recovered(forecasts))
 
 
-def only_scratch(outlooks: Sequence[Outlook], *, permissive_only: bool) -> tuple[Notice, ...]:
+def only_scratch(forecasts: Sequence[StartForecast], *, permissive_only: bool) -> tuple[Notice, ...]:
     """Said first where no pretrained start is in the race, so that there was nothing to choose."""
-    if any(o.situation.checkpoint for o in outlooks):
+    if any(o.situation.checkpoint for o in forecasts):
         return ()
     if permissive_only:
         message = (
@@ -84,9 +84,9 @@ def _unsupported(situation: Situation, any_runs: bool) -> Notice:
     )
 
 
-def _unknown_sources(outlooks: Sequence[Outlook]) -> list[Notice]:
+def _unknown_sources(forecasts: Sequence[StartForecast]) -> list[Notice]:
     unknown = sorted(
-        {printable(o.situation.start.checkpoint) for o in outlooks if source_unknown(o.situation)}
+        {printable(o.situation.start.checkpoint) for o in forecasts if source_unknown(o.situation)}
     )
     if not unknown:
         return []
@@ -100,12 +100,12 @@ def _unknown_sources(outlooks: Sequence[Outlook]) -> list[Notice]:
     ]
 
 
-def _leaks(outlooks: Sequence[Outlook]) -> list[Notice]:
+def _leaks(forecasts: Sequence[StartForecast]) -> list[Notice]:
     notices = {}
-    for outlook in outlooks:
-        if leaks(outlook.situation):
-            seen = outlook.situation.evidence.source_images_seen or 0.0
-            name = outlook.situation.start.checkpoint
+    for forecast in forecasts:
+        if leaks(forecast.situation):
+            seen = forecast.situation.evidence.source_images_seen or 0.0
+            name = forecast.situation.start.checkpoint
             notices[name] = Notice(
                 code="leak",
                 message=f"{printable(name)} was trained on {seen:.0%} of your images: its score on your validation "
@@ -114,15 +114,15 @@ def _leaks(outlooks: Sequence[Outlook]) -> list[Notice]:
     return list(notices.values())
 
 
-def _nothing_similar(outlooks: Sequence[Outlook]) -> list[Notice]:
+def _nothing_similar(forecasts: Sequence[StartForecast]) -> list[Notice]:
     known = [
         o.situation.evidence.similarity
-        for o in outlooks
+        for o in forecasts
         if o.situation.evidence.similarity is not None
         and not leaks(o.situation)  # one's own images say nothing about similarity
     ]
-    pretrained = any(o.situation.checkpoint for o in outlooks)
-    if not pretrained or any(map(_broad_but_not_compared, outlooks)):
+    pretrained = any(o.situation.checkpoint for o in forecasts)
+    if not pretrained or any(map(_broad_but_not_compared, forecasts)):
         return []
     if known and max(known) >= NOTHING_SIMILAR:
         return []
@@ -141,25 +141,25 @@ def _nothing_similar(outlooks: Sequence[Outlook]) -> list[Notice]:
     ]
 
 
-def _broad_but_not_compared(outlook: Outlook) -> bool:
+def _broad_but_not_compared(forecast: StartForecast) -> bool:
     """True for weights of the target's task from a broad source of which no profile is here, such as ImageNet.
 
     How similar it is cannot be told, so that nothing be similar cannot be claimed.
     """
-    checkpoint = outlook.situation.checkpoint
+    checkpoint = forecast.situation.checkpoint
     return (
         checkpoint is not None
-        and checkpoint.task == outlook.situation.target.task
-        and outlook.situation.evidence.similarity is None
+        and checkpoint.task == forecast.situation.target.task
+        and forecast.situation.evidence.similarity is None
         and (checkpoint.source_images or 0) >= BROAD_SOURCE
     )
 
 
-def _negative(outlooks: Sequence[Outlook]) -> list[Notice]:
+def _negative(forecasts: Sequence[StartForecast]) -> list[Notice]:
     poor = sorted(
         {
             str(o.situation.start)
-            for o in outlooks
+            for o in forecasts
             if o.situation.checkpoint
             and o.gain_over_scratch.mean < -NO_GAIN
             and not leaks(o.situation)  # those are not offered anyway
@@ -176,12 +176,12 @@ def _negative(outlooks: Sequence[Outlook]) -> list[Notice]:
     ]
 
 
-def _small_for_scratch(outlooks: Sequence[Outlook], asked: bool) -> list[Notice]:
+def _small_for_scratch(forecasts: Sequence[StartForecast], asked: bool) -> list[Notice]:
     """Only where somebody might start from scratch: it was asked for, or ends close to the first."""
-    scratch = next((o for o in outlooks if o.situation.start.checkpoint == SCRATCH), None)
+    scratch = next((o for o in forecasts if o.situation.start.checkpoint == SCRATCH), None)
     if scratch is None or head_start(scratch.situation) <= 0.5:
         return []
-    close = outlooks[0].score.mean - scratch.score.mean < CLOSE_TO_FIRST
+    close = forecasts[0].score.mean - scratch.score.mean < CLOSE_TO_FIRST
     if not (asked or close):
         return []
     situation = scratch.situation
@@ -195,8 +195,8 @@ def _small_for_scratch(outlooks: Sequence[Outlook], asked: bool) -> list[Notice]
     ]
 
 
-def _small_batch(outlooks: Sequence[Outlook], batch: int) -> list[Notice]:
-    images = outlooks[0].situation.num_train_images if outlooks else batch
+def _small_batch(forecasts: Sequence[StartForecast], batch: int) -> list[Notice]:
+    images = forecasts[0].situation.num_train_images if forecasts else batch
     if min(batch, images) >= SMALL_BATCH_IMAGES:
         return []
     return [
@@ -208,13 +208,13 @@ def _small_batch(outlooks: Sequence[Outlook], batch: int) -> list[Notice]:
     ]
 
 
-def _first_pretrained(outlooks: Sequence[Outlook]) -> Checkpoint | None:
+def _first_pretrained(forecasts: Sequence[StartForecast]) -> Checkpoint | None:
     """The first start's licence is what the user would inherit."""
-    return next((o.situation.checkpoint for o in outlooks if o.situation.checkpoint), None)
+    return next((o.situation.checkpoint for o in forecasts if o.situation.checkpoint), None)
 
 
-def _unknown_licence(outlooks: Sequence[Outlook]) -> list[Notice]:
-    first = _first_pretrained(outlooks)
+def _unknown_licence(forecasts: Sequence[StartForecast]) -> list[Notice]:
+    first = _first_pretrained(forecasts)
     if first is None or (first.licence and first.source_licence):
         return []
     unknown = [
@@ -231,8 +231,8 @@ def _unknown_licence(outlooks: Sequence[Outlook]) -> list[Notice]:
     ]
 
 
-def _licence(outlooks: Sequence[Outlook]) -> list[Notice]:
-    first = _first_pretrained(outlooks)
+def _licence(forecasts: Sequence[StartForecast]) -> list[Notice]:
+    first = _first_pretrained(forecasts)
     if first is None or not (first.licence and first.source_licence):
         return []
     if is_permissive(first.licence) and is_permissive(first.source_licence):
@@ -247,8 +247,8 @@ def _licence(outlooks: Sequence[Outlook]) -> list[Notice]:
     ]
 
 
-def _recovered(outlooks: Sequence[Outlook]) -> list[Notice]:
-    names = {o.situation.start.checkpoint for o in outlooks}
+def _recovered(forecasts: Sequence[StartForecast]) -> list[Notice]:
+    names = {o.situation.start.checkpoint for o in forecasts}
     return [
         Notice(
             code="recovered_weights",

@@ -15,7 +15,7 @@ from recommender.errors import UsageError
 from recommender.forecast.backtest import backtest, bootstrap, cases, check_of
 from recommender.forecast.metrics import random_metrics, ranking_metrics
 from recommender.forecast.rankers import always_reference
-from recommender.forecast.ranking import outlooks
+from recommender.forecast.ranking import rank_starts
 from recommender.forecast.situation import Observation
 from recommender.records import Evidence, Interval
 from recommender.report.backtest import backtest_document, print_backtest
@@ -111,7 +111,7 @@ def test_the_custom_start_is_the_one_of_the_same_task() -> None:
 
 def test_a_perfect_result_lies_in_an_interval_that_reaches_the_scales_end() -> None:
     (case, *_) = cases(world(3))
-    ranked = outlooks((), case.candidates)
+    ranked = rank_starts((), case.candidates)
     sure = [replace(one, score=Interval(mean=0.99, low=0.97, high=0.999, level=0.8)) for one in ranked]
     perfect = replace(case, truth=(1.0,) * len(case.truth))
     assert check_of(perfect, sure).inside_N.all()

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from recommender.forecast.budget import distinct_images, is_supported
-from recommender.forecast.history import builtin_observations, known_spread
-from recommender.forecast.process import posterior
-from recommender.forecast.ranking import Outlook, outlooks
+from recommender.forecast.gaussian_process import posterior
+from recommender.forecast.history import builtin_observations, known_scales
+from recommender.forecast.ranking import StartForecast, rank_starts
 from recommender.forecast.situation import Observation, Situation, from_scale, to_scale
 from recommender.forecast.warnings import warnings
 from recommender.records import SCRATCH, Budget, Evidence
@@ -34,9 +34,9 @@ def starts_on(
     return [replace(s, num_train_images=images, budget=budget) for s in unique.values()]
 
 
-def forecast(history: tuple[Observation, ...], candidates: list[Situation]) -> dict[str, Outlook]:
-    found = outlooks(history, candidates, spread=known_spread("detect"))
-    return {str(outlook.situation.start): outlook for outlook in found}
+def forecast(history: tuple[Observation, ...], candidates: list[Situation]) -> dict[str, StartForecast]:
+    found = rank_starts(history, candidates, scales=known_scales("detect"))
+    return {str(forecast.situation.start): forecast for forecast in found}
 
 
 def targets(history: tuple[Observation, ...]) -> list[str]:
@@ -49,8 +49,8 @@ def expected_scores(
 ) -> list[dict[str, float]]:
     """Of every start, for each (images, epochs, image size): one solve for all, since no mean depends on another."""
     asked = [starts_on(history, target, images=n, epochs=e, imgsz=s) for n, e, s in budgets]
-    spread = known_spread("detect")
-    belief = posterior(history, [one for starts in asked for one in starts], spread).of_one_training(spread)
+    scales = known_scales("detect")
+    belief = posterior(history, [one for starts in asked for one in starts], scales).of_one_training(scales)
     scores = iter(belief.expected_scores())
     return [{str(one.start): float(next(scores)) for one in starts} for starts in asked]
 
@@ -155,9 +155,9 @@ def test_far_from_every_run_the_answer_says_so() -> None:
     assert is_supported(past, near)
     assert not is_supported(past, far)
     assert not is_supported([], near)
-    codes = [n.code for n in warnings(outlooks(known, [far]), level_supported=is_supported(past, far))]
+    codes = [n.code for n in warnings(rank_starts(known, [far]), level_supported=is_supported(past, far))]
     assert codes[0] == "budget_unsupported"
-    assert "budget_unsupported" not in [n.code for n in warnings(outlooks(known, [near]))]
+    assert "budget_unsupported" not in [n.code for n in warnings(rank_starts(known, [near]))]
 
 
 def test_intervals_widen_away_from_what_is_known() -> None:
@@ -166,7 +166,7 @@ def test_intervals_widen_away_from_what_is_known() -> None:
 
     def width(epochs: int, imgsz: int) -> float:
         asked = replace(situation(target, source), budget=Budget(epochs=epochs, imgsz=imgsz))
-        interval = outlooks(known, [asked])[0].score
+        interval = rank_starts(known, [asked])[0].score
         return interval.high - interval.low
 
     assert width(20, 320) < width(100, 320) < width(100, 1280)
@@ -226,7 +226,7 @@ def test_without_any_run_of_its_task_the_answer_says_that_rules_alone_order(task
     asked = situation(replace(profile("target", 0.0), task=task), None)
     (said,) = [
         n
-        for n in warnings(outlooks((), [asked]), level_supported=False, any_runs=False)
+        for n in warnings(rank_starts((), [asked]), level_supported=False, any_runs=False)
         if n.code == "budget_unsupported"
     ]
     assert f"no run of {task_definition(task).name_in_full}" in said.message

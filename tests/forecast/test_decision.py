@@ -9,10 +9,10 @@ import pytest
 from sklearn.isotonic import isotonic_regression
 
 from recommender.forecast.decision import TIED_LOSS, decide
+from recommender.forecast.gaussian_process import posterior
 from recommender.forecast.influence import runs_used
 from recommender.forecast.kernels import PriorScales
-from recommender.forecast.process import posterior
-from recommender.forecast.ranking import Outlook, never_rising, outlooks
+from recommender.forecast.ranking import StartForecast, isotonic_decreasing, rank_starts
 from recommender.forecast.situation import Situation, from_scale
 from recommender.records import Start
 from tests.forecast.builders import observation, profile, situation
@@ -36,24 +36,24 @@ def past(results: dict[str, float]) -> list:  # type: ignore[type-arg]
 
 
 def test_rank_loss_and_probability_share_one_order() -> None:
-    ranked = outlooks([], race())
-    losses = [outlook.expected_loss for outlook in ranked]
-    chances = [outlook.p_best for outlook in ranked]
+    ranked = rank_starts([], race())
+    losses = [forecast.expected_loss for forecast in ranked]
+    chances = [forecast.p_best for forecast in ranked]
     assert losses == sorted(losses)
     assert chances == sorted(chances, reverse=True)
     assert sum(chances) == pytest.approx(1.0)
 
 
 def test_probabilities_in_the_wrong_order_are_pooled() -> None:
-    np.testing.assert_allclose(never_rising(np.array([0.3, 0.4, 0.1, 0.2])), [0.35, 0.35, 0.15, 0.15])
-    np.testing.assert_allclose(never_rising(np.array([0.5, 0.3, 0.2])), [0.5, 0.3, 0.2])
-    np.testing.assert_allclose(never_rising(np.array([0.1, 0.2, 0.6])), [0.3, 0.3, 0.3])
+    np.testing.assert_allclose(isotonic_decreasing(np.array([0.3, 0.4, 0.1, 0.2])), [0.35, 0.35, 0.15, 0.15])
+    np.testing.assert_allclose(isotonic_decreasing(np.array([0.5, 0.3, 0.2])), [0.5, 0.3, 0.2])
+    np.testing.assert_allclose(isotonic_decreasing(np.array([0.1, 0.2, 0.6])), [0.3, 0.3, 0.3])
     values = np.random.default_rng(0).uniform(size=50)
-    np.testing.assert_allclose(never_rising(values), isotonic_regression(values, increasing=False))
+    np.testing.assert_allclose(isotonic_decreasing(values), isotonic_regression(values, increasing=False))
 
 
 def test_the_expected_loss_of_the_first_is_that_of_the_decision() -> None:
-    ranked = outlooks([], race())
+    ranked = rank_starts([], race())
     decision = decide(ranked, [])
     assert decision.start == ranked[0].situation.start
     assert decision.expected_loss == ranked[0].expected_loss
@@ -62,14 +62,14 @@ def test_the_expected_loss_of_the_first_is_that_of_the_decision() -> None:
 
 def test_twins_are_tied_and_a_start_that_always_failed_is_not() -> None:
     history = past({"near": 0.50, "twin": 0.50, "unrelated": 0.2, "scratch": 0.05})
-    decision = decide(outlooks(history, race()), history)
+    decision = decide(rank_starts(history, race()), history)
     assert {str(start) for start in decision.tied} == {"near:full", "twin:full"}
     assert decision.start in decision.tied
 
 
-def tied_pair(first: Situation, second: Situation) -> list[Outlook]:
-    ranked = outlooks([], [first, second])
-    return [replace(outlook, p_beats_first=0.5, expected_loss=0.01) for outlook in ranked]
+def tied_pair(first: Situation, second: Situation) -> list[StartForecast]:
+    ranked = rank_starts([], [first, second])
+    return [replace(forecast, p_beats_first=0.5, expected_loss=0.01) for forecast in ranked]
 
 
 def test_among_tied_starts_full_training_then_the_licence_then_the_size_decide() -> None:
@@ -86,7 +86,7 @@ def test_among_tied_starts_full_training_then_the_licence_then_the_size_decide()
 
 
 def test_a_start_that_loses_more_than_a_seed_does_is_not_tied() -> None:
-    first, second = outlooks([], [situation(TARGET, SIMILAR), situation(TARGET, TWIN)])
+    first, second = rank_starts([], [situation(TARGET, SIMILAR), situation(TARGET, TWIN)])
     far = replace(second, p_beats_first=0.4, expected_loss=first.expected_loss + TIED_LOSS + 0.01)
     assert len(decide([first, far], []).tied) == 1
 
@@ -94,13 +94,13 @@ def test_a_start_that_loses_more_than_a_seed_does_is_not_tied() -> None:
 def test_trials_are_worth_something_where_starts_may_differ_and_nothing_where_one_is_left() -> None:
     wide = PriorScales(pair=0.15)
     candidates = [situation(TARGET, SIMILAR), situation(TARGET, TWIN)]
-    ranked = outlooks([], candidates, spread=wide)
+    ranked = rank_starts([], candidates, scales=wide)
     hours = {candidate.start: 2.0 for candidate in candidates}
-    value = decide(ranked, [], spread=wide, hours=hours).trials
+    value = decide(ranked, [], scales=wide, hours=hours).trials
     assert value is not None
     assert 0.02 < value.gain < 0.15
     assert (value.cost, value.hours) == (2.0, 4.0)
-    assert decide(ranked[:1], [], spread=wide).trials is None
+    assert decide(ranked[:1], [], scales=wide).trials is None
 
 
 def test_the_effect_of_a_run_is_what_leaving_it_out_changes() -> None:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from benchmarks.hidden_source import Gain, gains
-from recommender.forecast.history import builtin_observations, known_spread
+from recommender.forecast.history import builtin_observations, known_scales
 
 
 @pytest.fixture(scope="module")
 def found() -> list[Gain]:
     """Of weights from which no run is known, with known earlier trainings: where hiding costs least."""
-    return gains(builtin_observations("detect"), known_spread("detect"), new=True, lineage=True)
+    return gains(builtin_observations("detect"), known_scales("detect"), new=True, lineage=True)
 
 
 @pytest.mark.slow

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from recommender.forecast import history
+from recommender.forecast.gaussian_process import posterior
 from recommender.forecast.history import (
     BuiltinHistory,
     builtin_history,
     known_history,
     observations,
 )
-from recommender.forecast.process import posterior
 from recommender.forecast.situation import Observation
 from recommender.records import Profile, Run, Start
 from recommender.store import Store

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from recommender.forecast.budget import masks_begin_at_random
-from recommender.forecast.history import builtin_observations, known_spread
-from recommender.forecast.process import posterior
+from recommender.forecast.gaussian_process import posterior
+from recommender.forecast.history import builtin_observations, known_scales
 from recommender.forecast.situation import Observation, Situation
 from recommender.records import Budget, Profile
 from recommender.tasks import TASKS, Task
@@ -24,7 +24,7 @@ TASK_NAMES = [row.name for row in TASKS]
 def means(known: tuple[Observation, ...], asked: list[Situation], task: Task) -> np.ndarray:
     """Forecasts of `asked` starts at each of EPOCHS, one row each, all else as in the situations."""
     longer = [replace(one, budget=replace(one.budget, epochs=epochs)) for epochs in EPOCHS for one in asked]
-    return posterior(known, longer, known_spread(task)).mean_N.reshape(len(EPOCHS), len(asked))
+    return posterior(known, longer, known_scales(task)).mean_N.reshape(len(EPOCHS), len(asked))
 
 
 def usual_starts(known: tuple[Observation, ...], target: str) -> list[Situation]:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from recommender.forecast.decision import decide
+from recommender.forecast.gaussian_process import posterior
 from recommender.forecast.kernels import PriorScales
-from recommender.forecast.process import posterior
-from recommender.forecast.ranking import outlooks
+from recommender.forecast.ranking import rank_starts
 from recommender.forecast.reasons import reasons
 from recommender.forecast.situation import Situation, to_scale
 from recommender.records import Budget, Evidence, Profile, Start, TrainingStep
@@ -22,7 +22,7 @@ SIMILAR, UNRELATED = profile("near", NEAR), profile("unrelated", FAR)
 
 
 def names(found: object) -> list[str]:
-    return [str(outlook.situation.start) for outlook in found]  # type: ignore[attr-defined]
+    return [str(forecast.situation.start) for forecast in found]  # type: ignore[attr-defined]
 
 
 def race(epochs: int = 50, images: int = 150) -> list:  # type: ignore[type-arg]
@@ -31,7 +31,7 @@ def race(epochs: int = 50, images: int = 150) -> list:  # type: ignore[type-arg]
 
 
 def test_without_history_kin_lead_and_scratch_trails_on_little_data() -> None:
-    assert names(outlooks([], race())) == ["near:full", "unrelated:full", "scratch"]
+    assert names(rank_starts([], race())) == ["near:full", "unrelated:full", "scratch"]
 
 
 def test_a_checkpoint_trained_on_this_very_data_comes_last_and_wins_nothing() -> None:
@@ -41,7 +41,7 @@ def test_a_checkpoint_trained_on_this_very_data_comes_last_and_wins_nothing() ->
     runs = [
         observation(situation(profile(f"past {i}", 0.1 * i), own), 0.9) for i in range(4)
     ]  # it would lead
-    with_it, without = outlooks(runs, [*race(), known]), outlooks(runs, race())
+    with_it, without = rank_starts(runs, [*race(), known]), rank_starts(runs, race())
     assert names(with_it)[-1] == "own:full"
     assert with_it[-1].p_best == 0
     assert names(with_it)[:-1] == names(without)
@@ -50,8 +50,8 @@ def test_a_checkpoint_trained_on_this_very_data_comes_last_and_wins_nothing() ->
 
 
 def test_the_head_start_fades_with_data_and_epochs() -> None:
-    little = outlooks([], race())[0].gain_over_scratch.mean
-    much = outlooks([], race(epochs=500, images=100_000))[0].gain_over_scratch.mean
+    little = rank_starts([], race())[0].gain_over_scratch.mean
+    much = rank_starts([], race(epochs=500, images=100_000))[0].gain_over_scratch.mean
     assert much < 0.3 * little
 
 
@@ -65,14 +65,14 @@ def from_random_weights(source: Profile, target: Profile = TARGET, *, images: in
 
 def test_features_learnt_from_few_images_alone_are_a_poor_start() -> None:
     alone, broad = from_random_weights(SIMILAR), from_random_weights(SIMILAR, images=118_000)
-    assert names(outlooks([], [*race(), alone])) == [
+    assert names(rank_starts([], [*race(), alone])) == [
         "near:full",
         "unrelated:full",
         "near-alone:full",
         "scratch",
     ]
     assert posterior([], [broad]).mean_N > posterior([], [alone]).mean_N + 0.15
-    assert "300 images alone, from random weights" in " ".join(reasons(outlooks([], [alone])[0], ()))
+    assert "300 images alone, from random weights" in " ".join(reasons(rank_starts([], [alone])[0], ()))
 
 
 def test_a_checkpoint_from_random_weights_says_nothing_of_its_namesake() -> None:
@@ -88,7 +88,7 @@ def test_history_overrules_the_rules() -> None:
     for i in range(10):
         past = profile(f"past{i}", 0.05 * i)
         history += [observation(situation(past, UNRELATED), 0.5), observation(situation(past, SIMILAR), 0.3)]
-    assert names(outlooks(history, race()))[0] == "unrelated:full"
+    assert names(rank_starts(history, race()))[0] == "unrelated:full"
 
 
 def test_results_on_kindred_targets_count_for_more_than_results_elsewhere() -> None:
@@ -101,7 +101,7 @@ def test_results_on_kindred_targets_count_for_more_than_results_elsewhere() -> N
         observation(situation(there, b), 0.5),
     ]
     candidates = [situation(TARGET, a), situation(TARGET, b), situation(TARGET, None)]
-    assert names(outlooks(history, candidates))[0] == "a:full"
+    assert names(rank_starts(history, candidates))[0] == "a:full"
 
 
 def test_a_trial_on_the_target_itself_settles_most() -> None:
@@ -109,7 +109,7 @@ def test_a_trial_on_the_target_itself_settles_most() -> None:
     unrelated = next(c for c in candidates if c.start.checkpoint == "unrelated")
     near = next(c for c in candidates if c.start.checkpoint == "near")
     trials = [observation(unrelated, 0.55), observation(near, 0.30)]
-    found = {str(o.situation.start): o for o in outlooks(trials, candidates)}
+    found = {str(o.situation.start): o for o in rank_starts(trials, candidates)}
     assert found["unrelated:full"].p_best > 0.9
     assert found["unrelated:full"].score.low < 0.55 < found["unrelated:full"].score.high
 
@@ -120,15 +120,15 @@ def test_intervals_narrow_as_history_grows() -> None:
             observation(situation(profile(f"past{i}", 0.3 * i), SIMILAR), 0.4 + 0.01 * (i % 3))
             for i in range(count)
         ]
-        interval = outlooks(history, race())[0].score
+        interval = rank_starts(history, race())[0].score
         return interval.high - interval.low
 
     assert width(0) > width(3) > width(12)
 
 
 def test_probabilities_add_up_and_do_not_depend_on_the_order_of_candidates() -> None:
-    forward = outlooks([], race())
-    backward = outlooks([], race()[::-1])
+    forward = rank_starts([], race())
+    backward = rank_starts([], race()[::-1])
     assert sum(o.p_best for o in forward) == pytest.approx(1.0)
     assert names(forward) == names(backward)
 
@@ -153,13 +153,13 @@ def test_permuting_the_history_changes_nothing() -> None:
 
 def test_one_observation_agrees_with_the_closed_form() -> None:
     """Posterior mean of the observed situation itself: prior + k/(k + noise²) · (result − prior)."""
-    spread, case = PriorScales(), situation(TARGET, SIMILAR)
-    prior = posterior([], [case], spread)
+    scales, case = PriorScales(), situation(TARGET, SIMILAR)
+    prior = posterior([], [case], scales)
     k = prior.covariance_NN[0, 0]
-    expected = prior.mean_N[0] + k / (k + spread.noise**2 + spread.seed**2) * (
+    expected = prior.mean_N[0] + k / (k + scales.noise**2 + scales.seed**2) * (
         to_scale(0.7) - prior.mean_N[0]
     )
-    assert posterior([observation(case, 0.7)], [case], spread).mean_N[0] == pytest.approx(expected)
+    assert posterior([observation(case, 0.7)], [case], scales).mean_N[0] == pytest.approx(expected)
 
 
 def test_freezing_pays_more_on_kin_than_on_strangers() -> None:
@@ -194,5 +194,5 @@ def test_breadth_is_that_of_the_whole_chain() -> None:
     began = replace(german.checkpoint, lineage=first_training)  # type: ignore[type-var]
     random = situation(target, None, epochs=15)
     random = replace(random, budget=german.budget)
-    assert names(outlooks([], [german, coco, random]))[0] == "unrelated:full", "its breadth is not known"
-    assert names(outlooks([], [replace(german, checkpoint=began), coco, random]))[0] == "near:full"
+    assert names(rank_starts([], [german, coco, random]))[0] == "unrelated:full", "its breadth is not known"
+    assert names(rank_starts([], [replace(german, checkpoint=began), coco, random]))[0] == "near:full"

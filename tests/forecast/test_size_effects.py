@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from recommender.forecast.process import posterior
+from recommender.forecast.gaussian_process import posterior
 from recommender.forecast.situation import Situation
 from recommender.forecast.size_effects import (
     PARAMETERS,
@@ -134,10 +134,10 @@ def test_the_stored_numbers_are_what_the_tables_teach() -> None:
 
     grid = read_grid()
     stored = json.loads(PARAMETERS.read_text(encoding="utf-8"))
-    learnt = json.loads(json.dumps(parameters(grid)))
+    fitted = json.loads(json.dumps(parameters(grid)))
     for part in ("capacity_slope", "image_size", "transfer"):
-        assert learnt[part] == pytest.approx(stored[part], abs=2e-3)
-    assert learnt["architectures"].keys() == stored["architectures"].keys()
+        assert fitted[part] == pytest.approx(stored[part], abs=2e-3)
+    assert fitted["architectures"].keys() == stored["architectures"].keys()
     for target in targets()[:3]:
         found = unseen_target(grid, target)
         assert found["τ forecast"] > 0.85

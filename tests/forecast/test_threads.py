@@ -16,17 +16,17 @@ ANSWER = """
 import hashlib
 from dataclasses import replace
 from recommender.forecast.history import known_history
-from recommender.forecast.learning import learnt_spread
-from recommender.forecast.ranking import outlooks
+from recommender.forecast.prior_fitting import fitted_scales
+from recommender.forecast.ranking import rank_starts
 from recommender.store import Store
 
 history = known_history(Store.open_default())
 target = history[0].situation.target.dataset_hash
 asked = {str(o.situation.start): o.situation for o in history if o.situation.target.dataset_hash == target}
 others = tuple(o for o in history if o.situation.target.dataset_hash != target)
-spread = learnt_spread(others)
-print(spread)
-for row in outlooks(others, tuple(asked.values()), spread=spread):
+scales = fitted_scales(others)
+print(scales)
+for row in rank_starts(others, tuple(asked.values()), scales=scales):
     print(row.situation.start, row.score, row.p_best, row.gain_over_scratch)
 """
 

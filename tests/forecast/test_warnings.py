@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from recommender.forecast.ranking import outlooks
+from recommender.forecast.ranking import rank_starts
 from recommender.forecast.warnings import notes, warnings
 from recommender.records import Evidence
 from recommender.tasks import Task
@@ -21,7 +21,7 @@ def codes(near: Evidence) -> set[str]:
         situation(TARGET, UNRELATED, evidence=Evidence(similarity=0.2)),
         situation(TARGET, None),
     ]
-    return {notice.code for notice in warnings(outlooks([], starts))}
+    return {notice.code for notice in warnings(rank_starts([], starts))}
 
 
 def test_a_source_that_holds_the_targets_own_images_is_not_called_similar() -> None:
@@ -41,13 +41,13 @@ def test_likeness_to_a_broad_source_without_a_profile_is_not_denied(
     assert given.checkpoint is not None
     broad = replace(given, source=None, checkpoint=replace(given.checkpoint, task=task, source_images=images))
     other = situation(target, UNRELATED, evidence=Evidence(similarity=0.2))
-    told = {notice.code for notice in warnings(outlooks([], [broad, other, situation(target, None)]))}
+    told = {notice.code for notice in warnings(rank_starts([], [broad, other, situation(target, None)]))}
     assert ("nothing_similar" in told) == said
 
 
 def test_too_few_for_scratch_is_said_where_scratch_is_asked_for_or_close() -> None:
     starts = [situation(TARGET, SIMILAR, evidence=Evidence(similarity=0.95)), situation(TARGET, None)]
-    far = outlooks([], starts)
+    far = rank_starts([], starts)
     assert "small_for_scratch" not in {notice.code for notice in warnings(far)}
     assert "small_for_scratch" in {notice.code for notice in warnings(far, scratch_asked=True)}
     first, scratch = far
@@ -61,7 +61,7 @@ def test_a_known_licence_is_a_note_and_an_unknown_one_a_warning() -> None:
 
     def said(licence: str | None) -> tuple[set[str], set[str]]:
         checkpoint = replace(asked.checkpoint, licence=licence, source_licence="CC-BY-4.0")  # type: ignore[type-var]
-        ranked = outlooks([], [replace(asked, checkpoint=checkpoint), situation(TARGET, None)])
+        ranked = rank_starts([], [replace(asked, checkpoint=checkpoint), situation(TARGET, None)])
         return {n.code for n in warnings(ranked)}, {n.code for n in notes(ranked)}
 
     assert ("licence" in said("AGPL-3.0")[0], "licence" in said("AGPL-3.0")[1]) == (False, True)

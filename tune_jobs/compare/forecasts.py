@@ -11,8 +11,8 @@ from recommender.checkpoints import coverage
 from recommender.comparison.comparison_input import ComparedStart, Expected, PriorForecast
 from recommender.errors import StorageError
 from recommender.evidence import gather
-from recommender.forecast.history import known_history, known_spread
-from recommender.forecast.ranking import Outlook, outlooks
+from recommender.forecast.history import known_history, known_scales
+from recommender.forecast.ranking import StartForecast, rank_starts
 from recommender.forecast.situation import Situation
 from recommender.forecast.warnings import notes, warnings
 from recommender.profile.known import known_profile, source_profile, source_profiles
@@ -73,8 +73,8 @@ def forecast_starts(
     notices: dict[tuple[str, str], Notice] = {}
     for fraction in sorted(request.fractions, reverse=True):
         situations = [_situation(request, profile, one, fraction, store) for one in compared_starts]
-        ranked = outlooks(history, situations, spread=known_spread(profile.task))
-        expected += [_expected(outlook, fraction) for outlook in ranked]
+        ranked = rank_starts(history, situations, scales=known_scales(profile.task))
+        expected += [_expected(forecast, fraction) for forecast in ranked]
         told = (*warnings(ranked, batch=request.batch, scratch_asked=True), *notes(ranked))
         notices |= {(n.code, n.message): n for n in told}
     made = PriorForecast(
@@ -111,12 +111,12 @@ def _situation(
     )
 
 
-def _expected(outlook: Outlook, fraction: float) -> Expected:
+def _expected(forecast: StartForecast, fraction: float) -> Expected:
     return Expected(
-        start=outlook.situation.start,
+        start=forecast.situation.start,
         fraction=fraction,
-        score=outlook.score,
-        p_best=outlook.p_best,
+        score=forecast.score,
+        p_best=forecast.p_best,
     )
 
 

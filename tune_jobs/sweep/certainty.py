@@ -44,7 +44,7 @@ def buy_certainty(
     target: Dataset,
     candidates: Sequence[Situation],
     history: Sequence[Observation],
-    spread: PriorScales,
+    scales: PriorScales,
     store: Store,
     recipe: Recipe | None = None,
     display: Display | None = None,
@@ -75,7 +75,7 @@ def buy_certainty(
         )
         for candidate in at_hand
     ]
-    race = Race(history=tuple(history), candidates=tuple(at_hand), trial_epochs=epochs, spread=spread)
+    race = Race(history=tuple(history), candidates=tuple(at_hand), trial_epochs=epochs, scales=scales)
     varied = _varied(specs, race, asked.axes) if asked.axes else ()
     policy = ForecastPolicy(race, specs, max_trials=asked.trials, varied=varied)
     settings = SweepSettings(

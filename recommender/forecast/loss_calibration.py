@@ -1,7 +1,8 @@
 """The share of the loss expected of the first choice that comes true, on targets whose results are known.
 
 Joint normal draws of many starts expect more of the best one than results show: differences between starts are mostly
-small and seldom large. The spread cannot say so, hence this one factor, estimated by hiding each known target in turn.
+small and seldom large. The scales of the prior cannot say so, hence this one factor, estimated by hiding each known
+target in turn.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recommender.forecast.kernels import Ground, Matrix, PriorScales
-from recommender.forecast.process import Posterior, noise_of, result_of
+from recommender.forecast.gaussian_process import Posterior, noise_of, result_of
+from recommender.forecast.kernels import KernelInputs, Matrix, PriorScales
 from recommender.forecast.situation import Observation
 
 MIN_STARTS = 4  # in a race
@@ -19,24 +20,25 @@ PRIOR_TARGETS = 5.0  # targets on which all of the expected loss came true, that
 DRAWS = 1000
 
 
-def loss_share(ground: Ground, finished: Sequence[Observation], spread: PriorScales) -> float:
+def loss_share(inputs: KernelInputs, finished: Sequence[Observation], scales: PriorScales) -> float:
     """Realised loss of the first choices, as a share of the expected one; 1 where no target had a race.
 
-    `ground` lays out the situations of `finished`. The forecast of a hidden target's results follows from the inverse
-    of the covariance of all results (Rasmussen & Williams 2006, section 5.4.2, for blocks in place of single runs).
+    `inputs` belong to the situations of `finished`. The forecast of a hidden target's results follows from the
+    inverse of the covariance of all results (Rasmussen & Williams 2006, section 5.4.2, for blocks in place of
+    single runs).
     """
-    noise_NN = noise_of(finished, spread)
+    noise_NN = noise_of(finished, scales)
     results_N = np.array([result_of(observation) for observation in finished])
-    precision_NN = np.linalg.inv(ground.covariance(spread) + noise_NN)
-    weighted_N = precision_NN @ (results_N - ground.mean_N)
+    precision_NN = np.linalg.inv(inputs.covariance(scales) + noise_NN)
+    weighted_N = precision_NN @ (results_N - inputs.mean_N)
     losses = []  # of one target: expected, realised
-    for target in range(int(ground.target_N.max()) + 1):
-        rows = np.flatnonzero(ground.target_N == target)
+    for target in range(int(inputs.target_N.max()) + 1):
+        rows = np.flatnonzero(inputs.target_N == target)
         covariance_RR = np.linalg.inv(precision_NN[np.ix_(rows, rows)])
         hidden = Posterior(
             mean_N=results_N[rows] - covariance_RR @ weighted_N[rows],
             covariance_NN=covariance_RR - noise_NN[np.ix_(rows, rows)],
-        ).of_one_training(spread)
+        ).of_one_training(scales)
         own = [finished[row] for row in rows.tolist()]
         of_races = [_losses(hidden, race, own) for race in _races(own)]
         if of_races:

@@ -1,7 +1,7 @@
 """Estimates from the history how large each part of the forecast's prior is: empirical Bayes.
 
-The spread that makes the recorded results most probable, held near the defaults by a log-normal prior, so that few
-runs move it little. Rasmussen & Williams (2006), chapter 5.4.1.
+The scales that make the recorded results most probable, kept near the defaults by a log-normal prior, so that few
+runs move them little. Rasmussen & Williams (2006), chapter 5.4.1.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.optimize import minimize
 
 from recommender.blas import single_blas_thread
-from recommender.forecast.caution import loss_share
-from recommender.forecast.kernels import Ground, Matrix, PriorScales, lay_out
-from recommender.forecast.process import noise_of, result_of
+from recommender.forecast.gaussian_process import noise_of, result_of
+from recommender.forecast.kernels import KernelInputs, Matrix, PriorScales, kernel_inputs
+from recommender.forecast.loss_calibration import loss_share
 from recommender.forecast.situation import Observation
 
-# What a budget adds is not: a few sets at few budgets say less of it than published tables do. Nor are the two parts of
-# a seed, which replicates tell apart and single runs do not.
-LEARNT = ("level", "gain", "mode", "pair", "young", "start", "start_on_similar", "source_length", "target_length",
+# Not the scale of what a budget adds: a few sets at few budgets say less of it than published tables do. Nor the two
+# parts of a seed, which replicates tell apart and single runs do not.
+FITTED = ("level", "gain", "mode", "pair", "young", "start", "start_on_similar", "source_length", "target_length",
           "across_modes", "across_checkpoints", "full_share")  # fmt: skip
 MAX_STEPS = 200  # it converges in 20 to 60
 PRIOR_SD = 0.7  # standard deviation of the logarithm around the default
@@ -34,44 +34,44 @@ LARGEST_SHARE = 0.99
 
 @functools.lru_cache(maxsize=64)
 @single_blas_thread()
-def learnt_spread(history: tuple[Observation, ...]) -> PriorScales:
-    """The most probable spread given the finished runs of a history; the defaults where they are too few."""
+def fitted_scales(history: tuple[Observation, ...]) -> PriorScales:
+    """The most probable scales given the finished runs of a history; the defaults where they are too few."""
     finished = [observation for observation in history if observation.partial is None]
     targets = {observation.situation.target.dataset_hash for observation in finished}
     if len(finished) < MIN_RUNS or len(targets) < MIN_TARGETS:
         return PriorScales()
-    ground = lay_out([observation.situation for observation in finished])
-    residual = np.array([result_of(observation) for observation in finished]) - ground.mean_N
+    inputs = kernel_inputs([observation.situation for observation in finished])
+    residual = np.array([result_of(observation) for observation in finished]) - inputs.mean_N
     found = minimize(
-        lambda logs: surprise(ground, residual, finished, logs),
-        np.zeros(len(LEARNT)),
+        lambda logs: negative_log_posterior(inputs, residual, finished, logs),
+        np.zeros(len(FITTED)),
         jac=True,
         method="L-BFGS-B",
-        bounds=[(-MOST, _most(name)) for name in LEARNT],  # a line search may try anything, a length of 0 too
+        bounds=[(-MOST, _most(name)) for name in FITTED],  # a line search may try anything, a length of 0 too
         options={"maxiter": MAX_STEPS},
     )
-    spread = _at(found.x)
-    return replace(spread, loss_share=loss_share(ground, finished, spread))
+    scales = _at(found.x)
+    return replace(scales, loss_share=loss_share(inputs, finished, scales))
 
 
-def surprise(
-    ground: Ground, residual_N: Matrix, finished: Sequence[Observation], logs: Matrix
+def negative_log_posterior(
+    inputs: KernelInputs, residual_N: Matrix, finished: Sequence[Observation], logs: Matrix
 ) -> tuple[float, Matrix]:
-    """Negative log posterior of the spread at `logs`, up to a constant, and its gradient."""
-    spread = _at(logs)
-    terms, fixed_NN = ground.terms(spread), ground.fixed() + noise_of(finished, spread)
+    """Negative log posterior of the scales at `logs`, up to a constant, and its gradient."""
+    scales = _at(logs)
+    terms, fixed_NN = inputs.terms(scales), inputs.fixed() + noise_of(finished, scales)
     try:
         factor = cho_factor(fixed_NN + sum(terms.values()), lower=True)
     except LinAlgError:
-        return 1e9, np.zeros(len(LEARNT))
+        return 1e9, np.zeros(len(FITTED))
     weights_N = cho_solve(factor, residual_N)
     value = (
         0.5 * residual_N @ weights_N + np.log(np.diag(factor[0])).sum() + 0.5 * np.sum((logs / PRIOR_SD) ** 2)
     )
     # d value = ½ tr((K⁻¹ − K⁻¹r rᵀK⁻¹) dK): Rasmussen & Williams (2006), equation 5.9.
     slope_NN = 0.5 * (cho_solve(factor, np.eye(len(residual_N))) - np.outer(weights_N, weights_N))
-    changes = ground.derivatives(spread, terms)
-    gradient = np.array([np.einsum("ij,ij->", slope_NN, changes[name]) for name in LEARNT])
+    changes = inputs.derivatives(scales, terms)
+    gradient = np.array([np.einsum("ij,ij->", slope_NN, changes[name]) for name in FITTED])
     return float(value), gradient + np.asarray(logs) / PRIOR_SD**2
 
 
@@ -85,5 +85,5 @@ def _most(name: str) -> float:
 def _at(logs: Sequence[float] | Matrix) -> PriorScales:
     """The defaults times exp(logs)."""
     defaults = asdict(PriorScales())
-    scaled = {name: float(defaults[name] * np.exp(log)) for name, log in zip(LEARNT, logs, strict=True)}
+    scaled = {name: float(defaults[name] * np.exp(log)) for name, log in zip(FITTED, logs, strict=True)}
     return replace(PriorScales(), **scaled)

@@ -7,19 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recommender.forecast.caution import loss_share
-from recommender.forecast.kernels import PriorScales, lay_out
+from recommender.forecast.kernels import PriorScales, kernel_inputs
+from recommender.forecast.loss_calibration import loss_share
 from recommender.forecast.policy import Race, Value
-from recommender.forecast.ranking import outlooks
+from recommender.forecast.ranking import rank_starts
 from recommender.forecast.situation import Observation
 from tests.forecast.builders import profile, situation
-from tests.forecast.test_learning import drawn
+from tests.forecast.test_prior_fitting import drawn
 
 TRUE = PriorScales(start=0.04, start_on_similar=0.04, pair=0.03)
 
 
-def share(runs: tuple[Observation, ...], spread: PriorScales) -> float:
-    return loss_share(lay_out([run.situation for run in runs]), runs, spread)
+def share(runs: tuple[Observation, ...], scales: PriorScales) -> float:
+    return loss_share(kernel_inputs([run.situation for run in runs]), runs, scales)
 
 
 def test_most_comes_true_where_the_spread_is_right_and_little_where_it_is_too_wide() -> None:
@@ -39,8 +39,8 @@ def test_without_a_race_all_of_it_is_expected() -> None:
 def test_the_share_lowers_the_loss_of_every_start_alike() -> None:
     target = profile("target", 0.3)
     starts = [situation(target, profile(f"source{i}", 0.2 * i)) for i in range(5)]
-    whole = outlooks((), starts, spread=TRUE)
-    half = outlooks((), starts, spread=replace(TRUE, loss_share=0.5))
+    whole = rank_starts((), starts, scales=TRUE)
+    half = rank_starts((), starts, scales=replace(TRUE, loss_share=0.5))
     assert half[0].expected_loss == pytest.approx(whole[0].expected_loss / 2)
     lost = [
         np.subtract([o.expected_loss for o in ranked], ranked[0].expected_loss) for ranked in (whole, half)
@@ -53,7 +53,7 @@ def test_trials_gain_no_more_than_the_share_that_comes_true() -> None:
     target = profile("target", 0.3)
     starts = tuple(situation(target, profile(f"source{i}", 0.2 * i)) for i in range(3))
     whole, half = (
-        Value(Race(history=(), candidates=starts, trial_epochs=50, spread=replace(TRUE, loss_share=share)))
+        Value(Race(history=(), candidates=starts, trial_epochs=50, scales=replace(TRUE, loss_share=share)))
         for share in (1.0, 0.5)
     )
     assert whole.of([0, 1, 2]) > 0

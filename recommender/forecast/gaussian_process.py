@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recommender.blas import single_blas_thread
-from recommender.forecast.kernels import Matrix, PriorScales, lay_out
+from recommender.forecast.kernels import Matrix, PriorScales, kernel_inputs
 from recommender.forecast.situation import Observation, Situation, from_scale, to_scale
 
 FLOOR = 0.02  # mAP below which a result only says that it is low: how low cannot be seen
@@ -67,32 +67,32 @@ class Posterior:
         """`count` × N draws of mAP50-95 in [0, 1]."""
         return from_scale(self.draws(count, seed))
 
-    def of_one_training(self, spread: PriorScales) -> Posterior:
+    def of_one_training(self, scales: PriorScales) -> Posterior:
         """The forecast of one training of each start: with a seed's own noise and the part that all starts share."""
-        noise_NN = spread.noise**2 * np.eye(len(self.mean_N)) + spread.seed**2
+        noise_NN = scales.noise**2 * np.eye(len(self.mean_N)) + scales.seed**2
         return Posterior(mean_N=self.mean_N, covariance_NN=self.covariance_NN + noise_NN)
 
 
 def posterior(
-    history: Sequence[Observation], candidates: Sequence[Situation], spread: PriorScales | None = None
+    history: Sequence[Observation], candidates: Sequence[Situation], scales: PriorScales | None = None
 ) -> Posterior:
     """Condition the rules on the history and read off the candidates. Cost cubic in the number of runs."""
-    return _posterior(tuple(history), tuple(candidates), spread or PriorScales())
+    return _posterior(tuple(history), tuple(candidates), scales or PriorScales())
 
 
 @functools.lru_cache(maxsize=2)  # the ranking, the decision and the trials ask for the same one
 @single_blas_thread()
 def _posterior(
-    history: tuple[Observation, ...], candidates: tuple[Situation, ...], spread: PriorScales
+    history: tuple[Observation, ...], candidates: tuple[Situation, ...], scales: PriorScales
 ) -> Posterior:
     situations = [observation.situation for observation in history] + list(candidates)
     known = len(history)
-    ground = lay_out(situations)
-    mean, covariance = ground.mean_N, ground.covariance(spread)
+    inputs = kernel_inputs(situations)
+    mean, covariance = inputs.mean_N, inputs.covariance(scales)
     if not known:
         return Posterior(mean_N=mean, covariance_NN=covariance)
     results = np.array([result_of(observation) for observation in history])
-    noisy = covariance[:known, :known] + noise_of(history, spread)
+    noisy = covariance[:known, :known] + noise_of(history, scales)
     # One solve for mean and covariance; numpy's, since loading scipy takes longer than the answer's arithmetic.
     solved = np.linalg.solve(noisy, np.column_stack([results - mean[:known], covariance[:known, known:]]))
     new_mean = mean[known:] + covariance[known:, :known] @ solved[:, 0]
@@ -107,10 +107,10 @@ def result_of(observation: Observation) -> float:
     return part.offset + value * part.slope if part else value
 
 
-def noise_of(history: Sequence[Observation], spread: PriorScales) -> Matrix:
+def noise_of(history: Sequence[Observation], scales: PriorScales) -> Matrix:
     """Noise of each training, what runs of one seed share on a target, and the errors of runs that broke off."""
     own = [
-        spread.noise**2
+        scales.noise**2
         + (FLOOR_NOISE**2 if o.score < FLOOR else 0.0)
         + (o.partial.noise**2 if o.partial else 0.0)
         for o in history
@@ -121,12 +121,12 @@ def noise_of(history: Sequence[Observation], spread: PriorScales) -> Matrix:
         if observation.partial is not None:
             groups.setdefault(observation.partial.group, []).append(i)
     for rows in groups.values():
-        noise[np.ix_(rows, rows)] += spread.offset**2
+        noise[np.ix_(rows, rows)] += scales.offset**2
     seeds: dict[tuple[object, ...], list[int]] = {}
     for i, observation in enumerate(history):
         recipe, situation = observation.run.recipe, observation.situation
         key = (situation.target.dataset_hash, situation.budget, recipe.fraction, recipe.seed)
         seeds.setdefault(key, []).append(i)
     for rows in seeds.values():
-        noise[np.ix_(rows, rows)] += spread.seed**2
+        noise[np.ix_(rows, rows)] += scales.seed**2
     return noise
