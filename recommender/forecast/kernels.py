@@ -53,7 +53,7 @@ class PriorScales:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class KernelInputs:
-    """Of N situations, all that their covariance is computed from. The kernels compare T targets and S sources."""
+    """All that the covariance of N situations is computed from. The kernels compare T targets and S sources."""
 
     mean_N: Matrix
     rules_NN: Matrix  # covariance of what the rules say
