@@ -94,30 +94,41 @@ def test_nodes_and_workers_die_in_the_middle_and_nothing_counts_twice(
     """Row R3, and the issue's "three-node cluster, a node killed in the middle"."""
     nodes.add("doomed")
     doomed_home = nodes.home_of("doomed")
-    epochs = 12  # long enough that the last node to come up still finds a trial to do
+    epochs = 4
     specs = [
         trial(artefact, mode=mode, epochs=epochs, seed=seed)
         for seed in (1, 2)
         for artefact in targets
         for mode in ("full", "scratch")
     ]
+    waiting: list[int] = []
     killed: list[str] = []
 
-    def kill_actor_or_node(trial: TrialView) -> None:
-        """The node "doomed" if the trial is there, else, once, the Ray worker that drives the training."""
+    def kill_node_and_actor(trial: TrialView) -> None:
+        """Hold the trainings elsewhere until "doomed" has one; then kill that node, and the Ray worker of one other."""
         if trial.process is None:
             return
-        home = home_of_training(trial.process)
-        if home == doomed_home and "node" not in killed:
+        if "node" in killed:
+            kill_worker_once(trial.process)
+        elif home_of_training(trial.process) == doomed_home:
             killed.append("node")
             nodes.kill("doomed")
-        elif home != doomed_home and "actor" not in killed:
-            killed.append("actor")
-            psutil.Process(trial.process).parent().kill()  # type: ignore[union-attr]
+            for process in waiting:
+                os.kill(process, signal.SIGCONT)
+                kill_worker_once(process)
+        else:
+            waiting.append(trial.process)
+            os.kill(trial.process, signal.SIGSTOP)
 
-    saboteur = Saboteur({spec.id: kill_actor_or_node for spec in specs})
-    result = run_trials(specs, store=store, display=saboteur)
-    assert sorted(killed) == ["actor", "node"]
+    def kill_worker_once(process: int) -> None:
+        if "actor" not in killed:
+            killed.append("actor")
+            psutil.Process(process).parent().kill()  # type: ignore[union-attr]
+
+    saboteur = Saboteur({spec.id: kill_node_and_actor for spec in specs})
+    patient = SweepSettings(limits=TrialLimits(idle_s=600))  # for those held
+    result = run_trials(specs, store=store, settings=patient, display=saboteur)
+    assert killed == ["node", "actor"]
     assert result.reason is None
     assert {trial.state for trial in result.trials} == {"finished"}
     runs = store.runs.list()
