@@ -219,8 +219,16 @@ def _segment() -> Iterator[Entry]:
         for mode in BOTH:
             yield from _row(target, mode, ("coco-seg", SEGMENT_ZOO[0]), LONG, "segment")
     random = tuple(f"{name}{RANDOM_SUFFIX}" for name in FROM_RANDOM)
-    yield Entry(target=SEGMENT_UNSEEN, source=None, mode="scratch", recipe=SEGMENT, task="segment")
-    yield from _row(SEGMENT_UNSEEN, "full", random, SEGMENT, "segment")
+    for seed in (0, 1):
+        for mode in BOTH:
+            yield from _row(SEGMENT_UNSEEN, mode, random, replace(SEGMENT, seed=seed), "segment")
+        yield Entry(
+            target=SEGMENT_UNSEEN,
+            source=None,
+            mode="scratch",
+            recipe=replace(SEGMENT, seed=seed),
+            task="segment",
+        )
     yield from _segment_seed(1)
 
 
