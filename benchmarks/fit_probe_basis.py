@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from recommender.datasets import open_dataset
 from recommender.profile.basis import BASIS_FILE, Basis, fit_basis
 from recommender.profile.embedding import CARD, CARD_FILE
+from recommender.profile.embedding_workers import ImageTask, embed_images
 from recommender.profile.probe import LAYERS, PROBE_SIZE, WEIGHTS_FILE, load_probe
-from recommender.profile.stream import Work, see
 from recommender.records import Dataset
 
 FIT_SETS = ("bccd", "cards", "gtsdb_de", "mask_wearing", "pothole", "raccoon", "ships", "website_ui")
@@ -83,8 +83,8 @@ def raw_features(dataset: Dataset, count: int) -> tuple[NDArray[np.float32], NDA
     rng = np.random.default_rng(SEED)
     chosen = rng.permutation(len(dataset.images))[:count]
     images, objects = [], []
-    works = (Work(index=int(i), image=dataset.images[i], embed=True) for i in chosen)
-    for seen in chain.from_iterable(see(works, load_probe(), lambda features_MR: features_MR)):
+    tasks = (ImageTask(index=int(i), image=dataset.images[i], embed=True) for i in chosen)
+    for seen in chain.from_iterable(embed_images(tasks, load_probe(), lambda features_MR: features_MR)):
         if seen.value is not None:
             images.append(seen.value[:1])
             objects.append(seen.value[1:])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.truth.ledger import read_runs
-from recommender.costs import NEWEST, START_S, USUAL_FLOPS_B, Speed, Work
+from recommender.costs import NEWEST, START_S, USUAL_FLOPS_B, Speed, TrainingWork
 from recommender.image_sizes import operations_of
 from recommender.profile.shipped import builtin_profiles
 from recommender.records import Run
@@ -64,12 +64,12 @@ def estimates(runs: Sequence[Run]) -> list[Estimated]:
     return found
 
 
-def _whole(work: Work) -> float:
+def _whole(work: TrainingWork) -> float:
     return work.epoch_s * work.epochs
 
 
-def _work(run: Run, num_val: int) -> Work:
-    return Work(
+def _work(run: Run, num_val: int) -> TrainingWork:
+    return TrainingWork(
         imgsz=run.recipe.imgsz,
         mode=run.start.mode,
         num_train_images=run.num_train_images,

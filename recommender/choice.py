@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from recommender.checkpoints.scratch import scratch_architecture
-from recommender.costs import USUAL_FLOPS_B, Speed, Work
+from recommender.costs import USUAL_FLOPS_B, Speed, TrainingWork
 from recommender.devices.gpus import gpu_memory_mb
 from recommender.devices.table import device, latency
 from recommender.errors import UsageError
@@ -82,12 +82,12 @@ def costs_of(
 
 def work_of(
     situation: Situation, situations: Sequence[Situation], profile: Profile, epochs: int | None = None
-) -> Work:
+) -> TrainingWork:
     """The work of training a start, for so many epochs or in full."""
     checkpoint = situation.checkpoint
     scratch = usual_architecture(situations, profile.task) if checkpoint is None else ""
     counts = profile.num_images
-    return Work(
+    return TrainingWork(
         imgsz=situation.budget.imgsz,
         mode=situation.start.mode,
         num_train_images=counts.train,

@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from recommender.axes import DEFAULT, Setting
 from recommender.families.ultralytics.architectures import frozen_layers, learning_rate_factor
 from recommender.forecast.situation import Situation
+from recommender.recipe_axes import DEFAULT, RecipeSetting
 from recommender.records import Budget, Checkpoint, Dataset, Start
 from recommender.requests import TrainingRequest
 from recommender.tasks import Task, task_definition
@@ -32,7 +32,7 @@ def train_command(
     class_map: Mapping[str, str] | None = None,
     task: Task | None = None,
     imgsz: int = 640,
-    setting: Setting = DEFAULT,
+    setting: RecipeSetting = DEFAULT,
 ) -> str:
     """`recommend train …` for a start; options at their defaults are left out. `given` is the path the user named.
 
@@ -61,7 +61,7 @@ def yolo_command(
     *,
     scratch: str,
     split_seed: int = 0,
-    setting: Setting = DEFAULT,
+    setting: RecipeSetting = DEFAULT,
 ) -> str:
     """`yolo detect train …` that trains the recipe of `train_command`, letter by letter runnable, also twice.
 

@@ -29,8 +29,8 @@ MIN_EPOCHS = 2  # the first epoch holds warm-up and caches
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
-    """The work of a training."""
+class TrainingWork:
+    """The facts that the time of a training depends on."""
 
     imgsz: int  # pixels
     mode: Mode
@@ -55,13 +55,13 @@ class Work:
 class Speed:
     """The speed of the hardware of the newest runs, and the runs it was measured on."""
 
-    factor: float  # seconds there for a second of `Work.epoch_s`
+    factor: float  # seconds there for a second of `TrainingWork.epoch_s`
     num_runs: int  # that say so; 0 is a rough guess
     hardware: str
     image_s: float = IMAGE_S
     gflop_s: float = GFLOP_S
 
-    def seconds(self, work: Work) -> float:
+    def seconds(self, work: TrainingWork) -> float:
         """The seconds of a whole training."""
         return START_S + self.factor * work.epoch_s_at(self.image_s, self.gflop_s) * work.epochs
 
@@ -106,7 +106,7 @@ def _ratios(runs: Iterable[Run], flops_b: Mapping[str, float]) -> Iterable[float
     """Measured over predicted seconds of an epoch."""
     for run in runs:
         epoch_s = (run.curve[-1].seconds - run.curve[0].seconds) / (len(run.curve) - 1)
-        work = Work(
+        work = TrainingWork(
             flops_b=flops_b[run.architecture],
             imgsz=run.recipe.imgsz,
             mode=run.start.mode,

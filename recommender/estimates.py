@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from recommender.costs import NEWEST, Speed, Work, known_speed
+from recommender.costs import NEWEST, Speed, TrainingWork, known_speed
 from recommender.devices.calibration import calibrated_speed
 from recommender.image_sizes import known_operations, operations, operations_of
 from recommender.records import Estimate, Mode, Recipe, Run, SplitCounts, Start
@@ -57,7 +57,7 @@ def estimate_training(
     """
     seconds = None
     if speed is not None and flops_b is not None:
-        work = Work(
+        work = TrainingWork(
             imgsz=recipe.imgsz,
             mode=mode,
             num_train_images=round(recipe.fraction * num_images.train),

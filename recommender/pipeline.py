@@ -8,7 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from recommender import __version__
-from recommender.axes import Setting, Tried, setting_note, tried_on
 from recommender.candidates import choose_starts
 from recommender.choice import (
     cost_notes,
@@ -20,7 +19,7 @@ from recommender.choice import (
 )
 from recommender.class_names import mapped
 from recommender.command_line import fetch_first, train_command, yolo_command
-from recommender.costs import Speed, Work
+from recommender.costs import Speed, TrainingWork
 from recommender.datasets import open_dataset
 from recommender.devices.gpus import gpu_speed
 from recommender.devices.table import device
@@ -40,6 +39,7 @@ from recommender.profile.known import known_profile
 from recommender.profile.notices import dataset_notices
 from recommender.progress import Progress, silent
 from recommender.ranked_starts import first_rows, ranked_starts
+from recommender.recipe_axes import RecipeSetting, SettingGain, setting_note, tried_on
 from recommender.records import (
     SCRATCH,
     Dataset,
@@ -75,11 +75,11 @@ class Study:
     folded: tuple[FoldedStart, ...] = ()
     folded_situations: tuple[Situation, ...] = ()  # of `folded`, to forecast them anew after trials
 
-    def work(self, situation: Situation, epochs: int | None = None) -> Work:
+    def work(self, situation: Situation, epochs: int | None = None) -> TrainingWork:
         """The work of training a start, for so many epochs or in full. Scratch is the usual architecture's."""
         return work_of(situation, self.situations, self.profile, epochs)
 
-    def settings(self, more: Sequence[Run]) -> dict[Start, tuple[Tried, ...]]:
+    def settings(self, more: Sequence[Run]) -> dict[Start, tuple[SettingGain, ...]]:
         """The settings of all runs on this data set by their start, those of `more` runs included."""
         runs = {run.id: run for run in (*self.tried, *more)}.values()
         return {start: tried_on(self.profile.dataset_hash, runs, start) for start in {r.start for r in runs}}
@@ -213,7 +213,7 @@ def _commands(case: Study, first: Situation, row: RankedStart) -> tuple[str, str
     """`recommend train …` and `yolo … train …` of the first start."""
     fetch = fetch_first(first.checkpoint)
     scratch = usual_architecture(case.situations, case.target.task)
-    setting = Setting(learning_rate=row.learning_rate, freeze=row.freeze)
+    setting = RecipeSetting(learning_rate=row.learning_rate, freeze=row.freeze)
     train = train_command(
         first.start,
         first.budget,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from recommender.axes import Tried, advised
 from recommender.checkpoints import REFERENCE_NAMES
 from recommender.choice import chosen_option, compared_by, download_mb, front, size_options
 from recommender.forecast.ranking import StartForecast
@@ -12,6 +11,7 @@ from recommender.forecast.reasons import reasons
 from recommender.forecast.rules import trained_on_target
 from recommender.forecast.situation import Observation
 from recommender.image_sizes import Option
+from recommender.recipe_axes import SettingGain, advised
 from recommender.records import SCRATCH, Cost, RankedStart, Run, Start, TrialResult
 
 
@@ -21,7 +21,7 @@ def ranked_starts(
     *,
     runs: Mapping[Start, Run],
     options: Mapping[Start, tuple[Option, ...]],
-    tried: Mapping[Start, Sequence[Tried]],
+    tried: Mapping[Start, Sequence[SettingGain]],
 ) -> tuple[RankedStart, ...]:
     """The rows of all starts; `runs` are trials to show, `tried` the settings of all runs on this data set."""
     options_of = [options.get(forecast.situation.start, ()) for forecast in ranked]

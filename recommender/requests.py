@@ -301,7 +301,7 @@ class CompareRequest(ManyTrainingsRequest):
         None, max_length=64, description="For scratch; None takes the starts' most common one."
     )
     confidence: Annotated[float, Field(ge=0.05, lt=1)] = Field(0.5, description="Of the boxes drawn.")
-    pictures: Annotated[int, Field(ge=0, le=50)] = Field(6, description="Held-back images shown.")
+    pictures: Annotated[int, Field(ge=0, le=50)] = Field(6, description="Held-out images shown.")
     photos: bool = Field(True, description="False draws the boxes on empty frames, for reports that travel.")
 
     @field_validator("starts", "seeds", "fractions", "learning_rates")

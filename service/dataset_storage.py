@@ -14,7 +14,7 @@ from recommender.errors import NotFoundError, RecommenderError, UnsafeInputError
 from recommender.home import subfolder
 from recommender.store import Store
 from recommender.store.clock import utc_now
-from recommender.store.service_records import HeldDataset
+from recommender.store.service_records import RegisteredDataset
 from recommender.tasks import Task
 from service.auth import Caller
 from service.logs import logger, where
@@ -84,7 +84,7 @@ class DatasetStorage:
             caller.owner, self._settings.open_timeout_s, tasks.read_dataset, str(path), SEED, roots, task
         )
 
-    def source_of(self, held: HeldDataset) -> tasks.Source:
+    def source_of(self, held: RegisteredDataset) -> tasks.Source:
         """The data set as worker tasks are told of it."""
         roots = None if held.origin == "upload" else self._roots
         return tasks.Source(path=held.path, roots=roots, dataset_hash=held.dataset_hash, task=held.task)
@@ -102,14 +102,14 @@ class DatasetStorage:
         name: str | None,
         upload: Upload | None,
         task: Task | None = None,
-    ) -> tuple[HeldDataset, bool]:
+    ) -> tuple[RegisteredDataset, bool]:
         """Store a data set that was read, for `task` where one was named; returns it and True when it is new.
 
         Raises InputError.
         """
         try:
             summary: tasks.DatasetSummary = task_result(done)
-            wanted = HeldDataset(
+            wanted = RegisteredDataset(
                 id=f"ds_{secrets.token_hex(8)}",
                 owner=caller.owner,
                 name=name or summary.name,
@@ -126,7 +126,7 @@ class DatasetStorage:
                 task=summary.task,
                 task_named=task is not None,
             )
-            held = self._store.datasets.hold(wanted)
+            held = self._store.datasets.add(wanted)
         except BaseException:
             if upload is not None:
                 self.discard(upload)
@@ -137,7 +137,7 @@ class DatasetStorage:
         self.start_inspection(held)
         return held, new
 
-    def start_inspection(self, held: HeldDataset) -> None:
+    def start_inspection(self, held: RegisteredDataset) -> None:
         """Inspect a data set in a worker process, once, in the background."""
         with self._lock:
             if held.health is not None or held.id in self._inspected:
@@ -153,7 +153,7 @@ class DatasetStorage:
         )
         future.add_done_callback(lambda done: self._finish_inspection(held.id, done))
 
-    def delete(self, held: HeldDataset) -> None:
+    def delete(self, held: RegisteredDataset) -> None:
         """Delete a data set: an upload's archive and contents, and the thumbnails when nobody else holds the content.
 
         The files go first: where the disk is full, the store can write only then.
@@ -173,7 +173,7 @@ class DatasetStorage:
             folder = Path(held.path).parent
             if folder.parent == uploads_folder():
                 shutil.rmtree(folder, ignore_errors=True)
-        self._store.datasets.release(held.id)
+        self._store.datasets.remove(held.id)
 
     def discard(self, upload: Upload) -> None:
         """Delete an upload that was refused, or is held already, with whatever was unpacked of it."""

@@ -7,11 +7,11 @@ import json
 from recommender.errors import UsageError
 from recommender.profile.known import source_profile
 from recommender.store import Store
-from recommender.store.service_records import HeldDataset
+from recommender.store.service_records import RegisteredDataset
 from recommender.tasks import Task, task_definition
 
 
-def known_task(store: Store, held: HeldDataset) -> Task | None:
+def known_task(store: Store, held: RegisteredDataset) -> Task | None:
     """The task that it was read for; None where a version before 0.2 took it in and nothing tells yet."""
     if held.task is not None:
         return held.task
@@ -22,12 +22,12 @@ def known_task(store: Store, held: HeldDataset) -> Task | None:
     return None if profile is None else profile.task
 
 
-def task_of(store: Store, held: HeldDataset) -> Task:
+def task_of(store: Store, held: RegisteredDataset) -> Task:
     """The same; detection where nothing is known yet."""
     return known_task(store, held) or "detect"
 
 
-def require_task(store: Store, held: HeldDataset, asked: Task | None) -> None:
+def require_task(store: Store, held: RegisteredDataset, asked: Task | None) -> None:
     """Raise UsageError where another task is asked for than the data set was read for: its labels would differ."""
     known = known_task(store, held)
     if asked is not None and known is not None and asked != known:

@@ -11,7 +11,7 @@ from recommender.errors import NotFoundError
 from recommender.records import Job
 from recommender.store import Store
 from recommender.store.paging import MAX_PAGE
-from recommender.store.service_records import HeldDataset, RecommendationJob
+from recommender.store.service_records import RecommendationJob, RegisteredDataset
 from recommender.text import printable
 from service.auth import Caller
 from service.dataset_storage import DatasetStorage
@@ -69,12 +69,12 @@ def limit_costly_requests(services: ServicesDep, caller: CallerDep) -> None:
         raise HTTPProblem(429, "too-many", "Too many costly requests for this key.", headers=headers)
 
 
-def get_dataset(services: ServicesDep, caller: CallerDep, id: Annotated[str, ID]) -> HeldDataset:
+def get_dataset(services: ServicesDep, caller: CallerDep, id: Annotated[str, ID]) -> RegisteredDataset:
     """The data set that the path names. Raises NotFoundError when the caller does not own it."""
     return find_dataset(services.store, caller, id)
 
 
-def find_dataset(store: Store, caller: Caller, id: str) -> HeldDataset:
+def find_dataset(store: Store, caller: Caller, id: str) -> RegisteredDataset:
     """The data set of this id. Raises NotFoundError, also where it is another owner's."""
     held = store.datasets.get(id)
     if held is None or not caller.sees(held.owner):
@@ -128,7 +128,7 @@ async def get_paging(
     return Paging(limit=limit, cursor=cursor)
 
 
-DatasetDep = Annotated[HeldDataset, Depends(get_dataset)]
+DatasetDep = Annotated[RegisteredDataset, Depends(get_dataset)]
 RecommendationDep = Annotated[RecommendationJob, Depends(get_recommendation)]
 TrainingDep = Annotated[Job, Depends(get_training)]
 SweepDep = Annotated[Job, Depends(get_sweep)]

@@ -14,7 +14,7 @@ from recommender.records import SCRATCH, Job, Recipe
 from recommender.requests import SweepRequest, TrainingRequest, at_usual_size
 from recommender.store import Store
 from recommender.store.records_json import decode
-from recommender.store.service_records import HeldDataset, RecommendationJob
+from recommender.store.service_records import RecommendationJob, RegisteredDataset
 from recommender.tasks import Task
 from service.auth import Caller
 from service.dataset_task import require_task, task_of
@@ -23,7 +23,7 @@ from service.problems import HTTPProblem
 from service.schemas.sweeps import SweepBody
 from service.schemas.trainings import TrainingBody
 from tune_jobs import sweep_host
-from tune_jobs.sweep.allowance import Allowance
+from tune_jobs.sweep.compute_budget import ComputeBudget
 from tune_jobs.training_spec import KIND, Target, TrainingSpec, submit_training
 
 __all__ = ["KIND", "SWEEP", "job_page", "launch_sweep", "launch_training"]
@@ -32,7 +32,7 @@ ADVISED = frozenset({"imgsz", "learning_rate", "freeze"})  # what a recommendati
 
 
 def launch_training(
-    services: Services, caller: Caller, held: HeldDataset, body: TrainingBody, *, key: str | None
+    services: Services, caller: Caller, held: RegisteredDataset, body: TrainingBody, *, key: str | None
 ) -> tuple[Job, bool]:
     """The training's job and whether it is new. Raises UsageError, NotFoundError, ConflictError."""
     _check_size(services, body.epochs, body.imgsz)
@@ -99,7 +99,7 @@ def launch_sweep(services: Services, caller: Caller, body: SweepBody, *, key: st
     return job, new
 
 
-def _named_task(store: Store, held: Sequence[HeldDataset]) -> Task | None:
+def _named_task(store: Store, held: Sequence[RegisteredDataset]) -> Task | None:
     """The task that one of the data sets was given for, None where all go by their labels.
 
     Raises UsageError where another was read for something else.
@@ -136,10 +136,10 @@ def _require_reach(services: Services) -> None:
 
 def _within(asked: str | None, most: str) -> str:
     """The budget asked for, the largest there is where none was. Raises UsageError for more than that."""
-    cap = Allowance.parse(most)
+    cap = ComputeBudget.parse(most)
     if asked is None:
         return most
-    wanted = Allowance.parse(asked)
+    wanted = ComputeBudget.parse(asked)
     if (wanted.limit_s or 0.0) > (cap.limit_s or 0.0):
         raise UsageError(f"The budget {asked} is more than {most}, the most this service gives a sweep.")
     return asked
@@ -186,7 +186,7 @@ def _start_before(store: Store, caller: Caller, key: str) -> dict[str, Any] | No
     }
 
 
-def _first_start(store: Store, caller: Caller, held: HeldDataset, body: TrainingBody) -> dict[str, Any]:
+def _first_start(store: Store, caller: Caller, held: RegisteredDataset, body: TrainingBody) -> dict[str, Any]:
     """The best start of the recommendation named, or of the latest, whose weights are here, and `ADVISED` of it."""
     ask = _advice(store, caller, held, body.recommendation)
     if ask is None or ask.document is None or ask.dataset_id != held.id:
@@ -201,7 +201,9 @@ def _first_start(store: Store, caller: Caller, held: HeldDataset, body: Training
     raise UsageError("None of the advised starts is on this machine.", remedy="Name a start, or fetch one.")
 
 
-def _advice(store: Store, caller: Caller, held: HeldDataset, id: str | None) -> RecommendationJob | None:
+def _advice(
+    store: Store, caller: Caller, held: RegisteredDataset, id: str | None
+) -> RecommendationJob | None:
     if id is not None:
         ask = store.recommendations.get(id)
         return ask if ask is not None and caller.sees(ask.owner) else None

@@ -10,7 +10,7 @@ from recommender.errors import UnavailableError
 from recommender.profile import source_profile
 from recommender.records import Profile
 from recommender.store import Store
-from recommender.store.service_records import HeldDataset
+from recommender.store.service_records import RegisteredDataset
 from service.auth import Caller
 from service.dependencies import Services
 from service.schemas.datasets import (
@@ -60,7 +60,7 @@ def visible_map(services: Services, caller: Caller) -> MapAnswer:
     return MapAnswer(generation=snapshot.generation, places=tuple(places))
 
 
-def neighbours(services: Services, caller: Caller, held: HeldDataset) -> NeighboursAnswer:
+def neighbours(services: Services, caller: Caller, held: RegisteredDataset) -> NeighboursAnswer:
     """Similar sources of a data set; empty until it has been profiled."""
     snapshot = _current_map(services)
     profile = source_profile(held.dataset_hash, services.store)
@@ -94,7 +94,12 @@ def checkpoints_by_source(store: Store) -> dict[str, tuple[str, ...]]:
 
 
 def _pairs(
-    store: Store, caller: Caller, snapshot: DatasetMap, held: HeldDataset, profile: Profile, among: list[str]
+    store: Store,
+    caller: Caller,
+    snapshot: DatasetMap,
+    held: RegisteredDataset,
+    profile: Profile,
+    among: list[str],
 ) -> tuple[NearPair, ...]:
     """Objects from different images of the target, each with its nearest from the sources."""
     own_pictures = ThumbnailIndex(held.dataset_hash)
@@ -123,7 +128,7 @@ def _pairs(
     return tuple(pairs)
 
 
-def _near(source: Profile, row: int, cosine: float, visible: Mapping[str, HeldDataset]) -> NearObject:
+def _near(source: Profile, row: int, cosine: float, visible: Mapping[str, RegisteredDataset]) -> NearObject:
     holder = visible.get(source.dataset_hash)
     picture = None
     if holder is not None:
@@ -163,7 +168,7 @@ def _class_name(profile: Profile, row: int) -> str:
     return profile.class_names[number] if number < len(profile.class_names) else str(number)
 
 
-def _own_datasets(store: Store, caller: Caller) -> dict[str, HeldDataset]:
+def _own_datasets(store: Store, caller: Caller) -> dict[str, RegisteredDataset]:
     items = store.datasets.page(owner=caller.scope, limit=MAX_OWN_DATASETS).items
     return {held.dataset_hash: held for held in reversed(items)}
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from recommender.costs import NEWEST, START_S, Speed, Work, known_speed
+from recommender.costs import NEWEST, START_S, Speed, TrainingWork, known_speed
 from recommender.forecast.history import builtin_history
 from recommender.records import Run
 from tests.store.builders import run as make_run
 
 FLOPS = {"yolo11n": 6.5}
-WORK = Work(flops_b=6.5, imgsz=640, mode="full", num_train_images=1000, num_val_images=100, epochs=10)
+WORK = TrainingWork(flops_b=6.5, imgsz=640, mode="full", num_train_images=1000, num_val_images=100, epochs=10)
 
 
 def test_work_grows_with_images_size_and_network_and_shrinks_when_frozen() -> None:

@@ -38,7 +38,7 @@ from tune_jobs.messages import (
 )
 from tune_jobs.orphans import end_with_node
 from tune_jobs.storage import (
-    PatientStorage,
+    RetryingStorage,
     Storage,
     attempt,
     get_record,
@@ -73,7 +73,7 @@ def main(
     if arguments is None:
         end_with_node()
     url, job_id, number = sys.argv[1:] if arguments is None else arguments
-    one = TrainingAttempt(PatientStorage(open_storage(url)), job_id, int(number))
+    one = TrainingAttempt(RetryingStorage(open_storage(url)), job_id, int(number))
     try:
         one.run(training, artefacts)
     except Exception as error:

@@ -44,7 +44,7 @@ def prepare(
 
 def artefact_name(job_id: str, artefact: Artefact) -> str:
     """The name of an artefact in the storage."""
-    return inputs(job_id, f"{artefact.kind}.parcel")
+    return inputs(job_id, f"{artefact.kind}.packed")
 
 
 def _put(storage: Storage, job: Job, artefact: Artefact) -> Artefact:

@@ -119,7 +119,7 @@ class UrlStorage:
             ) from error
 
 
-class PatientStorage:
+class RetryingStorage:
     """Another storage, asked again when it refuses: a training of hours must not die of a hiccup."""
 
     def __init__(self, storage: Storage, delays_s: Sequence[float] = (1.0, 5.0, 20.0)) -> None:

@@ -38,7 +38,9 @@ def ancestry(parent: Checkpoint, known_by: KnownBy) -> tuple[TrainingStep, ...]:
     return (*(parent.lineage or ()), own)
 
 
-def told_lineage(started_from: str | None, known: Sequence[Checkpoint]) -> tuple[TrainingStep, ...] | None:
+def declared_lineage(
+    started_from: str | None, known: Sequence[Checkpoint]
+) -> tuple[TrainingStep, ...] | None:
     """The lineage by the name in a file's training arguments: "yolo11n.pt", "yolo11n.yaml" for random weights.
 
     None where they name nothing known: "last.pt" may be any file.
@@ -95,7 +97,7 @@ def with_lineage(checkpoint: Checkpoint, started_from: str | None, known: Sequen
     same = next((entry for entry in known if entry.sha256 and entry.sha256 == checkpoint.sha256), None)
     if same is not None and same.lineage is not None:
         return replace(checkpoint, lineage=same.lineage)
-    found = told_lineage(started_from, known)
+    found = declared_lineage(started_from, known)
     if found is None:
         others = [entry for entry in known if entry.sha256 != checkpoint.sha256]
         found = nearest_lineage(load_state(checkpoint), checkpoint.architecture, others)

@@ -72,7 +72,7 @@ def compare(
     ] = False,
     architecture: Architecture = None,
     confidence: Annotated[float, typer.Option(help="From which boxes are drawn.")] = 0.5,
-    pictures: Annotated[int, typer.Option(metavar="N", help="Held-back images shown; 0 none.")] = 6,
+    pictures: Annotated[int, typer.Option(metavar="N", help="Held-out images shown; 0 none.")] = 6,
     photos: Annotated[
         bool, typer.Option("--photos/--no-photos", help="Without: boxes on empty frames, to pass on.")
     ] = True,

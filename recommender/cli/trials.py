@@ -32,15 +32,15 @@ def after_trials(case: Study, asked: TrialsRequest, store: Store, *, began_at: f
     `began_at` is the moment from which a wall budget counts, on `time.monotonic`'s clock. A Ctrl-C ends the trials,
     not the answer: what is finished counts, and the same command goes on from there.
     """
-    from tune_jobs.sweep.allowance import Allowance
-    from tune_jobs.sweep.certainty import buy_certainty
+    from tune_jobs.sweep.chosen_trials import run_chosen_trials
+    from tune_jobs.sweep.compute_budget import ComputeBudget
     from tune_jobs.sweep.policy import NOT_WANTED
 
     before = conclude(case)
     speed = case.speed or _rough_speed(asked.address)
     if speed is not None:
         shortest_s = shortest_trial_s(case, speed)
-        allowed_s = Allowance.parse(asked.budget).left_s(0.0)
+        allowed_s = ComputeBudget.parse(asked.budget).left_s(0.0)
         if allowed_s is not None and shortest_s > allowed_s:
             return replace(before, verdict=_nothing_fits(asked.budget or "", shortest_s))
         sys.stderr.write(f"A trial takes {about(shortest_s)} or more{_basis(speed)}.\n")
@@ -49,7 +49,7 @@ def after_trials(case: Study, asked: TrialsRequest, store: Store, *, began_at: f
     )
     _say_what_is_not_here(before)
     with sweep_display(asked.trials) as display:
-        bought = buy_certainty(
+        bought = run_chosen_trials(
             asked,
             target=case.target,
             candidates=case.situations,
@@ -94,7 +94,7 @@ def _recipe(case: Study) -> Recipe:
 
 def shortest_trial_s(case: Study, speed: Speed) -> float:
     """Seconds of the cheapest trial, the start of a local cluster included."""
-    from tune_jobs.sweep.certainty import trial_epochs
+    from tune_jobs.sweep.chosen_trials import trial_epochs
 
     epochs = trial_epochs(case.request.epochs)
     here = (s for s in case.situations if s.checkpoint is None or s.checkpoint.available)

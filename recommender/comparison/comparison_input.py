@@ -32,7 +32,7 @@ class Box:
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """Scores of trained weights on the held-back images."""
+    """Scores of trained weights on the held-out images."""
 
     score: float  # the task's primary metric
     details: dict[str, float]  # the others by name
@@ -40,7 +40,7 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """A trained model on the held-back images: its score, and its boxes image by image."""
+    """A trained model on the held-out images: its score, and its boxes image by image."""
 
     run_id: str
     split: Split
@@ -52,7 +52,7 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """One held-back image and what is really on it."""
+    """One held-out image and what is really on it."""
 
     name: str
     width: int  # pixels
@@ -111,11 +111,11 @@ class PriorForecast:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
+class HeldOutSplit:
     """The split on which the trained models are scored."""
 
     split: Split
-    is_held_back: bool  # False: the validation images, which chose the best epoch too
+    is_held_out: bool  # False: the validation images, which chose the best epoch too
     scenes: tuple[Scene, ...]
 
 
@@ -164,7 +164,7 @@ class ComparisonInput:
     prior_forecast: PriorForecast
     trained: tuple[Trained, ...]
     failures: tuple[Failure, ...]
-    held: Held
+    held: HeldOutSplit
     ended_early: str | None = None  # why trainings are missing
     notices: tuple[Notice, ...] = ()
     hardware: tuple[str, ...] = ()

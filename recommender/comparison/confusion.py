@@ -1,4 +1,4 @@
-"""The classes that a classifier takes for others, counted on the held-back images over the seeds of a start."""
+"""The classes that a classifier takes for others, counted on the held-out images over the seeds of a start."""
 
 from __future__ import annotations
 

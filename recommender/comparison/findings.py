@@ -14,8 +14,8 @@ from recommender.comparison.norms import norm_notices
 from recommender.comparison.pictures import Difference, differing_scenes
 from recommender.comparison.reasons import Loss, losses_of
 from recommender.comparison.rows import ComparisonRow, main_rows, noise_of, rows_of
-from recommender.comparison.sizes import SizeVerdict, size_verdict
-from recommender.comparison.verdict import noise_sentence, sentences
+from recommender.comparison.sizes import SizeFinding, size_finding
+from recommender.comparison.summary import noise_sentence, sentences
 from recommender.records import EpochMetrics, Notice, Start
 from recommender.tasks import task_definition
 
@@ -30,7 +30,7 @@ class Findings:
     noise_sentence: str
     sentences: tuple[str, ...]
     catching_up: CatchUp | None
-    sizes: SizeVerdict | None
+    sizes: SizeFinding | None
     losses: tuple[Loss, ...]
     forecast_error: ForecastError
     differences: tuple[Difference, ...]
@@ -43,7 +43,7 @@ def findings_of(comparison: ComparisonInput, *, pictures: int = 6) -> Findings:
     rows = rows_of(comparison)
     main = main_rows(rows)
     noise = noise_of(comparison, rows)
-    sizes = size_verdict(rows, noise)
+    sizes = size_finding(rows, noise)
     losses = losses_of(comparison, main, noise)
     metric = task_definition(comparison.task).metric.label
     catching_up = _catch_up(comparison, main)

@@ -11,7 +11,7 @@ from recommender.records import Start
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class ForecastOutcome:
     """One forecast and what came of it, both on the validation images at the best epoch."""
 
     expected: Expected
@@ -28,7 +28,7 @@ class Judged:
 class ForecastError:
     """Errors of the forecast. `regret` is the loss of following its first choice."""
 
-    judged: tuple[Judged, ...]
+    judged: tuple[ForecastOutcome, ...]
     first_choice: Start | None  # at the largest share
     regret: float | None
 
@@ -49,7 +49,7 @@ def forecast_error_of(comparison: ComparisonInput, rows: Sequence[ComparisonRow]
     """Forecasts with an outcome, in the forecast's order."""
     at = {(row.start, row.fraction): row for row in rows}
     judged = tuple(
-        Judged(
+        ForecastOutcome(
             expected=expected,
             outcome=row.val_score.mean,
             deviation=row.val_score.deviation,

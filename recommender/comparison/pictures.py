@@ -1,4 +1,4 @@
-"""Hits, misses and false alarms on the held-back images, and the images on which the starts differ most."""
+"""Hits, misses and false alarms on the held-out images, and the images on which the starts differ most."""
 
 from __future__ import annotations
 

@@ -59,13 +59,13 @@ def main_rows(rows: Sequence[ComparisonRow]) -> tuple[ComparisonRow, ...]:
 def noise_of(comparison: ComparisonInput, rows: Sequence[ComparisonRow]) -> SeedNoise:
     """Between seeds of the same start and share, pooled."""
     by_id = {trained.run.id: trained for trained in comparison.trained}
-    return seed_noise([[held_map(comparison, by_id[id]) for id in row.runs] for row in rows])
+    return seed_noise([[held_out_map(comparison, by_id[id]) for id in row.runs] for row in rows])
 
 
-def held_map(comparison: ComparisonInput, trained: Trained) -> float:
+def held_out_map(comparison: ComparisonInput, trained: Trained) -> float:
     """The task's primary metric on the split that scores."""
     best = trained.run.best
-    if comparison.held.is_held_back and trained.evaluation is not None:
+    if comparison.held.is_held_out and trained.evaluation is not None:
         return trained.evaluation.score.score
     return 0.0 if best is None else best.score
 
@@ -86,7 +86,7 @@ def chosen_rates(comparison: ComparisonInput) -> dict[Start, float | None]:
 
 def _is_scored(comparison: ComparisonInput, trained: Trained) -> bool:
     """Without its weights a run has no score on images that were held back."""
-    return trained.evaluation is not None or not comparison.held.is_held_back
+    return trained.evaluation is not None or not comparison.held.is_held_out
 
 
 def _row(comparison: ComparisonInput, group: Sequence[Trained]) -> ComparisonRow:
@@ -114,8 +114,8 @@ def _row(comparison: ComparisonInput, group: Sequence[Trained]) -> ComparisonRow
 
 
 def _score(comparison: ComparisonInput, trained: Trained) -> Score | EpochMetrics:
-    """On the held-back images; on the validation images the point of the curve whose weights were kept."""
-    if comparison.held.is_held_back and trained.evaluation is not None:
+    """On the held-out images; on the validation images the point of the curve whose weights were kept."""
+    if comparison.held.is_held_out and trained.evaluation is not None:
         return trained.evaluation.score
     if trained.run.best is None:
         raise ValueError(f"run {trained.run.id} has no finished epoch")

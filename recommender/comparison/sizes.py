@@ -28,7 +28,7 @@ class Gain:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SizeVerdict:
+class SizeFinding:
     """`num_images` is the size below which pretraining matters; None where the sizes tried do not tell."""
 
     kind: Literal["everywhere", "nowhere", "below", "above"]
@@ -36,7 +36,7 @@ class SizeVerdict:
     num_images: int | None = None
 
 
-def size_verdict(rows: Sequence[ComparisonRow], noise: SeedNoise) -> SizeVerdict | None:
+def size_finding(rows: Sequence[ComparisonRow], noise: SeedNoise) -> SizeFinding | None:
     """None without scratch, or without a pretrained start, at any size.
 
     Between two sizes the margin is interpolated over the logarithm of the size.
@@ -46,18 +46,18 @@ def size_verdict(rows: Sequence[ComparisonRow], noise: SeedNoise) -> SizeVerdict
         return None
     matters = [gain.margin > 0 for gain in gains]
     if all(matters):
-        return SizeVerdict(kind="everywhere", gains=gains)
+        return SizeFinding(kind="everywhere", gains=gains)
     if not any(matters):
-        return SizeVerdict(kind="nowhere", gains=gains)
+        return SizeFinding(kind="nowhere", gains=gains)
     # The largest size at which it still matters, when it stops mattering above it.
     last = max(i for i, does in enumerate(matters) if does)
     if last == len(gains) - 1:
-        return SizeVerdict(kind="above", gains=gains, num_images=gains[matters.index(True)].num_images)
+        return SizeFinding(kind="above", gains=gains, num_images=gains[matters.index(True)].num_images)
     small, large = gains[last], gains[last + 1]
     share = small.margin / (small.margin - large.margin)
     logs = math.log(small.num_images), math.log(large.num_images)
     crossing = math.exp(logs[0] + share * (logs[1] - logs[0]))
-    return SizeVerdict(kind="below", gains=gains, num_images=round(crossing))
+    return SizeFinding(kind="below", gains=gains, num_images=round(crossing))
 
 
 def _gains(rows: Sequence[ComparisonRow], noise: SeedNoise) -> list[Gain]:

@@ -17,7 +17,7 @@ import numpy as np
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.raw import RawImage, RawSet
-from recommender.datasets.words import split_of_words, without_split_words
+from recommender.datasets.split_names import split_of_words, without_split_words
 from recommender.records import Split
 
 MAX_WRAPPERS = 3

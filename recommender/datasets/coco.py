@@ -17,7 +17,7 @@ from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.lookup import ImageIndex
 from recommender.datasets.raw import RawImage, RawSet, Shape
-from recommender.datasets.words import split_of_path
+from recommender.datasets.split_names import split_of_path
 from recommender.errors import DatasetError, UnsafeInputError
 from recommender.text import printable
 

@@ -9,7 +9,12 @@ from typing import Any
 
 from recommender.datasets.disk import Disk
 from recommender.datasets.json_text import load_json
-from recommender.datasets.words import ANNOTATION_FOLDERS, split_of_path, split_of_words, without_split_words
+from recommender.datasets.split_names import (
+    ANNOTATION_FOLDERS,
+    split_of_path,
+    split_of_words,
+    without_split_words,
+)
 from recommender.errors import DatasetError, WrongTaskError
 from recommender.records import Split
 from recommender.text import printable

@@ -12,7 +12,7 @@ from recommender.datasets.json_text import load_json
 from recommender.datasets.named import NamedImage, Object, named_set
 from recommender.datasets.raw import RawSet
 from recommender.datasets.shapes import box_from_centre, text
-from recommender.datasets.words import split_of_path, split_of_words
+from recommender.datasets.split_names import split_of_path, split_of_words
 
 
 def read_createml(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:

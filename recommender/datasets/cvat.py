@@ -22,7 +22,7 @@ from recommender.datasets.shapes import (
     outline_from_ellipse,
     outline_from_points,
 )
-from recommender.datasets.words import split_of_words
+from recommender.datasets.split_names import split_of_words
 from recommender.errors import DatasetError, UnsafeInputError, WrongTaskError
 from recommender.text import printable
 

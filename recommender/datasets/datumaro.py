@@ -12,7 +12,7 @@ from recommender.datasets.json_text import load_json
 from recommender.datasets.named import NamedImage, Object, named_set
 from recommender.datasets.raw import Corners, RawSet, Shape
 from recommender.datasets.shapes import box_from_size, number, outline_from_points, text
-from recommender.datasets.words import split_of_words
+from recommender.datasets.split_names import split_of_words
 
 KINDS_WITHOUT_BOX = ("label", "caption", "points", "polyline")
 

@@ -16,7 +16,7 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.lookup import ImageIndex
 from recommender.datasets.matching import spellings
 from recommender.datasets.raw import RawSet
-from recommender.datasets.words import split_of_path, split_of_words
+from recommender.datasets.split_names import split_of_path, split_of_words
 from recommender.errors import DatasetError, WrongTaskError
 from recommender.records import Split
 from recommender.text import printable

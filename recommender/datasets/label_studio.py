@@ -28,7 +28,7 @@ from recommender.datasets.shapes import (
     outline_from_points,
     text,
 )
-from recommender.datasets.words import split_of_path, split_of_words
+from recommender.datasets.split_names import split_of_path, split_of_words
 from recommender.errors import WrongTaskError
 from recommender.text import printable
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from recommender.datasets.disk import OUTSIDE_REMEDY, Disk
 from recommender.datasets.matching import NameIndex, same_name
-from recommender.datasets.words import split_of_path
+from recommender.datasets.split_names import split_of_path
 from recommender.errors import DatasetError, UnsafeInputError
 from recommender.records import Split
 from recommender.text import printable

@@ -10,7 +10,7 @@ from pathlib import Path
 from recommender.datasets.disk import Disk
 from recommender.datasets.lookup import MASK_FOLDERS, is_mask, is_preview
 from recommender.datasets.matching import spellings
-from recommender.datasets.words import split_of_words
+from recommender.datasets.split_names import split_of_words
 
 MASK_WORD = re.compile(
     r"(?i)[-_. ]?(masks?|seg|segmentation|labels?|gt|ground_?truth|l|instance_?ids?|annotation)$"

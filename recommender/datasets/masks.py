@@ -23,9 +23,9 @@ from recommender.datasets.mask_legends import Legend, find_legend
 from recommender.datasets.named import NamedImage, Object, named_set
 from recommender.datasets.outlines import Mask, rings_of_mask
 from recommender.datasets.raw import Corners, RawSet, Shape
+from recommender.datasets.split_names import split_of_path
 from recommender.datasets.voc_lists import find_image_sets
 from recommender.datasets.voc_masks import Seen, boxes_by_stem, legend_by_boxes
-from recommender.datasets.words import split_of_path
 from recommender.errors import DatasetError
 from recommender.records import Split
 from recommender.text import printable

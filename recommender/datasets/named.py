@@ -12,7 +12,7 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.lookup import ImageIndex, is_mask
 from recommender.datasets.mixed import refuse_second_format
 from recommender.datasets.raw import NO_OUTLINE, Corners, RawImage, RawSet, Shape, boxes_of, no_boxes
-from recommender.datasets.words import split_of_path
+from recommender.datasets.split_names import split_of_path
 from recommender.records import Split
 
 # Class name, and box or shape; None for a broken one, so that its image is no background.

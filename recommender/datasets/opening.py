@@ -21,7 +21,7 @@ from recommender.datasets.mask_files import is_voc_mask
 from recommender.datasets.masks import read_masks
 from recommender.datasets.other_tasks import error_without_labels
 from recommender.datasets.raw import RawSet
-from recommender.datasets.words import split_of_words
+from recommender.datasets.split_names import split_of_words
 from recommender.datasets.yolo import read_described, read_layout
 from recommender.errors import DatasetError, NotFoundError, UnsafeInputError, WrongTaskError
 from recommender.home import subfolder

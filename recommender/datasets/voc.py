@@ -21,8 +21,8 @@ from recommender.datasets.lookup import ImageIndex
 from recommender.datasets.matching import same_name
 from recommender.datasets.mixed import refuse_second_format
 from recommender.datasets.raw import NO_OUTLINE, RawImage, RawSet, Shape, boxes_of, no_boxes
+from recommender.datasets.split_names import split_of_path
 from recommender.datasets.voc_lists import ImageSets, find_image_sets
-from recommender.datasets.words import split_of_path
 from recommender.errors import DatasetError, UnsafeInputError, WrongTaskError
 from recommender.records import Split
 from recommender.text import printable

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from recommender.datasets.disk import Disk
 from recommender.datasets.images import IMAGE_SUFFIXES
-from recommender.datasets.words import split_of_words, without_split_words
+from recommender.datasets.split_names import split_of_words, without_split_words
 from recommender.records import Split
 
 

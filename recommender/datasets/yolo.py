@@ -7,14 +7,14 @@ from pathlib import Path
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.description import Description
 from recommender.datasets.disk import Disk
-from recommender.datasets.entries import listed_images
+from recommender.datasets.image_paths import listed_images
 from recommender.datasets.label_files import NAME_FILES, LabelFiles
 from recommender.datasets.labels import RowShapes, read_labels
 from recommender.datasets.lookup import ImageIndex, is_mask
 from recommender.datasets.mixed import leave_out_doubtful, refuse_second_format
 from recommender.datasets.other_tasks import refuse_other_label_tasks
 from recommender.datasets.raw import Outline, RawImage, RawSet, no_boxes
-from recommender.datasets.words import split_of_path, split_of_words, without_split_words
+from recommender.datasets.split_names import split_of_path, split_of_words, without_split_words
 from recommender.errors import DatasetError
 from recommender.records import Split
 from recommender.text import printable

@@ -28,7 +28,7 @@ def metadata_evidence(
     `known` is earlier evidence of the same weights on the same data set: what transfers is taken from it, since
     counting it anew loads ultralytics.
     """
-    found = None if source is None else _likeness(target, source)
+    found = None if source is None else _similarity(target, source)
     names = checkpoint.class_names or (source.class_names if source is not None else None)
     shared = class_overlap(target.class_names, names)
     whole: float | None
@@ -53,7 +53,7 @@ def metadata_evidence(
 
 
 @functools.lru_cache(maxsize=512)  # dozens of checkpoints share a source
-def _likeness(target: Profile, source: Profile) -> Similarity | None:
+def _similarity(target: Profile, source: Profile) -> Similarity | None:
     return compare(target, source) if source.encoder == target.encoder else None
 
 

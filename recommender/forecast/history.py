@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recommender.axes import best_settings
 from recommender.checkpoints import REFERENCE_NAMES, catalogue, zoo
 from recommender.errors import StorageError
 from recommender.evidence import EVIDENCE_VERSION
@@ -21,6 +20,7 @@ from recommender.forecast.kernels import PriorScales
 from recommender.forecast.situation import Observation, Situation
 from recommender.profile.known import source_profiles
 from recommender.profile.shipped import builtin_profiles
+from recommender.recipe_axes import best_settings
 from recommender.records import SCRATCH, Budget, Checkpoint, Evidence, Profile, Run
 from recommender.store import RANKABLE, Store
 from recommender.store.records_json import from_parsed

@@ -21,9 +21,9 @@ from filelock import FileLock, Timeout
 
 from recommender.errors import StorageError
 from recommender.home import subfolder
+from recommender.profile.checksummed_file import read_checksummed, write_checksummed
 from recommender.profile.embedding import ENCODER
 from recommender.profile.index import SourceIndex
-from recommender.profile.sealed_file import read_sealed, write_sealed
 from recommender.profile.segments import SEGMENT_SETS, Segment
 from recommender.profile.shipped import builtin_profiles
 from recommender.records import Profile
@@ -114,7 +114,7 @@ def _write(place: Path, pieces: Sequence[_Piece], generation: str, *, on_disk: S
         if one.file not in old:
             _segment_of(one).write(place / one.file)
     listed = [{"file": one.file, "hashes": one.hashes} for one in pieces]
-    write_sealed(place / MANIFEST, {"schema": SCHEMA, "generation": generation, "segments": listed}, [])
+    write_checksummed(place / MANIFEST, {"schema": SCHEMA, "generation": generation, "segments": listed}, [])
     named = {one.file for one in pieces}
     for file in place.glob("*.segment"):
         if file.name not in named:
@@ -162,7 +162,7 @@ def _new(segment: Segment) -> _Piece:
 def _manifest(place: Path) -> tuple[list[_Piece], str]:
     """The pieces it lists, unread, and the generation they are of; nothing where there is no sound one."""
     try:
-        header, _ = read_sealed(place / MANIFEST)
+        header, _ = read_checksummed(place / MANIFEST)
     except FileNotFoundError:
         return [], ""
     except StorageError as error:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from recommender.errors import DatasetError
 from recommender.profile.basis import EncoderBasis, View, load_basis
 from recommender.profile.embedding import ENCODER, MeanEmbedding
+from recommender.profile.embedding_workers import ImageTask, embed_images
 from recommender.profile.probe import load_probe
-from recommender.profile.stream import Work, see
 from recommender.progress import Progress, silent
 from recommender.records import (
     BOX_QUANTILES,
@@ -55,18 +55,18 @@ def profile_dataset(
     """
     basis = load_basis()
     collector = _Collector(basis)
-    works = _by_content(dataset.images, max_images, seed)
+    tasks = _by_content(dataset.images, max_images, seed)
     hashes_NB = np.zeros((len(dataset.images), HASH_BYTES), dtype=np.uint8)
     done = decoded = 0
-    for batch in see(works, load_probe(), basis.view, num_threads=num_threads):
+    for batch in embed_images(tasks, load_probe(), basis.view, num_threads=num_threads):
         for seen in batch:
             if seen.hash_B is None:
-                logger.warning("cannot decode %s; left out of the profile", printable(seen.work.image.name))
+                logger.warning("cannot decode %s; left out of the profile", printable(seen.task.image.name))
                 continue
             decoded += 1
-            hashes_NB[seen.work.index] = seen.hash_B
+            hashes_NB[seen.task.index] = seen.hash_B
             if seen.value is not None:
-                collector.add(seen.work.image, seen.value, seen.classes_M)
+                collector.add(seen.task.image, seen.value, seen.classes_M)
         done += len(batch)
         progress("profile", done, len(dataset.images))
     if not decoded:
@@ -77,12 +77,12 @@ def profile_dataset(
     return compact(_profile_of(dataset, collector, hashes_NB))
 
 
-def _by_content(images: tuple[LabelledImage, ...], max_images: int | None, seed: int) -> Iterator[Work]:
+def _by_content(images: tuple[LabelledImage, ...], max_images: int | None, seed: int) -> Iterator[ImageTask]:
     """The images in an order that depends on content and seed alone; the first ones are embedded."""
     keys = [hashlib.sha256(f"{seed}:{image.sha256}".encode()).digest() for image in images]
     order = sorted(range(len(images)), key=lambda index: (keys[index], images[index].boxes_M4.tobytes()))
     for rank, index in enumerate(order):
-        yield Work(index=index, image=images[index], embed=max_images is None or rank < max_images)
+        yield ImageTask(index=index, image=images[index], embed=max_images is None or rank < max_images)
 
 
 class _Collector:

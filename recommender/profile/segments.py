@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.errors import StorageError
+from recommender.profile.checksummed_file import read_checksummed, write_checksummed
 from recommender.profile.embedding import has_objects, unit_rows
-from recommender.profile.sealed_file import read_sealed, write_sealed
 from recommender.profile.vectors import VectorIndex
 from recommender.records import FloatArray, IntArray, Profile
 
@@ -69,7 +69,7 @@ class Segment:
 
     def write(self, path: Path) -> None:
         """Write the file whole or, with a StorageError, not at all."""
-        write_sealed(
+        write_checksummed(
             path,
             {"hashes": self.hashes},
             [self.sets.to_bytes(), self.objects.to_bytes(), self.owners_O2.astype(np.int64).tobytes()],
@@ -78,7 +78,7 @@ class Segment:
     @classmethod
     def read(cls, path: Path) -> Segment:
         """Raises FileNotFoundError where there is none, StorageError for a file that is damaged or not ours."""
-        header, parts = read_sealed(path)
+        header, parts = read_checksummed(path)
         if "hashes" not in header or len(parts) != 3:
             raise StorageError(f"{path} is no segment of an index.")
         return cls(

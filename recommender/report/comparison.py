@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from recommender.comparison.comparison_input import ComparedStart, ComparisonInput, Trained
 from recommender.comparison.confusion import Confusion
 from recommender.comparison.findings import Findings
-from recommender.comparison.forecast_error import Judged
+from recommender.comparison.forecast_error import ForecastOutcome
 from recommender.comparison.reasons import Loss, rates_tried, trainable_share
 from recommender.comparison.rows import ComparisonRow
-from recommender.comparison.verdict import catch_up_text, size_text
+from recommender.comparison.summary import catch_up_text, size_text
 from recommender.records import SplitCounts
 from recommender.report.comparison_confusion import MOST_PAIRS
 from recommender.report.comparison_schema import (
@@ -200,7 +200,7 @@ def _forecast(comparison: ComparisonInput, findings: Findings) -> ForecastPart:
     )
 
 
-def _judged(one: Judged) -> ForecastRow:
+def _judged(one: ForecastOutcome) -> ForecastRow:
     return ForecastRow(
         start=str(one.expected.start),
         fraction=one.expected.fraction,

@@ -14,7 +14,7 @@ FOLDER = "predictions"
 
 
 def prediction_files(comparison: ComparisonInput) -> dict[str, str]:
-    """COCO JSON by file name: the labels of the held-back images, and the predictions of every training.
+    """COCO JSON by file name: the labels of the held-out images, and the predictions of every training.
 
     Each holds images, categories and annotations (boxes in pixels: left, top, width, height; of masks a polygon too),
     predictions a `score` too, so that each opens by itself.

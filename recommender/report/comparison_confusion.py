@@ -29,7 +29,7 @@ class ShownConfusion:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassRow:
-    """One class: its held-back images, and the accuracy of each start on them."""
+    """One class: its held-out images, and the accuracy of each start on them."""
 
     name: str
     images: int

@@ -14,7 +14,7 @@ from recommender.comparison.comparison_input import ComparisonInput
 from recommender.comparison.findings import Findings, curves_of
 from recommender.comparison.noise import SeedSpread
 from recommender.comparison.reasons import rates_tried, trainable_share
-from recommender.comparison.verdict import catch_up_text, size_text
+from recommender.comparison.summary import catch_up_text, size_text
 from recommender.records import EpochMetrics, Start
 from recommender.report.charts import NUM_STYLES, Axes, Point, Series, line_chart, swatch
 from recommender.report.comparison_confusion import class_rows, shown_confusions
@@ -28,7 +28,7 @@ Curves = Sequence[Sequence[EpochMetrics]]
 
 
 def comparison_page(comparison: ComparisonInput, findings: Findings, pixels: Pixels) -> str:
-    """The page's HTML; `pixels` reads the held-back images."""
+    """The page's HTML; `pixels` reads the held-out images."""
     styles = styles_of(comparison.plan.starts)
     made = environment()
     made.filters.update(spread=_spread, seconds=_seconds)
@@ -64,7 +64,7 @@ def comparison_page(comparison: ComparisonInput, findings: Findings, pixels: Pix
 
 
 def class_images(comparison: ComparisonInput) -> tuple[int, ...]:
-    """Held-back images of each class of a classification set."""
+    """Held-out images of each class of a classification set."""
     counted = Counter(scene.truth[0].label for scene in comparison.held.scenes)
     return tuple(counted[label] for label in range(len(comparison.plan.class_names)))
 

@@ -1,4 +1,4 @@
-"""Predictions side by side: each held-back image once, and over it, start by start, hits, misses and false alarms."""
+"""Predictions side by side: each held-out image once, and over it, start by start, hits, misses and false alarms."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ class ForecastPart(Document):
 
 
 class ScenePart(Document):
-    """A held-back image on which the starts differ."""
+    """A held-out image on which the starts differ."""
 
     image: str
     spread: float = Field(description="Best minus worst F1 among the starts; of a classifier, accuracy.")
@@ -175,7 +175,7 @@ class ConfusedPart(Document):
 
 
 class ClassesPart(Document):
-    """One start's first guesses on the held-back images, class by class, over all seeds."""
+    """One start's first guesses on the held-out images, class by class, over all seeds."""
 
     start: str
     accuracy: dict[str, float | None] = Field(description="By class; null for a class without images.")

@@ -49,7 +49,7 @@ def print_comparison(comparison: ComparisonInput, findings: Findings, console: C
             *([_whole(row.estimated_seconds)] if estimated else []),
         )
     console.print(table)
-    scored = "held-back test" if comparison.held.is_held_back else "validation"
+    scored = "held-out test" if comparison.held.is_held_out else "validation"
     console.print(Text(f"{scored} images; mean ± deviation over seeds", style="dim"))
 
 

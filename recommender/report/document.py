@@ -22,8 +22,8 @@ from recommender.records import (
     RunUsed,
     SplitCounts,
 )
-from recommender.report.earlier import as_now
 from recommender.report.headline import Headline, headline
+from recommender.report.older_documents import upgraded
 from recommender.tasks import Task, task_definition
 
 ValueT = TypeVar("ValueT")
@@ -84,7 +84,7 @@ class RecommendationDocument(Document):
     @model_validator(mode="before")
     @classmethod
     def _of_earlier_builds(cls, published: Any) -> Any:
-        return as_now(published) if isinstance(published, Mapping) else published
+        return upgraded(published) if isinstance(published, Mapping) else published
 
 
 SHARED = RecommendationDocument.model_fields.keys() & {field.name for field in fields(Recommendation)}

@@ -32,7 +32,7 @@ class SessionRow(Base):
     expires_at: Mapped[str] = mapped_column(String(40))
 
 
-class HeldDatasetRow(Base):
+class RegisteredDatasetRow(Base):
     """A data set the service can read."""
 
     __tablename__ = "held_datasets"

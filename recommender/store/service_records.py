@@ -29,7 +29,7 @@ class ApiKey:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeldDataset:
+class RegisteredDataset:
     """A data set the service can read: uploaded, or below an allowed folder of its own machine."""
 
     id: str

@@ -7,9 +7,9 @@ from typing import Self
 
 from recommender.store.checkpoints import Checkpoints
 from recommender.store.database import Database
+from recommender.store.datasets import RegisteredDatasets
 from recommender.store.evidence import EvidenceCache
 from recommender.store.fingerprint import fingerprint
-from recommender.store.held import HeldDatasets
 from recommender.store.jobs import Jobs
 from recommender.store.keys import Keys
 from recommender.store.launches import Launches
@@ -33,7 +33,7 @@ class Store(Database):
         self.runs = Runs(self)
         self.evidence = EvidenceCache(self)
         self.keys = Keys(self)
-        self.datasets = HeldDatasets(self)
+        self.datasets = RegisteredDatasets(self)
         self.jobs = Jobs(self)
         self.launches = Launches(self)
         self.recommendations = RecommendationJobs(self)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from recommender.errors import NotFoundError
-from recommender.store.service_records import HeldDataset
+from recommender.store.service_records import RegisteredDataset
 from recommender.tasks import TASKS, Task
 from service.auth import Caller
 from service.dependencies import (
@@ -152,7 +152,7 @@ async def read_and_register(
     name: str | None,
     upload: Upload | None,
     task: Task | None = None,
-) -> tuple[HeldDataset, bool]:
+) -> tuple[RegisteredDataset, bool]:
     """Read a data set in a worker and register it; returns it and True when new. Raises InputError, HTTPProblem."""
     try:
         if name is not None and len(name) > MAX_NAME:

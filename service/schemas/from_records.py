@@ -10,12 +10,12 @@ from pydantic import TypeAdapter, ValidationError
 from recommender.profile import ENCODER
 from recommender.profile.shipped import builtin_profiles
 from recommender.records import Job
-from recommender.report.earlier import current_json
+from recommender.report.older_documents import current_json
 from recommender.report.runs import TrainingDocument, training_document
 from recommender.requests import RecommendRequest
 from recommender.store import Store
 from recommender.store.records_json import decode
-from recommender.store.service_records import HeldDataset, RecommendationJob
+from recommender.store.service_records import RecommendationJob, RegisteredDataset
 from service.artefacts import FILES
 from service.dataset_task import known_task
 from service.schemas.datasets import DatasetAnswer, Health, InspectionFailed
@@ -27,7 +27,7 @@ from tune_jobs.sweep.documents import SweepCost, SweepDocument
 from tune_jobs.training_spec import TrainingSpec
 
 
-def dataset_answer(store: Store, held: HeldDataset) -> DatasetAnswer:
+def dataset_answer(store: Store, held: RegisteredDataset) -> DatasetAnswer:
     """The response body of a data set; its path is not part of it."""
     return DatasetAnswer(
         id=held.id,

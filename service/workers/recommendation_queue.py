@@ -21,7 +21,7 @@ from recommender.requests import RecommendRequest, at_usual_size
 from recommender.store import Store
 from recommender.store.clock import utc_now
 from recommender.store.recommendation_jobs import MAX_ATTEMPTS
-from recommender.store.service_records import FINAL, HeldDataset, RecommendationJob
+from recommender.store.service_records import FINAL, RecommendationJob, RegisteredDataset
 from service.auth import Caller
 from service.dataset_task import known_task, require_task
 from service.logs import logger, where
@@ -81,7 +81,12 @@ class RecommendationQueue:
         self._store.recommendations.release(self._holder)
 
     def submit(
-        self, caller: Caller, held: HeldDataset, request: RecommendRequest, *, on_new_work: Callable[[], None]
+        self,
+        caller: Caller,
+        held: RegisteredDataset,
+        request: RecommendRequest,
+        *,
+        on_new_work: Callable[[], None],
     ) -> RecommendationJob:
         """The recommendation: answered already where the answer is cached, else queued.
 

@@ -11,7 +11,13 @@ import torch
 from typer.testing import CliRunner
 
 from recommender.checkpoints import add_checkpoint, load_state, zoo
-from recommender.checkpoints.lineage import MAX_DISTANCE, ancestry, distance, nearest_lineage, told_lineage
+from recommender.checkpoints.lineage import (
+    MAX_DISTANCE,
+    ancestry,
+    declared_lineage,
+    distance,
+    nearest_lineage,
+)
 from recommender.checkpoints.quarantine.__main__ import examine
 from recommender.cli.app import app
 from recommender.errors import NotFoundError
@@ -94,7 +100,7 @@ def test_a_chain_grows_by_one_training_at_a_time() -> None:
     ],
 )
 def test_the_file_says_what_its_training_began_from(told: str | None, expected: list[str] | None) -> None:
-    found = told_lineage(told, list(ZOO.values()))
+    found = declared_lineage(told, list(ZOO.values()))
     assert (None if found is None else [step.checkpoint for step in found]) == expected
 
 

@@ -13,7 +13,7 @@ from recommender.errors import UsageError
 from recommender.requests import CompareRequest, RecommendRequest, SweepRequest, require_budget
 from recommender.starts import split_start
 from tests.datagen import make_dataset
-from tune_jobs.sweep.allowance import Allowance
+from tune_jobs.sweep.compute_budget import ComputeBudget
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_a_group_without_its_command_shows_help_and_no_empty_error(
 )
 def test_budgets_are_read_as_people_write_them(text: str, kind: str, seconds: float) -> None:
     assert require_budget(text) == text
-    allowance = Allowance.parse(text)
+    allowance = ComputeBudget.parse(text)
     assert (allowance.kind, allowance.limit_s) == (kind, seconds)
 
 

@@ -14,7 +14,7 @@ from recommender.comparison.comparison_input import (
     ComparisonPlan,
     Evaluation,
     Expected,
-    Held,
+    HeldOutSplit,
     PriorForecast,
     Scene,
     Score,
@@ -185,7 +185,7 @@ def comparison(
         ),
         trained=tuple(runs),
         failures=(),
-        held=Held(split="val", is_held_back=False, scenes=tuple(scenes)),
+        held=HeldOutSplit(split="val", is_held_out=False, scenes=tuple(scenes)),
         version="0",
     )
 

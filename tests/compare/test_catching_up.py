@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recommender.comparison.catching_up import catch_up, fit_power_law
-from recommender.comparison.verdict import catch_up_text
+from recommender.comparison.summary import catch_up_text
 from tests.compare.builders import curve
 
 

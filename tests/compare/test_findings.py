@@ -57,7 +57,7 @@ def test_held_back_images_score_the_models_when_there_are_some() -> None:
     tested = replace(
         made.trained[0], evaluation=Evaluation(run_id=run.id, split="test", score=score, boxes={})
     )
-    held = replace(made.held, split="test", is_held_back=True)
+    held = replace(made.held, split="test", is_held_out=True)
     (row,) = rows_of(replace(made, trained=(tested,), held=held))
     assert row.score.mean == 0.11
     assert row.val_score.mean > 0.4  # what the forecast spoke of stays the validation's

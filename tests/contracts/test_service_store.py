@@ -12,7 +12,7 @@ from recommender.errors import NotFoundError, UsageError
 from recommender.records import Lease, SplitCounts
 from recommender.store import Store
 from recommender.store.clock import utc_now
-from recommender.store.service_records import HeldDataset, RecommendationJob
+from recommender.store.service_records import RecommendationJob, RegisteredDataset
 from service.auth import (
     caller_of_cookie,
     caller_of_key,
@@ -25,8 +25,8 @@ from service.auth import (
 NOBODY = Lease(holder="", beat=0)
 
 
-def held(id: str = "ds_1", **changes: object) -> HeldDataset:
-    dataset = HeldDataset(
+def held(id: str = "ds_1", **changes: object) -> RegisteredDataset:
+    dataset = RegisteredDataset(
         id=id,
         owner="ada",
         name="<b>masks</b>\x00\ud800",
@@ -102,23 +102,23 @@ class TestHeldDatasets:
 
     def test_it_comes_back_exactly_and_once(self, store: Store) -> None:
         first = held()
-        assert store.datasets.hold(first) == first
-        assert store.datasets.hold(held("ds_2")) == first
-        assert store.datasets.hold(held("ds_3", owner="bob")).id == "ds_3"
+        assert store.datasets.add(first) == first
+        assert store.datasets.add(held("ds_2")) == first
+        assert store.datasets.add(held("ds_3", owner="bob")).id == "ds_3"
         assert store.datasets.get("ds_1") == first
         store.datasets.set_health("ds_1", json.dumps({"healthy": True}))
         assert store.datasets.get("ds_1") == replace(first, health='{"healthy": true}')
         assert [dataset.id for dataset in store.datasets.of_hashes(["hash", "none"])] == ["ds_1", "ds_3"]
         assert [dataset.id for dataset in store.datasets.page(owner="ada").items] == ["ds_1"]
         assert {dataset.id for dataset in store.datasets.page(owner=None).items} == {"ds_1", "ds_3"}
-        assert store.datasets.release("ds_1")
-        assert not store.datasets.release("ds_1")
+        assert store.datasets.remove("ds_1")
+        assert not store.datasets.remove("ds_1")
         assert store.datasets.get("ds_1") is None
 
     @pytest.mark.parametrize("id", ["", "\x00", "\ud800"])
     def test_odd_ids_find_nothing(self, store: Store, id: str) -> None:
         assert store.datasets.get(id) is None
-        assert not store.datasets.release(id)
+        assert not store.datasets.remove(id)
         assert store.datasets.of_hashes([id]) == ()
 
 

@@ -13,10 +13,10 @@ import pytest
 from recommender.datasets import open_dataset
 from recommender.errors import DatasetError
 from recommender.profile import compare, images_seen, profile_dataset
+from recommender.profile.embedding_workers import ImageTask, embed_images
 from recommender.profile.images import MAX_OBJECTS_PER_IMAGE
 from recommender.profile.probe import BATCH_IMAGES, load_probe
 from recommender.profile.profiling import MAX_SAMPLED_OBJECTS
-from recommender.profile.stream import Work, see
 from recommender.records import Dataset, Profile
 from recommender.store.codec import from_bytes, to_bytes
 from tests.datagen import make_dataset
@@ -137,13 +137,13 @@ def test_only_a_bounded_number_of_images_is_under_way(dataset: Dataset) -> None:
     """Without the bound the whole data set would be in memory before the first batch is used."""
     asked = 0
 
-    def endless() -> Iterator[Work]:
+    def endless() -> Iterator[ImageTask]:
         nonlocal asked
         while True:
             asked += 1
-            yield Work(index=0, image=dataset.images[0], embed=True)
+            yield ImageTask(index=0, image=dataset.images[0], embed=True)
 
-    results = see(endless(), load_probe(), len, num_threads=2)
+    results = embed_images(endless(), load_probe(), len, num_threads=2)
     for taken in range(1, 6):
         assert len(next(results)) == BATCH_IMAGES
         assert asked <= (taken + 2) * BATCH_IMAGES

@@ -9,8 +9,8 @@ from markupsafe import escape
 
 from recommender.records import Interval
 from recommender.report.document import RecommendationDocument, document, restored
-from recommender.report.earlier import current_json
 from recommender.report.headline import headline
+from recommender.report.older_documents import current_json
 from recommender.report.page import page
 from tests.report.kit import long_ranking
 

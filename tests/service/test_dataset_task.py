@@ -14,13 +14,13 @@ from PIL import Image
 from recommender.records import SplitCounts
 from recommender.requests import TrainingRequest, at_usual_size
 from recommender.store import Store
-from recommender.store.service_records import HeldDataset
+from recommender.store.service_records import RegisteredDataset
 from service.dataset_task import task_of
 from tests.datagen import zip_of
 from tests.datasets.test_voc_masks import VOC_NUMBERS, write_voc
 from tests.service.kit import Service
 
-HELD = HeldDataset(
+HELD = RegisteredDataset(
     id="ds_1", owner="ada", name="x", dataset_hash="h" * 64, origin="path", path="/nowhere", format="folders",
     class_names=("a", "b"), num_images=SplitCounts(train=1, val=1), num_objects=2, created_at="",
 )  # fmt: skip

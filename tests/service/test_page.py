@@ -14,7 +14,7 @@ import pytest
 
 from recommender.records import SplitCounts
 from recommender.store.clock import utc_now
-from recommender.store.service_records import HeldDataset
+from recommender.store.service_records import RegisteredDataset
 from service.auth import COOKIE, caller_of_key, open_session
 from service.page_templates import STATIC, axis_top, duration, moment, signed
 from service.schemas.datasets import MapPlace
@@ -51,7 +51,7 @@ QUANTILES = ("boxes_per_image", "box_sizes", "box_sides", "image_widths", "image
 
 
 @pytest.fixture(scope="module")
-def hostile(service: Service) -> Iterator[HeldDataset]:
+def hostile(service: Service) -> Iterator[RegisteredDataset]:
     """A data set and an answer in which every name is hostile."""
     health = {
         "healthy": False,
@@ -81,7 +81,7 @@ def hostile(service: Service) -> Iterator[HeldDataset]:
             {"kind": "x", "severity": "warning", "count": 1, "examples": [HOSTILE], "remedy": HOSTILE}
         ],
     }
-    held = HeldDataset(
+    held = RegisteredDataset(
         id="ds_hostile",
         owner="ada",
         name=HOSTILE,
@@ -95,7 +95,7 @@ def hostile(service: Service) -> Iterator[HeldDataset]:
         created_at=utc_now(),
         health=json.dumps(health),
     )
-    service.store.datasets.hold(held)
+    service.store.datasets.add(held)
     row: dict[str, Any] = {
         "rank": 1,
         "checkpoint": HOSTILE,
@@ -113,11 +113,13 @@ def hostile(service: Service) -> Iterator[HeldDataset]:
         an_ask("rec_hostile", dataset_id=held.id, status="succeeded", document=json.dumps(document))
     )
     yield held
-    service.store.datasets.release(held.id)
+    service.store.datasets.remove(held.id)
 
 
 @pytest.mark.parametrize("path", ["/", "/datasets/ds_hostile", "/recommendations/rec_hostile"])
-def test_hostile_names_are_shown_and_nothing_more(service: Service, hostile: HeldDataset, path: str) -> None:
+def test_hostile_names_are_shown_and_nothing_more(
+    service: Service, hostile: RegisteredDataset, path: str
+) -> None:
     answer = service.get(path)
     assert answer.status_code == 200
     page = Page(answer.text)
@@ -128,7 +130,7 @@ def test_hostile_names_are_shown_and_nothing_more(service: Service, hostile: Hel
     assert "\u202e" not in answer.text
 
 
-def test_hostile_names_in_the_api_and_its_headers(service: Service, hostile: HeldDataset) -> None:
+def test_hostile_names_in_the_api_and_its_headers(service: Service, hostile: RegisteredDataset) -> None:
     answer = service.get("/v1/datasets/ds_hostile")
     assert answer.json()["name"] == HOSTILE  # data stays what it is
     assert answer.headers["content-type"] == "application/json"
@@ -148,7 +150,7 @@ def pages(service: Service) -> list[str]:
 
 
 def test_no_page_has_inline_script_or_style_or_anything_from_elsewhere(
-    service: Service, hostile: HeldDataset
+    service: Service, hostile: RegisteredDataset
 ) -> None:
     for path in [*pages(service), "/login"]:
         answer = service.get(path)
@@ -178,7 +180,7 @@ def test_every_asset_is_shipped_and_typed(service: Service) -> None:
     assert service.client.get("/static/%2e%2e/app.py").status_code in (401, 404)
 
 
-def test_pages_can_be_used_by_ear_and_keyboard(service: Service, hostile: HeldDataset) -> None:
+def test_pages_can_be_used_by_ear_and_keyboard(service: Service, hostile: RegisteredDataset) -> None:
     for path in [*pages(service), "/login"]:
         page = Page(service.get(path).text)
         assert page.all("html") == [{"lang": "en"}]

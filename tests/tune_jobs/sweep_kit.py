@@ -14,7 +14,7 @@ from recommender.store import Store
 from recommender.store.records_json import encode
 from tests.datagen import make_dataset
 from tune_jobs.artefact_transfer import Artefact, pack_dataset, pack_weights
-from tune_jobs.sweep.allowance import Allowance
+from tune_jobs.sweep.compute_budget import ComputeBudget
 from tune_jobs.sweep.policy import Policy, RunAll
 from tune_jobs.sweep.run_recorder import RunRecorder
 from tune_jobs.sweep.trial_driver import Slots, TrialDriver
@@ -142,7 +142,7 @@ def trial_driver(
         specs,
         recorder=RunRecorder(store),
         policy=policy or RunAll(),
-        allowance=Allowance.parse(budget),
+        allowance=ComputeBudget.parse(budget),
         slots=Slots(count=slots, device="cpu", devices_per_trial=1.0),
         limits=limits or TrialLimits(),
         clock=clock or Clock(),

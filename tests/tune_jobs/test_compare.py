@@ -15,7 +15,7 @@ from recommender.requests import CompareRequest
 from recommender.store import Store
 from tests.datagen import make_dataset
 from tests.tune_jobs.sweep_kit import COCO, tiny_dataset
-from tune_jobs.compare.planning import entries_of, held_split, plan_runs
+from tune_jobs.compare.planning import entries_of, held_out_split, plan_runs
 from tune_jobs.compare.run import trainings_ahead
 
 
@@ -37,11 +37,11 @@ def with_test_split(folder: Path) -> Path:
 
 def test_test_split_where_there_is_one(home: Path, tmp_path: Path) -> None:
     held_back, plain = open_dataset(with_test_split(tmp_path)), tiny_dataset(tmp_path / "plain")
-    assert held_split(asked(), held_back) == "test"
-    assert held_split(asked(test="val"), held_back) == "val"
-    assert held_split(asked(), plain) == "val"
+    assert held_out_split(asked(), held_back) == "test"
+    assert held_out_split(asked(test="val"), held_back) == "val"
+    assert held_out_split(asked(), plain) == "val"
     with pytest.raises(UsageError, match="has no test split"):
-        held_split(asked(test="test"), plain)
+        held_out_split(asked(test="test"), plain)
 
 
 def test_starts_by_name_alias_and_mode(home: Path) -> None:
@@ -168,8 +168,8 @@ def _request(data: Path) -> CompareRequest:
 
 def test_a_wall_budget_keeps_time_for_scoring_and_device_time_is_for_training_alone() -> None:
     from tune_jobs.compare.run import SCORING_SHARE, _for_training
-    from tune_jobs.sweep.allowance import Allowance
+    from tune_jobs.sweep.compute_budget import ComputeBudget
 
-    assert Allowance.parse(_for_training("10m")).limit_s == pytest.approx(600 * (1 - SCORING_SHARE))
+    assert ComputeBudget.parse(_for_training("10m")).limit_s == pytest.approx(600 * (1 - SCORING_SHARE))
     assert _for_training("2gpu-h") == "2gpu-h"
     assert _for_training(None) is None

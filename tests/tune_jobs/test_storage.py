@@ -13,7 +13,7 @@ import pytest
 
 from recommender.errors import StorageError
 from tune_jobs.messages import Crash
-from tune_jobs.storage import PatientStorage, UrlStorage, get_record, put_record, require_writable
+from tune_jobs.storage import RetryingStorage, UrlStorage, get_record, put_record, require_writable
 
 
 @pytest.fixture(params=["folder", "file", "memory"])
@@ -88,7 +88,7 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
 def test_a_hiccup_is_waited_out_and_an_outage_is_told(tmp_path: Path) -> None:
     place, source = tmp_path / "storage", tmp_path / "source"
     source.write_text("content")
-    storage = PatientStorage(UrlStorage(str(place)), delays_s=(0.2, 0.2, 0.2))
+    storage = RetryingStorage(UrlStorage(str(place)), delays_s=(0.2, 0.2, 0.2))
     place.write_text("in the way")
     with pytest.raises(StorageError, match="refused file"):
         storage.put("file", source)

@@ -16,7 +16,7 @@ from recommender.store import RANKABLE, Store
 from recommender.store.runs import Runs
 from tests.tune_jobs.sweep_kit import Clock, finished, paper_trials, point, says, trial_driver
 from tune_jobs.storage import UrlStorage
-from tune_jobs.sweep.allowance import STOP_LATENCY_S, Allowance
+from tune_jobs.sweep.compute_budget import STOP_LATENCY_S, ComputeBudget
 from tune_jobs.sweep.policy import NOTHING_FITS, RunAll, SweepView, TrialView
 from tune_jobs.sweep.resume_states import keep_state, state_path
 from tune_jobs.sweep.run import SweepSettings, run_trials
@@ -222,21 +222,21 @@ def test_silent_actors_are_named(store: Store) -> None:
     ],
 )
 def test_budgets_are_read(text: str, kind: str, limit_s: float) -> None:
-    found = Allowance.parse(text)
+    found = ComputeBudget.parse(text)
     assert (found.kind, found.limit_s) == (kind, limit_s)
 
 
 @pytest.mark.parametrize("text", ["10", "ten minutes", "0m", "-3h", "2gpu", "1e400h", "nan h"])
 def test_budgets_that_mean_nothing_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"understood|nothing"):
-        Allowance.parse(text)
+        ComputeBudget.parse(text)
 
 
 @given(limit_m=st.floats(0.5, 100), slots=st.integers(1, 64), device=st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_the_cap_is_hard_whatever_runs(limit_m: float, slots: int, device: bool) -> None:
     """Stopping takes a few seconds, during which every slot still spends: that much is kept in reserve."""
-    allowance = Allowance.parse(f"{limit_m}gpu-m" if device else f"{limit_m}m")
+    allowance = ComputeBudget.parse(f"{limit_m}gpu-m" if device else f"{limit_m}m")
     rate = float(slots) if device else 1.0
     spent = 0.0
     while not allowance.is_spent(spent, rate=rate):

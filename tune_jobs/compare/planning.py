@@ -57,7 +57,7 @@ def default_starts(task: Task) -> tuple[str, ...]:
     return (SCRATCH, f"{reference}:full", f"{reference}:freeze")
 
 
-def held_split(request: CompareRequest, target: Dataset) -> Split:
+def held_out_split(request: CompareRequest, target: Dataset) -> Split:
     """The split that scores the trained models. Raises UsageError where the one asked for has no images."""
     if request.test != "val" and target.of_split("test"):
         return "test"

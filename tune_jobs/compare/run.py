@@ -17,7 +17,7 @@ from recommender.comparison.comparison_input import (
     ComparisonPlan,
     Evaluation,
     Failure,
-    Held,
+    HeldOutSplit,
     PriorForecast,
     Trained,
 )
@@ -29,9 +29,9 @@ from recommender.records import SPLITS, Dataset, Notice, Run, Start
 from recommender.requests import CompareRequest, at_usual_size
 from recommender.store import Store
 from tune_jobs.compare.forecasts import compared_starts_of, forecast_starts
-from tune_jobs.compare.planning import MULTI_SCALE, entries_of, held_split, plan_runs
-from tune_jobs.compare.scoring import evaluate, export_held, held_of, known_evaluation
-from tune_jobs.sweep.allowance import Allowance
+from tune_jobs.compare.planning import MULTI_SCALE, entries_of, held_out_split, plan_runs
+from tune_jobs.compare.scoring import evaluate, export_held_out, held_out_images, known_evaluation
+from tune_jobs.sweep.compute_budget import ComputeBudget
 from tune_jobs.sweep.display import Display
 from tune_jobs.sweep.estimated import cost_in_words
 from tune_jobs.sweep.policy import TrialView
@@ -67,7 +67,7 @@ def compare(
     that are not known yet and how long they are expected to take, in words: a display may take the screen then, and
     an exception ends it before anything is trained. What is finished is kept and never trained twice.
 
-    Raises as `open_dataset`, `entries_of`, `held_split` and `run_trials`.
+    Raises as `open_dataset`, `entries_of`, `held_out_split` and `run_trials`.
     """
     from recommender.datasets import open_dataset
 
@@ -75,7 +75,7 @@ def compare(
     roots = tuple(Path(root) for root in request.allow_roots)
     target = open_dataset(request.dataset, task=request.task, allowed_roots=roots, progress=progress)
     request = at_usual_size(request, target.task)
-    held = held_of(target, held_split(request, target))
+    held = held_out_images(target, held_out_split(request, target))
     entries = entries_of(request, store, target.task)
     compared_starts = compared_starts_of(entries, target, store, progress)
     parts = _unkept(plan_runs(request, target, entries), held, tta=request.tta)
@@ -107,7 +107,7 @@ def compare(
     )
 
 
-def comparison_id(run_ids: Iterable[str], held: Held) -> str:
+def comparison_id(run_ids: Iterable[str], held: HeldOutSplit) -> str:
     """The same question has the same one, so that its forecast is found again."""
     return hashlib.sha256(f"{held.split} {sorted(run_ids)}".encode()).hexdigest()[:16]
 
@@ -124,7 +124,7 @@ def best_rates(trials: Sequence[TrialView]) -> dict[Start, float | None]:
 
 
 def _unkept(
-    parts: tuple[tuple[TrialSpec, ...], ...], held: Held, *, tta: bool
+    parts: tuple[tuple[TrialSpec, ...], ...], held: HeldOutSplit, *, tta: bool
 ) -> tuple[tuple[TrialSpec, ...], ...]:
     """Weights that were scored already need not be here any more."""
     return tuple(
@@ -196,7 +196,7 @@ def _train(
 
 def _left_of(budget: str | None, result: SweepResult) -> str | None:
     """The part of a budget that a first sweep left; "" is nothing. Wall time counts from the beginning by itself."""
-    allowance = Allowance.parse(budget)
+    allowance = ComputeBudget.parse(budget)
     if allowance.kind == "wall":
         return budget
     left_s = allowance.left_s(result.view.spent_s) or 0.0
@@ -205,7 +205,7 @@ def _left_of(budget: str | None, result: SweepResult) -> str | None:
 
 def _wall_s(budget: str | None) -> float | None:
     """The cap on wall time in seconds; None for none, and for a cap on device time."""
-    allowance = Allowance.parse(budget)
+    allowance = ComputeBudget.parse(budget)
     return allowance.limit_s if allowance.kind == "wall" else None
 
 
@@ -219,14 +219,14 @@ def _scored(
     request: CompareRequest,
     results: Sequence[SweepResult],
     target: Dataset,
-    held: Held,
+    held: HeldOutSplit,
     progress: Progress,
     *,
     deadline_s: float,
 ) -> tuple[Trained, ...]:
     """The runs with their scores; a model whose scoring would not end before the deadline waits for the next time."""
     runs = [run for result in results for run in result.runs if run.best is not None]
-    data = export_held(target, held.split)
+    data = export_held_out(target, held.split)
     trained = []
     longest_s = 0.0
     for number, run in enumerate(runs):
@@ -241,7 +241,7 @@ def _scored(
     return tuple(trained)
 
 
-def _evaluation(request: CompareRequest, run: Run, data: Path, held: Held) -> Evaluation | None:
+def _evaluation(request: CompareRequest, run: Run, data: Path, held: HeldOutSplit) -> Evaluation | None:
     if not trained_path(run.id).exists():
         return None
     return evaluate(run.id, trained_path(run.id), data, held, imgsz=request.imgsz, tta=request.tta)
@@ -250,7 +250,7 @@ def _evaluation(request: CompareRequest, run: Run, data: Path, held: Held) -> Ev
 def _comparison_input(
     request: CompareRequest,
     target: Dataset,
-    held: Held,
+    held: HeldOutSplit,
     compared_starts: tuple[ComparedStart, ...],
     prior_forecast: PriorForecast,
     trained: tuple[Trained, ...],

@@ -1,4 +1,4 @@
-"""Trained weights on the held-back images: their score as ultralytics counts it, and their boxes."""
+"""Trained weights on the held-out images: their score as ultralytics counts it, and their boxes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recommender.atomic_files import replacing
-from recommender.comparison.comparison_input import Box, Evaluation, Held, Scene, Score
+from recommender.comparison.comparison_input import Box, Evaluation, HeldOutSplit, Scene, Score
 from recommender.datasets import export_yolo
 from recommender.errors import CheckpointError, StorageError
 from recommender.families import FAMILIES, ModelFamily, family_of_head
@@ -28,16 +28,16 @@ MAX_BOXES = 100  # kept of one image
 BATCH = 16
 
 
-def held_of(target: Dataset, split: Split) -> Held:
+def held_out_images(target: Dataset, split: Split) -> HeldOutSplit:
     """The images that score the trained models, and what is on them."""
-    return Held(
+    return HeldOutSplit(
         split=split,
-        is_held_back=split == "test",
+        is_held_out=split == "test",
         scenes=tuple(_scene(image) for image in target.of_split(split)),
     )
 
 
-def export_held(target: Dataset, split: Split) -> Path:
+def export_held_out(target: Dataset, split: Split) -> Path:
     """A clean copy of those images alone, once per data set."""
     folder = subfolder("held") / f"{target.content_hash}-{split}"
     export_yolo(target, folder, splits=(split,))
@@ -61,9 +61,9 @@ def known_evaluation(run_id: str, split: Split, *, tta: bool = False) -> Evaluat
 
 
 def evaluate(
-    run_id: str, weights: Path, data: Path, held: Held, *, imgsz: int, tta: bool = False
+    run_id: str, weights: Path, data: Path, held: HeldOutSplit, *, imgsz: int, tta: bool = False
 ) -> Evaluation:
-    """Score a run's weights on the export of `export_held` and keep the result; with `tta` augmented too.
+    """Score a run's weights on the export of `export_held_out` and keep the result; with `tta` augmented too.
 
     Raises CheckpointError when the file holds no weights of ours, UnavailableError when ultralytics cannot be
     used safely in this process, StorageError when the disk refuses.

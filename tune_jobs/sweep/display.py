@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from recommender.axes import DEFAULT, setting_of
+from recommender.recipe_axes import DEFAULT, setting_of
 from recommender.records import EpochMetrics
 from recommender.text import printable, sparkline
 from tune_jobs.sweep.policy import SweepView, TrialView

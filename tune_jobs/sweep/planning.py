@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from recommender.axes import recipes_along
 from recommender.errors import NotFoundError, UsageError
+from recommender.recipe_axes import recipes_along
 from recommender.records import MODES, SCRATCH, Checkpoint, Dataset, Notice, Recipe, Start
 from recommender.requests import SweepRequest, at_usual_size
 from recommender.store import Store

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text
 
-from recommender.axes import DEFAULT, Setting, setting_of
 from recommender.comparison.noise import SeedSpread, spread_of
+from recommender.recipe_axes import DEFAULT, RecipeSetting, setting_of
 from recommender.records import Notice, Start
 from recommender.text import printable
 from tune_jobs.sweep.documents import (
@@ -39,7 +39,7 @@ class MatrixCell:
 
     row: MatrixRow
     start: Start
-    setting: Setting
+    setting: RecipeSetting
     score: SeedSpread | None  # best scores of the finished seeds; None without any
     num_asked: int
     errors: tuple[str, ...]
@@ -48,7 +48,7 @@ class MatrixCell:
 
 def cells_of(trials: Sequence[TrialView]) -> tuple[MatrixCell, ...]:
     """One cell for each row, start and setting, in the order they were planned."""
-    groups: dict[tuple[MatrixRow, Start, Setting], list[TrialView]] = {}
+    groups: dict[tuple[MatrixRow, Start, RecipeSetting], list[TrialView]] = {}
     for trial in trials:
         row = MatrixRow(
             target_hash=trial.target_hash, target_name=trial.target_name, fraction=trial.recipe.fraction
@@ -122,7 +122,7 @@ def _start_result(cell: MatrixCell) -> StartResult:
     )
 
 
-def _cell(row: MatrixRow, start: Start, setting: Setting, members: Sequence[TrialView]) -> MatrixCell:
+def _cell(row: MatrixRow, start: Start, setting: RecipeSetting, members: Sequence[TrialView]) -> MatrixCell:
     ended = [trial.run for trial in members if trial.state == "finished" and trial.run is not None]
     return MatrixCell(
         row=row,
@@ -136,9 +136,9 @@ def _cell(row: MatrixRow, start: Start, setting: Setting, members: Sequence[Tria
 
 
 def _mean_rank(
-    line: tuple[Start, Setting],
+    line: tuple[Start, RecipeSetting],
     rows: Sequence[MatrixRow],
-    at: dict[tuple[MatrixRow, Start, Setting], MatrixCell],
+    at: dict[tuple[MatrixRow, Start, RecipeSetting], MatrixCell],
 ) -> float:
     """The mean over targets; a start that has none goes last."""
     means = [cell.score.mean for row in rows if (cell := at.get((row, *line))) and cell.score]

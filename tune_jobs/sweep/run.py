@@ -17,7 +17,7 @@ from recommender.records import Run
 from recommender.store import Store
 from tune_jobs.cluster import Cluster, Share, connect, share_of
 from tune_jobs.storage import UrlStorage, require_writable
-from tune_jobs.sweep.allowance import Allowance
+from tune_jobs.sweep.compute_budget import ComputeBudget
 from tune_jobs.sweep.display import Display, Silent
 from tune_jobs.sweep.estimated import estimates_of
 from tune_jobs.sweep.policy import NOT_WANTED, NOTHING_FITS, Policy, RunAll, SweepView, TrialView
@@ -92,7 +92,7 @@ def run_trials(
     settings, policy = settings or SweepSettings(), policy or RunAll()
     began_at = time.monotonic() if began_at is None else began_at
     _require_distinct(specs)
-    allowance = Allowance.parse(settings.budget)
+    allowance = ComputeBudget.parse(settings.budget)
     storage = None if settings.storage is None else UrlStorage(settings.storage)
     recorder = RunRecorder(
         store,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from recommender.errors import RecommenderError, StorageError
 from recommender.records import EpochMetrics, Run
 from recommender.store.records_json import decode
-from tune_jobs.sweep.allowance import Allowance
+from tune_jobs.sweep.compute_budget import ComputeBudget
 from tune_jobs.sweep.policy import NOT_WANTED, NOTHING_FITS, Policy, SweepView, TrialState, TrialView
 from tune_jobs.sweep.resume_states import drop_state
 from tune_jobs.sweep.run_recorder import RunRecorder
@@ -59,7 +59,7 @@ class TrialDriver:
         *,
         recorder: RunRecorder,
         policy: Policy,
-        allowance: Allowance,
+        allowance: ComputeBudget,
         slots: Slots,
         limits: TrialLimits,
         clock: Callable[[], float] = time.monotonic,

@@ -16,7 +16,7 @@ from recommender.records import EpochMetrics, Run
 from tune_jobs.artefact_transfer import Artefact
 from tune_jobs.sweep.trial_spec import TrialLimits, TrialSpec
 from tune_jobs.sweep.unfinished_runs import STOPPED_BY_POLICY, failed_run
-from tune_jobs.sweep.watch import Watch
+from tune_jobs.sweep.watchdog import Watchdog
 from tune_jobs.training import TrainingJob
 from tune_jobs.training.job import BEST_WEIGHTS, STATE_FILE
 from tune_jobs.training.process import TrainingProcess
@@ -62,7 +62,7 @@ class TrialRunner:
         self.worker = worker
         self.process = process if process is not None and process.is_alive else TrainingProcess(worker.folder)
         self._job: TrainingJob | None = None
-        self._watch = Watch(limits=worker.limits, since=time.monotonic())
+        self._watch = Watchdog(limits=worker.limits, since=time.monotonic())
         self._curve: list[EpochMetrics] = []
         self._asked_at: float | None = None  # the process waits for an answer since then
         self._looked_at = 0.0
@@ -144,7 +144,7 @@ class TrialRunner:
         return None
 
     def _start(self, job: TrainingJob) -> None:
-        self._watch = Watch(limits=self.worker.limits, since=time.monotonic())
+        self._watch = Watchdog(limits=self.worker.limits, since=time.monotonic())
         self._asked_at = None
         self.process.start(job)
 

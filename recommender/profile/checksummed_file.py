@@ -16,7 +16,7 @@ _DIGEST_BYTES = 32
 _LENGTH = struct.Struct("<Q")
 
 
-def write_sealed(path: Path, header: dict[str, Any], parts: list[bytes | memoryview]) -> None:
+def write_checksummed(path: Path, header: dict[str, Any], parts: list[bytes | memoryview]) -> None:
     """Write header and parts beside `path`, flush them to the disk, then put them in its place.
 
     Raises StorageError when the disk is full or not writable; what was at `path` is still there then.
@@ -38,7 +38,7 @@ def write_sealed(path: Path, header: dict[str, Any], parts: list[bytes | memoryv
         ) from error
 
 
-def read_sealed(path: Path) -> tuple[dict[str, Any], list[memoryview]]:
+def read_checksummed(path: Path) -> tuple[dict[str, Any], list[memoryview]]:
     """Header and parts, each checked before anything looks into them.
 
     Raises FileNotFoundError when there is none, StorageError when it is truncated, changed or unreadable.
@@ -54,7 +54,7 @@ def read_sealed(path: Path) -> tuple[dict[str, Any], list[memoryview]]:
         raise StorageError(f"{path} is no cache of this version, or truncated.")
     if hashlib.sha256(content[start:]).digest() != bytes(content[len(MAGIC) : start]):
         raise StorageError(f"The cache {path} is damaged: its checksum does not match.")
-    # From here on the bytes are those that `write_sealed` wrote.
+    # From here on the bytes are those that `write_checksummed` wrote.
     (length,) = _LENGTH.unpack(content[start : start + _LENGTH.size])
     offset = start + _LENGTH.size + length
     header = json.loads(bytes(content[start + _LENGTH.size : offset]))

@@ -23,7 +23,7 @@ WORTH = 0.02  # of the task's metric: another seed changes a result by as much
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class RecipeSetting:
     """A learning rate and a freeze depth; None is the default of the start."""
 
     learning_rate: float | None = None
@@ -43,22 +43,22 @@ class Setting:
         return rate + ([] if self.freeze is None else ["--freeze", self.freeze])
 
 
-DEFAULT = Setting()
+DEFAULT = RecipeSetting()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tried:
+class SettingGain:
     """The gain of a setting for a start on one data set, against the default in the same recipe."""
 
-    setting: Setting
+    setting: RecipeSetting
     gain: float  # of the task's metric, the mean of `count` pairs
     count: int
     epochs: int  # the most that were trained
 
 
-def setting_of(recipe: Recipe) -> Setting:
+def setting_of(recipe: Recipe) -> RecipeSetting:
     """The setting of a recipe."""
-    return Setting(learning_rate=recipe.learning_rate, freeze=recipe.freeze)
+    return RecipeSetting(learning_rate=recipe.learning_rate, freeze=recipe.freeze)
 
 
 def recipes_along(recipe: Recipe, mode: Mode, architecture: str, axes: Sequence[Axis]) -> tuple[Recipe, ...]:
@@ -91,37 +91,37 @@ def best_settings(runs: Iterable[Run]) -> tuple[Run, ...]:
     return tuple(best.values())
 
 
-def tried_on(target: str, runs: Iterable[Run], start: Start) -> tuple[Tried, ...]:
+def tried_on(target: str, runs: Iterable[Run], start: Start) -> tuple[SettingGain, ...]:
     """The gains of other settings for a start on a data set (its hash), the best first.
 
     Settings that were never trained beside the default in the same recipe say nothing, nor does another optimiser: its
     rates are others. Where a run was stopped early, the two are compared as they were after as many epochs.
     """
-    groups: dict[str, dict[Setting, Run]] = {}
+    groups: dict[str, dict[RecipeSetting, Run]] = {}
     for run in runs:
         usual = run.recipe.optimizer.lower() == Recipe.optimizer.lower()
         if usual and run.target_hash == target and run.start == start and run.best is not None:
             groups.setdefault(_apart_from_setting(run), {})[setting_of(run.recipe)] = run
-    gains: dict[Setting, list[float]] = {}
-    epochs: dict[Setting, int] = {}
+    gains: dict[RecipeSetting, list[float]] = {}
+    epochs: dict[RecipeSetting, int] = {}
     for group in groups.values():
         for setting, run in group.items():
             if setting != DEFAULT and DEFAULT in group:
                 gains.setdefault(setting, []).append(_gain(run, group[DEFAULT]))
                 epochs[setting] = max(epochs.get(setting, 0), len(run.curve))
     found = [
-        Tried(setting=one, gain=fmean(values), count=len(values), epochs=epochs[one])
+        SettingGain(setting=one, gain=fmean(values), count=len(values), epochs=epochs[one])
         for one, values in gains.items()
     ]
     return tuple(sorted(found, key=lambda one: (-one.gain, one.setting.words(start.mode))))
 
 
-def advised(tried: Sequence[Tried]) -> Setting:
+def advised(tried: Sequence[SettingGain]) -> RecipeSetting:
     """The setting to train with: the default, unless another brought at least `WORTH` more."""
     return tried[0].setting if tried and tried[0].gain >= WORTH else DEFAULT
 
 
-def setting_note(start: Start, tried: Sequence[Tried]) -> tuple[Notice, ...]:
+def setting_note(start: Start, tried: Sequence[SettingGain]) -> tuple[Notice, ...]:
     """Notice on runs of a start at other rates and depths, and on the setting the command takes from them."""
     if not tried:
         return ()

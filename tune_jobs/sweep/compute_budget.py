@@ -14,14 +14,14 @@ STOP_LATENCY_S = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Allowance:
+class ComputeBudget:
     """A budget. `limit_s` None is no cap."""
 
     kind: Literal["wall", "device"]
     limit_s: float | None
 
     @classmethod
-    def parse(cls, text: str | None) -> Allowance:
+    def parse(cls, text: str | None) -> ComputeBudget:
         """Read `10m` as wall time and `2gpu-h` as device time. Raises UsageError for anything else."""
         if text is None:
             return cls(kind="wall", limit_s=None)

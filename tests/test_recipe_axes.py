@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from recommender.axes import (
+from recommender.errors import UsageError
+from recommender.families.ultralytics.architectures import freeze_depths, frozen_layers
+from recommender.recipe_axes import (
     DEFAULT,
-    Setting,
+    RecipeSetting,
     advised,
     best_settings,
     neighbours,
@@ -16,8 +18,6 @@ from recommender.axes import (
     setting_note,
     tried_on,
 )
-from recommender.errors import UsageError
-from recommender.families.ultralytics.architectures import freeze_depths, frozen_layers
 from recommender.records import Mode, Recipe, Run
 from recommender.starts import FreezeDepth, with_depth
 from tests.forecast.builders import observation, profile, situation
@@ -115,10 +115,10 @@ def test_a_setting_is_advised_once_it_brings_more_than_a_seed() -> None:
         run(0.90, seed=2, learning_rate=0.01),  # nothing beside it: says nothing
     ]
     tried = tried_on(runs[0].target_hash, runs, runs[0].start)
-    faster = Setting(learning_rate=0.003)
+    faster = RecipeSetting(learning_rate=0.003)
     assert [(one.setting, round(one.gain, 3), one.count) for one in tried] == [
         (faster, 0.025, 2),
-        (Setting(freeze="stem"), -0.01, 1),
+        (RecipeSetting(freeze="stem"), -0.01, 1),
     ]
     assert advised(tried) == faster
     assert advised(tried[1:]) == advised(()) == DEFAULT

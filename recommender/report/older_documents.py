@@ -11,10 +11,10 @@ NEWEST = '"training_mb"'  # stands in every row of an answer of today
 
 def current_json(published: str) -> str:
     """A stored answer in the form of today, the same text where it is in that form."""
-    return published if NEWEST in published else json.dumps(as_now(json.loads(published)))
+    return published if NEWEST in published else json.dumps(upgraded(json.loads(published)))
 
 
-def as_now(published: Mapping[str, Any]) -> dict[str, Any]:
+def upgraded(published: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of an answer in the form of today; those of today's answers as they are.
 
     Earlier builds kept the start of a decision and of a run as two fields, called the money a start takes its cost,

@@ -12,7 +12,7 @@ from recommender.forecast.policy import Race
 from recommender.store import Store
 from tests.forecast.builders import profile, situation
 from tests.tune_jobs.sweep_kit import finished, paper_trials, point, says, trial_driver
-from tune_jobs.sweep.certainty import ForecastPolicy, trial_epochs, trial_recipe
+from tune_jobs.sweep.chosen_trials import ForecastPolicy, trial_epochs, trial_recipe
 from tune_jobs.sweep.trial_driver import TrialDriver
 from tune_jobs.sweep.trial_spec import TrialSpec
 
@@ -90,7 +90,7 @@ def test_the_promising_are_tried_first_and_the_number_is_kept(store: Store) -> N
 
 
 def test_rates_of_the_leading_start_are_tried_in_turn_with_starts(store: Store) -> None:
-    from recommender.axes import neighbours
+    from recommender.recipe_axes import neighbours
 
     race = Race(history=(), candidates=CANDIDATES, trial_epochs=9, tolerance=0.001)
     specs = planned()

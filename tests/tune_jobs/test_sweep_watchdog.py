@@ -10,29 +10,29 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tune_jobs.sweep import watch as watching
+from tune_jobs.sweep import watchdog as watching
 from tune_jobs.sweep.trial_spec import TrialLimits
-from tune_jobs.sweep.watch import Watch, full_at, largest_training, node_memory
+from tune_jobs.sweep.watchdog import Watchdog, full_at, largest_training, node_memory
 from tune_jobs.training.process import MODULE
 
 LIMITS = TrialLimits(idle_s=120, first_epoch_s=1800, slow_factor=10, slow_floor_s=300)
 
 
 def test_a_process_that_does_nothing_is_hung_after_a_while() -> None:
-    watch = Watch(limits=LIMITS, since=0.0)
+    watch = Watchdog(limits=LIMITS, since=0.0)
     assert watch.hangs(1.0, 5.0) is None
     assert watch.hangs(100.0, 5.1) is None
     assert watch.hangs(121.5, 5.1) == "timed out: no work done for 120 s"
 
 
 def test_a_process_that_works_is_not_idle_however_slow() -> None:
-    watch = Watch(limits=LIMITS, since=0.0)
+    watch = Watchdog(limits=LIMITS, since=0.0)
     for second in range(0, 1700, 50):
         assert watch.hangs(float(second), float(second)) is None
 
 
 def test_a_busy_loop_without_an_epoch_is_hung_too() -> None:
-    watch = Watch(limits=LIMITS, since=0.0)
+    watch = Watchdog(limits=LIMITS, since=0.0)
     for second in range(0, 1800, 50):
         assert watch.hangs(float(second), float(second)) is None
     assert (watch.hangs(1801.0, 1801.0) or "").startswith("timed out: no epoch ended for 1801 s")
@@ -40,7 +40,7 @@ def test_a_busy_loop_without_an_epoch_is_hung_too() -> None:
 
 @pytest.mark.parametrize(("epoch_s", "patience_s"), [(5.0, 300.0), (60.0, 600.0)])
 def test_later_epochs_are_measured_by_the_slowest_before(epoch_s: float, patience_s: float) -> None:
-    watch = Watch(limits=LIMITS, since=0.0)
+    watch = Watchdog(limits=LIMITS, since=0.0)
     for number in range(1, 4):
         watch.heard_epoch(number * epoch_s)
     assert watch.patience_s == patience_s
@@ -53,7 +53,7 @@ def test_later_epochs_are_measured_by_the_slowest_before(epoch_s: float, patienc
 
 
 def test_waiting_for_the_driver_is_not_held_against_it() -> None:
-    watch = Watch(limits=LIMITS, since=0.0)
+    watch = Watchdog(limits=LIMITS, since=0.0)
     watch.heard_epoch(10.0)
     watch.heard_epoch(20.0)
     watch.paused(10_000.0)
@@ -63,7 +63,7 @@ def test_waiting_for_the_driver_is_not_held_against_it() -> None:
 
 
 def test_a_trial_has_a_limit_of_its_own() -> None:
-    watch = Watch(limits=TrialLimits(memory_mb=100), since=0.0)
+    watch = Watchdog(limits=TrialLimits(memory_mb=100), since=0.0)
     assert watch.overfills(os.getpid(), 99 * 2**20) is None
     assert watch.overfills(os.getpid(), 101 * 2**20) == (
         "out of memory: it used 101 MB, 100 MB are allowed a trial"
@@ -84,7 +84,7 @@ def test_on_a_full_node_the_largest_training_goes(monkeypatch: pytest.MonkeyPatc
         large, small = (process.pid for process in processes)
         used, total = node_memory()
         monkeypatch.setenv("RAY_memory_usage_threshold", str(used / total - 0.02 + watching.MARGIN))
-        watch = Watch(limits=TrialLimits(), since=0.0)
+        watch = Watchdog(limits=TrialLimits(), since=0.0)
         # Others may be training on this machine, and larger.
         monkeypatch.setattr(watching, "largest_training", lambda: large)
         assert "this trial was the largest" in (watch.overfills(large, 60_000_000) or "")

@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Work:
+class ImageTask:
     """An image of a data set, and whether to embed it or only to hash it."""
 
     index: int
@@ -36,23 +36,23 @@ class Work:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Seen(Generic[T]):
+class EmbeddedImage(Generic[T]):
     """The result for one image. `hash_B` None: the file cannot be decoded; `value` None: not embedded."""
 
-    work: Work
+    task: ImageTask
     hash_B: ByteArray | None
     value: T | None
     classes_M: IntArray  # of the objects that were embedded
 
 
-def see(
-    works: Iterable[Work],
+def embed_images(
+    tasks: Iterable[ImageTask],
     probe: Probe,
     finish: Callable[[FloatArray], T],
     *,
     num_threads: int | None = None,
-) -> Iterator[list[Seen[T]]]:
-    """Batches of results in the order of the work.
+) -> Iterator[list[EmbeddedImage[T]]]:
+    """Batches of results in the order of the tasks.
 
     `finish` runs in the workers: it turns the raw features of an image (M + 1, R), the whole image first and
     then its objects, into what is wanted of them.
@@ -61,13 +61,13 @@ def see(
 
     before = torch.get_num_threads()
     workers = min(MAX_WORKERS, num_threads or available_threads())
-    works = iter(works)
+    tasks = iter(tasks)
     # In a worker this sets the worker's own number of threads, and the default of threads yet to come.
     with ThreadPoolExecutor(workers, "probe", initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        waiting: deque[Future[list[Seen[T]]]] = deque()
+        waiting: deque[Future[list[EmbeddedImage[T]]]] = deque()
         try:
-            while batch := tuple(islice(works, BATCH_IMAGES)):
-                waiting.append(pool.submit(_see_batch, batch, probe, finish))
+            while batch := tuple(islice(tasks, BATCH_IMAGES)):
+                waiting.append(pool.submit(_embed_batch, batch, probe, finish))
                 if len(waiting) > workers:
                     yield waiting.popleft().result()
             while waiting:
@@ -78,17 +78,19 @@ def see(
             torch.set_num_threads(before)
 
 
-def _see_batch(batch: tuple[Work, ...], probe: Probe, finish: Callable[[FloatArray], T]) -> list[Seen[T]]:
-    prepared = [prepare_image(work.image) for work in batch]
-    chosen = [one for work, one in zip(batch, prepared, strict=True) if one is not None and work.embed]
+def _embed_batch(
+    batch: tuple[ImageTask, ...], probe: Probe, finish: Callable[[FloatArray], T]
+) -> list[EmbeddedImage[T]]:
+    prepared = [prepare_image(task.image) for task in batch]
+    chosen = [one for task, one in zip(batch, prepared, strict=True) if one is not None and task.embed]
     squares, boxes = [one.square_3SS for one in chosen], [one.boxes_M4 for one in chosen]
     features = iter(probe.pooled(squares, boxes, [one.masks_MGG for one in chosen]))
     return [
-        Seen(
-            work=work,
+        EmbeddedImage(
+            task=task,
             hash_B=None if one is None else one.hash_B,
-            value=finish(next(features)) if one is not None and work.embed else None,
+            value=finish(next(features)) if one is not None and task.embed else None,
             classes_M=np.zeros(0, dtype=np.int64) if one is None else one.classes_M,
         )
-        for work, one in zip(batch, prepared, strict=True)
+        for task, one in zip(batch, prepared, strict=True)
     ]

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from recommender.axes import best_settings, neighbours
 from recommender.checkpoints.scratch import scratch_architecture
 from recommender.forecast.kernels import PriorScales
 from recommender.forecast.policy import Race, as_trial, current_forecast, keep_running, next_trial
 from recommender.forecast.rules import leaks
 from recommender.forecast.situation import Observation, Situation
+from recommender.recipe_axes import best_settings, neighbours
 from recommender.records import Dataset, Recipe, Run, Start
 from recommender.requests import Axis, TrialsRequest
 from recommender.store import Store
@@ -29,7 +29,7 @@ STARTS_FIRST = 2  # trials of starts before the first one of another rate or dep
 
 
 @dataclass(frozen=True, kw_only=True)
-class Certainty:
+class ChosenTrials:
     """The result of the trials. Forecast again from `(*history, *trials)`."""
 
     trials: tuple[Observation, ...]
@@ -38,7 +38,7 @@ class Certainty:
     result: SweepResult
 
 
-def buy_certainty(
+def run_chosen_trials(
     asked: TrialsRequest,
     *,
     target: Dataset,
@@ -51,7 +51,7 @@ def buy_certainty(
     limits: TrialLimits | None = None,
     began_at: float | None = None,
     stop: Callable[[], str | None] | None = None,
-) -> Certainty:
+) -> ChosenTrials:
     """Run the trials that are worth most for their cost, within the number and the budget asked for.
 
     `candidates` are the situations of the forecast at the full budget; those whose weights are not here cannot be
@@ -95,7 +95,7 @@ def buy_certainty(
     )
     tried = tuple(run for trial in result.trials if (run := policy.run_of(trial)) is not None)
     runs = {run.start: run for run in best_settings(tried)}
-    return Certainty(trials=policy.observations(result.view), runs=runs, tried=tried, result=result)
+    return ChosenTrials(trials=policy.observations(result.view), runs=runs, tried=tried, result=result)
 
 
 def _varied(specs: Sequence[TrialSpec], race: Race, axes: Sequence[Axis]) -> tuple[TrialSpec, ...]:

@@ -22,7 +22,7 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass
-class Watch:
+class Watchdog:
     """Judges one training from what its process uses. Times are seconds of any one clock."""
 
     limits: TrialLimits

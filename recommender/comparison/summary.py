@@ -9,18 +9,18 @@ from recommender.comparison.forecast_error import ForecastError
 from recommender.comparison.noise import CARE, LEVEL, SeedNoise
 from recommender.comparison.reasons import Loss
 from recommender.comparison.rows import ComparisonRow
-from recommender.comparison.sizes import SizeVerdict
+from recommender.comparison.sizes import SizeFinding
 from recommender.records import Start
 from recommender.text import counted, printable
 
-LEARNT = 0.05  # score under which the order of the starts says nothing about finished trainings
+TRAINED_ENOUGH = 0.05  # score under which the order of the starts says nothing about finished trainings
 
 
 def sentences(
     rows: Sequence[ComparisonRow],
     noise: SeedNoise,
     catching_up: CatchUp | None,
-    sizes: SizeVerdict | None,
+    sizes: SizeFinding | None,
     losses: Sequence[Loss],
     forecast_error: ForecastError,
     metric: str,
@@ -58,7 +58,7 @@ def noise_sentence(noise: SeedNoise, rows: Sequence[ComparisonRow], metric: str)
 
 def _winner(rows: Sequence[ComparisonRow], noise: SeedNoise, metric: str) -> str:
     best = rows[0]
-    if best.score.mean < LEARNT:
+    if best.score.mean < TRAINED_ENOUGH:
         return (
             f"No start has learnt enough to choose by: the best, {_name(best.start)}, is at {metric} {_value(best)}. "
             "Give it more --epochs, a larger --imgsz or more images before you decide."
@@ -168,11 +168,11 @@ def _modes(rows: Sequence[ComparisonRow], noise: SeedNoise, metric: str) -> str 
     return None
 
 
-def _sizes(sizes: SizeVerdict | None) -> str | None:
+def _sizes(sizes: SizeFinding | None) -> str | None:
     return f"{size_text(sizes)}." if sizes is not None and len(sizes.gains) > 1 else None
 
 
-def size_text(sizes: SizeVerdict) -> str:
+def size_text(sizes: SizeFinding) -> str:
     """The size below which pretraining matters, in words."""
     smallest, largest = sizes.gains[0], sizes.gains[-1]
     if sizes.kind == "everywhere":
