@@ -32,7 +32,7 @@ Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gain:
+class HiddenSourceGain:
     """Hidden minus honest, of one checkpoint on one target."""
 
     target: str
@@ -70,7 +70,9 @@ def without_source(situation: Situation, *, lineage: bool) -> Situation:
 
 
 @single_blas_thread()
-def gains(runs: Sequence[Observation], scales: PriorScales, *, new: bool, lineage: bool) -> list[Gain]:
+def gains(
+    runs: Sequence[Observation], scales: PriorScales, *, new: bool, lineage: bool
+) -> list[HiddenSourceGain]:
     """The gain of hiding its source, for every checkpoint on every target.
 
     `new` hides every run from it too, `lineage` leaves the trainings before its last one known.
@@ -116,7 +118,7 @@ def _belief(
     ).of_one_training(scales)
 
 
-def _gain(case: BacktestCase, name: str, belief: Posterior) -> Gain:
+def _gain(case: BacktestCase, name: str, belief: Posterior) -> HiddenSourceGain:
     """The race with one checkpoint's source hidden against the race as it is."""
     count = len(case.candidates)
     own_C = np.array([c.start.checkpoint == name for c in case.candidates])
@@ -127,7 +129,7 @@ def _gain(case: BacktestCase, name: str, belief: Posterior) -> Gain:
         winners_S = race.samples(DRAWS, seed=0).argmax(axis=1)
         results.append((float(race.expected_scores()[own_C].mean()), float(own_C[winners_S].mean())))
     (score, p_best), (hidden_score, hidden_p_best) = results
-    return Gain(
+    return HiddenSourceGain(
         target=case.target_name, checkpoint=name, score=hidden_score - score, p_best=hidden_p_best - p_best
     )
 
@@ -152,7 +154,7 @@ def main() -> None:
     print(text)
 
 
-def _row(label: str, found: Sequence[Gain]) -> str:
+def _row(label: str, found: Sequence[HiddenSourceGain]) -> str:
     by_target = [[g for g in found if g.target == target] for target in sorted({g.target for g in found})]
     score = bootstrap([float(np.mean([g.score for g in own])) for own in by_target])
     best = bootstrap([float(np.mean([g.p_best for g in own])) for own in by_target])

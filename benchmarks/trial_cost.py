@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from recommender.forecast.backtest import bootstrap, cases
 from recommender.forecast.history import known_history
-from recommender.forecast.replay import POLICIES, Step, one_seed
+from recommender.forecast.replay import POLICIES, ReplayStep, one_seed
 from recommender.store import Store
 
 OUT = Path("benchmarks/results/trial_cost.md")
@@ -82,7 +82,7 @@ def main() -> int:
     return 0
 
 
-def regret_along(steps: Sequence[Step], results: Array, grid: Array) -> Array:
+def regret_along(steps: Sequence[ReplayStep], results: Array, grid: Array) -> Array:
     """Relative regret of the choice after each cost of the grid; before the first step any start is as good."""
     before = float(1 - results.mean() / results.max())
     after = [1 - results[step.choice] / results.max() for step in steps]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extras:
+class ExtraOutputs:
     """Options beyond the recommendation itself: trials, the launch, and the form of the output."""
 
     trials: TrialsRequest | None
@@ -57,7 +57,7 @@ def main_job(context: typer.Context) -> None:
     began_at = time.monotonic()
     request = request_of(RecommendRequest, context)
     named = ("address", "as_json", "html", "launch", "expand")
-    extras = Extras(trials=trials_of(context), **{name: context.params[name] for name in named})
+    extras = ExtraOutputs(trials=trials_of(context), **{name: context.params[name] for name in named})
     if extras.html:
         _check_writable(Path(extras.html))
     keep_freed_memory()
@@ -85,7 +85,7 @@ def _check_writable(file: Path) -> None:
         raise UsageError(f"--html {file} cannot be written.", remedy="Name a file in a folder that exists.")
 
 
-def _show(recommendation: Recommendation, case: Study, extras: Extras) -> None:
+def _show(recommendation: Recommendation, case: Study, extras: ExtraOutputs) -> None:
     if extras.html:
         from recommender.report.answer_pictures import pictures_of
         from recommender.report.page import page

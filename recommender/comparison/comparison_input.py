@@ -61,7 +61,7 @@ class Scene:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained:
+class FinishedTraining:
     """One finished training of the comparison. `evaluation` None: its weights were not kept."""
 
     run: Run
@@ -90,7 +90,7 @@ class ComparedStart:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Expected:
+class ExpectedScore:
     """The forecast for one start at one fraction, made before the runs."""
 
     start: Start
@@ -106,7 +106,7 @@ class PriorForecast:
     made_at: str  # ISO 8601, UTC
     history_runs: int  # it rests on, none of this comparison's own
     history_runs_here: int  # of them on this very data set
-    expected: tuple[Expected, ...]
+    expected: tuple[ExpectedScore, ...]
     warnings: tuple[Notice, ...] = ()
 
 
@@ -120,7 +120,7 @@ class HeldOutSplit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Failure:
+class FailedTraining:
     """A training that was asked for and has no result."""
 
     start: Start
@@ -162,8 +162,8 @@ class ComparisonInput:
     plan: ComparisonPlan
     compared_starts: tuple[ComparedStart, ...]  # in the order asked for
     prior_forecast: PriorForecast
-    trained: tuple[Trained, ...]
-    failures: tuple[Failure, ...]
+    trained: tuple[FinishedTraining, ...]
+    failures: tuple[FailedTraining, ...]
     held: HeldOutSplit
     ended_early: str | None = None  # why trainings are missing
     notices: tuple[Notice, ...] = ()

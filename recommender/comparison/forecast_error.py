@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recommender.comparison.comparison_input import ComparisonInput, Expected
+from recommender.comparison.comparison_input import ComparisonInput, ExpectedScore
 from recommender.comparison.rows import ComparisonRow
 from recommender.records import Start
 
@@ -14,7 +14,7 @@ from recommender.records import Start
 class ForecastOutcome:
     """One forecast and what came of it, both on the validation images at the best epoch."""
 
-    expected: Expected
+    expected: ExpectedScore
     outcome: float  # mean over seeds
     deviation: float | None
 

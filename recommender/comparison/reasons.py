@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from recommender.comparison.comparison_input import ComparedStart, ComparisonInput, Trained
+from recommender.comparison.comparison_input import ComparedStart, ComparisonInput, FinishedTraining
 from recommender.comparison.noise import CARE, SeedNoise, spread_of
 from recommender.comparison.rows import ComparisonRow
 from recommender.forecast.rules import LEAK_SHARE
@@ -112,7 +112,7 @@ def _frozen(
 
 
 def _learning_rate(
-    comparison: ComparisonInput, row: ComparisonRow, trained: Sequence[Trained]
+    comparison: ComparisonInput, row: ComparisonRow, trained: Sequence[FinishedTraining]
 ) -> Reason | None:
     tried = rates_tried(comparison, row)
     if len(tried) > 1:
@@ -136,7 +136,9 @@ def _learning_rate(
     )
 
 
-def _only_rate(comparison: ComparisonInput, row: ComparisonRow, trained: Sequence[Trained]) -> Reason | None:
+def _only_rate(
+    comparison: ComparisonInput, row: ComparisonRow, trained: Sequence[FinishedTraining]
+) -> Reason | None:
     """Without proof a suspect all the same, so the last in the row."""
     if len(rates_tried(comparison, row)) > 1 or _early_drop(row, trained) is not None:
         return None
@@ -162,7 +164,7 @@ def rates_tried(comparison: ComparisonInput, row: ComparisonRow) -> tuple[tuple[
     return tuple(sorted((rate, value) for rate, value in found.items() if rate is not None))
 
 
-def _early_drop(row: ComparisonRow, trained: Sequence[Trained]) -> tuple[float, float] | None:
+def _early_drop(row: ComparisonRow, trained: Sequence[FinishedTraining]) -> tuple[float, float] | None:
     before = row.starting.score if row.starting.on == "target" else None
     after = spread_of(max(point.score for point in t.run.curve[:2]) for t in trained if t.run.curve)
     if before is None or after is None or before < 0.05 or after.mean > (1 - HARMFUL_DROP) * before:
@@ -219,7 +221,7 @@ def _source_size(one: ComparedStart, rival: ComparedStart) -> Reason | None:
     )
 
 
-def _unfinished(row: ComparisonRow, trained: Sequence[Trained]) -> Reason | None:
+def _unfinished(row: ComparisonRow, trained: Sequence[FinishedTraining]) -> Reason | None:
     epochs = max((t.run.recipe.epochs for t in trained), default=0)
     if epochs and row.epochs_to_best.mean > STILL_RISING * epochs:
         return Reason(
@@ -229,7 +231,7 @@ def _unfinished(row: ComparisonRow, trained: Sequence[Trained]) -> Reason | None
     return None
 
 
-def _small_batch(trained: Sequence[Trained]) -> Reason | None:
+def _small_batch(trained: Sequence[FinishedTraining]) -> Reason | None:
     batch = min((t.run.batch_used for t in trained if t.run.batch_used is not None), default=None)
     if batch is None or batch >= 8 or not trained or trained[0].start.mode == "freeze":
         return None

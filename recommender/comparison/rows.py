@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from recommender.comparison.comparison_input import ComparedStart, ComparisonInput, Score, Trained
+from recommender.comparison.comparison_input import ComparedStart, ComparisonInput, FinishedTraining, Score
 from recommender.comparison.noise import SeedNoise, SeedSpread, seed_noise, spread_of
 from recommender.records import EpochMetrics, Start
 
 
 @dataclass(frozen=True, kw_only=True)
-class Starting:
+class StartingScore:
     """The checkpoint's own score before any training, and on what."""
 
     score: float | None
@@ -27,7 +27,7 @@ class ComparisonRow:
     fraction: float
     num_images: int  # it was trained on
     learning_rate: float | None  # really used
-    starting: Starting
+    starting: StartingScore
     score: SeedSpread  # on the split that scores
     details: dict[str, SeedSpread]  # the task's other metrics, by name
     tta: SeedSpread | None  # score with test-time augmentation; None where not tried or not possible
@@ -42,7 +42,7 @@ class ComparisonRow:
 def rows_of(comparison: ComparisonInput) -> tuple[ComparisonRow, ...]:
     """Every start at every fraction that has a result, at its best learning rate; the best start first."""
     rates = chosen_rates(comparison)
-    groups: dict[tuple[float, Start], list[Trained]] = {}
+    groups: dict[tuple[float, Start], list[FinishedTraining]] = {}
     for trained in comparison.trained:
         if trained.run.recipe.learning_rate == rates[trained.start] and _is_scored(comparison, trained):
             groups.setdefault((trained.fraction, trained.start), []).append(trained)
@@ -62,7 +62,7 @@ def noise_of(comparison: ComparisonInput, rows: Sequence[ComparisonRow]) -> Seed
     return seed_noise([[held_out_map(comparison, by_id[id]) for id in row.runs] for row in rows])
 
 
-def held_out_map(comparison: ComparisonInput, trained: Trained) -> float:
+def held_out_map(comparison: ComparisonInput, trained: FinishedTraining) -> float:
     """The task's primary metric on the split that scores."""
     best = trained.run.best
     if comparison.held.is_held_out and trained.evaluation is not None:
@@ -72,7 +72,7 @@ def held_out_map(comparison: ComparisonInput, trained: Trained) -> float:
 
 def chosen_rates(comparison: ComparisonInput) -> dict[Start, float | None]:
     """The rate of each start that did best on the validation images at the largest share, first seed."""
-    best: dict[Start, Trained] = {}
+    best: dict[Start, FinishedTraining] = {}
     for trained in sorted(comparison.trained, key=lambda one: (-one.fraction, one.run.recipe.seed)):
         known = best.get(trained.start)
         alike = known is not None and (known.fraction, known.run.recipe.seed) == (
@@ -84,12 +84,12 @@ def chosen_rates(comparison: ComparisonInput) -> dict[Start, float | None]:
     return {start: trained.run.recipe.learning_rate for start, trained in best.items()}
 
 
-def _is_scored(comparison: ComparisonInput, trained: Trained) -> bool:
+def _is_scored(comparison: ComparisonInput, trained: FinishedTraining) -> bool:
     """Without its weights a run has no score on images that were held back."""
     return trained.evaluation is not None or not comparison.held.is_held_out
 
 
-def _row(comparison: ComparisonInput, group: Sequence[Trained]) -> ComparisonRow:
+def _row(comparison: ComparisonInput, group: Sequence[FinishedTraining]) -> ComparisonRow:
     runs = [trained.run for trained in group]
     scores = [_score(comparison, trained) for trained in group]
     best = [run.best for run in runs if run.best is not None]
@@ -113,7 +113,7 @@ def _row(comparison: ComparisonInput, group: Sequence[Trained]) -> ComparisonRow
     )
 
 
-def _score(comparison: ComparisonInput, trained: Trained) -> Score | EpochMetrics:
+def _score(comparison: ComparisonInput, trained: FinishedTraining) -> Score | EpochMetrics:
     """On the held-out images; on the validation images the point of the curve whose weights were kept."""
     if comparison.held.is_held_out and trained.evaluation is not None:
         return trained.evaluation.score
@@ -128,7 +128,7 @@ def _details(scores: Sequence[Score | EpochMetrics]) -> dict[str, SeedSpread]:
     return {name: _known([score.details[name] for score in scores]) for name in names}
 
 
-def _val(trained: Trained) -> float:
+def _val(trained: FinishedTraining) -> float:
     return trained.run.best.score if trained.run.best else 0.0
 
 
@@ -139,13 +139,13 @@ def _known(values: Sequence[float]) -> SeedSpread:
     return found
 
 
-def _starting(compared_start: ComparedStart, group: Sequence[Trained]) -> Starting:
+def _starting(compared_start: ComparedStart, group: Sequence[FinishedTraining]) -> StartingScore:
     checkpoint = compared_start.checkpoint
     if checkpoint is None:
-        return Starting(score=None, on="random weights")
+        return StartingScore(score=None, on="random weights")
     here = spread_of(trained.run.starting_score for trained in group)
     if here is not None:
-        return Starting(score=here.mean, on="target")
+        return StartingScore(score=here.mean, on="target")
     if checkpoint.source_score is not None:
-        return Starting(score=checkpoint.source_score, on="own domain")
-    return Starting(score=None, on="unknown")
+        return StartingScore(score=checkpoint.source_score, on="own domain")
+    return StartingScore(score=None, on="unknown")

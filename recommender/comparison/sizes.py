@@ -13,7 +13,7 @@ from recommender.records import Start
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gain:
+class SizeGain:
     """By how much the best pretrained start beats scratch at one size."""
 
     num_images: int
@@ -32,7 +32,7 @@ class SizeFinding:
     """`num_images` is the size below which pretraining matters; None where the sizes tried do not tell."""
 
     kind: Literal["everywhere", "nowhere", "below", "above"]
-    gains: tuple[Gain, ...]  # the smallest size first
+    gains: tuple[SizeGain, ...]  # the smallest size first
     num_images: int | None = None
 
 
@@ -60,7 +60,7 @@ def size_finding(rows: Sequence[ComparisonRow], noise: SeedNoise) -> SizeFinding
     return SizeFinding(kind="below", gains=gains, num_images=round(crossing))
 
 
-def _gains(rows: Sequence[ComparisonRow], noise: SeedNoise) -> list[Gain]:
+def _gains(rows: Sequence[ComparisonRow], noise: SeedNoise) -> list[SizeGain]:
     found = []
     for fraction in sorted({row.fraction for row in rows}):
         here = [row for row in rows if row.fraction == fraction]
@@ -70,7 +70,7 @@ def _gains(rows: Sequence[ComparisonRow], noise: SeedNoise) -> list[Gain]:
             continue
         best = max(others, key=lambda row: row.score.mean)
         found.append(
-            Gain(
+            SizeGain(
                 num_images=best.num_images,
                 start=best.start,
                 gain=best.score.mean - scratch.score.mean,

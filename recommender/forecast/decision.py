@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from recommender.forecast.kernels import PriorScales
-from recommender.forecast.policy import Race, Value, relative_cost
+from recommender.forecast.policy import ExpectedGain, Race, relative_cost
 from recommender.forecast.ranking import StartForecast
 from recommender.forecast.rules import trained_on_target
 from recommender.forecast.situation import Observation, Situation
@@ -72,7 +72,7 @@ def _trials(
         trial_epochs=candidates[0].budget.epochs,
         scales=scales,
     )
-    gain = Value(race).of(range(len(candidates))) * tied[0].score.mean
+    gain = ExpectedGain(race).of(range(len(candidates))) * tied[0].score.mean
     if gain < WORTH_TRYING:
         return None
     starts = tuple(candidate.start for candidate in candidates)

@@ -64,7 +64,7 @@ def next_trial(race: Race) -> NextTrial | None:
     COCO, the static favourite and scratch stay in the race like all others: nothing is pruned, only not yet chosen.
     """
     left, running = _untried(race), _running(race)
-    value = Value(race)
+    value = ExpectedGain(race)
     most = value.of([*running, *left])
     if not left or most - value.of(running) <= race.tolerance:
         return None
@@ -79,7 +79,7 @@ def next_trial(race: Race) -> NextTrial | None:
     return max(choices, key=lambda c: (c.expected_gain / c.relative_cost, str(c.start)))
 
 
-class Value:
+class ExpectedGain:
     """The expected gain of the final choice by trials, as a share of it. The same draws for every set."""
 
     def __init__(self, race: Race) -> None:

@@ -30,25 +30,25 @@ from recommender.records import EpochMetrics, Run
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class ReplayStep:
     """After spending `cost` full runs the policy would choose start number `choice`."""
 
     cost: float
     choice: int
 
 
-Policy = Callable[[BacktestCase, Sequence[Observation], int], list[Step]]
+Policy = Callable[[BacktestCase, Sequence[Observation], int], list[ReplayStep]]
 
 
-def forecast_only(case: BacktestCase, runs: Sequence[Observation], seed: int) -> list[Step]:
+def forecast_only(case: BacktestCase, runs: Sequence[Observation], seed: int) -> list[ReplayStep]:
     """The forecast's first start, without any trial."""
     mean = current_forecast(_race(case)).mean_N
-    return [Step(cost=0.0, choice=int(mean.argmax()))]
+    return [ReplayStep(cost=0.0, choice=int(mean.argmax()))]
 
 
 def trials_by_gain(
     case: BacktestCase, runs: Sequence[Observation], seed: int, *, share: float = 1 / 3
-) -> list[Step]:
+) -> list[ReplayStep]:
     """Ours: trials of a share of the schedule, the most valuable first, until those left are not worth it."""
     epochs = case.candidates[0].budget.epochs
     trial_epochs = max(1, round(share * epochs))
@@ -63,16 +63,16 @@ def trials_by_gain(
         cost += len(curve) / epochs * relative_cost(case.candidates[number])
         broken_off = replace(runs[number], run=_with_curve(runs[number], curve))
         race = replace(race, trials=(*race.trials, as_trial(broken_off, race)))
-        steps.append(Step(cost=cost, choice=int(current_forecast(race).mean_N.argmax())))
+        steps.append(ReplayStep(cost=cost, choice=int(current_forecast(race).mean_N.argmax())))
     return steps
 
 
-def brute_force(case: BacktestCase, runs: Sequence[Observation], seed: int) -> list[Step]:
+def brute_force(case: BacktestCase, runs: Sequence[Observation], seed: int) -> list[ReplayStep]:
     """Every start to its end, in the order of a coin; the best so far is the choice."""
     return _in_order(case, runs, np.random.default_rng(seed).permutation(len(runs)).tolist())
 
 
-def by_forecast(case: BacktestCase, runs: Sequence[Observation], seed: int) -> list[Step]:
+def by_forecast(case: BacktestCase, runs: Sequence[Observation], seed: int) -> list[ReplayStep]:
     """Every start to its end, the forecast's favourites first."""
     mean = current_forecast(_race(case)).mean_N
     return _in_order(case, runs, np.argsort(-mean).tolist())
@@ -80,7 +80,7 @@ def by_forecast(case: BacktestCase, runs: Sequence[Observation], seed: int) -> l
 
 def successive_halving(
     case: BacktestCase, runs: Sequence[Observation], seed: int, *, factor: int = 3
-) -> list[Step]:
+) -> list[ReplayStep]:
     """Plain asynchronous successive halving (Li et al. 2020) as Ray ships it, one worker, grace of one epoch."""
     epochs = case.candidates[0].budget.epochs
     rungs = [factor**i for i in range(int(math.log(epochs, factor)) + 1) if factor**i < epochs]
@@ -92,7 +92,7 @@ def successive_halving(
         reached = best_so_far(runs[number].run.curve, done)
         if reached > best:
             best, choice = reached, int(number)
-        steps.append(Step(cost=cost, choice=choice))
+        steps.append(ReplayStep(cost=cost, choice=choice))
     return steps
 
 
@@ -145,13 +145,13 @@ def _with_curve(observation: Observation, curve: tuple[EpochMetrics, ...]) -> Ru
     return replace(observation.run, curve=curve, best=best)
 
 
-def _in_order(case: BacktestCase, runs: Sequence[Observation], order: Sequence[int]) -> list[Step]:
+def _in_order(case: BacktestCase, runs: Sequence[Observation], order: Sequence[int]) -> list[ReplayStep]:
     steps, cost, best, choice = [], 0.0, -1.0, 0
     for number in order:
         cost += relative_cost(case.candidates[number])
         if runs[number].score > best:
             best, choice = runs[number].score, int(number)
-        steps.append(Step(cost=cost, choice=choice))
+        steps.append(ReplayStep(cost=cost, choice=choice))
     return steps
 
 

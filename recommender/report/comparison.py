@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from recommender.comparison.comparison_input import ComparedStart, ComparisonInput, Trained
+from recommender.comparison.comparison_input import ComparedStart, ComparisonInput, FinishedTraining
 from recommender.comparison.confusion import Confusion
 from recommender.comparison.findings import Findings
 from recommender.comparison.forecast_error import ForecastOutcome
@@ -118,7 +118,7 @@ def _classes(confusion: Confusion, names: Sequence[str]) -> ClassesPart:
     )
 
 
-def _curve(trained: Trained) -> CurvePart:
+def _curve(trained: FinishedTraining) -> CurvePart:
     run = trained.run
     return CurvePart(
         run=run.id,

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 
-from recommender.comparison.comparison_input import Box, ComparisonInput, Scene, Trained
+from recommender.comparison.comparison_input import Box, ComparisonInput, FinishedTraining, Scene
 from recommender.datasets.outlines import area_within, joined
 
 FOLDER = "predictions"
@@ -67,6 +67,6 @@ def _annotation(id: int, image_id: int, scene: Scene, box: Box, predicted: bool)
     return found | ({"score": round(box.confidence, 4)} if predicted else {})
 
 
-def _file_name(trained: Trained) -> str:
+def _file_name(trained: FinishedTraining) -> str:
     text = f"{trained.start}-{trained.fraction:g}-seed{trained.run.recipe.seed}-{trained.run.id[:8]}"
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text)

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 
-from recommender.comparison.comparison_input import ComparisonInput, Trained
+from recommender.comparison.comparison_input import ComparisonInput, FinishedTraining
 from recommender.comparison.findings import Findings
 from recommender.comparison.noise import SeedSpread
 
@@ -58,7 +58,7 @@ def detail_names(findings: Findings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for row in findings.rows for name in row.details))
 
 
-def _details(trained: Trained) -> dict[str, float]:
+def _details(trained: FinishedTraining) -> dict[str, float]:
     return trained.run.best.details if trained.run.best else {}
 
 

@@ -13,12 +13,12 @@ from recommender.comparison.comparison_input import (
     ComparisonInput,
     ComparisonPlan,
     Evaluation,
-    Expected,
+    ExpectedScore,
+    FinishedTraining,
     HeldOutSplit,
     PriorForecast,
     Scene,
     Score,
-    Trained,
 )
 from recommender.records import (
     Checkpoint,
@@ -67,7 +67,7 @@ def trained(
     fraction: float = 1.0,
     boxes: dict[str, tuple[Box, ...]] | None = None,
     **changes: Any,
-) -> Trained:
+) -> FinishedTraining:
     """A finished training with this curve; `changes` are fields of the run, or of its recipe."""
     names = Recipe.__dataclass_fields__
     recipe = Recipe(
@@ -107,7 +107,9 @@ def trained(
         score=best.score,
         details=best.details,
     )
-    return Trained(run=run, evaluation=Evaluation(run_id=run.id, split="val", score=score, boxes=boxes or {}))
+    return FinishedTraining(
+        run=run, evaluation=Evaluation(run_id=run.id, split="val", score=score, boxes=boxes or {})
+    )
 
 
 def compared_start(
@@ -145,11 +147,11 @@ def compared_start(
 
 
 def comparison(
-    runs: Sequence[Trained],
+    runs: Sequence[FinishedTraining],
     compared_starts: Sequence[ComparedStart] = (),
     *,
     scenes: Sequence[Scene] = (),
-    expected: Sequence[Expected] = (),
+    expected: Sequence[ExpectedScore] = (),
     **plan: Any,
 ) -> ComparisonInput:
     """A whole comparison of these runs; `plan` are fields of the plan."""
@@ -201,9 +203,11 @@ def with_tta(whole: ComparisonInput, *, starts: Sequence[Start], gain: float) ->
     return replace(whole, trained=tuple(runs), plan=replace(whole.plan, tta=True))
 
 
-def expected(start: Start, mean: float, low: float, high: float, *, fraction: float = 1.0) -> Expected:
+def expected(start: Start, mean: float, low: float, high: float, *, fraction: float = 1.0) -> ExpectedScore:
     """A forecast."""
-    return Expected(start=start, fraction=fraction, score=Interval(mean=mean, low=low, high=high), p_best=0.5)
+    return ExpectedScore(
+        start=start, fraction=fraction, score=Interval(mean=mean, low=low, high=high), p_best=0.5
+    )
 
 
 def box(x1: float, y1: float, x2: float, y2: float, label: int = 0, confidence: float = 1.0) -> Box:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from recommender.comparison.comparison_input import ComparisonInput, Evaluation, Score, Trained
+from recommender.comparison.comparison_input import ComparisonInput, Evaluation, FinishedTraining, Score
 from recommender.comparison.findings import Findings, findings_of
 from recommender.comparison.rows import chosen_rates, rows_of
 from recommender.records import Notice, Start
@@ -29,7 +29,7 @@ EPOCHS = 20
 
 def runs_of(
     *tops: tuple[Start, float], seeds: int = 3, fraction: float = 1.0, **changes: Any
-) -> list[Trained]:
+) -> list[FinishedTraining]:
     return [
         trained(one, saturating(top + 0.004 * (seed - 1), EPOCHS), seed=seed, fraction=fraction, **changes)
         for one, top in tops

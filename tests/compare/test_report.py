@@ -159,10 +159,10 @@ def test_a_single_start_and_a_single_size_make_a_page_too() -> None:
 
 
 def test_what_did_not_finish_is_told() -> None:
-    from recommender.comparison.comparison_input import Failure
+    from recommender.comparison.comparison_input import FailedTraining
 
     made = builders.comparison([builders.trained(builders.COCO, builders.saturating(0.4, 3))])
-    failure = Failure(
+    failure = FailedTraining(
         start=builders.SCRATCH, fraction=1.0, seed=2, learning_rate=None, why="The loss is not finite."
     )
     made = replace(made, failures=(failure,), ended_early="the budget is spent")

@@ -9,7 +9,7 @@ import pytest
 
 from recommender.forecast.kernels import PriorScales, kernel_inputs
 from recommender.forecast.loss_calibration import loss_share
-from recommender.forecast.policy import Race, Value
+from recommender.forecast.policy import ExpectedGain, Race
 from recommender.forecast.ranking import rank_starts
 from recommender.forecast.situation import Observation
 from tests.forecast.builders import profile, situation
@@ -53,7 +53,9 @@ def test_trials_gain_no_more_than_the_share_that_comes_true() -> None:
     target = profile("target", 0.3)
     starts = tuple(situation(target, profile(f"source{i}", 0.2 * i)) for i in range(3))
     whole, half = (
-        Value(Race(history=(), candidates=starts, trial_epochs=50, scales=replace(TRUE, loss_share=share)))
+        ExpectedGain(
+            Race(history=(), candidates=starts, trial_epochs=50, scales=replace(TRUE, loss_share=share))
+        )
         for share in (1.0, 0.5)
     )
     assert whole.of([0, 1, 2]) > 0

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from recommender.forecast.policy import (
+    ExpectedGain,
     Race,
-    Value,
     as_trial,
     current_forecast,
     extrapolate,
@@ -67,7 +67,7 @@ def test_trials_go_on_while_together_they_are_worth_it_though_none_is_by_itself(
     """The first of several that broke off says little: what is still to come is common to all."""
     many = tuple(situation(TARGET, profile(f"near {i}", 0.1 + i / 100)) for i in range(8))
     crowd = Race(history=(), candidates=many, trial_epochs=10)
-    value = Value(crowd)
+    value = ExpectedGain(crowd)
     everyone = range(len(many))
     single, together = max(value.of([i]) for i in everyone), value.of(everyone)
     between = replace(crowd, tolerance=(single + together) / 2)
@@ -78,8 +78,8 @@ def test_trials_go_on_while_together_they_are_worth_it_though_none_is_by_itself(
 def test_what_runs_already_is_not_counted_twice() -> None:
     few = tuple(situation(TARGET, s) for s in (SIMILAR, RIVAL))
     alone = Race(history=(), candidates=few, trial_epochs=few[0].budget.epochs)
-    worth = Value(alone).of([0, 1])
-    between = replace(alone, tolerance=(worth - Value(alone).of([0])) / 2 + worth / 2)
+    worth = ExpectedGain(alone).of([0, 1])
+    between = replace(alone, tolerance=(worth - ExpectedGain(alone).of([0])) / 2 + worth / 2)
     assert next_trial(between) is not None
     assert next_trial(replace(between, running=(few[0].start,))) is None
 

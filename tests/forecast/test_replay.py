@@ -9,7 +9,7 @@ import pytest
 from recommender.forecast.backtest import cases
 from recommender.forecast.replay import (
     POLICIES,
-    Step,
+    ReplayStep,
     brute_force,
     one_seed,
     successive_halving,
@@ -53,7 +53,7 @@ OBSERVATIONS = with_curves()
 CASES = cases(OBSERVATIONS)
 
 
-def regret(step: Step, runs: list[Observation]) -> float:
+def regret(step: ReplayStep, runs: list[Observation]) -> float:
     results = [run.score for run in runs]
     return max(results) - results[step.choice]
 

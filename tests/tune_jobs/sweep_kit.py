@@ -105,16 +105,16 @@ def finished(spec: TrialSpec, values: Sequence[float], *, status: str = "succeed
     return replace(failed_run(spec.job, ""), status=done, curve=curve, best=best, error=None)
 
 
-def says(
+def actor_event(
     token: str, kind: str, *, epoch: EpochMetrics | None = None, run: Run | None = None
 ) -> dict[str, Any]:
     """An actor's report."""
-    said: dict[str, Any] = {"token": token, "kind": kind, "node": "10.0.0.1", "process": 7, "note": None}
+    event: dict[str, Any] = {"token": token, "kind": kind, "node": "10.0.0.1", "process": 7, "note": None}
     if epoch is not None:
-        said["point"] = encode(epoch)
+        event["point"] = encode(epoch)
     if run is not None:
-        said["run"] = encode(run)
-    return said
+        event["run"] = encode(run)
+    return event
 
 
 class Clock:
@@ -142,7 +142,7 @@ def trial_driver(
         specs,
         recorder=RunRecorder(store),
         policy=policy or RunAll(),
-        allowance=ComputeBudget.parse(budget),
+        compute_budget=ComputeBudget.parse(budget),
         slots=Slots(count=slots, device="cpu", devices_per_trial=1.0),
         limits=limits or TrialLimits(),
         clock=clock or Clock(),

@@ -13,7 +13,7 @@ from rich.console import Console
 from recommender.comparison.noise import SeedSpread
 from recommender.records import Start
 from recommender.store import Store
-from tests.tune_jobs.sweep_kit import Clock, finished, paper_trials, point, says, trial_driver
+from tests.tune_jobs.sweep_kit import Clock, actor_event, finished, paper_trials, point, trial_driver
 from tune_jobs.sweep.display import (
     LiveTable,
     PlainLines,
@@ -41,14 +41,14 @@ def halfway(store: Store) -> TrialDriver:
     clock = Clock()
     specs = paper_trials(4)
     store.runs.add(finished(specs[0], [0.1, 0.2, 0.25]))
-    brain = trial_driver(specs, store, clock=clock, budget="10m", slots=3)
+    driver = trial_driver(specs, store, clock=clock, budget="10m", slots=3)
     for _ in range(3):
-        brain.started(brain.next_id() or "")
+        driver.started(driver.next_id() or "")
     clock.now += 100
-    brain.heard(specs[1].id, says("a", "run", run=finished(specs[1], [0.1, 0.3, 0.2])))
-    brain.heard(specs[2].id, says("b", "epoch", epoch=point(1, 0.125)))
-    brain.heard(specs[3].id, says("c", "run", run=failed_run(specs[3].job, "out of memory")))
-    return brain
+    driver.receive(specs[1].id, actor_event("a", "run", run=finished(specs[1], [0.1, 0.3, 0.2])))
+    driver.receive(specs[2].id, actor_event("b", "epoch", epoch=point(1, 0.125)))
+    driver.receive(specs[3].id, actor_event("c", "run", run=failed_run(specs[3].job, "out of memory")))
+    return driver
 
 
 def rendered(thing: object, *, width: int = 120) -> str:
@@ -92,13 +92,13 @@ def test_names_of_users_cannot_draw(store: Store) -> None:
         data=spec.data,
         weights=None,
     )
-    brain = trial_driver([evil, *paper_trials(1, target="other")], store)
-    shown = rendered(table_of(brain.view())) + rendered(
-        matrix_table(SweepResult(view=brain.view(), reason=None))
+    driver = trial_driver([evil, *paper_trials(1, target="other")], store)
+    shown = rendered(table_of(driver.view())) + rendered(
+        matrix_table(SweepResult(view=driver.view(), reason=None))
     )
-    brain.started(brain.next_id() or "")
-    brain.heard(evil.id, says("a", "beat"))
-    shown += rendered(table_of(brain.view()))
+    driver.started(driver.next_id() or "")
+    driver.receive(evil.id, actor_event("a", "beat"))
+    shown += rendered(table_of(driver.view()))
     assert "\x1b" not in shown
     assert "[bold]x" in shown
 
@@ -129,20 +129,20 @@ def test_lines_tell_settings_apart(store: Store) -> None:
     (spec,) = paper_trials(1)
     recipe = replace(spec.job.recipe, learning_rate=0.003, freeze="stem")
     varied = replace(spec, job=replace(spec.job, recipe=recipe))
-    brain = trial_driver([spec, varied], store, clock=Clock(), budget="10m", slots=2)
+    driver = trial_driver([spec, varied], store, clock=Clock(), budget="10m", slots=2)
     for _ in range(2):
-        brain.started(brain.next_id() or "")
-    assert rendered(table_of(brain.view()), width=200).count(", rate 0.003, frozen up to the stem") == 1
+        driver.started(driver.next_id() or "")
+    assert rendered(table_of(driver.view()), width=200).count(", rate 0.003, frozen up to the stem") == 1
 
 
 def test_the_matrix_is_the_mean_and_spread_over_seeds(store: Store) -> None:
     specs = [*paper_trials(3), *paper_trials(1, target="other")]
-    brain = trial_driver(specs, store, slots=4)
+    driver = trial_driver(specs, store, slots=4)
     for spec, best in zip(specs, (0.2, 0.3, None, 0.5), strict=True):
-        brain.started(brain.next_id() or "")
+        driver.started(driver.next_id() or "")
         run = failed_run(spec.job, "no") if best is None else finished(spec, [0.1, best, 0.1])
-        brain.heard(spec.id, says(spec.id, "run", run=run))
-    result = SweepResult(view=brain.view(), reason=None)
+        driver.receive(spec.id, actor_event(spec.id, "run", run=run))
+    result = SweepResult(view=driver.view(), reason=None)
     first, other = cells_of(result.trials)
     assert first.score is not None
     assert first.score.mean == pytest.approx(0.25)

@@ -12,7 +12,7 @@ import pytest
 
 from recommender.errors import UnavailableError
 from recommender.store import Store
-from tests.tune_jobs.sweep_kit import finished, packed, paper_trials, point, says, trial_driver
+from tests.tune_jobs.sweep_kit import actor_event, finished, packed, paper_trials, point, trial_driver
 from tune_jobs.sweep import remote_driver
 from tune_jobs.sweep.remote_driver import DriverStatus, Host, RemoteTrialDriver, _answer, status_of
 from tune_jobs.sweep.trial_driver import TrialDriver
@@ -27,8 +27,8 @@ def store(tmp_path: Path, home: Path) -> Iterator[Store]:
 class Driver:
     """Answers a remote trial driver's questions from a thread of its own, as the process of the user does."""
 
-    def __init__(self, remote: RemoteTrialDriver, brain: TrialDriver) -> None:
-        self._remote, self._brain = remote, brain
+    def __init__(self, remote: RemoteTrialDriver, driver: TrialDriver) -> None:
+        self._remote, self._brain = remote, driver
         self._goes_on = True
         self._thread = threading.Thread(target=self._serve)
 
@@ -49,28 +49,28 @@ class Driver:
 
 def test_a_whole_sweep_driven_from_outside(store: Store) -> None:
     specs = paper_trials(3)
-    brain, remote = trial_driver(specs, store, slots=1), RemoteTrialDriver()
-    with Driver(remote, brain):
+    driver, remote = trial_driver(specs, store, slots=1), RemoteTrialDriver()
+    with Driver(remote, driver):
         order = []
         while (id := remote.next_id()) is not None:
             remote.started(id)
-            assert remote.wants(id)
+            assert remote.accepts(id)
             spec = next(spec for spec in specs if spec.id == id)
-            assert remote.heard(id, {**says(id, "epoch", epoch=point(1)), "more": object()}) is None
-            remote.heard(id, says(id, "run", run=finished(spec, [0.1, 0.2, 0.3])))
+            assert remote.receive(id, {**actor_event(id, "epoch", epoch=point(1)), "more": object()}) is None
+            remote.receive(id, actor_event(id, "run", run=finished(spec, [0.1, 0.2, 0.3])))
             order.append(id)
     assert order == [spec.id for spec in specs]
-    assert brain.is_over()
+    assert driver.is_over()
     assert {run.id for run in store.runs.list()} == set(order)
 
 
 def test_losses_and_reasons_pass_through(store: Store) -> None:
     (spec,) = paper_trials(1)
-    brain, remote = trial_driver([spec], store), RemoteTrialDriver()
-    with Driver(remote, brain):
+    driver, remote = trial_driver([spec], store), RemoteTrialDriver()
+    with Driver(remote, driver):
         remote.started(remote.next_id() or "")
-        assert remote.lost(spec.id, "its node died")
-        brain.stop("cancelled")
+        assert remote.worker_lost(spec.id, "its node died")
+        driver.stop("cancelled")
         until = time.monotonic() + 10
         while remote.stop_reason() is None and time.monotonic() < until:
             time.sleep(0.05)
@@ -84,15 +84,15 @@ def test_without_a_driver_the_sweep_ends(monkeypatch: pytest.MonkeyPatch) -> Non
     remote = RemoteTrialDriver()
     remote.exchange({}, DriverStatus(wanted=frozenset({"a"})))
     assert remote.stop_reason() is None
-    assert remote.lost("a", "its node died") is False  # asked, and nobody answers
+    assert remote.worker_lost("a", "its node died") is False  # asked, and nobody answers
     assert remote.stop_reason() == "the driver is gone"
 
 
 def test_the_cluster_may_not_call_what_it_likes(store: Store) -> None:
-    brain = trial_driver(paper_trials(1), store)
+    driver = trial_driver(paper_trials(1), store)
     for method in ("close", "stop", "__init__", "_guarded"):
         with pytest.raises(UnavailableError, match="asks"):
-            _answer(brain, method, ())
+            _answer(driver, method, ())
 
 
 def test_artefacts_are_handed_over_chunk_by_chunk(

@@ -14,7 +14,7 @@ from recommender.errors import StorageError, UsageError
 from recommender.records import Run
 from recommender.store import RANKABLE, Store
 from recommender.store.runs import Runs
-from tests.tune_jobs.sweep_kit import Clock, finished, paper_trials, point, says, trial_driver
+from tests.tune_jobs.sweep_kit import Clock, actor_event, finished, paper_trials, point, trial_driver
 from tune_jobs.storage import UrlStorage
 from tune_jobs.sweep.compute_budget import STOP_LATENCY_S, ComputeBudget
 from tune_jobs.sweep.policy import NOTHING_FITS, RunAll, SweepView, TrialView
@@ -35,21 +35,21 @@ def store(empty_store: Path, tmp_path: Path, home: Path) -> Iterator[Store]:
 
 def test_slots_are_filled_and_no_more(store: Store) -> None:
     specs = paper_trials(3)
-    brain = trial_driver(specs, store)
-    assert [brain.next_id(), brain.next_id(), brain.next_id()] == [specs[0].id, specs[1].id, None]
-    brain.started(specs[0].id)
-    brain.heard(specs[0].id, says("a", "run", run=finished(specs[0], [0.1, 0.2, 0.3])))
-    assert brain.next_id() == specs[2].id
-    assert not brain.is_over()
+    driver = trial_driver(specs, store)
+    assert [driver.next_id(), driver.next_id(), driver.next_id()] == [specs[0].id, specs[1].id, None]
+    driver.started(specs[0].id)
+    driver.receive(specs[0].id, actor_event("a", "run", run=finished(specs[0], [0.1, 0.2, 0.3])))
+    assert driver.next_id() == specs[2].id
+    assert not driver.is_over()
 
 
 def test_a_run_in_the_history_is_not_repeated(store: Store) -> None:
     specs = paper_trials(2)
     store.runs.add(finished(specs[0], [0.1, 0.2, 0.3]))
-    brain = trial_driver(specs, store)
-    assert brain.next_id() == specs[1].id
-    assert brain.next_id() is None
-    (known, _) = brain.view().trials
+    driver = trial_driver(specs, store)
+    assert driver.next_id() == specs[1].id
+    assert driver.next_id() is None
+    (known, _) = driver.view().trials
     assert known.reused
     assert known.best_score == 0.3
     assert known.seconds == 0.0
@@ -57,9 +57,9 @@ def test_a_run_in_the_history_is_not_repeated(store: Store) -> None:
 
 def test_a_run_that_another_sweep_finishes_meanwhile_is_passed_over(store: Store) -> None:
     specs = paper_trials(2)
-    brain = trial_driver(specs, store, slots=1)
+    driver = trial_driver(specs, store, slots=1)
     store.runs.add(finished(specs[0], [0.1, 0.2, 0.3]))
-    assert brain.next_id() == specs[1].id
+    assert driver.next_id() == specs[1].id
 
 
 def test_a_failed_run_is_of_its_job_s_task() -> None:
@@ -89,20 +89,20 @@ def test_what_the_policy_stopped_is_finished(store: Store) -> None:
 def test_failures_stay_out_of_the_history(store: Store) -> None:
     """Rows R5, R8, R9: recorded with their reason, never ranked, and the others go on."""
     specs = paper_trials(3)
-    brain = trial_driver(specs, store, slots=3)
+    driver = trial_driver(specs, store, slots=3)
     reasons = [
         "timed out: no work done for 120 s",
         "out of memory: it used 9 MB",
         "The loss box_loss is not finite",
     ]
     for spec, reason in zip(specs, reasons, strict=True):
-        assert brain.next_id() == spec.id
-        brain.started(spec.id)
-        brain.heard(spec.id, says(spec.id, "run", run=failed_run(spec.job, reason)))
-    assert brain.is_over()
+        assert driver.next_id() == spec.id
+        driver.started(spec.id)
+        driver.receive(spec.id, actor_event(spec.id, "run", run=failed_run(spec.job, reason)))
+    assert driver.is_over()
     assert store.runs.list(statuses=RANKABLE) == ()
     assert {run.error for run in store.runs.list()} == set(reasons)
-    assert {trial.state for trial in brain.view().trials} == {"failed"}
+    assert {trial.state for trial in driver.view().trials} == {"failed"}
 
 
 def test_a_result_that_is_not_finite_fails(store: Store) -> None:
@@ -110,7 +110,7 @@ def test_a_result_that_is_not_finite_fails(store: Store) -> None:
     (spec,) = paper_trials(1)
     run = finished(spec, [0.1, float("nan"), 0.3])
     with pytest.raises(StorageError):
-        says("a", "run", run=run)
+        actor_event("a", "run", run=run)
     RunRecorder(store).accept(run)
     assert store.runs.list(statuses=RANKABLE) == ()
 
@@ -118,31 +118,31 @@ def test_a_result_that_is_not_finite_fails(store: Store) -> None:
 def test_each_epoch_counts_once_when_a_trial_is_resumed_a_step_back(store: Store) -> None:
     """Rows R3 and R7: (trial, step) is unique."""
     (spec,) = paper_trials(1, epochs=4)
-    brain = trial_driver([spec], store)
-    brain.next_id()
-    brain.started(spec.id)
+    driver = trial_driver([spec], store)
+    driver.next_id()
+    driver.started(spec.id)
     for epoch in (1, 2, 3):
-        brain.heard(spec.id, says("first", "epoch", epoch=point(epoch, 0.1 * epoch)))
-    assert brain.lost(spec.id, "its node died")
-    brain.started(spec.id)
+        driver.receive(spec.id, actor_event("first", "epoch", epoch=point(epoch, 0.1 * epoch)))
+    assert driver.worker_lost(spec.id, "its node died")
+    driver.started(spec.id)
     for epoch in (3, 4):
-        brain.heard(spec.id, says("second", "epoch", epoch=point(epoch, 0.1 * epoch)))
-    (view,) = brain.view().trials
+        driver.receive(spec.id, actor_event("second", "epoch", epoch=point(epoch, 0.1 * epoch)))
+    (view,) = driver.view().trials
     assert [one.epoch for one in view.curve] == [1, 2, 3, 4]
 
 
 def test_a_node_that_was_given_up_and_comes_back_is_not_heard(store: Store) -> None:
     """Row R4."""
     (spec,) = paper_trials(1)
-    brain = trial_driver([spec], store)
-    brain.next_id()
-    brain.started(spec.id)
-    brain.heard(spec.id, says("first", "epoch", epoch=point(1)))
-    brain.lost(spec.id, "its node fell silent")
-    brain.started(spec.id)
-    brain.heard(spec.id, says("first", "run", run=finished(spec, [0.9, 0.9, 0.9])))
+    driver = trial_driver([spec], store)
+    driver.next_id()
+    driver.started(spec.id)
+    driver.receive(spec.id, actor_event("first", "epoch", epoch=point(1)))
+    driver.worker_lost(spec.id, "its node fell silent")
+    driver.started(spec.id)
+    driver.receive(spec.id, actor_event("first", "run", run=finished(spec, [0.9, 0.9, 0.9])))
     assert store.runs.get(spec.id) is None
-    brain.heard(spec.id, says("second", "run", run=finished(spec, [0.1, 0.2, 0.3])))
+    driver.receive(spec.id, actor_event("second", "run", run=finished(spec, [0.1, 0.2, 0.3])))
     run = store.runs.get(spec.id)
     assert run is not None
     assert run.best == point(3, 0.3)
@@ -155,9 +155,9 @@ def test_a_driver_that_was_replaced_writes_nothing(store: Store) -> None:
     for driver in (old, new):
         driver.next_id()
         driver.started(spec.id)
-    old.heard(spec.id, says("old", "run", run=finished(spec, [0.9, 0.9, 0.9])))
+    old.receive(spec.id, actor_event("old", "run", run=finished(spec, [0.9, 0.9, 0.9])))
     assert store.runs.get(spec.id) is None
-    new.heard(spec.id, says("new", "run", run=finished(spec, [0.1, 0.2, 0.3])))
+    new.receive(spec.id, actor_event("new", "run", run=finished(spec, [0.1, 0.2, 0.3])))
     run = store.runs.get(spec.id)
     assert run is not None
     assert run.best == point(3, 0.3)
@@ -165,47 +165,47 @@ def test_a_driver_that_was_replaced_writes_nothing(store: Store) -> None:
 
 def test_a_trial_that_loses_node_after_node_is_given_up(store: Store) -> None:
     (spec,) = paper_trials(1)
-    brain = trial_driver([spec], store, limits=TrialLimits(max_restarts=2))
-    brain.next_id()
+    driver = trial_driver([spec], store, limits=TrialLimits(max_restarts=2))
+    driver.next_id()
     verdicts = []
     for _ in range(3):
-        brain.started(spec.id)
-        verdicts.append(brain.lost(spec.id, "its node died"))
+        driver.started(spec.id)
+        verdicts.append(driver.worker_lost(spec.id, "its node died"))
     assert verdicts == [True, True, False]
     run = store.runs.get(spec.id)
     assert run is not None
     assert run.status == "failed"
     assert run.error == "given up after 3 attempts: its node died"
-    assert not brain.wants(spec.id)
+    assert not driver.accepts(spec.id)
 
 
 def test_a_fit_that_broke_is_begun_again_and_the_largest_trial_blamed(store: Store) -> None:
     """Row R5: Ray kills for memory, and Tune gives up the whole fit."""
     specs = paper_trials(3)
-    brain = trial_driver(specs, store, slots=3, limits=TrialLimits(max_restarts=1))
+    driver = trial_driver(specs, store, slots=3, limits=TrialLimits(max_restarts=1))
     for number in range(2):
         for spec, memory_mb in zip(specs, (700.0, 9000.0, 800.0), strict=True):
-            if brain.view().trials[specs.index(spec)].state == "waiting":
-                brain.started(brain.next_id() or "")
-                brain.heard(spec.id, {**says(f"{spec.id}{number}", "beat"), "memory_mb": memory_mb})
-        brain.requeue_running("out of memory perhaps")
-    assert [trial.state for trial in brain.view().trials] == ["waiting", "failed", "waiting"]
-    assert brain.num_ended == 1
-    assert not brain.is_over()
-    assert brain.next_id() == specs[0].id
+            if driver.view().trials[specs.index(spec)].state == "waiting":
+                driver.started(driver.next_id() or "")
+                driver.receive(spec.id, {**actor_event(f"{spec.id}{number}", "beat"), "memory_mb": memory_mb})
+        driver.requeue_running("out of memory perhaps")
+    assert [trial.state for trial in driver.view().trials] == ["waiting", "failed", "waiting"]
+    assert driver.num_ended == 1
+    assert not driver.is_over()
+    assert driver.next_id() == specs[0].id
 
 
 def test_silent_actors_are_named(store: Store) -> None:
     clock = Clock()
     specs = paper_trials(2)
-    brain = trial_driver(specs, store, clock=clock, limits=TrialLimits(silent_actor_s=90))
+    driver = trial_driver(specs, store, clock=clock, limits=TrialLimits(silent_actor_s=90))
     for spec in specs:
-        brain.next_id()
-        brain.started(spec.id)
+        driver.next_id()
+        driver.started(spec.id)
     clock.now += 60
-    brain.heard(specs[0].id, says("a", "beat"))
+    driver.receive(specs[0].id, actor_event("a", "beat"))
     clock.now += 60
-    assert brain.silent() == [specs[1].id]
+    assert driver.silent_trials() == [specs[1].id]
 
 
 # ── the budget ──
@@ -236,12 +236,12 @@ def test_budgets_that_mean_nothing_are_refused(text: str) -> None:
 @settings(max_examples=60, deadline=None)
 def test_the_cap_is_hard_whatever_runs(limit_m: float, slots: int, device: bool) -> None:
     """Stopping takes a few seconds, during which every slot still spends: that much is kept in reserve."""
-    allowance = ComputeBudget.parse(f"{limit_m}gpu-m" if device else f"{limit_m}m")
+    compute_budget = ComputeBudget.parse(f"{limit_m}gpu-m" if device else f"{limit_m}m")
     rate = float(slots) if device else 1.0
     spent = 0.0
-    while not allowance.is_spent(spent, rate=rate):
+    while not compute_budget.is_spent(spent, rate=rate):
         spent += 0.25 * rate  # the driver looks at least that often
-    limit_s = allowance.limit_s or 0.0
+    limit_s = compute_budget.limit_s or 0.0
     latency_s = min(STOP_LATENCY_S, 0.5 * limit_s / rate)
     assert spent + (latency_s - 0.25) * rate <= limit_s + 1e-6
     assert spent >= 0.5 * limit_s - 0.25 * rate  # and it is used, not hoarded
@@ -250,14 +250,14 @@ def test_the_cap_is_hard_whatever_runs(limit_m: float, slots: int, device: bool)
 def test_the_budget_ends_all_and_says_so(store: Store) -> None:
     clock = Clock()
     specs = paper_trials(3)
-    brain = trial_driver(specs, store, clock=clock, budget="100s")
+    driver = trial_driver(specs, store, clock=clock, budget="100s")
     for _ in range(2):
-        brain.started(brain.next_id() or "")
+        driver.started(driver.next_id() or "")
     clock.now += 97
-    assert brain.stop_reason() == "the budget is spent"
-    assert brain.next_id() is None
-    brain.close()
-    view = brain.view()
+    assert driver.stop_reason() == "the budget is spent"
+    assert driver.next_id() is None
+    driver.close()
+    view = driver.view()
     assert [trial.state for trial in view.trials] == ["cut off", "cut off", "waiting"]
     assert store.runs.list() == ()
 
@@ -265,34 +265,34 @@ def test_the_budget_ends_all_and_says_so(store: Store) -> None:
 def test_device_time_is_summed_over_trials_and_restarts(store: Store) -> None:
     clock = Clock()
     specs = paper_trials(2)
-    brain = trial_driver(specs, store, clock=clock, budget="1gpu-h")
+    driver = trial_driver(specs, store, clock=clock, budget="1gpu-h")
     for _ in range(2):
-        brain.started(brain.next_id() or "")
+        driver.started(driver.next_id() or "")
     clock.now += 100
-    brain.lost(specs[0].id, "its node died")
+    driver.worker_lost(specs[0].id, "its node died")
     clock.now += 50  # nobody trains the first one
-    brain.started(specs[0].id)
+    driver.started(specs[0].id)
     clock.now += 10
-    view = brain.view()
+    view = driver.view()
     assert view.spent_s == view.device_seconds == pytest.approx(100 + 10 + 160)
 
 
 def test_a_trial_that_cannot_end_in_time_is_not_begun(store: Store) -> None:
     clock = Clock()
     specs = paper_trials(3)
-    brain = trial_driver(specs, store, clock=clock, budget="250s", slots=1)
-    brain.started(brain.next_id() or "")
+    driver = trial_driver(specs, store, clock=clock, budget="250s", slots=1)
+    driver.started(driver.next_id() or "")
     clock.now += 120
     for epoch in (1, 2, 3):
-        brain.heard(specs[0].id, says("a", "epoch", epoch=point(epoch)))
-    brain.heard(specs[0].id, says("a", "run", run=finished(specs[0], [0.1, 0.2, 0.3])))
-    assert brain.next_id() == specs[1].id  # 120 s of 130 s
-    brain.started(specs[1].id)
+        driver.receive(specs[0].id, actor_event("a", "epoch", epoch=point(epoch)))
+    driver.receive(specs[0].id, actor_event("a", "run", run=finished(specs[0], [0.1, 0.2, 0.3])))
+    assert driver.next_id() == specs[1].id  # 120 s of 130 s
+    driver.started(specs[1].id)
     clock.now += 60
-    brain.heard(specs[1].id, says("b", "run", run=failed_run(specs[1].job, "no")))
-    assert brain.next_id() is None
-    assert brain.view().trials[2].note == "too long for what is left of the budget"
-    assert brain.stop_reason() == NOTHING_FITS  # and not "no further trial is wanted"
+    driver.receive(specs[1].id, actor_event("b", "run", run=failed_run(specs[1].job, "no")))
+    assert driver.next_id() is None
+    assert driver.view().trials[2].note == "too long for what is left of the budget"
+    assert driver.stop_reason() == NOTHING_FITS  # and not "no further trial is wanted"
 
 
 # ── the policy ──
@@ -313,18 +313,18 @@ class Picky(RunAll):
 
 def test_the_policy_decides_who_runs_and_for_how_long(store: Store) -> None:
     specs = paper_trials(3)
-    brain = trial_driver(specs, store, policy=Picky(specs[0].id))
+    driver = trial_driver(specs, store, policy=Picky(specs[0].id))
     for _ in range(2):
-        brain.started(brain.next_id() or "")
-    assert brain.heard(specs[0].id, says("a", "epoch", epoch=point(1))) == "hopeless"
-    assert brain.heard(specs[1].id, says("b", "epoch", epoch=point(1))) is None
+        driver.started(driver.next_id() or "")
+    assert driver.receive(specs[0].id, actor_event("a", "epoch", epoch=point(1))) == "hopeless"
+    assert driver.receive(specs[1].id, actor_event("b", "epoch", epoch=point(1))) is None
     stopped = replace(finished(specs[0], [0.5], status="stopped"), notes=(STOPPED_BY_POLICY + "hopeless",))
-    brain.heard(specs[0].id, says("a", "run", run=stopped))
-    assert brain.next_id() is None
-    assert not brain.is_over()  # one still runs
-    brain.heard(specs[1].id, says("b", "run", run=finished(specs[1], [0.1, 0.2, 0.3])))
-    assert brain.next_id() is None
-    assert brain.stop_reason() == "no further trial is wanted"
+    driver.receive(specs[0].id, actor_event("a", "run", run=stopped))
+    assert driver.next_id() is None
+    assert not driver.is_over()  # one still runs
+    driver.receive(specs[1].id, actor_event("b", "run", run=finished(specs[1], [0.1, 0.2, 0.3])))
+    assert driver.next_id() is None
+    assert driver.stop_reason() == "no further trial is wanted"
 
 
 def test_a_stop_that_comes_while_the_policy_is_asked_is_not_lost(store: Store) -> None:
@@ -347,13 +347,13 @@ def test_a_policy_that_breaks_ends_the_sweep_and_keeps_what_is_finished(store: S
             raise ZeroDivisionError
 
     specs = paper_trials(2)
-    brain = trial_driver(specs, store, policy=Broken())
+    driver = trial_driver(specs, store, policy=Broken())
     for _ in range(2):
-        brain.started(brain.next_id() or "")
-    brain.heard(specs[0].id, says("a", "run", run=finished(specs[0], [0.1, 0.2, 0.3])))
-    assert brain.heard(specs[1].id, says("b", "epoch", epoch=point(1))) is None
-    assert isinstance(brain.error, ZeroDivisionError)
-    assert brain.is_over()
+        driver.started(driver.next_id() or "")
+    driver.receive(specs[0].id, actor_event("a", "run", run=finished(specs[0], [0.1, 0.2, 0.3])))
+    assert driver.receive(specs[1].id, actor_event("b", "epoch", epoch=point(1))) is None
+    assert isinstance(driver.error, ZeroDivisionError)
+    assert driver.is_over()
     assert store.runs.get(specs[0].id) is not None
 
 
@@ -411,11 +411,11 @@ def test_the_state_of_a_finished_trial_is_not_kept(store: Store, tmp_path: Path)
     state = tmp_path / "resume.pt"
     state.write_bytes(b"state")
     keep_state(spec.id, state)
-    brain = trial_driver([spec], store)
-    brain.next_id()
-    brain.started(spec.id)
+    driver = trial_driver([spec], store)
+    driver.next_id()
+    driver.started(spec.id)
     assert state_path(spec.id).exists()
-    brain.heard(spec.id, says("a", "run", run=finished(spec, [0.1, 0.2, 0.3])))
+    driver.receive(spec.id, actor_event("a", "run", run=finished(spec, [0.1, 0.2, 0.3])))
     assert not state_path(spec.id).exists()
 
 

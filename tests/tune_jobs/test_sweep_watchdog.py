@@ -42,7 +42,7 @@ def test_a_busy_loop_without_an_epoch_is_hung_too() -> None:
 def test_later_epochs_are_measured_by_the_slowest_before(epoch_s: float, patience_s: float) -> None:
     watch = Watchdog(limits=LIMITS, since=0.0)
     for number in range(1, 4):
-        watch.heard_epoch(number * epoch_s)
+        watch.epoch_ended(number * epoch_s)
     assert watch.patience_s == patience_s
     now = 3 * epoch_s
     watch.hangs(now, 0.0)
@@ -54,11 +54,11 @@ def test_later_epochs_are_measured_by_the_slowest_before(epoch_s: float, patienc
 
 def test_waiting_for_the_driver_is_not_held_against_it() -> None:
     watch = Watchdog(limits=LIMITS, since=0.0)
-    watch.heard_epoch(10.0)
-    watch.heard_epoch(20.0)
+    watch.epoch_ended(10.0)
+    watch.epoch_ended(20.0)
     watch.paused(10_000.0)
     assert watch.hangs(10_021.0, 0.0) is None
-    watch.heard_epoch(10_030.0)
+    watch.epoch_ended(10_030.0)
     assert watch.slowest_epoch_s == 10.0
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from recommender.atomic_files import replacing
 from recommender.checkpoints import coverage
-from recommender.comparison.comparison_input import ComparedStart, Expected, PriorForecast
+from recommender.comparison.comparison_input import ComparedStart, ExpectedScore, PriorForecast
 from recommender.errors import StorageError
 from recommender.evidence import gather
 from recommender.forecast.history import known_history, known_scales
@@ -21,11 +21,11 @@ from recommender.records import Budget, Dataset, Evidence, Notice, Profile, Tran
 from recommender.requests import CompareRequest
 from recommender.store import Store
 from recommender.store.records_json import decode, encode
-from tune_jobs.compare.planning import Entry
+from tune_jobs.compare.planning import ComparisonEntry
 
 
 def compared_starts_of(
-    entries: Sequence[Entry], target: Dataset, store: Store, progress: Progress
+    entries: Sequence[ComparisonEntry], target: Dataset, store: Store, progress: Progress
 ) -> tuple[ComparedStart, ...]:
     """The starts of a comparison with all that is known of them before training; profiles the target if needed."""
     profile = known_profile(target, store, progress=progress)
@@ -69,7 +69,7 @@ def forecast_starts(
         return kept
     profile = known_profile(target, store)
     history = tuple(seen for seen in known_history(store, task=profile.task) if seen.run.id not in hidden)
-    expected: list[Expected] = []
+    expected: list[ExpectedScore] = []
     notices: dict[tuple[str, str], Notice] = {}
     for fraction in sorted(request.fractions, reverse=True):
         situations = [_situation(request, profile, one, fraction, store) for one in compared_starts]
@@ -111,8 +111,8 @@ def _situation(
     )
 
 
-def _expected(forecast: StartForecast, fraction: float) -> Expected:
-    return Expected(
+def _expected(forecast: StartForecast, fraction: float) -> ExpectedScore:
+    return ExpectedScore(
         start=forecast.situation.start,
         fraction=fraction,
         score=forecast.score,
@@ -120,7 +120,7 @@ def _expected(forecast: StartForecast, fraction: float) -> Expected:
     )
 
 
-def _coverage(entry: Entry, target: Dataset) -> TransferCoverage:
+def _coverage(entry: ComparisonEntry, target: Dataset) -> TransferCoverage:
     if entry.checkpoint is not None:
         return coverage(entry.checkpoint, None, target.class_names)
     from recommender.families.ultralytics.models import tensor_shapes

@@ -22,7 +22,7 @@ MULTI_SCALE = 0.5  # of `imgsz`, up and down: the range that YOLO's authors trai
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class ComparisonEntry:
     """A start that takes part, with its weights found."""
 
     start: Start
@@ -30,7 +30,7 @@ class Entry:
     architecture: str
 
 
-def entries_of(request: CompareRequest, store: Store, task: Task) -> tuple[Entry, ...]:
+def entries_of(request: CompareRequest, store: Store, task: Task) -> tuple[ComparisonEntry, ...]:
     """The starts asked for, each once, files registered and named, as they fit the task.
 
     Raises NotFoundError for a name nobody knows or weights that are not here, InputError for a file that is no
@@ -42,7 +42,7 @@ def entries_of(request: CompareRequest, store: Store, task: Task) -> tuple[Entry
     found = {start: checkpoint for text in asked for start, checkpoint in (_resolved(text, store, task),)}
     scratch = request.architecture or scratch_architecture([c for c in found.values() if c is not None], task)
     return tuple(
-        Entry(
+        ComparisonEntry(
             start=start,
             checkpoint=checkpoint,
             architecture=scratch if checkpoint is None else checkpoint.architecture,
@@ -70,7 +70,7 @@ def held_out_split(request: CompareRequest, target: Dataset) -> Split:
 
 
 def plan_runs(
-    request: CompareRequest, target: Dataset, entries: Sequence[Entry]
+    request: CompareRequest, target: Dataset, entries: Sequence[ComparisonEntry]
 ) -> tuple[tuple[TrialSpec, ...], ...]:
     """The trainings in two parts: those that try every learning rate, then the rest at every rate.
 

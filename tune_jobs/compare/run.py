@@ -16,10 +16,10 @@ from recommender.comparison.comparison_input import (
     ComparisonInput,
     ComparisonPlan,
     Evaluation,
-    Failure,
+    FailedTraining,
+    FinishedTraining,
     HeldOutSplit,
     PriorForecast,
-    Trained,
 )
 from recommender.home import subfolder
 from recommender.profile.known import known_profile
@@ -223,7 +223,7 @@ def _scored(
     progress: Progress,
     *,
     deadline_s: float,
-) -> tuple[Trained, ...]:
+) -> tuple[FinishedTraining, ...]:
     """The runs with their scores; a model whose scoring would not end before the deadline waits for the next time."""
     runs = [run for result in results for run in result.runs if run.best is not None]
     data = export_held_out(target, held.split)
@@ -236,7 +236,7 @@ def _scored(
         if found is None and began_s + longest_s <= deadline_s:
             found = _evaluation(request, run, data, held)
             longest_s = max(longest_s, time.monotonic() - began_s)
-        trained.append(Trained(run=run, evaluation=found or known_evaluation(run.id, held.split)))
+        trained.append(FinishedTraining(run=run, evaluation=found or known_evaluation(run.id, held.split)))
     progress("scoring", len(runs), len(runs))
     return tuple(trained)
 
@@ -253,7 +253,7 @@ def _comparison_input(
     held: HeldOutSplit,
     compared_starts: tuple[ComparedStart, ...],
     prior_forecast: PriorForecast,
-    trained: tuple[Trained, ...],
+    trained: tuple[FinishedTraining, ...],
     results: Sequence[SweepResult],
     told: tuple[Notice, ...],
 ) -> ComparisonInput:
@@ -304,9 +304,9 @@ def _is_missing(trial: TrialView) -> bool:
     return trial.state != "finished" or trial.run is None or trial.run.best is None
 
 
-def _failure(trial: TrialView) -> Failure:
+def _failure(trial: TrialView) -> FailedTraining:
     error = trial.run.error if trial.run is not None else None
-    return Failure(
+    return FailedTraining(
         start=trial.start,
         fraction=trial.recipe.fraction,
         seed=trial.recipe.seed,

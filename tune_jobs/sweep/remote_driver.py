@@ -30,8 +30,8 @@ DRIVER_GONE_S = 120.0  # without an exchange: nobody waits for the answer any mo
 
 
 Question = tuple[int, str, tuple[Any, ...]]
-SAID = ("token", "kind", "note", "node", "process", "memory_mb", "point", "run")  # of what an actor says
-ASKED = frozenset({"next_id", "started", "heard", "lost", "requeue"})  # of the trial driver, from the cluster
+EVENT_FIELDS = ("token", "kind", "note", "node", "process", "memory_mb", "point", "run")
+REMOTE_CALLS = frozenset({"next_id", "started", "receive", "worker_lost", "requeue"})  # made by the cluster
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ def status_of(trial_driver: TrialDriver) -> DriverStatus:
         stop_reason=trial_driver.stop_reason(),
         is_over=trial_driver.is_over(),
         wanted=frozenset(trial.id for trial in trial_driver.view().of_state("running")),
-        silent=tuple(trial_driver.silent()),
+        silent=tuple(trial_driver.silent_trials()),
     )
 
 
@@ -58,15 +58,15 @@ class RemoteTrialDriver:
     """Stands for the trial driver where Ray Tune runs. Questions wait for their answers, statuses do not."""
 
     def __init__(self) -> None:
-        self._glance = DriverStatus()
+        self._status = DriverStatus()
         self._questions: queue.SimpleQueue[Question] = queue.SimpleQueue()
         self._answers: dict[int, queue.SimpleQueue[Any]] = {}
         self._numbers = itertools.count()
-        self._heard_at = time.monotonic()
+        self._last_contact = time.monotonic()
 
     def exchange(self, answers: dict[int, Any], driver_status: DriverStatus) -> list[Question]:
         """Take the driver's answers, in a thread of its own, and return what is asked meanwhile."""
-        self._heard_at, self._glance = time.monotonic(), driver_status
+        self._last_contact, self._status = time.monotonic(), driver_status
         for number, answer in answers.items():
             self._answers[number].put(answer)
         asked: list[Question] = []
@@ -83,36 +83,36 @@ class RemoteTrialDriver:
 
     def is_over(self) -> bool:
         """As the trial driver's, a moment ago."""
-        return self._glance.is_over or self.stop_reason() is not None
+        return self._status.is_over or self.stop_reason() is not None
 
     def stop_reason(self) -> str | None:
         """As the trial driver's, a moment ago."""
-        if time.monotonic() - self._heard_at > DRIVER_GONE_S:
+        if time.monotonic() - self._last_contact > DRIVER_GONE_S:
             return "the driver is gone"
-        return self._glance.stop_reason
+        return self._status.stop_reason
 
-    def wants(self, id: str) -> bool:
+    def accepts(self, id: str) -> bool:
         """As the trial driver's, a moment ago."""
-        return id in self._glance.wanted
+        return id in self._status.wanted
 
-    def silent(self) -> list[str]:
+    def silent_trials(self) -> list[str]:
         """As the trial driver's, a moment ago."""
-        return list(self._glance.silent)
+        return list(self._status.silent)
 
     def started(self, id: str) -> None:
         """As the trial driver's."""
         self._ask("started", id)
 
-    def heard(self, id: str, said: dict[str, Any]) -> str | None:
+    def receive(self, id: str, event: dict[str, Any]) -> str | None:
         """As the trial driver's; states lie here, so they are dropped here."""
-        if said["kind"] == "run":
+        if event["kind"] == "run":
             drop_state(id)
-        reason: str | None = self._ask("heard", id, {name: said.get(name) for name in SAID})
+        reason: str | None = self._ask("receive", id, {name: event.get(name) for name in EVENT_FIELDS})
         return reason
 
-    def lost(self, id: str, why: str) -> bool:
+    def worker_lost(self, id: str, why: str) -> bool:
         """As the trial driver's."""
-        return bool(self._ask("lost", id, why))
+        return bool(self._ask("worker_lost", id, why))
 
     def requeue(self, id: str) -> None:
         """As the trial driver's."""
@@ -234,7 +234,7 @@ def _bring_weights(host: Any, trial_driver: TrialDriver, specs: Sequence[TrialSp
 
 
 def _answer(trial_driver: TrialDriver, method: str, arguments: tuple[Any, ...]) -> Any:
-    if method not in ASKED:
+    if method not in REMOTE_CALLS:
         raise UnavailableError(
             f"The cluster asks {method!r} of the driver.", remedy="Use the same version there."
         )

@@ -92,7 +92,7 @@ def run_trials(
     settings, policy = settings or SweepSettings(), policy or RunAll()
     began_at = time.monotonic() if began_at is None else began_at
     _require_distinct(specs)
-    allowance = ComputeBudget.parse(settings.budget)
+    compute_budget = ComputeBudget.parse(settings.budget)
     storage = None if settings.storage is None else UrlStorage(settings.storage)
     recorder = RunRecorder(
         store,
@@ -106,7 +106,7 @@ def run_trials(
             specs,
             recorder=recorder,
             policy=policy,
-            allowance=allowance,
+            compute_budget=compute_budget,
             slots=slots,
             limits=settings.limits,
             began_at=began_at,

@@ -61,7 +61,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     def step(self) -> dict[str, Any]:
         """Wait for the next event of the trial, at most `BEAT_S`."""
         event = self._runner.step(BEAT_S)
-        said: dict[str, Any] = {
+        result: dict[str, Any] = {
             "id": self._runner.spec.id,
             "token": self._token,
             "kind": event.kind,
@@ -73,8 +73,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         }
         for name, record in (("point", event.point), ("run", event.run)):
             if record is not None:
-                said[name] = encode(record)
-        return said
+                result[name] = encode(record)
+        return result
 
     def request_stop(self, id: str, reason: str) -> None:
         """End the trial of that id cleanly at its next epoch."""

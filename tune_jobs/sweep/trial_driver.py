@@ -37,7 +37,7 @@ class _Trial:
     curve: list[EpochMetrics] = field(default_factory=list)
     spent_s: float = 0.0  # by attempts that are over
     since: float | None = None
-    heard_at: float | None = None
+    last_event_at: float | None = None
     run: Run | None = None
     reused: bool = False
     node: str | None = None
@@ -45,9 +45,9 @@ class _Trial:
     memory_mb: float = 0.0
     note: str | None = None
     token: str | None = None
-    dead_tokens: set[str] = field(default_factory=set)
+    ended_tokens: set[str] = field(default_factory=set)
     restarts: int = 0
-    at_rest: TrialView | None = None  # the view of a trial that does not run, built once
+    last_view: TrialView | None = None  # the view of a trial that does not run, built once
 
 
 class TrialDriver:
@@ -59,7 +59,7 @@ class TrialDriver:
         *,
         recorder: RunRecorder,
         policy: Policy,
-        allowance: ComputeBudget,
+        compute_budget: ComputeBudget,
         slots: Slots,
         limits: TrialLimits,
         clock: Callable[[], float] = time.monotonic,
@@ -67,7 +67,7 @@ class TrialDriver:
     ) -> None:
         self._trials = {spec.id: _Trial(spec=spec) for spec in specs}
         self._recorder, self._policy, self._limits = recorder, policy, limits
-        self.allowance, self.slots = allowance, slots
+        self.compute_budget, self.slots = compute_budget, slots
         self._clock = clock
         self._began_at = clock() if began_at is None else began_at
         self._reason: str | None = None
@@ -111,7 +111,7 @@ class TrialDriver:
             rate = self._num_running() * self.slots.devices_per_trial if self._is_device else 1.0
             if self._asked_to_stop is not None:
                 self._reason = self._asked_to_stop
-            elif self.allowance.is_spent(self._spent_s(), rate=rate):
+            elif self.compute_budget.is_spent(self._spent_s(), rate=rate):
                 self._reason = "the budget is spent"
             else:
                 self._reason = self._guarded(self._policy.done, self.view())
@@ -128,30 +128,30 @@ class TrialDriver:
         trial = self._trials[id]
         self._end_attempt(trial)
         trial.state, trial.since = "running", self._clock()
-        trial.heard_at = trial.since
+        trial.last_event_at = trial.since
         self._guarded(self._recorder.begin, id)
 
-    def wants(self, id: str) -> bool:
+    def accepts(self, id: str) -> bool:
         """True if what this trial says still matters."""
         return self._trials[id].state == "running"
 
-    def heard(self, id: str, said: dict[str, Any]) -> str | None:
+    def receive(self, id: str, event: dict[str, Any]) -> str | None:
         """Take in what an actor says. Returns why the trial should stop, or None."""
         trial = self._trials[id]
-        token = str(said["token"])
-        if token in trial.dead_tokens or trial.state != "running":
+        token = str(event["token"])
+        if token in trial.ended_tokens or trial.state != "running":
             return None  # a node that was given up and came back
         trial.token = token
-        trial.heard_at = self._clock()
-        trial.node, trial.process, trial.note = said["node"], said["process"], said.get("note")
-        trial.memory_mb = float(said.get("memory_mb") or 0.0)
-        if said["kind"] == "epoch":
-            return self._heard_epoch(trial, decode(EpochMetrics, said["point"]))
-        if said["kind"] == "run":
-            self._finish(trial, decode(Run, said["run"]))
+        trial.last_event_at = self._clock()
+        trial.node, trial.process, trial.note = event["node"], event["process"], event.get("note")
+        trial.memory_mb = float(event.get("memory_mb") or 0.0)
+        if event["kind"] == "epoch":
+            return self._on_epoch(trial, decode(EpochMetrics, event["point"]))
+        if event["kind"] == "run":
+            self._finish(trial, decode(Run, event["run"]))
         return None
 
-    def lost(self, id: str, why: str) -> bool:
+    def worker_lost(self, id: str, why: str) -> bool:
         """The trial's actor or node died. Returns whether it may be started again."""
         trial = self._trials[id]
         if trial.state != "running":
@@ -181,7 +181,7 @@ class TrialDriver:
         largest = max(running, key=lambda trial: trial.memory_mb, default=None)
         for trial in running:
             if trial is largest:
-                self.lost(trial.spec.id, why)
+                self.worker_lost(trial.spec.id, why)
             else:
                 self._end_attempt(trial)
             self.requeue(trial.spec.id)
@@ -191,15 +191,15 @@ class TrialDriver:
         """Trials that need no more work."""
         return sum(trial.state in ("finished", "failed") for trial in self._trials.values())
 
-    def silent(self) -> list[str]:
-        """Trials whose actors have not said a word for too long."""
+    def silent_trials(self) -> list[str]:
+        """Trials whose actors have not sent an event for too long."""
         now = self._clock()
         return [
             id
             for id, trial in self._trials.items()
             if trial.state == "running"
             and trial.since is not None
-            and now - (trial.heard_at or now) > self._limits.silent_actor_s
+            and now - (trial.last_event_at or now) > self._limits.silent_actor_s
         ]
 
     def close(self) -> None:
@@ -217,8 +217,8 @@ class TrialDriver:
             trials=tuple(self._view_of(trial) for trial in self._trials.values()),
             elapsed_s=self._clock() - self._began_at,
             spent_s=self._spent_s(),
-            limit_s=self.allowance.limit_s,
-            budget_kind=self.allowance.kind,
+            limit_s=self.compute_budget.limit_s,
+            budget_kind=self.compute_budget.kind,
             device_seconds=self._device_seconds(),
             device=self.slots.device,
             num_slots=self.slots.count,
@@ -228,9 +228,9 @@ class TrialDriver:
 
     @property
     def _is_device(self) -> bool:
-        return self.allowance.kind == "device"
+        return self.compute_budget.kind == "device"
 
-    def _heard_epoch(self, trial: _Trial, point: EpochMetrics) -> str | None:
+    def _on_epoch(self, trial: _Trial, point: EpochMetrics) -> str | None:
         # A trial that was resumed may go a step back: each epoch counts once, the latest word on it stands.
         trial.curve = [known for known in trial.curve if known.epoch < point.epoch] + [point]
         verdict: str | None = self._guarded(self._policy.judge, self.view(), self._view_of(trial))
@@ -250,7 +250,7 @@ class TrialDriver:
             trial.spent_s += self._clock() - trial.since
             trial.since = None
         if trial.token is not None:
-            trial.dead_tokens.add(trial.token)
+            trial.ended_tokens.add(trial.token)
             trial.token = None
 
     def _recall(self, trial: _Trial) -> bool:
@@ -283,7 +283,7 @@ class TrialDriver:
         return self._device_seconds() if self._is_device else self._clock() - self._began_at
 
     def _fits(self, trial: _Trial) -> bool:
-        left_s = self.allowance.left_s(self._spent_s())
+        left_s = self.compute_budget.left_s(self._spent_s())
         if left_s is None:
             return True
         job = trial.spec.job
@@ -301,10 +301,10 @@ class TrialDriver:
         return left_s >= FITS_FACTOR * needed_s * (self.slots.devices_per_trial if self._is_device else 1.0)
 
     def _view_of(self, trial: _Trial) -> TrialView:
-        if trial.at_rest is not None and trial.at_rest.state == trial.state != "running":
-            return trial.at_rest
+        if trial.last_view is not None and trial.last_view.state == trial.state != "running":
+            return trial.last_view
         job = trial.spec.job
-        trial.at_rest = TrialView(
+        trial.last_view = TrialView(
             id=trial.spec.id,
             target_hash=job.target_hash,
             target_name=job.target_name,
@@ -319,7 +319,7 @@ class TrialDriver:
             process=trial.process,
             note=trial.note,
         )
-        return trial.at_rest
+        return trial.last_view
 
 
 def _short(error: Exception) -> str:

@@ -162,7 +162,7 @@ class TrialRunner:
         kind, value = event
         if kind == "epoch":
             self._asked_at = time.monotonic()
-            self._watch.heard_epoch(self._asked_at)
+            self._watch.epoch_ended(self._asked_at)
             self._curve = [point for point in self._curve if point.epoch < value.epoch] + [value]
             self._carry_state()
             return TrialEvent(kind="epoch", point=value)

@@ -41,19 +41,19 @@ class TrialDriving(Protocol):
     def stop_reason(self) -> str | None:
         """The reason why everything stops at once; None while it does not."""
 
-    def wants(self, id: str) -> bool:
+    def accepts(self, id: str) -> bool:
         """True if what this trial says still counts."""
 
-    def silent(self) -> list[str]:
+    def silent_trials(self) -> list[str]:
         """Trials whose actors have not been heard for too long."""
 
     def started(self, id: str) -> None:
         """An actor has taken this trial."""
 
-    def heard(self, id: str, said: dict[str, Any]) -> str | None:
+    def receive(self, id: str, event: dict[str, Any]) -> str | None:
         """Take in an event of an actor; returns the reason why its trial is to stop, if it is."""
 
-    def lost(self, id: str, why: str) -> bool:
+    def worker_lost(self, id: str, why: str) -> bool:
         """The actor of this trial is gone; answers whether the trial is begun again."""
 
     def requeue(self, id: str) -> None:
@@ -121,8 +121,8 @@ class _Searcher(_Tied, Searcher):  # type: ignore[misc]
     ) -> None:
         """Tell the trial driver of a trial that Tune thinks has ended: Tune would wait for ever for one that runs."""
         id = self.ids[trial_id]
-        if self._trial_driver.wants(id):
-            self._trial_driver.lost(id, "it ended without a result")
+        if self._trial_driver.accepts(id):
+            self._trial_driver.worker_lost(id, "it ended without a result")
             self._trial_driver.requeue(id)
 
     def save(self, checkpoint_path: str) -> None:
@@ -142,10 +142,10 @@ class _Scheduler(_Tied, FIFOScheduler):  # type: ignore[misc]
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         id = self._searcher.ids[trial.trial_id]
-        if not self._trial_driver.wants(id):
+        if not self._trial_driver.accepts(id):
             return str(TrialScheduler.STOP)
         if result.get("id") == id:
-            reason = self._trial_driver.heard(id, result)
+            reason = self._trial_driver.receive(id, result)
             actor = trial.temporary_state.ray_actor
             if reason is not None and actor is not None:
                 # Before the next `train` call in the actor's queue: the run ends at this epoch and is whole.
@@ -155,8 +155,8 @@ class _Scheduler(_Tied, FIFOScheduler):  # type: ignore[misc]
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """A result that says "done" comes here only."""
         id = self._searcher.ids[trial.trial_id]
-        if self._trial_driver.wants(id) and result.get("id") == id and result.get("kind") == "run":
-            self._trial_driver.heard(id, result)
+        if self._trial_driver.accepts(id) and result.get("id") == id and result.get("kind") == "run":
+            self._trial_driver.receive(id, result)
 
 
 class _Stopper(_Tied, tune.Stopper):  # type: ignore[misc]
@@ -182,14 +182,14 @@ class _Callback(_Tied, tune.Callback):  # type: ignore[misc]
         self._trial_driver.started(self._searcher.ids[trial.trial_id])
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        if not self._trial_driver.lost(self._searcher.ids[trial.trial_id], _why(trial)):
+        if not self._trial_driver.worker_lost(self._searcher.ids[trial.trial_id], _why(trial)):
             trial.max_failures = 0  # Tune has queued it again; its first word ends it, or its next failure
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._trial_driver.lost(self._searcher.ids[trial.trial_id], _why(trial))
+        self._trial_driver.worker_lost(self._searcher.ids[trial.trial_id], _why(trial))
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        for id in self._trial_driver.silent():
+        for id in self._trial_driver.silent_trials():
             for trial in trials:
                 actor = trial.temporary_state.ray_actor
                 if actor is not None and self._searcher.ids.get(trial.trial_id) == id:

@@ -32,7 +32,7 @@ class Watchdog:
     last_busy: float | None = None
     cpu_s: float = 0.0
 
-    def heard_epoch(self, now: float) -> None:
+    def epoch_ended(self, now: float) -> None:
         """An epoch ended: the clock of the next starts."""
         if self.last_epoch is not None:
             self.slowest_epoch_s = max(self.slowest_epoch_s, now - self.last_epoch)
