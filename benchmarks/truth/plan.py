@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from recommender.records import Mode, Recipe
@@ -130,8 +130,9 @@ SEGMENT_TARGETS: dict[str, tuple[str, str]] = {
 SEGMENT_ZOO = ("leaf_coffee_seg", "fruits_nuts")  # segmenters trained from COCO's; after the detectors frozen
 SEGMENT_LONG = ("balloon", "steel_seg")  # does freezing still pay at 60 epochs?
 CLASSIFY_LONG = ("flowers", "tile_cls", "clothing", "dogs_cats")
-# COCO's own pictures: only starts that never saw them, which no checkpoint that began from COCO is.
-SEGMENT_UNSEEN = "coco_seg_mini"
+# COCO's own pictures: its train images are among those that every start but scratch was trained on, its val images
+# (val2017) are not, so the scores hold and the backtest leaves the starts out all the same.
+SEGMENT_SEEN = {"coco_seg_mini": ("ships", "bccd")}
 # Checkpoints whose names do not end in "-yolo11n": public ones, then those of the zoo.
 NAMES = {
     "imagenet": "imagenet-yolov8n-cls",
@@ -218,28 +219,21 @@ def _segment() -> Iterator[Entry]:
     for target in SEGMENT_LONG:
         for mode in BOTH:
             yield from _row(target, mode, ("coco-seg", SEGMENT_ZOO[0]), LONG, "segment")
-    random = tuple(f"{name}{RANDOM_SUFFIX}" for name in FROM_RANDOM)
-    for seed in (0, 1):
+    yield from _segment_seed(0, SEGMENT_SEEN)
+    for target in SEGMENT_SEEN:
         for mode in BOTH:
-            yield from _row(SEGMENT_UNSEEN, mode, random, replace(SEGMENT, seed=seed), "segment")
-        yield Entry(
-            target=SEGMENT_UNSEEN,
-            source=None,
-            mode="scratch",
-            recipe=replace(SEGMENT, seed=seed),
-            task="segment",
-        )
+            yield from _row(target, mode, SEGMENT_ZOO, SEGMENT, "segment")
     yield from _segment_seed(1)
 
 
-def _segment_seed(seed: int) -> Iterator[Entry]:
+def _segment_seed(seed: int, targets: Mapping[str, tuple[str, str]] = SEGMENT_TARGETS) -> Iterator[Entry]:
     recipe = replace(SEGMENT, seed=seed)
-    for target, detectors in SEGMENT_TARGETS.items():
+    for target, detectors in targets.items():
         yield from _row(target, "full", ("coco-seg", "coco"), recipe, "segment")
         yield from _row(target, "freeze", ("coco-seg",), recipe, "segment")
         yield Entry(target=target, source=None, mode="scratch", recipe=recipe, task="segment")
         yield from _row(target, "full", detectors, recipe, "segment")
-    for target, detectors in SEGMENT_TARGETS.items():
+    for target, detectors in targets.items():
         yield from _row(target, "freeze", ("coco", *detectors), recipe, "segment")
 
 
