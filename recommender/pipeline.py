@@ -9,16 +9,9 @@ from pathlib import Path
 
 from recommender import __version__
 from recommender.candidates import choose_starts
-from recommender.choice import (
-    cost_notes,
-    costs_of,
-    left_out_notes,
-    require_choice,
-    usual_architecture,
-    work_of,
-)
 from recommender.class_names import mapped
 from recommender.command_line import fetch_first, train_command, yolo_command
+from recommender.cost_notices import cost_notes, left_out_notes
 from recommender.costs import Speed, TrainingWork
 from recommender.datasets import open_dataset
 from recommender.devices.gpus import gpu_speed
@@ -53,6 +46,7 @@ from recommender.records import (
     Start,
 )
 from recommender.requests import RecommendRequest, at_usual_size
+from recommender.start_costs import costs_of, require_choice, usual_architecture, work_of
 from recommender.store import RANKABLE, Store
 from recommender.tasks import task_definition
 from recommender.text import counted
@@ -139,20 +133,15 @@ def conclude(
     runs: Mapping[Start, Run] | None = None,
     tried: Sequence[Run] = (),
 ) -> Recommendation:
-    """Forecast from the history and the trials on this target; `runs` are the trials to show beside their starts.
-
-    `tried` are all runs of the trials, from which rate and freeze depth are chosen together with earlier ones.
-    """
+    """The answer from the history and `trials`; `runs` are shown beside their starts, `tried` tell rate and depth."""
     history = (*case.history, *trials)
     ranked = rank_starts(history, case.situations, seed=case.request.seed, scales=case.scales)
     first = ranked[0].situation
-    tried_by_start = case.settings(tried)
-    all_rows = ranked_starts(ranked, history, runs=runs or {}, options=case.options, tried=tried_by_start)
+    settings = case.settings(tried)
+    all_rows = ranked_starts(ranked, history, runs=runs or {}, options=case.options, tried=settings)
     rows = first_rows(all_rows, case.request.top)
     supported = is_supported([o.situation for o in history], first)
-    folded = case.folded
-    if trials and folded:
-        folded = scored_anew(folded, case.folded_situations, case.situations, history, case.scales)
+    folded = _folded(case, history) if trials else case.folded
     train, yolo = _commands(case, first, rows[0])
     return Recommendation(
         profile=case.profile,
@@ -160,13 +149,7 @@ def conclude(
         task=case.target.task,
         ranking=rows,
         warnings=_warnings(case, ranked, level_supported=supported, any_runs=bool(history)),
-        notes=(
-            *case.notes,
-            *fold_notes(folded, case.situations),
-            *notes(ranked),
-            *setting_note(rows[0].start, tried_by_start.get(rows[0].start, ())),
-            *_cost_notes(case, rows, all_rows, folded),
-        ),
+        notes=_notes(case, ranked, rows, all_rows, folded, settings.get(rows[0].start, ())),
         folded=folded,
         device=device(case.request.device).title if case.request.device else None,
         limits=limits_in_words(case.request),
@@ -235,19 +218,38 @@ def _commands(case: Study, first: Situation, row: RankedStart) -> tuple[str, str
     return fetch + train, fetch + yolo
 
 
-def _cost_notes(
-    case: Study, rows: Sequence[RankedStart], all_rows: Sequence[RankedStart], folded: Sequence[FoldedStart]
+def _folded(case: Study, history: Sequence[Observation]) -> tuple[FoldedStart, ...]:
+    """The folded starts with the scores of a history that holds trials."""
+    if not case.folded:
+        return ()
+    return scored_anew(case.folded, case.folded_situations, case.situations, history, case.scales)
+
+
+def _notes(
+    case: Study,
+    ranked: Sequence[StartForecast],
+    rows: Sequence[RankedStart],
+    all_rows: Sequence[RankedStart],
+    folded: Sequence[FoldedStart],
+    tried_of_first: Sequence[SettingGain],
 ) -> tuple[Notice, ...]:
-    return cost_notes(
-        rows,
-        case.target,
-        case.profile,
-        hours_on=case.speed.hardware if case.request.gpu and case.speed else None,
-        ranked=all_rows,
-        limits=limits_in_words(case.request),
-        gpu=case.request.gpu,
-        scratch=usual_architecture(case.situations, case.target.task),
-        folded=folded,
+    """The notes beside the warnings, of the choice first and of costs last."""
+    return (
+        *case.notes,
+        *fold_notes(folded, case.situations),
+        *notes(ranked),
+        *setting_note(rows[0].start, tried_of_first),
+        *cost_notes(
+            rows,
+            case.target,
+            case.profile,
+            hours_on=case.speed.hardware if case.request.gpu and case.speed else None,
+            ranked=all_rows,
+            limits=limits_in_words(case.request),
+            gpu=case.request.gpu,
+            scratch=usual_architecture(case.situations, case.target.task),
+            folded=folded,
+        ),
     )
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from recommender.checkpoints import REFERENCE_NAMES
-from recommender.choice import chosen_option, compared_by, download_mb, front, size_options
 from recommender.forecast.ranking import StartForecast
 from recommender.forecast.reasons import reasons
 from recommender.forecast.rules import trained_on_target
-from recommender.forecast.situation import Observation
+from recommender.forecast.situation import Observation, Situation, from_scale, to_scale
 from recommender.image_sizes import Option
 from recommender.recipe_axes import SettingGain, advised
-from recommender.records import SCRATCH, Cost, RankedStart, Run, Start, TrialResult
+from recommender.records import SCRATCH, Cost, RankedStart, Run, SizeOption, Start, TrialResult
+from recommender.start_costs import compared_by, download_mb, front
 
 
 def ranked_starts(
@@ -25,15 +27,9 @@ def ranked_starts(
 ) -> tuple[RankedStart, ...]:
     """The rows of all starts; `runs` are trials to show, `tried` the settings of all runs on this data set."""
     options_of = [options.get(forecast.situation.start, ()) for forecast in ranked]
-    chosen = [chosen_option(forecast.situation, of) for forecast, of in zip(ranked, options_of, strict=True)]
+    chosen = [_chosen_option(forecast.situation, of) for forecast, of in zip(ranked, options_of, strict=True)]
     costs = [option.cost if option else Cost() for option in chosen]
-    axis = compared_by(costs)
-    leading = front(
-        [
-            (o.score.mean, None if trained_on_target(o.situation.evidence) else getattr(cost, axis))
-            for o, cost in zip(ranked, costs, strict=True)
-        ]
-    )
+    leading = _leading(ranked, costs)
     rows = []
     for i, forecast in enumerate(ranked):
         situation, checkpoint = forecast.situation, forecast.situation.checkpoint
@@ -53,13 +49,24 @@ def ranked_starts(
             imgsz=situation.budget.imgsz,
             fetch_mb=None if checkpoint is None or checkpoint.available else download_mb(checkpoint),
             on_front=i in leading,
-            sizes=size_options(forecast, options_of[i]),
+            sizes=_size_options(forecast, options_of[i]),
             learning_rate=setting.learning_rate,
             freeze=setting.freeze,
             trial=_trial_result(trial) if trial else None,
         )
         rows.append(row)
     return tuple(rows)
+
+
+def _leading(ranked: Sequence[StartForecast], costs: Sequence[Cost]) -> frozenset[int]:
+    """The places of the starts on the Pareto front of score and cost."""
+    axis = compared_by(costs)
+    return front(
+        [
+            (one.score.mean, None if trained_on_target(one.situation.evidence) else getattr(cost, axis))
+            for one, cost in zip(ranked, costs, strict=True)
+        ]
+    )
 
 
 def first_rows(rows: Sequence[RankedStart], top: int | None) -> tuple[RankedStart, ...]:
@@ -80,3 +87,30 @@ def _trial_result(run: Run) -> TrialResult:
         score=run.best.score if run.best else None,
         seconds=run.seconds,
     )
+
+
+def _chosen_option(situation: Situation, options: Sequence[Option]) -> Option | None:
+    """The option that is this situation; None for situations made by hand."""
+    return next((option for option in options if option.situation.budget == situation.budget), None)
+
+
+def _size_options(forecast: StartForecast, options: Sequence[Option]) -> tuple[SizeOption, ...]:
+    """The start at every image size looked at; none where one was given."""
+    if len(options) < 2:
+        return ()
+    chosen = next(o for o in options if o.situation.budget == forecast.situation.budget)
+    level = to_scale(forecast.score.mean) - chosen.gain
+    return tuple(
+        SizeOption(
+            **vars(option.cost),
+            imgsz=option.situation.budget.imgsz,
+            score=forecast.score.mean if option is chosen else _score(level + option.gain),
+            allowed=option.allowed,
+        )
+        for option in options
+    )
+
+
+def _score(value: float) -> float:
+    """A value on the model's scale as a score."""
+    return float(from_scale(np.array([value]))[0])

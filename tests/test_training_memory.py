@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.training_memory import PUBLISHED_GB, count
 from recommender.checkpoints import catalogue
-from recommender.choice import _too_large
+from recommender.cost_notices import _too_large
 from recommender.records import Evidence, Interval, RankedStart
 from recommender.training_memory import FILE, FRAMEWORK_MB, largest_batch, training_memory_mb
 

@@ -1,158 +1,27 @@
-"""The cost of each start at each image size, the starts that lead for their cost, and the notices about the choice."""
+"""Notices about the costs of the first start: what is cheaper, larger, to be fetched, estimated, or too large."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Sequence
 
 import numpy as np
 
-from recommender.checkpoints.scratch import scratch_architecture
-from recommender.costs import USUAL_FLOPS_B, Speed, TrainingWork
 from recommender.devices.gpus import gpu_memory_mb
-from recommender.devices.table import device, latency
-from recommender.errors import UsageError
-from recommender.forecast.ranking import StartForecast
 from recommender.forecast.rules import trained_on_target
-from recommender.forecast.situation import Situation, from_scale, to_scale
-from recommender.image_sizes import Option, limits_in_words, operations, operations_of
-from recommender.records import (
-    SCRATCH,
-    Checkpoint,
-    Cost,
-    Dataset,
-    Notice,
-    Profile,
-    RankedStart,
-    Recipe,
-    SizeOption,
-    Start,
-)
+from recommender.image_sizes import limits_in_words
+from recommender.records import SCRATCH, Cost, Dataset, Notice, Profile, RankedStart, Start
 from recommender.requests import RecommendRequest
-from recommender.tasks import Task, task_definition
+from recommender.start_costs import BATCH
+from recommender.tasks import task_definition
 from recommender.text import printable, two_figures
-from recommender.training_memory import FRAMEWORK_MB, largest_batch, training_memory_mb
+from recommender.training_memory import FRAMEWORK_MB, largest_batch
 
-BATCH = Recipe.batch  # images a step, unless asked otherwise
-USUAL_PARAMETERS = 2_600_000  # YOLO11n, where no checkpoint tells
-BYTES_PER_PARAMETER = 2.1  # of the published files, in half precision
 NEARLY = 0.02  # of the task's metric: what a cheaper start may lose to be named beside the first
 LARGER = 2.0  # times the first's operations from which on a start is larger
 CHEAPER = 0.5  # share of the first's operations below which a start is cheaper
 TINY, SMALL = 8, 16  # pixels
 MANY = 0.25  # share of objects below `TINY` pixels from which on tiling is worth a thought
 TILED = 640  # pixels: images scaled to less are better scaled to more first
-
-
-def require_choice(request: RecommendRequest, task: Task) -> None:
-    """Raise UsageError where starts that are not here are asked about for a task whose tables are not here."""
-    if request.everything and not task_definition(task).sizes_compared:
-        raise UsageError(
-            "--all is for object detection so far: of other tasks the starts on this machine are ranked.",
-            remedy="Leave it out; `recommend checkpoints fetch NAME` puts another start in.",
-        )
-
-
-def costs_of(
-    request: RecommendRequest, profile: Profile, situations: Sequence[Situation], speed: Speed | None
-) -> Callable[[Situation], Cost]:
-    """The function from a situation to its cost. Raises UsageError for a device that nobody measured."""
-    on = device(request.device) if request.device else None
-    scratch = usual_architecture(situations, profile.task)
-
-    def cost(situation: Situation) -> Cost:
-        checkpoint, imgsz = situation.checkpoint, situation.budget.imgsz
-        architecture = checkpoint.architecture if checkpoint else scratch
-        flops = operations(checkpoint) if checkpoint else operations_of(scratch)
-        found = None if on is None else latency(on, architecture, flops, imgsz)
-        seconds = None if speed is None else speed.seconds(work_of(situation, situations, profile))
-        hours = None if seconds is None else seconds / 3600
-        return Cost(
-            flops_b=None if flops is None else flops * (imgsz / 640) ** 2,
-            latency_ms=found.ms if found else None,
-            latency_basis=found.basis if found else None,
-            memory_mb=found.memory_mb if found else None,
-            training_mb=training_memory_mb(architecture, imgsz, BATCH),
-            hours=hours,
-            money=None if hours is None or request.price is None else hours * request.price,
-        )
-
-    return cost
-
-
-def work_of(
-    situation: Situation, situations: Sequence[Situation], profile: Profile, epochs: int | None = None
-) -> TrainingWork:
-    """The work of training a start, for so many epochs or in full."""
-    checkpoint = situation.checkpoint
-    scratch = usual_architecture(situations, profile.task) if checkpoint is None else ""
-    counts = profile.num_images
-    return TrainingWork(
-        imgsz=situation.budget.imgsz,
-        mode=situation.start.mode,
-        num_train_images=counts.train,
-        num_val_images=counts.val,
-        epochs=epochs or situation.budget.epochs,
-        flops_b=(operations(checkpoint) if checkpoint else operations_of(scratch)) or USUAL_FLOPS_B,
-    )
-
-
-def usual_architecture(situations: Sequence[Situation], task: Task = "detect") -> str:
-    """The architecture of random weights: the most common among the starts that are here, else among all."""
-    every = {s.checkpoint.name: s.checkpoint for s in situations if s.checkpoint}.values()
-    return scratch_architecture([one for one in every if one.available] or every, task)
-
-
-def download_mb(checkpoint: Checkpoint) -> float:
-    """About how large the published file is."""
-    return round((checkpoint.num_parameters or USUAL_PARAMETERS) * BYTES_PER_PARAMETER / 1e6, 1)
-
-
-def chosen_option(situation: Situation, options: Sequence[Option]) -> Option | None:
-    """The option that is this situation; None for situations made by hand."""
-    return next((option for option in options if option.situation.budget == situation.budget), None)
-
-
-def compared_by(costs: Sequence[Cost]) -> Literal["latency_ms", "hours", "flops_b"]:
-    """The cost that starts are compared by, in the table's front and in the picture.
-
-    Latency where a device is named, else hours of the training where a speed is known, else operations.
-    """
-    if any(cost.latency_ms is not None for cost in costs):
-        return "latency_ms"
-    return "hours" if any(cost.hours is not None for cost in costs) else "flops_b"
-
-
-def front(points: Sequence[tuple[float, float | None]]) -> frozenset[int]:
-    """The Pareto front: which (score, cost) no other matches for as little. Unknown costs are never on it."""
-    known = sorted((cost, -score, i) for i, (score, cost) in enumerate(points) if cost is not None)
-    leading, best = set(), float("-inf")
-    for _, negative, i in known:
-        if -negative > best:
-            best = -negative
-            leading.add(i)
-    return frozenset(leading)
-
-
-def size_options(forecast: StartForecast, options: Sequence[Option]) -> tuple[SizeOption, ...]:
-    """The start at every image size looked at; none where one was given."""
-    if len(options) < 2:
-        return ()
-    chosen = next(o for o in options if o.situation.budget == forecast.situation.budget)
-    level = to_scale(forecast.score.mean) - chosen.gain
-    return tuple(
-        SizeOption(
-            **vars(option.cost),
-            imgsz=option.situation.budget.imgsz,
-            score=forecast.score.mean if option is chosen else _score(level + option.gain),
-            allowed=option.allowed,
-        )
-        for option in options
-    )
-
-
-def _score(value: float) -> float:
-    return float(from_scale(np.array([value]))[0])
 
 
 def left_out_notes(left_out: Sequence[Start], request: RecommendRequest) -> tuple[Notice, ...]:
@@ -258,33 +127,34 @@ def _larger(
         and row.start.checkpoint not in (SCRATCH, first.start.checkpoint)
         and not trained_on_target(row.evidence)
     ]
-    within = " and ".join(limits)
-    if not larger and any(one.flops_b is not None and one.flops_b >= LARGER * own for one in folded):
+    if larger:
+        return (_larger_fits(first, max(larger, key=lambda row: (row.score.mean, -row.rank))),)
+    if any(one.flops_b is not None and one.flops_b >= LARGER * own for one in folded):
         return ()  # there is room, and the note on folded starts says why none is ranked
-    if not larger:
-        return (
-            Notice(
-                code="larger",
-                message=f"{within[0].upper()}{within[1:]} leave no room for a model {LARGER:g} times as large as "
-                f"{printable(first.start)} at {first.imgsz} px.",
-            ),
-        )
-    best = max(larger, key=lambda row: (row.score.mean, -row.rank))
-    gain = best.score.mean - first.score.mean
-    fetch = "" if best.fetch_mb is None else f", {best.fetch_mb:.0f} MB to be fetched"
-    apart = best.score.low > first.score.mean or best.score.high < first.score.mean
-    verdict = "" if apart else ": not told apart"
-    name = printable(best.start.checkpoint)
+    within = " and ".join(limits)
     return (
         Notice(
             code="larger",
-            message=f"A larger model fits too: {printable(best.start)} at {best.imgsz} px"
-            f"{_instead(best, first)}{fetch} is expected to end {abs(gain):.3f} "
-            f"{'higher' if gain > 0 else 'lower'}{verdict}.",
-            hint=f"--trials 4 decides it, once `recommend checkpoints fetch {name}` has brought it."
-            if best.fetch_mb is not None
-            else "--trials 4 decides it.",
+            message=f"{within[0].upper()}{within[1:]} leave no room for a model {LARGER:g} times as large as "
+            f"{printable(first.start)} at {first.imgsz} px.",
         ),
+    )
+
+
+def _larger_fits(first: RankedStart, best: RankedStart) -> Notice:
+    """The notice that `best`, a start of a larger model, keeps to the limits too."""
+    gain = best.score.mean - first.score.mean
+    fetch = "" if best.fetch_mb is None else f", {best.fetch_mb:.0f} MB to be fetched"
+    apart = best.score.low > first.score.mean or best.score.high < first.score.mean
+    told_apart = "" if apart else ": not told apart"
+    name = printable(best.start.checkpoint)
+    return Notice(
+        code="larger",
+        message=f"A larger model fits too: {printable(best.start)} at {best.imgsz} px{_instead(best, first)}{fetch} "
+        f"is expected to end {abs(gain):.3f} {'higher' if gain > 0 else 'lower'}{told_apart}.",
+        hint=f"--trials 4 decides it, once `recommend checkpoints fetch {name}` has brought it."
+        if best.fetch_mb is not None
+        else "--trials 4 decides it.",
     )
 
 
