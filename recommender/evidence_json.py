@@ -10,7 +10,7 @@ from pydantic_core import CoreSchema, core_schema
 NUMBERS = "scores"
 
 
-class ScoresBeside:
+class FlatScores:
     """Annotates a record in pydantic's models: the entries of its mapping `scores` stand beside its fields in JSON."""
 
     def __get_pydantic_core_schema__(self, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:

@@ -64,7 +64,7 @@ def fold(
     return tuple(one for one in situations if one not in representatives), folded
 
 
-def scored_anew(
+def rescored(
     folded: Sequence[FoldedStart],
     left_out: Sequence[Situation],
     kept: Sequence[Situation],

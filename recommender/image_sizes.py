@@ -27,7 +27,7 @@ CostOf = Callable[[Situation], Cost]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Option:
+class SizeForecast:
     """A start at one image size."""
 
     situation: Situation
@@ -41,7 +41,7 @@ class SizeChoice:
     """The situation chosen for every start that keeps to the limits, and all that was looked at."""
 
     situations: tuple[Situation, ...]
-    options: Mapping[Start, tuple[Option, ...]]
+    options: Mapping[Start, tuple[SizeForecast, ...]]
     left_out: tuple[Start, ...]  # that keep to the limits at no size
 
 
@@ -70,7 +70,7 @@ def choose_sizes(
     since gains are measured against them.
     """
     gains = _gains(situations, sizes, history, scales)
-    options: dict[Start, tuple[Option, ...]] = {}
+    options: dict[Start, tuple[SizeForecast, ...]] = {}
     chosen, left_out = [], []
     for situation in situations:
         found = tuple(_option(situation, size, gains[size], request, cost_of) for size in sizes)
@@ -132,11 +132,11 @@ def _gains(
 
 def _option(
     situation: Situation, size: int, gain: float, request: RecommendRequest, cost_of: CostOf
-) -> Option:
+) -> SizeForecast:
     asked = replace(situation, budget=replace(situation.budget, imgsz=size))
     cost = cost_of(asked)
     allowed = all(value is not None and value <= limit for value, limit, _ in _limits(request, cost))
-    return Option(situation=asked, gain=gain, cost=cost, allowed=allowed)
+    return SizeForecast(situation=asked, gain=gain, cost=cost, allowed=allowed)
 
 
 def _limits(request: RecommendRequest, cost: Cost) -> list[tuple[float | None, float, str]]:
@@ -165,10 +165,10 @@ def limits_in_words(request: RecommendRequest) -> tuple[str, ...]:
     return tuple(words.format(value) for value, words in rows if value is not None)
 
 
-def _nothing_fits(options: Sequence[Option], request: RecommendRequest) -> UsageError:
+def _nothing_fits(options: Sequence[SizeForecast], request: RecommendRequest) -> UsageError:
     """The error for limits that exclude everything: the start that comes nearest, and what it would need."""
 
-    def excess(option: Option) -> float:
+    def excess(option: SizeForecast) -> float:
         ratios = [
             math.inf if value is None else value / limit for value, limit, _ in _limits(request, option.cost)
         ]

@@ -18,7 +18,7 @@ from recommender.devices.gpus import gpu_speed
 from recommender.devices.table import device
 from recommender.estimates import speed_here
 from recommender.evidence import gather
-from recommender.folding import fold, fold_notes, scored_anew
+from recommender.folding import fold, fold_notes, rescored
 from recommender.forecast.budget import is_supported
 from recommender.forecast.decision import decide
 from recommender.forecast.history import known_history, known_scales
@@ -27,7 +27,7 @@ from recommender.forecast.kernels import PriorScales
 from recommender.forecast.ranking import StartForecast, rank_starts
 from recommender.forecast.situation import Observation, Situation
 from recommender.forecast.warnings import notes, only_scratch, warnings
-from recommender.image_sizes import Option, choose_sizes, limits_in_words, sizes_for
+from recommender.image_sizes import SizeForecast, choose_sizes, limits_in_words, sizes_for
 from recommender.profile.known import known_profile
 from recommender.profile.notices import dataset_notices
 from recommender.progress import Progress, silent
@@ -64,7 +64,9 @@ class Study:
     scales: PriorScales
     notes: tuple[Notice, ...] = ()  # of choosing the candidates
     speed: Speed | None = None  # of the GPU asked for, else of the hardware of the newest runs
-    options: Mapping[Start, tuple[Option, ...]] = field(default_factory=dict)  # each start at each image size
+    options: Mapping[Start, tuple[SizeForecast, ...]] = field(
+        default_factory=dict
+    )  # each start at each image size
     tried: tuple[Run, ...] = ()  # earlier runs on this very data set, at whatever rate and freeze depth
     folded: tuple[FoldedStart, ...] = ()
     folded_situations: tuple[Situation, ...] = ()  # of `folded`, to forecast them anew after trials
@@ -222,7 +224,7 @@ def _folded(case: Study, history: Sequence[Observation]) -> tuple[FoldedStart, .
     """The folded starts with the scores of a history that holds trials."""
     if not case.folded:
         return ()
-    return scored_anew(case.folded, case.folded_situations, case.situations, history, case.scales)
+    return rescored(case.folded, case.folded_situations, case.situations, history, case.scales)
 
 
 def _notes(

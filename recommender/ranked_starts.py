@@ -11,7 +11,7 @@ from recommender.forecast.ranking import StartForecast
 from recommender.forecast.reasons import reasons
 from recommender.forecast.rules import trained_on_target
 from recommender.forecast.situation import Observation, Situation, from_scale, to_scale
-from recommender.image_sizes import Option
+from recommender.image_sizes import SizeForecast
 from recommender.recipe_axes import SettingGain, advised
 from recommender.records import SCRATCH, Cost, RankedStart, Run, SizeOption, Start, TrialResult
 from recommender.start_costs import compared_by, download_mb, front
@@ -22,7 +22,7 @@ def ranked_starts(
     history: Sequence[Observation],
     *,
     runs: Mapping[Start, Run],
-    options: Mapping[Start, tuple[Option, ...]],
+    options: Mapping[Start, tuple[SizeForecast, ...]],
     tried: Mapping[Start, Sequence[SettingGain]],
 ) -> tuple[RankedStart, ...]:
     """The rows of all starts; `runs` are trials to show, `tried` the settings of all runs on this data set."""
@@ -89,12 +89,12 @@ def _trial_result(run: Run) -> TrialResult:
     )
 
 
-def _chosen_option(situation: Situation, options: Sequence[Option]) -> Option | None:
+def _chosen_option(situation: Situation, options: Sequence[SizeForecast]) -> SizeForecast | None:
     """The option that is this situation; None for situations made by hand."""
     return next((option for option in options if option.situation.budget == situation.budget), None)
 
 
-def _size_options(forecast: StartForecast, options: Sequence[Option]) -> tuple[SizeOption, ...]:
+def _size_options(forecast: StartForecast, options: Sequence[SizeForecast]) -> tuple[SizeOption, ...]:
     """The start at every image size looked at; none where one was given."""
     if len(options) < 2:
         return ()

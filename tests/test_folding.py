@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recommender.folding import WORTH_FETCHING, fold, fold_notes, scored_anew
+from recommender.folding import WORTH_FETCHING, fold, fold_notes, rescored
 from recommender.forecast.gaussian_process import posterior
 from recommender.forecast.kernels import PriorScales
 from recommender.forecast.situation import Situation
@@ -85,7 +85,7 @@ def test_scores_of_folded_starts_move_with_trials() -> None:
     ranked, folded = fold(situations, (), PriorScales(), request=ask(), cost_of=costs)
     left_out = [one for one in situations if one not in ranked]
     poor = [observation(situations[0], 0.05)]
-    anew = scored_anew(folded, left_out, ranked, poor, PriorScales())
+    anew = rescored(folded, left_out, ranked, poor, PriorScales())
     assert {one.start for one in anew} == {one.start for one in folded}
     assert max(one.score for one in anew) < min(one.score for one in folded)
     assert [one.score for one in anew] == sorted((one.score for one in anew), reverse=True)

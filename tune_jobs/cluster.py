@@ -39,7 +39,7 @@ class Node:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Share:
+class TrialResources:
     """The resources of one trial, and the number of trials that fit at a time."""
 
     cpus: float
@@ -110,14 +110,14 @@ def connect(
             ray.shutdown()
 
 
-def share_of(
+def trial_resources(
     nodes: tuple[Node, ...],
     *,
     gpus_per_trial: float | None = None,
     cpus_per_trial: float | None = None,
     num_trials: int | None = None,
     max_parallel: int | None = None,
-) -> Share:
+) -> TrialResources:
     """Divide a cluster into trials. Without numbers: a GPU each where there are any, else a CPU each, and more
     CPUs when there are fewer trials than CPUs.
 
@@ -139,7 +139,7 @@ def share_of(
             f"No node has {cpus:g} CPUs and {gpus:g} GPUs for a trial; the nodes offer {offers}.",
             remedy="Ask for less, or start Ray with more: ray start --num-cpus N.",
         )
-    return Share(
+    return TrialResources(
         cpus=cpus,
         gpus=gpus,
         num_threads=max(1, int(cpus)),

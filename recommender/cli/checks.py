@@ -34,7 +34,7 @@ GB = 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class CheckResult:
     """The answer to one question."""
 
     part: str
@@ -43,10 +43,10 @@ class Finding:
     remedy: str | None = None
 
 
-Check = Callable[[], Iterator[Finding]]
+Check = Callable[[], Iterator[CheckResult]]
 
 
-def all_findings(address: str | None) -> Iterator[Finding]:
+def all_results(address: str | None) -> Iterator[CheckResult]:
     """Every check; one that breaks is itself a finding."""
     checks: tuple[tuple[str, Check], ...] = (
         ("versions", versions),
@@ -64,12 +64,12 @@ def all_findings(address: str | None) -> Iterator[Finding]:
         try:
             yield from check()
         except RecommenderError as error:
-            yield Finding(part=part, state="bad", said=error.message, remedy=error.remedy)
+            yield CheckResult(part=part, state="bad", said=error.message, remedy=error.remedy)
         except Exception as error:
-            yield Finding(part=part, state="bad", said=f"{type(error).__name__}: {error}")
+            yield CheckResult(part=part, state="bad", said=f"{type(error).__name__}: {error}")
 
 
-def versions() -> Iterator[Finding]:
+def versions() -> Iterator[CheckResult]:
     """Python and the libraries we stand on."""
     from recommender import __version__
 
@@ -78,27 +78,27 @@ def versions() -> Iterator[Finding]:
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
-            yield Finding(
+            yield CheckResult(
                 part="versions", state="bad", said=f"{name} is not installed", remedy=f"pip install {name}"
             )
-    yield Finding(part="versions", state="ok", said=", ".join(found))
+    yield CheckResult(part="versions", state="ok", said=", ".join(found))
 
 
-def home_folder() -> Iterator[Finding]:
+def home_folder() -> Iterator[CheckResult]:
     """Check that the home is writable and has room."""
     from recommender.home import home
 
     folder = home()
     free_gb = shutil.disk_usage(folder).free / GB
     if not os.access(folder, os.W_OK):
-        yield Finding(
+        yield CheckResult(
             part="home", state="bad", said=f"{folder} is not writable", remedy="Set RECOMMENDER_HOME."
         )
     state: State = "ok" if free_gb >= MIN_FREE_GB else "note"
-    yield Finding(part="home", state=state, said=f"{folder}, {free_gb:.0f} GB free")
+    yield CheckResult(part="home", state=state, said=f"{folder}, {free_gb:.0f} GB free")
 
 
-def copies() -> Iterator[Finding]:
+def copies() -> Iterator[CheckResult]:
     """Report the size of the copies of data sets, and how to remove them."""
     from recommender.home import home
 
@@ -107,7 +107,7 @@ def copies() -> Iterator[Finding]:
     said = f"{taken / GB:.1f} GB of copies of data sets, kept so that no archive is unpacked twice"
     if taken >= GB:
         said += f"; while nothing runs they may go: rm -r {shlex.join(map(str, folders))}"
-    yield Finding(part="copies", state="ok", said=said)
+    yield CheckResult(part="copies", state="ok", said=said)
 
 
 def _size(path: Path) -> int:
@@ -118,17 +118,17 @@ def _size(path: Path) -> int:
         return 0
 
 
-def safety_switches() -> Iterator[Finding]:
+def safety_switches() -> Iterator[CheckResult]:
     """Restricted loading in ultralytics and torch, proven by importing them behind the one door."""
     from recommender.ultralytics_safety import SAFE_SWITCHES, prepare_ultralytics
 
     prepare_ultralytics()
     shown = ", ".join(f"{name}={value}" for name, value in SAFE_SWITCHES.items())
-    yield Finding(part="safety", state="ok", said=f"restricted loading is on: {shown}")
+    yield CheckResult(part="safety", state="ok", said=f"restricted loading is on: {shown}")
     yield _quarantine()
 
 
-def _quarantine() -> Finding:
+def _quarantine() -> CheckResult:
     """Check that the kernel of this machine can confine the reading of untrusted weights."""
     from recommender.checkpoints.quarantine.isolation import landlock_version
     from recommender.checkpoints.quarantine.system_calls import seccomp_filter
@@ -137,8 +137,10 @@ def _quarantine() -> Finding:
     seccomp = sys.platform == "linux" and seccomp_filter(platform.machine(), pid=0) is not None
     held = [*([f"Landlock {landlock}"] if landlock else []), *(["seccomp"] if seccomp else [])]
     if len(held) == 2:
-        return Finding(part="safety", state="ok", said=f"the quarantine is confined by {' and '.join(held)}")
-    return Finding(
+        return CheckResult(
+            part="safety", state="ok", said=f"the quarantine is confined by {' and '.join(held)}"
+        )
+    return CheckResult(
         part="safety",
         state="note",
         said=f"the quarantine is confined by {' and '.join([*held, 'a hook inside Python'])} only",
@@ -146,7 +148,7 @@ def _quarantine() -> Finding:
     )
 
 
-def store() -> Iterator[Finding]:
+def store() -> Iterator[CheckResult]:
     """The database opens, is whole, and has this version's schema."""
     from recommender.store import Store
 
@@ -154,10 +156,10 @@ def store() -> Iterator[Finding]:
         runs = sum(opened.runs.count().values())
         keys = sum(key.revoked_at is None for key in opened.keys.list())
         said = f"{opened.place}: {runs} runs, {len(opened.checkpoints.list())} checkpoints, {keys} API keys"
-        yield Finding(part="store", state="ok", said=said)
+        yield CheckResult(part="store", state="ok", said=said)
 
 
-def built_in_weights() -> Iterator[Finding]:
+def built_in_weights() -> Iterator[CheckResult]:
     """Every checkpoint on this machine has the bytes that were recorded."""
     from recommender.checkpoints import all_checkpoints, verify
     from recommender.store import Store
@@ -166,12 +168,12 @@ def built_in_weights() -> Iterator[Finding]:
         here = [checkpoint for checkpoint in all_checkpoints(opened) if checkpoint.available]
     for checkpoint in here:
         verify(checkpoint)
-    yield Finding(
+    yield CheckResult(
         part="weights", state="ok", said=f"{len(here)} checkpoints here, every checksum as recorded"
     )
 
 
-def offline_readiness() -> Iterator[Finding]:
+def offline_readiness() -> Iterator[CheckResult]:
     """Check that a recommendation needs no network: the probe and the zoo are part of the package."""
     from recommender.checkpoints import COCO, zoo
     from recommender.profile.shipped import builtin_profiles
@@ -186,7 +188,7 @@ def offline_readiness() -> Iterator[Finding]:
         if not there
     ]
     if missing:
-        yield Finding(
+        yield CheckResult(
             part="offline",
             state="bad",
             said=f"missing: {', '.join(missing)}",
@@ -194,26 +196,28 @@ def offline_readiness() -> Iterator[Finding]:
         )
     else:
         said = f"{len(zoo())} built-in checkpoints, {len(builtin_profiles())} known data sets: no network is needed"
-        yield Finding(part="offline", state="ok", said=said)
+        yield CheckResult(part="offline", state="ok", said=said)
 
 
-def hardware() -> Iterator[Finding]:
+def hardware() -> Iterator[CheckResult]:
     """Report the hardware that trainings would run on."""
     import torch
 
     cpus = os.cpu_count() or 1
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-        yield Finding(part="hardware", state="ok", said=f"{cpus} CPUs, {', '.join(names)}")
+        yield CheckResult(part="hardware", state="ok", said=f"{cpus} CPUs, {', '.join(names)}")
     else:
-        yield Finding(part="hardware", state="note", said=f"{cpus} CPUs, no GPU: trainings take their time")
+        yield CheckResult(
+            part="hardware", state="note", said=f"{cpus} CPUs, no GPU: trainings take their time"
+        )
 
 
-def cluster(address: str | None) -> Iterator[Finding]:
+def cluster(address: str | None) -> Iterator[CheckResult]:
     """The Ray cluster named, or the one of the environment; without one a local is started on demand."""
     address = address or os.environ.get("RECOMMENDER_SERVICE_RAY_ADDRESS") or os.environ.get("RAY_ADDRESS")
     if not address or address == "local":
-        yield Finding(
+        yield CheckResult(
             part="cluster", state="ok", said="none named: a local Ray is started when a training needs it"
         )
         return
@@ -221,19 +225,19 @@ def cluster(address: str | None) -> Iterator[Finding]:
         from tune_jobs.head_security import require_token
 
         require_token(address, allow_loopback=False)
-        yield Finding(part="cluster", state="ok", said=f"{address} answers and asks for a token")
+        yield CheckResult(part="cluster", state="ok", said=f"{address} answers and asks for a token")
         return
     from tune_jobs.cluster import connect
 
     with connect(address) as joined:
         nodes = joined.nodes()
     cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
-    yield Finding(
+    yield CheckResult(
         part="cluster", state="ok", said=f"{address}: {len(nodes)} nodes, {cpus:g} CPUs, {gpus:g} GPUs"
     )
 
 
-def service_settings() -> Iterator[Finding]:
+def service_settings() -> Iterator[CheckResult]:
     """Check that `recommend serve` would start with the variables that are set."""
     from service.settings import ServiceSettings
 
@@ -243,6 +247,6 @@ def service_settings() -> Iterator[Finding]:
     with socket.socket() as probe:
         busy = probe.connect_ex(("127.0.0.1" if not settings.public else settings.host, settings.port)) == 0
     said = f"would listen on {where}" + (", where something listens already" if busy else "")
-    yield Finding(part="service", state="note" if busy else "ok", said=said)
+    yield CheckResult(part="service", state="note" if busy else "ok", said=said)
     if sys.platform != "linux":
-        yield Finding(part="service", state="note", said="tested on Linux only")
+        yield CheckResult(part="service", state="note", said="tested on Linux only")

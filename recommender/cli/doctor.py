@@ -21,9 +21,9 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Check versions, safety switches, store, weights, offline readiness, cluster and service settings."""
-    from recommender.cli.checks import all_findings
+    from recommender.cli.checks import all_results
 
-    findings = list(all_findings(address))
+    findings = list(all_results(address))
     bad = any(finding.state == "bad" for finding in findings)
     if as_json:
         document = {"healthy": not bad, "findings": [asdict(finding) for finding in findings]}

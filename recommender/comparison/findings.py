@@ -12,7 +12,7 @@ from recommender.comparison.forecast_error import ForecastError, forecast_error_
 from recommender.comparison.noise import SeedNoise
 from recommender.comparison.norms import norm_notices
 from recommender.comparison.pictures import Difference, differing_scenes
-from recommender.comparison.reasons import Loss, losses_of
+from recommender.comparison.reasons import WorseStart, worse_starts
 from recommender.comparison.rows import ComparisonRow, main_rows, noise_of, rows_of
 from recommender.comparison.sizes import SizeFinding, size_finding
 from recommender.comparison.summary import noise_sentence, sentences
@@ -31,7 +31,7 @@ class Findings:
     sentences: tuple[str, ...]
     catching_up: CatchUp | None
     sizes: SizeFinding | None
-    losses: tuple[Loss, ...]
+    losses: tuple[WorseStart, ...]
     forecast_error: ForecastError
     differences: tuple[Difference, ...]
     confusions: tuple[Confusion, ...]  # of a classification set, in the order of `main`
@@ -44,7 +44,7 @@ def findings_of(comparison: ComparisonInput, *, pictures: int = 6) -> Findings:
     main = main_rows(rows)
     noise = noise_of(comparison, rows)
     sizes = size_finding(rows, noise)
-    losses = losses_of(comparison, main, noise)
+    losses = worse_starts(comparison, main, noise)
     metric = task_definition(comparison.task).metric.label
     catching_up = _catch_up(comparison, main)
     forecast_error = forecast_error_of(comparison, rows)

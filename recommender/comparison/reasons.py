@@ -31,7 +31,7 @@ class Reason:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Loss:
+class WorseStart:
     """A pretrained start that did worse than scratch, or than the best start, by more than noise."""
 
     row: ComparisonRow
@@ -41,9 +41,9 @@ class Loss:
     reasons: tuple[Reason, ...]
 
 
-def losses_of(
+def worse_starts(
     comparison: ComparisonInput, rows: Sequence[ComparisonRow], noise: SeedNoise
-) -> tuple[Loss, ...]:
+) -> tuple[WorseStart, ...]:
     """Every pretrained start that lost, worst first. `rows` are those of one share, the best first."""
     found = []
     scratch = next((row for row in rows if row.start.mode == "scratch"), None)
@@ -55,7 +55,7 @@ def losses_of(
         if row is rows[0] or noise.verdict(row.score, winner.score) != "less":
             continue
         found.append(
-            Loss(
+            WorseStart(
                 row=row,
                 winner=winner,
                 to_scratch=to_scratch,

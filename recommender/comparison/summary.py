@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from recommender.comparison.catching_up import CatchUp
 from recommender.comparison.forecast_error import ForecastError
 from recommender.comparison.noise import CARE, LEVEL, SeedNoise
-from recommender.comparison.reasons import Loss
+from recommender.comparison.reasons import WorseStart
 from recommender.comparison.rows import ComparisonRow
 from recommender.comparison.sizes import SizeFinding
 from recommender.records import Start
@@ -21,7 +21,7 @@ def sentences(
     noise: SeedNoise,
     catching_up: CatchUp | None,
     sizes: SizeFinding | None,
-    losses: Sequence[Loss],
+    losses: Sequence[WorseStart],
     forecast_error: ForecastError,
     metric: str,
 ) -> tuple[str, ...]:
@@ -141,7 +141,7 @@ def catch_up_text(found: CatchUp) -> str:
     )
 
 
-def _warning(losses: Sequence[Loss]) -> str | None:
+def _warning(losses: Sequence[WorseStart]) -> str | None:
     worst = next((loss for loss in losses if loss.to_scratch), None) or next(iter(losses), None)
     if worst is None:
         return None

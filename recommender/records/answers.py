@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from recommender.evidence_json import ScoresBeside
+from recommender.evidence_json import FlatScores
 from recommender.records.checkpoints import Start
 from recommender.records.profiles import Profile
 from recommender.starts import FreezeDepth
@@ -109,7 +109,7 @@ class RankedStart(Cost, Start):
     expected_loss: float = 0.0
     """Against the best of all the starts, one training each; what the rank follows. Version 0.1 did not say."""
     gain_over_scratch: Interval
-    evidence: Annotated[Evidence, ScoresBeside()]
+    evidence: Annotated[Evidence, FlatScores()]
     reasons: tuple[str, ...]
     available: bool
     """Whether the weights are on this machine."""

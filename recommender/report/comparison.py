@@ -8,7 +8,7 @@ from recommender.comparison.comparison_input import ComparedStart, ComparisonInp
 from recommender.comparison.confusion import Confusion
 from recommender.comparison.findings import Findings
 from recommender.comparison.forecast_error import ForecastOutcome
-from recommender.comparison.reasons import Loss, rates_tried, trainable_share
+from recommender.comparison.reasons import WorseStart, rates_tried, trainable_share
 from recommender.comparison.rows import ComparisonRow
 from recommender.comparison.summary import catch_up_text, size_text
 from recommender.records import SplitCounts
@@ -179,7 +179,7 @@ def _mode(comparison: ComparisonInput, row: ComparisonRow) -> ModePart:
     )
 
 
-def _loss(loss: Loss) -> LossPart:
+def _loss(loss: WorseStart) -> LossPart:
     return LossPart(
         start=str(loss.row.start),
         against=str(loss.winner.start),

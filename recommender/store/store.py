@@ -38,7 +38,7 @@ class Store(Database):
         self.launches = Launches(self)
         self.recommendations = RecommendationJobs(self)
 
-    def knowledge(self) -> str:
+    def fingerprint(self) -> str:
         """A text that changes whenever an answer may: with the runs that teach, and with the checkpoints."""
         return self.read(fingerprint)
 

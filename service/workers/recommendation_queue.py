@@ -35,7 +35,7 @@ from tune_jobs.leases import Leases
 POLL_INTERVAL_S = 0.5
 MAX_POLLED = 1000  # unfinished recommendations looked at in one round
 MAX_CACHED_ANSWERS = 512  # kept in memory, some 20 kB each
-KNOWLEDGE_TTL_S = 0.25  # how long the fingerprint of what is known is believed
+FINGERPRINT_TTL_S = 0.25  # how long the fingerprint of what is known is believed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class RecommendationQueue:
         self._closing = threading.Event()
         self._running: dict[str, _RunningTask] = {}
         self._started_s: dict[str, float] = {}  # when an owner's newest one was started
-        self._knowledge: tuple[float, str] = (-1.0, "")
+        self._fingerprint: tuple[float, str] = (-1.0, "")
         self._answers: OrderedDict[tuple[str, str, str], RecommendationJob] = (
             OrderedDict()
         )  # by key, owner and data set
@@ -157,9 +157,9 @@ class RecommendationQueue:
 
     def _cache_key(self, dataset_hash: str, question: str) -> str:
         now = time.monotonic()
-        if now - self._knowledge[0] > KNOWLEDGE_TTL_S:
-            self._knowledge = (now, self._store.knowledge())
-        parts = (__version__, ENCODER, self._knowledge[1], dataset_hash, question)
+        if now - self._fingerprint[0] > FINGERPRINT_TTL_S:
+            self._fingerprint = (now, self._store.fingerprint())
+        parts = (__version__, ENCODER, self._fingerprint[1], dataset_hash, question)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def _run(self) -> None:

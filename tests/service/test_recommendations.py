@@ -130,11 +130,11 @@ def test_pages_go_newest_first_and_miss_nothing_while_rows_are_added(store: Stor
 def test_knowledge_changes_with_checkpoints_and_runs_alone(store: Store) -> None:
     from recommender.records import Checkpoint
 
-    before = store.knowledge()
+    before = store.fingerprint()
     store.recommendations.add(an_ask())
-    assert store.knowledge() == before
+    assert store.fingerprint() == before
     store.checkpoints.put(Checkpoint(name="own", origin="registry", architecture="yolo11n", family="yolo11"))
-    assert store.knowledge() != before
+    assert store.fingerprint() != before
 
 
 def known_places(service: Service) -> set[str]:

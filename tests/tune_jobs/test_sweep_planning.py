@@ -13,7 +13,7 @@ from recommender.errors import NotFoundError, UsageError
 from recommender.requests import SweepRequest
 from recommender.store import Store
 from tests.tune_jobs.sweep_kit import tiny_dataset
-from tune_jobs.cluster import Node, share_of
+from tune_jobs.cluster import Node, trial_resources
 from tune_jobs.sweep.planning import plan_sweep, recipes_of
 
 
@@ -139,9 +139,9 @@ def node(cpus: float, gpus: float = 0.0) -> Node:
 def test_a_cluster_is_divided(
     nodes: tuple[Node, ...], asked: dict[str, float], cpus: float, gpus: float, slots: int
 ) -> None:
-    share = share_of(nodes, **asked)  # type: ignore[arg-type]
-    assert (share.cpus, share.gpus, share.num_slots) == (cpus, gpus, slots)
-    assert share.device == ("gpu" if gpus else "cpu")
+    resources = trial_resources(nodes, **asked)  # type: ignore[arg-type]
+    assert (resources.cpus, resources.gpus, resources.num_slots) == (cpus, gpus, slots)
+    assert resources.device == ("gpu" if gpus else "cpu")
 
 
 @pytest.mark.parametrize(
@@ -157,4 +157,4 @@ def test_a_trial_larger_than_any_node_is_refused(
     nodes: tuple[Node, ...], asked: dict[str, float], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        share_of(nodes, **asked)  # type: ignore[arg-type]
+        trial_resources(nodes, **asked)  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from recommender.errors import UnavailableError
 from recommender.home import subfolder
 from tune_jobs.artefact_transfer import Artefact, read_chunks
 from tune_jobs.chunks import CHUNK_BYTES, chunk_at, put_chunk
-from tune_jobs.cluster import Share
+from tune_jobs.cluster import TrialResources
 from tune_jobs.sweep.resume_states import drop_state
 from tune_jobs.sweep.trained import trained_path
 from tune_jobs.sweep.trial_driver import TrialDriver
@@ -154,7 +154,7 @@ class Host:
         place = trained_path(id)
         return chunk_at(place, number * CHUNK_BYTES) if place.exists() else b""
 
-    def fit(self, specs: Sequence[TrialSpec], limits: TrialLimits, share: Share) -> None:
+    def fit(self, specs: Sequence[TrialSpec], limits: TrialLimits, resources: TrialResources) -> None:
         """Run Ray Tune here until the trial driver is over."""
         import ray
 
@@ -168,10 +168,10 @@ class Host:
             limits=limits,
             artefact_store=open_artefact_store(here),
             home_node=here,
-            num_gpus=share.gpus,
-            num_threads=share.num_threads,
+            num_gpus=resources.gpus,
+            num_threads=resources.num_threads,
         )
-        run_fit(self._trial_driver, config, cpus=share.cpus, on_step=lambda: None)
+        run_fit(self._trial_driver, config, cpus=resources.cpus, on_step=lambda: None)
 
 
 def open_host(specs: Sequence[TrialSpec]) -> Any:
@@ -195,13 +195,13 @@ def fit_from_outside(
     specs: Sequence[TrialSpec],
     *,
     limits: TrialLimits,
-    share: Share,
+    resources: TrialResources,
     on_step: Callable[[], None],
 ) -> None:
     """Run one fit on the host and answer its questions. Raises what broke the fit."""
     import ray
 
-    future = host.fit.remote(list(specs), limits, share)
+    future = host.fit.remote(list(specs), limits, resources)
     answers: dict[int, Any] = {}
     while not ray.wait([future], timeout=0)[0]:
         questions = ray.get(host.exchange.remote(answers, status_of(trial_driver)))

@@ -15,7 +15,7 @@ from types import FrameType
 from recommender.errors import UnavailableError, UsageError
 from recommender.records import Run
 from recommender.store import Store
-from tune_jobs.cluster import Cluster, Share, connect, share_of
+from tune_jobs.cluster import Cluster, TrialResources, connect, trial_resources
 from tune_jobs.storage import UrlStorage, require_writable
 from tune_jobs.sweep.compute_budget import ComputeBudget
 from tune_jobs.sweep.display import Display, Silent
@@ -90,48 +90,57 @@ def run_trials(
         StorageError: store or storage refuse; what was finished before is kept.
     """
     settings, policy = settings or SweepSettings(), policy or RunAll()
-    began_at = time.monotonic() if began_at is None else began_at
     _require_distinct(specs)
-    compute_budget = ComputeBudget.parse(settings.budget)
     storage = None if settings.storage is None else UrlStorage(settings.storage)
-    recorder = RunRecorder(
-        store,
-        storage,
-        keeping=[spec.id for spec in specs if spec.job.keep],
-        estimates=estimates_of(specs, store),
+    driver_for = partial(
+        TrialDriver,
+        specs,
+        recorder=RunRecorder(
+            store,
+            storage,
+            keeping=[spec.id for spec in specs if spec.job.keep],
+            estimates=estimates_of(specs, store),
+        ),
+        policy=policy,
+        compute_budget=ComputeBudget.parse(settings.budget),
+        limits=settings.limits,
+        began_at=time.monotonic() if began_at is None else began_at,
     )
-
-    def driver_for(slots: Slots) -> TrialDriver:
-        return TrialDriver(
-            specs,
-            recorder=recorder,
-            policy=policy,
-            compute_budget=compute_budget,
-            slots=slots,
-            limits=settings.limits,
-            began_at=began_at,
-        )
-
-    known = driver_for(Slots(count=0, device="cpu", devices_per_trial=0.0))
+    known = driver_for(slots=Slots(count=0, device="cpu", devices_per_trial=0.0))
     if policy.next(known.view()) is None:  # no cluster is started for nothing
         return _result(known, otherwise=NOT_WANTED)
     if storage is not None:
         require_writable(storage)
+    num_waiting = len(known.view().of_state("waiting"))
+    return _run_on_cluster(specs, settings, driver_for, num_waiting, display=display, stop=stop)
+
+
+def _run_on_cluster(
+    specs: Sequence[TrialSpec],
+    settings: SweepSettings,
+    driver_for: Callable[..., TrialDriver],
+    num_waiting: int,
+    *,
+    display: Display | None,
+    stop: Callable[[], str | None] | None,
+) -> SweepResult:
+    """Start or join the cluster, and run the trials that wait; the driver is made once its slots are known."""
     joined = connect(settings.address, num_cpus=settings.num_cpus, allow_loopback=settings.allow_loopback)
     with joined as cluster:
-        share = share_of(
+        resources = trial_resources(
             cluster.nodes(),
             gpus_per_trial=settings.gpus_per_trial,
             cpus_per_trial=settings.cpus_per_trial,
-            num_trials=len(known.view().of_state("waiting")),
+            num_trials=num_waiting,
             max_parallel=settings.max_parallel,
         )
-        slots = Slots(count=share.num_slots, device=share.device, devices_per_trial=share.gpus or share.cpus)
-        trial_driver = driver_for(slots)
+        devices = resources.gpus or resources.cpus
+        trial_driver = driver_for(
+            slots=Slots(count=resources.num_slots, device=resources.device, devices_per_trial=devices)
+        )
         with _interruptible(trial_driver):
-            _drive(
-                trial_driver, specs, cluster, share, settings.limits, _watcher(trial_driver, display, stop)
-            )
+            on_step = _watcher(trial_driver, display, stop)
+            _drive(trial_driver, specs, cluster, resources, settings.limits, on_step)
     return _result(trial_driver)
 
 
@@ -139,12 +148,12 @@ def _drive(
     trial_driver: TrialDriver,
     specs: Sequence[TrialSpec],
     cluster: Cluster,
-    share: Share,
+    resources: TrialResources,
     limits: TrialLimits,
     on_step: Callable[[], None],
 ) -> None:
     """Fit until all is over. A trial killed for memory by Ray itself breaks the whole fit: then fit again."""
-    fit = _fit_on(cluster, trial_driver, specs, share, limits, on_step)
+    fit = _fit_on(cluster, trial_driver, specs, resources, limits, on_step)
     broken_in_a_row = 0
     while not trial_driver.is_over():
         ended = trial_driver.num_ended
@@ -166,7 +175,7 @@ def _fit_on(
     cluster: Cluster,
     trial_driver: TrialDriver,
     specs: Sequence[TrialSpec],
-    share: Share,
+    resources: TrialResources,
     limits: TrialLimits,
     on_step: Callable[[], None],
 ) -> Callable[[], None]:
@@ -179,7 +188,7 @@ def _fit_on(
     if cluster.node_id is None:
         host = open_host(specs)
         return partial(
-            fit_from_outside, host, trial_driver, specs, limits=limits, share=share, on_step=on_step
+            fit_from_outside, host, trial_driver, specs, limits=limits, resources=resources, on_step=on_step
         )
     alone = cluster.is_local and len(cluster.nodes()) == 1
     config = SweepConfig(
@@ -187,10 +196,10 @@ def _fit_on(
         limits=limits,
         artefact_store=None if alone else open_artefact_store(cluster.node_id),
         home_node=cluster.node_id,
-        num_gpus=share.gpus,
-        num_threads=share.num_threads,
+        num_gpus=resources.gpus,
+        num_threads=resources.num_threads,
     )
-    return partial(run_fit, trial_driver, config, cpus=share.cpus, on_step=on_step)
+    return partial(run_fit, trial_driver, config, cpus=resources.cpus, on_step=on_step)
 
 
 def _last_line(error: Exception) -> str:

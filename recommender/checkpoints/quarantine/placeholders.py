@@ -83,7 +83,7 @@ class _Search:
     def weights(self, value: Any, nesting: int) -> tuple[dict[str, Tensor], Placeholder | None] | None:
         if isinstance(value, Placeholder):
             model = unwrapped(value)
-            state = dict(self.harvest(model))
+            state = dict(self.collect(model))
             if state:
                 return state, model
         inside = vars(value) if isinstance(value, Placeholder) else value
@@ -97,7 +97,7 @@ class _Search:
         state = {key: tensor for key, tensor in inside.items() if is_tensor(tensor)}
         return (state, None) if state else None
 
-    def harvest(self, module: Placeholder, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
+    def collect(self, module: Placeholder, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
         """The entries of `module.state_dict()`, from the attributes alone."""
         self._modules_left -= 1
         if depth > MAX_DEPTH or self._modules_left < 0:
@@ -112,7 +112,7 @@ class _Search:
                     yield prefix + name, value
         for name, child in entries(own.get("_modules")):
             if isinstance(child, Placeholder):
-                yield from self.harvest(child, f"{prefix}{name}.", depth + 1)
+                yield from self.collect(child, f"{prefix}{name}.", depth + 1)
 
 
 def unwrapped(module: Placeholder) -> Placeholder:
