@@ -16,6 +16,7 @@ import numpy as np
 
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
+from recommender.datasets.named import WHOLE_IMAGE
 from recommender.datasets.raw import RawImage, RawSet
 from recommender.datasets.split_names import split_of_words, without_split_words
 from recommender.records import Split
@@ -24,7 +25,6 @@ MAX_WRAPPERS = 3
 PLAIN_FOLDERS = frozenset({"images", "image", "imgs", "img", "jpegimages", "data", "dataset", "photos"})
 # Of segmentation sets: Pascal VOC's, LabelMe's and Cityscapes'.
 MASKS = re.compile(r"segmentation(class|object)(png|visuali[sz]ation)?|leftimg8bit|gtfine|gtcoarse")
-WHOLE_IMAGE = ((0.0, 0.0, 1.0, 1.0),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,8 @@ def read_class_folders(tree: ClassTree, root: Path, disk: Disk, log: DefectLog, 
     images = []
     for split, class_name, folder in tree.folders:
         for path in disk.images(folder):
-            if path.parent != folder and split_of_words(path.parent.name) is None:
+            inner = path.parent.name
+            if path.parent != folder and split_of_words(inner) is None and inner.lower() not in PLAIN_FOLDERS:
                 log.add("class_nested", disk.name(path), f"taken as {class_name}")
             images.append(classified(path, numbers[class_name], split, disk))
     for path in tree.unlabelled:
@@ -70,7 +71,7 @@ def classified(path: Path, number: int, split: Split | None, disk: Disk) -> RawI
         name=disk.name(path),
         split=split,
         classes_M=np.array([number], np.int64),
-        corners_M4=np.array(WHOLE_IMAGE),
+        corners_M4=np.array([WHOLE_IMAGE]),
         num_rows=1,
     )
 
@@ -105,6 +106,9 @@ def find_class_tree(root: Path, disk: Disk) -> ClassTree | None:
         ]
         loose = [path for name in names if name not in divided for path in disk.images(folder / name)]
         loose += [path for name in divided for path in disk.images_in(inner[name])]
+        plain = _plain_alone(found)
+        loose += [path for row in plain for path in disk.images(row[2])]
+        found = [row for row in found if row not in plain]
     else:
         found = list(_with_splits_inside(folder, disk))
         loose = []
@@ -116,6 +120,15 @@ def find_class_tree(root: Path, disk: Disk) -> ClassTree | None:
     if len(usual) < 2 or len(loose) > num_labelled or all(map(_split_of, usual)):
         return None
     return ClassTree(folders=tuple(found), unlabelled=tuple(sorted(loose)))
+
+
+def _plain_alone(
+    rows: list[tuple[Split | None, str, Path]],
+) -> list[tuple[Split | None, str, Path]]:
+    """Folders called `images` or the like that are the only one of their split, beside splits of more: no class."""
+    sizes = Counter(split for split, _, _ in rows)
+    several = max(sizes.values(), default=0) > 1
+    return [row for row in rows if several and sizes[row[0]] == 1 and row[1].lower() in PLAIN_FOLDERS]
 
 
 def _with_splits_inside(folder: Path, disk: Disk) -> Iterator[tuple[Split | None, str, Path]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from recommender.datasets.class_folders import ClassTree, find_class_tree, read_class_folders
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
-from recommender.datasets.label_csv import LabelTable, find_label_tables, read_label_tables
+from recommender.datasets.label_csv import LabelTable, find_label_tables, read_label_tables, take_splits
 from recommender.datasets.raw import RawSet
 from recommender.errors import DatasetError, WrongTaskError
 from recommender.text import printable
@@ -32,7 +32,10 @@ def read_classification(root: Path, disk: Disk, log: DefectLog, name: str) -> Ra
             f"{printable(root.name)}: the folders name other classes than {printable(disk.name(tables[0].path))}.",
             remedy="Give the CSV itself if it is right, or move it away.",
         )
-    return read_class_folders(tree, root, disk, log, name)
+    raw = read_class_folders(tree, root, disk, log, name)
+    if tables and all(split is None for split, _, _ in tree.folders):
+        take_splits(raw, tables, root, disk)
+    return raw
 
 
 def read_csv_file(path: Path, root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:

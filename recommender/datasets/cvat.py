@@ -12,7 +12,7 @@ import numpy as np
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.limits import LIMITS
-from recommender.datasets.named import NamedImage, Object, named_set
+from recommender.datasets.named import NamedImage, Object, one_class, set_of_kind
 from recommender.datasets.outlines import rings_of_mask
 from recommender.datasets.raw import Corners, RawSet, Shape
 from recommender.datasets.shapes import (
@@ -31,25 +31,33 @@ OTHER_SHAPES = ("points", "polyline", "cuboid", "skeleton")
 
 
 def read_cvat(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
-    """Read the files; classes in the order of the task's labels.
+    """Read the files; classes in the order of the task's labels. A tag of an image without shapes is its class.
 
     Raises DatasetError for CVAT's XML "for video", WrongTaskError for rotated boxes.
     """
     labels: list[str] = []
-    entries: list[NamedImage] = []
+    located: list[NamedImage] = []
+    whole: list[NamedImage] = []
     for path in paths:
         found, names = _read_file(path, disk, log)
-        entries += found
+        for entry, tags in found:
+            one = one_class(entry, tags)
+            (located if one is None else whole).append(one or entry)
         labels += names
-    return named_set(entries, format="cvat", root=root, disk=disk, log=log, name=name, class_names=labels)
+    return set_of_kind(
+        located, whole, format="cvat", root=root, disk=disk, log=log, name=name, class_names=labels
+    )
 
 
-def _read_file(path: Path, disk: Disk, log: DefectLog) -> tuple[list[NamedImage], list[str]]:
+def _read_file(
+    path: Path, disk: Disk, log: DefectLog
+) -> tuple[list[tuple[NamedImage, list[str]]], list[str]]:
+    """Images with their tags, and the labels of the task."""
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import ParseError, iterparse
 
     named = disk.name(path)
-    entries: list[NamedImage] = []
+    entries: list[tuple[NamedImage, list[str]]] = []
     labels: list[str] = []
     try:
         with disk.open(path, disk.limits.json_bytes) as file:
@@ -62,7 +70,8 @@ def _read_file(path: Path, disk: Disk, log: DefectLog) -> tuple[list[NamedImage]
                 if element.tag == "label" and element.find("name") is not None:
                     labels.append((element.findtext("name") or "").strip())
                 if element.tag == "image":
-                    entries.append(_image(element, path, named, disk, log))
+                    tags = [(tag.get("label") or "").strip() for tag in element.iterfind("tag")]
+                    entries.append((_image(element, path, named, disk, log), list(filter(None, tags))))
                     element.clear()
     except DefusedXmlException as error:
         raise UnsafeInputError(

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from recommender.datasets.coco_boxes import shape_of
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.json_text import load_json
-from recommender.datasets.named import NamedImage, Object, named_set
+from recommender.datasets.named import NamedImage, Object, one_class, set_of_kind
 from recommender.datasets.raw import Corners, RawSet, Shape
 from recommender.datasets.shapes import box_from_size, number, outline_from_points, text
 from recommender.datasets.split_names import split_of_words
@@ -18,8 +19,9 @@ KINDS_WITHOUT_BOX = ("label", "caption", "points", "polyline")
 
 
 def read_datumaro(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
-    """Read one file a split; classes in the order of the categories."""
-    entries: list[NamedImage] = []
+    """Read one file a split; classes in the order of the categories. An image's own label is its class."""
+    located: list[NamedImage] = []
+    whole: list[NamedImage] = []
     names: list[str] = []
     for path in paths:
         content = load_json(path, disk)
@@ -29,8 +31,25 @@ def read_datumaro(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog,
         names += own
         for item in content["items"]:
             if isinstance(item, dict):
-                entries.append(_image(item, path, own, disk, log))
-    return named_set(entries, format="datumaro", root=root, disk=disk, log=log, name=name, class_names=names)
+                entry = _image(item, path, own, disk, log)
+                one = one_class(entry, _labels(item, own))
+                (located if one is None else whole).append(one or entry)
+    return set_of_kind(
+        located, whole, format="datumaro", root=root, disk=disk, log=log, name=name, class_names=names
+    )
+
+
+def _labels(item: dict[str, Any], names: list[str]) -> list[str]:
+    """The classes of the whole image."""
+    rows = item.get("annotations")
+    of_image = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    found = (_name(row, names) for row in of_image if row.get("type") == "label")
+    return list(filter(None, found))
+
+
+def _name(row: dict[str, Any], names: list[str]) -> str:
+    index = number(row.get("label_id"))
+    return names[int(index)] if index >= 0 and index.is_integer() and index < len(names) else ""
 
 
 def _names(content: dict[str, Any]) -> list[str]:
@@ -61,11 +80,11 @@ def _object(row: Any, names: list[str], where: str, log: DefectLog) -> Object | 
     kind = row.get("type") if isinstance(row, dict) else None
     if kind in KINDS_WITHOUT_BOX:
         return None
-    index = number(row.get("label_id")) if isinstance(row, dict) else -1.0
-    if not (index >= 0 and index.is_integer() and index < len(names) and names[int(index)]):
+    name = _name(row, names) if isinstance(row, dict) else ""
+    if not name:
         log.add("label_class_unknown", where, "label_id")
         return "", None
-    return names[int(index)], _box(row, where, log)
+    return name, _box(row, where, log)
 
 
 def _box(row: dict[str, Any], where: str, log: DefectLog) -> Corners | Shape | None:
@@ -74,5 +93,8 @@ def _box(row: dict[str, Any], where: str, log: DefectLog) -> Corners | Shape | N
         return box_from_size(box, where, log)
     if row.get("type") == "polygon" and isinstance(points, list) and len(points) % 2 == 0:
         return outline_from_points([points[i : i + 2] for i in range(0, len(points), 2)], where, log)
+    if row.get("type") == "mask" and isinstance(row.get("rle"), dict):  # run lengths as in COCO
+        log.add("label_outline", where)
+        return shape_of({"segmentation": row["rle"]}, where, log)
     log.add("label_no_box", where, str(row.get("type")))
     return None

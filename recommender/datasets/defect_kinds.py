@@ -112,6 +112,12 @@ KINDS: Mapping[str, Kind] = {
         "Each connected piece counts as an object: objects that touch are one, and one behind another is two.",
     ),
     "mask_empty": Kind("info", "empty mask", "The mask shows nothing; remove it."),
+    "mask_soft": Kind(
+        "info",
+        "mask with softened edges",
+        "Values between two that mean something went to the nearest; export masks as PNG and scale them by the "
+        "nearest pixel.",
+    ),
     "mask_value_unknown": Kind(
         "warning",
         "value of a mask that the legend does not name",
@@ -126,6 +132,11 @@ KINDS: Mapping[str, Kind] = {
         "warning",
         "split without folders of all classes",
         "Classes are matched by name over the splits; add what is missing, or call the folders alike.",
+    ),
+    "splits_unused": Kind(
+        "warning",
+        "table of splits that was not used",
+        "It does not name each image of the class folders once; name them all, or divide the folders themselves.",
     ),
     "image_unclassified": Kind(
         "warning",

@@ -59,6 +59,7 @@ class Format:
 
 
 OBB_REMEDY = "Oriented boxes are another task: export upright boxes as YOLO or COCO."
+ANY_REMEDY = "Export as COCO or YOLO; of classified images, sort them into folders by class."
 FORMATS: tuple[Format, ...] = (
     Format(
         name="Pascal VOC XML",
@@ -130,6 +131,36 @@ FORMATS: tuple[Format, ...] = (
         read=read_label_studio,
     ),
     Format(
+        name="V7 Darwin JSON",
+        suffixes=(".json",),
+        marks=(rb'"schema_ref"\s*:\s*"[^"]*darwin|"slots"\s*:\s*\[', rb'"annotations"\s*:|"item"\s*:'),
+        remedy="Export as COCO; of classified images, sort them into folders by class.",
+    ),
+    Format(
+        name="SuperAnnotate JSON",
+        suffixes=(".json",),
+        marks=(rb'"instances"\s*:\s*\[', rb'"className"\s*:|"metadata"\s*:'),
+        remedy="Export as COCO.",
+    ),
+    Format(
+        name="Hasty JSON",
+        suffixes=(".json",),
+        marks=(rb'"export_format_version"\s*:', rb'"label_classes"\s*:'),
+        remedy="Export as COCO.",
+    ),
+    Format(
+        name="FiftyOne's labels by number",
+        suffixes=(".json",),
+        marks=(rb'\A\s*\{\s*"classes"\s*:\s*\[', rb'"labels"\s*:\s*\{'),
+        remedy="Export as an ImageClassificationDirectoryTree: the images of each class in its folder.",
+    ),
+    Format(
+        name="Supervisely tags of whole images",
+        suffixes=(".json",),
+        marks=(rb'"tags"\s*:\s*\[\s*\{', rb'"objects"\s*:\s*\[\s*\]'),
+        remedy="Sort the images into folders by class, or write a CSV of file and label.",
+    ),
+    Format(
         name="BDD100K JSON",
         suffixes=(".json",),
         marks=(rb'"box2d"\s*:',),
@@ -176,8 +207,8 @@ FORMATS: tuple[Format, ...] = (
         marks=(),
         remedy="Export as COCO or YOLO.",
     ),
-    Format(name="MATLAB file", suffixes=(".mat",), marks=()),
-    Format(name="Parquet file", suffixes=(".parquet",), marks=()),
+    Format(name="MATLAB file", suffixes=(".mat",), marks=(), remedy=ANY_REMEDY),
+    Format(name="Parquet file", suffixes=(".parquet",), marks=(), remedy=ANY_REMEDY),
 )
 SIGNED_SUFFIXES = frozenset(suffix for row in FORMATS for suffix in row.suffixes)
 

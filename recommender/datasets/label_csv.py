@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +11,7 @@ from pathlib import Path
 from recommender.datasets.class_folders import classified
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
+from recommender.datasets.label_rows import is_table, read_rows
 from recommender.datasets.lookup import ImageIndex
 from recommender.datasets.matching import spellings
 from recommender.datasets.raw import RawSet
@@ -38,6 +37,7 @@ LABEL_WORDS = (
 SPLIT_WORDS = ("split", "subset", "set", "usage", "partition", "phase")
 BOX_WORDS = re.compile(r"(?i)\b(x_?min|x1|bbox|left|width)\b.*\b(y_?min|y1|top|height|bbox)\b")
 RUN_WORDS = re.compile(r"(?i)encoded_?pixels|(^|[^a-z])rle([^a-z]|$)|run_?lengths?")
+FLAGS = frozenset({"0", "1", "-1", "0.0", "1.0"})
 SEVERAL = re.compile(r"\s*[|;,]\s*")
 SAMPLED = 50  # rows that tell what a column holds
 MIN_SHARE = 0.5  # of these rows that name an image
@@ -60,14 +60,21 @@ def find_label_tables(root: Path, disk: Disk, only: Path | None = None) -> list[
     Raises WrongTaskError for several classes an image, DatasetError where no column can be told to be the class.
     """
     index = _known_names(root, disk)
-    paths = [only] if only else [p for p in disk.walk(root) if p.suffix.lower() in (".csv", ".tsv")]
+    paths = [only] if only else [path for path in disk.walk(root) if is_table(path)]
     tables = []
+    of_runs: list[Path] = []
     for path in paths:
-        if "submission" in path.name.lower():  # a form for answers to a contest
-            continue
-        table = _read_table(path, index, disk, insist=only is not None)
-        if table is not None:
-            tables.append(table)
+        rows = read_rows(path, disk)
+        if rows and RUN_WORDS.search(" ".join(rows[0])):
+            of_runs.append(path)
+        elif rows and not BOX_WORDS.search(",".join(rows[0])):
+            table = _read_table(path, rows, index, disk, insist=only is not None)
+            tables += [] if table is None else [table]
+    if of_runs and not tables:
+        raise DatasetError(
+            f"{printable(disk.name(of_runs[0]))} holds masks as run lengths, which are not read from a CSV.",
+            remedy="Export COCO JSON with run lengths, or a mask picture of each object.",
+        )
     if any(table.split == "train" for table in tables):
         tables = [table for table in tables if table.split is not None]
     return tables
@@ -116,33 +123,42 @@ def read_label_tables(
     )
 
 
+def take_splits(raw: RawSet, tables: Sequence[LabelTable], root: Path, disk: Disk) -> None:
+    """Divide a set without splits as tables beside it do, where they name each of its images; else that is told."""
+    index = ImageIndex(root, disk)
+    rows = [
+        (reference, table, split or table.split)
+        for table in tables
+        for reference, _, split in table.rows
+        if split or table.split
+    ]
+    splits: dict[Path, set[Split | None]] = {}
+    try:
+        for reference, table, split in rows:
+            path = index.of_name(reference, table.path, None)
+            if path is not None:
+                splits.setdefault(path, set()).add(split)
+    except DatasetError:  # one name for images in several folders
+        splits = {}
+    if all(len(splits.get(image.path, ())) == 1 for image in raw.images):
+        for image in raw.images:
+            (image.split,) = splits[image.path]
+    elif rows:
+        raw.log.add("splits_unused", disk.name(rows[0][1].path))
+
+
 def _known_names(root: Path, disk: Disk) -> set[str]:
     return {spellings(text)[2] for path in disk.images(root) for text in (path.name, path.stem)}
 
 
 def _names_image(value: str, known: set[str]) -> bool:
-    last = spellings(value.strip().replace("\\", "/").rpartition("/")[2])[2]
-    return bool(last) and (last in known or Path(last).stem in known)
+    found = spellings(value.strip().replace("\\", "/").rpartition("/")[2])
+    return any(last and (last in known or Path(last).stem in known) for last in found[2:])
 
 
-def _read_table(path: Path, known: set[str], disk: Disk, *, insist: bool) -> LabelTable | None:
-    content = disk.read_text(path, disk.limits.list_file_bytes)
-    first = content.split("\n", 1)[0]
-    if BOX_WORDS.search(first):
-        return None
-    if RUN_WORDS.search(first):
-        raise DatasetError(
-            f"{printable(disk.name(path))} holds masks as run lengths, which are not read from a CSV.",
-            remedy="Export COCO JSON with run lengths, or a mask picture of each object.",
-        )
-    delimiter = max(",;\t|", key=first.count)
-    lines = csv.reader(io.StringIO(content), delimiter=delimiter)
-    try:
-        rows = [[cell.strip() for cell in row] for row in lines if any(cell.strip() for cell in row)]
-    except csv.Error as error:  # a field without end, a NUL
-        raise DatasetError(
-            f"{printable(disk.name(path))} is no valid CSV: {error}.", remedy="Export it again."
-        ) from error
+def _read_table(
+    path: Path, rows: Sequence[Sequence[str]], known: set[str], disk: Disk, *, insist: bool
+) -> LabelTable | None:
     width = len(rows[0]) if rows else 0
     sample = [row for row in rows[1 : 1 + SAMPLED] if len(row) == width]
     shares = [sum(_names_image(row[c], known) for row in sample) / max(1, len(sample)) for c in range(width)]
@@ -162,15 +178,18 @@ def _read_table(path: Path, known: set[str], disk: Disk, *, insist: bool) -> Lab
     references = [row[file] for row in body]
     return LabelTable(
         path=path,
-        split=split_of_words(path.stem) or split_of_words(path.parent.name),
+        split=split_of_words(_apart(path.stem)) or split_of_words(path.parent.name),
         rows=tuple(zip(references, labels, splits, strict=True)),
     )
 
 
+def _apart(title: str) -> str:
+    """`trainLabels` as `train_Labels`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", title)
+
+
 def _is_called(title: str, words: Sequence[str]) -> bool:
-    parts = [
-        part for part in re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", title).lower()) if part
-    ]
+    parts = [part for part in re.split(r"[^a-z0-9]+", _apart(title).lower()) if part]
     return any(part in words or part.removesuffix("s") in words for part in parts)
 
 
@@ -191,15 +210,16 @@ def _labels(
 ) -> list[str] | None:
     """The class of each row; None where no column gives one."""
     named = [c for c in columns if _is_called(header[c], LABEL_WORDS)]
-    flags = [c for c in columns if {row[c] for row in body} <= {"0", "1", "0.0", "1.0"}]
+    flags = [c for c in columns if {row[c] for row in body} <= FLAGS]
     if len(flags) > 1 and len(flags) == len(columns) and header[flags[0]]:
         return _of_flags(path, header, body, flags, disk)
     chosen = named or (list(columns) if len(columns) == 1 else [])
     texts = [c for c in chosen if not all(_is_number(row[c]) for row in body)]
     chosen = texts or chosen  # of a number and a name of the class, the name
     if len(chosen) > 1:
+        exact = [c for c in chosen if header[c].lower() in LABEL_WORDS]  # `dx` beside `dx_type`
         fullest = [c for c in chosen if "name" in header[c].lower()]
-        chosen = fullest if len(fullest) == 1 else chosen
+        chosen = next((few for few in (fullest, exact) if len(few) == 1), chosen)
     if len(chosen) != 1:
         if insist or len(chosen) > 1:
             shown = ", ".join(header[c] or f"column {c + 1}" for c in chosen or columns)
@@ -253,7 +273,7 @@ def _refuse_several(path: Path, labels: Sequence[str], disk: Disk) -> None:
 
 def _refuse_measures(path: Path, labels: Sequence[str], disk: Disk) -> None:
     num_classes = len(set(labels))
-    if num_classes > max(FEW_ROWS, MANY_CLASSES * len(labels)):
+    if num_classes > max(FEW_ROWS, MANY_CLASSES * len(labels)) or 2 < num_classes == len(labels):
         raise DatasetError(
             f"{printable(disk.name(path))} names {num_classes} classes for {len(labels)} images: no classes to learn.",
             remedy="Name the column of the class `label`; measures are not classes.",

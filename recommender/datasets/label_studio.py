@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -12,13 +11,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.datasets.class_folders import WHOLE_IMAGE
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.images import IMAGE_SUFFIXES
 from recommender.datasets.json_text import load_json
 from recommender.datasets.limits import LIMITS
-from recommender.datasets.named import NamedImage, Object, named_set
+from recommender.datasets.named import NamedImage, Object, one_class, set_of_kind
 from recommender.datasets.outlines import rings_of_mask
 from recommender.datasets.raw import Corners, RawSet, Shape
 from recommender.datasets.shapes import (
@@ -39,8 +37,8 @@ OTHER_REGIONS = ("keypointlabels", "videorectangle", "timeserieslabels", "paragr
 
 def read_label_studio(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
     """Read the exports. Raises WrongTaskError for several choices an image, and for rotated boxes."""
-    entries: list[NamedImage] = []
-    chosen: list[NamedImage] = []
+    located: list[NamedImage] = []
+    whole: list[NamedImage] = []
     for path in paths:
         content = load_json(path, disk)
         rows = content if isinstance(content, list) else [content]
@@ -54,17 +52,9 @@ def read_label_studio(paths: Sequence[Path], root: Path, disk: Disk, log: Defect
             regions = list(_regions(row))
             objects = tuple(o for region in regions if (o := _object(region, where, log)) is not None)
             one = NamedImage(reference=reference, near=path, objects=objects, split=split, units="fraction")
-            choices = _choices(row, regions, where)
-            if choices and not objects:
-                whole: Object = (choices[0], WHOLE_IMAGE[0])
-                chosen.append(replace(one, objects=(whole,)))
-            else:
-                entries.append(one)
-    if len(chosen) > len(entries):
-        raw = named_set(chosen, format="label studio", root=root, disk=disk, log=log, name=name)
-        raw.classified = True
-        return raw
-    return named_set(entries, format="label studio", root=root, disk=disk, log=log, name=name)
+            chosen = one_class(one, _choices(row, regions))
+            (located if chosen is None else whole).append(chosen or one)
+    return set_of_kind(located, whole, format="label studio", root=root, disk=disk, log=log, name=name)
 
 
 def _reference(row: dict[str, Any]) -> str:
@@ -192,8 +182,8 @@ def _unpacked(data: NDArray[np.uint8], expected: int) -> NDArray[np.uint8] | Non
     return values
 
 
-def _choices(row: dict[str, Any], regions: Sequence[dict[str, Any]], where: str) -> list[str]:
-    """The class chosen for the whole image, one at most."""
+def _choices(row: dict[str, Any], regions: Sequence[dict[str, Any]]) -> list[str]:
+    """The classes chosen for the whole image."""
     found: list[str] = []
     for region in regions:
         value = region.get("value")
@@ -204,10 +194,4 @@ def _choices(row: dict[str, Any], regions: Sequence[dict[str, Any]], where: str)
         found += [text(name) for name in least["choices"]]
     elif isinstance(least, str):
         found.append(least.strip())
-    if len(set(found)) > 1:
-        raise WrongTaskError(
-            f"{printable(where)} has the choices {printable(', '.join(found[:4]))}: multi-label classification, which "
-            "is not served.",
-            remedy="Keep one choice for each image.",
-        )
-    return found[:1]
+    return list(filter(None, found))

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.images import decode_stencil
 from recommender.datasets.json_text import load_json
 from recommender.datasets.named import NamedImage, Object, named_set
+from recommender.datasets.outlines import rings_of
 from recommender.datasets.raw import Corners, RawSet, Shape
 from recommender.datasets.shapes import (
     box_from_points,
@@ -44,15 +48,30 @@ def _image(content: dict[str, Any], path: Path, disk: Disk, log: DefectLog) -> N
     shapes = content["shapes"][: disk.limits.label_rows]
     width, height = number(content.get("imageWidth")), number(content.get("imageHeight"))
     reference = text(content.get("imagePath")) or path.stem
+    objects = [
+        _object(shape, f"{where}: shape {n}", disk.limits.image_pixels, log) for n, shape in enumerate(shapes)
+    ]
+    groups = [shape.get("group_id") if isinstance(shape, dict) else None for shape in shapes]
     return NamedImage(
         reference=reference,
         near=path,
-        objects=tuple(
-            _object(shape, f"{where}: shape {n}", disk.limits.image_pixels, log)
-            for n, shape in enumerate(shapes)
-        ),
+        objects=tuple(_joined(objects, groups)),
         size=(width, height) if width > 0 and height > 0 else None,
     )
+
+
+def _joined(objects: Sequence[Object], groups: Sequence[Any]) -> Iterator[Object]:
+    """The objects, those of one class and one `group_id` as one: its parts, as LabelMe's own converters take them."""
+    parts: dict[tuple[str, str], list[Shape]] = defaultdict(list)
+    for (name, shape), group in zip(objects, groups, strict=True):
+        if group is not None and isinstance(shape, Shape):
+            parts[name, str(group)].append(shape)
+        else:
+            yield name, shape
+    for (name, _), shapes in parts.items():
+        corners = np.array([shape.corners for shape in shapes])
+        extent = (*corners[:, :2].min(axis=0).tolist(), *corners[:, 2:].max(axis=0).tolist())
+        yield name, Shape(extent, tuple(ring for shape in shapes for ring in rings_of(shape.outline)))
 
 
 def _object(shape: Any, where: str, max_pixels: int, log: DefectLog) -> Object:
@@ -84,11 +103,14 @@ def _box(shape: dict[str, Any], where: str, max_pixels: int, log: DefectLog) -> 
 
 def _mask(shape: dict[str, Any], where: str, max_pixels: int, log: DefectLog) -> Shape | None:
     """A mask as a PNG within the corners that are its points; None after counting a fault."""
-    corners = box_from_points(shape.get("points"), where, log)
+    points = shape.get("points")
+    if isinstance(points, list) and points and isinstance(points[-1], list):  # the last pixel is within
+        points = [*points, [number(value) + 1 for value in points[-1]]]
+    corners = box_from_points(points, where, log)
     if corners is None:
         return None
     left, top, right, bottom = corners
-    most = min(max_pixels, int((right - left + 2) * (bottom - top + 2)))  # its last row and column are within
+    most = min(max_pixels, int((right - left + 1) * (bottom - top + 1)))
     try:
         png = base64.b64decode(text(shape["mask"]), validate=True)
         mask_HW = decode_stencil(png, max_pixels=most)

@@ -17,7 +17,8 @@ from recommender.text import printable
 
 # Folders of pictures that are drawn from annotations, or measured beside the photos.
 MASK_FOLDERS = frozenset(
-    {"annotation", "annotations", "depth", "gt", "groundtruth", "label", "labels"}
+    {"annot", "annotation", "annotations", "depth", "gt", "groundtruth", "lab", "label", "labels"}
+    | {"msk", "testannot", "trainannot", "trimap", "trimaps", "truth", "valannot"}
     | {"mask", "masks", "overlay", "overlays", "preview", "previews", "seg", "segmentation", "segmentations"}
     | {
         "segmentationclass",

@@ -16,6 +16,7 @@ MASK_WORD = re.compile(
     r"(?i)[-_. ]?(masks?|seg|segmentation|labels?|gt|ground_?truth|l|instance_?ids?|annotation)$"
 )
 NUMBERS = re.compile(r"^[-_. ]*(mask|obj|object|instance|inst)?[-_. ]*\d+$", re.IGNORECASE)
+OPEN_IMAGES = re.compile(r"^_(m)(0[0-9a-z_]+?)_[0-9a-f]{6,}$")  # the class's identifier and the box's
 OBJECT_FOLDER = "segmentationobject"
 CLASS_FOLDER = "segmentationclass"
 
@@ -119,6 +120,8 @@ def _as_mask(path: Path, rest: str, root: Path) -> MaskFile:
     below_masks = any(MASK_FOLDERS & set(re.split(r"[^a-z]+", part.lower())) for part in inner)
     if not rest and below_masks and not words & MASK_FOLDERS and split_of_words(folder) is None:
         return MaskFile(path=path, kind=folder)  # masks/CLASS/IMAGE.png
+    if match := OPEN_IMAGES.match(rest):
+        return MaskFile(path=path, kind=f"/{match[1]}/{match[2]}", single=True)
     if NUMBERS.match(rest):
         return MaskFile(path=path, single=True)
     name = re.sub(r"[-_. ]*\d+$", "", rest).strip("-_. ")

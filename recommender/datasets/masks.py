@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.images import ImageError, read_mask
+from recommender.datasets.mask_edges import EXTREMES, Values, hardened, is_black_and_white, snapped
 from recommender.datasets.mask_files import (
     MaskFile,
     find_mask_files,
@@ -33,13 +34,10 @@ from recommender.text import printable
 NAMELESS = "object"
 LOOKED_AT = 12  # masks that tell whether these are masks, and of what kind
 FEW_VALUES = 64
-SHARP_VALUES = 8  # more in a black and white picture are softened edges
+FEW_CLASSES = 20  # that the names of masks may name, however few masks there are
 NAMED_BY = 200  # masks whose boxes name the values, at most about so many
-EXTREMES = 0.9  # of the pixels of a black and white picture, however it was stored
 SPECK = 4  # pixels; smaller pieces are the rim of another colour
 IGNORED = 255  # of numbered masks, by custom
-
-Values = NDArray[np.int32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +56,10 @@ def read_masks(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet | No
     DatasetError for colours or numbers without a legend.
     """
     masks = find_mask_files(root, disk)
-    if not masks or not _are_masks([each.path for own in masks.values() for each in own], disk):
+    paths = [each.path for own in masks.values() for each in own]
+    if not masks or not (_are_masks(paths, None, disk) or _are_masks(paths, find_legend(root, disk), disk)):
         return None
+    _refuse_too_many_classes(masks, root)
     splits = _splits(masks, root, disk, log)
     masks = {path: own for path, own in masks.items() if path in splits}
     reading = _reading(masks, root, disk, log)
@@ -72,7 +72,7 @@ def read_masks(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet | No
             if instances is not None and not each.instances and len(own) > 1:
                 continue  # the classes of the objects in the other one
             try:
-                values_HW = _values(each.path, disk, reading.legend)
+                values_HW = _values(each, disk, reading.legend, log)
             except ImageError as error:
                 log.add("label_unreadable", disk.name(each.path), error.message)
                 objects.append(("", None))
@@ -154,33 +154,38 @@ def _cut_out(numbers_HW: NDArray[np.int32], disk: Disk) -> Iterator[tuple[int, P
         yield value, Piece(mask_HW=mask_HW, left=left, top=top)
 
 
-def _are_masks(paths: Sequence[Path], disk: Disk) -> bool:
-    """True if pictures have few values or are black and white: photos lie in folders called "mask" too."""
+def _are_masks(paths: Sequence[Path], legend: Legend | None, disk: Disk) -> bool:
+    """True if pictures have few values, are black and white, or show a legend's colours: photos lie in folders
+    called "mask" too.
+    """
     for path in paths[:: max(1, len(paths) // LOOKED_AT)]:
         try:
             values_HW = read_mask(path, limits=disk.limits)
         except ImageError:
             continue
         values, counts = np.unique(values_HW, return_counts=True)
-        if len(values) > FEW_VALUES and not _is_black_and_white(values, counts) and values.max() > 2**16:
-            return False
-        if len(values) > FEW_VALUES and values.max() < 256 and not _is_black_and_white(values, counts):
+        few = len(values) <= FEW_VALUES or 256 <= values.max() <= 2**16 or is_black_and_white(values, counts)
+        if not few and not (legend and legend.by_colour and _shows(values_HW, legend, path)):
             return False
     return True
 
 
-def _is_black_and_white(values: NDArray[np.int32], counts: NDArray[np.int64]) -> bool:
-    grey = values & 0xFF
-    extreme = counts[(grey < 16) | (grey > 239)].sum()
-    return bool(extreme > EXTREMES * counts.sum())
+def _shows(values_HW: Values, legend: Legend, path: Path) -> bool:
+    """True if nearly all pixels have colours of a legend, softened edges aside."""
+    known = [*legend.names, *legend.background]
+    return bool(np.isin(snapped(values_HW, legend, path), known).mean() > EXTREMES)
 
 
-def _values(path: Path, disk: Disk, legend: Legend | None) -> Values:
-    values_HW = read_mask(path, limits=disk.limits, as_colours=legend is not None and legend.by_colour)
-    values, counts = np.unique(values_HW, return_counts=True)
-    soft = len(values) > SHARP_VALUES or path.suffix.lower() in (".jpg", ".jpeg")
-    if legend is None and soft and values.max() > 239 and _is_black_and_white(values, counts):
-        return (values_HW & 0xFF > 127).astype(np.int32)  # softened edges, or a JPEG
+def _values(mask: MaskFile, disk: Disk, legend: Legend | None, log: DefectLog | None = None) -> Values:
+    """The values of a mask, softened edges made sharp again, which is told to `log`."""
+    by_colour = legend is not None and legend.by_colour
+    stored_HW = read_mask(mask.path, limits=disk.limits, as_colours=by_colour)
+    if legend is None:
+        values_HW = hardened(stored_HW, mask.path, one_class=mask.kind is not None)
+    else:
+        values_HW = snapped(stored_HW, legend, mask.path) if by_colour else stored_HW
+    if log is not None and values_HW is not stored_HW:
+        log.add("mask_soft", disk.name(mask.path))
     return values_HW
 
 
@@ -209,7 +214,7 @@ def _reading(masks: dict[Path, list[MaskFile]], root: Path, disk: Disk, log: Def
     void = False
     for each in plain[:: max(1, len(plain) // LOOKED_AT)]:
         try:
-            values = np.unique(_values(each.path, disk, None))
+            values = np.unique(_values(each, disk, None))
         except ImageError:
             continue
         values = values[values != 0]
@@ -229,11 +234,23 @@ def _reading(masks: dict[Path, list[MaskFile]], root: Path, disk: Disk, log: Def
     )
 
 
+def _refuse_too_many_classes(masks: dict[Path, list[MaskFile]], root: Path) -> None:
+    """Raise DatasetError where the names of masks say what differs from mask to mask: numbers or dates, no classes."""
+    kinds = [each.kind for own in masks.values() for each in own if each.kind]
+    num_classes = len(set(kinds))
+    if num_classes > max(FEW_CLASSES, len(kinds) / 2):
+        raise DatasetError(
+            f"The masks of {printable(root.name)} are called after {num_classes} classes, and there are {len(kinds)}: "
+            f"{printable(', '.join(sorted(set(kinds))[:3]))}, …",
+            remedy="Call masks IMAGE_CLASS.png, or IMAGE_1.png for one class, or put them in folders masks/CLASS.",
+        )
+
+
 def _refuse_several_values(of_one_class: Sequence[MaskFile], disk: Disk) -> None:
     """Raise DatasetError for masks that are of one class by name or folder and show more than one value."""
     for each in of_one_class[:: max(1, len(of_one_class) // LOOKED_AT)]:
         try:
-            values = np.unique(_values(each.path, disk, None))
+            values = np.unique(_values(each, disk, None))
         except ImageError:
             continue
         if (num_values := np.count_nonzero(values)) > 1:
@@ -259,9 +276,9 @@ def _legend_by_boxes(
     seen: dict[str, list[Seen]] = {}
     for each in chosen if boxes else ():
         try:
-            values_HW = _values(each.path, disk, None)
+            values_HW = _values(each, disk, None)
             objects = next((other for other in masks[images[each.path]] if other.instances), None)
-            numbers_HW = values_HW if objects is None else _values(objects.path, disk, None)
+            numbers_HW = values_HW if objects is None else _values(objects, disk, None)
         except ImageError:
             continue
         if numbers_HW.shape == values_HW.shape:
@@ -323,7 +340,7 @@ def _numbered(
     classes = next((each for each in own if is_voc_mask(each.path) and not each.instances), None)
     kinds_HW = None
     if classes is not None and reading.legend is not None:
-        kinds_HW = _values(classes.path, disk, reading.legend)
+        kinds_HW = _values(classes, disk, reading.legend)
         if kinds_HW.shape != values_HW.shape:
             raise DatasetError(
                 f"{printable(disk.name(classes.path))} and {printable(disk.name(mask.path))} differ in size.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,8 +13,11 @@ from recommender.datasets.lookup import ImageIndex, is_mask
 from recommender.datasets.mixed import refuse_second_format
 from recommender.datasets.raw import NO_OUTLINE, Corners, RawImage, RawSet, Shape, boxes_of, no_boxes
 from recommender.datasets.split_names import split_of_path
+from recommender.errors import WrongTaskError
 from recommender.records import Split
+from recommender.text import printable
 
+WHOLE_IMAGE: Corners = (0.0, 0.0, 1.0, 1.0)
 # Class name, and box or shape; None for a broken one, so that its image is no background.
 Object = tuple[str, Corners | Shape | None]
 
@@ -68,6 +71,53 @@ def named_set(
         log=log,
         num_left_out=len(entries) - len(found),
     )
+
+
+def one_class(entry: NamedImage, classes: Sequence[str]) -> NamedImage | None:
+    """The entry as an image of one class, its only object the whole image; None where it has objects or no class.
+
+    Raises WrongTaskError for several classes.
+    """
+    if entry.objects or not classes:
+        return None
+    if len(set(classes)) > 1:
+        raise WrongTaskError(
+            f"{printable(entry.near.name)}: {printable(entry.reference)} has the classes "
+            f"{printable(', '.join(classes[:4]))}: multi-label classification, which is not served.",
+            remedy="Keep one class for each image.",
+        )
+    return replace(entry, objects=((classes[0], WHOLE_IMAGE),), units="fraction", size=None)
+
+
+def set_of_kind(
+    located: Sequence[NamedImage],
+    whole: Sequence[NamedImage],
+    *,
+    format: str,
+    root: Path,
+    disk: Disk,
+    log: DefectLog,
+    name: str,
+    class_names: Sequence[str] = (),
+) -> RawSet:
+    """Of a tool that labels whole images as well as objects: the set of what most of its images have.
+
+    `whole` are those with a class of their own. Images without one are told in a set of them.
+    """
+    classified = len(whole) > len(located)
+    raw = named_set(
+        whole if classified else located,
+        format=format,
+        root=root,
+        disk=disk,
+        log=log,
+        name=name,
+        class_names=class_names,
+    )
+    raw.classified = classified
+    for entry in located if classified else ():
+        log.add("image_unclassified", entry.reference)
+    return raw
 
 
 def _numbers(entries: Iterable[NamedImage], given: Sequence[str]) -> dict[str, int]:

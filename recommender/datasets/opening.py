@@ -33,6 +33,7 @@ from recommender.text import printable
 YAML_SUFFIXES = (".yaml", ".yml")
 ANNOTATION_SUFFIXES = tuple({suffix for row in FORMATS if row.read for suffix in row.suffixes})
 TABLE_SUFFIXES = (".csv", ".tsv")
+BESIDE_CLASSES = (".csv", ".mat", ".parquet")  # of forms that are not read: notes of class folders, often
 USUAL_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 MAX_NESTED = 3  # folders above a data.yaml
 MAX_FOLDERS = 1000
@@ -191,7 +192,7 @@ def _read_folder(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> R
         return read_layout(root, disk, log, name)
     if found is None and (masks := read_masks(root, disk, log, name)):
         return masks
-    if (found is None or found[0].suffixes == (".csv",)) and (
+    if (found is None or found[0].suffixes[0] in BESIDE_CLASSES) and (
         classes := read_classification(root, disk, log, name)
     ):
         return classes

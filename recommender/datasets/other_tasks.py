@@ -22,6 +22,7 @@ from recommender.text import printable
 REMEDY = "Give a detection data set: rows of `class x y w h`, or polygons."
 PARALLELOGRAM_TOLERANCE = 2e-3  # of the image's side
 MIN_ROWS = 5
+BRUSH_EXPORT = re.compile(r"task-\d+-annotation-\d+-by-")
 LOOSE = 1.8  # how many half sides of its box a keypoint may lie from the centre
 
 
@@ -105,7 +106,15 @@ def error_without_labels(root: Path, disk: Disk) -> DatasetError:
         if packed:
             remedy = f"Unpack {printable(packed[0])}: archives within folders and archives are not opened."
         return DatasetError(f"{named} holds no image.", remedy=remedy)
+    if any(BRUSH_EXPORT.match(path.name) for path in paths):
+        return DatasetError(
+            f"{named} holds Label Studio's brush masks as PNG, which do not say what picture they are of.",
+            remedy="Export as JSON or COCO.",
+        )
+    others = [path for path in disk.walk(root) if path.suffix.lower() in (".json", ".xml", ".jsonl", ".csv")]
+    beside = f" Of {printable(disk.name(others[0]))} the form is not known." if others else ""
     return DatasetError(
-        f"{named} holds {len(paths)} images and no labels that are read.",
-        remedy="Put YOLO label files, a COCO JSON or VOC files with them, or the images of each class in its folder.",
+        f"{named} holds {len(paths)} images and no labels that are read.{beside}",
+        remedy="Put YOLO label files, a COCO JSON, VOC files or a folder `masks` with them, or the images of each "
+        "class in its folder.",
     )

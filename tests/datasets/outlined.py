@@ -228,6 +228,29 @@ def _cvat(folder: Path, made: list[Scene], shape: str) -> Path:
     return folder
 
 
+def _datumaro(folder: Path, made: list[Scene]) -> Path:
+    """Masks as run lengths in COCO's text."""
+    _pictures(folder, made)
+    (folder / "annotations").mkdir()
+    categories = {"label": {"labels": [{"name": kind} for kind in CLASSES]}}
+    for split in ("train", "val"):
+        items = []
+        for scene in (scene for scene in made if scene.split == split):
+            rows = [
+                {
+                    "type": "mask",
+                    "label_id": CLASSES.index(kind),
+                    "rle": {"counts": _compressed(_runs(mask_HW.T.reshape(-1))), "size": list(mask_HW.shape)},
+                }
+                for kind, mask_HW in scene.masks()
+            ]
+            picture = {"path": f"{scene.name}.png", "size": [SIDE[1], SIDE[0]]}
+            items.append({"id": scene.name, "annotations": rows, "image": picture})
+        content = {"dm_format_version": "1.0", "categories": categories, "items": items}
+        (folder / "annotations" / f"{split}.json").write_text(json.dumps(content))
+    return folder
+
+
 def _supervisely(folder: Path, made: list[Scene]) -> Path:
     """Bitmaps as its tool writes them: a packed PNG of two colours, the first of them transparent."""
     folder.mkdir()
@@ -352,6 +375,7 @@ WRITERS: dict[str, Writer] = {
     "VOC polygons": _voc,
     "CVAT polygons": partial(_cvat, shape="polygon"),
     "CVAT masks": partial(_cvat, shape="mask"),
+    "Datumaro masks": _datumaro,
     "Supervisely bitmaps": _supervisely,
     "Label Studio polygons": partial(_label_studio, form="polygon"),
     "Label Studio brush": partial(_label_studio, form="brush"),

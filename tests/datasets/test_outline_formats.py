@@ -113,10 +113,45 @@ def test_pieces_of_one_class_are_told_and_photos_are_no_masks(tmp_path: Path, su
         both_HW = np.maximum.reduce([mask_HW for _, mask_HW in scene.masks()])
         Image.fromarray(both_HW * 255).save(tmp_path / "set" / "masks" / f"{scene.name}{suffix}")
     found = open_dataset(tmp_path / "set", task="segment")
-    assert kinds(found) == {"mask_pieces": 6, "names_missing": 1}
+    softened = {"mask_soft": 6} if suffix == ".jpg" else {}
+    assert kinds(found) == {"mask_pieces": 6, "names_missing": 1, **softened}
     assert all(len(image.classes_M) == 2 for image in found.images)
     with pytest.raises(DatasetError, match="no labels that are read"):
         open_dataset(tmp_path / "photos", task="segment")
+
+
+def test_labelme_masks_may_be_one_pixel_wide(tmp_path: Path) -> None:
+    made = scenes(4)
+    folder = WRITERS["LabelMe masks"](tmp_path / "set", made)
+    line = io.BytesIO()
+    Image.fromarray(np.ones((20, 1), bool)).save(line, "PNG")
+    shape = {"label": "line", "points": [[44.0, 10.0], [44.0, 29.0]], "shape_type": "mask"}
+    shape["mask"] = base64.b64encode(line.getvalue()).decode("ascii")
+    for path in folder.rglob("*.json"):
+        content = json.loads(path.read_text())
+        content["shapes"].append(shape)
+        path.write_text(json.dumps(content))
+    found = open_dataset(folder, task="segment")
+    assert kinds(found) == {}
+    for image in found.images:
+        assert image.polygons is not None
+        (rings,) = (
+            p for p, n in zip(image.polygons, image.classes_M, strict=True) if found.class_names[n] == "line"
+        )
+        assert np.argwhere(draw_mask(rings, *SIDE)).tolist() == [[y, 44] for y in range(10, 30)]
+
+
+def test_labelme_shapes_of_one_group_are_parts_of_one_object(tmp_path: Path) -> None:
+    folder = WRITERS["LabelMe"](tmp_path / "set", scenes(4))
+    for path in folder.rglob("*.json"):
+        content = json.loads(path.read_text())
+        for shape in content["shapes"]:
+            shape |= {"label": "thing", "group_id": 7}
+        content["shapes"].append({**content["shapes"][0], "group_id": None})
+        path.write_text(json.dumps(content))
+    for image in open_dataset(folder, task="segment").images:
+        assert image.polygons is not None
+        assert sorted(len(rings) for rings in image.polygons) == [1, 2]
 
 
 def test_bitmaps_that_cannot_be_read_are_counted_and_their_sets_open(

@@ -1,0 +1,66 @@
+"""Rows of tables of file and label: CSV, JSON lines, and lists of `file label` as training scripts read them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+from recommender.datasets.disk import Disk
+from recommender.datasets.split_names import split_of_words
+from recommender.errors import DatasetError
+from recommender.text import printable
+
+TABLE_SUFFIXES = (".csv", ".tsv")
+LIST_WORD = re.compile(r"(?i)(^|[^a-z])(list|labels?|annotations?)([^a-z]|$)")
+
+
+def is_table(path: Path) -> bool:
+    """True for files that may list images with their classes, by their names."""
+    suffix = path.suffix.lower()
+    if "submission" in path.name.lower():  # a form for answers to a contest
+        return False
+    listed = split_of_words(path.stem) is not None or LIST_WORD.search(path.stem) is not None
+    return suffix in (*TABLE_SUFFIXES, ".jsonl") or (suffix == ".txt" and listed)
+
+
+def read_rows(path: Path, disk: Disk) -> list[list[str]]:
+    """The rows of a table, the heading first where there is one; empty where the file is none.
+
+    Raises DatasetError for a damaged file.
+    """
+    content = disk.read_text(path, disk.limits.list_file_bytes)
+    suffix = path.suffix.lower()
+    if suffix == ".jsonl":
+        return _of_json_lines(content, path, disk)
+    if suffix == ".txt":
+        rows = [line.rsplit(maxsplit=1) for line in content.splitlines() if line.strip()]
+        return rows if all(len(row) == 2 for row in rows) else []
+    first = content.split("\n", 1)[0]
+    lines = csv.reader(io.StringIO(content), delimiter=max(",;\t|", key=first.count))
+    try:
+        return [[cell.strip() for cell in row] for row in lines if any(cell.strip() for cell in row)]
+    except csv.Error as error:  # a field without end, a NUL
+        raise DatasetError(
+            f"{printable(disk.name(path))} is no valid CSV: {error}.", remedy="Export it again."
+        ) from error
+
+
+def _of_json_lines(content: str, path: Path, disk: Disk) -> list[list[str]]:
+    """Objects of one form, a row each below their keys; values that are no text or number as JSON."""
+    try:
+        rows = [json.loads(line) for line in content.splitlines() if line.strip()]
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(
+            f"{printable(disk.name(path))} is no valid JSON, line by line.", remedy="Export it again."
+        ) from error
+    if not rows or not all(isinstance(row, dict) for row in rows):
+        return []
+    keys = list(rows[0])
+    return [keys, *([_cell(row.get(key)) for key in keys] for row in rows)]
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else value.strip() if isinstance(value, str) else json.dumps(value)
