@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Any
 from recommender.checkpoints import get_checkpoint
 from recommender.errors import UnavailableError, UsageError
 from recommender.records import SCRATCH, Job, Recipe
+from recommender.request_digests import request_digests
 from recommender.requests import SweepRequest, TrainingRequest, at_usual_size
 from recommender.store import Store
 from recommender.store.records_json import decode
@@ -86,12 +86,11 @@ def launch_sweep(services: Services, caller: Caller, body: SweepBody, *, key: st
     if services.store.jobs.find(owner=caller.owner, key=key) is None:
         _check_number(services, caller, SWEEP, services.settings.max_sweeps)
     spec = request.model_dump_json()
-    text = spec + "".join(dataset.dataset_hash for dataset in held)
     job, new = services.store.jobs.create(
         kind=SWEEP,
         owner=caller.owner,
         key=key,
-        body_digest=hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest(),
+        body_digests=request_digests(request, *(dataset.dataset_hash for dataset in held)),
         cluster=services.job_hosts.place.cluster,
         spec=spec,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from recommender.records import (
     Start,
     TrainingStep,
 )
+from recommender.request_digests import request_digests
 from recommender.requests import TrainingRequest
 from recommender.starts import FreezeDepth, split_start, with_depth
 from recommender.tasks import Task, task_definition
@@ -79,12 +79,11 @@ def submit_training(
     """
     from recommender.store.records_json import encode
 
-    body = request.model_dump_json() + target.hash
-    digest = hashlib.sha256(body.encode("utf-8", "backslashreplace")).hexdigest()
+    digests = request_digests(request, target.hash)
     known = store.jobs.find(owner=owner, key=key)
-    spec = "" if known else encode(plan_training(store, request, target, suffix=digest[:6]))
+    spec = "" if known else encode(plan_training(store, request, target, suffix=digests[0][:6]))
     return store.jobs.create(
-        kind=KIND, owner=owner, key=key, body_digest=digest, cluster=cluster, spec=spec or "{}"
+        kind=KIND, owner=owner, key=key, body_digests=digests, cluster=cluster, spec=spec or "{}"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import sys
@@ -307,19 +306,21 @@ def _job_of(
     store: Store, request: TrainingRequest, target: Target, place: JobLocation, *, again: bool
 ) -> Job:
     """The job that this very command asked for before and that has not ended badly, else a new one."""
+    from recommender.request_digests import request_digests
     from tune_jobs.training_spec import submit_training
 
-    body = f"{request.model_dump_json()} {target.hash} {place.cluster} {place.storage}"
-    base = hashlib.sha256(body.encode("utf-8", "backslashreplace")).hexdigest()[:32]
-    for number in itertools.count(1):
-        key = f"cli:{base}:{number}"
-        known = store.jobs.find(owner="", key=key)
-        over = known is not None and (
-            known.status in ("failed", "cancelled") or (again and known.status == "succeeded")
-        )
-        if not over:
-            return submit_training(store, request, target, key=key, cluster=place.cluster)[0]
-    raise AssertionError("unreachable")
+    key = ""
+    for digest in request_digests(request, f" {target.hash} {place.cluster} {place.storage}"):
+        for number in itertools.count(1):
+            candidate = f"cli:{digest[:32]}:{number}"
+            known = store.jobs.find(owner="", key=candidate)
+            if known is None:
+                key = key or candidate
+                break
+            ended_badly = known.status in ("failed", "cancelled")
+            if not ended_badly and not (again and known.status == "succeeded"):
+                return known
+    return submit_training(store, request, target, key=key, cluster=place.cluster)[0]
 
 
 def _print(job: Job, run: Run | None, notices: tuple[Notice, ...], *, as_json: bool) -> None:

@@ -24,10 +24,18 @@ class Jobs(Repository):
     """
 
     def create(
-        self, *, kind: str, owner: str, key: str, body_digest: str, cluster: str, spec: str
+        self,
+        *,
+        kind: str,
+        owner: str,
+        key: str,
+        body_digests: tuple[str, ...],
+        cluster: str,
+        spec: str,
     ) -> tuple[Job, bool]:
         """The job of this owner and key, and whether it is new. The launch it owes is written with it.
 
+        The first digest is kept; a job that was kept with any of them is the same (`request_digests`).
         Raises UsageError when the key was used for another request before.
         """
         require_key("idempotency key", key)
@@ -37,14 +45,14 @@ class Jobs(Repository):
         def work(session: Session) -> tuple[Job, bool]:
             row = session.get(JobRow, id, with_for_update=True)
             if row is not None:
-                _refuse_other_body(row, body_digest)
+                _refuse_other_body(row, body_digests)
                 return job_of(session, row), False
             row = JobRow(
                 id=id,
                 kind=kind,
                 owner=owner,
                 key=key,
-                body_digest=body_digest,
+                body_digest=body_digests[0],
                 cluster=cluster,
                 status="queued",
                 spec=spec,
@@ -174,8 +182,8 @@ class Jobs(Repository):
         return self._write(work)
 
 
-def _refuse_other_body(row: JobRow, body_digest: str) -> None:
-    if row.body_digest != body_digest:
+def _refuse_other_body(row: JobRow, body_digests: tuple[str, ...]) -> None:
+    if row.body_digest not in body_digests:
         raise UsageError(
             f"The idempotency key {row.key!r} was used for another request before.",
             remedy="Repeat that request unchanged, or send a new key.",

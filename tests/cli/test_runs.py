@@ -24,7 +24,7 @@ def store(home: Path) -> Iterator[Store]:
     with Store.open_default() as opened:
         opened.runs.add(make_run("aaaa1111"))
         opened.runs.add(hostile_run("bbbb2222"))
-        opened.jobs.create(kind="training", owner="", key="k", body_digest="b", cluster="c", spec="{}")
+        opened.jobs.create(kind="training", owner="", key="k", body_digests=("b",), cluster="c", spec="{}")
         yield opened
 
 

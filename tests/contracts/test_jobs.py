@@ -17,7 +17,7 @@ from tests.store.builders import checkpoint, run
 def ask(store: Store, key: str = "key", *, body: str = "body", owner: str = "ada") -> Job:
     """The job of a key."""
     return store.jobs.create(
-        kind="training", owner=owner, key=key, body_digest=body, cluster="here", spec='{"a": 1}'
+        kind="training", owner=owner, key=key, body_digests=(body,), cluster="here", spec='{"a": 1}'
     )[0]
 
 

@@ -112,7 +112,7 @@ class Launches(RuleBasedStateMachine):
     @rule(key=st.sampled_from(["a", "b"]))
     def ask(self, key: str) -> None:
         job, new = self.store.jobs.create(
-            kind="training", owner="", key=key, body_digest=key, cluster="table", spec=encode(spec(key))
+            kind="training", owner="", key=key, body_digests=(key,), cluster="table", spec=encode(spec(key))
         )
         assert new == (job.id not in self.jobs)
         if new:

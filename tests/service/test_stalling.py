@@ -94,7 +94,7 @@ def finished_training(server: Live, folder: Path, num_bytes: int) -> str:
     (folder / "weights").mkdir(parents=True)
     (folder / "weights" / "best.pt").write_bytes(b"w" * num_bytes)
     job, _ = server.store.jobs.create(
-        kind="training", owner="ada", key="k", body_digest="", cluster="local", spec="{}"
+        kind="training", owner="ada", key="k", body_digests=("",), cluster="local", spec="{}"
     )
     server.store.launches.finish(job.id, 1, status="succeeded", artefacts=str(folder))
     return job.id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ from recommender.store.records_json import decode
 from tests.datagen import make_dataset, zip_of
 from tests.service.kit import Service
 from tests.service.test_recommendations import DOCUMENT, an_ask
+from tests.test_request_digests import SWEEP, TRAINING
 from tune_jobs.training_spec import TrainingSpec
 
 
@@ -50,6 +52,38 @@ def test_a_key_means_one_body(service: Service, held: str) -> None:
     assert launch(service, "one-body", dataset=held, start="scratch", epochs=1)[0] == 200
     status, problem = launch(service, "one-body", dataset=held, start="scratch", epochs=2)
     assert (status, problem["status"]) == (422, 422)
+
+
+def test_a_retry_is_recognised_from_before_learning_rate_and_freeze_depth_could_be_named(
+    service: Service, held: str
+) -> None:
+    """The job is as an earlier version of the service kept it: under the digest of the request's fields of then."""
+    stored = service.store.datasets.get(held)
+    assert stored is not None
+    told = launch(service, "as-today", dataset=held, start="scratch", epochs=3)[1]
+    training = {"dataset": held, "start": "scratch", "epochs": 3}
+    sweep = {"datasets": [held], "checkpoints": ["scratch"], "epochs": 3, "budget": "10m"}
+    formerly = {
+        "training": TRAINING.replace("/d", stored.path).replace("coco:full", "scratch"),
+        "sweep": SWEEP.replace("/d", stored.path).replace('"checkpoints":[]', '"checkpoints":["scratch"]'),
+    }
+    specs = {"training": service.store.jobs.require(str(told["id"])).spec, "sweep": formerly["sweep"]}
+    for kind, body in (("training", training), ("sweep", sweep)):
+        digest = hashlib.sha256((formerly[kind] + stored.dataset_hash).encode()).hexdigest()
+        job, _ = service.store.jobs.create(
+            kind=kind,
+            owner="ada",
+            key=f"former-{kind}",
+            body_digests=(digest,),
+            cluster="away",
+            spec=specs[kind],
+        )
+        headers = {"Idempotency-Key": f"former-{kind}"}
+        again = service.post(f"/v1/{kind}s", headers=headers, json=body)
+        assert (again.status_code, again.json()["id"]) == (200, job.id), again.text
+        other = service.post(f"/v1/{kind}s", headers=headers, json={**body, "epochs": 4})
+        assert other.status_code == 422
+        service.delete(f"/v1/{kind}s/{job.id}")
 
 
 def test_keys_belong_to_their_owner(service: Service, held: str, small_zip: Path) -> None:
