@@ -24,7 +24,7 @@ YOLOBENCH = "YOLOBench: Deeplite/deeplite-torch-zoo @ e4c8ea6, results/yolobench
 # column of YOLOBench that says how latency grows with the image (None: as it grows with the operations).
 MEASURED: dict[str, tuple[str, str, tuple[tuple[str, str, str], ...], str | None]] = {
     "rpi5": (
-        "Raspberry Pi 5, NCNN",
+        "Raspberry Pi 5, NCNN (RT-DETR: ONNX Runtime)",
         "rpi5",
         (("ncnn", "fp32", "cpu"), ("onnx", "fp32", "cpu")),
         "pi5_ort_latency",

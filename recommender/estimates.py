@@ -12,7 +12,7 @@ from recommender.records import Estimate, Mode, Recipe, Run, SplitCounts, Start
 from recommender.store import Store
 from recommender.tasks import Task
 from recommender.text import counted, two_figures
-from recommender.training_memory import FRAMEWORK_MB, training_memory_mb
+from recommender.training_memory import FRAMEWORK_MB, PROGRAM_MB, training_memory_mb
 
 LOOKED_AT = 8 * NEWEST  # runs among which those of the same task and kind are sought
 NOTHING_TIMED = (
@@ -88,13 +88,14 @@ def about(seconds: float) -> str:
 
 
 def expected_memory_mb(run: Run) -> float | None:
-    """The peak memory beside the framework's own: in half precision for a run on a GPU, in whole on a processor."""
+    """The peak memory to compare with what the run took: of a GPU its tensors, else of the whole process."""
     cuda = run.environment.device.startswith("cuda")
     if cuda and run.estimate is not None and run.batch_used in (None, run.recipe.batch):
         return run.estimate.memory_mb  # of one of its GPUs, as the peak is
-    return training_memory_mb(
+    tensors = training_memory_mb(
         run.architecture, run.recipe.imgsz, run.batch_used or run.recipe.batch, mixed_precision=cuda
     )
+    return tensors if cuda or tensors is None else tensors + PROGRAM_MB
 
 
 def time_beside(run: Run) -> str:
@@ -108,12 +109,13 @@ def time_beside(run: Run) -> str:
 
 
 def memory_beside(run: Run) -> str:
-    """The memory in words, for instance "812 MB, estimated 530 MB beside the framework's own"."""
+    """The memory in words: "at most 1512 MB of memory, estimated 1470 MB", "of GPU memory" for a run on one."""
     if run.peak_memory_mb is None:
         return "memory unknown"
     expected = expected_memory_mb(run)
-    beside = "" if expected is None else f", estimated {expected:.0f} MB beside the framework's own"
-    return f"{run.peak_memory_mb:.0f} MB{beside}"
+    beside = "" if expected is None else f", estimated {expected:.0f} MB"
+    kind = "GPU memory" if run.environment.device.startswith("cuda") else "memory"
+    return f"at most {run.peak_memory_mb:.0f} MB of {kind}{beside}"
 
 
 def total_seconds(estimates: Iterable[Estimate]) -> float | None:

@@ -63,7 +63,8 @@ def test_a_run_that_ended_early_is_compared_for_the_epochs_it_trained() -> None:
     assert time_beside(_ended(epochs=3)) == "41 s, estimated 60 s"
     assert time_beside(_ended(epochs=6)) == "41 s, estimated 30 s for 3 epochs"
     assert time_beside(make_run()) == "4 s"
-    assert "512 MB, estimated" in memory_beside(_ended(epochs=3))
+    told = memory_beside(_ended(epochs=3))
+    assert "at most 512 MB of memory, estimated" in told
 
 
 def test_the_published_run_has_both() -> None:

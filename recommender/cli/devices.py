@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from recommender.cli.options import AsJson
+from recommender.text import counted
+
+if TYPE_CHECKING:
+    from recommender.devices.table import Device
+    from recommender.tasks import Task
 
 
 def devices(as_json: AsJson = False) -> None:
-    """List the devices with measured latencies, and the GPUs whose training can be estimated."""
+    """List the devices with measured latencies of one image, and the GPUs whose training can be estimated."""
     import json
 
     from recommender.cli.console import out
     from recommender.devices.gpus import BANDWIDTH_GB_S
     from recommender.devices.table import devices as known
+    from recommender.devices.table import measured_task
 
     if as_json:
         rows = [
@@ -22,24 +29,44 @@ def devices(as_json: AsJson = False) -> None:
                 "title": one.title,
                 "source": one.source,
                 "models": {name: m.latency_ms for name, m in one.models.items()},
+                "measured": [
+                    {
+                        "architecture": name,
+                        "task": measured_task(name),
+                        "imgsz": m.imgsz,
+                        "latency_ms": m.latency_ms,
+                        "runtime": m.runtime,
+                    }
+                    for name, m in one.models.items()
+                ],
             }
             for one in known()
         ]
         sys.stdout.write(json.dumps({"devices": rows, "gpus": sorted(BANDWIDTH_GB_S)}, indent=2) + "\n")
         return
     for one in known():
-        fastest = min(one.models, key=lambda name: one.models[name].latency_ms)
-        out().print(
-            f"{one.name:<12} {one.title}: {len(one.models)} models, {fastest} {one.models[fastest].latency_ms:g} ms; "
-            f"{one.source}",
-            markup=False,
-            soft_wrap=True,
-        )
+        out().print("\n".join(_lines(one)), markup=False, soft_wrap=True)
     out().print(
         f"\nTraining (--gpu), estimated from published times on a V100: {', '.join(BANDWIDTH_GB_S)}",
         markup=False,
         soft_wrap=True,
     )
+
+
+def _lines(device: Device) -> list[str]:
+    """A device with what is measured on it, one line a task and image size, and its source."""
+    from recommender.devices.table import measured_task
+    from recommender.tasks import task_definition
+
+    groups: dict[tuple[Task, int], list[tuple[float, str]]] = {}
+    for name, model in device.models.items():
+        groups.setdefault((measured_task(name), model.imgsz), []).append((model.latency_ms, name))
+    lines = [f"{device.name:<12} {device.title}"]
+    for (task, imgsz), latencies in groups.items():
+        (fastest_ms, fastest), (slowest_ms, slowest) = min(latencies), max(latencies)
+        what = f"{task_definition(task).name_in_full} at {imgsz} px: {counted(len(latencies), 'model')}"
+        lines.append(f"{'':<12} {what}, {fastest} {fastest_ms:g} ms to {slowest} {slowest_ms:g} ms")
+    return [*lines, f"{'':<12} source: {device.source}"]
 
 
 def calibrate(as_json: AsJson = False) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from recommender.errors import UsageError
 from recommender.home import subfolder
+from recommender.tasks import Task
 
 FILE = Path(__file__).parent / "devices.json"
 TABLE_SIZE = 640  # pixels, of every measurement that says no other
@@ -93,14 +94,16 @@ def latency(on: Device, architecture: str, flops_b: float | None, imgsz: int) ->
     if model is None:
         if not flops_b:
             return None
-        same = {name: one for name, one in on.models.items() if _kind(name) == _kind(architecture)}
+        same = {
+            name: one for name, one in on.models.items() if measured_task(name) == measured_task(architecture)
+        }
         among = same or on.models
         nearest = min(among, key=lambda one: abs(math.log(among[one].flops_b / flops_b)))
         model = among[nearest]
         ratio = (flops_b / model.flops_b) ** on.per_operation
     pixels = (imgsz / model.imgsz) ** 2
     known = nearest == architecture and imgsz == model.imgsz
-    other = "" if _kind(nearest) == _kind(architecture) else ", a model of another task,"
+    other = "" if measured_task(nearest) == measured_task(architecture) else ", a model of another task,"
     return Latency(
         ms=model.latency_ms * ratio * pixels**on.per_pixel,
         memory_mb=model.memory_mb,
@@ -109,9 +112,10 @@ def latency(on: Device, architecture: str, flops_b: float | None, imgsz: int) ->
     )
 
 
-def _kind(architecture: str) -> str:
-    """The suffix that tells the task: "cls", "seg", "" for detectors."""
-    return next((part for part in architecture.split("-")[1:] if part in ("cls", "seg")), "")
+def measured_task(architecture: str) -> Task:
+    """The task of a measured architecture, by the suffix of its name."""
+    parts = architecture.split("-")[1:]
+    return "classify" if "cls" in parts else "segment" if "seg" in parts else "detect"
 
 
 def calibration() -> dict[str, Any] | None:

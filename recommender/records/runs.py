@@ -64,7 +64,7 @@ class Estimate:
     seconds: float | None = None
     """Of all its epochs."""
     memory_mb: float | None = None
-    """At its peak on a GPU in mixed precision, beside the framework's own."""
+    """At its peak on a GPU in mixed precision, as PyTorch counts it: without its own libraries."""
     basis: str | None = None
     """What the seconds go by: "by 5 runs timed here"."""
 

@@ -55,7 +55,9 @@ class RunDetail(RunSummary):
     curve: tuple[EpochMetrics, ...]
     peak_memory_mb: float | None
     estimated_memory_mb: float | None = Field(
-        None, description="At the batch and in the precision it used, beside the framework's own."
+        None,
+        description="To compare with `peak_memory_mb`, at the batch and in the precision it used: of a GPU what "
+        "PyTorch allocates, else the whole process.",
     )
     estimate: Estimate | None = Field(None, description="As it was made before the run began.")
     batch_used: int | None
@@ -84,7 +86,8 @@ class TrainingDocument(Document):
     estimated_seconds: float | None = Field(None, description="For the epochs it trained, beside `seconds`.")
     peak_memory_mb: float | None = Field(None, description="It took.")
     estimated_memory_mb: float | None = Field(
-        None, description="In the precision it used, beside the framework's own."
+        None,
+        description="To compare with `peak_memory_mb`: of a GPU what PyTorch allocates, else the whole process.",
     )
     artefacts: str | None = Field(None, description="Where results.csv, weights/best.pt and the like lie.")
     attempts: int = Field(description="How often it was launched; more than one after a crash.")

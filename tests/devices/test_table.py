@@ -19,6 +19,21 @@ def test_the_devices_people_name_are_there_with_their_source() -> None:
     assert all(one.source and one.models for one in known.values())
 
 
+def test_the_list_names_the_task_and_the_size_of_what_was_measured(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from recommender.cli.devices import devices as command
+
+    command(as_json=False)
+    told = " ".join(capsys.readouterr().out.split())
+    for expected in ("object detection at 640 px", "image classification at 224 px", "source: ultralytics"):
+        assert expected in told
+    command(as_json=True)
+    listed = json.loads(capsys.readouterr().out)["devices"]
+    sizes = {(m["task"], m["imgsz"]) for one in listed for m in one["measured"] if one["device"] == "t4"}
+    assert sizes == {("detect", 640), ("segment", 640), ("classify", 224)}
+
+
 def test_a_published_number_is_given_as_it_is() -> None:
     found = latency(device("t4"), "yolo26m", 75.6, 640)
     assert found is not None
