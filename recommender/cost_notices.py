@@ -12,7 +12,7 @@ from recommender.image_sizes import limits_in_words
 from recommender.records import SCRATCH, Cost, Dataset, Notice, Profile, RankedStart, Start
 from recommender.requests import RecommendRequest
 from recommender.start_costs import BATCH
-from recommender.tasks import task_definition
+from recommender.tasks import Task
 from recommender.text import printable, two_figures
 from recommender.training_memory import FRAMEWORK_MB, largest_batch
 
@@ -57,11 +57,11 @@ def cost_notes(
     and `folded` are the starts left out of the ranking.
     """
     first = rows[0]
-    compared = task_definition(target.task).sizes_compared
     return (
         *_to_fetch(first),
         *_cheaper(first, rows),
-        *(_larger(first, ranked, limits, folded) if compared else _larger_elsewhere(limits)),
+        *_larger(first, ranked, limits, folded),
+        *_other_tables(ranked, target.task),
         *_estimated(first, hours_on),
         *_too_large(first, gpu, scratch),
         *_sizes(first, target, profile),
@@ -158,18 +158,16 @@ def _larger_fits(first: RankedStart, best: RankedStart) -> Notice:
     )
 
 
-def _larger_elsewhere(limits: Sequence[str]) -> tuple[Notice, ...]:
-    """A notice within limits, for a task whose official checkpoints are ranked only where they are here."""
-    if not limits:
-        return ()
-    return (
-        Notice(
-            code="larger",
-            message="Of this task the starts on this machine are ranked; a larger official model may keep to your "
-            "limits too.",
-            hint="`recommend devices --json` has their latencies, and `recommend checkpoints fetch NAME` puts one in.",
-        ),
-    )
+def _other_tables(ranked: Sequence[RankedStart], task: Task) -> tuple[Notice, ...]:
+    """What starts to be fetched are ranked by where no published table compares models of the task."""
+    unfetched = any(row.fetch_mb is not None for row in ranked)
+    said = {
+        "segment": "What a larger or newer segmenter brings is taken from published tables of the detectors on the "
+        "same networks: no table here compares segmenters on data like yours.",
+        "classify": "What a larger or newer classifier brings on data like yours stands in no table here: those to be "
+        "fetched are ranked by their published ImageNet accuracy, which moves a forecast little.",
+    }.get(task)
+    return (Notice(code="other_tables", message=said),) if unfetched and said else ()
 
 
 def _instead(a: Cost, b: Cost) -> str:

@@ -46,7 +46,7 @@ from recommender.records import (
     Start,
 )
 from recommender.requests import RecommendRequest, at_usual_size
-from recommender.start_costs import costs_of, require_choice, usual_architecture, work_of
+from recommender.start_costs import costs_of, usual_architecture, work_of
 from recommender.store import RANKABLE, Store
 from recommender.tasks import task_definition
 from recommender.text import counted
@@ -99,7 +99,6 @@ def study(request: RecommendRequest, *, store: Store, progress: Progress = silen
         request.dataset, task=request.task, seed=request.seed, allowed_roots=roots, progress=progress
     )
     request = at_usual_size(request, target.task)
-    require_choice(request, target.task)
     profile = known_profile(target, store, progress=progress)
     sizes = sizes_for(request, profile)
     bare, choice_notes = choose_starts(request, store, profile, progress, imgsz=sizes[0])

@@ -8,26 +8,16 @@ from typing import Literal
 from recommender.checkpoints.scratch import scratch_architecture
 from recommender.costs import USUAL_FLOPS_B, Speed, TrainingWork
 from recommender.devices.table import device, latency
-from recommender.errors import UsageError
 from recommender.forecast.situation import Situation
 from recommender.image_sizes import operations, operations_of
 from recommender.records import Checkpoint, Cost, Profile, Recipe
 from recommender.requests import RecommendRequest
-from recommender.tasks import Task, task_definition
+from recommender.tasks import Task
 from recommender.training_memory import training_memory_mb
 
 BATCH = Recipe.batch  # images a step, unless asked otherwise
 USUAL_PARAMETERS = 2_600_000  # YOLO11n, where no checkpoint tells
 BYTES_PER_PARAMETER = 2.1  # of the published files, in half precision
-
-
-def require_choice(request: RecommendRequest, task: Task) -> None:
-    """Raise UsageError where starts that are not here are asked about for a task whose tables are not here."""
-    if request.everything and not task_definition(task).sizes_compared:
-        raise UsageError(
-            "--all is for object detection so far: of other tasks the starts on this machine are ranked.",
-            remedy="Leave it out; `recommend checkpoints fetch NAME` puts another start in.",
-        )
 
 
 def costs_of(
