@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,18 @@ def test_the_published_schema_is_current() -> None:
     check(
         ROOT / "docs" / "recommendation.schema.json", json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
     )
+
+
+def test_no_record_says_what_a_field_means_where_the_schema_does_not_find_it() -> None:
+    """A string below a field is no description: `described` is."""
+    for path in (ROOT / "recommender").rglob("*.py"):
+        classes = [
+            node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.ClassDef)
+        ]
+        for each in classes:
+            for field, text in pairwise(each.body):
+                below = isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
+                assert not below, f"{path}:{text.lineno}"
 
 
 def readme_commands() -> list[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from recommender.records.described import described
 
 LEVEL = 0.9  # of the interval a difference has to leave
 FLOOR = 0.02  # mAP under which a start has hardly learnt: its seeds have no room to differ
@@ -17,10 +19,10 @@ class SeedSpread:
     """A mean over seeds."""
 
     mean: float
-    deviation: float | None
-    """Standard deviation over seeds; null with fewer than two."""
-    seeds: int
-    """How many finished."""
+    deviation: float | None = field(
+        metadata=described("Standard deviation over seeds; null with fewer than two.")
+    )
+    seeds: int = field(metadata=described("How many finished."))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,10 +6,11 @@ The strings below fields are their descriptions in the JSON schema (`recommender
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated
 
 from recommender.evidence_json import FlatScores
 from recommender.records.checkpoints import Start
+from recommender.records.described import described
 from recommender.records.profiles import Profile
 from recommender.starts import FreezeDepth
 from recommender.tasks import Task
@@ -63,38 +64,44 @@ class TrialResult:
     seconds: float
 
 
-def _described(text: str) -> Any:
-    """A field that is None unless given. Pydantic takes no description from the string below an inherited field."""
-    return field(default=None, metadata={"description": text})
-
-
 @dataclass(frozen=True, kw_only=True)
 class Cost:
     """The cost of a start at one image size; None is not known."""
 
-    flops_b: float | None = _described("10^9 operations for one image.")
-    latency_ms: float | None = _described("Of one image on the device asked for.")
-    latency_basis: str | None = _described('"measured", or from which model and size it is estimated.')
-    memory_mb: float | None = _described("Of the device while it runs the model.")
-    training_mb: float | None = _described(
-        "Estimated peak memory of the full training on a GPU in batches of 16, all layers trained."
+    flops_b: float | None = field(default=None, metadata=described("10^9 operations for one image."))
+    latency_ms: float | None = field(
+        default=None, metadata=described("Of one image on the device asked for.")
     )
-    hours: float | None = _described(
-        "Of the full training, on the GPU asked for, else the hardware of the newest runs."
+    latency_basis: str | None = field(
+        default=None, metadata=described('"measured", or from which model and size it is estimated.')
     )
-    money: float | None = _described("Of the full training, in the currency of the price asked with.")
+    memory_mb: float | None = field(
+        default=None, metadata=described("Of the device while it runs the model.")
+    )
+    training_mb: float | None = field(
+        default=None,
+        metadata=described(
+            "Estimated peak memory of the full training on a GPU in batches of 16, all layers trained."
+        ),
+    )
+    hours: float | None = field(
+        default=None,
+        metadata=described(
+            "Of the full training, on the GPU asked for, else the hardware of the newest runs."
+        ),
+    )
+    money: float | None = field(
+        default=None, metadata=described("Of the full training, in the currency of the price asked with.")
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class SizeOption(Cost):
     """A start at one image size, with its cost there."""
 
-    imgsz: int
-    """Pixels."""
-    score: float
-    """Expected, of the task's primary metric."""
-    allowed: bool
-    """Whether it keeps to the limits."""
+    imgsz: int = field(metadata=described("Pixels."))
+    score: float = field(metadata=described("Expected, of the task's primary metric."))
+    allowed: bool = field(metadata=described("Whether it keeps to the limits."))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,31 +109,50 @@ class RankedStart(Cost, Start):
     """One row of the answer, with its cost at its image size."""
 
     rank: int
-    score: Interval
-    """Of the task's primary metric, after the full training."""
-    p_best: float
-    """Chance that no other start ends better; never rises with the rank: starts it would order otherwise share it."""
-    expected_loss: float = 0.0
-    """Against the best of all the starts, one training each; what the rank follows. Version 0.1 did not say."""
+    score: Interval = field(metadata=described("Of the task's primary metric, after the full training."))
+    p_best: float = field(
+        metadata=described(
+            "Chance that no other start ends better; never rises with the rank: starts it would order otherwise share "
+            "it."
+        )
+    )
+    expected_loss: float = field(
+        default=0.0,
+        metadata=described(
+            "Against the best of all the starts, one training each; what the rank follows. Version 0.1 did not say."
+        ),
+    )
     gain_over_scratch: Interval
     evidence: Annotated[Evidence, FlatScores()]
     reasons: tuple[str, ...]
-    available: bool
-    """Whether the weights are on this machine."""
-    architecture: str | None = None
-    """That is trained; null for scratch: that of the others."""
-    imgsz: int | None = None
-    """Training image size in pixels; null in answers of version 0.1."""
-    fetch_mb: float | None = None
-    """About how large the weights are that are to be fetched first; null: they are here."""
-    on_front: bool = False
-    """Whether no other start reaches as much for less."""
-    sizes: tuple[SizeOption, ...] = ()
-    """The start at every image size looked at, its own included; empty where one was given."""
-    learning_rate: float | None = None
-    """To train with, by runs on this very data set; null: the default."""
-    freeze: FreezeDepth | None = None
-    """The same of the freeze depth; null: the mode's own."""
+    available: bool = field(metadata=described("Whether the weights are on this machine."))
+    architecture: str | None = field(
+        default=None, metadata=described("That is trained; null for scratch: that of the others.")
+    )
+    imgsz: int | None = field(
+        default=None, metadata=described("Training image size in pixels; null in answers of version 0.1.")
+    )
+    fetch_mb: float | None = field(
+        default=None,
+        metadata=described(
+            "About how large the weights are that are to be fetched first; null: they are here."
+        ),
+    )
+    on_front: bool = field(
+        default=False, metadata=described("Whether no other start reaches as much for less.")
+    )
+    sizes: tuple[SizeOption, ...] = field(
+        default=(),
+        metadata=described(
+            "The start at every image size looked at, its own included; empty where one was given."
+        ),
+    )
+    learning_rate: float | None = field(
+        default=None, metadata=described("To train with, by runs on this very data set; null: the default.")
+    )
+    freeze: FreezeDepth | None = field(
+        default=None, metadata=described("The same of the freeze depth; null: the mode's own.")
+    )
     trial: TrialResult | None = None
 
 
@@ -134,12 +160,9 @@ class RankedStart(Cost, Start):
 class FoldedStart(Cost, Start):
     """A start whose weights are not here, left out of the ranking since another stands for it."""
 
-    imgsz: int
-    """Pixels."""
-    score: float
-    """Expected, of the task's primary metric."""
-    instead: Start
-    """The one in the ranking that stands for it."""
+    imgsz: int = field(metadata=described("Pixels."))
+    score: float = field(metadata=described("Expected, of the task's primary metric."))
+    instead: Start = field(metadata=described("The one in the ranking that stands for it."))
     instead_score: float
 
 
@@ -167,14 +190,16 @@ class Provenance:
 class TrialValue:
     """The expected gain of training some starts to their end before choosing."""
 
-    starts: tuple[Start, ...]
-    """Which to try."""
-    gain: float
-    """Expected rise of the final choice, in the task's primary metric."""
-    cost: float
-    """In full-mode trainings of a YOLO11n on the same data and epochs."""
-    hours: float | None = None
-    """null where the speed of this machine is not known."""
+    starts: tuple[Start, ...] = field(metadata=described("Which to try."))
+    gain: float = field(
+        metadata=described("Expected rise of the final choice, in the task's primary metric.")
+    )
+    cost: float = field(
+        metadata=described("In full-mode trainings of a YOLO11n on the same data and epochs.")
+    )
+    hours: float | None = field(
+        default=None, metadata=described("null where the speed of this machine is not known.")
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,15 +207,17 @@ class Decision:
     """The start to take: the first row of the ranking, its expected loss against all the starts, and its ties."""
 
     start: Start
-    expected_loss: float
-    """Against the best of all the starts, one training each."""
-    num_starts: int
-    """How many were compared, shown or not."""
-    tied: tuple[Start, ...]
-    """Starts not told apart from the first, itself included, as `tie_rule` orders them."""
+    expected_loss: float = field(metadata=described("Against the best of all the starts, one training each."))
+    num_starts: int = field(metadata=described("How many were compared, shown or not."))
+    tied: tuple[Start, ...] = field(
+        metadata=described(
+            "Starts not told apart from the first, itself included, as `tie_rule` orders them."
+        )
+    )
     tie_rule: str
-    trials: TrialValue | None
-    """null where trials are not expected to improve the choice."""
+    trials: TrialValue | None = field(
+        metadata=described("null where trials are not expected to improve the choice.")
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,15 +226,13 @@ class RunUsed:
 
     run: str
     target_name: str
-    same_target: bool
-    """Whether it ran on the data set in question."""
+    same_target: bool = field(metadata=described("Whether it ran on the data set in question."))
     start: Start
     epochs: int
     imgsz: int
     num_train_images: int
     score: float
-    effect: float
-    """By how much it moves the expected score of the first start."""
+    effect: float = field(metadata=described("By how much it moves the expected score of the first start."))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from recommender.records.checkpoints import Start
+from recommender.records.described import described
 from recommender.starts import FreezeDepth
 from recommender.tasks import Task
 
@@ -61,12 +62,16 @@ class Environment:
 class Estimate:
     """The expected time and memory of a training, before it began; None is not known."""
 
-    seconds: float | None = None
-    """Of all its epochs."""
-    memory_mb: float | None = None
-    """At its peak on a GPU in mixed precision, as PyTorch counts it: without its own libraries."""
-    basis: str | None = None
-    """What the seconds go by: "by 5 runs timed here"."""
+    seconds: float | None = field(default=None, metadata=described("Of all its epochs."))
+    memory_mb: float | None = field(
+        default=None,
+        metadata=described(
+            "At its peak on a GPU in mixed precision, as PyTorch counts it: without its own libraries."
+        ),
+    )
+    basis: str | None = field(
+        default=None, metadata=described('What the seconds go by: "by 5 runs timed here".')
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,7 @@ ValueT = TypeVar("ValueT")
 class Document(BaseModel):
     """A part of a published answer. Numbers are finite: JSON knows no NaN."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def same_fields(model: type[BaseModel], record: object) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from recommender.records import Notice
 
 
 class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True)
 
 
 class SweepTarget(_Document):
