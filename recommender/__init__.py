@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "recommend"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     # Lazy, so that importing the package loads neither torch nor faiss.
     if name == "recommend":
         from recommender.answer import recommend

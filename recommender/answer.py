@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 from recommender.candidates import with_paths_registered
 from recommender.errors import UnavailableError
 from recommender.pipeline import Study, conclude, study
-from recommender.records import RankedStart, Recommendation
+from recommender.records import Mode, RankedStart, Recommendation
 from recommender.requests import RecommendRequest
 from recommender.store import Store
+from recommender.tasks import Task
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -68,13 +70,45 @@ class Answer(Recommendation):
         return html
 
 
-def recommend(dataset: str | Path, *, store: Store | None = None, **options: Any) -> Answer:
+class RecommendOptions(TypedDict, total=False):
+    """The fields of `recommender.requests.RecommendRequest` beside the data set; text such as "30ms" is read too."""
+
+    task: Task | None
+    checkpoints: Sequence[str]
+    without: Sequence[str]
+    class_map: Mapping[str, str]
+    keep: bool
+    modes: Sequence[Mode]
+    epochs: int
+    imgsz: int
+    everything: bool
+    here: bool
+    device: str | None
+    max_latency: float | str | None
+    max_memory: float | str | None
+    max_flops: float | str | None
+    gpu: str | None
+    max_hours: float | str | None
+    max_cost: float | None
+    price: float | str | None
+    top: int | None
+    max_params: int | None
+    licence: Literal["any", "permissive"]
+    offline: bool
+    seed: int
+    max_feature_candidates: int
+    allow_roots: Sequence[str]
+
+
+def recommend(
+    dataset: str | Path, *, store: Store | None = None, **options: Unpack[RecommendOptions]
+) -> Answer:
     """Rank the starts for a data set, as `recommend --dataset` does.
 
-    `options` are the fields of `recommender.requests.RecommendRequest`. Raises `recommender.errors.InputError` for a
-    data set that cannot be used and pydantic's `ValidationError` for options that do not exist.
+    Raises `recommender.errors.InputError` for a data set that cannot be used and pydantic's `ValidationError` for
+    options that do not exist.
     """
-    request = RecommendRequest(dataset=str(dataset), **options)
+    request = RecommendRequest.model_validate({"dataset": str(dataset), **options})
     if store is not None:
         return _answer(request, store)
     with Store.open_default() as opened:
@@ -88,7 +122,7 @@ def _answer(request: RecommendRequest, store: Store) -> Answer:
     return Answer(**(values | {"ranking": Ranking(found.ranking), "case": case}))
 
 
-def _record(row: RankedStart) -> dict[str, Any]:
+def _record(row: RankedStart) -> dict[str, str | float | bool | None]:
     evidence = row.evidence
     return {
         "rank": row.rank,

@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 
 from benchmarks.demo import CLASSES, draw_data_set
 from recommender import recommend
+from recommender.answer import RecommendOptions
 from recommender.cli.app import run as command
 from recommender.datasets import open_dataset
 from recommender.errors import NotFoundError, UnavailableError
@@ -23,6 +24,7 @@ from recommender.profile.known import known_profile
 from recommender.records import Recommendation
 from recommender.report.document import document
 from recommender.report.page import page
+from recommender.requests import RecommendRequest
 from recommender.store import Store
 from tests.conftest import ROOT
 
@@ -260,9 +262,13 @@ def test_a_process_ends_with_code_2_too(answered: Answered) -> None:
     assert "/nowhere/at/all" in done.stderr
 
 
+def test_the_python_call_types_every_option_of_the_request() -> None:
+    assert set(RecommendOptions.__annotations__) == set(RecommendRequest.model_fields) - {"dataset"}
+
+
 def test_the_python_call_refuses_unknown_options(answered: Answered) -> None:
     with pytest.raises(ValueError, match="epoch_count"):
-        recommend(answered.data, epoch_count=3)
+        recommend(answered.data, epoch_count=3)  # type: ignore[call-arg]
     with pytest.raises(NotFoundError):
         recommend(answered.data.parent / "absent")
 

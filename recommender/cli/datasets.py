@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -43,7 +42,7 @@ def inspect(
         )
         inspection = inspect_dataset(dataset, progress=progress)
     if as_json:
-        sys.stdout.write(json.dumps(inspection_document(inspection), indent=2) + "\n")
+        sys.stdout.write(inspection_document(inspection).to_json(indent=2) + "\n")
     else:
         print_inspection(inspection, out())
 

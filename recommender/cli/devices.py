@@ -79,9 +79,10 @@ def calibrate(as_json: AsJson = False) -> None:
     with progress_bars() as progress:
         found = measure(progress)
     if as_json:
-        sys.stdout.write(json.dumps(found, indent=2) + "\n")
+        sys.stdout.write(json.dumps(found.document(), indent=2) + "\n")
         return
-    out().print(found["title"], markup=False)
-    for name, model in found["models"].items():
-        out().print(f"  {name:<10} {model['latency_ms']:g} ms an image of 640 px", markup=False)
-    out().print(f"  training: {1000 * found['gflop_s']:.3g} ms an image for 10⁹ operations", markup=False)
+    out().print(found.device.title, markup=False)
+    for name, model in found.device.models.items():
+        out().print(f"  {name:<10} {model.latency_ms:g} ms an image of 640 px", markup=False)
+    if found.gflop_s is not None:
+        out().print(f"  training: {1000 * found.gflop_s:.3g} ms an image for 10⁹ operations", markup=False)

@@ -6,14 +6,22 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recommender.atomic_files import write_json
 from recommender.costs import IMAGE_S, Speed
-from recommender.devices.table import TABLE_SIZE, calibration, calibration_file
+from recommender.devices.table import (
+    TABLE_SIZE,
+    THIS,
+    Calibration,
+    Device,
+    Measured,
+    calibration,
+    calibration_file,
+)
 from recommender.image_sizes import operations_of
 from recommender.progress import Progress, silent
 
@@ -26,51 +34,43 @@ TRAIN_SIZE, TRAIN_BATCH = 320, 2  # pixels, images: enough to see the pace, and 
 CUDA, CPU = "cuda", "cpu"
 
 
-def calibrate(progress: Progress = silent) -> dict[str, Any]:
-    """Time one image and one training step of each architecture with random weights, and keep what was found.
-
-    Returns what is kept: `models` by architecture as `devices.json` has them, and `gflop_s`, the seconds of a training
-    step for 10^9 operations of the forward pass.
-    """
+def calibrate(progress: Progress = silent) -> Calibration:
+    """Time one image and one training step of each architecture with random weights, and keep what was found."""
     import torch
 
     device = torch.device(CUDA if torch.cuda.is_available() else CPU)
-    models: dict[str, dict[str, float | str | None]] = {}
+    models: dict[str, Measured] = {}
     steps = []
     for done, name in enumerate(ARCHITECTURES):
         progress("calibrate", done, len(ARCHITECTURES))
         flops = operations_of(name) or 0.0
         latency_ms, step_s = _time(name, device)
-        models[name] = {
-            "latency_ms": round(latency_ms, 2),
-            "memory_mb": None,
-            "flops_b": flops,
-            "runtime": "pytorch",
-        }
+        models[name] = Measured(
+            latency_ms=round(latency_ms, 2), memory_mb=None, flops_b=flops, runtime="pytorch"
+        )
         steps.append(step_s / (flops * (TRAIN_SIZE / TABLE_SIZE) ** 2))
     progress("calibrate", len(ARCHITECTURES), len(ARCHITECTURES))
-    found = {
-        "title": f"this machine ({_hardware(device)}, {torch.get_num_threads()} threads), PyTorch",
-        "source": "recommend calibrate",
-        "per_operation": _slope(
-            [m["flops_b"] for m in models.values()], [m["latency_ms"] for m in models.values()]
+    found = Calibration(
+        device=Device(
+            name=THIS,
+            title=f"this machine ({_hardware(device)}, {torch.get_num_threads()} threads), PyTorch",
+            source="recommend calibrate",
+            per_operation=_slope(list(models.values())),
+            per_pixel=1.0 if device.type == CPU else 0.6,
+            models=models,
         ),
-        "per_pixel": 1.0 if device.type == CPU else 0.6,
-        "models": models,
-        "gflop_s": round(statistics.median(steps), 6),
-    }
-    write_json(calibration_file(), found)
+        gflop_s=round(statistics.median(steps), 6),
+    )
+    write_json(calibration_file(), found.document())
     return found
 
 
 def calibrated_speed() -> Speed | None:
     """The speed of trainings on this machine by its calibration; None where there is none."""
     found = calibration()
-    if found is None or not found.get("gflop_s"):
+    if found is None or not found.gflop_s:
         return None
-    return Speed(
-        factor=1.0, num_runs=0, hardware=found["title"], image_s=IMAGE_S, gflop_s=float(found["gflop_s"])
-    )
+    return Speed(factor=1.0, num_runs=0, hardware=found.device.title, image_s=IMAGE_S, gflop_s=found.gflop_s)
 
 
 def _time(name: str, device: torch.device) -> tuple[float, float]:
@@ -97,13 +97,15 @@ def _total(output: torch.Tensor) -> torch.Tensor:
     return output.float().mean()
 
 
-def _tensors(outputs: Any) -> list[torch.Tensor]:
+def _tensors(outputs: object) -> list[torch.Tensor]:
     """Every tensor with a gradient in what a model returns, however nested."""
     if isinstance(outputs, dict):
         return [tensor for part in outputs.values() for tensor in _tensors(part)]
     if isinstance(outputs, (list, tuple)):
         return [tensor for part in outputs for tensor in _tensors(part)]
-    return [outputs] if getattr(outputs, "requires_grad", False) else []
+    import torch
+
+    return [outputs] if isinstance(outputs, torch.Tensor) and outputs.requires_grad else []
 
 
 def _median_s(run: Callable[[], object], device: torch.device) -> float:
@@ -119,9 +121,10 @@ def _median_s(run: Callable[[], object], device: torch.device) -> float:
     return statistics.median(seconds[1:])
 
 
-def _slope(flops: list[Any], latency: list[Any]) -> float:
-    slope = np.polyfit(np.log(np.array(flops, dtype=float)), np.log(np.array(latency, dtype=float)), 1)[0]
-    return round(min(1.0, max(0.3, float(slope))), 3)
+def _slope(models: Sequence[Measured]) -> float:
+    """The exponent of latency in the operations, within [0.3, 1]."""
+    flops, latency = (np.log([getattr(one, name) for one in models]) for name in ("flops_b", "latency_ms"))
+    return round(min(1.0, max(0.3, float(np.polyfit(flops, latency, 1)[0]))), 3)
 
 
 def _hardware(device: torch.device) -> str:

@@ -11,7 +11,7 @@ import functools
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,20 @@ class Device:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """The measurements of this machine by `recommend calibrate`."""
+
+    device: Device
+    gflop_s: float | None  # seconds of a training step for 10^9 operations of the forward pass
+
+    def document(self) -> dict[str, object]:
+        """The JSON form, as it is kept and printed: the device as `devices.json` has it, and `gflop_s`."""
+        facts = asdict(self.device)
+        del facts["name"]
+        return {**facts, "gflop_s": self.gflop_s}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Latency:
     """The latency of one image. `basis` says how it is known."""
 
@@ -61,7 +75,7 @@ def devices() -> tuple[Device, ...]:
     """Every device there are measurements of, by name; this machine's own last, where it was calibrated."""
     known = [_device(name, facts) for name, facts in sorted(_shipped().items())]
     own = calibration()
-    return (*known, *([_device(THIS, own)] if own else []))
+    return (*known, *([own.device] if own else []))
 
 
 def device(name: str) -> Device:
@@ -118,11 +132,12 @@ def measured_task(architecture: str) -> Task:
     return "classify" if "cls" in parts else "segment" if "seg" in parts else "detect"
 
 
-def calibration() -> dict[str, Any] | None:
+def calibration() -> Calibration | None:
     """The result of `recommend calibrate`; None where it has not run or the file cannot be read."""
     try:
-        told: dict[str, Any] = json.loads(calibration_file().read_text(encoding="utf-8"))
-        return told if _device(THIS, told).models else None
+        facts = json.loads(calibration_file().read_text(encoding="utf-8"))
+        found = Calibration(device=_device(THIS, facts), gflop_s=facts.get("gflop_s"))
+        return found if found.device.models else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "profile_dataset":
         from recommender.profile.profiling import profile_dataset
 

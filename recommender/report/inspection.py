@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
+import json
 
+from pydantic import ConfigDict
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from recommender.datasets.inspection import Inspection, SplitHealth
+from recommender.datasets.inspection import Copy, Inspection, SplitHealth
 from recommender.records import Defect
+from recommender.report.document import Document
 from recommender.tasks import task_definition
 from recommender.text import counted, printable
 
@@ -21,26 +22,60 @@ COLOURS = {"error": "bold red", "warning": "yellow", "info": "dim"}
 MARKS = {"error": "✗", "warning": "!", "info": "·"}
 
 
-def inspection_document(inspection: Inspection) -> dict[str, Any]:
-    """The whole inspection as JSON data; names as they are, JSON escapes them."""
-    document = asdict(inspection)
+class InspectedDataset(Document):
+    """The data set that was inspected. Images and boxes are counted by split."""
+
+    model_config = ConfigDict(extra="ignore")  # services read inspections that other versions stored
+
+    name: str
+    format: str
+    task: str = "detect"  # inspections of version 0.1 name none
+    hash: str
+    classes: tuple[str, ...]
+    split_origin: str
+    images: dict[str, int]
+    boxes: dict[str, int]
+
+
+class InspectionDocument(Document):
+    """An inspection, as `recommend datasets inspect --json` prints it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    dataset: InspectedDataset
+    healthy: bool
+    num_duplicates: int
+    num_leaks: int
+    splits: tuple[SplitHealth, ...]
+    defects: tuple[Defect, ...]
+    copies: tuple[Copy, ...]
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """The document in ASCII: names come from other people's files, and JSON escapes what is not plain."""
+        return json.dumps(self.model_dump(mode="json"), indent=indent)
+
+
+def inspection_document(inspection: Inspection) -> InspectionDocument:
+    """The whole inspection, names as they are."""
     leaks = sum(copy.leak for copy in inspection.copies)
-    return {
-        "dataset": {
-            "name": document.pop("dataset_name"),
-            "format": document.pop("format"),
-            "task": document.pop("task"),
-            "hash": document.pop("content_hash"),
-            "classes": document.pop("class_names"),
-            "split_origin": document.pop("split_origin"),
-            "images": {health.split: health.num_images for health in inspection.splits},
-            "boxes": {health.split: health.num_boxes for health in inspection.splits},
-        },
-        "healthy": inspection.healthy,
-        "num_duplicates": len(inspection.copies) - leaks,
-        "num_leaks": leaks,
-        **document,
-    }
+    return InspectionDocument(
+        dataset=InspectedDataset(
+            name=inspection.dataset_name,
+            format=inspection.format,
+            task=inspection.task,
+            hash=inspection.content_hash,
+            classes=inspection.class_names,
+            split_origin=inspection.split_origin,
+            images={health.split: health.num_images for health in inspection.splits},
+            boxes={health.split: health.num_boxes for health in inspection.splits},
+        ),
+        healthy=inspection.healthy,
+        num_duplicates=len(inspection.copies) - leaks,
+        num_leaks=leaks,
+        splits=inspection.splits,
+        defects=inspection.defects,
+        copies=inspection.copies,
+    )
 
 
 def print_inspection(inspection: Inspection, console: Console) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["RANKABLE", "Store"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     # Lazy: the codec beside it is used where no database is, and sqlalchemy takes a while to load.
     if name == "Store":
         from recommender.store.store import Store

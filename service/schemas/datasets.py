@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from recommender.datasets.inspection import Copy, SplitHealth
-from recommender.records import Defect, SplitCounts
+from recommender.records import SplitCounts
+from recommender.report.inspection import InspectionDocument
 from recommender.requests import AskedTask
 from recommender.tasks import Task
 from service.schemas.common import Answer, Body, DatasetId
@@ -21,31 +21,6 @@ class DatasetByPath(Body):
     path: str = Field(min_length=1, max_length=4096)
     name: str | None = Field(None, min_length=1, max_length=200)
     task: AskedTask = None
-
-
-class InspectedDataset(Answer):
-    """The data set that was inspected. Images and boxes are counted by split."""
-
-    name: str
-    format: str
-    task: str = "detect"  # inspections of version 0.1 name none
-    hash: str
-    classes: tuple[str, ...]
-    split_origin: str
-    images: dict[str, int]
-    boxes: dict[str, int]
-
-
-class Health(Answer):
-    """An inspection, as `recommend datasets inspect --json` prints it."""
-
-    dataset: InspectedDataset
-    healthy: bool
-    num_duplicates: int
-    num_leaks: int
-    splits: tuple[SplitHealth, ...]
-    defects: tuple[Defect, ...]
-    copies: tuple[Copy, ...]
 
 
 class InspectionFailed(Answer):
@@ -68,7 +43,7 @@ class DatasetAnswer(Answer):
     task: Task | None = Field(description="What it is read for; null where a version before 0.2 took it in.")
     created_at: str
     profiled: bool = Field(description="Whether a recommendation for it is answered at once.")
-    health: Health | InspectionFailed | None = Field(
+    health: InspectionDocument | InspectionFailed | None = Field(
         None, description="What `recommend datasets inspect --json` says; null until it has been looked at."
     )
 

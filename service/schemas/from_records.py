@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from recommender.profile import ENCODER
 from recommender.profile.shipped import builtin_profiles
 from recommender.records import Job
+from recommender.report.inspection import InspectionDocument
 from recommender.report.older_documents import current_json
 from recommender.report.runs import TrainingDocument, training_document
 from recommender.requests import RecommendRequest
@@ -18,7 +19,7 @@ from recommender.store.records_json import decode
 from recommender.store.service_records import RecommendationJob, RegisteredDataset
 from service.artefacts import FILES
 from service.dataset_task import known_task
-from service.schemas.datasets import DatasetAnswer, Health, InspectionFailed
+from service.schemas.datasets import DatasetAnswer, InspectionFailed
 from service.schemas.recommendations import RecommendationSummary
 from service.schemas.sweeps import SweepAnswer
 from service.schemas.trainings import TrainingAnswer
@@ -45,10 +46,11 @@ def dataset_answer(store: Store, held: RegisteredDataset) -> DatasetAnswer:
     )
 
 
-def health_of(stored: str) -> Health | InspectionFailed:
+def health_of(stored: str) -> InspectionDocument | InspectionFailed:
     """The inspection of a data set that was stored as JSON, or what kept it from being inspected."""
+    forms = InspectionDocument | InspectionFailed
     try:
-        return TypeAdapter[Health | InspectionFailed](Health | InspectionFailed).validate_json(stored)
+        return TypeAdapter[InspectionDocument | InspectionFailed](forms).validate_json(stored)
     except ValidationError:
         return InspectionFailed(error="Another version inspected it, whose report is not understood here.")
 

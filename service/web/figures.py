@@ -5,7 +5,8 @@ from __future__ import annotations
 from recommender.evidence import ESTIMATORS
 from recommender.records import RankedStart
 from recommender.report.columns import COLUMNS
-from service.schemas.datasets import Health, InspectionFailed
+from recommender.report.inspection import InspectionDocument
+from service.schemas.datasets import InspectionFailed
 
 MEANINGS = {
     "expected": "the score after the full training, with the interval that holds 8 of 10 results",
@@ -22,10 +23,10 @@ EVIDENCE_NAMES = {
 
 
 def balance_of(
-    classes: tuple[str, ...], health: Health | InspectionFailed | None
+    classes: tuple[str, ...], health: InspectionDocument | InspectionFailed | None
 ) -> list[tuple[str, int, float]]:
     """(class, boxes, share of the largest class) of the largest classes; none before an inspection."""
-    if not isinstance(health, Health):
+    if not isinstance(health, InspectionDocument):
         return []
     counts = [0] * len(classes)
     for split in health.splits:

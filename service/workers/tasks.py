@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import re
 import time
 from dataclasses import dataclass, replace
@@ -88,7 +87,7 @@ def inspect_uploaded_dataset(source: Source, seed: int, thumbnails: str) -> str:
 
     dataset = _open_same(source, seed)
     write_thumbnails(dataset, Path(thumbnails))
-    return json.dumps(inspection_document(inspect_dataset(dataset)))
+    return inspection_document(inspect_dataset(dataset)).to_json()
 
 
 def register_checkpoint(

@@ -72,7 +72,7 @@ def test_copies_and_leaks_are_told_apart(tmp_path: Path) -> None:
     assert any("part.jpg" in example for example in found["near_duplicate_leak"].examples)
     assert not inspection.healthy
     document = inspection_document(inspection)
-    assert (document["num_leaks"], document["num_duplicates"]) == (4, 2)
+    assert (document.num_leaks, document.num_duplicates) == (4, 2)
 
 
 def test_classes_on_one_side_only(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_odd_class_names_are_shown_escaped_and_kept(tmp_path: Path) -> None:
         "🙂",
     ):
         assert expected in shown
-    document = json.dumps(inspection_document(inspection))
+    document = inspection_document(inspection).to_json()
     assert document.isascii()
     assert document.isprintable()
     assert json.loads(document)["dataset"]["classes"] == names

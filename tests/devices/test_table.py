@@ -9,7 +9,7 @@ import pytest
 
 from recommender.atomic_files import write_json
 from recommender.devices.gpus import gpu_speed
-from recommender.devices.table import calibration_file, device, devices, latency
+from recommender.devices.table import calibration, calibration_file, device, devices, latency
 from recommender.errors import UsageError
 
 
@@ -78,6 +78,9 @@ def test_this_machine_is_a_device_once_it_was_measured(
     found = latency(device("this"), "yolo11n", 6.7, 1280)
     assert found is not None
     assert found.ms == pytest.approx(200)
+    measured = calibration()
+    assert measured is not None
+    assert measured.document() == facts | {"models": {"yolo11n": model | {"imgsz": 640}}, "gflop_s": None}
     calibration_file().write_text(json.dumps({"models": 3}), encoding="utf-8")
     assert [one.name for one in devices()].count("this") == 0
 
