@@ -159,7 +159,7 @@ def _larger_fits(first: RankedStart, best: RankedStart) -> Notice:
 
 
 def _other_tables(ranked: Sequence[RankedStart], task: Task) -> tuple[Notice, ...]:
-    """What starts to be fetched are ranked by where no published table compares models of the task."""
+    """The tables by which starts to be fetched are ranked where none compares models of the task."""
     unfetched = any(row.fetch_mb is not None for row in ranked)
     said = {
         "segment": "What a larger or newer segmenter brings is taken from published tables of the detectors on the "

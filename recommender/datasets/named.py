@@ -100,7 +100,7 @@ def set_of_kind(
     name: str,
     class_names: Sequence[str] = (),
 ) -> RawSet:
-    """Of a tool that labels whole images as well as objects: the set of what most of its images have.
+    """The set of a tool that labels whole images as well as objects: of what most of its images have.
 
     `whole` are those with a class of their own. Images without one are told in a set of them.
     """

@@ -5,7 +5,7 @@ Importing this package loads neither torch nor faiss; `profile_dataset` and `Sou
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from recommender.profile.embedding import ENCODER, NOTHING_SIMILAR, Similarity, compare
 from recommender.profile.known import known_profile, source_profile

@@ -1,4 +1,4 @@
-"""What a record's field means, for the JSON schema of what is published."""
+"""The meaning of a record's field, for the JSON schema of what is published."""
 
 from __future__ import annotations
 
