@@ -43,7 +43,7 @@ HOME = "RECOMMENDER_HOME"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class TimedTraining:
     """A training: a part of a data set, and the options of `recommend train`."""
 
     task: Task
@@ -56,13 +56,15 @@ class Plan:
 
 
 PLANS = (
-    Plan(task="detect", data="data/mask_wearing", train=40, val=12, epochs=3, start="coco:full"),
-    Plan(task="detect", data="data/bccd", train=40, val=12, epochs=4, start="coco:freeze"),
-    Plan(task="segment", data="seg/balloon", train=24, val=6, epochs=3, start="coco-seg:full"),
-    Plan(task="segment", data="seg/nuclei", train=24, val=8, epochs=3, start="coco-seg:freeze"),
-    Plan(task="classify", data="cls/flowers", train=300, val=150, epochs=5, start="imagenet:full"),
-    Plan(task="classify", data="cls/clothing", train=400, val=150, epochs=5, start="imagenet:freeze"),
-    Plan(
+    TimedTraining(task="detect", data="data/mask_wearing", train=40, val=12, epochs=3, start="coco:full"),
+    TimedTraining(task="detect", data="data/bccd", train=40, val=12, epochs=4, start="coco:freeze"),
+    TimedTraining(task="segment", data="seg/balloon", train=24, val=6, epochs=3, start="coco-seg:full"),
+    TimedTraining(task="segment", data="seg/nuclei", train=24, val=8, epochs=3, start="coco-seg:freeze"),
+    TimedTraining(task="classify", data="cls/flowers", train=300, val=150, epochs=5, start="imagenet:full"),
+    TimedTraining(
+        task="classify", data="cls/clothing", train=400, val=150, epochs=5, start="imagenet:freeze"
+    ),
+    TimedTraining(
         task="detect",
         data="data/ships",
         train=24,
@@ -71,8 +73,8 @@ PLANS = (
         start="scratch",
         architecture="yolov8n",
     ),
-    Plan(task="segment", data="seg/steel_seg", train=16, val=8, epochs=4, start="coco:full"),
-    Plan(
+    TimedTraining(task="segment", data="seg/steel_seg", train=16, val=8, epochs=4, start="coco:full"),
+    TimedTraining(
         task="classify",
         data="cls/tile_cls",
         train=270,
@@ -81,8 +83,8 @@ PLANS = (
         start="scratch",
         architecture="yolo11n-cls",
     ),
-    Plan(task="detect", data="data/fruit", train=24, val=6, epochs=5, start="raccoon-yolo11n:full"),
-    Plan(task="classify", data="cls/dogs_cats", train=120, val=60, epochs=10, start="imagenet:full"),
+    TimedTraining(task="detect", data="data/fruit", train=24, val=6, epochs=5, start="raccoon-yolo11n:full"),
+    TimedTraining(task="classify", data="cls/dogs_cats", train=120, val=60, epochs=10, start="imagenet:full"),
 )
 
 
@@ -133,12 +135,12 @@ def main() -> None:
     print(table(timed))
 
 
-def tiny(plan: Plan) -> Plan:
+def tiny(plan: TimedTraining) -> TimedTraining:
     """As small as it can be and still trains."""
     return replace(plan, train=4, val=2, epochs=2)
 
 
-def part(dataset: Dataset, plan: Plan, folder: Path) -> Path:
+def part(dataset: Dataset, plan: TimedTraining, folder: Path) -> Path:
     """The data set with so many of its images, chosen by a fixed seed and written below `folder`."""
     chosen: list[LabelledImage] = []
     for split, number in (("train", plan.train), ("val", plan.val)):
@@ -148,7 +150,7 @@ def part(dataset: Dataset, plan: Plan, folder: Path) -> Path:
     return entry if entry.is_dir() else entry.parent
 
 
-def measure(plan: Plan, data: Path, home: Path) -> Timed:
+def measure(plan: TimedTraining, data: Path, home: Path) -> Timed:
     """Both estimates before the training, then the training."""
     request = at_usual_size(
         TrainingRequest.model_validate(
@@ -188,7 +190,7 @@ def measure(plan: Plan, data: Path, home: Path) -> Timed:
 
 
 def recommend(home: Path, *words: str) -> str:
-    """What the command prints, as users start it."""
+    """The output of the command, as users start it."""
     done = subprocess.run(
         [sys.executable, "-c", "from recommender.cli import main; main()", *words],
         env={**os.environ, HOME: str(home)},
