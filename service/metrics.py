@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -13,7 +15,8 @@ from prometheus_client import (
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double every series
-_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_REQUEST_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_ANSWER_S = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800)
 
 
 class Metrics:
@@ -21,51 +24,29 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "recommender_requests",
-            "Requests answered.",
-            ("method", "route", "status"),
-            registry=self.registry,
+        counter, gauge = partial(Counter, registry=self.registry), partial(Gauge, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
+        route = ("method", "route")
+        self.requests = counter("recommender_requests", "Requests answered.", (*route, "status"))
+        self.seconds = histogram(
+            "recommender_request_seconds", "Until the response began.", route, buckets=_REQUEST_S
         )
-        self.seconds = Histogram(
-            "recommender_request_seconds",
-            "Until the response began.",
-            ("method", "route"),
-            buckets=_BUCKETS_S,
-            registry=self.registry,
+        self.under_way = gauge("recommender_requests_under_way", "Requests not yet answered.")
+        self.followers = gauge("recommender_followers", "Open event streams.")
+        self.questions = gauge("recommender_questions", "Recommendations asked for.", ("status",))
+        self.answer_seconds = histogram(
+            "recommender_answer_seconds", "From taking a question up to its answer.", buckets=_ANSWER_S
         )
-        self.under_way = Gauge(
-            "recommender_requests_under_way", "Requests not yet answered.", registry=self.registry
-        )
-        self.followers = Gauge("recommender_followers", "Open event streams.", registry=self.registry)
-        self.questions = Gauge(
-            "recommender_questions", "Recommendations asked for.", ("status",), registry=self.registry
-        )
-        self.answer_seconds = Histogram(
-            "recommender_answer_seconds",
-            "From taking a question up to its answer.",
-            buckets=(0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800),
-            registry=self.registry,
-        )
-        self.jobs = Gauge(
-            "recommender_jobs", "Trainings and sweeps.", ("kind", "status"), registry=self.registry
-        )
-        self.budget = Gauge(
+        self.jobs = gauge("recommender_jobs", "Trainings and sweeps.", ("kind", "status"))
+        self.budget = gauge(
             "recommender_sweep_budget_seconds",
             "Of sweeps under way: seconds spent, and allowed where there is a budget.",
             ("part",),
-            registry=self.registry,
         )
-        self.runs = Gauge("recommender_runs", "Runs in the history.", ("status",), registry=self.registry)
-        self.index_sets = Gauge(
-            "recommender_index_datasets", "Data sets in the index.", registry=self.registry
-        )
-        self.index_swaps = Counter(
-            "recommender_index_swaps", "Times the index was renewed.", registry=self.registry
-        )
-        self.launch_failures = Counter(
-            "recommender_launcher_failures", "Rounds of the launcher that failed.", registry=self.registry
-        )
+        self.runs = gauge("recommender_runs", "Runs in the history.", ("status",))
+        self.index_sets = gauge("recommender_index_datasets", "Data sets in the index.")
+        self.index_swaps = counter("recommender_index_swaps", "Times the index was renewed.")
+        self.launch_failures = counter("recommender_launcher_failures", "Rounds of the launcher that failed.")
 
     def page(self) -> bytes:
         """The metrics page."""

@@ -89,21 +89,12 @@ def submit_training(
 
 def plan_training(store: Store, request: TrainingRequest, target: Target, *, suffix: str) -> TrainingSpec:
     """Resolve a request. Raises as `submit_training`."""
-    if request.start is None:
-        raise UsageError(
-            "The training has no start.", remedy="Name one, such as coco:full, or take the first advised."
-        )
     if request.gpus and request.batch % request.gpus:
         raise UsageError(
             f"A batch of {request.batch} cannot be shared by {request.gpus} GPUs.",
             remedy=f"Choose a batch that is a multiple of {request.gpus}.",
         )
-    start, checkpoint = resolve_start(store, *with_depth(request.start, request.freeze), task=target.task)
-    if checkpoint is not None and request.architecture not in (None, checkpoint.architecture):
-        raise UsageError(
-            f"Checkpoint {checkpoint.name!r} is a {checkpoint.architecture}, not a {request.architecture}.",
-            remedy="Leave the architecture out; it is for scratch.",
-        )
+    start, checkpoint = _asked_start(store, request, target.task)
     architecture = (
         checkpoint.architecture
         if checkpoint
@@ -129,6 +120,21 @@ def plan_training(store: Store, request: TrainingRequest, target: Target, *, suf
         task=target.task,
         estimate=_estimate(store, target, start, architecture, request),
     )
+
+
+def _asked_start(store: Store, request: TrainingRequest, task: Task) -> tuple[Start, Checkpoint | None]:
+    """The start with its checkpoint. Raises UsageError where none is named, or the architecture contradicts it."""
+    if request.start is None:
+        raise UsageError(
+            "The training has no start.", remedy="Name one, such as coco:full, or take the first advised."
+        )
+    start, checkpoint = resolve_start(store, *with_depth(request.start, request.freeze), task=task)
+    if checkpoint is not None and request.architecture not in (None, checkpoint.architecture):
+        raise UsageError(
+            f"Checkpoint {checkpoint.name!r} is a {checkpoint.architecture}, not a {request.architecture}.",
+            remedy="Leave the architecture out; it is for scratch.",
+        )
+    return start, checkpoint
 
 
 def _estimate(

@@ -34,7 +34,6 @@ def after_trials(case: Study, asked: TrialsRequest, store: Store, *, began_at: f
     """
     from tune_jobs.sweep.chosen_trials import run_chosen_trials
     from tune_jobs.sweep.compute_budget import ComputeBudget
-    from tune_jobs.sweep.policy import NOT_WANTED
 
     before = conclude(case)
     speed = case.speed or _rough_speed(asked.address)
@@ -49,7 +48,7 @@ def after_trials(case: Study, asked: TrialsRequest, store: Store, *, began_at: f
     )
     _say_what_is_not_here(before)
     with sweep_display(asked.trials) as display:
-        bought = run_chosen_trials(
+        found = run_chosen_trials(
             asked,
             target=case.target,
             candidates=case.situations,
@@ -60,18 +59,23 @@ def after_trials(case: Study, asked: TrialsRequest, store: Store, *, began_at: f
             began_at=began_at,
             recipe=_recipe(case),
         )
-    after = conclude(case, trials=bought.trials, runs=bought.runs, tried=bought.tried)
-    ended = bought.result.reason
-    if ended == NOT_WANTED:
-        used_up = asked.trials is not None and len(bought.trials) >= asked.trials
-        ended = "as many as were asked for" if used_up else None
-    said = verdict(before.ranking, after.ranking, len(bought.trials), ended=ended)
-    if bought.trials:
+    after = conclude(case, trials=found.trials, runs=found.runs, tried=found.tried)
+    if found.trials:
         sys.stderr.write(f"The trials took {time.monotonic() - began_at:.0f} s.\n")
-    if bought.result.was_interrupted:
+    if found.result.was_interrupted:
         sys.stderr.write("Interrupted: what is finished is kept, the same command goes on.\n")
         raise typer.Exit(INTERRUPTED)
-    return replace(after, verdict=said)
+    ended = _end(found.result.reason, len(found.trials), asked.trials)
+    return replace(after, verdict=verdict(before.ranking, after.ranking, len(found.trials), ended=ended))
+
+
+def _end(reason: str | None, num_trials: int, asked: int | None) -> str | None:
+    """The end of the trials in words; None where no other was worth its cost."""
+    from tune_jobs.sweep.policy import NOT_WANTED
+
+    if reason != NOT_WANTED:
+        return reason
+    return "as many as were asked for" if asked is not None and num_trials >= asked else None
 
 
 def _say_what_is_not_here(before: Recommendation) -> None:

@@ -25,6 +25,9 @@ SPLIT_KEYS: dict[Split, tuple[str, ...]] = {
     "test": ("test", "testing"),
 }
 OTHER_TASKS = {"pose", "obb", "classify", "classification", "keypoints", "depth", "semantic", "panoptic"}
+OTHER_TASK_REMEDY = (
+    "Give rows of class and box, or of class and outline; a classification set is a folder for each class."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +38,6 @@ class Description:
     base: str  # the value of `path:`, empty when absent
     splits: dict[Split, tuple[str, ...]]
     class_names: tuple[str, ...] | None
-    task_hint: str  # "", "detect", "segment" or "obb"
     download: bool
 
 
@@ -113,12 +115,12 @@ def read_description(path: Path, disk: Disk, log: DefectLog) -> Description | No
     base = lower.get("path") or ""
     if not isinstance(base, str):
         raise DatasetError(f"`path` in {printable(named)} is not a text.", remedy="Give one folder.")
+    _refuse_other_tasks(lower, named)
     return Description(
         path=path,
         base=base.strip(),
         splits=splits,
         class_names=_class_names(lower, named, disk.limits, log),
-        task_hint=_task_hint(lower, named),
         download=bool(lower.get("download")),
     )
 
@@ -134,19 +136,18 @@ def _entries(content: dict[str, Any], keys: tuple[str, ...], named: str) -> tupl
     return tuple(entry.strip() for entry in values if entry.strip())
 
 
-def _task_hint(content: dict[str, Any], named: str) -> str:
+def _refuse_other_tasks(content: dict[str, Any], named: str) -> None:
     if content.get("kpt_shape"):
         raise WrongTaskError(
-            f"{printable(named)} describes a pose data set (kpt_shape), not detection.",
-            remedy="Give a detection data set: rows of class and box.",
+            f"{printable(named)} describes a pose data set (kpt_shape), which is not read.",
+            remedy=OTHER_TASK_REMEDY,
         )
     task = str(content.get("task") or "").strip().lower()
     if task in OTHER_TASKS:
         raise WrongTaskError(
-            f"{printable(named)} says task: {task}, this tool is for detection.",
-            remedy="Give a detection data set: rows of class and box.",
+            f"{printable(named)} says task: {task}; a data.yaml is read for detection and segmentation.",
+            remedy=OTHER_TASK_REMEDY,
         )
-    return task if task in ("detect", "segment") else ""
 
 
 def _class_names(

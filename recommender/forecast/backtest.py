@@ -6,17 +6,18 @@ targets, with bootstrap intervals over targets, beside the baselines in the same
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recommender.blas import single_blas_thread
 from recommender.errors import UsageError
 from recommender.forecast.calibration import Check
 from recommender.forecast.metrics import RankingMetrics, random_metrics, ranking_metrics
 from recommender.forecast.prior_fitting import fitted_scales
-from recommender.forecast.rankers import rankers_for
+from recommender.forecast.rankers import Ranker, rankers_for
 from recommender.forecast.ranking import StartForecast, rank_starts
 from recommender.forecast.rules import leaks
 from recommender.forecast.situation import HIGHEST, Observation, Situation
@@ -48,7 +49,6 @@ class BacktestCase:
     budgets: str = (
         USUAL  # one of BUDGETS: the budget of most runs, or another, without or with the target's usual runs
     )
-    num_seeds: int = 1  # that every result is the mean of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,6 @@ def _case(
         truth=tuple(float(np.mean([by_seed[seed].score for seed in common])) for by_seed in results.values()),
         history=history,
         budgets=budgets,
-        num_seeds=len(common),
     )
 
 
@@ -142,9 +141,7 @@ def backtest(
         )
     rng = np.random.default_rng(seed)
     task = observations[0].situation.target.task
-    rankers = rankers_for(task)
-    per_target: dict[str, list[RankingMetrics]] = {name: [] for name in ("random", *rankers)}
-    full_mode: dict[str, list[RankingMetrics]] = {name: [] for name in rankers}
+    tables = _Tables(rankers_for(task))
     checks: list[Check] = []
     for number, case in enumerate(everything):
         progress("hiding one data set after the other", number, len(everything))
@@ -154,25 +151,44 @@ def backtest(
         scales = fitted_scales(elsewhere)
         check = check_of(case, rank_starts(history, case.candidates, seed=seed, scales=scales))
         checks.append(check)
-        if case.budgets != USUAL:
-            continue
-        truth = np.asarray(case.truth)
-        per_target["random"].append(random_metrics(truth, rng=rng))
-        for name, ranker in rankers.items():
-            inside = check.inside_N if name == "forecast" else None
-            scores = ranker(history, case.candidates)
-            per_target[name].append(ranking_metrics(truth, scores, inside_N=inside))
-            full = np.array([candidate.start.mode == "full" for candidate in case.candidates])
-            if full.sum() >= MIN_FULL:
-                full_mode[name].append(ranking_metrics(truth[full], scores[full]))
+        if case.budgets == USUAL:
+            tables.add(case, history, inside_N=check.inside_N, rng=rng)
     return Backtest(
         task=task,
         targets=tuple(case.target_name for case in found),
-        per_target={name: tuple(values) for name, values in per_target.items()},
-        full_mode={name: tuple(values) for name, values in full_mode.items()},
+        per_target={name: tuple(values) for name, values in tables.per_target.items()},
+        full_mode={name: tuple(values) for name, values in tables.full_mode.items()},
         checks=tuple(checks),
         seed=seed,
     )
+
+
+class _Tables:
+    """The metrics of every ranker, target after target: over all starts, and over those in full mode alone."""
+
+    def __init__(self, rankers: Mapping[str, Ranker]) -> None:
+        self._rankers = rankers
+        self.per_target: dict[str, list[RankingMetrics]] = {name: [] for name in ("random", *rankers)}
+        self.full_mode: dict[str, list[RankingMetrics]] = {name: [] for name in rankers}
+
+    def add(
+        self,
+        case: BacktestCase,
+        history: Sequence[Observation],
+        *,
+        inside_N: NDArray[np.float64],
+        rng: np.random.Generator,
+    ) -> None:
+        """Rank the starts of a case by every ranker; `inside_N` is 1 where the forecast's interval holds the truth."""
+        truth_N = np.asarray(case.truth)
+        full_N = np.array([candidate.start.mode == "full" for candidate in case.candidates])
+        self.per_target["random"].append(random_metrics(truth_N, rng=rng))
+        for name, ranker in self._rankers.items():
+            scores_N = ranker(history, case.candidates)
+            inside = inside_N if name == "forecast" else None
+            self.per_target[name].append(ranking_metrics(truth_N, scores_N, inside_N=inside))
+            if full_N.sum() >= MIN_FULL:
+                self.full_mode[name].append(ranking_metrics(truth_N[full_N], scores_N[full_N]))
 
 
 def bootstrap(values: Sequence[float], *, seed: int = 0) -> Interval:

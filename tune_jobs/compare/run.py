@@ -257,15 +257,37 @@ def _comparison_input(
     results: Sequence[SweepResult],
     told: tuple[Notice, ...],
 ) -> ComparisonInput:
+    reasons = [result.reason for result in results if result.reason is not None]
+    unscored = sum(one.evaluation is None and trained_path(one.run.id).exists() for one in trained)
+    if unscored:
+        reasons.append(f"the budget is spent, {unscored} trained models are still to be scored")
+    missing = (_failure(trial) for result in results for trial in result.trials if _is_missing(trial))
+    return ComparisonInput(
+        id="",
+        task=target.task,
+        plan=_plan_of(request, target, tuple(one.start for one in compared_starts)),
+        compared_starts=compared_starts,
+        prior_forecast=prior_forecast,
+        trained=trained,
+        failures=tuple(missing),
+        held=held,
+        ended_early=reasons[0] if reasons else None,
+        notices=(*told, *prior_forecast.warnings),
+        hardware=tuple(dict.fromkeys(one.run.environment.hardware for one in trained)),
+        version=__version__,
+    )
+
+
+def _plan_of(request: CompareRequest, target: Dataset, starts: tuple[Start, ...]) -> ComparisonPlan:
     counts = {split: len(target.of_split(split)) for split in SPLITS}
-    plan = ComparisonPlan(
+    return ComparisonPlan(
         dataset_name=target.name,
         dataset_hash=target.content_hash,
         class_names=target.class_names,
         num_train=counts["train"],
         num_val=counts["val"],
         num_test=counts["test"],
-        starts=tuple(one.start for one in compared_starts),
+        starts=starts,
         fractions=tuple(sorted(request.fractions, reverse=True)),
         seeds=len(request.seeds),
         epochs=request.epochs,
@@ -277,26 +299,6 @@ def _comparison_input(
         confidence=request.confidence,
         multi_scale=MULTI_SCALE if request.multi_scale else 0.0,
         tta=request.tta,
-    )
-    reasons = [result.reason for result in results if result.reason is not None]
-    unscored = sum(one.evaluation is None and trained_path(one.run.id).exists() for one in trained)
-    if unscored:
-        reasons.append(f"the budget is spent, {unscored} trained models are still to be scored")
-    return ComparisonInput(
-        id="",
-        task=target.task,
-        plan=plan,
-        compared_starts=compared_starts,
-        prior_forecast=prior_forecast,
-        trained=trained,
-        failures=tuple(
-            _failure(trial) for result in results for trial in result.trials if _is_missing(trial)
-        ),
-        held=held,
-        ended_early=reasons[0] if reasons else None,
-        notices=(*told, *prior_forecast.warnings),
-        hardware=tuple(dict.fromkeys(one.run.environment.hardware for one in trained)),
-        version=__version__,
     )
 
 

@@ -72,7 +72,7 @@ class TrialRunner:
         self._stop_reason: str | None = None
         self._output = worker.folder / f"work-{spec.id}"
         self._carrier: Future[None] | None = None
-        self._carried_at, self._carrying_s, self._carried_state = 0.0, 0.0, 0
+        self._carried_at, self._carrying_s = 0.0, 0.0
         self._delivery: Future[tuple[Path, Path | None]] = _in_background(self._fetch)
 
     def stop(self, reason: str) -> None:

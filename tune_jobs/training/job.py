@@ -84,29 +84,34 @@ class TrainingJob:
         Raises:
             UsageError: with the value received, what is allowed and the remedy.
         """
+        self._check_start()
+        self._check_recipe()
+        self._check_devices()
+
+    def _check_start(self) -> None:
+        if (self.start.mode == "scratch") != (self.weights is None):
+            raise UsageError(
+                f"Start {str(self.start)!r} in mode {self.start.mode!r} with weights {self.weights}.",
+                remedy="Mode scratch takes no weights; full and freeze need a safetensors file.",
+            )
+        depth, allowed = self.recipe.freeze, freeze_depths(self.architecture, self.start.mode)
+        if depth is not None and depth not in allowed:
+            raise UsageError(
+                f"{self.architecture} in mode {self.start.mode!r} cannot be frozen up to its {depth}.",
+                remedy="stem goes with full; backbone and, where there is one, neck go with freeze.",
+            )
+
+    def _check_recipe(self) -> None:
         recipe = self.recipe
         if recipe.optimizer.lower() not in OPTIMIZERS:
             raise UsageError(
                 f"Optimiser {recipe.optimizer!r} is not offered; allowed are AdamW, Adam, NAdam, RAdam and SGD.",
                 remedy="Name one: 'auto' would pick another one for a trial than for the full run.",
             )
-        if (self.start.mode == "scratch") != (self.weights is None):
-            raise UsageError(
-                f"Start {str(self.start)!r} in mode {self.start.mode!r} with weights {self.weights}.",
-                remedy="Mode scratch takes no weights; full and freeze need a safetensors file.",
-            )
-        if recipe.freeze is not None and recipe.freeze not in freeze_depths(
-            self.architecture, self.start.mode
-        ):
-            raise UsageError(
-                f"{self.architecture} in mode {self.start.mode!r} cannot be frozen up to its {recipe.freeze}.",
-                remedy="stem goes with full; backbone and, where there is one, neck go with freeze.",
-            )
         _require("epochs", recipe.epochs, 1, 100_000)
         _require("schedule_epochs", self.schedule_epochs, recipe.epochs, 100_000)
         _require("batch", recipe.batch, 1, 4096)
         _require("imgsz", recipe.imgsz, 32, 4096)
-        _require("num_threads", self.num_threads, 1, 1024)
         if not 0.0 < recipe.fraction <= 1.0:
             raise UsageError(
                 f"fraction {recipe.fraction} is outside (0, 1].", remedy="1.0 takes every train image."
@@ -120,15 +125,18 @@ class TrainingJob:
             raise UsageError(
                 f"learning_rate {self.learning_rate:g} is outside (0, 1].", remedy="Leave it out."
             )
+
+    def _check_devices(self) -> None:
+        _require("num_threads", self.num_threads, 1, 1024)
         if "," in self.device:
             raise UsageError(
                 f"Device {self.device!r} names several devices; one run uses one.",
                 remedy="Give one device and num_processes, or let a sweep place several runs side by side.",
             )
         _require("num_processes", self.num_processes, 1, 64)
-        if recipe.batch % self.num_processes:
+        if self.recipe.batch % self.num_processes:
             raise UsageError(
-                f"A batch of {recipe.batch} cannot be shared by {self.num_processes} GPUs.",
+                f"A batch of {self.recipe.batch} cannot be shared by {self.num_processes} GPUs.",
                 remedy=f"Choose a multiple of {self.num_processes} images.",
             )
 
