@@ -26,7 +26,7 @@ from recommender.records import SCRATCH, Budget, Checkpoint, Evidence, Mode, Not
 from recommender.requests import RecommendRequest
 from recommender.starts import split_start
 from recommender.store import Store
-from recommender.tasks import task_definition
+from recommender.tasks import Task, task_definition
 from recommender.text import printable
 
 GRAY = "-grayscale"  # how the names of weights for images of one channel end
@@ -99,18 +99,18 @@ def _chosen(
     budget = Budget(epochs=request.epochs, imgsz=request.imgsz)
     compared = task_definition(target.task).sizes_compared or request.chooses
     fetchable = compared and not (request.here or request.offline)
-    public = public_checkpoints(fetchable=fetchable)
+    public = public_checkpoints(fetchable=target.task if fetchable else None)
     registered = recall(store, target, budget, locate=located, allowed=partial(_allowed, request=request))
     return list(that_fit((*public, *registered), target.task))
 
 
-def public_checkpoints(*, fetchable: bool) -> list[Checkpoint]:
-    """The public checkpoints that take part unasked: those here, and if `fetchable` the others of the catalogue.
+def public_checkpoints(*, fetchable: Task | None) -> list[Checkpoint]:
+    """The public checkpoints that take part unasked: those here, and of the catalogue those of the task `fetchable`.
 
     Weights for gray images take part only where they are here: their first layer has one channel, ours has three.
     """
     known = (*zoo(), *catalogue())
-    return [c for c in known if c.available or (fetchable and not c.name.endswith(GRAY))]
+    return [c for c in known if c.available or (c.task == fetchable and not c.name.endswith(GRAY))]
 
 
 def _recall_notes(

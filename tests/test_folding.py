@@ -121,6 +121,15 @@ def test_what_is_left_out_is_counted_in_one_short_note(request_: RecommendReques
 def test_weights_for_gray_images_take_part_only_where_they_are_here() -> None:
     from recommender.candidates import public_checkpoints
 
-    names = {one.name for one in public_checkpoints(fetchable=True)}
+    names = {one.name for one in public_checkpoints(fetchable="detect")}
     assert "yolo11n" in names
     assert "yolo11n-grayscale" not in names
+
+
+def test_of_other_tasks_only_their_own_official_checkpoints_are_fetched() -> None:
+    from recommender.candidates import public_checkpoints
+
+    unfetched = [one for one in public_checkpoints(fetchable="segment") if not one.available]
+    assert len(unfetched) > 10
+    assert {one.task for one in unfetched} == {"segment"}
+    assert all(one.available for one in public_checkpoints(fetchable=None))
