@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 
+from recommender.datasets.defect_kinds import KINDS
 from recommender.errors import UsageError
 from recommender.profile.known import source_profile
 from recommender.store import Store
 from recommender.store.service_records import RegisteredDataset
 from recommender.tasks import Task, task_definition
+from service.problems import in_fields
+
+# Kinds of findings that tell why a data set is read for its task, where another may have been meant.
+TASK_FINDINGS = ("outline_rectangle", "label_outline", "task_detect", "task_segment")
 
 
 def known_task(store: Store, held: RegisteredDataset) -> Task | None:
@@ -36,3 +42,9 @@ def require_task(store: Store, held: RegisteredDataset, asked: Task | None) -> N
             f"{held.name} was read for {task_definition(known).name_in_full}, not for {wanted}.",
             remedy=f'Give it again for it, POST /v1/datasets with "task": "{asked}", or leave the task out.',
         )
+
+
+def task_note(findings: Collection[str]) -> str | None:
+    """Why a data set with these kinds of findings is read for its task, None where its labels leave no question."""
+    kind = next((one for one in TASK_FINDINGS if one in findings), None)
+    return None if kind is None else in_fields(f"{KINDS[kind].title.capitalize()}: {KINDS[kind].remedy}")

@@ -153,6 +153,12 @@ KINDS: Mapping[str, Kind] = {
         "data set read for object detection",
         "Masks lie beside its boxes; --task segment reads them.",
     ),
+    "outline_rectangle": Kind(
+        "info",
+        "outline that is an upright rectangle",
+        "None says more than a box, so the set is read for object detection; export polygons or masks for instance "
+        "segmentation.",
+    ),
     "names_by_boxes": Kind(
         "info",
         "value of a mask named by the boxes of the XML files",

@@ -30,12 +30,16 @@ def choose_task(raw: RawSet, asked: Task | None) -> Task:
             f"{named} holds boxes or outlines within images, not one class for each image: no image classification.",
             remedy="Give folders of images by class or a CSV of file and label, or leave out --task.",
         )
-    if asked == "detect":
-        return "detect"
     total = sum(len(image.classes_M) for image in raw.images)
     outlined = sum(is_true_outline(outline) for image in raw.images for outline in image.outlines)
     if raw.format == "masks":  # whatever the shape: a mask is an outline
         outlined = total
+    if raw.log.count("label_outline") and not outlined:  # there would be nothing for --task segment to read
+        drawn = raw.log.count("label_outline")
+        raw.log.forget("label_outline")
+        raw.log.add("outline_rectangle", raw.name, f"all {drawn} outlines are", count=drawn)
+    if asked == "detect":
+        return "detect"
     if asked == "segment":
         if total and not outlined:
             raise WrongTaskError(

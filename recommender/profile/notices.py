@@ -8,7 +8,8 @@ from recommender.profile.leaks import val_images_in_train
 from recommender.records import Dataset, Defect, Notice, Profile
 from recommender.text import printable
 
-ALWAYS_TOLD = frozenset({"label_outline"})  # no fault, but the answer is about boxes and the user drew more
+# No fault, but the answer is about boxes and the user drew more, or meant to.
+ALWAYS_TOLD = frozenset({"label_outline", "outline_rectangle"})
 
 
 def dataset_notices(dataset: Dataset, profile: Profile) -> tuple[Notice, ...]:

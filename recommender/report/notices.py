@@ -25,6 +25,7 @@ TITLES = {
     "exact_duplicate_leak": "the same images in train and val",
     "near_duplicate_leak": "val images that look like train images",
     "label_outline": "outlines taken as boxes",
+    "outline_rectangle": "outlines that are no more than boxes",
 }
 
 

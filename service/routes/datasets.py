@@ -31,6 +31,7 @@ from service.schemas.datasets import DatasetAnswer, DatasetByPath, DatasetList, 
 from service.schemas.from_records import dataset_answer
 from service.uploads import Upload, receive_upload
 from service.waiting import finished
+from service.workers.pools import task_result
 from service.workers.thumbnails import MAX_THUMBNAILS, thumbnail_folder
 
 router = APIRouter(tags=["data sets"])
@@ -88,8 +89,8 @@ async def add_dataset(request: Request, services: ServicesDep, caller: CallerDep
         body = await json_body(request)
         path, name = await run_in_threadpool(services.datasets.resolve_allowed_path, body.path), body.name
         task = body.task
-    held, new = await read_and_register(request, services, caller, path, name, upload, task)
-    answer = await run_in_threadpool(dataset_answer, services.store, held)
+    held, new, findings = await read_and_register(request, services, caller, path, name, upload, task)
+    answer = await run_in_threadpool(dataset_answer, services.store, held, findings)
     return JSONResponse(
         answer.model_dump(mode="json"), 201 if new else 200, {"Location": f"/v1/datasets/{held.id}"}
     )
@@ -152,8 +153,11 @@ async def read_and_register(
     name: str | None,
     upload: Upload | None,
     task: Task | None = None,
-) -> tuple[RegisteredDataset, bool]:
-    """Read a data set in a worker and register it; returns it and True when new. Raises InputError, HTTPProblem."""
+) -> tuple[RegisteredDataset, bool, tuple[str, ...]]:
+    """Read a data set in a worker and register it; returns it, True when new, and the kinds of what was found in it.
+
+    Raises InputError, HTTPProblem.
+    """
     try:
         if name is not None and len(name) > MAX_NAME:
             raise HTTPProblem(422, "request", f"The name is longer than {MAX_NAME} characters.")
@@ -165,9 +169,10 @@ async def read_and_register(
         if upload is not None:
             await run_in_threadpool(services.datasets.discard, upload)
         raise
-    return await run_in_threadpool(
+    held, new = await run_in_threadpool(
         services.datasets.register, caller, future, path=path, name=name, upload=upload, task=task
     )
+    return held, new, task_result(future).defects
 
 
 def task_field(services: Services, upload: Upload) -> Task | None:

@@ -41,6 +41,10 @@ class DatasetAnswer(Answer):
     images: SplitCounts
     objects: int
     task: Task | None = Field(description="What it is read for; null where a version before 0.2 took it in.")
+    task_note: str | None = Field(
+        None,
+        description="Why, where its labels look as if they were for another task; null where there is no question.",
+    )
     created_at: str
     profiled: bool = Field(description="Whether a recommendation for it is answered at once.")
     health: InspectionDocument | InspectionFailed | None = Field(

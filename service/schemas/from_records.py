@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -18,7 +19,7 @@ from recommender.store import Store
 from recommender.store.records_json import decode
 from recommender.store.service_records import RecommendationJob, RegisteredDataset
 from service.artefacts import FILES
-from service.dataset_task import known_task
+from service.dataset_task import known_task, task_note
 from service.schemas.datasets import DatasetAnswer, InspectionFailed
 from service.schemas.recommendations import RecommendationSummary
 from service.schemas.sweeps import SweepAnswer
@@ -28,8 +29,18 @@ from tune_jobs.sweep.documents import SweepCost, SweepDocument
 from tune_jobs.training_spec import TrainingSpec
 
 
-def dataset_answer(store: Store, held: RegisteredDataset) -> DatasetAnswer:
-    """The response body of a data set; its path is not part of it."""
+def dataset_answer(
+    store: Store, held: RegisteredDataset, findings: Collection[str] | None = None
+) -> DatasetAnswer:
+    """The response body of a data set; its path is not part of it.
+
+    `findings` are the kinds of what was found where it has just been read; else its inspection tells them.
+    """
+    health = None if held.health is None else health_of(held.health)
+    if findings is None:
+        findings = (
+            {defect.kind for defect in health.defects} if isinstance(health, InspectionDocument) else ()
+        )
     return DatasetAnswer(
         id=held.id,
         name=held.name,
@@ -40,9 +51,10 @@ def dataset_answer(store: Store, held: RegisteredDataset) -> DatasetAnswer:
         images=held.num_images,
         objects=held.num_objects,
         task=known_task(store, held),
+        task_note=None if held.task_named else task_note(findings),
         created_at=held.created_at,
         profiled=is_profiled(store, held.dataset_hash),
-        health=None if held.health is None else health_of(held.health),
+        health=health,
     )
 
 

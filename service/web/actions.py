@@ -97,7 +97,7 @@ async def upload(request: Request, services: ServicesDep, caller: CallerDep) -> 
     form = await receive_upload(request, fields=frozenset({"task"}))
     task = await run_in_threadpool(task_field, services, form)
     place = form.file or form.folder
-    held, _ = await read_and_register(request, services, caller, place, None, form, task)
+    held, *_ = await read_and_register(request, services, caller, place, None, form, task)
     return RedirectResponse(f"/datasets/{held.id}", 303)
 
 

@@ -30,6 +30,7 @@ class DatasetSummary:
     unpacked: str | None  # the folder with an archive's contents
     num_bytes: int  # of the archive and its contents
     task: Task  # what it was read for
+    defects: tuple[str, ...] = ()  # kinds of what was found while reading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,7 @@ def read_dataset(
         unpacked=None if unpacked is None else str(unpacked),
         num_bytes=num_bytes_of(file) + (0 if unpacked is None else num_bytes_of(unpacked)),
         task=dataset.task,
+        defects=tuple(defect.kind for defect in dataset.defects),
     )
 
 

@@ -58,7 +58,10 @@ def test_upright_rectangles_are_no_outlines(tmp_path: Path) -> None:
         label.write_text("0 0.1 0.1 0.5 0.1 0.5 0.6 0.1 0.6\n")
     with pytest.raises(WrongTaskError, match="no outline"):
         open_dataset(folder, task="segment")
-    assert open_dataset(folder).task == "detect"
+    found = open_dataset(folder)
+    assert found.task == "detect"
+    assert "outline_rectangle" in kinds(found)
+    assert "label_outline" not in kinds(found)  # its remedy, --task segment, is refused
 
 
 def test_boxes_among_outlines_count_as_their_rectangles_and_are_told(tmp_path: Path) -> None:

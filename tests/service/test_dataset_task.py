@@ -17,6 +17,7 @@ from recommender.store import Store
 from recommender.store.service_records import RegisteredDataset
 from service.dataset_task import task_of
 from tests.datagen import zip_of
+from tests.datasets.outlined import scenes, write_yolo_seg
 from tests.datasets.test_voc_masks import VOC_NUMBERS, write_voc
 from tests.service.kit import Service
 
@@ -70,6 +71,25 @@ def test_a_set_that_nobody_has_inspected_is_trained_for_the_task_of_its_labels(
         refused = service.post(f"/v1/{route}", json={"dataset": held["id"], "task": "detect"})
         assert refused.status_code == 422
         assert "was read for image classification, not for object detection" in refused.json()["detail"]
+
+
+def test_a_set_drawn_for_segmentation_in_rectangles_says_at_once_that_it_is_read_for_boxes(
+    service: Service, tmp_path: Path
+) -> None:
+    def told(name: str, row: str) -> Any:
+        folder = write_yolo_seg(tmp_path / name, scenes())
+        for label in (folder / "labels").rglob("*.txt"):
+            label.write_text(row if row else label.read_text())
+        return upload(service, folder).json()
+
+    rectangles = told("rectangles", "0 0.1 0.1 0.5 0.1 0.5 0.6 0.1 0.6\n")
+    assert rectangles["task"] == "detect"
+    assert rectangles["task_note"].startswith(
+        "Outline that is an upright rectangle: None says more than a box"
+    )
+    partly = told("partly", "0 0.1 0.1 0.5 0.1 0.3 0.6\n0 0.1 0.1 0.5 0.1 0.5 0.6 0.1 0.6\n")
+    assert (partly["task"], "task segment reads the outlines" in partly["task_note"]) == ("detect", True)
+    assert told("boxes", "0 0.5 0.5 0.2 0.2\n")["task_note"] is None
 
 
 def test_the_task_is_named_where_the_labels_serve_two(service: Service, tmp_path: Path) -> None:
