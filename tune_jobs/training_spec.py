@@ -1,4 +1,7 @@
-"""A full training as asked for and as kept: all resolved, so that it can be rerun from this alone."""
+"""A full training as asked for and as kept: all resolved, so that it can be rerun from this alone.
+
+Attempts on the nodes read it: importing this loads neither the store nor the forecast.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recommender.checkpoints.lineage import ancestry
 from recommender.errors import UsageError
-from recommender.estimates import estimate_training, operations_at, speed_here
 from recommender.records import (
     SCRATCH,
     Checkpoint,
@@ -89,6 +90,8 @@ def submit_training(
 
 def plan_training(store: Store, request: TrainingRequest, target: Target, *, suffix: str) -> TrainingSpec:
     """Resolve a request. Raises as `submit_training`."""
+    from recommender.checkpoints.lineage import ancestry
+
     if request.gpus and request.batch % request.gpus:
         raise UsageError(
             f"A batch of {request.batch} cannot be shared by {request.gpus} GPUs.",
@@ -142,6 +145,8 @@ def _estimate(
 ) -> Estimate | None:
     if target.num_images is None:
         return None
+    from recommender.estimates import estimate_training, operations_at, speed_here
+
     return estimate_training(
         speed_here(store, target.task),
         architecture=architecture,
