@@ -98,3 +98,18 @@ _BY_NAME: dict[str, TaskDefinition] = {row.name: row for row in TASKS}
 def task_definition(name: str) -> TaskDefinition:
     """The row of this task."""
     return _BY_NAME[name]
+
+
+# What other heads of ultralytics' models are for: their weights start ours, as those of detectors.
+FOREIGN_TASKS = {"pose": "poses", "obb": "oriented boxes"}
+
+
+def task_change(own: Task, foreign: str | None, task: Task) -> str | None:
+    """ "was an object detector and becomes an image classifier"; None where weights of `own` start their own task.
+
+    `foreign` is what their head is for where it is none of ours.
+    """
+    if own == task and foreign is None:
+        return None
+    before = f"an {task_definition(own).noun}" if foreign is None else f"a model of {FOREIGN_TASKS[foreign]}"
+    return f"was {before} and becomes an {task_definition(task).noun}"

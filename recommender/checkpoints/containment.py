@@ -17,6 +17,7 @@ from recommender.errors import CheckpointError, RecommenderError, StorageError, 
 from recommender.families.row import Shapes
 from recommender.families.ultralytics.recognition import Recognised, recognise
 from recommender.home import subfolder
+from recommender.tasks import FOREIGN_TASKS
 from recommender.text import printable
 
 MAX_FILE_BYTES = 4 * 2**30
@@ -37,6 +38,7 @@ class Admitted:
     epochs: int | None
     started_from: str | None  # file name of what its training began from, as the file says
     score: float | None  # as the file claims, on the val split of its own training
+    foreign_task: str | None  # that its head is for, as the file says, where it is none of ours
 
 
 def admit(file: Path) -> Admitted:
@@ -81,6 +83,7 @@ def admit(file: Path) -> Admitted:
         epochs=facts.get("epochs"),
         started_from=facts.get("started_from"),
         score=facts.get("score"),
+        foreign_task=facts["task"] if facts.get("task") in FOREIGN_TASKS else None,
     )
 
 

@@ -200,6 +200,7 @@ def _record(
         architecture=chosen.name,
         family=chosen.family,
         task=chosen.kind.task,
+        foreign_task=admitted.foreign_task,
         num_parameters=tensor_shapes(chosen.name, num_classes or 80).num_parameters,
         class_names=class_names,
         licence=licence,

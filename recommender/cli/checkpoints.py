@@ -14,6 +14,7 @@ from recommender.cli.options import AsJson
 if TYPE_CHECKING:
     from recommender.records import Checkpoint, Dataset, TrainingStep, TransferCoverage
     from recommender.report.checkpoints import CheckpointSummary
+    from recommender.tasks import Task
 
 app = typer.Typer(no_args_is_help=True, help="The checkpoints a training can start from.")
 
@@ -54,16 +55,19 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one checkpoint, its layers, and what of it transfers to a data set."""
-    from recommender.checkpoints import coverage, get_checkpoint
+    from recommender.checkpoints import coverage, get_checkpoint, require_for_task
     from recommender.report.checkpoints import checkpoint_summary, transfer_document
     from recommender.store import Store
 
     with Store.open_default() as store:
         checkpoint = get_checkpoint(store, name)
-    names = checkpoint.class_names or tuple(str(index) for index in range(80))
+    names, fitted = checkpoint.class_names or tuple(str(index) for index in range(80)), checkpoint
     if dataset is not None:
-        names = _open(dataset).class_names
-    found = coverage(checkpoint, architecture, names)
+        target = _open(dataset)
+        names = target.class_names
+        fitted = checkpoint if architecture else require_for_task(checkpoint, target.task)
+        _warn_of_other_task(checkpoint, target.task)
+    found = coverage(fitted, architecture, names)
     if as_json:
         transfer = transfer_document(found).model_dump(mode="json")
         _print_json(
@@ -118,6 +122,7 @@ def add(
             progress=progress,
         )
     _warn_of_other_classes(checkpoint, source)
+    _warn_of_other_task(checkpoint, checkpoint.task)
     if as_json:
         _print_json({"checkpoint": checkpoint_summary(checkpoint).model_dump(mode="json")})
     else:
@@ -194,6 +199,15 @@ def remove(
     out().print(f"removed {chosen.name}", markup=False)
 
 
+def _warn_of_other_task(checkpoint: Checkpoint, task: Task) -> None:
+    """Tells on stderr that weights made for one task are to start another."""
+    from recommender.cli.console import err
+    from recommender.tasks import task_change
+
+    if said := task_change(checkpoint.task, checkpoint.foreign_task, task):
+        err().print(f"note: {checkpoint.name} {said}; what does not fit stays behind.", markup=False)
+
+
 def _warn_of_other_classes(checkpoint: Checkpoint, source: Dataset | None) -> None:
     """The likeliest slip: naming the target, or another data set, where the source was asked for."""
     from recommender.class_names import overlap
@@ -243,7 +257,7 @@ def _print_table(checkpoints: list[Checkpoint]) -> None:
     table = Table(
         "checkpoint", "here", "from", "architecture", "licence", "trained on", box=None, pad_edge=False
     )
-    for heading in ("parameters", "classes", "mAP50-95*"):
+    for heading in ("parameters", "classes", "score*"):
         table.add_column(heading, justify="right")
     names = names_of_files(checkpoints)
     for entry in checkpoints:
@@ -264,7 +278,11 @@ def _print_table(checkpoints: list[Checkpoint]) -> None:
         table.add_row(*(_plain(printable(cell, limit=40)) for cell in cells))
     console = out()
     console.print(table)
-    console.print("* on the val images of its own data, as its makers report it", style="dim")
+    console.print(
+        "* on the val images of its own data, as its makers report it: mAP50-95 of detectors, mask mAP50-95 of "
+        "segmenters, top-1 accuracy of classifiers",
+        style="dim",
+    )
 
 
 def _print_facts(facts: CheckpointSummary) -> None:
@@ -316,6 +334,7 @@ def _print_layers(found: TransferCoverage) -> None:
 
 
 def _summary(checkpoint: Checkpoint) -> str:
+    from recommender.tasks import task_definition
     from recommender.text import counted, printable
 
     classes = (
@@ -323,7 +342,8 @@ def _summary(checkpoint: Checkpoint) -> str:
     )
     source = printable(checkpoint.source_name or "unknown data", limit=60)
     licence = printable(checkpoint.licence or "unknown", limit=60)
-    return f"{checkpoint.architecture}, {classes}, trained on {source}, licence {licence}"
+    noun = task_definition(checkpoint.task).noun
+    return f"{noun} {checkpoint.architecture}, {classes}, trained on {source}, licence {licence}"
 
 
 def _plain(text: str) -> Any:

@@ -9,7 +9,7 @@ from recommender.forecast.ranking import StartForecast
 from recommender.forecast.situation import Observation, Situation
 from recommender.profile import NOTHING_SIMILAR
 from recommender.records import RankedStart, Start
-from recommender.tasks import task_definition
+from recommender.tasks import task_change, task_definition
 from recommender.text import counted
 
 RELATED = 0.5  # half the squared distance of sets that have nothing in common
@@ -114,10 +114,10 @@ def _transfer(situation: Situation) -> list[str]:
 
 def _other_task(situation: Situation) -> str:
     checkpoint = situation.checkpoint
-    if checkpoint is None or checkpoint.task == situation.target.task:
+    if checkpoint is None:
         return ""
-    nouns = [task_definition(task).noun for task in (checkpoint.task, situation.target.task)]
-    return f", which was an {nouns[0]} and becomes an {nouns[1]}"
+    said = task_change(checkpoint.task, checkpoint.foreign_task, situation.target.task)
+    return "" if said is None else f", which {said}"
 
 
 def _size(situation: Situation) -> list[str]:

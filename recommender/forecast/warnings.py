@@ -10,7 +10,7 @@ from recommender.forecast.rules import head_start, leaks, source_unknown
 from recommender.forecast.situation import Situation
 from recommender.profile import NOTHING_SIMILAR
 from recommender.records import SCRATCH, Checkpoint, Notice
-from recommender.tasks import task_definition
+from recommender.tasks import task_change, task_definition
 from recommender.text import printable
 
 BROAD_SOURCE = 500_000  # images: ImageNet, Open Images, Objects365
@@ -58,7 +58,7 @@ def warnings(
 
 def notes(forecasts: Sequence[StartForecast]) -> tuple[Notice, ...]:
     """Notes, which are no faults: the licence that comes with the first start, and what takes the place of others."""
-    return (*_licence(forecasts), *_recovered(forecasts))
+    return (*_made_for_another_task(forecasts), *_licence(forecasts), *_recovered(forecasts))
 
 
 def only_scratch(forecasts: Sequence[StartForecast], *, permissive_only: bool) -> tuple[Notice, ...]:
@@ -245,6 +245,31 @@ def _licence(forecasts: Sequence[StartForecast]) -> list[Notice]:
             hint="--licence permissive leaves such starts out.",
         )
     ]
+
+
+def _made_for_another_task(forecasts: Sequence[StartForecast]) -> list[Notice]:
+    """One notice for each kind of change, with the starts it is true of."""
+    changes: dict[str, list[str]] = {}
+    for checkpoint in (o.situation.checkpoint for o in forecasts):
+        if checkpoint is not None:
+            task = forecasts[0].situation.target.task
+            said = task_change(checkpoint.task, checkpoint.foreign_task, task)
+            named = changes.setdefault(said, []) if said else []
+            named += [] if checkpoint.name in named else [checkpoint.name]
+    return [
+        Notice(
+            code="other_task",
+            message=f"{_named(names)} {said}: `weights` is the share of your model that fits, and the rest begins at "
+            "random.",
+        )
+        for said, names in changes.items()
+    ]
+
+
+def _named(names: Sequence[str]) -> str:
+    """The subject of a sentence about one checkpoint or each of several."""
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return ", ".join(map(printable, names[:4])) + more + (": each" if len(names) > 1 else "")
 
 
 def _recovered(forecasts: Sequence[StartForecast]) -> list[Notice]:

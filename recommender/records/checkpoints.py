@@ -48,6 +48,9 @@ class Checkpoint:
     path: Path | None = None  # the safetensors file here, None while not fetched
     attribution: str | None = None
     task: Task = "detect"
+    foreign_task: str | None = (
+        None  # that its own head is for, where it is none of ours: "pose", "obb"; then it counts as a detector
+    )
     owner: str | None = None  # of the service's key that brought it; None: the user of this machine
     kept: bool = True  # False: a file that was named once, which takes part only where it is named
     lineage: tuple[TrainingStep, ...] | None = (

@@ -25,6 +25,9 @@ class CheckpointSummary(Document):
     licence: str | None
     flops_b: float | None = Field(description="10^9 operations for one image of 640 × 640 pixels.")
     task: Task
+    foreign_task: str | None = Field(
+        description='What its own head is for where that is not served, "pose" or "obb"; it counts as a detector.'
+    )
     source: str | None
     source_hash: str | None
     source_licence: str | None

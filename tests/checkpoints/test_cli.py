@@ -15,6 +15,7 @@ from recommender.errors import ConflictError, NotFoundError, RecommenderError
 from recommender.store import Store
 from tests.checkpoints.test_registry import kept
 from tests.datagen import make_dataset
+from tests.datasets.test_classification import two_splits
 
 
 def recommend(*arguments: str | Path) -> Result:
@@ -68,6 +69,25 @@ def test_show_tells_layers_and_transfer(store: Store, tmp_path: Path) -> None:
     assert told["transfer"]["classes_matched"] == 0
     assert {layer["part"] for layer in told["transfer"]["layers"]} == {"backbone", "neck", "head"}
     assert "of the parameters" in recommend("show", "coco").stdout
+
+
+def test_what_weights_were_made_for_is_told_where_they_start_another_task(
+    store: Store, home: Path, tmp_path: Path
+) -> None:
+    data = two_splits(tmp_path / "pets")
+    shown = CliRunner().invoke(app, ["show", "coco", "--dataset", str(data), "--json"])
+    assert "coco-yolo11n was an object detector and becomes an image classifier" in shown.stderr
+    transfer = json.loads(shown.stdout)["transfer"]
+    assert (transfer["num_classes"], transfer["neck"], transfer["head"]) == (2, 0.0, 0.0)
+    assert 0.5 < transfer["backbone"] < 1.0  # its pooling pyramid is missing in YOLO11's classifier
+    store.checkpoints.put(kept(home, foreign_task="pose"))
+    detect = CliRunner().invoke(
+        app, ["show", "mine", "--dataset", str(make_dataset(tmp_path / "boxes")), "--json"]
+    )
+    assert "was a model of poses and becomes an object detector" in detect.stderr
+    assert json.loads(detect.stdout)["checkpoint"]["foreign_task"] == "pose"
+    own = CliRunner().invoke(app, ["show", "imagenet", "--dataset", str(data), "--json"])
+    assert (own.exit_code, own.stderr) == (0, "")
 
 
 @pytest.mark.slow

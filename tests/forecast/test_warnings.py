@@ -45,6 +45,26 @@ def test_likeness_to_a_broad_source_without_a_profile_is_not_denied(
     assert ("nothing_similar" in told) == said
 
 
+def test_starts_that_were_made_for_another_task_are_named() -> None:
+    target = replace(TARGET, task="classify")
+    one, other = (situation(target, source, evidence=Evidence()) for source in (SIMILAR, UNRELATED))
+    assert one.checkpoint is not None and other.checkpoint is not None
+    fitting = replace(other, checkpoint=replace(other.checkpoint, name="fitting", task="classify"))
+    posing = replace(other, checkpoint=replace(other.checkpoint, name="posing", foreign_task="pose"))
+    said = {
+        notice.message.partition(":")[0]
+        for notice in notes(rank_starts([], [one, fitting, posing, situation(target, None)]))
+        if notice.code == "other_task"
+    }
+    assert said == {
+        f"{one.checkpoint.name} was an object detector and becomes an image classifier",
+        "posing was a model of poses and becomes an image classifier",
+    }
+    assert not [
+        n for n in notes(rank_starts([], [fitting, situation(target, None)])) if n.code == "other_task"
+    ]
+
+
 def test_too_few_for_scratch_is_said_where_scratch_is_asked_for_or_close() -> None:
     starts = [situation(TARGET, SIMILAR, evidence=Evidence(similarity=0.95)), situation(TARGET, None)]
     far = rank_starts([], starts)

@@ -21,6 +21,7 @@ from recommender.checkpoints.quarantine.__main__ import examine
 from recommender.checkpoints.quarantine.refusal import RefusalError
 from recommender.errors import CheckpointError
 from recommender.families.ultralytics.recognition import recognise
+from recommender.tasks import FOREIGN_TASKS
 from recommender.ultralytics_safety import prepare_ultralytics
 from tests.checkpoints.kit import NAMES, random_model, save_ultralytics
 from tests.hostile.bombs import NamedCall
@@ -284,6 +285,7 @@ def test_a_checkpoint_is_known_by_the_head_it_has(
     tensors, facts = examine(save_ultralytics(tmp_path / "x.pt", model), tmp_path)
     found = recognise({key: tuple(tensor.shape) for key, tensor in tensors.items()}, task=facts["task"])
     assert (found.architecture.name, found.extent, found.num_classes) == (name, "whole", 3)
+    assert (facts["task"] in FOREIGN_TASKS) == (class_name in ("PoseModel", "OBBModel"))
 
 
 def test_a_checkpoint_from_mid_training_works(tmp_path: Path) -> None:
