@@ -48,7 +48,8 @@ def test_likeness_to_a_broad_source_without_a_profile_is_not_denied(
 def test_starts_that_were_made_for_another_task_are_named() -> None:
     target = replace(TARGET, task="classify")
     one, other = (situation(target, source, evidence=Evidence()) for source in (SIMILAR, UNRELATED))
-    assert one.checkpoint is not None and other.checkpoint is not None
+    assert one.checkpoint is not None
+    assert other.checkpoint is not None
     fitting = replace(other, checkpoint=replace(other.checkpoint, name="fitting", task="classify"))
     posing = replace(other, checkpoint=replace(other.checkpoint, name="posing", foreign_task="pose"))
     said = {
