@@ -1,11 +1,13 @@
-"""Files of ours that are replaced in one step: a reader sees the old content or the new, never half of one."""
+"""Files and folders of ours that appear in one step: a reader sees the old content or the new, never half of one."""
 
 from __future__ import annotations
 
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,6 +30,24 @@ def replacing(file: Path, *, durable: bool = False) -> Iterator[Path]:
             _flush(file.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def filling(folder: Path, *, prefix: str, is_whole: Callable[[], bool]) -> Iterator[Path]:
+    """A new folder beside `folder` to fill, which takes its place at the end; after an error it is removed.
+
+    Where another process was faster, `is_whole` tells whether `folder` is as good. Raises OSError as writing does.
+    """
+    part = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
+    try:
+        yield part
+        try:
+            part.rename(folder)
+        except OSError:
+            if not is_whole():
+                raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def write_json(file: Path, content: Mapping[str, object]) -> None:

@@ -32,7 +32,7 @@ async def register_upload(request: Request, services: Services, caller: Caller, 
         await run_in_threadpool(shutil.rmtree, upload.folder, True)
 
 
-def _start_import(services: Services, caller: Caller, upload: Upload) -> Future[TaskResult]:
+def _start_import(services: Services, caller: Caller, upload: Upload) -> Future[TaskResult[str]]:
     name, licence = upload.fields.get("name", ""), upload.fields.get("licence") or None
     if licence is not None and len(licence) > 100:
         raise HTTPProblem(422, "request", "The licence is longer than 100 characters.")

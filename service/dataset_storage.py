@@ -77,7 +77,7 @@ class DatasetStorage:
 
     def submit_read(
         self, caller: Caller, path: Path, upload: Upload | None, task: Task | None
-    ) -> Future[TaskResult]:
+    ) -> Future[TaskResult[tasks.DatasetSummary]]:
         """Read a data set in a worker process; the result is for `register`."""
         roots = None if upload is not None else self._roots
         return self._pools.submit_read(
@@ -96,7 +96,7 @@ class DatasetStorage:
     def register(
         self,
         caller: Caller,
-        done: Future[TaskResult],
+        done: Future[TaskResult[tasks.DatasetSummary]],
         *,
         path: Path,
         name: str | None,
@@ -108,7 +108,7 @@ class DatasetStorage:
         Raises InputError.
         """
         try:
-            summary: tasks.DatasetSummary = task_result(done)
+            summary = task_result(done)
             wanted = RegisteredDataset(
                 id=f"ds_{secrets.token_hex(8)}",
                 owner=caller.owner,
@@ -183,7 +183,7 @@ class DatasetStorage:
                 shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(upload.folder, ignore_errors=True)
 
-    def _finish_inspection(self, id: str, done: Future[TaskResult]) -> None:
+    def _finish_inspection(self, id: str, done: Future[TaskResult[str]]) -> None:
         if done.cancelled():
             return
         try:

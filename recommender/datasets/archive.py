@@ -15,7 +15,6 @@ import shutil
 import stat
 import struct
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from recommender.atomic_files import filling
 from recommender.datasets.archive_names import in_encoding, names_encoding
 from recommender.datasets.limits import DatasetLimits
 from recommender.datasets.unpacking import COPY_BYTES, Budget, Metered
@@ -89,18 +89,11 @@ def unpacked(path: Path, *, limits: DatasetLimits) -> Path:
     if (target.parent / MARKER).exists() and target.is_dir():
         return target
     try:
-        aside = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=target.parent.parent))
-        try:
-            (aside / target.name).mkdir()
-            _unpack(path, aside / target.name, limits)
-            (aside / MARKER).touch()
-            try:
-                aside.rename(target.parent)
-            except OSError:
-                if not (target.parent / MARKER).exists():  # else another process was faster
-                    raise
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+        whole = (target.parent / MARKER).exists
+        with filling(target.parent, prefix=".unpacking-", is_whole=whole) as part:
+            (part / target.name).mkdir()
+            _unpack(path, part / target.name, limits)
+            (part / MARKER).touch()
     except DAMAGED as error:
         raise DatasetError(
             f"{printable(path.name)} is damaged: {printable(error)}.", remedy="Pack it again."

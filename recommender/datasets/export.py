@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
+from recommender.atomic_files import filling
 from recommender.datasets.images import ImageError, decode_image, read_bytes, read_header
 from recommender.datasets.outlines import joined
 from recommender.errors import ConflictError, DatasetError, StorageError
@@ -65,14 +64,12 @@ def export_yolo(
         return entry
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name[:40]}-", dir=folder.parent))
-        try:
-            left_out = _write(dataset, images, aside, folder, splits)
+        prefix = f".{folder.name[:40]}-"
+        with filling(folder, prefix=prefix, is_whole=lambda: _is_complete(folder, wanted)) as part:
+            left_out = _write(dataset, images, part, folder, splits)
             manifest = {"wanted": wanted, "left_out": left_out}
-            (aside / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
-            _publish(aside, folder, wanted)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+            (part / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+            part.chmod(0o755)  # a new temporary folder is private
     except OSError as error:
         raise StorageError(
             f"The export to {printable(folder)} failed: {error.strerror}.", remedy="Free some space there."
@@ -137,15 +134,6 @@ def _is_complete(folder: Path, wanted: dict[str, object]) -> bool:
     if not isinstance(found, dict) or found.get("wanted") != wanted:
         raise ConflictError(f"{printable(folder)} holds another export.", remedy="Choose another folder.")
     return True
-
-
-def _publish(aside: Path, folder: Path, wanted: dict[str, object]) -> None:
-    aside.chmod(0o755)  # mkdtemp made it private
-    try:
-        aside.rename(folder)
-    except OSError:
-        if not _is_complete(folder, wanted):  # else another process was faster, with the same content
-            raise
 
 
 def _write(

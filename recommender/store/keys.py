@@ -61,10 +61,6 @@ class Keys(Repository):
         query = select(ApiKeyRow).order_by(ApiKeyRow.created_at, ApiKeyRow.id)
         return tuple(_key(row) for row in self._read(lambda session: session.scalars(query).all()))
 
-    def exist(self) -> bool:
-        """True if any key was ever created."""
-        return bool(self._read(lambda session: session.scalar(select(func.count()).select_from(ApiKeyRow))))
-
     def revoke(self, id: str) -> bool:
         """End a key and every session opened with it; False when there is no such key in force."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar, TypeVarTuple, cast
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -26,15 +26,17 @@ _ERRORS: dict[str, type[errors.RecommenderError]] = {
     for name, kind in vars(errors).items()
     if isinstance(kind, type) and issubclass(kind, errors.RecommenderError)
 }
+T = TypeVar("T")
+Arguments = TypeVarTuple("Arguments")
 _PR_SET_PDEATHSIG = 1
 _TASKS_PER_WORKER = 200  # then a fresh process: whatever a library leaks is given back
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskResult:
+class TaskResult(Generic[T]):
     """Result or error of a task."""
 
-    result: Any = None
+    result: T | None = None
     error: str | None = None  # the name of a class in recommender.errors, or "unexpected"
     message: str = ""
     remedy: str | None = None
@@ -56,20 +58,20 @@ class WorkerPools:
         self._inspections = FairPool(self._starter, self._inspection_pool.schedule, num_workers=2)
 
     def submit_read(
-        self, owner: str, timeout_s: float, work: Callable[..., Any], *arguments: Any
-    ) -> Future[TaskResult]:
+        self, owner: str, timeout_s: float, work: Callable[[*Arguments], T], *arguments: *Arguments
+    ) -> Future[TaskResult[T]]:
         """Schedule work that a request waits for: reading an upload. Cancelling the future drops or ends it."""
         return self._reads.submit(owner, timeout_s, work, arguments)
 
     def submit_inspection(
-        self, owner: str, timeout_s: float, work: Callable[..., Any], *arguments: Any
-    ) -> Future[TaskResult]:
+        self, owner: str, timeout_s: float, work: Callable[[*Arguments], T], *arguments: *Arguments
+    ) -> Future[TaskResult[T]]:
         """Schedule slower work: inspections and imports of checkpoints. Cancelling the future drops or ends it."""
         return self._inspections.submit(owner, timeout_s, work, arguments)
 
     def submit_recommendation(
-        self, timeout_s: float, work: Callable[..., Any], *arguments: Any
-    ) -> Future[TaskResult]:
+        self, timeout_s: float, work: Callable[[*Arguments], T], *arguments: *Arguments
+    ) -> Future[TaskResult[T]]:
         """Schedule a recommendation. Cancelling the future ends the process."""
         return self._starter.submit(self._recommendation_pool.schedule, timeout_s, work, arguments).result()
 
@@ -93,15 +95,15 @@ class _RestartingPool:
         self._number = number
         self._task_memory_mb = task_memory_mb
         self._pool = _pool(number)
-        self._pending: set[Future[TaskResult]] = set()
+        self._pending: set[Future[TaskResult[Any]]] = set()
 
     def schedule(
         self, timeout_s: float, work: Callable[..., Any], arguments: tuple[Any, ...]
-    ) -> Future[TaskResult]:
+    ) -> Future[TaskResult[Any]]:
         """Schedule work; the future fails with BrokenProcessPool when the pool breaks first."""
         if not self._pool.active:
             self._replace()
-        future: Future[TaskResult] = self._pool.schedule(
+        future: Future[TaskResult[Any]] = self._pool.schedule(
             _run_task, args=[self._task_memory_mb, work, *arguments], timeout=timeout_s
         )
         self._pending.add(future)
@@ -123,7 +125,7 @@ class _RestartingPool:
         self._pool = _pool(self._number)
 
 
-def task_result(future: Future[TaskResult]) -> Any:
+def task_result(future: Future[TaskResult[T]]) -> T:
     """The result of a finished future. Raises RecommenderError, or WorkerError for anything unexpected."""
     try:
         outcome = future.result()
@@ -138,7 +140,7 @@ def task_result(future: Future[TaskResult]) -> Any:
             remedy="Try again, or ask the operator.",
         ) from error
     if outcome.error is None:
-        return outcome.result
+        return cast(T, outcome.result)  # which may be None by itself
     if outcome.error in _ERRORS:
         raise _ERRORS[outcome.error](outcome.message, remedy=outcome.remedy)
     raise WorkerError(outcome.message)
@@ -148,7 +150,9 @@ class WorkerError(Exception):
     """Something unexpected in a worker; the message names the functions it happened in."""
 
 
-def _run_task(memory_mb: int | None, work: Callable[..., Any], *arguments: Any) -> TaskResult:
+def _run_task(
+    memory_mb: int | None, work: Callable[[*Arguments], T], *arguments: *Arguments
+) -> TaskResult[T]:
     """In the worker. Errors travel as text: exceptions of libraries do not survive pickling."""
     try:
         with task_memory(memory_mb):
@@ -162,7 +166,7 @@ def _run_task(memory_mb: int | None, work: Callable[..., Any], *arguments: Any) 
         return TaskResult(error="unexpected", message=where(error))
 
 
-def _refused_for_memory(memory_mb: int | None) -> TaskResult:
+def _refused_for_memory(memory_mb: int | None) -> TaskResult[Any]:
     return TaskResult(
         error=errors.UnsafeInputError.__name__,
         message=f"The work needs more than the {memory_mb} MB of memory that one task may take.",

@@ -41,7 +41,7 @@ FINGERPRINT_TTL_S = 0.25  # how long the fingerprint of what is known is believe
 @dataclass(frozen=True, kw_only=True)
 class _RunningTask:
     ask: RecommendationJob
-    future: Future[TaskResult]
+    future: Future[TaskResult[str]]
     started_s: float
 
 
@@ -217,7 +217,7 @@ class RecommendationQueue:
     def _finish(self, entry: _RunningTask) -> None:
         ask = entry.ask
         try:
-            document: str = task_result(entry.future)
+            document = task_result(entry.future)
             if json.loads(document)["dataset"]["hash"] != ask.dataset_hash:
                 raise ConflictError(
                     "The data set has changed since it was given to the service.",

@@ -1,14 +1,14 @@
-"""Thumbnails of the images of held data sets, made once per content hash."""
+"""Thumbnails of the images of registered data sets, made once per content hash."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
-import tempfile
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
+from recommender.atomic_files import filling
 from recommender.home import subfolder
 from recommender.records import Dataset, LabelledImage
 
@@ -27,18 +27,14 @@ def write_thumbnails(dataset: Dataset, folder: Path) -> None:
     if (folder / INDEX_FILE).exists():
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=".drawing-", dir=folder.parent))
-    try:
+    with filling(folder, prefix=".drawing-", is_whole=(folder / INDEX_FILE).exists) as part:
         names: dict[str, int] = {}
         for image in _chosen(dataset):
             number = len(names)
-            if _draw(image, aside / f"{number}.jpg"):
+            if _draw(image, part / f"{number}.jpg"):
                 names[image.name] = number
-        (aside / INDEX_FILE).write_text(json.dumps(names))
+        (part / INDEX_FILE).write_text(json.dumps(names))
         shutil.rmtree(folder, ignore_errors=True)
-        aside.rename(folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 class ThumbnailIndex:

@@ -70,7 +70,7 @@ def test_work_whose_process_dies_is_told_so_and_the_next_is_done(pools: WorkerPo
 
 def test_what_a_broken_pool_never_began_is_told_too(pools: WorkerPools) -> None:
     pid_of(pools)
-    lost: Future[TaskResult] = Future()
+    lost: Future[TaskResult[int]] = Future()
     pools._recommendation_pool._pending.add(lost)
     pools._starter.submit(pools._recommendation_pool._replace).result()
     with pytest.raises(UnavailableError, match="died"):
@@ -86,7 +86,7 @@ def test_work_that_takes_too_long_is_ended(pools: WorkerPools) -> None:
 
 @pytest.mark.parametrize("kind", ["read", "inspection"])
 def test_each_kind_of_work_recovers(pools: WorkerPools, kind: str) -> None:
-    submit: Callable[..., Future[TaskResult]] = getattr(pools, f"submit_{kind}")
+    submit: Callable[..., Future[TaskResult[int]]] = getattr(pools, f"submit_{kind}")
     os.kill(int(task_result(submit("ada", 60, os.getpid))), signal.SIGKILL)
     time.sleep(0.5)
     assert int(task_result(submit("ada", 60, os.getpid)))
@@ -94,7 +94,7 @@ def test_each_kind_of_work_recovers(pools: WorkerPools, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["read", "inspection"])
 def test_one_owners_work_does_not_hold_up_another(pools: WorkerPools, kind: str) -> None:
-    submit: Callable[..., Future[TaskResult]] = getattr(pools, f"submit_{kind}")
+    submit: Callable[..., Future[TaskResult[int]]] = getattr(pools, f"submit_{kind}")
     slow = [submit("ada", 60, time.sleep, 30) for _ in range(4)]
     assert int(task_result(submit("bob", 60, os.getpid)))
     assert not any(task.done() for task in slow)
