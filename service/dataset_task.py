@@ -45,6 +45,6 @@ def require_task(store: Store, held: RegisteredDataset, asked: Task | None) -> N
 
 
 def task_note(findings: Collection[str]) -> str | None:
-    """Why a data set with these kinds of findings is read for its task, None where its labels leave no question."""
+    """The reason why a data set with these kinds of findings is read for its task; None where the labels are clear."""
     kind = next((one for one in TASK_FINDINGS if one in findings), None)
     return None if kind is None else in_fields(f"{KINDS[kind].title.capitalize()}: {KINDS[kind].remedy}")
