@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from recommender.checkpoints import get_checkpoint
+from recommender.checkpoints.scratch import require_architecture
 from recommender.errors import UnavailableError, UsageError
 from recommender.records import SCRATCH, Job, Recipe
 from recommender.request_digests import request_digests
@@ -17,7 +18,7 @@ from recommender.store.records_json import decode
 from recommender.store.service_records import RecommendationJob, RegisteredDataset
 from recommender.tasks import Task
 from service.auth import Caller
-from service.dataset_task import require_task, task_of
+from service.dataset_task import known_task, require_task, task_of
 from service.dependencies import Paging, Services, find_dataset
 from service.problems import HTTPProblem
 from service.schemas.sweeps import SweepBody
@@ -70,32 +71,50 @@ def launch_training(
 def launch_sweep(services: Services, caller: Caller, body: SweepBody, *, key: str | None) -> tuple[Job, bool]:
     """The sweep's job and whether it is new. Raises UsageError, NotFoundError, HTTPProblem."""
     held = [find_dataset(services.store, caller, id) for id in body.datasets]
-    _require_reach(services)
-    _check_size(services, body.epochs, body.imgsz)
-    for name in body.checkpoints:
-        if name != SCRATCH:
-            get_checkpoint(services.store, name)
-    budget = _within(body.budget, services.settings.max_budget)
-    for dataset in held:
-        require_task(services.store, dataset, body.task)
-    fields = body.model_dump(exclude={"datasets", "address", "storage", "allow_roots", "budget"})
-    if body.task is None:
-        fields["task"] = _named_task(services.store, held)
-    request = SweepRequest(datasets=tuple(dataset.path for dataset in held), budget=budget, **fields)
     key = key or f"once-{secrets.token_hex(16)}"
-    if services.store.jobs.find(owner=caller.owner, key=key) is None:
-        _check_number(services, caller, SWEEP, services.settings.max_sweeps)
-    spec = request.model_dump_json()
+    known = services.store.jobs.find(owner=caller.owner, key=key)
+    fields = body.model_dump(exclude={"datasets", "address", "storage", "allow_roots"} | _open_size(body))
+    if known is None:
+        _check_sweep(services, caller, body, held)
+        fields["budget"] = _within(body.budget, services.settings.max_budget)
+        fields["task"] = body.task or _named_task(services.store, held)
+    else:  # a retry is recognised whatever has become of checkpoints, limits and tasks since
+        before = json.loads(known.spec)
+        fields["budget"] = body.budget or before.get("budget")
+        fields["task"] = body.task or before.get("task")
+    request = SweepRequest(datasets=tuple(dataset.path for dataset in held), **fields)
     job, new = services.store.jobs.create(
         kind=SWEEP,
         owner=caller.owner,
         key=key,
         body_digests=request_digests(request, *(dataset.dataset_hash for dataset in held)),
         cluster=services.job_hosts.place.cluster,
-        spec=spec,
+        spec=request.model_dump_json(exclude=_open_size(body)),
     )
     services.job_hosts.wake()
     return job, new
+
+
+def _open_size(body: SweepBody) -> set[str]:
+    """The image size as a field to leave out where none is named: each data set's task has its own."""
+    return {"imgsz"} - body.model_fields_set
+
+
+def _check_sweep(
+    services: Services, caller: Caller, body: SweepBody, held: Sequence[RegisteredDataset]
+) -> None:
+    """Raise UsageError, NotFoundError or HTTPProblem for a new sweep that cannot or may not be run."""
+    _require_reach(services)
+    _check_size(services, body.epochs, body.imgsz)
+    for name in body.checkpoints:
+        if name != SCRATCH:
+            get_checkpoint(services.store, name)
+    for dataset in held:
+        require_task(services.store, dataset, body.task)
+        task = body.task or known_task(services.store, dataset)
+        if body.architecture is not None and task is not None:
+            require_architecture(body.architecture, task)
+    _check_number(services, caller, SWEEP, services.settings.max_sweeps)
 
 
 def _named_task(store: Store, held: Sequence[RegisteredDataset]) -> Task | None:

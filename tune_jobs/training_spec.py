@@ -24,7 +24,7 @@ from recommender.records import (
 from recommender.request_digests import request_digests
 from recommender.requests import TrainingRequest
 from recommender.starts import FreezeDepth, split_start, with_depth
-from recommender.tasks import Task, task_definition
+from recommender.tasks import Task
 from recommender.training_recipe import recipe_of
 
 if TYPE_CHECKING:
@@ -161,20 +161,9 @@ def _estimate(
 def _scratch_architecture(store: Store, asked: str | None, task: Task) -> str:
     """The architecture that random weights train: the one asked for, else that of an answer of this store."""
     from recommender.checkpoints import that_fit
-    from recommender.checkpoints.scratch import (
-        checkpoints_at_hand,
-        scratch_architecture,
-    )
-    from recommender.families.ultralytics.architectures import architecture as shipped
+    from recommender.checkpoints.scratch import checkpoints_at_hand, scratch_architecture
 
-    if asked is not None:
-        if shipped(asked).kind.task != task:  # refused now, not on the cluster in an hour
-            raise UsageError(
-                f"{asked} is no {task_definition(task).noun}.",
-                remedy=f"Name one such as {task_definition(task).architecture}, or leave the architecture out.",
-            )
-        return asked
-    return scratch_architecture(that_fit(checkpoints_at_hand(store), task), task)
+    return scratch_architecture(that_fit(checkpoints_at_hand(store), task), task, asked=asked)
 
 
 def resolve_start(

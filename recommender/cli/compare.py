@@ -116,11 +116,11 @@ def _run(request: CompareRequest, *, ask: bool) -> Compared:
         bars = contextlib.ExitStack()
         progress = bars.enter_context(progress_bars())
 
-        def begin(told: tuple[Notice, ...], trainings: int, cost: str) -> None:
+        def begin(planned: CompareRequest, told: tuple[Notice, ...], trainings: int, cost: str) -> None:
             bars.close()
             print_notices(told, err())
             if trainings:
-                err().print(_plan_line(request, trainings, cost), markup=False)
+                err().print(_plan_line(planned, trainings, cost), markup=False)
             if trainings and ask:
                 typer.confirm("Start them?", abort=True, err=True)
 

@@ -134,7 +134,7 @@ def sweep_answer(store: Store, job: Job) -> SweepAnswer:
         modes=spec["modes"],
         seeds=spec["seeds"],
         epochs=spec["epochs"],
-        imgsz=spec["imgsz"],
+        imgsz=spec.get("imgsz"),
         budget=spec["budget"],
         cost=None if cost is None else SweepCost.model_validate_json(cost.data),
         result=None if result is None else SweepDocument.model_validate_json(result.data),

@@ -41,7 +41,7 @@ class SweepAnswer(Answer):
     modes: tuple[str, ...]
     seeds: tuple[int, ...]
     epochs: int
-    imgsz: int
+    imgsz: int | None = Field(description="null: the usual one of each data set's task.")
     budget: str | None = Field(description="The hard cap it runs under.")
     cost: SweepCost | None = Field(
         description="What was spent so far, and how many trials wait, run and ended."

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from recommender.records import SplitCounts
-from recommender.requests import TrainingRequest, at_usual_size
+from recommender.requests import SweepRequest, TrainingRequest, at_usual_size
 from recommender.store import Store
 from recommender.store.service_records import RegisteredDataset
 from service.dataset_task import task_of
@@ -71,6 +71,17 @@ def test_a_set_that_nobody_has_inspected_is_trained_for_the_task_of_its_labels(
         refused = service.post(f"/v1/{route}", json={"dataset": held["id"], "task": "detect"})
         assert refused.status_code == 422
         assert "was read for image classification, not for object detection" in refused.json()["detail"]
+    sweep = {"datasets": [held["id"]], "modes": ["scratch"], "budget": "10m"}
+    tried = service.post("/v1/sweeps", json=sweep)
+    assert (tried.status_code, tried.json()["imgsz"]) == (202, None)
+    asked = SweepRequest.model_validate_json(service.store.jobs.require(tried.json()["id"]).spec)
+    assert at_usual_size(asked, "classify").imgsz == 224
+    named = service.post("/v1/sweeps", json=sweep | {"imgsz": 640})
+    assert named.json()["imgsz"] == 640
+    refused = service.post("/v1/sweeps", json=sweep | {"architecture": "yolo11n"})
+    assert (refused.status_code, "is no image classifier" in refused.text) == (422, True)
+    for job in (tried, named):
+        service.delete(f"/v1/sweeps/{job.json()['id']}")
 
 
 def test_a_set_drawn_for_segmentation_in_rectangles_says_at_once_that_it_is_read_for_boxes(

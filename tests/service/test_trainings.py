@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from recommender.home import home
 from recommender.store.records_json import decode
+from service.auth import Caller
+from service.jobs import launch_sweep
+from service.schemas.sweeps import SweepBody
 from tests.datagen import make_dataset, zip_of
-from tests.service.kit import Service
+from tests.service.kit import Service, settings_for_tests
 from tests.service.test_recommendations import DOCUMENT, an_ask
 from tests.test_request_digests import SWEEP, TRAINING
 from tune_jobs.training_spec import TrainingSpec
@@ -198,6 +202,27 @@ def test_a_key_of_a_sweep_launches_no_training(service: Service, held: str) -> N
     status, problem = launch(service, "both", dataset=held, start="scratch")
     assert (status, problem["type"]) == (422, "urn:checkpoint-recommender:problem:request")
     service.delete(f"/v1/sweeps/{service.get('/v1/sweeps').json()['sweeps'][0]['id']}")
+
+
+def test_a_retried_sweep_is_recognised_whatever_became_of_its_checkpoint_and_the_largest_budget(
+    service: Service, held: str
+) -> None:
+    from recommender.checkpoints import get_checkpoint
+
+    coco = get_checkpoint(service.store, "coco")
+    service.store.checkpoints.put(replace(coco, name="gone-soon", origin="registry", owner="ada"))
+    body = {"datasets": [held], "checkpoints": ["gone-soon"]}
+    headers = {"Idempotency-Key": "outlives"}
+    first = service.post("/v1/sweeps", headers=headers, json=body)
+    assert first.status_code == 202, first.text
+    service.store.checkpoints.remove("gone-soon")
+    assert service.post("/v1/sweeps", json=body).status_code == 404
+    ada = Caller(owner="ada", role="user", key_id="k", by_cookie=False)
+    services = replace(service.services, settings=settings_for_tests(max_budget="1h"))
+    job, new = launch_sweep(services, ada, SweepBody.model_validate(body), key="outlives")
+    assert (job.id, new) == (first.json()["id"], False)
+    assert service.post("/v1/sweeps", headers=headers, json={**body, "epochs": 4}).status_code == 422
+    service.delete(f"/v1/sweeps/{job.id}")
 
 
 @pytest.mark.parametrize("name", ["../../x.yaml", "/etc/passwd", "yolo99n", "a\x00b", "yolo11n.yaml"])

@@ -14,7 +14,9 @@ from recommender.records import Start
 from recommender.requests import CompareRequest
 from recommender.store import Store
 from tests.datagen import make_dataset
+from tests.test_classification import draw_classes
 from tests.tune_jobs.sweep_kit import COCO, tiny_dataset
+from tune_jobs.compare import run as running
 from tune_jobs.compare.planning import entries_of, held_out_split, plan_runs
 from tune_jobs.compare.run import trainings_ahead
 
@@ -61,6 +63,31 @@ def test_starts_by_name_alias_and_mode(home: Path) -> None:
                 entries_of(asked(starts=(text,)), store, "detect")
 
 
+def test_an_architecture_of_another_task_is_refused(home: Path) -> None:
+    with Store.open_default() as store:
+        with pytest.raises(UsageError, match="yolo11n is no image classifier"):
+            entries_of(asked(starts=("scratch",), architecture="yolo11n"), store, "classify")
+        with pytest.raises(UsageError, match="not a shipped architecture"):
+            entries_of(asked(starts=("scratch",), architecture="yolo99n"), store, "classify")
+
+
+def test_the_plan_told_before_anything_is_trained_names_what_will_be(home: Path, tmp_path: Path) -> None:
+    from recommender.cli.compare import _plan_line
+
+    told: list[str] = []
+
+    def decline(planned: CompareRequest, notices: object, trainings: int, cost: str) -> None:
+        told.append(_plan_line(planned, trainings, cost))
+        raise InterruptedError
+
+    data = draw_classes(tmp_path / "kinds", images=6)
+    with Store.open_default() as store, pytest.raises(InterruptedError):
+        running.compare(
+            asked(dataset=str(data), starts=("scratch", "imagenet")), store=store, on_plan=decline
+        )
+    assert told[0].startswith("6 trainings to run: 2 starts, 3 seeds, up to 100 epochs at 224 px: ")
+
+
 def test_learning_rates_are_tried_once_and_the_rest_waits(home: Path, tmp_path: Path) -> None:
     request = asked(
         starts=("scratch", "coco"),
@@ -90,7 +117,6 @@ def test_compare_trains_scores_reports_and_goes_on(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from recommender.cli.app import run
-    from tune_jobs.compare import run as running
 
     data = with_test_split(tmp_path)
     label = next((data / "labels" / "train").iterdir())

@@ -73,6 +73,14 @@ def test_scratch_trains_the_architecture_of_its_rivals(store: Store, tmp_path: P
     assert other.specs[0].id != plan.specs[0].id
 
 
+def test_an_architecture_of_another_task_is_refused(store: Store, tmp_path: Path) -> None:
+    target = replace(tiny_dataset(tmp_path / "data"), task="segment")
+    asked = request(checkpoints=("scratch",), modes=("scratch",), architecture="yolo11n")
+    with pytest.raises(UsageError, match="yolo11n is no instance segmenter"):
+        plan_sweep(asked, [target], store)
+    assert plan_sweep(asked.model_copy(update={"architecture": "yolo11n-seg"}), [target], store).specs
+
+
 def test_unknown_and_absent_checkpoints_are_named(store: Store, tmp_path: Path) -> None:
     target = tiny_dataset(tmp_path / "data")
     with pytest.raises(NotFoundError, match="nonesuch"):

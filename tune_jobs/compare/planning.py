@@ -34,13 +34,15 @@ def entries_of(request: CompareRequest, store: Store, task: Task) -> tuple[Compa
     """The starts asked for, each once, files registered and named, as they fit the task.
 
     Raises NotFoundError for a name nobody knows or weights that are not here, InputError for a file that is no
-    safe checkpoint, UsageError for a mode that does not fit, or to freeze a backbone that the weights do not fill.
+    safe checkpoint, UsageError for a mode that does not fit, an architecture of another task, or to
+    freeze a backbone that the weights do not fill.
     """
     from recommender.checkpoints.scratch import scratch_architecture
 
     asked = request.starts or default_starts(task)
     found = {start: checkpoint for text in asked for start, checkpoint in (_resolved(text, store, task),)}
-    scratch = request.architecture or scratch_architecture([c for c in found.values() if c is not None], task)
+    rivals = [checkpoint for checkpoint in found.values() if checkpoint is not None]
+    scratch = scratch_architecture(rivals, task, asked=request.architecture)
     return tuple(
         ComparisonEntry(
             start=start,

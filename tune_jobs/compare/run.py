@@ -59,13 +59,14 @@ def compare(
     progress: Progress = silent,
     display: Display | None = None,
     limits: TrialLimits | None = None,
-    on_plan: Callable[[tuple[Notice, ...], int, str], None] | None = None,
+    on_plan: Callable[[CompareRequest, tuple[Notice, ...], int, str], None] | None = None,
 ) -> Compared:
     """Train each start at each fraction and seed, within the budget; given again, it goes on where it was.
 
-    `on_plan` is called between reading and training with what is wrong with the data set, the number of trainings
-    that are not known yet and how long they are expected to take, in words: a display may take the screen then, and
-    an exception ends it before anything is trained. What is finished is kept and never trained twice.
+    `on_plan` is called between reading and training with the request, its starts and image size found, what is wrong
+    with the data set, the number of trainings that are not known yet and how long they are expected to take, in words:
+    a display may take the screen then, and an exception ends it before anything is trained. What is finished is kept
+    and never trained twice.
 
     Raises as `open_dataset`, `entries_of`, `held_out_split` and `run_trials`.
     """
@@ -93,7 +94,8 @@ def compare(
     told = dataset_notices(target, known_profile(target, store))
     if on_plan is not None:
         new = trainings_ahead(parts, lambda spec: store.runs.get(spec.id) is None)
-        on_plan(told, len(new), cost_in_words(new, store))
+        planned = request.model_copy(update={"starts": tuple(str(entry.start) for entry in entries)})
+        on_plan(planned, told, len(new), cost_in_words(new, store))
     deadline_s = began_at + (_wall_s(request.budget) or math.inf)
     results = _train(request, parts, store=store, display=display, limits=limits, began_at=began_at)
     trained = _scored(request, results, target, held, progress, deadline_s=deadline_s)

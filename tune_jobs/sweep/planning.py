@@ -91,7 +91,7 @@ def plan_sweep(request: SweepRequest, targets: Sequence[Dataset], store: Store) 
     for target in {target.content_hash: target for target in targets}.values():
         data = pack_dataset(target)
         checkpoints = _fitted(chosen, target.task, named=bool(request.checkpoints))
-        architecture = request.architecture or scratch_architecture(checkpoints, target.task)
+        architecture = scratch_architecture(checkpoints, target.task, asked=request.architecture)
         partial = _not_freezable(checkpoints) if "freeze" in request.modes else {}
         notices += [Notice(code="not_freezable", message=why) for why in partial.values()]
         starts = _starts(request, checkpoints, partial)
