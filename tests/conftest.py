@@ -22,10 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that start clusters, browsers or services and so want the machine to themselves."""
+    """Mark the tests that start clusters or browsers and so want the machine to themselves."""
     for item in items:
-        starts_services = item.path.parent.name in ("service", "faults") and item.get_closest_marker("slow")
-        if starts_services or item.get_closest_marker("ray") or item.get_closest_marker("browser"):
+        if item.get_closest_marker("ray") or item.get_closest_marker("browser"):
             item.add_marker(pytest.mark.alone)
 
 

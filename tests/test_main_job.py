@@ -41,13 +41,18 @@ class Answered:
     stderr: str
 
 
+def environment(home: Path) -> dict[str, str]:
+    """One thread: where other tests run beside this one, two that wait for each other take many times as long."""
+    return {"PATH": "/usr/bin:/bin", "RECOMMENDER_HOME": str(home), "OMP_NUM_THREADS": "1"}
+
+
 def run(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own, as users start it."""
     return subprocess.run(
         [sys.executable, "-c", "from recommender.cli import main; main()", *arguments],
         capture_output=True,
         text=True,
-        env={"PATH": "/usr/bin:/bin", "RECOMMENDER_HOME": str(home)},
+        env=environment(home),
         timeout=300,
         check=False,
     )
@@ -138,7 +143,7 @@ def test_a_known_data_set_is_answered_without_torch(answered: Answered) -> None:
         [sys.executable, "-c", script],
         capture_output=True,
         text=True,
-        env={"PATH": "/usr/bin:/bin", "RECOMMENDER_HOME": str(answered.home)},
+        env=environment(answered.home),
         check=True,
     )
     assert done.stdout.strip() == "[]"

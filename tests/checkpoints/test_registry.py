@@ -274,6 +274,7 @@ def test_an_export_is_what_ultralytics_reads(home: Path, tmp_path: Path) -> None
     assert [entry.name for entry in tmp_path.iterdir() if entry.is_file()] == ["mine.pt"]
 
 
+@pytest.mark.slow
 def test_a_file_is_read_by_any_way_that_leads_to_it(
     store: Store, nano_pt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

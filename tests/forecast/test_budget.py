@@ -55,6 +55,7 @@ def expected_scores(
     return [{str(one.start): float(next(scores)) for one in starts} for starts in asked]
 
 
+@pytest.mark.slow
 def test_no_budget_alone_forecasts_more_than_any_real_set_reaches(history: tuple[Observation, ...]) -> None:
     budgets = [(5_000, 100, 640), (20_000, 300, 1280), (1_000_000, 1000, 1280)]
     for target in targets(history):
@@ -62,6 +63,7 @@ def test_no_budget_alone_forecasts_more_than_any_real_set_reaches(history: tuple
             assert max(found.values()) < 0.95, (target, budget)
 
 
+@pytest.mark.slow
 def test_scratch_is_never_above_the_best_pretrained_start_below_ten_thousand_images(
     history: tuple[Observation, ...],
 ) -> None:

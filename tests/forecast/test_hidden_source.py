@@ -22,6 +22,7 @@ def test_hiding_the_source_does_not_pay_in_expectation(found: list[HiddenSourceG
     assert np.mean([gain.p_best for gain in found]) < 0
 
 
+@pytest.mark.slow
 def test_no_checkpoint_gains_by_hiding_its_source(found: list[HiddenSourceGain]) -> None:
     for name in {gain.checkpoint for gain in found}:
         own = [gain for gain in found if gain.checkpoint == name]

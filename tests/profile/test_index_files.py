@@ -189,6 +189,7 @@ def _add_some(url: str, folder: Path, first: int) -> None:
             assert len(open_index(store, folder=folder)) > 0
 
 
+@pytest.mark.slow
 def test_processes_that_add_at_once_lose_nothing(store: Store, folder: Path) -> None:
     before = fresh(store, folder)
     context = multiprocessing.get_context("spawn")

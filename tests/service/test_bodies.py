@@ -132,7 +132,7 @@ def test_a_connection_between_two_requests_outlives_those_of_proxies(tmp_path: P
     """Nginx keeps an idle connection for 60 s: whoever closes first must be the proxy, or its users see 502."""
     assert ServiceSettings().keep_alive_s > 60
     with (
-        live(tmp_path, keep_alive_s=2) as server,
+        live(tmp_path, keep_alive_s=1) as server,
         socket.create_connection(("127.0.0.1", server.port), timeout=30) as line,
     ):
         for pause_s in (0.0, 0.3):

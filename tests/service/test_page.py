@@ -19,7 +19,7 @@ from service.auth import COOKIE, caller_of_key, open_session
 from service.page_templates import STATIC, axis_top, duration, moment, signed
 from service.schemas.datasets import MapPlace
 from service.web.labels import labels
-from tests.service.kit import Service, wait_until
+from tests.service.kit import Service
 from tests.service.test_recommendations import DOCUMENT, an_ask
 from tests.store.builders import run as stored_run
 
@@ -303,22 +303,6 @@ def test_small_numbers_read_well() -> None:
     assert (signed(0.1), signed(-0.02)) == ("+0.10", "−0.02")
 
 
-def test_an_answer_is_read_first_in_lines_and_downloads_as_a_page(service: Service, small_zip: Path) -> None:
-    """The page names no flag of the command line outside its commands, and the report is the same answer."""
-    held = service.upload(small_zip).json()["id"]
-    asked = service.post("/v1/recommendations", json={"dataset": held, "epochs": 3, "imgsz": 64}).json()
-    wait_until(lambda: service.get(f"/v1/recommendations/{asked['id']}").json()["status"] == "succeeded", 300)
-    answer = service.get(f"/v1/recommendations/{asked['id']}").json()
-    shown = service.get(f"/recommendations/{asked['id']}").text
-    assert shown.index(answer["headline"]["chance"][:20]) < shown.index("<table")
-    assert "--" not in re.sub(r"<!--.*?-->|<code>.*?</code>", "", shown, flags=re.DOTALL)
-    assert shown.split("</table>")[0].count('<th scope="row">') == 5
-    report = service.get(f"/recommendations/{asked['id']}/report")
-    assert report.headers["content-disposition"].startswith("attachment")
-    assert answer["headline"]["start"] in report.text
-    assert service.get(f"/recommendations/{asked['id']}/report", service.bob).status_code == 404
-
-
 def an_added_checkpoint(service: Service, weights: Path, **fields: str) -> Any:
     """Send the page's form as a browser does, empty fields included."""
     form = {"name": "", "dataset": "", "licence": "", "from_scratch": "false"} | fields
@@ -326,6 +310,7 @@ def an_added_checkpoint(service: Service, weights: Path, **fields: str) -> Any:
         return service.post("/checkpoints/add", headers=OWN, data=form, files={"file": ("best.pt", file)})
 
 
+@pytest.mark.slow
 def test_weights_are_added_by_a_form_and_linked_to_their_data(
     service: Service, small_zip: Path, nano_pt: Path
 ) -> None:
@@ -343,6 +328,7 @@ def test_weights_are_added_by_a_form_and_linked_to_their_data(
     assert an_added_checkpoint(service, nano_pt, name="by-form").status_code == 409
 
 
+@pytest.mark.slow
 def test_weights_may_be_linked_to_no_data_and_never_to_another_owners(
     service: Service, small_zip: Path, nano_pt: Path
 ) -> None:
@@ -357,6 +343,7 @@ def test_weights_may_be_linked_to_no_data_and_never_to_another_owners(
     assert service.get("/v1/checkpoints/without-data").json()["source"] is None
 
 
+@pytest.mark.slow
 def test_what_is_no_checkpoint_is_refused_in_words(service: Service, tmp_path: Path) -> None:
     (tmp_path / "best.pt").write_bytes(b"not weights")
     refused = an_added_checkpoint(service, tmp_path / "best.pt", name="broken")

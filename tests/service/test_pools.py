@@ -15,7 +15,7 @@ from recommender.errors import UnavailableError, UsageError
 from service.workers.pools import TaskResult, WorkerPools, task_result
 from tests.service.kit import wait_until
 
-pytestmark = pytest.mark.slow  # they start processes
+pytestmark = [pytest.mark.slow, pytest.mark.alone]  # processes that have to start or die within seconds
 
 
 @pytest.fixture

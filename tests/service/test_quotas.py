@@ -69,6 +69,7 @@ def test_what_is_refused_leaves_nothing_unpacked(service: Service, tmp_path: Pat
     assert folders("unpacked") == before
 
 
+@pytest.mark.slow
 def test_the_quota_counts_what_is_unpacked(tmp_path: Path) -> None:
     with running(tmp_path, max_held_mb=5) as service:
         first = service.upload(bulky_zip(tmp_path, 3))
@@ -101,6 +102,7 @@ def test_trainings_are_limited_in_size_and_number(tmp_path: Path, small_zip: Pat
         assert service.post("/v1/trainings", json=body).status_code == 202
 
 
+@pytest.mark.slow
 def test_checkpoints_are_limited_and_removed_by_their_owner(tmp_path: Path) -> None:
     with running(tmp_path, max_checkpoints=1) as service:
         weights = tmp_path / "weights.safetensors"

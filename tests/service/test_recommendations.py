@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +24,8 @@ from tests.datagen import make_dataset, zip_of
 from tests.service.kit import Service, running, wait_until
 from tests.service.test_dataset_task import HELD
 
+FRESH = "fresh.zip"
+BODY = {"epochs": 50, "imgsz": 96, "offline": True, "max_feature_candidates": 1}
 NOBODY = Lease(holder="", beat=0)
 DOCUMENT = {
     "dataset": {"name": "shapes", "hash": "h", "images": {"train": 9, "val": 3, "test": 0}, "classes": ["a"]},
@@ -142,12 +146,20 @@ def known_places(service: Service) -> set[str]:
     return set(snapshot.points) if snapshot else set()
 
 
+@pytest.fixture(scope="module")
+def fresh(service: Service, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A data set of these tests alone: the profile of the common one may be known, and the answer be there at once."""
+    folder = tmp_path_factory.mktemp("fresh")
+    held: dict[str, Any] = service.upload(
+        zip_of(make_dataset(folder / "set", seed=71), folder / FRESH)
+    ).json()
+    return held
+
+
 @pytest.mark.slow
-def test_from_upload_to_answer_and_again_from_the_cache(service: Service, tmp_path: Path) -> None:
-    # Of its own: the profile of the common one may be known by now, and the answer be there at once.
-    fresh = zip_of(make_dataset(tmp_path / "fresh", seed=71), tmp_path / "fresh.zip")
-    held = service.upload(fresh).json()
-    body = {"dataset": held["id"], "epochs": 50, "imgsz": 96, "offline": True, "max_feature_candidates": 1}
+def test_from_upload_to_answer_and_again_from_the_cache(service: Service, fresh: dict[str, Any]) -> None:
+    held = fresh
+    body = BODY | {"dataset": held["id"]}
     first = service.post("/v1/recommendations", json=body)
     assert first.status_code == 202, first.text
     address = first.headers["location"]
@@ -167,7 +179,7 @@ def test_from_upload_to_answer_and_again_from_the_cache(service: Service, tmp_pa
     assert (
         str(home()) not in service.get(address).text
     )  # where the service keeps an upload is nobody's business
-    assert fresh.name in str(answer.command)
+    assert FRESH in str(answer.command)
     again = service.post("/v1/recommendations", json=body)
     assert again.status_code == 200
     assert again.json() == service.get(address).json()
@@ -189,6 +201,24 @@ def test_from_upload_to_answer_and_again_from_the_cache(service: Service, tmp_pa
     assert held["hash"] not in {
         place["hash"] for place in service.get("/v1/map", service.bob).json()["places"]
     }
+
+
+@pytest.mark.slow
+def test_an_answer_is_read_first_in_lines_and_downloads_as_a_page(
+    service: Service, fresh: dict[str, Any]
+) -> None:
+    """The page names no flag of the command line outside its commands, and the report is the same answer."""
+    asked = service.post("/v1/recommendations", json=BODY | {"dataset": fresh["id"]}).json()
+    wait_until(lambda: service.get(f"/v1/recommendations/{asked['id']}").json()["status"] == "succeeded", 300)
+    answer = service.get(f"/v1/recommendations/{asked['id']}").json()
+    shown = service.get(f"/recommendations/{asked['id']}").text
+    assert shown.index(answer["headline"]["chance"][:20]) < shown.index("<table")
+    assert "--" not in re.sub(r"<!--.*?-->|<code>.*?</code>", "", shown, flags=re.DOTALL)
+    assert shown.split("</table>")[0].count('<th scope="row">') == 5
+    report = service.get(f"/recommendations/{asked['id']}/report")
+    assert report.headers["content-disposition"].startswith("attachment")
+    assert answer["headline"]["start"] in report.text
+    assert service.get(f"/recommendations/{asked['id']}/report", service.bob).status_code == 404
 
 
 def test_an_answer_filed_by_another_service_is_found(service: Service, small_zip: Path) -> None:

@@ -136,6 +136,7 @@ def test_a_client_that_never_reads_is_given_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_log_reader_that_stalls_hangs_neither_requests_nor_the_shutdown(tmp_path: Path) -> None:
     environment = {**os.environ, "RECOMMENDER_HOME": str(tmp_path), "RECOMMENDER_SERVICE_LAUNCHER": "false"}
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -111,6 +111,7 @@ def test_a_training_ends_in_the_registry_and_the_history(workshop: Workshop) -> 
     assert workshop.cluster.ids() == [job.submission_id]
 
 
+@pytest.mark.slow
 def test_a_killed_attempt_is_repeated_from_its_last_state(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,6 +128,7 @@ def test_a_killed_attempt_is_repeated_from_its_last_state(
     assert len(workshop.store.runs.list()) == 1
 
 
+@pytest.mark.slow
 def test_a_training_that_crashes_every_time_fails_with_its_last_words(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,6 +150,7 @@ def test_a_request_that_cannot_be_met_is_not_repeated(
     assert (ended.status, ended.attempt, ended.error) == ("failed", 1, "batch of nothing")
 
 
+@pytest.mark.slow
 def test_a_job_the_cluster_forgot_is_launched_once_more(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,6 +287,7 @@ def test_a_name_is_found_again_when_the_request_is_repeated(workshop: Workshop) 
     assert workshop.ask("key", name="mine") == first
 
 
+@pytest.mark.slow
 def test_a_frozen_attempt_that_comes_back_changes_nothing(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

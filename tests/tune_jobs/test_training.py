@@ -103,6 +103,7 @@ def test_layers_that_would_stay_random_are_not_frozen(bench: TrainingSetup, tmp_
     assert not list(job.output.iterdir())
 
 
+@pytest.mark.slow
 def test_the_rows_of_a_mapped_class_reach_the_model(bench: TrainingSetup) -> None:
     from tune_jobs.training.dataset import read_data_yaml
 
@@ -213,6 +214,7 @@ def test_a_trial_is_the_beginning_of_the_full_run(bench: TrainingSetup, full_run
     assert trial.notes == ("stopped after 3 epochs of a schedule of 5",)
 
 
+@pytest.mark.slow
 def test_the_caller_can_stop_it(bench: TrainingSetup) -> None:
     seen: list[int] = []
 
@@ -256,6 +258,7 @@ def test_weights_that_are_not_numbers_fail_the_run(bench: TrainingSetup, tmp_pat
     assert (run.status, run.curve) == ("failed", ())
 
 
+@pytest.mark.slow
 def test_only_the_output_folder_is_written_and_nothing_is_sent(
     bench: TrainingSetup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
