@@ -17,7 +17,7 @@ LEFT = (
     "unpacked/.unpacking-1/images/a.jpg",
     "checkpoints/quarantine-1/weights.safetensors",
     "checkpoints/.arriving-1/best.safetensors",
-    "shipments/.packing-1/parcel",
+    "shipments/.packing-1/weights",
     "thumbnails/.drawing-1/0.webp",
     "arriving/0123.part",
     "cache/.file.json.7-0123abcd.part",

@@ -14,7 +14,8 @@ PACKAGES = (*PROGRAM, "benchmarks", "tests")
 SOURCES = [file for part in PACKAGES for file in (ROOT / part).rglob("*.py") if file != Path(__file__)]
 PRIVATE = re.compile(
     r"\b(kin|kinship|strangers?|likeness|hindsight|foresee\w*|habit\w*|Desk|Doorman|Gate|Envelope|Holdings|Atlas|Depot"
-    r"|Parcel|Word|Bench|Orders|Conductor|Material|Contestant|stand_ins?|settles?|doubts?|walls|learnt from)\b"
+    r"|Parcel|Word|Bench|Orders|Conductor|Material|Contestant|stand_ins?|settles?|doubts?|walls|learnt from"
+    r"|[Oo]utlooks?|parcels?|Certainty|Allowance|HeldDatasets?|learnt_\w+|sealed_file)\b"
 )
 BARE = {"Outcome", "Place", "Plan", "Row", "Case", "Spread", "Marks", "Limits", "Ask"}
 QUESTION = re.compile(r"(What|How|Who|Whether|Why|Which|Where|When)\b")

@@ -8,7 +8,6 @@ import re
 import sys
 import time
 import types
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -366,48 +365,6 @@ def test_a_repository_is_told_by_the_classes_it_alone_has(tmp_path: Path) -> Non
         assert refusal is not None
         assert told in refusal.reason
     assert foreign_pickle(["ultralytics.nn.modules.block.ADown"]) is None
-
-
-def zipped(file: Path, *members: str) -> Path:
-    weights = file.with_name("member.pt")
-    torch.save({f"model.{key}": tensor for key, tensor in tiny().state_dict().items()}, weights)
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("train/args.yaml", "task: detect")
-        for member in members:
-            archive.write(weights, member)
-    return file
-
-
-@pytest.mark.parametrize(
-    "members",
-    [
-        ("train/weights/best.pt", "train/weights/last.pt", "__MACOSX/train/weights/._best.pt"),
-        ("last.pt",),
-    ],
-)
-def test_the_best_weights_of_a_zipped_run_are_read(members: tuple[str, ...], tmp_path: Path) -> None:
-    assert "model.0.weight" in examine(zipped(tmp_path / "run.zip", *members), tmp_path)[0]
-
-
-@pytest.mark.parametrize(
-    ("members", "told"),
-    [
-        ((), "without weights"),
-        (("a/best.pt", "b/best.pt"), "2 weights files.*a/best.pt"),
-        (("a.pt", "b.pt"), "2 weights"),
-    ],
-)
-def test_a_zip_without_one_best_is_refused(members: tuple[str, ...], told: str, tmp_path: Path) -> None:
-    with pytest.raises(RefusalError, match=told):
-        examine(zipped(tmp_path / "run.zip", *members), tmp_path)
-
-
-def test_the_folder_of_a_run_is_answered_with_its_weights(tmp_path: Path, home: Path) -> None:
-    (tmp_path / "weights").mkdir()
-    (tmp_path / "weights" / "best.pt").touch()
-    with pytest.raises(CheckpointError) as caught:
-        admit(tmp_path)
-    assert str(tmp_path / "weights" / "best.pt") in str(caught.value.remedy)
 
 
 def test_a_plain_pickle_of_omegaconf_runs_nothing() -> None:

@@ -16,9 +16,7 @@ from recommender.records import SplitCounts
 from recommender.store.clock import utc_now
 from recommender.store.service_records import RegisteredDataset
 from service.auth import COOKIE, caller_of_key, open_session
-from service.page_templates import STATIC, axis_top, duration, moment, signed
-from service.schemas.datasets import MapPlace
-from service.web.labels import labels
+from service.page_templates import STATIC
 from tests.service.kit import Service
 from tests.service.test_recommendations import DOCUMENT, an_ask
 from tests.store.builders import run as stored_run
@@ -267,40 +265,6 @@ def test_errors_are_pages_for_people_and_documents_for_programs(service: Service
     anonymous = service.client.get("/", headers={"Accept": "text/html"})
     assert anonymous.status_code == 401
     assert 'name="key"' in anonymous.text
-
-
-def test_labels_on_the_map_never_cover_each_other() -> None:
-    crowd = [
-        MapPlace(
-            hash=str(i),
-            name=f"set {i}",
-            x=0.5 + 0.01 * (i % 5),
-            y=0.5 + 0.01 * (i // 5),
-            images=1,
-            kind="held",
-        )
-        for i in range(25)
-    ]
-    placed = labels(crowd, "7")
-    assert placed[0].is_target
-    assert 1 < len(placed) < 25
-    alone = labels(crowd[:1], "none")
-    assert [label.text for label in alone] == ["set 0"]
-    assert labels((), "none") == ()
-
-
-def test_small_numbers_read_well() -> None:
-    assert [axis_top(value) for value in (0.0, 0.02, 0.3, 0.31, 0.85, 2.0)] == pytest.approx(
-        [1, 0.05, 0.3, 0.4, 0.9, 1]
-    )
-    assert (duration(5), duration(65), duration(3700), duration(float("inf"))) == (
-        "5 s",
-        "1 min",
-        "1 h 1 min",
-        "?",
-    )
-    assert moment("2026-01-02T03:04:05.6+00:00") == "2026-01-02 03:04 UTC"
-    assert (signed(0.1), signed(-0.02)) == ("+0.10", "−0.02")
 
 
 def an_added_checkpoint(service: Service, weights: Path, **fields: str) -> Any:
