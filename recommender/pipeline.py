@@ -12,7 +12,6 @@ from recommender.candidates import choose_starts
 from recommender.class_names import mapped
 from recommender.command_line import fetch_first, train_command, yolo_command
 from recommender.cost_notices import cost_notes, left_out_notes
-from recommender.costs import Speed, TrainingWork
 from recommender.datasets import open_dataset
 from recommender.devices.gpus import gpu_speed
 from recommender.devices.table import device
@@ -50,6 +49,7 @@ from recommender.start_costs import costs_of, usual_architecture, work_of
 from recommender.store import RANKABLE, Store
 from recommender.tasks import task_definition
 from recommender.text import counted
+from recommender.training_time import Speed, TrainingWork
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

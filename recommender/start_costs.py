@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from recommender.checkpoints.scratch import scratch_architecture
-from recommender.costs import USUAL_FLOPS_B, Speed, TrainingWork
 from recommender.devices.table import device, latency
 from recommender.forecast.situation import Situation
 from recommender.image_sizes import operations, operations_of
@@ -14,6 +13,7 @@ from recommender.records import Checkpoint, Cost, Profile, Recipe
 from recommender.requests import RecommendRequest
 from recommender.tasks import Task
 from recommender.training_memory import training_memory_mb
+from recommender.training_time import USUAL_FLOPS_B, Speed, TrainingWork
 
 BATCH = Recipe.batch  # images a step, unless asked otherwise
 USUAL_PARAMETERS = 2_600_000  # YOLO11n, where no checkpoint tells

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from recommender.costs import Speed
 from recommender.estimates import (
     NOTHING_TIMED,
     UNKNOWN_NETWORK,
@@ -22,6 +21,7 @@ from recommender.records import EpochMetrics, Estimate, Recipe, Run, SplitCounts
 from recommender.report.runs import run_detail
 from recommender.store import Store
 from recommender.store.records_json import decode, encode
+from recommender.training_time import Speed
 from tests.store.builders import checkpoint as make_checkpoint
 from tests.store.builders import run as make_run
 from tune_jobs.sweep.run_recorder import RunRecorder

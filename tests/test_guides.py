@@ -48,6 +48,14 @@ def test_the_files_of_a_guide_are_few_and_exist(guide: str) -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+def test_every_single_file_has_its_row() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    section = text.split("## The single files of `recommender/`\n", 1)[1].split("\n## ", 1)[0]
+    named = [part for part in section.split("`")[1::2] if part.endswith(".py")]
+    there = [file.name for file in (ROOT / "recommender").glob("*.py") if file.name != "__init__.py"]
+    assert sorted(named) == sorted(there)
+
+
 def test_no_other_file_treats_one_task_unlike_another() -> None:
     named = named_in("task")
     assert [path for path in naming(OTHER_TASKS) if not path.startswith(named)] == []

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
-from recommender.costs import Speed
 from recommender.devices.gpus import gpu_speed
 from recommender.errors import UsageError
 from recommender.forecast.kernels import PriorScales
@@ -16,6 +15,7 @@ from recommender.image_sizes import SizeChoice, choose_sizes, sizes_for
 from recommender.records import Profile
 from recommender.requests import RecommendRequest, at_usual_size
 from recommender.start_costs import costs_of, front, work_of
+from recommender.training_time import Speed
 from tests.forecast.builders import profile, situation
 
 SMALL_OBJECTS = replace(

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recommender.atomic_files import write_json
-from recommender.costs import IMAGE_S, Speed
 from recommender.devices.table import (
     TABLE_SIZE,
     THIS,
@@ -24,6 +23,7 @@ from recommender.devices.table import (
 )
 from recommender.image_sizes import operations_of
 from recommender.progress import Progress, silent
+from recommender.training_time import IMAGE_S, Speed
 
 if TYPE_CHECKING:
     import torch
