@@ -248,22 +248,28 @@ def _licence(forecasts: Sequence[StartForecast]) -> list[Notice]:
 
 
 def _made_for_another_task(forecasts: Sequence[StartForecast]) -> list[Notice]:
-    """One notice for each kind of change, with the starts it is true of."""
-    changes: dict[str, list[str]] = {}
-    for checkpoint in (o.situation.checkpoint for o in forecasts):
-        if checkpoint is not None:
-            task = forecasts[0].situation.target.task
-            said = task_change(checkpoint.task, checkpoint.foreign_task, task)
-            named = changes.setdefault(said, []) if said else []
-            named += [] if checkpoint.name in named else [checkpoint.name]
+    """One notice for each kind of change, with the starts it is true of and how much of their weights fits."""
+    changes: dict[str, dict[str, float | None]] = {}
+    for situation in (o.situation for o in forecasts if o.situation.checkpoint):
+        checkpoint = situation.checkpoint
+        said = checkpoint and task_change(checkpoint.task, checkpoint.foreign_task, situation.target.task)
+        if checkpoint and said:
+            changes.setdefault(said, {})[checkpoint.name] = situation.evidence.weights_transferred
     return [
         Notice(
             code="other_task",
-            message=f"{_named(names)} {said}: `weights` is the share of your model that fits, and the rest begins at "
-            "random.",
+            message=f"{_named(list(fits))} {said}. {_filled([share for share in fits.values() if share is not None])}",
         )
-        for said, names in changes.items()
+        for said, fits in changes.items()
     ]
+
+
+def _filled(shares: Sequence[float]) -> str:
+    """How much of the target's model begins with weights of theirs."""
+    if not shares:
+        return "What does not fit begins at random."
+    low, high = (f"{share:.0%}" for share in (min(shares), max(shares)))
+    return f"{low if low == high else f'{low} to {high}'} of your model's weights fit; the rest begins at random."
 
 
 def _named(names: Sequence[str]) -> str:

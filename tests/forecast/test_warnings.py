@@ -47,19 +47,23 @@ def test_likeness_to_a_broad_source_without_a_profile_is_not_denied(
 
 def test_starts_that_were_made_for_another_task_are_named() -> None:
     target = replace(TARGET, task="classify")
-    one, other = (situation(target, source, evidence=Evidence()) for source in (SIMILAR, UNRELATED))
+    one, other = (
+        situation(target, source, evidence=Evidence(weights_transferred=0.62))
+        for source in (SIMILAR, UNRELATED)
+    )
     assert one.checkpoint is not None
     assert other.checkpoint is not None
     fitting = replace(other, checkpoint=replace(other.checkpoint, name="fitting", task="classify"))
     posing = replace(other, checkpoint=replace(other.checkpoint, name="posing", foreign_task="pose"))
     said = {
-        notice.message.partition(":")[0]
+        notice.message
         for notice in notes(rank_starts([], [one, fitting, posing, situation(target, None)]))
         if notice.code == "other_task"
     }
+    rest = ". 62% of your model's weights fit; the rest begins at random."
     assert said == {
-        f"{one.checkpoint.name} was an object detector and becomes an image classifier",
-        "posing was a model of poses and becomes an image classifier",
+        f"{one.checkpoint.name} was an object detector and becomes an image classifier{rest}",
+        f"posing was a model of poses and becomes an image classifier{rest}",
     }
     assert not [
         n for n in notes(rank_starts([], [fitting, situation(target, None)])) if n.code == "other_task"
