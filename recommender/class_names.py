@@ -9,12 +9,16 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal
 
 from recommender.errors import UsageError
 from recommender.text import printable
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
+_WORDNET = re.compile(r"(n\d{8})(?:[-_. ]+(.+))?")
+_NUMBERED = re.compile(r"^\d{3}\.(?=\D)")
 _SEPARATORS = re.compile(r"[\W_]+")
 _PLACEHOLDER = re.compile(r"(class|cls|object|obj|label|category|item|unknown)?\d*")
 _IRREGULAR = {
@@ -41,8 +45,13 @@ class ClassMatch:
 def normalise(name: str) -> str:
     """Lower case, single spaces for any punctuation or camel case, each word in the singular.
 
-    "Traffic_Lights", "trafficLight" and "traffic-light" become "traffic light". Digits keep their meaning.
+    "Traffic_Lights", "trafficLight" and "traffic-light" become "traffic light". Digits keep their meaning, but for
+    numbers that data sets put before a name: "n02085620-Chihuahua" (WordNet's) and "001.Albatross" lose them. A number
+    of WordNet's alone becomes the name that ImageNet's classifiers have for it.
     """
+    if match := _WORDNET.fullmatch(name):
+        name = match[2] or _names_of_wordnet().get(match[1], name)
+    name = _NUMBERED.sub("", name)
     spaced = _CAMEL.sub(" ", unicodedata.normalize("NFKC", name))
     folded = unicodedata.normalize("NFKC", spaced.casefold())
     return " ".join(_singular(word) for word in _SEPARATORS.sub(" ", folded).split())
@@ -111,6 +120,16 @@ def _aliases() -> dict[str, str]:
         (files("recommender") / "class_aliases.json").read_text(encoding="utf-8")
     )["groups"]
     return {normalise(name): normalise(group[0]) for group in groups for name in group}
+
+
+@functools.cache
+def _names_of_wordnet() -> dict[str, str]:
+    """The names of ImageNet's classes by their numbers in WordNet, as ultralytics lists them; read, not imported."""
+    found = find_spec("ultralytics")
+    folders = found.submodule_search_locations if found is not None else None
+    listed = Path(next(iter(folders or ()), "")) / "cfg" / "datasets" / "ImageNet.yaml"
+    text = listed.read_text(encoding="utf-8") if listed.is_file() else ""
+    return dict(re.findall(r"^  (n\d{8}): (\S+)$", text, re.MULTILINE))
 
 
 def _all_placeholders(names: Sequence[str]) -> bool:

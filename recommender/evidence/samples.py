@@ -13,7 +13,7 @@ import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,7 @@ class TargetSample:
     images_M: NDArray[np.int64]  # which image each box is of
     shapes_M4: NDArray[np.float64]  # centre and size in fractions of the image, to be predicted
     task: Task = "detect"  # of the data set
+    class_names: tuple[str, ...] = ()  # of the data set, in the order of the labels
 
     @property
     def num_objects(self) -> int:
@@ -71,7 +72,7 @@ def sample_target(
         prepared = [
             one for one in pool.map(lambda image: _prepare(image, size, seed), chosen) if one is not None
         ]
-    return _joined(prepared, size, dataset.task)
+    return replace(_joined(prepared, size, dataset.task), class_names=dataset.class_names)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

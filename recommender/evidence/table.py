@@ -22,6 +22,7 @@ from recommender.evidence.estimators import (
     ridge_accuracy,
 )
 from recommender.evidence.samples import BACKGROUND, TargetSample
+from recommender.evidence.zero_shot import zero_shot_accuracy
 from recommender.records import Checkpoint
 from recommender.tasks import Task
 
@@ -79,6 +80,10 @@ def _logme_boxes(features: CandidateFeatures) -> float | None:
     return _best_level(features, lambda level_MR: logme(with_intercept(level_MR[objects]), sizes))
 
 
+def _zero_shot(features: CandidateFeatures) -> float | None:
+    return zero_shot_accuracy(features.checkpoint, features.sample)
+
+
 def _linear_probe(features: CandidateFeatures) -> float | None:
     return ridge_accuracy(features.whole, features.sample.labels_M)
 
@@ -95,6 +100,9 @@ ESTIMATORS: tuple[Estimator, ...] = (
               paper="arXiv 2110.06893", cost="ND² + D³"),
     Estimator(name="linear_probe", label="linear probe", measure=_linear_probe, weight=0.03, sd=0.03,
               paper="arXiv 1610.01644", cost="N³", tasks=("classify",)),
+    # No set of the built-in history shares two classes with a checkpoint that has not seen its images: shown alone.
+    Estimator(name="zero_shot", label="zero-shot accuracy", measure=_zero_shot, weight=0.0, sd=0.0,
+              paper="the checkpoint's own head", cost="N", tasks=("classify",)),
 )  # fmt: skip
 
 

@@ -107,7 +107,7 @@ def rankers_for(task: Task) -> dict[str, Ranker]:
         task_definition(task).reference: always_reference,
         "similarity": bare_similarity,
         "static+similarity": static_and_similarity,
-    } | {row.name: by_evidence(row.name) for row in estimators_for(task)}
+    } | {row.name: by_evidence(row.name) for row in estimators_for(task) if row.sd > 0}
 
 
 def races(

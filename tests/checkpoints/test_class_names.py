@@ -36,6 +36,11 @@ NAMES = st.lists(st.text(min_size=1, max_size=12), max_size=8)
         ("houses", "house"),
         ("knives", "knife"),
         ("people", "people"),
+        ("n02085620-Chihuahua", "chihuahua"),
+        ("n01440764", "tench"),
+        ("n99999999", "n99999999"),
+        ("001.Black_footed_Albatross", "black footed albatross"),
+        ("101 dalmatians", "101 dalmatian"),
         ("\x1b[31mcat", "31mcat"),
     ],
 )
