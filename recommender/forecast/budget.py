@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 
 from recommender.forecast.situation import Situation
 from recommender.records import Profile
+from recommender.tasks import task_definition
 
 HALF_VIEWS = 200.0  # image views after which half of what training brings is there, from pretrained weights
 HALF_VIEWS_OF_MASKS = 1000.0  # the same where the branch of masks begins at random: starts differ for longer
 SCRATCH_VIEWS = 1800.0  # the same of random weights, whose rise is steeper and later
+SCRATCH_VIEWS_OF_CLASSIFIERS = 16_000.0  # after 6,000 views of digits .16 is right, little above chance
 SCRATCH_STEEPNESS = 2.5
 SCRATCH_IMAGES = 30_000.0  # distinct images at which half of the lasting gap to pretrained weights is closed
 USUAL_IMAGES = 200.0
@@ -117,7 +119,17 @@ def shown_size(target: Profile, imgsz: int) -> float:
 
 def scratch_views_term(situation: Situation) -> float:
     """1 before random weights have learnt anything, 0 once training has converged."""
-    return 1.0 / (1.0 + math.pow(views(situation) / SCRATCH_VIEWS, SCRATCH_STEEPNESS))
+    whole_images = task_definition(situation.target.task).whole_images
+    half = SCRATCH_VIEWS_OF_CLASSIFIERS if whole_images else SCRATCH_VIEWS
+    return 1.0 / (1.0 + math.pow(views(situation) / half, SCRATCH_STEEPNESS))
+
+
+def gain_share(situation: Situation) -> float:
+    """Share of what a target gives to pretrained weights that a start has of it: 1, but 0 to 1 for random weights.
+
+    As long as these have learnt next to nothing they reach next to nothing, on an easy target as on a hard one.
+    """
+    return 1.0 if situation.checkpoint is not None else (1.0 - scratch_views_term(situation)) ** 2
 
 
 def scratch_images_term(situation: Situation) -> float:
@@ -125,17 +137,28 @@ def scratch_images_term(situation: Situation) -> float:
     return 1.0 / (1.0 + distinct_images(situation) / SCRATCH_IMAGES)
 
 
+def _axes(images: float, epochs: int, imgsz: int) -> tuple[float, float, float]:
+    return math.log10(images), math.log10(max(epochs, 1)) / 0.8, math.log2(imgsz)
+
+
 def coordinates(situations: Sequence[Situation]) -> Matrix:
     """N×3: decades of images, decades of epochs and octaves of pixels, scaled so that 1 is a different budget."""
-    rows = [
-        (
-            math.log10(distinct_images(s)),
-            math.log10(max(s.budget.epochs, 1)) / 0.8,
-            math.log2(s.budget.imgsz),
-        )
-        for s in situations
-    ]
+    rows = [_axes(distinct_images(s), s.budget.epochs, s.budget.imgsz) for s in situations]
     return np.array(rows, dtype=np.float64).reshape(len(situations), 3)
+
+
+def drift_covariance(budgets_N3: Matrix, *, beyond: float = 0.0) -> Matrix:
+    """N×N covariance of what wanders from the usual budget on, along each axis by itself: a Brownian motion each.
+
+    It is 0 up to `beyond` from the usual budget and grows with the distance from there. Its expected value further out
+    is the one where it was seen last, so that what is known of a data set at one budget does not fade at another.
+    """
+    away_N3 = budgets_N3 - USUAL_BUDGET
+    distance_N3 = np.maximum(np.abs(away_N3) - beyond, 0.0)
+    same_side_NN3 = away_N3[:, None] * away_N3[None, :] > 0
+    shared_NN3 = np.minimum(distance_N3[:, None], distance_N3[None, :])
+    wandered: Matrix = np.where(same_side_NN3, shared_NN3, 0.0).sum(axis=2)
+    return wandered
 
 
 def small_budget_sd(situation: Situation) -> float:
@@ -146,6 +169,8 @@ def small_budget_sd(situation: Situation) -> float:
 
 
 SUPPORTED_DISTANCE = 1.0
+UNSUPPORTED_SD = 0.08  # standard deviation of a target a unit further away than that: no run tells
+USUAL_BUDGET = np.array(_axes(USUAL_IMAGES, 10, LEVEL_SIZE))  # that of the built-in history
 
 
 def is_supported(history: Sequence[Situation], asked: Situation) -> bool:

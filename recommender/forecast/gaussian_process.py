@@ -10,8 +10,9 @@ level is shared by all starts of one target, the gain by all pretrained ones, th
 cancel where such starts are compared; the effects of starts are Gaussian processes whose kernels compare starts by
 their source data sets and targets by their embeddings; what they leave belongs to the pair of target and start. What
 sets two starts apart fades as the advantage of pretraining does, at every budget by the same factor, so that longer
-training by itself changes no order. The budget's part, and what is peculiar to trainings that have hardly begun, are
-shared by runs at near budgets only, so that a run far from the question hardly moves the answer.
+training by itself changes no order. The budget's part drifts away from the usual budget, and is expected to stay where
+it was seen last; what is peculiar to trainings that have hardly begun is shared by runs at near budgets only, so that a
+smoke test hardly moves the answer.
 
 With no history this *is* the table of rules; as the history grows the posterior moves to it, first to "what was best on
 average" (static), then to "what was best on sets like this one". Trials on the target itself are observations like any
@@ -23,13 +24,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from recommender.blas import single_blas_thread
 from recommender.forecast.kernels import Matrix, PriorScales, kernel_inputs
-from recommender.forecast.situation import Observation, Situation, from_scale, to_scale
+from recommender.forecast.situation import Observation, Situation, chance, from_scale, to_scale
 
 FLOOR = 0.02  # mAP below which a result only says that it is low: how low cannot be seen
 FLOOR_NOISE = 0.15
@@ -43,6 +44,7 @@ class Posterior:
 
     mean_N: Matrix
     covariance_NN: Matrix
+    chance_N: Matrix | float = 0.0  # scores that guessing reaches, below which none is forecast
 
     @single_blas_thread()
     def draws(self, count: int, seed: int) -> Matrix:
@@ -60,17 +62,19 @@ class Posterior:
         nodes_Q, weights_Q = np.polynomial.hermite_e.hermegauss(QUADRATURE_NODES)
         deviations_N = np.sqrt(np.maximum(np.diag(self.covariance_NN), 0.0))
         points_NQ = self.mean_N[:, None] + deviations_N[:, None] * nodes_Q
-        expected: Matrix = from_scale(points_NQ) @ (weights_Q / weights_Q.sum())
+        scores_NQ = np.maximum(from_scale(points_NQ), np.reshape(self.chance_N, (-1, 1)))
+        expected: Matrix = scores_NQ @ (weights_Q / weights_Q.sum())
         return expected
 
     def samples(self, count: int, seed: int) -> Matrix:
-        """`count` × N draws of mAP50-95 in [0, 1]."""
-        return from_scale(self.draws(count, seed))
+        """`count` × N draws of scores in [0, 1]."""
+        drawn: Matrix = np.maximum(from_scale(self.draws(count, seed)), self.chance_N)
+        return drawn
 
     def of_one_training(self, scales: PriorScales) -> Posterior:
         """The forecast of one training of each start: with a seed's own noise and the part that all starts share."""
         noise_NN = scales.noise**2 * np.eye(len(self.mean_N)) + scales.seed**2
-        return Posterior(mean_N=self.mean_N, covariance_NN=self.covariance_NN + noise_NN)
+        return replace(self, covariance_NN=self.covariance_NN + noise_NN)
 
 
 def posterior(
@@ -87,17 +91,19 @@ def _posterior(
 ) -> Posterior:
     situations = [observation.situation for observation in history] + list(candidates)
     known = len(history)
+    chance_N = np.array([chance(candidate.target) for candidate in candidates])
     inputs = kernel_inputs(situations)
     mean, covariance = inputs.mean_N, inputs.covariance(scales)
     if not known:
-        return Posterior(mean_N=mean, covariance_NN=covariance)
+        return Posterior(mean_N=mean, covariance_NN=covariance, chance_N=chance_N)
     results = np.array([result_of(observation) for observation in history])
     noisy = covariance[:known, :known] + noise_of(history, scales)
     # One solve for mean and covariance; numpy's, since loading scipy takes longer than the answer's arithmetic.
     solved = np.linalg.solve(noisy, np.column_stack([results - mean[:known], covariance[:known, known:]]))
     new_mean = mean[known:] + covariance[known:, :known] @ solved[:, 0]
     new_covariance = covariance[known:, known:] - covariance[known:, :known] @ solved[:, 1:]
-    return Posterior(mean_N=new_mean, covariance_NN=(new_covariance + new_covariance.T) / 2)
+    symmetric = (new_covariance + new_covariance.T) / 2
+    return Posterior(mean_N=new_mean, covariance_NN=symmetric, chance_N=chance_N)
 
 
 def result_of(observation: Observation) -> float:
@@ -109,24 +115,32 @@ def result_of(observation: Observation) -> float:
 
 def noise_of(history: Sequence[Observation], scales: PriorScales) -> Matrix:
     """Noise of each training, what runs of one seed share on a target, and the errors of runs that broke off."""
-    own = [
-        scales.noise**2
-        + (FLOOR_NOISE**2 if o.score < FLOOR else 0.0)
-        + (o.partial.noise**2 if o.partial else 0.0)
+    return error_of_results(history, scales) + sum(noise_terms(history, scales).values())
+
+
+def noise_terms(history: Sequence[Observation], scales: PriorScales) -> dict[str, Matrix]:
+    """N×N covariance of finished trainings by the standard deviation that scales it: each one's own, and a seed's."""
+    seeds: dict[tuple[object, ...], int] = {}
+    keys = [
+        (o.situation.target.dataset_hash, o.situation.budget, o.run.recipe.fraction, o.run.recipe.seed)
         for o in history
     ]
-    noise: Matrix = np.diag(own)
+    places_N = np.array([seeds.setdefault(key, len(seeds)) for key in keys], dtype=np.int64)
+    shared_NN = (places_N[:, None] == places_N[None, :]).astype(np.float64)
+    return {"noise": scales.noise**2 * np.eye(len(history)), "seed": scales.seed**2 * shared_NN}
+
+
+def error_of_results(history: Sequence[Observation], scales: PriorScales) -> Matrix:
+    """N×N covariance of what results do not show: how low a low one is, and where runs that broke off would end."""
+    own = [
+        (FLOOR_NOISE**2 if o.score < FLOOR else 0.0) + (o.partial.noise**2 if o.partial else 0.0)
+        for o in history
+    ]
+    errors: Matrix = np.diag(own)
     groups: dict[str, list[int]] = {}
     for i, observation in enumerate(history):
         if observation.partial is not None:
             groups.setdefault(observation.partial.group, []).append(i)
     for rows in groups.values():
-        noise[np.ix_(rows, rows)] += scales.offset**2
-    seeds: dict[tuple[object, ...], list[int]] = {}
-    for i, observation in enumerate(history):
-        recipe, situation = observation.run.recipe, observation.situation
-        key = (situation.target.dataset_hash, situation.budget, recipe.fraction, recipe.seed)
-        seeds.setdefault(key, []).append(i)
-    for rows in seeds.values():
-        noise[np.ix_(rows, rows)] += scales.seed**2
-    return noise
+        errors[np.ix_(rows, rows)] += scales.offset**2
+    return errors

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.forecast.budget import coordinates, early_share, small_budget_sd
+from recommender.forecast.budget import (
+    SUPPORTED_DISTANCE,
+    UNSUPPORTED_SD,
+    coordinates,
+    drift_covariance,
+    early_share,
+    gain_share,
+    small_budget_sd,
+)
 from recommender.forecast.rules import features, head_start, prior_weights
 from recommender.forecast.situation import Situation
 from recommender.profile.embedding import squared_distances
@@ -27,8 +35,8 @@ class PriorScales:
     """Standard deviations (arcsine square root scale) and kernel lengths (squared embedding distance)."""
 
     level: float = 0.13  # from target to target, at any budget
-    budget: float = 0.08  # of one target from budget to budget, beyond what the rules explain
-    gain: float = 0.10  # of pretraining as such, from target to target: half of it at near budgets only
+    budget: float = 0.08  # of one target a unit away from the usual budget, beyond what the rules explain
+    gain: float = 0.10  # of pretraining as such, from target to target
     mode: float = 0.05  # of freezing against full training, from target to target, however long they train
     start: float = 0.05  # from start to start, on all targets
     start_on_similar: float = 0.06  # from start to start, shared by similar targets only
@@ -49,6 +57,7 @@ class PriorScales:
     loss_share: float = (
         1.0  # of the loss that joint draws expect: results often agree better, and seldom far worse
     )
+    tail: float = 0.1  # share of joint draws that an 80 % interval leaves out at either end
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,6 +79,9 @@ class KernelInputs:
     )
     slopes_NN: Matrix  # covariance of what a budget buys, from target to target
     near_budget_NN: Matrix  # 1 at the same budget, towards 0 far away
+    drift_NN: Matrix  # covariance of what wanders away from the usual budget
+    unsupported_NN: Matrix  # covariance of what no recorded run tells of budgets so far away
+    gain_share_N: Matrix  # share of what a target gives to pretrained weights: 1; random ones come to it
     early_share_N: Matrix  # how far training has hardly begun, 0 to 1
     small_budget_sd_N: Matrix  # standard deviation of results at very small budgets
     pretrained_N: NDArray[np.bool_]
@@ -82,11 +94,11 @@ class KernelInputs:
         return self.fixed() + sum(self.terms(scales).values())
 
     def fixed(self) -> Matrix:
-        """The part that does not depend on the scales: rules, slopes and what very small budgets hide."""
+        """The part that does not depend on the scales: rules, slopes and what very small and far budgets hide."""
         same_target = self.same_target()
         small = self.small_budget_sd_N[:, None] * self.small_budget_sd_N[None, :] * self.near_budget_NN
         fixed: Matrix = self.rules_NN + same_target * (
-            self.slopes_NN + small * (1.0 + 0.25 * self.same_start_NN)
+            self.slopes_NN + self.unsupported_NN + small * (1.0 + 0.25 * self.same_start_NN)
         )
         return fixed
 
@@ -99,15 +111,15 @@ class KernelInputs:
         """The covariance beyond the rules, N×N for each standard deviation that scales a part, by its name."""
         same_target = self.same_target()
         pretrained_NN = same_target * (self.pretrained_N[:, None] & self.pretrained_N[None, :])
-        gain = pretrained_NN * self.faded_NN
         pair = same_target * self.same_start_NN
         young_NN = self.near_budget_NN * np.outer(self.early_share_N**3, self.early_share_N**3)
         starts = self._starts(scales)
         similar = _among(_kernel(self.target_distances_TT, scales.target_length), self.target_N)
         return {
             "level": scales.level**2 * same_target,
-            "budget": scales.budget**2 * same_target * self.near_budget_NN,
-            "gain": scales.gain**2 * gain * (1.0 + self.near_budget_NN) / 2,
+            "budget": scales.budget**2 * same_target * self.drift_NN,
+            # Random weights come to gain as much with training; what pretrained ones reach does not fall.
+            "gain": scales.gain**2 * same_target * np.outer(self.gain_share_N, self.gain_share_N),
             # What a frozen backbone lacks on a target no longer training cures, so this alone does not fade.
             "mode": scales.mode**2 * pretrained_NN * self.same_mode_NN,
             "pair": scales.pair**2 * pair * self.faded_NN,
@@ -173,6 +185,9 @@ def kernel_inputs(situations: Sequence[Situation]) -> KernelInputs:
         same_start_NN=_same([f"{_weights(s)}:{s.start.mode}" for s in situations]),
         num_movable_NN=movable_N[:, None] + movable_N[None, :],
         near_budget_NN=np.exp(-squared_NN / 2),
+        drift_NN=drift_covariance(budgets_N3),
+        unsupported_NN=UNSUPPORTED_SD**2 * drift_covariance(budgets_N3, beyond=SUPPORTED_DISTANCE),
+        gain_share_N=np.array([gain_share(s) for s in situations]),
         early_share_N=np.array([early_share(s) for s in situations]),
         small_budget_sd_N=np.array([small_budget_sd(s) for s in situations]),
         pretrained_N=~scratch,

@@ -16,20 +16,21 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.optimize import minimize
 
 from recommender.blas import single_blas_thread
-from recommender.forecast.gaussian_process import noise_of, result_of
+from recommender.forecast.gaussian_process import error_of_results, noise_terms, result_of
 from recommender.forecast.kernels import KernelInputs, Matrix, PriorScales, kernel_inputs
-from recommender.forecast.loss_calibration import loss_share
+from recommender.forecast.loss_calibration import calibrated_scales
 from recommender.forecast.situation import Observation
 
-# Not the scale of what a budget adds: a few sets at few budgets say less of it than published tables do. Nor the two
-# parts of a seed, which replicates tell apart and single runs do not.
-FITTED = ("level", "gain", "mode", "pair", "young", "start", "start_on_similar", "source_length", "target_length",
-          "across_modes", "across_checkpoints", "full_share")  # fmt: skip
+# What a budget buys is not (its slopes): a few sets at few budgets say less of it than published tables do.
+FITTED = ("level", "budget", "gain", "mode", "pair", "young", "start", "start_on_similar", "source_length",
+          "target_length", "across_modes", "across_checkpoints", "full_share", "noise", "seed")  # fmt: skip
 MAX_STEPS = 200  # it converges in 20 to 60
 PRIOR_SD = 0.7  # standard deviation of the logarithm around the default
+MEASURED_SD = 0.3  # the same of what replicates were measured for
 MOST = 3.0  # of a logarithm: four PRIOR_SDs
 MIN_RUNS, MIN_TARGETS = 20, 2  # below, the defaults stand
 LARGEST_SHARE = 0.99
+PRIOR_SDS = np.array([MEASURED_SD if name in ("noise", "seed") else PRIOR_SD for name in FITTED])
 
 
 @functools.lru_cache(maxsize=64)
@@ -50,8 +51,7 @@ def fitted_scales(history: tuple[Observation, ...]) -> PriorScales:
         bounds=[(-MOST, _most(name)) for name in FITTED],  # a line search may try anything, a length of 0 too
         options={"maxiter": MAX_STEPS},
     )
-    scales = _at(found.x)
-    return replace(scales, loss_share=loss_share(inputs, finished, scales))
+    return calibrated_scales(inputs, finished, _at(found.x))
 
 
 def negative_log_posterior(
@@ -59,20 +59,23 @@ def negative_log_posterior(
 ) -> tuple[float, Matrix]:
     """Negative log posterior of the scales at `logs`, up to a constant, and its gradient."""
     scales = _at(logs)
-    terms, fixed_NN = inputs.terms(scales), inputs.fixed() + noise_of(finished, scales)
+    terms, noise = inputs.terms(scales), noise_terms(finished, scales)
+    fixed_NN = inputs.fixed() + error_of_results(finished, scales) + sum(noise.values())
     try:
         factor = cho_factor(fixed_NN + sum(terms.values()), lower=True)
     except LinAlgError:
         return 1e9, np.zeros(len(FITTED))
     weights_N = cho_solve(factor, residual_N)
     value = (
-        0.5 * residual_N @ weights_N + np.log(np.diag(factor[0])).sum() + 0.5 * np.sum((logs / PRIOR_SD) ** 2)
+        0.5 * residual_N @ weights_N
+        + np.log(np.diag(factor[0])).sum()
+        + 0.5 * np.sum((logs / PRIOR_SDS) ** 2)
     )
     # d value = ½ tr((K⁻¹ − K⁻¹r rᵀK⁻¹) dK): Rasmussen & Williams (2006), equation 5.9.
     slope_NN = 0.5 * (cho_solve(factor, np.eye(len(residual_N))) - np.outer(weights_N, weights_N))
-    changes = inputs.derivatives(scales, terms)
+    changes = inputs.derivatives(scales, terms) | {name: 2.0 * term for name, term in noise.items()}
     gradient = np.array([np.einsum("ij,ij->", slope_NN, changes[name]) for name in FITTED])
-    return float(value), gradient + np.asarray(logs) / PRIOR_SD**2
+    return float(value), gradient + np.asarray(logs) / PRIOR_SDS**2
 
 
 def _most(name: str) -> float:

@@ -67,11 +67,11 @@ def rank_starts(
     return tuple(
         StartForecast(
             situation=candidates[i],
-            score=replace(_interval(draws_SN[:, i]), mean=float(means_N[i])),
+            score=_around(_interval(draws_SN[:, i], scales.tail), float(means_N[i])),
             p_best=float(p_best),
             expected_loss=max(0.0, best - float(means_N[i])),
             p_beats_first=float((draws_SN[:, i] > first_S).mean()),
-            gain_over_scratch=_interval(draws_SN[:, i] - base_S),
+            gain_over_scratch=_interval(draws_SN[:, i] - base_S, scales.tail),
         )
         for i, p_best in zip(order, p_best_N, strict=True)
     )
@@ -92,6 +92,11 @@ def isotonic_decreasing(values_N: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.repeat([mean for mean, _ in pools], [count for _, count in pools])
 
 
-def _interval(draws_S: NDArray[np.float64]) -> Interval:
-    low, high = np.quantile(draws_S, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+def _around(interval: Interval, mean: float) -> Interval:
+    """The interval with this mean inside: where most draws end at 0, the few others can lift it above both ends."""
+    return replace(interval, mean=mean, low=min(interval.low, mean), high=max(interval.high, mean))
+
+
+def _interval(draws_S: NDArray[np.float64], tail: float) -> Interval:
+    low, high = np.quantile(draws_S, [tail, 1 - tail])
     return Interval(mean=float(draws_S.mean()), low=float(low), high=float(high), level=LEVEL)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.records import Budget, Checkpoint, Evidence, Profile, Run, Start
+from recommender.tasks import task_definition
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,6 +53,12 @@ class Observation:
         if self.run.best is None:
             raise ValueError(f"run {self.run.id} has no finished epoch; failed runs are no observations")
         return self.run.best.score
+
+
+def chance(target: Profile) -> float:
+    """The score of guessing: 1 / classes of whole images, 0 where objects have to be found."""
+    whole_images = task_definition(target.task).whole_images
+    return 1.0 / len(target.class_names) if whole_images and target.class_names else 0.0
 
 
 HIGHEST = 0.995  # mAP; above nothing is told apart

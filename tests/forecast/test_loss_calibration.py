@@ -1,4 +1,4 @@
-"""The share of the expected loss that comes true, on results drawn from a prior that is known."""
+"""What of the forecast's certainty comes true, on results drawn from a prior that is known."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recommender.forecast.kernels import PriorScales, kernel_inputs
-from recommender.forecast.loss_calibration import loss_share
+from recommender.forecast.loss_calibration import calibrated_scales
 from recommender.forecast.policy import ExpectedGain, Race
 from recommender.forecast.ranking import rank_starts
 from recommender.forecast.situation import Observation
@@ -19,7 +19,11 @@ TRUE = PriorScales(start=0.04, start_on_similar=0.04, pair=0.03)
 
 
 def share(runs: tuple[Observation, ...], scales: PriorScales) -> float:
-    return loss_share(kernel_inputs([run.situation for run in runs]), runs, scales)
+    return learnt(runs, scales).loss_share
+
+
+def learnt(runs: tuple[Observation, ...], scales: PriorScales) -> PriorScales:
+    return calibrated_scales(kernel_inputs([run.situation for run in runs]), runs, scales)
 
 
 def test_most_comes_true_where_the_spread_is_right_and_little_where_it_is_too_wide() -> None:
@@ -33,7 +37,30 @@ def test_most_comes_true_where_the_spread_is_right_and_little_where_it_is_too_wi
 def test_without_a_race_all_of_it_is_expected() -> None:
     runs = drawn(TRUE, targets=8)
     first_three = tuple(run for i, run in enumerate(runs) if i % 9 < 3)
-    assert share(first_three, TRUE) == 1.0
+    assert learnt(first_three, TRUE) == TRUE
+
+
+def test_intervals_narrow_where_results_lie_closer_than_the_spread_says_and_widen_where_further() -> None:
+    runs = drawn(TRUE, targets=24)
+    tails = [
+        learnt(runs, replace(TRUE, level=TRUE.level * by, noise=TRUE.noise * by, pair=TRUE.pair * by)).tail
+        for by in (2.0, 1.0, 0.25)
+    ]
+    assert tails[1] == pytest.approx(0.1, abs=0.03)
+    assert tails[0] > 0.15
+    assert tails[2] < min(0.08, tails[1])
+
+
+def test_the_tail_moves_the_ends_of_every_interval_and_nothing_else() -> None:
+    target = profile("target", 0.3)
+    starts = [situation(target, profile(f"source{i}", 0.2 * i)) for i in range(5)]
+    usual = rank_starts((), starts, scales=TRUE)
+    narrow = rank_starts((), starts, scales=replace(TRUE, tail=0.2))
+    for one, other in zip(usual, narrow, strict=True):
+        assert one.score.low < other.score.low < other.score.mean < other.score.high < one.score.high
+        for name in ("p_best", "expected_loss", "p_beats_first"):
+            assert getattr(other, name) == getattr(one, name)
+        assert other.score.mean == one.score.mean
 
 
 def test_the_share_lowers_the_loss_of_every_start_alike() -> None:

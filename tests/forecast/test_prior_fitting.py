@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -18,22 +18,36 @@ from tests.forecast.builders import observation, profile, situation
 
 
 def drawn(
-    scales: PriorScales, *, targets: int = 8, seed: int = 0, modes: Sequence[Mode] = ("full",)
+    scales: PriorScales,
+    *,
+    targets: int = 8,
+    seed: int = 0,
+    modes: Sequence[Mode] = ("full",),
+    epochs: Sequence[int] = (50,),
+    replicates: int = 1,
 ) -> tuple[Observation, ...]:
     """Results drawn from the model itself: every target with the same nine sources."""
     sources = [profile(f"source{i}", 0.3 * i) for i in range(9)]
     situations = [
-        situation(profile(f"target{t}", 0.15 + 0.37 * t), source, mode=mode)
+        situation(profile(f"target{t}", 0.15 + 0.37 * t), source, mode=mode, epochs=many)
         for t in range(targets)
         for source in sources
         for mode in modes
+        for many in epochs
     ]
-    blank = [observation(one, 0.3) for one in situations]
-    inputs = kernel_inputs(situations)
+    blank = [of_seed(observation(one, 0.3), seed) for one in situations for seed in range(replicates)]
+    inputs = kernel_inputs([one.situation for one in blank])
     covariance = inputs.covariance(scales) + noise_of(blank, scales)
     draw = np.random.default_rng(seed).multivariate_normal(inputs.mean_N, covariance)
     values = from_scale(np.maximum(draw, 0.01))
-    return tuple(observation(one, float(value)) for one, value in zip(situations, values, strict=True))
+    return tuple(
+        of_seed(observation(one.situation, float(value)), one.run.recipe.seed)
+        for one, value in zip(blank, values, strict=True)
+    )
+
+
+def of_seed(one: Observation, seed: int) -> Observation:
+    return replace(one, run=replace(one.run, recipe=replace(one.run.recipe, seed=seed)))
 
 
 def test_effects_of_starts_are_found_where_they_are() -> None:
@@ -49,10 +63,22 @@ def _of_full_training(scales: PriorScales) -> float:
     return scales.full_share * math.hypot(scales.start, scales.start_on_similar)
 
 
-def test_what_single_runs_cannot_tell_is_not_learnt() -> None:
-    fitted = fitted_scales(drawn(PriorScales(start=0.15)))
-    for name in ("budget", "noise", "seed"):
-        assert getattr(fitted, name) == getattr(PriorScales(), name)
+def test_replicates_tell_the_noise_of_a_training_from_what_is_peculiar_to_a_pair() -> None:
+    quiet, loud = (
+        fitted_scales(drawn(PriorScales(noise=noise, pair=0.025), targets=4, replicates=2))
+        for noise in (0.01, 0.06)
+    )
+    assert quiet.noise < 0.014
+    assert loud.noise == pytest.approx(0.06, rel=0.2)
+    assert loud.pair < 0.05
+
+
+def test_what_sets_do_away_from_the_usual_budget_is_learnt() -> None:
+    steady, wandering = (
+        fitted_scales(drawn(PriorScales(budget=budget), targets=5, epochs=(10, 200)))
+        for budget in (0.01, 0.25)
+    )
+    assert steady.budget < 0.08 < wandering.budget
 
 
 def test_too_few_runs_leave_the_defaults() -> None:

@@ -196,3 +196,27 @@ def test_breadth_is_that_of_the_whole_chain() -> None:
     random = replace(random, budget=german.budget)
     assert names(rank_starts([], [german, coco, random]))[0] == "unrelated:full", "its breadth is not known"
     assert names(rank_starts([], [replace(german, checkpoint=began), coco, random]))[0] == "near:full"
+
+
+@pytest.mark.parametrize(("epochs", "imgsz"), [(1, 32), (10, 192), (300, 1280)])
+def test_the_expected_score_lies_in_its_interval(epochs: int, imgsz: int) -> None:
+    """A smoke training ends at 0 nearly always: what it is expected to reach is above most of its draws."""
+    target = profile("target", 0.0)
+    starts = [
+        replace(situation(target, source), budget=Budget(epochs=epochs, imgsz=imgsz))
+        for source in (None, profile("near", 0.1), profile("far", 2.0))
+    ]
+    for outlook in rank_starts((), starts):
+        assert outlook.score.low <= outlook.score.mean <= outlook.score.high
+
+
+def test_no_classifier_is_forecast_below_guessing() -> None:
+    names = ("cat", "dog")
+    pets = replace(profile("pets", 0.0), task="classify", class_names=names, class_counts=(75, 75))
+    starts = [
+        replace(situation(pets, source), budget=Budget(epochs=1, imgsz=32))
+        for source in (None, profile("near", 0.1))
+    ]
+    for outlook in rank_starts((), starts):
+        assert outlook.score.low >= 0.5
+        assert outlook.score.mean > 0.5
