@@ -60,7 +60,6 @@ def yolo_command(
     given: str,
     *,
     scratch: str,
-    split_seed: int = 0,
     setting: RecipeSetting = DEFAULT,
 ) -> str:
     """`yolo detect train …` that trains the recipe of `train_command`, letter by letter runnable, also twice.
@@ -69,7 +68,7 @@ def yolo_command(
     commands in the same line.
     """
     checkpoint, start, budget = situation.checkpoint, situation.start, situation.budget
-    data, first_data = _data(dataset, given, split_seed)
+    data, first_data = _data(dataset, given)
     model, first_model = _model(checkpoint, scratch, dataset.task)
     asked = TrainingRequest.model_validate(
         {
@@ -107,14 +106,12 @@ def _model(checkpoint: Checkpoint | None, scratch: str, task: Task) -> tuple[lis
     return [f"model={file}"], export
 
 
-def _data(dataset: Dataset, given: str, split_seed: int) -> tuple[str, str]:
+def _data(dataset: Dataset, given: str) -> tuple[str, str]:
     """The data.yaml to name, and the command that makes it where there is none."""
     if dataset.config is not None:
         relative = not Path(given).expanduser().is_absolute()
         return os.path.relpath(dataset.config) if relative else str(dataset.config), ""
     folder = f"{dataset.name}-yolo"
     words = ["recommend", "datasets", "export", given, folder]
-    if split_seed and dataset.split_origin == "seeded":
-        words += ["--seed", str(split_seed)]
     entry = folder if task_definition(dataset.task).whole_images else f"{folder}/data.yaml"
     return entry, shell_join(words) + " && "

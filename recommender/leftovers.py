@@ -28,16 +28,23 @@ PATTERNS = (
     "evaluations/*.part",
     "comparisons/*/*.part",
 )
+REGISTERED = (
+    "registered"  # a file in the folder of an upload that some store knows, perhaps not the one in use now
+)
 TEMPORARY = ("recommend-*", "artefact-*", "scoring-*", "team-*")  # below the system's temp folder
 
 
 def sweep_leftovers(uploads_in_use: Collection[Path] = ()) -> tuple[Path, ...]:
     """Remove what was left and is in nobody's use; returns what was removed.
 
-    `uploads_in_use` are the folders below `uploads/` that the store knows. In use is what was written lately, what a
+    `uploads_in_use` are the folders below `uploads/` that the store knows; they are marked, so that a service with
+    another store does not take them for leftovers. In use is what was written lately, what a
     running process has open, or works in, or was started with.
     """
     now = time.time()
+    for path in uploads_in_use:
+        with contextlib.suppress(OSError):
+            (path / REGISTERED).touch()
     known = {path.absolute() for path in uploads_in_use}
     old = [path for path, quiet_s in _candidates() if path not in known and now - _written_at(path) > quiet_s]
     if not old:
@@ -52,7 +59,8 @@ def _candidates() -> Iterator[tuple[Path, float]]:
     ours = home()
     for pattern in PATTERNS:
         yield from ((path, QUIET_S) for path in ours.glob(pattern))
-    yield from ((path, UPLOAD_QUIET_S) for path in ours.glob("uploads/*"))
+    uploads = (path for path in ours.glob("uploads/*") if not (path / REGISTERED).exists())
+    yield from ((path, UPLOAD_QUIET_S) for path in uploads)
     yield from ((path, DOWNLOAD_QUIET_S) for path in ours.glob("downloads/*.part"))
     for pattern in TEMPORARY:
         for path in Path(tempfile.gettempdir()).glob(pattern):

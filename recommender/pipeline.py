@@ -95,9 +95,7 @@ def answer(request: RecommendRequest, *, store: Store, progress: Progress = sile
 def study(request: RecommendRequest, *, store: Store, progress: Progress = silent) -> Study:
     """Everything before the forecast: this is where the time goes."""
     roots = tuple(Path(root) for root in request.allow_roots)
-    target = open_dataset(
-        request.dataset, task=request.task, seed=request.seed, allowed_roots=roots, progress=progress
-    )
+    target = open_dataset(request.dataset, task=request.task, allowed_roots=roots, progress=progress)
     request = at_usual_size(request, target.task)
     profile = known_profile(target, store, progress=progress)
     sizes = sizes_for(request, profile)
@@ -213,7 +211,6 @@ def _commands(case: Study, first: Situation, row: RankedStart) -> tuple[str, str
         case.target,
         case.request.dataset,
         scratch=scratch,
-        split_seed=case.request.seed,
         setting=setting,
     )
     return fetch + train, fetch + yolo

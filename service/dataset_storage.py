@@ -6,11 +6,12 @@ import json
 import secrets
 import shutil
 import threading
+from collections import Counter
 from concurrent.futures import Future
 from pathlib import Path
 
 from recommender.datasets.archive import is_archive, unpacked_folder
-from recommender.errors import NotFoundError, RecommenderError, UnsafeInputError
+from recommender.errors import NotFoundError, RecommenderError, UnavailableError, UnsafeInputError
 from recommender.home import subfolder
 from recommender.store import Store
 from recommender.store.clock import utc_now
@@ -27,6 +28,7 @@ from service.workers.pools import TaskResult, WorkerPools, task_result
 from service.workers.thumbnails import thumbnail_folder
 
 SEED = 0  # of the split, where a data set has none of its own
+MAX_INSPECTIONS = 3  # of one data set, while the process that inspects it dies
 INSPECTION_TIMEOUT_S = 1800.0
 
 
@@ -37,7 +39,8 @@ class DatasetStorage:
         self._store = store
         self._pools = pools
         self._settings = settings
-        self._inspected: set[str] = set()
+        self._inspecting: set[str] = set()
+        self._died: Counter[str] = Counter()  # inspections whose process died, by data set
         self._lock = threading.Lock()
 
     def check_quota(self, caller: Caller) -> None:
@@ -140,9 +143,9 @@ class DatasetStorage:
     def start_inspection(self, held: RegisteredDataset) -> None:
         """Inspect a data set in a worker process, once, in the background."""
         with self._lock:
-            if held.health is not None or held.id in self._inspected:
+            if held.health is not None or held.id in self._inspecting:
                 return
-            self._inspected.add(held.id)
+            self._inspecting.add(held.id)
         future = self._pools.submit_inspection(
             held.owner,
             INSPECTION_TIMEOUT_S,
@@ -184,20 +187,32 @@ class DatasetStorage:
         shutil.rmtree(upload.folder, ignore_errors=True)
 
     def _finish_inspection(self, id: str, done: Future[TaskResult[str]]) -> None:
-        if done.cancelled():
-            return
         try:
-            health = str(task_result(done))
+            health = self._health_of(id, done)
+            if health is not None:
+                self._store.datasets.set_health(id, health)
         except RecommenderError as error:
-            health = json.dumps({"error": without_server_paths(str(error))})
+            logger().warning("health not kept", dataset=id, message=str(error))
+        finally:
+            self._inspecting.discard(id)
+
+    def _health_of(self, id: str, done: Future[TaskResult[str]]) -> str | None:
+        """What is to be kept of an inspection; None where the next to look at the data set is to try again."""
+        if done.cancelled():
+            return None
+        try:
+            return task_result(done)
+        except UnavailableError as error:
+            self._died[id] += 1
+            if self._died[id] < MAX_INSPECTIONS:
+                logger().warning("an inspection died", dataset=id, message=str(error))
+                return None
+            return json.dumps({"error": without_server_paths(str(error))})
+        except RecommenderError as error:
+            return json.dumps({"error": without_server_paths(str(error))})
         except Exception as error:
             logger().error("no health", dataset=id, failed_in=where(error), message=str(error))
-            health = json.dumps({"error": "Something failed inside the service."})
-        try:
-            self._store.datasets.set_health(id, health)
-        except RecommenderError as error:  # the next to look at the data set tries again
-            logger().warning("health not kept", dataset=id, message=str(error))
-            self._inspected.discard(id)
+            return json.dumps({"error": "Something failed inside the service."})
 
 
 def size_of(path: Path) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recommender.checkpoints import get_checkpoint
-from recommender.checkpoints.scratch import require_architecture
+from recommender.checkpoints import all_checkpoints, get_checkpoint
+from recommender.checkpoints.scratch import require_architecture, scratch_architecture
 from recommender.errors import UnavailableError, UsageError
 from recommender.records import SCRATCH, Job, Recipe
 from recommender.request_digests import request_digests
@@ -29,14 +29,14 @@ from tune_jobs.training_spec import KIND, Target, TrainingSpec, submit_training
 
 __all__ = ["KIND", "SWEEP", "job_page", "launch_sweep", "launch_training"]
 SWEEP = sweep_host.KIND
-ADVISED = frozenset({"imgsz", "learning_rate", "freeze"})  # what a recommendation says beside the start
+# What a recommendation says beside the start: left to it where the body does not say otherwise.
+ADVISED = frozenset({"imgsz", "learning_rate", "freeze", "class_map", "architecture"})
 
 
 def launch_training(
     services: Services, caller: Caller, held: RegisteredDataset, body: TrainingBody, *, key: str | None
 ) -> tuple[Job, bool]:
     """The training's job and whether it is new. Raises UsageError, NotFoundError, ConflictError."""
-    _check_size(services, body.epochs, body.imgsz)
     require_task(services.store, held, body.task)
     key = key or f"once-{secrets.token_hex(16)}"
     if services.store.jobs.find(owner=caller.owner, key=key) is None:
@@ -58,6 +58,7 @@ def launch_training(
         {"dataset": held.path, "start": advice["start"], **fields, **followed}
     )
     request = at_usual_size(asked, task)
+    _check_size(services, request.epochs, request.imgsz)
     target = Target(
         path=held.path, hash=held.dataset_hash, name=held.name, task=task, num_images=held.num_images
     )
@@ -158,6 +159,11 @@ def _within(asked: str | None, most: str) -> str:
     if asked is None:
         return most
     wanted = ComputeBudget.parse(asked)
+    if cap.kind == "device" and wanted.kind == "wall":  # hours of the clock may be many of devices
+        raise UsageError(
+            f"This service gives a sweep device time, not time of the clock: at most {most}.",
+            remedy="Ask for device time, such as 1gpu-h.",
+        )
     if (wanted.limit_s or 0.0) > (cap.limit_s or 0.0):
         raise UsageError(f"The budget {asked} is more than {most}, the most this service gives a sweep.")
     return asked
@@ -201,6 +207,27 @@ def _start_before(store: Store, caller: Caller, key: str) -> dict[str, Any] | No
         "imgsz": recipe.imgsz,
         "learning_rate": recipe.learning_rate,
         "freeze": recipe.freeze,
+        "class_map": dict(recipe.class_map),
+        "architecture": spec.architecture if spec.start.mode == "scratch" else None,
+    }
+
+
+def advised(store: Store, ask: RecommendationJob, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The start of a row of a finished answer, and `ADVISED` of it, as its own command would train it."""
+    name, mode = row["checkpoint"], row["mode"]
+    answer, question = json.loads(ask.document or "{}"), json.loads(ask.question)
+    architecture = None
+    if mode == "scratch":  # the one that the ranked starts share, as in the answer
+        named = answer["provenance"]["weights_sha256"]
+        ranked = [one for one in all_checkpoints(store) if one.name in named]
+        architecture = scratch_architecture(ranked, answer["dataset"].get("task", "detect"))
+    return {
+        "start": name if mode == "scratch" else f"{name}:{mode}",
+        "imgsz": row.get("imgsz") or question.get("imgsz"),
+        "learning_rate": row.get("learning_rate"),
+        "freeze": row.get("freeze"),
+        "class_map": question.get("class_map") or {},
+        "architecture": architecture,
     }
 
 
@@ -214,8 +241,7 @@ def _first_start(store: Store, caller: Caller, held: RegisteredDataset, body: Tr
         )
     for row in json.loads(ask.document)["ranking"]:
         if row["available"]:
-            start = row["checkpoint"] if row["mode"] == "scratch" else f"{row['checkpoint']}:{row['mode']}"
-            return {"start": start} | {name: row.get(name) for name in ADVISED}
+            return advised(store, ask, row)
     raise UsageError("None of the advised starts is on this machine.", remedy="Name a start, or fetch one.")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from recommender.checkpoints import all_checkpoints
 from recommender.errors import UnavailableError
 from recommender.profile import source_profile
+from recommender.profile.known import source_profiles
 from recommender.records import Profile
 from recommender.store import Store
 from recommender.store.service_records import RegisteredDataset
@@ -67,18 +68,21 @@ def neighbours(services: Services, caller: Caller, held: RegisteredDataset) -> N
     if profile is None:
         return NeighboursAnswer(generation=snapshot.generation, sources=(), pairs=())
     trained_on = checkpoints_by_source(services.store)
-    among = [name for name in trained_on if name in snapshot.points and name != held.dataset_hash]
+    indexed = set(snapshot.index.hashes)  # the map shows some of them alone
+    among = [name for name in trained_on if name in indexed and name != held.dataset_hash]
     hits = snapshot.index.search(profile, NUM_SOURCES, among=among) if among else ()
+    found = source_profiles([hit.dataset_hash for hit in hits], services.store)
     return NeighboursAnswer(
         generation=snapshot.generation,
         sources=tuple(
             SimilarSource(
-                name=snapshot.points[hit.dataset_hash].name,
+                name=found[hit.dataset_hash].dataset_name,
                 hash=hit.dataset_hash,
                 similarity=round(hit.similarity, 4),
                 checkpoints=trained_on[hit.dataset_hash],
             )
             for hit in hits
+            if hit.dataset_hash in found
         ),
         pairs=_pairs(services.store, caller, snapshot, held, profile, among) if among else (),
     )

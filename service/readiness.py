@@ -63,6 +63,8 @@ class Readiness:
 
     def update_gauges(self) -> None:
         """Set the gauges that are read from the store. Raises StorageError."""
+        for gauge in (self._metrics.questions, self._metrics.runs, self._metrics.jobs):
+            gauge.clear()  # what there is none of any more is not counted
         for status, count in self._store.recommendations.count().items():
             self._metrics.questions.labels(status).set(count)
         for status, count in self._store.runs.count().items():

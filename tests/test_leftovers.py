@@ -74,6 +74,17 @@ def test_what_is_being_written_or_is_known_stays(home: Path) -> None:
     assert all(path.exists() for path in (*young, known, growing))
 
 
+def test_what_another_store_knows_stays(home: Path) -> None:
+    """A service that is started with a new store must not delete the uploads of the old one."""
+    uploads = [make(home, f"uploads/{name}/signs.zip", age_s=UPLOAD_QUIET_S + 60) for name in ("a1", "b2")]
+    assert sweep_leftovers(uploads) == ()
+    later = time.time() + 2 * UPLOAD_QUIET_S
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "time", lambda: later)
+        assert sweep_leftovers() == ()
+    assert all((path / "signs.zip").exists() for path in uploads)
+
+
 @pytest.mark.parametrize("how", ["open file", "working folder", "argument"])
 def test_what_a_process_uses_stays_until_it_ends(home: Path, how: str) -> None:
     folder = make(home, "checkpoints/quarantine-1/weights.safetensors", age_s=QUIET_S + 60)

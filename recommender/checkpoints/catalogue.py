@@ -60,6 +60,12 @@ def fetched(name: str) -> Fetched | None:
         return None
 
 
+def fetched_names() -> tuple[str, ...]:
+    """The entries with a record of an earlier fetch, by name."""
+    found = subfolder("checkpoints").glob("fetched-*.json")
+    return tuple(sorted(file.stem.removeprefix("fetched-") for file in found))
+
+
 def remember(name: str, record: Fetched) -> None:
     """Note a finished fetch: written last, so that its presence means complete."""
     write_json(_record(name), {"sha256": record.sha256, "download_sha256": record.download_sha256})

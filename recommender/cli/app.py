@@ -229,7 +229,7 @@ def root(
     ] = "any",
     offline: Annotated[bool, typer.Option("--offline", help="Never reach for the network.")] = False,
     seed: Annotated[
-        int, typer.Option(help="Of the split and the draws; the same seed gives the same answer.")
+        int, typer.Option(help="Of the forecast's draws; the same seed gives the same answer.")
     ] = 0,
     max_feature_candidates: Annotated[
         int, typer.Option(metavar="N", help="Checkpoints whose own features are measured on your objects.")

@@ -133,7 +133,7 @@ def launch_first(
     )
     request = with_first_start(request, recommendation, store)
     place = place_of(address, None)
-    job, notices = launch(store, request, place, again=False, detach=False, split_seed=asked.seed)
+    job, notices = launch(store, request, place, again=False, detach=False)
     if not as_json:  # stdout holds one document, the recommendation
         _print(job, store.runs.get(job.run_id or ""), notices, as_json=False)
     _fail_unless_well(job)
@@ -199,7 +199,6 @@ def launch(
     *,
     again: bool,
     detach: bool,
-    split_seed: int = 0,
 ) -> tuple[Job, tuple[Notice, ...]]:
     """Ask for the training, or find it again, and see it to its end; returns it as it is then.
 
@@ -214,7 +213,7 @@ def launch(
     from tune_jobs.training_spec import TrainingSpec
 
     place.require_answer()  # before the data are read
-    request, target, notices = _resolved(store, request, split_seed)
+    request, target, notices = _resolved(store, request)
     print_notices(notices, err())
     job = _job_of(store, request, target, place, again=again)
     if job.status == "succeeded":
@@ -238,9 +237,7 @@ def _fail_unless_well(job: Job) -> None:
         raise typer.Exit(1)
 
 
-def _resolved(
-    store: Store, request: TrainingRequest, split_seed: int
-) -> tuple[TrainingRequest, Target, tuple[Notice, ...]]:
+def _resolved(store: Store, request: TrainingRequest) -> tuple[TrainingRequest, Target, tuple[Notice, ...]]:
     """The request with its start chosen, what it is to be trained on, and what is wrong with that."""
     from recommender.cli.console import progress_bars
     from recommender.datasets import open_dataset
@@ -253,14 +250,13 @@ def _resolved(
     roots = tuple(Path(root) for root in request.allow_roots)
     with progress_bars() as progress:
         if request.start is None:
-            request, dataset, profile = _with_advice(store, request, split_seed, progress)
+            request, dataset, profile = _with_advice(store, request, progress)
         else:
             if Path(request.start.rpartition(":")[0] or request.start).is_file():
                 request = request.model_copy(update={"start": _registered(store, request.start)})
             dataset = open_dataset(
                 request.dataset,
                 task=request.task,
-                seed=split_seed,
                 allowed_roots=roots,
                 progress=progress,
             )
@@ -272,7 +268,6 @@ def _resolved(
         path=request.dataset,
         hash=dataset.content_hash,
         name=dataset.name,
-        split_seed=split_seed,
         task=dataset.task,
         num_images=dataset.num_images,
     )
@@ -280,7 +275,7 @@ def _resolved(
 
 
 def _with_advice(
-    store: Store, request: TrainingRequest, split_seed: int, progress: Progress
+    store: Store, request: TrainingRequest, progress: Progress
 ) -> tuple[TrainingRequest, Dataset, Profile]:
     """The request with the start that a recommendation puts first, and what that has read."""
     from recommender.pipeline import conclude, study
@@ -289,7 +284,7 @@ def _with_advice(
     same = request.model_dump(
         include={"dataset", "task", "epochs", "imgsz", "class_map", "allow_roots"}, exclude_unset=True
     )
-    asked = RecommendRequest.model_validate({**same, "seed": split_seed})
+    asked = RecommendRequest.model_validate(same)
     case = study(asked, store=store, progress=progress)
     return with_first_start(request, conclude(case), store), case.target, case.profile
 

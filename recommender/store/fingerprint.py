@@ -7,7 +7,7 @@ import hashlib
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from recommender.store.models import CheckpointRow, RunRow
+from recommender.store.models import CheckpointRow, IgnoredRunRow, RunRow
 from recommender.store.runs import RANKABLE
 
 
@@ -17,4 +17,5 @@ def fingerprint(session: Session) -> str:
     checkpoints = select(CheckpointRow.name, CheckpointRow.digest).order_by(CheckpointRow.name)
     count, latest = session.execute(runs).one()
     known = [(name, digest) for name, digest in session.execute(checkpoints)]
-    return hashlib.sha256(repr((count, latest, known)).encode()).hexdigest()
+    ignored = tuple(session.scalars(select(IgnoredRunRow.run_id).order_by(IgnoredRunRow.run_id)))
+    return hashlib.sha256(repr((count, latest, known, ignored)).encode()).hexdigest()

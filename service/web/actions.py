@@ -26,7 +26,7 @@ from service.dependencies import (
     find_dataset,
     limit_costly_requests,
 )
-from service.jobs import launch_sweep, launch_training
+from service.jobs import advised, launch_sweep, launch_training
 from service.middleware.authentication import cookie_of, too_many
 from service.page_templates import login_page
 from service.problems import HTTPProblem
@@ -183,19 +183,15 @@ def train(
     row = next((row for row in _ranking(asked) if row["rank"] == rank), None)
     if row is None:
         raise NotFoundError(f"The ranking has no start {rank}.", remedy="Reload the page.")
-    start = row["checkpoint"] if row["mode"] == "scratch" else f"{row['checkpoint']}:{row['mode']}"
     held = find_dataset(services.store, caller, asked.dataset_id)
     question = json.loads(asked.question)
     body = _of_form(
         TrainingBody,
         {
             "dataset": held.id,
-            "start": start,
             "task": question.get("task"),
             "epochs": question["epochs"],
-            "imgsz": row.get("imgsz") or question["imgsz"],
-            "learning_rate": row.get("learning_rate"),
-            "freeze": row.get("freeze"),
+            **advised(services.store, asked, row),
         },
     )
     job, _ = launch_training(services, caller, held, body, key=f"train-{asked.id}-{token}"[:128])

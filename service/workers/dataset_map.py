@@ -68,7 +68,14 @@ class DatasetMapRefresher:
         """Build a snapshot of the store's current profiles and publish it."""
         generation = self._store.profiles.generation()  # before the index: too old is noticed, too new is not
         index = open_index(self._store)
-        shown = source_profiles(sorted(index.hashes)[:MAX_MAP_POINTS], self._store)
+        registered = [
+            one.dataset_hash for one in self._store.datasets.page(owner=None, limit=MAX_MAP_POINTS).items
+        ]
+        # Where there are more than fit, those that users look for.
+        first = [*registered, *sorted(builtin_hashes()), *sorted(index.hashes)]
+        known = set(index.hashes)
+        hashes = [one for one in dict.fromkeys(first) if one in known][:MAX_MAP_POINTS]
+        shown = source_profiles(hashes, self._store)
         self._snapshot = build_dataset_map(generation, index, shown.values())
         self._metrics.index_sets.set(len(index))
         self._metrics.index_swaps.inc()

@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from recommender import __version__
+from recommender.checkpoints.catalogue import fetched_names
 from recommender.errors import ConflictError, RecommenderError
 from recommender.profile import ENCODER
 from recommender.records import Lease
@@ -158,7 +159,8 @@ class RecommendationQueue:
     def _cache_key(self, dataset_hash: str, question: str) -> str:
         now = time.monotonic()
         if now - self._fingerprint[0] > FINGERPRINT_TTL_S:
-            self._fingerprint = (now, self._store.fingerprint())
+            known = " ".join((self._store.fingerprint(), *fetched_names()))
+            self._fingerprint = (now, known)
         parts = (__version__, ENCODER, self._fingerprint[1], dataset_hash, question)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 

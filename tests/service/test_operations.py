@@ -54,6 +54,17 @@ def test_metrics_count_what_happened(tmp_path: Path) -> None:
         assert f"recommender_{name}" in page, name
 
 
+def test_what_there_is_none_of_any_more_is_not_counted(tmp_path: Path) -> None:
+    with running(tmp_path, launcher=False) as service:
+        job, _ = service.store.jobs.create(
+            kind="training", owner="ada", key="k", body_digests=("d",), cluster="local", spec="{}"
+        )
+        queued = 'recommender_jobs{kind="training",status="queued"}'
+        assert queued in service.get("/metrics").text
+        service.store.jobs.request_cancel(job.id)
+        assert queued not in service.get("/metrics").text
+
+
 @pytest.mark.slow
 def test_whoever_holds_a_snapshot_sees_one_state_while_others_come(tmp_path: Path) -> None:
     with Store(tmp_path / "store.sqlite3") as store:

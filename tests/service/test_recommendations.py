@@ -139,6 +139,9 @@ def test_knowledge_changes_with_checkpoints_and_runs_alone(store: Store) -> None
     assert store.fingerprint() == before
     store.checkpoints.put(Checkpoint(name="own", origin="registry", architecture="yolo11n", family="yolo11"))
     assert store.fingerprint() != before
+    before = store.fingerprint()
+    store.runs.ignore("a-run")
+    assert store.fingerprint() != before
 
 
 def known_places(service: Service) -> set[str]:

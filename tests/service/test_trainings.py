@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from recommender.errors import UsageError
 from recommender.home import home
 from recommender.store.records_json import decode
 from service.auth import Caller
-from service.jobs import launch_sweep
+from service.jobs import _within, advised, launch_sweep
 from service.schemas.sweeps import SweepBody
 from tests.datagen import make_dataset, zip_of
 from tests.service.kit import Service, settings_for_tests
@@ -158,7 +159,11 @@ def test_the_first_advised_start_that_is_here_is_taken(service: Service, held: s
         for rank, name, mode, here in ((1, "yolo11x", "full", False), (2, "coco-yolo11n", "freeze", True))
     ]
     advice = an_ask(
-        "rec_advice", dataset_id=held, status="succeeded", document=json.dumps(DOCUMENT | {"ranking": rows})
+        "rec_advice",
+        dataset_id=held,
+        status="succeeded",
+        document=json.dumps(DOCUMENT | {"ranking": rows}),
+        question=json.dumps({"class_map": {"square": "stop sign"}}),
     )
     service.store.recommendations.add(advice)
     status, answer = launch(service, "advised", dataset=held, recommendation="rec_advice")
@@ -167,7 +172,36 @@ def test_the_first_advised_start_that_is_here_is_taken(service: Service, held: s
     assert launch(service, "advised", dataset=held, recommendation="rec_advice")[0] == 200
     spec = decode(TrainingSpec, service.store.jobs.require(str(answer["id"])).spec)
     assert spec.recipe.imgsz == 96  # that of the advised row
+    assert spec.recipe.class_map == (("square", "stop sign"),)  # as it was asked about
     assert spec.weights_sha256  # pinned: other bytes under this name are refused
+
+
+def test_scratch_is_the_network_that_the_answer_compared_it_with(service: Service) -> None:
+    named = {"yolo26n": "", "yolo26s": ""}
+    document = DOCUMENT | {"provenance": {"weights_sha256": named}}
+    ask = an_ask("rec_scratch", document=json.dumps(document))
+    found = advised(service.store, ask, {"checkpoint": "scratch", "mode": "scratch", "imgsz": 320})
+    assert found["architecture"] == "yolo26n"
+    assert (found["start"], found["imgsz"], found["class_map"]) == ("scratch", 320, {})
+
+
+def test_hours_of_the_clock_are_no_device_time() -> None:
+    assert _within("1gpu-h", "2gpu-h") == "1gpu-h"
+    assert _within("2gpu-h", "24h") == "2gpu-h"
+    with pytest.raises(UsageError, match="device time"):
+        _within("1h", "2gpu-h")
+
+
+def test_a_size_is_limited_as_it_would_be_trained(service: Service, held: str) -> None:
+    interval = {"mean": 0.5, "low": 0.4, "high": 0.6, "level": 0.8}
+    row = {"rank": 1, "checkpoint": "coco-yolo11n", "mode": "full", "available": True, "imgsz": 4096}
+    document = DOCUMENT | {"ranking": [row | {"score": interval}]}
+    service.store.recommendations.add(
+        an_ask("rec_large", dataset_id=held, status="succeeded", document=json.dumps(document))
+    )
+    status, answer = launch(service, "large", dataset=held, recommendation="rec_large")
+    assert status == 422
+    assert "4096 px" in str(answer["detail"])
 
 
 def test_a_cancelled_training_ends_and_lists_page_by_page(service: Service, held: str) -> None:
