@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from recommender.families.ultralytics.architectures import frozen_layers, learning_rate_factor
 from recommender.forecast.situation import Situation
 from recommender.recipe_axes import DEFAULT, RecipeSetting
 from recommender.records import Budget, Checkpoint, Dataset, Start
-from recommender.requests import TrainingRequest
+from recommender.requests import RecommendRequest, TrainingRequest
 from recommender.tasks import Task, task_definition
 from recommender.text import shell_join
 from recommender.training_recipe import recipe_of, ultralytics_arguments
@@ -23,6 +23,12 @@ def fetch_first(checkpoint: Checkpoint | None) -> str:
     return shell_join(["recommend", "checkpoints", "fetch", checkpoint.name]) + " && "
 
 
+def reading_options(request: RecommendRequest) -> tuple[str, ...]:
+    """The options with which the data set was read, for commands that are to read the same."""
+    task = () if request.task is None else ("--task", request.task)
+    return (*task, *(word for root in request.allow_roots for word in ("--allow-root", root)))
+
+
 def train_command(
     start: Start,
     budget: Budget,
@@ -30,18 +36,17 @@ def train_command(
     *,
     scratch: str,
     class_map: Mapping[str, str] | None = None,
-    task: Task | None = None,
+    reading: Sequence[str] = (),
     imgsz: int = 640,
     setting: RecipeSetting = DEFAULT,
 ) -> str:
     """`recommend train …` for a start; options at their defaults are left out. `given` is the path the user named.
 
-    `scratch` is the architecture that random weights train, `task` the one that was asked for, and `imgsz` the usual
-    size of the data set's task.
+    `scratch` is the architecture that random weights train, `reading` what `reading_options` gives, and `imgsz` the
+    usual size of the data set's task.
     """
     words = ["recommend", "train", "--dataset", given, "--start", str(start)]
-    if task is not None:
-        words += ["--task", task]
+    words += reading
     usual = {"epochs": TrainingRequest.model_fields["epochs"].default, "imgsz": imgsz}
     for name, value in usual.items():
         if getattr(budget, name) != value:
@@ -60,6 +65,7 @@ def yolo_command(
     given: str,
     *,
     scratch: str,
+    reading: Sequence[str] = (),
     setting: RecipeSetting = DEFAULT,
 ) -> str:
     """`yolo detect train …` that trains the recipe of `train_command`, letter by letter runnable, also twice.
@@ -68,7 +74,7 @@ def yolo_command(
     commands in the same line.
     """
     checkpoint, start, budget = situation.checkpoint, situation.start, situation.budget
-    data, first_data = _data(dataset, given)
+    data, first_data = _data(dataset, given, reading)
     model, first_model = _model(checkpoint, scratch, dataset.task)
     asked = TrainingRequest.model_validate(
         {
@@ -106,12 +112,12 @@ def _model(checkpoint: Checkpoint | None, scratch: str, task: Task) -> tuple[lis
     return [f"model={file}"], export
 
 
-def _data(dataset: Dataset, given: str) -> tuple[str, str]:
+def _data(dataset: Dataset, given: str, reading: Sequence[str]) -> tuple[str, str]:
     """The data.yaml to name, and the command that makes it where there is none."""
     if dataset.config is not None:
         relative = not Path(given).expanduser().is_absolute()
         return os.path.relpath(dataset.config) if relative else str(dataset.config), ""
     folder = f"{dataset.name}-yolo"
-    words = ["recommend", "datasets", "export", given, folder]
+    words = ["recommend", "datasets", "export", given, folder, *reading]
     entry = folder if task_definition(dataset.task).whole_images else f"{folder}/data.yaml"
     return entry, shell_join(words) + " && "

@@ -10,7 +10,7 @@ from pathlib import Path
 from recommender import __version__
 from recommender.candidates import choose_starts
 from recommender.class_names import mapped
-from recommender.command_line import fetch_first, train_command, yolo_command
+from recommender.command_line import fetch_first, reading_options, train_command, yolo_command
 from recommender.cost_notices import cost_notes, left_out_notes
 from recommender.datasets import open_dataset
 from recommender.devices.gpus import gpu_speed
@@ -196,13 +196,14 @@ def _commands(case: Study, first: Situation, row: RankedStart) -> tuple[str, str
     fetch = fetch_first(first.checkpoint)
     scratch = usual_architecture(case.situations, case.target.task)
     setting = RecipeSetting(learning_rate=row.learning_rate, freeze=row.freeze)
+    reading = reading_options(case.request)
     train = train_command(
         first.start,
         first.budget,
         case.request.dataset,
         scratch=scratch,
         class_map=case.request.class_map,
-        task=case.request.task,
+        reading=reading,
         imgsz=task_definition(case.target.task).imgsz,
         setting=setting,
     )
@@ -211,6 +212,7 @@ def _commands(case: Study, first: Situation, row: RankedStart) -> tuple[str, str
         case.target,
         case.request.dataset,
         scratch=scratch,
+        reading=reading,
         setting=setting,
     )
     return fetch + train, fetch + yolo

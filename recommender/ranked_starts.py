@@ -70,12 +70,16 @@ def _leading(ranked: Sequence[StartForecast], costs: Sequence[Cost]) -> frozense
 
 
 def first_rows(rows: Sequence[RankedStart], top: int | None) -> tuple[RankedStart, ...]:
-    """The first `top` rows with their true ranks; scratch and the best of COCO always appear."""
+    """The first `top` rows with their true ranks; scratch, the best of COCO and the best here always appear."""
+    best_here = next((row.rank for row in rows if row.available), None)
     best_coco = next((row.rank for row in rows if row.start.checkpoint in REFERENCE_NAMES), None)
     return tuple(
         row
         for row in rows
-        if top is None or row.rank <= top or row.rank == best_coco or row.start.checkpoint == SCRATCH
+        if top is None
+        or row.rank <= top
+        or row.rank in (best_coco, best_here)
+        or row.start.checkpoint == SCRATCH
     )
 
 

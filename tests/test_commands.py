@@ -7,20 +7,23 @@ import os
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from recommender.checkpoints import zoo
-from recommender.command_line import train_command, yolo_command
+from recommender.command_line import reading_options, train_command, yolo_command
 from recommender.datasets import open_dataset
 from recommender.errors import ConflictError
 from recommender.forecast.situation import Situation
 from recommender.records import SCRATCH, Budget, Evidence, Mode, Start
-from recommender.requests import TrainingRequest
+from recommender.report.runs import repeat_command
+from recommender.requests import RecommendRequest, TrainingRequest
 from recommender.training_recipe import recipe_of
 from tests.datagen import make_dataset
 from tests.forecast.builders import profile
+from tests.store.builders import run as stored_run
 from tune_jobs.training import TrainingJob, prepare_environment
 
 NOT_THE_RECIPE = {"model", "data", "save_dir", "device", "freeze", "pretrained"}
@@ -94,6 +97,29 @@ def test_our_own_command_names_only_what_differs_from_the_defaults() -> None:
     assert train_command(start, Budget(epochs=20, imgsz=640), "d", scratch="yolov8n").endswith(
         ":freeze --epochs 20"
     )
+
+
+def test_commands_read_the_data_as_the_question_did(tmp_path: Path) -> None:
+    request = RecommendRequest(dataset="d", task="segment", allow_roots=("/more pictures",))
+    reading = reading_options(request)
+    budget = Budget(epochs=100, imgsz=640)
+    ours = train_command(
+        Start(checkpoint="coco", mode="full"), budget, "d", scratch="yolov8n", reading=reading
+    )
+    data = make_dataset(tmp_path / "data", images=8, format="coco", size=(64, 64))
+    theirs = yolo_command(
+        situation("full", budget), open_dataset(data), str(data), scratch="yolov8n", reading=reading
+    )
+    for line in (ours, theirs):
+        assert " --task segment --allow-root '/more pictures'" in line
+
+
+def test_a_recorded_run_is_repeated_with_its_task_and_classes() -> None:
+    run = stored_run()
+    recipe = replace(run.recipe, class_map=(("kite", "bird"), ("my dog", "dog")))
+    run = replace(run, task="segment", recipe=recipe)
+    assert "--task segment " in repeat_command(run)
+    assert "--map kite=bird --map 'my dog=dog' --again" in repeat_command(run)
 
 
 @pytest.mark.slow

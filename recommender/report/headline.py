@@ -96,3 +96,18 @@ def trials_worth(recommendation: Recommendation) -> str | None:
         f"Training the {len(value.starts)} that lead and keeping the best is expected to gain {value.gain:.3f} {label} "
         f"of that, for {value.cost:.1f} full trainings{hours}; the rest is chance, or starts further down."
     )
+
+
+def about(recommendation: Recommendation) -> str:
+    """What was asked, in one sentence without its full stop: images, objects, classes, budget and limits."""
+    profile, budget, counts = recommendation.profile, recommendation.budget, recommendation.profile.num_images
+    task = task_definition(recommendation.task)
+    held_back = f" + {counts.test} test" if counts.test else ""
+    objects = "" if task.whole_images else f"{counted(profile.num_objects, task.one_object)}, "
+    device = f" for {recommendation.device}" if recommendation.device else ""
+    limits = f", within {' and '.join(recommendation.limits)}" if recommendation.limits else ""
+    return (
+        f"{counts.train} train + {counts.val} val{held_back} images, {objects}"
+        f"{counted(len(profile.class_names), 'class')}; full training of {counted(budget.epochs, 'epoch')} at "
+        f"{budget.imgsz} px{device}{limits}; forecast from {recommendation.method}"
+    )

@@ -15,7 +15,7 @@ from recommender.report.columns import columns_for
 from recommender.report.cost_picture import cost_picture
 from recommender.report.dataset_map import PlacedDataset, dataset_map
 from recommender.report.document import as_published
-from recommender.report.headline import LABELS, MODE_WORDS, UNSUPPORTED, headline, trials_worth
+from recommender.report.headline import LABELS, MODE_WORDS, UNSUPPORTED, about, headline, trials_worth
 from recommender.report.notices import notice_title
 from recommender.report.rows import names_of, shown_rows
 from recommender.tasks import task_definition
@@ -45,7 +45,7 @@ def page(recommendation: Recommendation, pictures: AnswerPictures | None = None)
             worth=worth,
             unsupported=None if recommendation.level_supported else UNSUPPORTED,
             metric=task_definition(recommendation.task).metric.label,
-            things=task_definition(recommendation.task).objects,
+            about=about(recommendation),
             rows=rows,
             folded=names_of(rows.folded),
             columns=columns_for(recommendation.ranking),
@@ -69,7 +69,6 @@ def fragment(recommendation: Recommendation) -> str:
             labels=LABELS,
             lines=asdict(headline(recommendation)),
             metric=task_definition(recommendation.task).metric.label,
-            things=task_definition(recommendation.task).objects,
             rows=shown_rows(recommendation.ranking),
             columns=columns_for(recommendation.ranking),
             num_classes=len(recommendation.profile.class_names),

@@ -153,7 +153,7 @@ def _estimate_of(job: Job) -> Estimate | None:
 def repeat_command(run: Run) -> str:
     """The command that trains the same again, from the record alone."""
     recipe: Recipe = run.recipe
-    words = ["recommend", "train", "--dataset", "DATASET", "--start", str(run.start)]
+    words = ["recommend", "train", "--dataset", "DATASET", "--task", run.task, "--start", str(run.start)]
     words += ["--epochs", str(recipe.epochs), "--imgsz", str(recipe.imgsz), "--batch", str(recipe.batch)]
     words += ["--patience", str(recipe.patience or 0), "--optimizer", recipe.optimizer]
     words += ["--seed", str(recipe.seed), "--cpus", str(run.environment.num_threads)]
@@ -163,4 +163,6 @@ def repeat_command(run: Run) -> str:
         words += ["--freeze", recipe.freeze]
     if run.start.mode == "scratch":
         words += ["--architecture", run.architecture]
+    for own, other in recipe.class_map:
+        words += ["--map", f"{own}={other}"]
     return shlex.join([*words, "--again"])

@@ -18,6 +18,7 @@ from recommender.report.headline import (
     UNSUPPORTED,
     UNSUPPORTED_CODE,
     Headline,
+    about,
     headline,
     trials_worth,
 )
@@ -93,22 +94,9 @@ def _print_headline(lines: Headline, console: Console) -> None:
 
 
 def _about(recommendation: Recommendation) -> RenderableType:
-    profile, budget = recommendation.profile, recommendation.budget
-    counts = profile.num_images
-    held_back = f" + {counts.test} test" if counts.test else ""
     return Text.assemble(
-        ("\n" + printable(profile.dataset_name), "bold"),
-        f": {counts.train} train + {counts.val} val{held_back} images, {_objects(recommendation)}"
-        f"{counted(len(profile.class_names), 'class')}; full training of "
-        f"{counted(budget.epochs, 'epoch')} at {budget.imgsz} px{_within(recommendation)}; "
-        f"forecast from {recommendation.method}",
+        ("\n" + printable(recommendation.profile.dataset_name), "bold"), f": {about(recommendation)}"
     )
-
-
-def _within(recommendation: Recommendation) -> str:
-    device = f" for {recommendation.device}" if recommendation.device else ""
-    limits = f", within {' and '.join(recommendation.limits)}" if recommendation.limits else ""
-    return device + limits
 
 
 def _ranking(
@@ -259,9 +247,3 @@ def interval_bar(interval: Interval, top: float, width: int = BAR_WIDTH) -> str:
 def _bar(interval: Interval, top: float, width: int) -> Text:
     numbers = f" {interval.mean:.2f} ({interval.low:.2f}–{interval.high:.2f})"
     return Text.assemble((interval_bar(interval, top, width), "cyan"), numbers)
-
-
-def _objects(recommendation: Recommendation) -> str:
-    """The number of boxes or outlines, with a comma after it; nothing where each image is one object."""
-    task = task_definition(recommendation.task)
-    return "" if task.whole_images else f"{counted(recommendation.profile.num_objects, task.one_object)}, "

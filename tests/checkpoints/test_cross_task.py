@@ -17,6 +17,7 @@ from recommender.checkpoints import (
     that_fit,
     transfer,
 )
+from recommender.checkpoints.quarantine.reading import facts_of
 from recommender.checkpoints.scratch import scratch_architecture
 from recommender.errors import UsageError
 from recommender.records import Checkpoint
@@ -91,3 +92,15 @@ def test_scratch_is_as_those_that_were_trained_for_the_task(tmp_path: Path) -> N
     assert scratch_architecture([*detectors, classifier], "classify") == "yolov8n-cls"
     assert scratch_architecture(detectors, "classify") == "yolo11n-cls"
     assert scratch_architecture([], "segment") == "yolo11n-seg"
+
+
+@pytest.mark.parametrize(
+    ("metrics", "score"),
+    [
+        ({"metrics/mAP50-95(B)": 0.61, "metrics/mAP50-95(M)": 0.42}, 0.42),
+        ({"metrics/accuracy_top1": 0.9, "metrics/accuracy_top5": 1.0}, 0.9),
+        ({"metrics/mAP50-95(B)": 0.5}, 0.5),
+    ],
+)
+def test_what_a_training_reached_is_its_own_tasks_score(metrics: dict[str, float], score: float) -> None:
+    assert facts_of({"train_metrics": metrics}, None)["score"] == score

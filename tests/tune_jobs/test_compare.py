@@ -38,12 +38,20 @@ def with_test_split(folder: Path) -> Path:
 
 
 def test_test_split_where_there_is_one(home: Path, tmp_path: Path) -> None:
-    held_back, plain = open_dataset(with_test_split(tmp_path)), tiny_dataset(tmp_path / "plain")
+    folder = with_test_split(tmp_path)
+    held_back, plain = open_dataset(folder), tiny_dataset(tmp_path / "plain")
     assert held_out_split(asked(), held_back) == "test"
     assert held_out_split(asked(test="val"), held_back) == "val"
     assert held_out_split(asked(), plain) == "val"
     with pytest.raises(UsageError, match="has no test split"):
         held_out_split(asked(test="test"), plain)
+    for file in (folder / "labels" / "test").iterdir():
+        file.unlink()
+    unlabelled = open_dataset(folder)
+    assert unlabelled.of_split("test")
+    assert held_out_split(asked(), unlabelled) == "val"
+    with pytest.raises(UsageError, match="no labels on its test images"):
+        held_out_split(asked(test="test"), unlabelled)
 
 
 def test_starts_by_name_alias_and_mode(home: Path) -> None:

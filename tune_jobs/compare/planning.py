@@ -60,13 +60,18 @@ def default_starts(task: Task) -> tuple[str, ...]:
 
 
 def held_out_split(request: CompareRequest, target: Dataset) -> Split:
-    """The split that scores the trained models. Raises UsageError where the one asked for has no images."""
-    if request.test != "val" and target.of_split("test"):
+    """The split that scores the trained models. Raises UsageError where the one asked for has no labelled images.
+
+    Test images are often given without labels: all that is found on them would count as wrong.
+    """
+    held_out = target.of_split("test")
+    if request.test != "val" and any(len(image.classes_M) for image in held_out):
         return "test"
     if request.test == "test":
+        lacks = "no labels on its test images" if held_out else "no test split"
         raise UsageError(
-            f"--test test: {printable(target.name)} has no test split.",
-            remedy="Give it one, or say --test val: those images also choose the best epoch.",
+            f"--test test: {printable(target.name)} has {lacks}.",
+            remedy="Give it some, or say --test val: those images also choose the best epoch.",
         )
     return "val"
 

@@ -88,6 +88,10 @@ def unreadable(error: Exception) -> RefusalError:
     )
 
 
+# What a training validated last, by its task: segmenters tell the boxes' score too.
+SCORES = ("metrics/mAP50-95(M)", "metrics/accuracy_top1", "metrics/mAP50-95(B)")
+
+
 def facts_of(content: dict[Any, Any], model: Placeholder | None) -> dict[str, Any]:
     """The facts that a checkpoint states; each entry checked, absent when odd."""
     model_class = "" if model is None else type(model).__name__
@@ -106,7 +110,7 @@ def facts_of(content: dict[Any, Any], model: Placeholder | None) -> dict[str, An
             "The model description in it holds an activation that is an expression, not a layer."
         )
     imgsz, epochs = arguments.get("imgsz"), arguments.get("epochs")
-    score = metrics.get("metrics/mAP50-95(B)")
+    score = next((metrics[key] for key in SCORES if key in metrics), None)
     return {
         "task": model_class.removesuffix("Model").lower() or None,
         "activation": told,
