@@ -100,7 +100,9 @@ def test_our_own_command_names_only_what_differs_from_the_defaults() -> None:
 
 
 def test_commands_read_the_data_as_the_question_did(tmp_path: Path) -> None:
-    request = RecommendRequest(dataset="d", task="segment", allow_roots=("/more pictures",))
+    request = RecommendRequest.model_validate(
+        {"dataset": "d", "task": "segment", "allow_roots": ["/more pictures"]}
+    )
     reading = reading_options(request)
     budget = Budget(epochs=100, imgsz=640)
     ours = train_command(

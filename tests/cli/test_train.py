@@ -21,7 +21,7 @@ def test_what_is_wrong_with_the_data_is_said_before_it_is_trained_on(home: Path,
     write_rows(folder, 0, "0 0.95 0.5 0.3 0.3\n0 0.5 0.5 0.2\n")
     with Store.open_default() as store:
         request = TrainingRequest.model_validate({"dataset": str(folder), "start": "scratch"})
-        _, target, notices = _resolved(store, request, 0)
+        _, target, notices = _resolved(store, request)
         assert store.profiles.get(target.hash, ENCODER) is not None  # made once, for the result as well
     assert {"label_clipped", "label_columns"} <= {notice.code for notice in notices}
 
@@ -43,7 +43,7 @@ def test_the_images_are_hashed_once(
     folder = yolo_set(tmp_path)
     with Store.open_default() as store:
         asked = {"dataset": str(folder), "start": start, "epochs": 1, "imgsz": 64}
-        request, target, _ = _resolved(store, TrainingRequest.model_validate(asked), 0)
+        request, target, _ = _resolved(store, TrainingRequest.model_validate(asked))
     assert opened == [str(folder)]
     assert request.start is not None
     assert packed_dataset(target.hash) is not None
