@@ -43,9 +43,22 @@ def read_coco(files: list[CocoFile], root: Path, disk: Disk, log: DefectLog, nam
     keys = _class_keys(files, categories, disk, log)
     images: list[RawImage] = []
     num_missing = 0
-    for file, known in zip(files, categories, strict=True):
+    listed = [_listed_images(file.images, disk.name(file.path), log) for file in files]
+    for file, rows in zip(files, listed, strict=True):
+        _refuse_ambiguous(rows, index, disk.name(file.path))
+    paths = iter(
+        index.of_names(
+            [
+                (str(row["file_name"]), file.path, file.split)
+                for file, rows in zip(files, listed, strict=True)
+                for row in rows.values()
+            ]
+        )
+    )
+    for file, known, rows in zip(files, categories, listed, strict=True):
         classes = {category.id: keys[category.key] for category in known if category.key in keys}
-        found, missing = _read_file(file, classes, index, disk, log)
+        places = {key: next(paths) for key in rows}
+        found, missing = _read_file(file, rows, places, classes, disk, log)
         images += found
         num_missing += missing
     if all(image.split is None for image in images):
@@ -138,11 +151,15 @@ def _class_keys(
 
 
 def _read_file(
-    file: CocoFile, classes: dict[Identity, int], index: ImageIndex, disk: Disk, log: DefectLog
+    file: CocoFile,
+    listed: dict[Identity, dict[str, Any]],
+    places: dict[Identity, Path | None],
+    classes: dict[Identity, int],
+    disk: Disk,
+    log: DefectLog,
 ) -> tuple[list[RawImage], int]:
     """The images of one file with their boxes, and how many are listed but not there."""
     named = disk.name(file.path)
-    listed = _listed_images(file.images, named, log)
     sizes = {key: _size(row) for key, row in listed.items()}
     rows = [
         (row, sizes.get(identity(row.get("image_id")) or 0))
@@ -151,12 +168,11 @@ def _read_file(
     ]
     refuse_other_conventions([(row.get("bbox"), size) for row, size in rows], named)
     trust_outlines = outlines_count(rows, named)
-    _refuse_ambiguous(listed, index, named)
     boxes = _boxes_by_image(file.annotations, listed, classes, named, log, trust_outlines=trust_outlines)
     images = []
     num_missing = 0
     for key, row in listed.items():
-        path = index.of_name(str(row["file_name"]), file.path, file.split)
+        path = places[key]
         if path is None:
             num_missing += 1
             log.add("image_missing", named, str(row["file_name"]))

@@ -87,16 +87,20 @@ def read_label_tables(
     index = ImageIndex(root, disk)
     found: dict[Path, tuple[str, Split | None]] = {}
     num_missing = 0
-    for table in tables:
-        for reference, label, split in table.rows:
-            path = index.of_name(reference, table.path, split or table.split)
-            if path is None:
-                num_missing += 1
-                log.add("image_missing", disk.name(table.path), reference)
-                continue
-            place = split or table.split or split_of_path(path, root)
-            if found.setdefault(path, (label, place))[0] != label:
-                raise _several(table.path, disk, f"{reference}: {found[path][0]} and {label}")
+    rows = [
+        (reference, label, table.path, split or table.split)
+        for table in tables
+        for reference, label, split in table.rows
+    ]
+    paths = index.of_names([(reference, near, split) for reference, _, near, split in rows])
+    for (reference, label, near, split), path in zip(rows, paths, strict=True):
+        if path is None:
+            num_missing += 1
+            log.add("image_missing", disk.name(near), reference)
+            continue
+        place = split or split_of_path(path, root)
+        if found.setdefault(path, (label, place))[0] != label:
+            raise _several(near, disk, f"{reference}: {found[path][0]} and {label}")
     names = sorted({label for label, _ in found.values() if label})
     numbers = {label: number for number, label in enumerate(names)}
     images = []
@@ -134,8 +138,8 @@ def take_splits(raw: RawSet, tables: Sequence[LabelTable], root: Path, disk: Dis
     ]
     splits: dict[Path, set[Split | None]] = {}
     try:
-        for reference, table, split in rows:
-            path = index.of_name(reference, table.path, None)
+        paths = index.of_names([(reference, table.path, None) for reference, table, _ in rows])
+        for (_, _, split), path in zip(rows, paths, strict=True):
             if path is not None:
                 splits.setdefault(path, set()).add(split)
     except DatasetError:  # one name for images in several folders

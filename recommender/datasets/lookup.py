@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 
+from recommender.datasets.claims import Claim, agreement, lost_claims, nearness, parts_of
 from recommender.datasets.disk import OUTSIDE_REMEDY, Disk
+from recommender.datasets.images import IMAGE_SUFFIXES
 from recommender.datasets.matching import NameIndex, same_name
 from recommender.datasets.split_names import split_of_path
 from recommender.errors import DatasetError, UnsafeInputError
@@ -46,20 +48,35 @@ class ImageIndex:
         self.paths = tuple(disk.images(root))
         self._by_name = NameIndex((path.name, path) for path in self.paths)
         self._by_stem = NameIndex((path.stem, path) for path in self.paths)
-        self._claims: dict[Path, str] = {}
+
+    def of_names(self, references: Sequence[tuple[str, Path, Split | None]]) -> list[Path | None]:
+        """The image that each `file_name` of the whole data set means, given with its file and split, as `of_name`.
+
+        None also for a reference whose image is not there although one of that name is, which another reference
+        fits better. Raises DatasetError also where two references may mean the same image.
+        """
+        found = [self.of_name(*reference) for reference in references]
+        known = [number for number, path in enumerate(found) if path is not None]
+        claims = [
+            Claim(path=path, reference=reference, near=near, split=split)
+            for path, (reference, near, split) in zip(found, references, strict=True)
+            if path is not None
+        ]
+        for position in lost_claims(claims, self._root, self._disk):
+            found[known[position]] = None
+        return found
 
     def of_name(self, reference: str, near: Path, split: Split | None) -> Path | None:
         """The image a `file_name` means: as written beside `near`, else by name anywhere below the root.
 
         Names may differ by Unicode form, case, upload prefix or suffix, where that fits one image alone.
         Raises UnsafeInputError when it leads out and no image of that name lies inside, DatasetError when
-        several images may be meant, or two references may mean the same one.
+        several images may be meant.
         """
-        plain = reference.replace("\\", "/")
-        parts = [part for part in plain.rpartition("://")[2].split("?")[0].split("/") if part]
-        if not parts or "\0" in plain:
+        parts = parts_of(reference)
+        if not parts or "\0" in reference:
             return None
-        written = Path(os.path.normpath(near.parent / plain))
+        written = Path(os.path.normpath(near.parent / reference.replace("\\", "/")))
         found = self._by_name.find(parts[-1]) or self._by_stem.find(
             parts[-1]
         )  # a name may have dots and no suffix
@@ -78,7 +95,23 @@ class ImageIndex:
                 f"{printable(near.name)} names {printable(reference)!r}, which leads out of the data set's folder.",
                 remedy=OUTSIDE_REMEDY,
             )
-        return None if best is None else self._claimed(best, parts[-1], near)
+        return None if best is None or self.is_mask_of(best, parts[-1], near) else best
+
+    def is_mask_of(self, path: Path, name: str, near: Path) -> bool:
+        """True if `path` is rather the mask of the picture called `name`: of another suffix, in a folder of masks."""
+        suffix = Path(name).suffix.lower()
+        return (
+            suffix in IMAGE_SUFFIXES
+            and suffix != path.suffix.lower()
+            and path.parent != near.parent
+            and is_mask(path, self._root)
+            and not self._are_masks
+        )
+
+    @cached_property
+    def _are_masks(self) -> bool:
+        """True if all images lie in folders called as those of masks: the name tells nothing then."""
+        return all(is_mask(path, self._root) for path in self.paths)
 
     def in_folder(self, folders: Iterable[str], name: str) -> Path | None:
         """The one image of that name, or that name less its suffix, in a folder called as the first that has it."""
@@ -102,21 +135,7 @@ class ImageIndex:
 
     def of_stem(self, stem: str, near: Path, split: Split | None) -> Path | None:
         """The image of that name less its suffix. Raises DatasetError when several may be meant."""
-        best = self._best(self._by_stem.find(stem), near, split, stem)
-        return None if best is None else self._claimed(best, stem, near)
-
-    def _claimed(self, path: Path, name: str, near: Path) -> Path:
-        """Note that `name` means this image; two different names must not."""
-        known = self._claims.setdefault(path, name)
-        if not (
-            same_name(known, name) or same_name(Path(known).stem, name) or same_name(known, Path(name).stem)
-        ):
-            raise DatasetError(
-                f"{printable(near.name)}: {printable(known)!r} and {printable(name)!r} may both mean "
-                f"{printable(self._disk.name(path))}.",
-                remedy="Call the images as the annotations call them.",
-            )
-        return path
+        return self._best(self._by_stem.find(stem), near, split, stem)
 
     def _best(self, found: list[Path], near: Path, split: Split | None, reference: str) -> Path | None:
         if len(found) > 1:
@@ -125,11 +144,7 @@ class ImageIndex:
             return found[0] if found else None
 
         def preference(path: Path) -> tuple[bool, int, int]:
-            shared = len(os.path.commonpath([path.parent, near.parent]))
-            pairs = zip(reversed(path.parent.parts), reversed(near.parent.parts), strict=False)
-            alike = sum(
-                1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)
-            )  # cam1 and cam1
+            alike, shared = nearness(path, near)
             return split_of_path(path, self._root) != split, -alike, -shared
 
         least = min(preference(path) for path in found)
@@ -161,10 +176,5 @@ def is_preview(folder: str) -> bool:
 
 def _longest_ending(found: list[Path], parts: list[str]) -> list[Path]:
     """Those of the paths that agree with `parts` for the longest way from the end."""
-
-    def agreement(path: Path) -> int:
-        pairs = zip(reversed(path.parts[:-1]), reversed(parts[:-1]), strict=False)
-        return sum(1 for _ in itertools.takewhile(lambda pair: same_name(*pair), pairs))
-
-    longest = max(map(agreement, found), default=0)
-    return [path for path in found if agreement(path) == longest]
+    longest = max((agreement(path, parts) for path in found), default=0)
+    return [path for path in found if agreement(path, parts) == longest]

@@ -52,8 +52,8 @@ def named_set(
     """
     index = ImageIndex(root, disk)
     found: list[tuple[Path, NamedImage]] = []
-    for entry in entries:
-        path = index.of_name(entry.reference, entry.near, entry.split)
+    paths = index.of_names([(entry.reference, entry.near, entry.split) for entry in entries])
+    for entry, path in zip(entries, paths, strict=True):
         if path is None:
             log.add("image_missing", disk.name(entry.near), entry.reference)
         else:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from recommender.datasets.claims import Claim, lost_claims
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.lookup import ImageIndex
@@ -58,8 +59,9 @@ def read_voc(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name
     counts = Counter(file.file_name for _, _, file in parsed if file)
     repeated = {name for name, count in counts.items() if count > max(2, MANY_OF_A_NAME * len(parsed))}
     doubtful: set[Path] = set()
-    for path, split, file in parsed:
-        meant = _images_meant(path, split, file, index, repeated)
+    all_meant = [_images_meant(path, split, file, index, repeated) for path, split, file in parsed]
+    _drop_lost(all_meant, parsed, root, disk)
+    for (path, split, file), meant in zip(parsed, all_meant, strict=True):
         if len(meant) > 1:  # by the XML's own name, and by the name within it
             doubtful.update(meant)
             log.add("image_doubtful", disk.name(path), f"says {file.file_name if file else ''}")
@@ -81,6 +83,18 @@ def read_voc(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name
         log=log,
         num_left_out=num_missing + log.count("image_doubtful"),
     )
+
+
+def _drop_lost(meant: Sequence[list[Path]], parsed: Sequence[Entry], root: Path, disk: Disk) -> None:
+    """Empty the lists of XML files whose own image is missing: another XML fits the one that was found better."""
+    sure = [number for number, images in enumerate(meant) if len(images) == 1]
+    claims = [
+        Claim(path=meant[number][0], reference=path.stem, near=path, split=split)
+        for number in sure
+        for path, split, _ in [parsed[number]]
+    ]
+    for position in lost_claims(claims, root, disk):
+        meant[sure[position]].clear()
 
 
 def _parsed(paths: Sequence[Path], root: Path, sets: ImageSets, disk: Disk, log: DefectLog) -> list[Entry]:
@@ -150,6 +164,8 @@ def _images_meant(
     if named is not None and same_name(named.stem, path.stem):
         return [named]
     own = index.in_folder(within, path.stem) or index.of_stem(path.stem, path, split)
+    if own is not None and index.is_mask_of(own, name, path):
+        own = None
     if named is None and name:
         named = index.of_name(name, path, split)
     if own is not None and named is not None and own != named and not same_name(own.stem, named.stem):
