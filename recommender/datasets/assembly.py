@@ -31,11 +31,11 @@ from recommender.datasets.images import (
 from recommender.datasets.limits import DatasetLimits
 from recommender.datasets.near_groups import near_groups
 from recommender.datasets.objects import Objects, Polygon, checked_outlines
-from recommender.datasets.raw import RawImage, RawSet
+from recommender.datasets.raw import NO_OUTLINE, Outline, RawImage, RawSet
 from recommender.datasets.sizes import declared_size_is_wrong
 from recommender.datasets.splitting import keep_together, seeded_val, seeded_val_of_classes
 from recommender.datasets.task_choice import choose_task
-from recommender.errors import DatasetError
+from recommender.errors import DatasetError, WrongTaskError
 from recommender.progress import Progress
 from recommender.records import SPLITS, Dataset, FloatArray, IntArray, LabelledImage, Split
 from recommender.tasks import Task, task_definition
@@ -102,12 +102,8 @@ def _joined(raw: RawSet) -> list[RawImage]:
             continue
         if known.split != image.split:
             repeated.append(image)
-        elif raw.format == "coco":
-            raw.log.add("image_listed_twice", image.name)
-            known.classes_M = np.concatenate([known.classes_M, image.classes_M])
-            known.corners_M4 = np.concatenate([known.corners_M4, image.corners_M4])
-            known.outlines = known.outlines + image.outlines
-            known.num_rows += image.num_rows
+        elif raw.format == "coco" or not _same_rows(known, image):
+            _join(known, image, raw)
     images = list(first.values())
     if any(image.split == "val" for image in repeated) and not any(image.split == "val" for image in images):
         raw.log.add("val_is_train", repeated[0].name, f"and {len(repeated) - 1} more")
@@ -115,6 +111,30 @@ def _joined(raw: RawSet) -> list[RawImage]:
         for image in repeated:
             raw.log.add("image_in_two_splits", image.name, f"{first[image.path].split} and {image.split}")
     return images
+
+
+def _same_rows(first: RawImage, second: RawImage) -> bool:
+    return np.array_equal(first.classes_M, second.classes_M) and np.array_equal(
+        first.corners_M4, second.corners_M4
+    )
+
+
+def _join(known: RawImage, image: RawImage, raw: RawSet) -> None:
+    """Add the rows of a second entry of an image. Raises WrongTaskError for a second class of a whole image."""
+    if raw.classified:
+        raise WrongTaskError(
+            f"{printable(image.name)} is listed with several classes: multi-label classification, which is not served.",
+            remedy="Keep one class for each image.",
+        )
+    raw.log.add("image_listed_twice", image.name)
+    known.outlines = _outlines(known) + _outlines(image)
+    known.classes_M = np.concatenate([known.classes_M, image.classes_M])
+    known.corners_M4 = np.concatenate([known.corners_M4, image.corners_M4])
+    known.num_rows += image.num_rows
+
+
+def _outlines(image: RawImage) -> tuple[Outline, ...]:
+    return image.outlines or (NO_OUTLINE,) * len(image.classes_M)
 
 
 def _judge_names(raw: RawSet) -> None:

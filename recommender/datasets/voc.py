@@ -21,7 +21,7 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.lookup import ImageIndex
 from recommender.datasets.matching import same_name
 from recommender.datasets.mixed import refuse_second_format
-from recommender.datasets.raw import NO_OUTLINE, RawImage, RawSet, Shape, boxes_of, no_boxes
+from recommender.datasets.raw import NO_OUTLINE, Corners, RawImage, RawSet, Shape, boxes_of, no_boxes
 from recommender.datasets.split_names import split_of_path
 from recommender.datasets.voc_lists import ImageSets, find_image_sets
 from recommender.errors import DatasetError, UnsafeInputError, WrongTaskError
@@ -61,6 +61,7 @@ def read_voc(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name
     doubtful: set[Path] = set()
     all_meant = [_images_meant(path, split, file, index, repeated) for path, split, file in parsed]
     _drop_lost(all_meant, parsed, root, disk)
+    _refuse_two_for_one(all_meant, parsed, disk)
     for (path, split, file), meant in zip(parsed, all_meant, strict=True):
         if len(meant) > 1:  # by the XML's own name, and by the name within it
             doubtful.update(meant)
@@ -95,6 +96,24 @@ def _drop_lost(meant: Sequence[list[Path]], parsed: Sequence[Entry], root: Path,
     ]
     for position in lost_claims(claims, root, disk):
         meant[sure[position]].clear()
+
+
+def _refuse_two_for_one(meant: Sequence[list[Path]], parsed: Sequence[Entry], disk: Disk) -> None:
+    """Raise DatasetError where two XML files are of one image and say different things."""
+    first: dict[Path, Entry] = {}
+    for images, entry in zip(meant, parsed, strict=True):
+        for image in images if len(images) == 1 else ():
+            path, _, file = first.setdefault(image, entry)
+            if path != entry[0] and _rows(file) != _rows(entry[2]):
+                raise DatasetError(
+                    f"{printable(disk.name(path))} and {printable(disk.name(entry[0]))} are both of "
+                    f"{printable(disk.name(image))} and differ.",
+                    remedy="Move the one that does not hold away from the data set's folder.",
+                )
+
+
+def _rows(file: VocFile | None) -> Counter[tuple[str, Corners | None]]:
+    return Counter((name, shape and shape.corners) for name, shape in (file.objects if file else ()))
 
 
 def _parsed(paths: Sequence[Path], root: Path, sets: ImageSets, disk: Disk, log: DefectLog) -> list[Entry]:

@@ -50,7 +50,7 @@ def read_layout(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
     paths = list(disk.images(root))
     labels = LabelFiles(disk, root)
     names = _class_names_below(root, disk)
-    paths = [path for path in paths if not is_mask(path, root)] or paths
+    paths = _without_masks(paths, labels, root)
     if names is None:
         log.add("names_missing", name)
     listed = _listed_splits(root, disk)
@@ -79,6 +79,18 @@ def read_layout(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
         log=log,
         num_left_out=num_images - len(images),
     )
+
+
+def _without_masks(paths: list[Path], labels: LabelFiles, root: Path) -> list[Path]:
+    """The images less those in folders called as masks, unless label files of their own lie there.
+
+    `images/mask` beside `images/nomask` holds photos of people who wear one. All images where none else is.
+    """
+    masks = [path for path in paths if is_mask(path, root)]
+    pictures = [path for path in paths if not is_mask(path, root)]
+    claimed = {labels.of(path) for path in pictures} | {None} if masks else set()
+    photos = {path.parent for path in masks if labels.of(path) not in claimed}
+    return [path for path in paths if path.parent in photos or not is_mask(path, root)] if pictures else paths
 
 
 def _less_doubtful(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,8 @@ import pytest
 from recommender.datasets import open_dataset
 from recommender.errors import DatasetError, WrongTaskError
 from recommender.records import Dataset
-from tests.datagen import make_dataset
+from tests.datagen import draw_images, make_dataset
+from tests.datasets import foreign
 from tests.datasets.helpers import kinds, write_rows, yolo_set
 
 Rows = list[dict[str, Any]]
@@ -266,3 +269,39 @@ def test_vertices_over_the_edge_are_cut_like_boxes(tmp_path: Path, over: float) 
     assert kinds(dataset)["label_clipped"] == 1
     (image,) = (image for image in dataset.images if image.name.endswith("shape_0000.png"))
     assert image.boxes_M4[0].tolist() == pytest.approx([0.5, 0.45, 1.0, 0.5], abs=1e-5)
+
+
+def other_rows(row: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{**mark, "label": "star"} for mark in row["annotations"]]
+
+
+def same_rows(row: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(row["annotations"])
+
+
+@pytest.mark.parametrize(("rows", "factor"), [(other_rows, 2), (same_rows, 1)])
+def test_a_second_annotation_file_of_the_same_images_is_joined(
+    tmp_path: Path, rows: Callable[[dict[str, Any]], Rows], factor: int
+) -> None:
+    folder = foreign.createml(tmp_path / "set", draw_images(12, ("circle", "square")), ("circle", "square"))
+    expected = open_dataset(folder)
+    lists = sorted(folder.rglob("*.json"))
+    for path in lists:
+        again = [{**row, "annotations": rows(row)} for row in json.loads(path.read_text())]
+        path.with_name("again.json").write_text(json.dumps(again))
+    found = open_dataset(folder)
+    assert sum(len(i.classes_M) for i in found.images) == factor * sum(
+        len(i.classes_M) for i in expected.images
+    )
+    assert ("image_listed_twice" in kinds(found)) == (factor == 2)
+
+
+def test_two_xml_files_that_differ_about_an_image_are_refused(tmp_path: Path) -> None:
+    folder = make_dataset(tmp_path / "set", format="voc", images=12)
+    expected = open_dataset(folder)
+    shutil.copytree(folder / "Annotations", folder / "Ann_backup")
+    assert open_dataset(folder).content_hash == expected.content_hash
+    xml = folder / "Ann_backup" / "shape_0003.xml"
+    xml.write_text(re.sub("<name>.*?</name>", "<name>kat</name>", xml.read_text()))
+    with pytest.raises(DatasetError, match=r"Ann_backup/shape_0003\.xml and .* differ"):
+        open_dataset(folder)

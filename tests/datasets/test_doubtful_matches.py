@@ -222,6 +222,19 @@ def test_masks_of_the_same_names_are_no_pictures(tmp_path: Path, form: str) -> N
     assert open_dataset(path).content_hash == expected.content_hash
 
 
+def test_a_class_folder_called_as_masks_are_is_read_with_its_labels(tmp_path: Path) -> None:
+    folder = make_dataset(tmp_path / "set", format="yolo_layout", images=24)
+    expected = open_dataset(folder)
+    for path in [*folder.rglob("*.png"), *folder.rglob("shape*.txt")]:
+        place = path.parent / ("mask" if int(path.stem[-4:]) % 2 else "nomask")
+        place.mkdir(exist_ok=True)
+        path.rename(place / path.name)
+    next((folder / "labels").rglob("mask/*.txt")).unlink()  # background
+    found = open_dataset(folder)
+    assert len(found.images) == len(expected.images)
+    assert kinds(found) == {**kinds(expected), "image_without_label": 1}
+
+
 def test_pictures_of_two_folders_for_one_coco_name_are_refused(tmp_path: Path) -> None:
     path = make_dataset(tmp_path / "set", format="coco_file", images=24)
     for image in list(path.parent.rglob("*.png")):
