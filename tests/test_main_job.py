@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 
 from benchmarks.demo import CLASSES, draw_data_set
 from recommender import recommend
-from recommender.answer import RecommendOptions
+from recommender.answer import Answer, RecommendOptions
 from recommender.cli.app import run as command
 from recommender.datasets import open_dataset
 from recommender.errors import NotFoundError, UnavailableError
@@ -82,6 +82,14 @@ def answered(tmp_path_factory: pytest.TempPathFactory) -> Answered:
     done = run("--dataset", str(data), "--json", "--html", str(folder / "answer.html"), home=home)
     assert done.returncode == 0, done.stderr
     return Answered(data=data, home=home, stdout=done.stdout, stderr=done.stderr)
+
+
+@pytest.fixture(scope="module")
+def found(answered: Answered) -> Answer:
+    """The same answer by the Python call, for tests that only read it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECOMMENDER_HOME", str(answered.home))
+        return recommend(answered.data)
 
 
 def test_json_is_one_document_of_the_published_schema(answered: Answered) -> None:
@@ -190,10 +198,9 @@ def test_the_page_shows_what_starts_see_and_names_no_other_data_set_of_the_store
 
 
 def test_a_notebook_shows_a_small_table_and_gives_page_and_frame(
-    answered: Answered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    found: Answer, answered: Answered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RECOMMENDER_HOME", str(answered.home))
-    found = recommend(answered.data)
     lines = repr(found).splitlines()
     assert lines[0].startswith(f"Start from  {found.ranking[0].start}")
     assert len(lines) < 20
@@ -208,19 +215,18 @@ def test_a_notebook_shows_a_small_table_and_gives_page_and_frame(
         found.ranking.to_frame()
 
 
-def test_the_ranking_becomes_a_frame(answered: Answered, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_ranking_becomes_a_frame(found: Answer) -> None:
     pytest.importorskip("pandas", reason="pandas is not installed")
-    monkeypatch.setenv("RECOMMENDER_HOME", str(answered.home))
-    found = recommend(answered.data)
     frame = found.ranking.to_frame()
     assert len(frame) == len(found.ranking)
     assert frame["score"].is_monotonic_decreasing
     assert list(frame["checkpoint"]) == [row.start.checkpoint for row in found.ranking]
 
 
-def test_hostile_names_are_escaped_on_the_page(answered: Answered, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hostile_names_are_escaped_on_the_page(
+    found: Answer, answered: Answered, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RECOMMENDER_HOME", str(answered.home))
-    found = recommend(answered.data)
     evil = found.profile.__class__(**{**found.profile.__dict__, "dataset_name": "<script>x</script>\x1b[31m"})
     html = page(found.__class__(**{**found.__dict__, "profile": evil}))
     assert "<script>x" not in html

@@ -250,6 +250,7 @@ def test_headers_that_are_none_are_refused(content: bytes, tmp_path: Path) -> No
 # ── back to ultralytics ──────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_an_export_is_what_ultralytics_reads(home: Path, tmp_path: Path) -> None:
     checkpoint = kept(home)
     file = export_pt(checkpoint, tmp_path / "mine.pt")

@@ -27,6 +27,7 @@ def test_what_is_wrong_with_the_data_is_said_before_it_is_trained_on(home: Path,
 
 
 @pytest.mark.parametrize("start", ["scratch", None])
+@pytest.mark.slow
 def test_the_images_are_hashed_once(
     start: str | None, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

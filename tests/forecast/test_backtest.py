@@ -82,6 +82,7 @@ def test_bootstrap_of_equal_values_has_no_width() -> None:
         ("classify", "imagenet", "top1"),
     ],
 )
+@pytest.mark.slow
 def test_the_forecast_learns_the_law_of_the_world_and_static_cannot(
     task: Task, custom: str, metric: str
 ) -> None:
@@ -141,6 +142,7 @@ def test_too_little_history_is_said_not_scored() -> None:
         backtest(world(2))
 
 
+@pytest.mark.slow
 def test_dead_targets_and_ties_are_marked_not_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     observations = [
         observation(o.situation, o.score / 10) if o.situation.target.dataset_name == "t3" else o

@@ -180,6 +180,7 @@ def test_the_scale_and_its_inverse_agree() -> None:
     assert from_scale(np.array([5.0]))[0] < 1.0
 
 
+@pytest.mark.slow
 def test_leaving_the_source_out_does_not_pay(history: tuple[Observation, ...]) -> None:
     """Every checkpoint of the zoo, its source hidden, on two targets that are hidden too."""
     for target in ("raccoon",):

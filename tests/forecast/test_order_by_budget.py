@@ -68,6 +68,7 @@ def test_what_runs_of_ten_epochs_show_of_two_starts_fades_and_never_turns(task: 
 
 
 @pytest.mark.parametrize("task", TASK_NAMES)
+@pytest.mark.slow
 def test_no_shipped_order_of_fully_trained_starts_turns_between_ten_and_a_hundred_epochs(task: Task) -> None:
     """But for segmenters from detectors, whose masks have still to begin."""
     known = builtin_observations(task)
@@ -94,6 +95,7 @@ def lineage(situation: Situation) -> tuple[bool, str] | None:
 
 @pytest.mark.parametrize("hidden", [False, True])
 @pytest.mark.parametrize("task", TASK_NAMES)
+@pytest.mark.slow
 def test_longer_training_than_ten_epochs_never_speaks_for_freezing(task: Task, hidden: bool) -> None:
     known = builtin_observations(task)
     targets = sorted({o.situation.target.dataset_hash for o in known})

@@ -27,6 +27,8 @@ from recommender.ultralytics_safety import prepare_ultralytics
 from tests.checkpoints.kit import NAMES, random_model, save_ultralytics
 from tests.hostile.bombs import NamedCall
 
+pytestmark = pytest.mark.slow  # networks are built, saved and read
+
 # ── every head and family ────────────────────────────────────────────────────
 
 MODELS = {

@@ -220,6 +220,7 @@ def test_numbers_keep_their_values(dtype: torch.dtype, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_old_torch_format_works_for_plain_tensors(tmp_path: Path) -> None:
     torch.save(small_state(), tmp_path / "x.pt", _use_new_zipfile_serialization=False)
     assert "model.0.conv.weight" in examine(tmp_path / "x.pt", tmp_path)[0]
@@ -257,6 +258,7 @@ def test_classes_trusted_elsewhere_in_the_process_are_not_trusted_here(tmp_path:
         torch.serialization.clear_safe_globals()
 
 
+@pytest.mark.slow
 def test_averaged_weights_come_first(tmp_path: Path) -> None:
     plain, averaged = random_model(seed=1), random_model(seed=2)
     tensors, _ = examine(save_ultralytics(tmp_path / "x.pt", plain, ema=averaged.half()), tmp_path)
@@ -288,6 +290,7 @@ def test_a_checkpoint_is_known_by_the_head_it_has(
     assert (facts["task"] in FOREIGN_TASKS) == (class_name in ("PoseModel", "OBBModel"))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_from_mid_training_works(tmp_path: Path) -> None:
     """last.pt carries the loss, the optimiser and whatever else the trainer held."""
     from ultralytics.utils import IterableSimpleNamespace

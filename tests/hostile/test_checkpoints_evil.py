@@ -17,6 +17,8 @@ from recommender.checkpoints.quarantine.refusal import RefusalError
 from recommender.errors import CheckpointError
 from tests.hostile.bombs import KINDS, NamedCall, plant
 
+pytestmark = pytest.mark.slow  # every file is read in a process of its own
+
 RUNS_ON_LOAD = [
     kind for kind in KINDS if kind not in {"yaml activation", "ultralytics function", "through getattr"}
 ]

@@ -18,6 +18,8 @@ from tests.datagen import tar_of, zip_of
 from tests.datasets.helpers import yolo_set
 from tests.hostile.limited import open_limited
 
+pytestmark = pytest.mark.slow  # bombs are written and unpacked
+
 NAMES = [
     "../evil.txt",
     "a/../../evil.txt",

@@ -16,6 +16,8 @@ from tests.datagen import make_dataset
 from tests.datasets.helpers import kinds, yolo_set
 from tests.hostile.limited import open_limited
 
+pytestmark = pytest.mark.slow  # every file is read in a process of its own
+
 
 def alias_bomb() -> str:
     lines = ['a0: &a0 ["x","x","x","x","x","x","x","x","x"]']

@@ -14,6 +14,8 @@ import pytest
 from recommender.checkpoints.quarantine.isolation import landlock_version
 from recommender.checkpoints.quarantine.system_calls import FORBIDDEN, seccomp_filter
 
+pytestmark = pytest.mark.slow  # every file is read in a process of its own
+
 needs_landlock = pytest.mark.skipif(landlock_version() < 1, reason="this kernel has no Landlock")
 needs_seccomp = pytest.mark.skipif(
     sys.platform != "linux" or seccomp_filter(os.uname().machine, pid=1) is None,

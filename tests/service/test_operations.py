@@ -101,6 +101,7 @@ def test_whoever_holds_a_snapshot_sees_one_state_while_others_come(tmp_path: Pat
         assert len(generations) > 4
 
 
+@pytest.mark.slow
 def test_a_new_profile_of_any_service_reaches_the_map_within_seconds(tmp_path: Path) -> None:
     with running(tmp_path) as service, Store(tmp_path / "store.sqlite3") as elsewhere:
         wait_until(lambda: service.services.dataset_map.current() is not None, 20)

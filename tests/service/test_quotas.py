@@ -82,6 +82,7 @@ def test_the_quota_counts_what_is_unpacked(tmp_path: Path) -> None:
         assert service.upload(bulky_zip(tmp_path, 4)).status_code == 201
 
 
+@pytest.mark.slow
 def test_trainings_are_limited_in_size_and_number(tmp_path: Path, small_zip: Path) -> None:
     with running(tmp_path, max_trainings=2, max_epochs=50, max_imgsz=640) as service:
         held = service.upload(small_zip).json()["id"]
@@ -151,6 +152,7 @@ def test_recommendations_are_computed_owner_by_owner_in_turn() -> None:
     assert [ask.id for ask, _ in in_turn(waiting, {"ada": 5.0, "bob": 4.0})] == ["b0", "a0", "a1", "a2"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said_and_can_be_emptied(tmp_path: Path, small_zip: Path) -> None:
     with running(tmp_path, min_free_mb=10**9) as service:
         assert service.client.get("/readyz").status_code == 503

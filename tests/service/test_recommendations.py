@@ -251,6 +251,7 @@ def test_names_of_checkpoints_are_looked_up_never_opened(service: Service, small
     assert answer.status_code == 404
 
 
+@pytest.mark.slow
 def test_the_queue_of_one_owner_is_bounded(tmp_path: Path, small_zip: Path) -> None:
     with running(tmp_path, max_waiting=2, answer_wait_s=0) as service:
         held = service.upload(small_zip).json()

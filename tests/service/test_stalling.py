@@ -53,6 +53,7 @@ def health_s(server: Live) -> float:
 @pytest.mark.parametrize(
     ("head", "piece"), [(CHUNKED, "1\\r\\nx\\r\\n"), ("", HEALTH)], ids=["tiny chunks", "pipelined requests"]
 )
+@pytest.mark.slow
 def test_twelve_connections_without_a_key_stall_nobody(tmp_path: Path, head: str, piece: str) -> None:
     with live(tmp_path) as server:
         command = [sys.executable, "-c", SENDERS, str(server.port), piece, head, "12"]

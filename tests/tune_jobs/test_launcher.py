@@ -142,6 +142,7 @@ def test_a_training_that_crashes_every_time_fails_with_its_last_words(
     assert workshop.store.runs.list() == ()
 
 
+@pytest.mark.slow
 def test_a_request_that_cannot_be_met_is_not_repeated(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +164,7 @@ def test_a_job_the_cluster_forgot_is_launched_once_more(
     assert (ended.status, ended.attempt) == ("succeeded", 2)
 
 
+@pytest.mark.slow
 def test_waiting_too_long_for_a_node_is_no_crash(workshop: Workshop) -> None:
     launcher = workshop.launcher(max_crashes=1)
     workshop.cluster.refuse_to_start = 2
@@ -182,6 +184,7 @@ def test_cancel_ends_the_process(workshop: Workshop, monkeypatch: pytest.MonkeyP
     assert workshop.store.runs.list() == ()
 
 
+@pytest.mark.slow
 def test_a_job_ended_on_the_cluster_is_told_from_a_crash(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,6 +219,7 @@ def test_data_edited_before_the_launch_are_refused(workshop: Workshop) -> None:
     assert workshop.cluster.ids() == []
 
 
+@pytest.mark.slow
 def test_results_damaged_on_the_way_are_not_registered(workshop: Workshop) -> None:
     launcher = workshop.launcher()
     job = workshop.ask("key")
@@ -230,6 +234,7 @@ def test_results_damaged_on_the_way_are_not_registered(workshop: Workshop) -> No
     assert workshop.store.checkpoints.list() == ()
 
 
+@pytest.mark.slow
 def test_a_storage_that_is_away_is_waited_for(workshop: Workshop) -> None:
     launcher = workshop.launcher()
     job = workshop.ask("key")
@@ -263,6 +268,7 @@ def test_what_makes_no_sense_is_refused_when_asked(
     assert workshop.store.jobs.list() == ()
 
 
+@pytest.mark.slow
 def test_what_began_from_random_weights_is_registered_as_such(workshop: Workshop) -> None:
     ended = finished(workshop, workshop.ask("key", start="scratch", name="alone"))
     registered = workshop.store.checkpoints.get(str(ended.checkpoint))
@@ -324,6 +330,7 @@ def test_a_frozen_attempt_that_comes_back_changes_nothing(
     assert not (workshop.folder / "storage" / attempt(job.id, 1, "outcome.json")).exists()
 
 
+@pytest.mark.slow
 def test_a_launch_that_comes_after_the_end_is_called_back(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -348,6 +355,7 @@ def test_a_launch_that_comes_after_the_end_is_called_back(
     assert workshop.cluster.starts() == 1
 
 
+@pytest.mark.slow
 def test_data_packed_by_the_command_that_asked_are_not_read_again(workshop: Workshop) -> None:
     """The launcher takes the archive of the same content: the user's images may even be gone by then."""
     job = workshop.ask("key")

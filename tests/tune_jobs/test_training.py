@@ -193,6 +193,7 @@ def test_freezing_leaves_the_backbone_bit_by_bit(bench: TrainingSetup, full_run:
     ("mode", "depth", "layers"),
     [("full", "stem", 2), pytest.param("freeze", "neck", 23, marks=pytest.mark.slow)],
 )
+@pytest.mark.slow
 def test_other_depths_freeze_just_those_layers(
     bench: TrainingSetup, mode: str, depth: str, layers: int
 ) -> None:
@@ -226,6 +227,7 @@ def test_the_caller_can_stop_it(bench: TrainingSetup) -> None:
     assert (run.status, seen, len(run.curve)) == ("stopped", [1, 2], 2)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_fails_the_run(
     bench: TrainingSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,6 +250,7 @@ def test_a_loss_that_is_not_finite_fails_the_run(
     assert [point.epoch for point in run.curve] == [1]
 
 
+@pytest.mark.slow
 def test_weights_that_are_not_numbers_fail_the_run(bench: TrainingSetup, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 

@@ -93,6 +93,7 @@ def test_a_classifier_trains_and_its_run_says_so(photos: Path, tmp_path: Path) -
     assert run.starting_score is None, "of one known class nothing can be told"
 
 
+@pytest.mark.slow
 def test_a_frozen_classifier_moves_its_head_alone_statistics_too(photos: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
@@ -143,6 +144,7 @@ def _stop_dead(_point: object) -> bool:
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_what_was_trained_is_exported_with_its_task(photos: Path, tmp_path: Path) -> None:
     from tune_jobs.compare.scoring import load_trained, validate
 
