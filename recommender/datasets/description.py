@@ -39,6 +39,7 @@ class Description:
     splits: dict[Split, tuple[str, ...]]
     class_names: tuple[str, ...] | None
     download: bool
+    portable: bool  # ultralytics finds the images by it, from whatever folder it is started
 
 
 def load_yaml(text: str, named: str, limits: DatasetLimits) -> Any:
@@ -122,7 +123,13 @@ def read_description(path: Path, disk: Disk, log: DefectLog) -> Description | No
         splits=splits,
         class_names=_class_names(lower, named, disk.limits, log),
         download=bool(lower.get("download")),
+        portable=bool(content.get("train") and content.get("val")) and _is_found_by_ultralytics(base.strip()),
     )
+
+
+def _is_found_by_ultralytics(base: str) -> bool:
+    """False for a relative `path`, which it looks for in the current folder, and for one that is not there."""
+    return not base or (Path(base).is_absolute() and Path(base).is_dir())
 
 
 def _entries(content: dict[str, Any], keys: tuple[str, ...], named: str) -> tuple[str, ...]:

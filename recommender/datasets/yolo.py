@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from recommender.datasets.defects import DefectLog
@@ -40,9 +42,19 @@ def read_described(description: Description, disk: Disk, log: DefectLog, name: s
         class_names=reader.class_names(),
         images=images,
         log=log,
-        config=description.path,
+        config=description.path if description.portable and _where_expected(listed, labels) else None,
         num_left_out=num_missing + num_images - len(images),
     )
+
+
+def _where_expected(listed: Sequence[tuple[Path, Split]], labels: LabelFiles) -> bool:
+    """Whether ultralytics looks for the label files where we have found them: `labels` in place of `images`."""
+    images, texts = f"{os.sep}images{os.sep}", f"{os.sep}labels{os.sep}"
+    for path, _ in listed:
+        expected = Path(texts.join(str(path).rsplit(images, 1))).with_suffix(".txt")
+        if labels.of(path) not in (None, expected):
+            return False
+    return True
 
 
 def read_layout(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:

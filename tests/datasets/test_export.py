@@ -169,3 +169,30 @@ def test_only_a_faultless_yaml_is_offered_to_ultralytics(tmp_path: Path) -> None
         open_dataset(zip_of(make_dataset(tmp_path / "zipped", format="yolo"), tmp_path / "z.zip")).config
         is None
     )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("train:", "path: .\ntrain:"),
+        ("train:", "path: /home/old/set\ntrain:"),
+        ("val:", "valid:"),
+    ],
+)
+def test_a_yaml_that_ultralytics_would_read_otherwise_is_not_offered(
+    tmp_path: Path, old: str, new: str
+) -> None:
+    file = make_dataset(tmp_path / "set", format="yolo") / "data.yaml"
+    text = "\n".join(line for line in file.read_text().splitlines() if not line.startswith("path:"))
+    file.write_text(text)
+    assert open_dataset(file).config == file
+    file.write_text(text.replace(old, new))
+    assert open_dataset(file).config is None
+
+
+def test_labels_that_ultralytics_would_not_find_are_exported(tmp_path: Path) -> None:
+    folder = make_dataset(tmp_path / "set", format="yolo")
+    (folder / "images").rename(folder / "imgs")
+    file = folder / "data.yaml"
+    file.write_text(file.read_text().replace("images/", "imgs/"))
+    assert open_dataset(file).config is None
