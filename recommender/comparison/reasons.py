@@ -201,12 +201,13 @@ def _head(one: ComparedStart, rival: ComparedStart) -> Reason | None:
         one.coverage.num_classes,
     )
     less = one.start.checkpoint != rival.start.checkpoint and head < rival.coverage.share("head") - 0.05
-    if matched and not less:
-        return None
+    unknown = not matched and rival.coverage.classes_matched > 0
+    if not less and not unknown:
+        return None  # the better start began no better
     text = f"{head:.0%} of its head transferred"
     if not matched:
         text += f": it knows none of your {counted(classes, 'class')} by name, so the class output began at random"
-    return Reason(code="head", text=text + ".") if less or head < 0.5 or not matched else None
+    return Reason(code="head", text=text + ".")
 
 
 def _source_size(one: ComparedStart, rival: ComparedStart) -> Reason | None:

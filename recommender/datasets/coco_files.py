@@ -20,7 +20,9 @@ from recommender.records import Split
 from recommender.text import printable
 
 MAX_FILES = 64  # JSON files looked into; LabelMe and its kind have one for each image
-REMEDY = "Give a detection data set: annotations with `bbox` or `segmentation`."
+REMEDY = (
+    "Give annotations with `bbox` for object detection, or with `segmentation` for instance segmentation."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,4 +160,4 @@ def _refuse_other_tasks(annotations: list[Any], named: str) -> None:
     elif all(isinstance(row.get("bbox"), list) and len(row["bbox"]) in (5, 8) for row in rows):
         task = "oriented boxes (OBB)"
     if task is not None:
-        raise WrongTaskError(f"{named} holds annotations for {task}, not detection.", remedy=REMEDY)
+        raise WrongTaskError(f"{named} holds annotations for {task}, which are not read.", remedy=REMEDY)

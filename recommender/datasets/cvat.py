@@ -104,7 +104,7 @@ def _object(shape: Any, where: str, named: str, log: DefectLog) -> Object:
         log.add("label_class_unknown", where, "no label")
     if shape.tag in ("box", "ellipse") and abs(math.remainder(number(shape.get("rotation") or 0), 360)) > 1:
         raise WrongTaskError(
-            f"{printable(named)} holds rotated boxes: oriented boxes (OBB), not detection.",
+            f"{printable(named)} holds rotated boxes: oriented boxes (OBB), which are not served.",
             remedy="Draw upright boxes, or export polygons.",
         )
     return name, _box(shape, where, log)

@@ -113,7 +113,7 @@ def _shape(
         return outline_from_ellipse((number(value.get(key)) / 100 for key in keys), where, log)
     if abs(math.remainder(number(value.get("rotation") or 0), 360)) > 1:
         raise WrongTaskError(
-            f"{printable(where)} is a rotated box: oriented boxes (OBB), not detection.",
+            f"{printable(where)} is a rotated box: oriented boxes (OBB), which are not served.",
             remedy="Draw upright boxes, or polygons.",
         )
     return box_from_size((number(value.get(key)) / 100 for key in ("x", "y", "width", "height")), where, log)

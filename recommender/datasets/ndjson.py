@@ -42,8 +42,8 @@ def _names(row: dict[str, Any], named: str) -> dict[int, str]:
     task = text(row.get("task")) or "detect"
     if task not in TASKS:
         raise WrongTaskError(
-            f"{named} is a data set for {printable(task)}, this tool is for detection.",
-            remedy="Give a detection data set: boxes or polygons.",
+            f"{named} is a data set for {printable(task)}, which is not read from NDJSON.",
+            remedy="Give boxes or polygons; of classified images, sort them into folders by class.",
         )
     given = row.get("class_names", row.get("names"))
     pairs = given.items() if isinstance(given, dict) else enumerate(given if isinstance(given, list) else ())

@@ -19,7 +19,7 @@ from recommender.datasets.raw import Float64Array
 from recommender.errors import DatasetError, WrongTaskError
 from recommender.text import printable
 
-REMEDY = "Give a detection data set: rows of `class x y w h`, or polygons."
+REMEDY = "Give rows of `class x y w h` for object detection, or polygons for instance segmentation."
 PARALLELOGRAM_TOLERANCE = 2e-3  # of the image's side
 MIN_ROWS = 5
 BRUSH_EXPORT = re.compile(r"task-\d+-annotation-\d+-by-")
@@ -31,7 +31,7 @@ def refuse_other_label_tasks(shapes: RowShapes, hint: str) -> None:
     total = sum(shapes.columns.values())
     if shapes.text_rows > max(total, MIN_ROWS - 1):
         raise WrongTaskError(
-            "The labels are in DOTA's form: oriented boxes (OBB), not detection.", remedy=REMEDY
+            "The labels are in DOTA's form: oriented boxes (OBB), which are not served.", remedy=REMEDY
         )
     if shapes.kitti_rows > max(total, MIN_ROWS - 1):
         raise DatasetError(
@@ -48,10 +48,13 @@ def refuse_other_label_tasks(shapes: RowShapes, hint: str) -> None:
     named = re.search(r"(^|[^a-z])(obb|dota)", hint.lower()) is not None
     if columns == 9 and count >= 0.95 * total and (named or _mostly_tilted(rows_MK[:, 1:])):
         raise WrongTaskError(
-            "The labels hold four corners a row, tilted: oriented boxes (OBB), not detection.", remedy=REMEDY
+            "The labels hold four corners a row, tilted: oriented boxes (OBB), which are not served.",
+            remedy=REMEDY,
         )
     if columns >= 8 and len(rows_MK) >= MIN_ROWS and _keypoints(rows_MK):
-        raise WrongTaskError("The labels hold keypoints after each box: pose, not detection.", remedy=REMEDY)
+        raise WrongTaskError(
+            "The labels hold keypoints after each box: pose, which is not served.", remedy=REMEDY
+        )
 
 
 def _mostly_tilted(points_M8: Float64Array) -> bool:

@@ -153,8 +153,8 @@ def read_voc_file(path: Path, disk: Disk, log: DefectLog) -> VocFile | None:
     things = list(root.iter("object"))[: disk.limits.label_rows]
     if things and all(thing.find("robndbox") is not None for thing in things):
         raise WrongTaskError(
-            f"{printable(named)} holds rotated boxes (robndbox): oriented boxes (OBB), not detection.",
-            remedy="Give a detection data set with bndbox.",
+            f"{printable(named)} holds rotated boxes (robndbox): oriented boxes (OBB), which are not served.",
+            remedy="Draw upright boxes (bndbox).",
         )
     file_name = (root.findtext("filename") or "").strip().replace("\\", "/")
     place = (root.findtext("path") or "").strip().replace("\\", "/").rpartition("/")[0]

@@ -19,7 +19,7 @@ from recommender.report.headline import LABELS, MODE_WORDS, UNSUPPORTED, about, 
 from recommender.report.notices import notice_title
 from recommender.report.rows import names_of, shown_rows
 from recommender.tasks import task_definition
-from recommender.text import printable
+from recommender.text import counted, printable
 
 if TYPE_CHECKING:
     from recommender.report.answer_pictures import AnswerPictures
@@ -80,7 +80,7 @@ def fragment(recommendation: Recommendation) -> str:
 def environment() -> Environment:
     """Templates that escape everything they show and fail on what they do not know."""
     made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
-    filters: dict[str, Any] = {"printable": printable, "notice_title": notice_title}
+    filters: dict[str, Any] = {"printable": printable, "counted": counted, "notice_title": notice_title}
     made.filters.update(filters)
     return made
 

@@ -153,6 +153,13 @@ def test_domain_head_and_source_size_are_named_with_their_numbers() -> None:
     assert "320" in texts["source_size"]
 
 
+def test_class_rows_that_began_at_random_in_both_are_no_reason() -> None:
+    frozen, whole = start("imagenet", "freeze"), start("imagenet")
+    unknown = [compared_start(one, source_images=1_281_167, classes_matched=0) for one in (frozen, whole)]
+    found = findings_of(comparison(runs_of((frozen, 0.5), (whole, 0.3)), unknown))
+    assert "head" not in reasons_of(found, "imagenet:full")
+
+
 def test_the_learning_rate_is_shown_where_others_were_tried_and_a_suspect_where_not() -> None:
     far = start("bccd")
     tried = [
