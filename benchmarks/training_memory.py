@@ -9,6 +9,7 @@ the growth of a process's peak memory in single steps on this processor.
 from __future__ import annotations
 
 import argparse
+import gc
 import itertools
 import json
 import subprocess
@@ -48,6 +49,7 @@ def main() -> None:
         for name in names:
             table[name] = count(name)
             print(name, table[name], flush=True)
+            gc.collect()  # models refer to themselves: some GB would pile up
         FILE.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     if asked.check:
         check()

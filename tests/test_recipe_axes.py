@@ -34,7 +34,18 @@ def run(score: float, **changes: object) -> Run:
 
 @pytest.mark.parametrize(
     ("name", "stem", "backbone", "neck"),
-    [("yolo11n", 2, 11, 23), ("yolov8n", 2, 10, 22), ("yolov9e", 3, 30, 42), ("rtdetr-l", 1, 10, 28)],
+    [
+        ("yolo11n", 2, 11, 23),
+        ("yolov8n", 2, 10, 22),
+        ("yolov9e", 3, 30, 42),
+        ("yolov10n", 2, 11, 23),
+        ("yolo12n", 2, 9, 21),
+        ("yolov5n-p6", 2, 12, 33),
+        ("yolo26n-seg", 2, 11, 23),
+        ("yolov8n-seg", 2, 10, 22),
+        ("rtdetr-l", 1, 10, 28),
+        ("rtdetr-x", 1, 14, 32),
+    ],
 )
 def test_depths_are_counted_by_the_architecture(name: str, stem: int, backbone: int, neck: int) -> None:
     found = [frozen_layers(name, "full", depth) for depth in ("none", "stem", "backbone", "neck")]
@@ -45,6 +56,7 @@ def test_depths_are_counted_by_the_architecture(name: str, stem: int, backbone: 
 
 def test_a_classifier_has_no_neck_to_freeze() -> None:
     assert freeze_depths("yolo11n-cls", "freeze") == ("backbone",)
+    assert [frozen_layers(name, "freeze") for name in ("yolo11n-cls", "yolov8n-cls")] == [10, 9]
     with pytest.raises(UsageError, match="no neck"):
         frozen_layers("yolo11n-cls", "freeze", "neck")
 

@@ -53,6 +53,9 @@ def loss(expected: float) -> str:
 
 def _start(recommendation: Recommendation, first: RankedStart, label: str) -> str:
     said = f"{printable(first.start)}, {MODE_WORDS[first.start.mode]}; {label} {spread(first.score)} expected"
+    if first.latency_ms is not None:  # the device that was named is the reason for this start
+        about = "" if first.latency_basis == "measured" else "about "
+        said += f", {about}{first.latency_ms:.3g} ms an image at {first.imgsz} px"
     alone = next((notice for notice in recommendation.warnings if notice.code == "only_scratch"), None)
     return said if alone is None else f"{alone.message} {said[0].upper()}{said[1:]}."
 

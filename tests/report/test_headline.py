@@ -21,6 +21,13 @@ def test_every_number_of_the_headline_stands_in_the_first_row() -> None:
     assert said.command == "recommend train --dataset target --start coco:freeze"
 
 
+def test_the_latency_stands_beside_the_start_where_a_device_was_named() -> None:
+    row = replace(ranked(1, "coco", "full"), latency_ms=81.24, latency_basis="measured", imgsz=480)
+    assert headline(answer_of(row)).start.endswith("expected, 81.2 ms an image at 480 px")
+    guessed = replace(row, latency_basis="estimated from yolo11n at 640 px")
+    assert headline(answer_of(guessed)).start.endswith("expected, about 81.2 ms an image at 480 px")
+
+
 def test_what_cannot_be_told_apart_is_named_and_the_rest_counted() -> None:
     assert headline(long_ranking()).tied == "cannot be told apart from it: c1:full, c2:full"
     turned = replace(long_ranking().decision, tied=long_ranking().decision.tied[::-1])
