@@ -40,10 +40,10 @@ def choose_starts(
 
     Every checkpoint in each of its modes, by name, as they fit the target's task, and scratch, which always runs.
     Without names, what is built in or fetched and what `recall` finds among the registered ones. Public checkpoints
-    that were never fetched take part by what is known of them in questions about boxes, and in others where all, a
-    device or a limit is asked for; they are fetched where they are named, since that is the user's to ask for. Raises
-    NotFoundError for a name nobody knows, UnavailableError for one that cannot be fetched (offline), and UsageError
-    where all of them are larger than asked for.
+    that were never fetched take part by what is known of them in questions about boxes, segmenters where all, a device
+    or a limit is asked for, and classifiers where all are; they are fetched where they are named, since that is the
+    user's to ask for. Raises NotFoundError for a name nobody knows, UnavailableError for one that cannot be fetched
+    (offline), and UsageError where all of them are larger than asked for.
     """
     reference = task_definition(target.task).reference
     named = _modes_of((*request.checkpoints, reference), store) if request.checkpoints else {}
@@ -97,8 +97,10 @@ def _chosen(
             require_for_task(one, target.task)  # before anything is fetched
         return [require_for_task(_at_hand(one, request, progress), target.task) for one in known]
     budget = Budget(epochs=request.epochs, imgsz=request.imgsz)
-    compared = task_definition(target.task).sizes_compared or request.chooses
-    fetchable = compared and not (request.here or request.offline)
+    task = task_definition(target.task)
+    # Tables of detectors speak for segmenters on the same networks; of classifiers nothing does.
+    compared = task.sizes_compared or (request.chooses and not task.whole_images)
+    fetchable = (compared or request.everything) and not (request.here or request.offline)
     public = public_checkpoints(fetchable=target.task if fetchable else None)
     registered = recall(store, target, budget, locate=located, allowed=partial(_allowed, request=request))
     return list(that_fit((*public, *registered), target.task))

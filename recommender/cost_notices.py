@@ -61,7 +61,7 @@ def cost_notes(
         *_to_fetch(first),
         *_cheaper(first, rows),
         *_larger(first, ranked, limits, folded),
-        *_other_tables(ranked, target.task),
+        *_other_tables(ranked, target.task, limits),
         *_estimated(first, hours_on),
         *_too_large(first, gpu, scratch),
         *_sizes(first, target, profile),
@@ -158,9 +158,18 @@ def _larger_fits(first: RankedStart, best: RankedStart) -> Notice:
     )
 
 
-def _other_tables(ranked: Sequence[RankedStart], task: Task) -> tuple[Notice, ...]:
+def _other_tables(ranked: Sequence[RankedStart], task: Task, limits: Sequence[str]) -> tuple[Notice, ...]:
     """The tables by which starts to be fetched are ranked where none compares models of the task."""
     unfetched = any(row.fetch_mb is not None for row in ranked)
+    if limits and not unfetched and task == "classify":
+        return (
+            Notice(
+                code="larger",
+                message="Of classifiers the starts on this machine are ranked; another official one may keep to your "
+                "limits too.",
+                hint="--all ranks them by their published ImageNet accuracy.",
+            ),
+        )
     said = {
         "segment": "What a larger or newer segmenter brings is taken from published tables of the detectors on the "
         "same networks: no table here compares segmenters on data like yours.",

@@ -175,7 +175,8 @@ def _nothing_fits(options: Sequence[SizeForecast], request: RecommendRequest) ->
         return max(ratios, default=math.inf)
 
     pretrained = [one for one in options if one.situation.checkpoint is not None] or options
-    nearest = min(pretrained, key=excess)
+    # Of equals one made for the task, not a detector that would become a classifier.
+    nearest = min(pretrained, key=lambda one: (excess(one), not _of_its_task(one.situation)))
     asked = " and ".join(limits_in_words(request))
     broken = [
         (value, option)
@@ -197,11 +198,13 @@ def _nothing_fits(options: Sequence[SizeForecast], request: RecommendRequest) ->
     )
 
 
+def _of_its_task(situation: Situation) -> bool:
+    return situation.checkpoint is not None and situation.checkpoint.task == situation.target.task
+
+
 def _where_known(unknown: Sequence[str]) -> str:
     if "--max-memory" in unknown:
         return "Memory is known of rpi5 and jetson-orin; `recommend devices` lists what is measured."
     if "--max-latency" in unknown:
         return "Name another --device; `recommend devices` lists what is measured."
-    return (
-        "Name the GPU that will train, --gpu t4, or train once here: no training was timed on this machine."
-    )
+    return "Name the GPU that will train, --gpu t4, or run `recommend calibrate`: no training was timed on this machine."

@@ -43,7 +43,7 @@ def found(given: Path, tmp_path_factory: pytest.TempPathFactory) -> Recommendati
             return answer(request, store=store)
 
 
-def test_official_classifiers_are_ranked_where_all_or_a_limit_is_asked_for(
+def test_official_classifiers_are_ranked_where_all_are_asked_for(
     given: Path, found: Recommendation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RECOMMENDER_HOME", str(tmp_path))
@@ -52,13 +52,14 @@ def test_official_classifiers_are_ranked_where_all_or_a_limit_is_asked_for(
         store.profiles.put(found.profile)
         every, fast = (
             answer(RecommendRequest.model_validate(asked | extra), store=store)
-            for extra in ({"everything": True}, {"device": "t4", "max_latency": "1.2ms"})
+            for extra in ({"everything": True}, {"everything": True, "device": "t4", "max_latency": "1.2ms"})
         )
     to_fetch = {row.start.checkpoint for row in every.ranking if row.fetch_mb is not None}
     assert {"yolo11n-cls", "yolo26n-cls"} <= to_fetch  # the smallest of a family stands for it
     assert all(name.endswith("-cls") for name in to_fetch)  # no detector is fetched to become a classifier
     assert {one.start.checkpoint for one in every.folded} >= {"yolo11x-cls", "yolo26x-cls"}
     assert "other_tables" in {notice.code for notice in every.notes}
+    assert not any(row.fetch_mb for row in found.ranking)
     learned = [row for row in fast.ranking if row.start.checkpoint != "scratch"]
     assert learned
     assert all(row.latency_ms is not None and row.latency_ms <= 1.2 for row in learned)
