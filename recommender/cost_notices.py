@@ -161,7 +161,7 @@ def _larger_fits(first: RankedStart, best: RankedStart) -> Notice:
 def _other_tables(ranked: Sequence[RankedStart], task: Task, limits: Sequence[str]) -> tuple[Notice, ...]:
     """The tables by which starts to be fetched are ranked where none compares models of the task."""
     unfetched = any(row.fetch_mb is not None for row in ranked)
-    if limits and not unfetched and task == "classify":
+    if limits and not unfetched and task_definition(task).whole_images:
         return (
             Notice(
                 code="larger",
@@ -170,12 +170,7 @@ def _other_tables(ranked: Sequence[RankedStart], task: Task, limits: Sequence[st
                 hint="--all ranks them by their published ImageNet accuracy.",
             ),
         )
-    said = {
-        "segment": "What a larger or newer segmenter brings is taken from published tables of the detectors on the "
-        "same networks: no table here compares segmenters on data like yours.",
-        "classify": "What a larger or newer classifier brings on data like yours stands in no table here: those to be "
-        "fetched are ranked by their published ImageNet accuracy, which moves a forecast little.",
-    }.get(task)
+    said = task_definition(task).other_tables
     return (Notice(code="other_tables", message=said),) if unfetched and said else ()
 
 

@@ -35,6 +35,7 @@ class TaskDefinition:
     architecture: str  # trained from scratch where there is no other start to compare with
     imgsz: int  # pixels that images are trained at where nobody says
     sizes_compared: bool = False  # tables are here of what model and image size bring, and of devices
+    other_tables: str = ""  # what larger models are ranked by where no table here compares those of the task
     metric: Metric  # `score` means this one
     details: tuple[Metric, ...]  # beside it, in the order of tables
 
@@ -67,6 +68,8 @@ TASKS: tuple[TaskDefinition, ...] = (
         reference="coco-seg",
         architecture="yolo11n-seg",
         imgsz=640,
+        other_tables="What a larger or newer segmenter brings is taken from published tables of the detectors on the "
+        "same networks: no table here compares segmenters on data like yours.",
         metric=Metric(name="mask_map50_95", label="mask mAP50-95"),
         details=(
             Metric(name="mask_map50", label="mask mAP50"),
@@ -86,6 +89,8 @@ TASKS: tuple[TaskDefinition, ...] = (
         reference="imagenet",
         architecture="yolov8n-cls",
         imgsz=224,
+        other_tables="What a larger or newer classifier brings on data like yours stands in no table here: those to "
+        "be fetched are ranked by their published ImageNet accuracy, which moves a forecast little.",
         metric=Metric(name="top1", label="top-1 accuracy"),
         details=(Metric(name="top5", label="top-5 accuracy"),),
     ),

@@ -17,7 +17,7 @@ from typing import Any
 
 from recommender.errors import UsageError
 from recommender.home import subfolder
-from recommender.tasks import Task
+from recommender.tasks import TASKS, Task
 
 FILE = Path(__file__).parent / "devices.json"
 TABLE_SIZE = 640  # pixels, of every measurement that says no other
@@ -128,8 +128,8 @@ def latency(on: Device, architecture: str, flops_b: float | None, imgsz: int) ->
 
 def measured_task(architecture: str) -> Task:
     """The task of a measured architecture, by the suffix of its name."""
-    parts = architecture.split("-")[1:]
-    return "classify" if "cls" in parts else "segment" if "seg" in parts else "detect"
+    suffixes = {task.architecture.partition("-")[2]: task.name for task in TASKS}
+    return next((suffixes[part] for part in architecture.split("-")[1:] if part in suffixes), "detect")
 
 
 def calibration() -> Calibration | None:
