@@ -12,7 +12,7 @@ from recommender.image_sizes import limits_in_words
 from recommender.records import SCRATCH, Cost, Dataset, Notice, Profile, RankedStart, Start
 from recommender.requests import RecommendRequest
 from recommender.start_costs import BATCH
-from recommender.tasks import Task
+from recommender.tasks import Task, task_definition
 from recommender.text import printable, two_figures
 from recommender.training_memory import FRAMEWORK_MB, largest_batch
 

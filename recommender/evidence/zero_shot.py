@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from recommender.class_names import overlap
 from recommender.evidence.samples import BACKGROUND, TargetSample
 from recommender.records import Checkpoint
+from recommender.tasks import task_definition
 
 MIN_CLASSES = 2  # fewer leave no choice
 MIN_IMAGES = 8
@@ -23,7 +24,7 @@ def zero_shot_accuracy(checkpoint: Checkpoint | None, sample: TargetSample) -> f
     In [0, 1], higher is better; 1 / K is chance. None for other heads, and with fewer than two shared classes or eight
     images of them. It fails where names agree and things do not: a crane is a bird and a machine.
     """
-    if checkpoint is None or checkpoint.task != "classify" or not checkpoint.class_names:
+    if checkpoint is None or not checkpoint.class_names or not task_definition(checkpoint.task).whole_images:
         return None
     row_of = {match.target: match.source for match in overlap(sample.class_names, checkpoint.class_names)}
     whole = sample.labels_M != BACKGROUND
