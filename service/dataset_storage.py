@@ -197,7 +197,7 @@ class DatasetStorage:
             self._inspecting.discard(id)
 
     def _health_of(self, id: str, done: Future[TaskResult[str]]) -> str | None:
-        """What is to be kept of an inspection; None where the next to look at the data set is to try again."""
+        """The part of an inspection that is kept; None where the next to look at the data set is to try again."""
         if done.cancelled():
             return None
         try:

@@ -1,4 +1,4 @@
-"""Which of several annotations an image belongs to, where some of them are of images that are not there.
+"""The annotation that an image belongs to, of several of which some of them are of images that are not there.
 
 The annotation of `cam2/0001.jpg` must not go onto `cam1/0001.jpg` because the folder `cam2` was not downloaded.
 """
@@ -45,7 +45,7 @@ def agreement(path: Path, parts: Sequence[str]) -> int:
 
 
 def nearness(path: Path, near: Path) -> tuple[int, int]:
-    """How well an image's folder and an annotation file's fit: `images/cam1` and `json/cam1`, then `a/x` and `a/y`."""
+    """The fit of an image's folder and an annotation file's: `images/cam1` and `json/cam1`, then `a/x` and `a/y`."""
     pairs = zip(reversed(path.parent.parts), reversed(near.parent.parts), strict=False)
     alike = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
     return alike, len(os.path.commonpath([path.parent, near.parent]))

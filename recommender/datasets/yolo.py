@@ -48,7 +48,7 @@ def read_described(description: Description, disk: Disk, log: DefectLog, name: s
 
 
 def _where_expected(listed: Sequence[tuple[Path, Split]], labels: LabelFiles) -> bool:
-    """Whether ultralytics looks for the label files where we have found them: `labels` in place of `images`."""
+    """True if ultralytics looks for the label files where we have found them: `labels` in place of `images`."""
     images, texts = f"{os.sep}images{os.sep}", f"{os.sep}labels{os.sep}"
     for path, _ in listed:
         expected = Path(texts.join(str(path).rsplit(images, 1))).with_suffix(".txt")

@@ -1,4 +1,4 @@
-"""What of the forecast's certainty comes true on targets whose results are known: two numbers fitted to them.
+"""The share of the forecast's certainty that comes true on targets whose results are known: two numbers fitted to them.
 
 Joint normal draws of many starts expect more of the best one than results show, and results lie closer to the forecast
 than a normal one with their variance would: most differences are small and few are large. The scales cannot say so.

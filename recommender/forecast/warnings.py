@@ -265,7 +265,7 @@ def _made_for_another_task(forecasts: Sequence[StartForecast]) -> list[Notice]:
 
 
 def _filled(shares: Sequence[float]) -> str:
-    """How much of the target's model begins with weights of theirs."""
+    """The part of the target's model that begins with weights of theirs."""
     if not shares:
         return "What does not fit begins at random."
     low, high = (f"{share:.0%}" for share in (min(shares), max(shares)))

@@ -102,7 +102,7 @@ def trials_worth(recommendation: Recommendation) -> str | None:
 
 
 def about(recommendation: Recommendation) -> str:
-    """What was asked, in one sentence without its full stop: images, objects, classes, budget and limits."""
+    """The question in one sentence without its full stop: images, objects, classes, budget and limits."""
     profile, budget, counts = recommendation.profile, recommendation.budget, recommendation.profile.num_images
     task = task_definition(recommendation.task)
     held_back = f" + {counts.test} test" if counts.test else ""

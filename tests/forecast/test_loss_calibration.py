@@ -1,4 +1,4 @@
-"""What of the forecast's certainty comes true, on results drawn from a prior that is known."""
+"""The share of the forecast's certainty that comes true, on results drawn from a prior that is known."""
 
 from __future__ import annotations
 

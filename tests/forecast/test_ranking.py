@@ -206,8 +206,8 @@ def test_the_expected_score_lies_in_its_interval(epochs: int, imgsz: int) -> Non
         replace(situation(target, source), budget=Budget(epochs=epochs, imgsz=imgsz))
         for source in (None, profile("near", 0.1), profile("far", 2.0))
     ]
-    for outlook in rank_starts((), starts):
-        assert outlook.score.low <= outlook.score.mean <= outlook.score.high
+    for forecast in rank_starts((), starts):
+        assert forecast.score.low <= forecast.score.mean <= forecast.score.high
 
 
 def test_no_classifier_is_forecast_below_guessing() -> None:
@@ -217,6 +217,6 @@ def test_no_classifier_is_forecast_below_guessing() -> None:
         replace(situation(pets, source), budget=Budget(epochs=1, imgsz=32))
         for source in (None, profile("near", 0.1))
     ]
-    for outlook in rank_starts((), starts):
-        assert outlook.score.low >= 0.5
-        assert outlook.score.mean > 0.5
+    for forecast in rank_starts((), starts):
+        assert forecast.score.low >= 0.5
+        assert forecast.score.mean > 0.5
