@@ -1,4 +1,4 @@
-"""The annotation that an image belongs to, of several of which some of them are of images that are not there.
+"""The annotation that an image belongs to, of several of which some are for images that are not there.
 
 The annotation of `cam2/0001.jpg` must not go onto `cam1/0001.jpg` because the folder `cam2` was not downloaded.
 """
