@@ -32,7 +32,7 @@ from recommender.datasets.limits import DatasetLimits
 from recommender.datasets.near_groups import near_groups
 from recommender.datasets.objects import Objects, Polygon, checked_outlines
 from recommender.datasets.raw import NO_OUTLINE, Outline, RawImage, RawSet
-from recommender.datasets.sizes import declared_size_is_wrong
+from recommender.datasets.sizes import declared_size_is_wrong, refuse_fractions
 from recommender.datasets.splitting import keep_together, seeded_val, seeded_val_of_classes
 from recommender.datasets.task_choice import choose_task
 from recommender.errors import DatasetError, WrongTaskError
@@ -65,6 +65,7 @@ def assemble(raw: RawSet, *, disk: Disk, seed: int, progress: Progress, task: Ta
             raw.log.add(header.kind, annotated.name, header.message)
         else:
             pairs.append((annotated, header))
+    refuse_fractions(raw)
     trust_declared = not declared_size_is_wrong(pairs)
     images: list[LabelledImage] = []
     for annotated, header in pairs:

@@ -25,6 +25,10 @@ REMEDY = (
 )
 
 
+class ResultsError(WrongTaskError):
+    """A file of predictions where annotations are wanted."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CocoFile:
     """One parsed JSON and the split it stands for."""
@@ -37,7 +41,7 @@ class CocoFile:
 
 
 def find_coco(root: Path, disk: Disk) -> list[CocoFile]:
-    """The COCO files below a folder, at most one a split; empty when there is none."""
+    """The COCO files below a folder, at most one a split, less a detector's results; empty when there is none."""
     paths = [path for path in disk.walk(root) if path.suffix.lower() == ".json"]
     if len(paths) > MAX_FILES:
         paths = [path for path in paths if _is_named_like_coco(path)][:MAX_FILES]
@@ -48,6 +52,8 @@ def find_coco(root: Path, disk: Disk) -> list[CocoFile]:
     for path in paths:
         try:
             file = load_coco(path, root, disk)
+        except ResultsError:
+            continue  # predictions kept beside the labels
         except WrongTaskError as error:  # captions and keypoints lie beside COCO's boxes
             refused = error
         except DatasetError:
@@ -58,6 +64,18 @@ def find_coco(root: Path, disk: Disk) -> list[CocoFile]:
     if not files and refused is not None:
         raise refused
     return _one_a_split(files)
+
+
+def refuse_results(root: Path, disk: Disk) -> None:
+    """Raise WrongTaskError where a folder without labels holds a detector's results."""
+    paths = [path for path in disk.walk(root) if path.suffix.lower() == ".json"]
+    for path in paths[:MAX_FILES]:
+        try:
+            load_coco(path, root, disk)
+        except ResultsError:
+            raise
+        except DatasetError:
+            continue
 
 
 def siblings_of(path: Path, disk: Disk) -> list[CocoFile]:
@@ -90,8 +108,8 @@ def load_coco(path: Path, root: Path, disk: Disk) -> CocoFile | None:
     """Parse one file; None when it is JSON of another kind. Raises WrongTaskError, DatasetError."""
     named = printable(disk.name(path))
     content = load_json(path, disk)
-    if isinstance(content, list) and content and isinstance(content[0], dict) and "score" in content[0]:
-        raise WrongTaskError(f"{named} holds a detector's results, not annotations.", remedy=REMEDY)
+    if _are_results(content):
+        raise ResultsError(f"{named} holds a detector's results, not annotations.", remedy=REMEDY)
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
         return None
     if not isinstance(content.get("annotations"), list):
@@ -106,6 +124,16 @@ def load_coco(path: Path, root: Path, disk: Disk) -> CocoFile | None:
         annotations=annotations,
         categories=categories if isinstance(categories, list) else [],
     )
+
+
+def _are_results(content: Any) -> bool:
+    """True for COCO's list of results, and for a document of which most annotations have such scores."""
+    if isinstance(content, list):
+        return bool(content) and isinstance(content[0], dict) and "score" in content[0]
+    rows = content.get("annotations") if isinstance(content, dict) else None
+    scores = [row.get("score") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    numbers = [score for score in scores if isinstance(score, int | float) and not isinstance(score, bool)]
+    return 2 * len(numbers) > len(scores) and min(numbers) < 1  # 1 for each is written by hand
 
 
 def _is_named_like_coco(path: Path) -> bool:

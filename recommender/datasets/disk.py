@@ -36,6 +36,7 @@ NAMED_SUFFIXES = frozenset({".tfrecord", ".tfrecords", ".record", ".mat", ".parq
 ARCHIVE_SUFFIXES = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"})
 CACHE_SUFFIXES = frozenset({".cache", ".npy", ".npz", ".pkl", ".pickle"})
 JUNK_FOLDERS = frozenset({"__MACOSX", "__pycache__", "System Volume Information"})
+EXPORTED = "manifest.json"  # of our own export
 OUTSIDE_REMEDY = (
     "Only the data set's own folder is read: give the folder that holds everything, correct the path, "
     "or allow the other folder with --allow-root DIR."
@@ -196,7 +197,25 @@ class Disk:
             return Listing(files=(), folders=())
         except OSError as error:
             raise DatasetError(f"{printable(self.name(folder))} cannot be read: {error.strerror}.") from error
+        if self._is_output(folder, files, folders):
+            return Listing(files=(), folders=())
         return Listing(files=tuple(sorted(files)), folders=tuple(sorted(folders)))
+
+    def _is_output(self, folder: Path, files: list[str], folders: list[str]) -> bool:
+        """True for what a program wrote into the data set: an export, a comparison, a training of ultralytics.
+
+        Not for the folder that was given, nor where folders around it hold nothing else.
+        """
+        made = (
+            "args.yaml" in files
+            or ("report.json" in files and "predictions" in folders)
+            or (EXPORTED in files and b'"wanted"' in self.head(folder / EXPORTED, 4096))
+        )
+        if not made or folder in self.roots:
+            return False
+        above = [parent for parent in folder.parents if any(parent.is_relative_to(r) for r in self.roots)]
+        around = [self.listing(parent) for parent in above]
+        return any(listing.files or len(listing.folders) > 1 for listing in around)
 
     def _kind(self, entry: os.DirEntry[str], folder: Path) -> str | None:
         suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - a Path for each of 10⁵ names is slow

@@ -9,7 +9,7 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.images import IMAGE_SUFFIXES
 from recommender.datasets.matching import NameIndex
 
-LABEL_FOLDERS = ("labels", "label", "Labels", "annotations", "Annotations")
+LABEL_FOLDERS = ("labels", "label", "Labels", "Label", "LABELS", "annotations", "Annotations", "ANNOTATIONS")
 IMAGE_FOLDERS = frozenset({"images", "image", "imgs", "img", "jpegimages"})
 NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels", "labels.txt", "names.txt", "class_names.txt")
 LIST_FILES = ("train.txt", "val.txt", "valid.txt", "test.txt")
@@ -22,6 +22,16 @@ def count_label_files(root: Path, disk: Disk) -> tuple[int, int]:
     labels = LabelFiles(disk, root)
     found = [labels.of(path) is not None for path in disk.images(root)]
     return sum(found), len(found)
+
+
+def holds_label_rows(path: Path, disk: Disk) -> bool:
+    """True if the first line of a text file is a class's number and at least four coordinates."""
+    first = disk.head(path, 4096).decode("utf-8", "replace").strip().partition("\n")[0].split()
+    try:
+        numbers = [float(token) for token in first]
+    except ValueError:
+        return False
+    return len(numbers) >= 5 and numbers[0].is_integer()
 
 
 class LabelFiles:
@@ -38,7 +48,18 @@ class LabelFiles:
         """The label file of `image`, or None. Names may differ by Unicode form, case or upload prefix."""
         images = self._images_in(image.parent)
         found = (self._labels_in(folder).find_one(image.stem, images) for folder in self.folders_of(image))
-        return next((path for path in found if path is not None), None)
+        own = next((path for path in found if path is not None), None)
+        return own or self._called_as_lists(image)
+
+    def _called_as_lists(self, image: Path) -> Path | None:
+        """The labels of a picture called `test` or `labels`, whose file has the name of a list."""
+        name = f"{image.stem}.txt"
+        if not _is_other_text(name.lower()):
+            return None
+        found = (
+            folder / name for folder in self.folders_of(image) if name in self._disk.listing(folder).files
+        )
+        return next((path for path in found if holds_label_rows(path, self._disk)), None)
 
     def without_image(self, images: Iterable[Path]) -> list[Path]:
         """Label files in the folders where labels of `images` may lie that none of these images claims."""

@@ -10,7 +10,7 @@ from recommender.datasets.archive import is_archive, packed_kind, remove_unpacke
 from recommender.datasets.assembly import assemble
 from recommender.datasets.classification import read_classification, read_csv_file, refuse_no_classes
 from recommender.datasets.coco import read_coco
-from recommender.datasets.coco_files import find_coco, root_of, siblings_of
+from recommender.datasets.coco_files import find_coco, refuse_results, root_of, siblings_of
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.description import Description, read_description
 from recommender.datasets.disk import CACHE_SUFFIXES, Disk
@@ -196,6 +196,7 @@ def _read_folder(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> R
         classes := read_classification(root, disk, log, name)
     ):
         return classes
+    refuse_results(root, disk)
     raise error_without_labels(root, disk) if found is None else unread(found[0], found[1][0], root, disk)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recommender.datasets.images import ImageHeader
-from recommender.datasets.raw import Float64Array, RawImage
+from recommender.datasets.raw import Float64Array, RawImage, RawSet
 from recommender.errors import DatasetError
 from recommender.text import printable
 
@@ -58,6 +58,16 @@ def declared_size_is_wrong(pairs: Iterable[tuple[RawImage, ImageHeader]]) -> boo
     if declared or real:
         return len(real) > len(declared)
     return swapped or _lie_in_a_corner(differing)
+
+
+def refuse_fractions(raw: RawSet) -> None:
+    """Raise DatasetError where all boxes that should be in pixels are fractions: each would be a dot in a corner."""
+    pixels = [image.corners_M4 for image in raw.images if image.units == "pixel" and len(image.corners_M4)]
+    if sum(map(len, pixels)) >= MIN_BOXES and all(corners_M4.max() <= 1 for corners_M4 in pixels):
+        raise DatasetError(
+            f"{printable(raw.name)}: every box is a fraction of the image, and {raw.format} has pixels.",
+            remedy="Multiply by the image's size, or export the annotations again.",
+        )
 
 
 def _differing(image: RawImage, header: ImageHeader) -> _Differing | None:

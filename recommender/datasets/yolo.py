@@ -10,7 +10,7 @@ from recommender.datasets.defects import DefectLog
 from recommender.datasets.description import Description
 from recommender.datasets.disk import Disk
 from recommender.datasets.image_paths import listed_images
-from recommender.datasets.label_files import NAME_FILES, LabelFiles
+from recommender.datasets.label_files import NAME_FILES, LabelFiles, holds_label_rows
 from recommender.datasets.labels import RowShapes, read_labels
 from recommender.datasets.lookup import ImageIndex, is_mask
 from recommender.datasets.mixed import leave_out_doubtful, refuse_second_format
@@ -221,7 +221,7 @@ def _names_files(root: Path, disk: Disk) -> list[tuple[Path, tuple[str, ...]]]:
     """The files of class names below a folder, each with its names."""
     found = []
     for path in disk.walk(root):
-        if path.name.lower() in NAME_FILES:
+        if path.name.lower() in NAME_FILES and not holds_label_rows(path, disk):
             lines = disk.read_text(path, disk.limits.yaml_bytes).rstrip().splitlines()
             if any(line.strip() for line in lines):
                 found.append((path, tuple(line.strip() for line in lines)))
