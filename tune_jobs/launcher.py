@@ -126,6 +126,8 @@ class Launcher:
 
     def _deliver(self, job: Job, spec: TrainingSpec) -> None:
         if not self._store.launches.begin(job.id, job.attempt):
+            if self._store.jobs.require(job.id).ended:  # cancelled between two attempts
+                self._clear(job)
             return
         if job.cancel_requested:  # a launch was begun before, so it may be there already
             self._cancel(job)
@@ -144,6 +146,7 @@ class Launcher:
             )
         except (InputError, NotFoundError, UsageError) as error:
             self._store.launches.finish(job.id, job.attempt, status="failed", error=str(error))
+            self._clear(job)
             return
         self._cluster.submit(self._submission(job, spec))
         if not self._store.launches.confirm(job.id, job.attempt):
@@ -197,6 +200,7 @@ class Launcher:
             self._store.launches.finish(
                 job.id, job.attempt, status="cancelled", error="It was stopped on the cluster, not by us."
             )
+            self._clear(job)
         elif state == "unstarted":
             self._again(job, "the cluster had no free node in time", crashed=False)
         elif state != "waiting":

@@ -26,14 +26,18 @@ from recommender.records import Job
 from recommender.requests import SweepRequest
 from recommender.store import Store
 from tune_jobs.hosting import JobLocation, run_host
+from tune_jobs.launcher import tell_once
 from tune_jobs.leases import Leases
+from tune_jobs.sweep.documents import SweepCost
 from tune_jobs.sweep.event_writer import EventWriter
+from tune_jobs.sweep.run import BrokenFitsError
 
 MODULE = "tune_jobs.sweep_host"
 KIND = "sweep"
 LOOK_EVERY_S = 2.0
 IDLE_S = 6.0
 MAX_CRASHES = 3
+MAX_PAUSE_S = 60.0  # between looks at a cluster that is away
 log = logging.getLogger(MODULE)
 
 
@@ -53,10 +57,11 @@ class SweepHost:
     def __init__(self, store: Store, place: JobLocation) -> None:
         self._store = store
         self._place = place
+        self._waiting: dict[str, tuple[float, float]] = {}  # until when, and for how long, by job
         self._leases = Leases(store.launches, f"{socket.gethostname()}:{getpid()}:{uuid.uuid4().hex[:8]}")
 
     def run(self) -> None:
-        """Until there has been nothing to do for a while."""
+        """Until there has been nothing to do for a while, or this process is told to end."""
         idle_since = time.monotonic()
         while time.monotonic() - idle_since < IDLE_S:
             waiting = [
@@ -66,32 +71,52 @@ class SweepHost:
             ]
             for job, lease in waiting:
                 idle_since = time.monotonic()
-                if self._leases.holds(job.id, lease):
+                if self._leases.holds(job.id, lease) and not self._pauses(job):
                     with self._leases.keeping(job.id):
-                        self._drive(job)
+                        interrupted = self._drive(job)
+                    if interrupted:
+                        return
             if waiting:
                 idle_since = time.monotonic()
             time.sleep(LOOK_EVERY_S)
 
-    def _drive(self, job: Job) -> None:
+    def _drive(self, job: Job) -> bool:
+        """Drive a sweep to its end, or as far as it goes now; returns whether this process was told to end."""
         try:
             if job.submitted:  # a host before us died of it, or with it
                 if not self._again(job, "its host died"):
-                    return
+                    return False
                 job = self._store.jobs.require(job.id)
             if not self._store.launches.begin(job.id, job.attempt):
-                return
+                return False
             if not self._store.launches.confirm(job.id, job.attempt):
-                return
+                return False
             self._store.launches.mark_running(job.id, job.attempt)
-            self._sweep(job)
+            return self._sweep(job)
         except ConflictError as error:  # another host has taken over: the store is right
             log.info("sweep %s: %s", job.id, error)
-        except UnavailableError as error:  # the cluster, for now
+        except BrokenFitsError as error:
             log.warning("sweep %s: %s", job.id, error)
             self._again(job, str(error))
+        except UnavailableError as error:  # the cluster is away, for now
+            log.warning("sweep %s: %s", job.id, error)
+            self._wait(job, str(error))
         except (InputError, NotFoundError, UsageError) as error:
             self._store.launches.finish(job.id, job.attempt, status="failed", error=str(error))
+        return False
+
+    def _pauses(self, job: Job) -> bool:
+        """True while a sweep waits for a cluster that was away; one to be cancelled is looked at anyway."""
+        again_at, _ = self._waiting.get(job.id, (0.0, 0.0))
+        return time.monotonic() < again_at and not job.cancel_requested
+
+    def _wait(self, job: Job, reason: str) -> None:
+        """Owe another attempt, after a pause twice as long as the one before; as for trainings, it is no crash."""
+        _, pause_s = self._waiting.get(job.id, (0.0, LOOK_EVERY_S / 2))
+        pause_s = min(2 * pause_s, MAX_PAUSE_S)
+        self._waiting[job.id] = (time.monotonic() + pause_s, pause_s)
+        tell_once(self._store, job, reason)
+        self._store.launches.next_attempt(job.id, job.attempt, reason=reason, crashed=False)
 
     def _again(self, job: Job, reason: str) -> bool:
         """Owe another attempt, or give up after a few; returns whether there will be one."""
@@ -102,7 +127,8 @@ class SweepHost:
         self._store.launches.next_attempt(job.id, job.attempt, reason=reason)
         return True
 
-    def _sweep(self, job: Job) -> None:
+    def _sweep(self, job: Job) -> bool:
+        """Run its trials and file the end; returns whether a signal ended it, in which case another attempt is owed."""
         from tune_jobs.sweep.grid import sweep
         from tune_jobs.sweep.result_matrix import sweep_document
 
@@ -112,6 +138,7 @@ class SweepHost:
         event_writer = EventWriter(
             lambda kind, data: self._store.launches.add_event(job.id, job.attempt, kind, data)
         )
+        cost = self._store.jobs.last_event(job.id, "cost")
         swept = sweep(
             request,
             store=self._store,
@@ -119,14 +146,19 @@ class SweepHost:
             display=event_writer,
             stop=self._watch(job),
             allow_loopback=False,  # asked for over HTTP, by people who cannot know who else reaches that head
+            before=None if cost is None else SweepCost.model_validate_json(cost.data),
         )
         event_writer.show(swept.result.view, whole=True)
         if swept.result.was_interrupted:
-            return  # told to end: whoever is started next goes on
+            self._store.launches.next_attempt(
+                job.id, job.attempt, reason="its host was told to end", crashed=False
+            )
+            return True
         document = sweep_document(swept.result, swept.notices)
         self._store.launches.add_event(job.id, job.attempt, "result", document.model_dump(mode="json"))
         cancelled = swept.result.reason == "cancelled"
         self._store.launches.finish(job.id, job.attempt, status="cancelled" if cancelled else "succeeded")
+        return False
 
     def _watch(self, job: Job) -> Callable[[], str | None]:
         """A function that returns the reason to end a sweep: its owner, or another host that has taken over."""

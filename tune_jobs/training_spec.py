@@ -21,6 +21,7 @@ from recommender.records import (
     Start,
     TrainingStep,
 )
+from recommender.records.checkpoints import MAX_CHECKPOINT_NAME
 from recommender.request_digests import request_digests
 from recommender.requests import TrainingRequest
 from recommender.starts import FreezeDepth, split_start, with_depth
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from recommender.store import Store
 
 KIND = "training"
-MAX_NAME = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +202,6 @@ def _result_name(store: Store, asked: str | None, default: str) -> str:
 
     if asked is None:
         safe = re.sub(r"[^A-Za-z0-9._-]+", "-", default).strip("-.")
-        return safe[-MAX_NAME:].lstrip("-._") or "trained"
+        return safe[-MAX_CHECKPOINT_NAME:].lstrip("-._") or "trained"
     check_name(store, asked)
     return asked

@@ -9,6 +9,8 @@ from typing import Literal
 from recommender.starts import Mode
 from recommender.tasks import Task
 
+MAX_CHECKPOINT_NAME = 64  # characters
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingStep:

@@ -128,8 +128,10 @@ class Jobs(Repository):
 
         return self._read(work)
 
-    def events(self, id: str, *, after: int = 0, limit: int = 1000) -> tuple[JobEvent, ...]:
-        """The events after number `after`, oldest first; empty for a job that does not exist."""
+    def events(
+        self, id: str, *, after: int = 0, limit: int = 1000, kind: str | None = None
+    ) -> tuple[JobEvent, ...]:
+        """The events after number `after`, of one kind or all, oldest first; empty for a job that does not exist."""
         if not storable(id):
             return ()
         query = (
@@ -138,8 +140,17 @@ class Jobs(Repository):
             .order_by(JobEventRow.seq)
             .limit(limit)
         )
+        if kind is not None:
+            query = query.where(JobEventRow.kind == kind)
         rows = self._read(lambda session: session.scalars(query).all())
         return tuple(event_of(row) for row in rows)
+
+    def every_event(self, id: str, kind: str) -> tuple[JobEvent, ...]:
+        """All events of one kind, however many, oldest first."""
+        found: list[JobEvent] = []
+        while page := self.events(id, after=found[-1].seq if found else 0, kind=kind):
+            found += page
+        return tuple(found)
 
     def last_event(self, job_id: str, kind: str) -> JobEvent | None:
         """The newest event of this kind, or None."""
@@ -165,7 +176,10 @@ class Jobs(Repository):
         return {(row[0], row[1]): row[2] for row in rows}
 
     def request_cancel(self, id: str) -> Job:
-        """Ask for the end of a job; one that no launcher has touched ends at once. Raises NotFoundError."""
+        """Ask for the end of a job; one that no launcher has touched ends at once. Raises NotFoundError.
+
+        After a first attempt the launcher ends it, for it alone clears what that left in the storage.
+        """
 
         def work(session: Session) -> Job:
             row = locked(session, id)
@@ -173,7 +187,8 @@ class Jobs(Repository):
             if row.ended_at is None and not row.cancel_requested:
                 row.cancel_requested = True
                 append_event(session, row, "note", {"message": "cancel requested"})
-            if row.ended_at is None and outbox is not None and not outbox.begun:
+            untouched = row.attempt == 1 and outbox is not None and not outbox.begun
+            if row.ended_at is None and untouched:
                 end(session, row, "cancelled")
             session.flush()
             return job_of(session, row)

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from recommender.errors import ConflictError
 from recommender.records import JOB_ENDED, Checkpoint, EpochMetrics, Job, Lease, Run
+from recommender.records.checkpoints import MAX_CHECKPOINT_NAME
 from recommender.store.checkpoints import record_checkpoint
 from recommender.store.job_leases import JobLeases
 from recommender.store.job_models import JobRow, OutboxRow
@@ -177,9 +178,10 @@ class Launches(JobLeases):
 
 
 def _register(session: Session, checkpoint: Checkpoint) -> str:
-    """Keep the checkpoint under its name or the next free one."""
+    """Keep the checkpoint under its name or the next free one, cut where a number would make it too long."""
     for number in itertools.count(1):
-        name = checkpoint.name if number == 1 else f"{checkpoint.name}-{number}"
+        suffix = "" if number == 1 else f"-{number}"
+        name = f"{checkpoint.name[: MAX_CHECKPOINT_NAME - len(suffix)]}{suffix}"
         try:
             record_checkpoint(session, replace(checkpoint, name=name))
             return name

@@ -89,13 +89,13 @@ def recommendation_json(ask: RecommendationJob) -> str:
 
 def recommendation_summary(ask: RecommendationJob) -> RecommendationSummary:
     """The entry of a recommendation in a list."""
-    asked = RecommendRequest.model_validate(json.loads(ask.question) | {"dataset": ask.dataset_id})
+    asked = json.loads(ask.question)  # as another version may have taken it
     return RecommendationSummary(
         id=ask.id,
         status=ask.status,
         dataset_id=ask.dataset_id,
-        epochs=asked.epochs,
-        imgsz=asked.imgsz if "imgsz" in asked.model_fields_set else None,
+        epochs=asked.get("epochs", RecommendRequest.model_fields["epochs"].default),
+        imgsz=asked.get("imgsz"),
         created_at=ask.created_at,
         finished_at=ask.finished_at,
     )

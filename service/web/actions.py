@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from recommender.errors import NotFoundError
+from recommender.records import SCRATCH
 from recommender.store.service_records import RecommendationJob
 from service import auth
 from service.auth import caller_of_key, open_session
@@ -210,15 +211,15 @@ def try_first(
     axes: Text = "",
 ) -> Response:
     """Try the first starts of a ranking with short trainings."""
-    rows = [row for row in _ranking(asked) if row["available"]][:top]
-    if not rows:
+    checkpoints, modes = trial_starts(asked, top)
+    if not checkpoints:
         raise NotFoundError("There is no start to try.", remedy="Wait for the answer, or ask again.")
     body = _of_form(
         SweepBody,
         {
             "datasets": [asked.dataset_id],
-            "checkpoints": list(dict.fromkeys(row["checkpoint"] for row in rows)),
-            "modes": list(dict.fromkeys(row["mode"] for row in rows)),
+            "checkpoints": checkpoints,
+            "modes": modes,
             "epochs": epochs,
             "imgsz": json.loads(asked.question).get("imgsz") or _ranking(asked)[0]["imgsz"],
             "budget": budget,
@@ -227,6 +228,21 @@ def try_first(
     )
     job, _ = launch_sweep(services, caller, body, key=f"try-{asked.id}-{token}"[:128])
     return RedirectResponse(f"/sweeps/{job.id}", 303)
+
+
+def trial_starts(asked: RecommendationJob, top: int) -> tuple[list[str], list[str]]:
+    """The checkpoints and the modes among the first starts that are here: trials try each in each."""
+    rows = [row for row in _ranking(asked) if row["available"]][:top]
+    return list(dict.fromkeys(row["checkpoint"] for row in rows)), list(
+        dict.fromkeys(row["mode"] for row in rows)
+    )
+
+
+def num_trials(asked: RecommendationJob, top: int) -> int:
+    """The trials of the first starts, at most: one from scratch, and each checkpoint in each mode among them."""
+    checkpoints, modes = trial_starts(asked, top)
+    scratch = SCRATCH in checkpoints
+    return (len(checkpoints) - scratch) * (len(modes) - scratch) + scratch
 
 
 @router.post("/sweeps/{id}/cancel")

@@ -146,6 +146,7 @@ def recommendation(
         evidence=evidence_of,
         may_launch=held is not None and caller.may("POST"),
         token=secrets.token_hex(8),
+        trials={top: actions.num_trials(asked, top) for top in (2, 4, 8)},
         costs=cost_picture(again) if again else None,
         columns=columns,
         cells={
@@ -191,7 +192,7 @@ def trainings(request: Request, services: ServicesDep, caller: CallerDep, paging
 @router.get("/sweeps/{id}")
 def sweep(request: Request, services: ServicesDep, job: SweepDep) -> Response:
     """Trials with their curves, live while they run."""
-    told = [json.loads(event.data) for event in services.store.jobs.events(job.id) if event.kind == "trial"]
+    told = [json.loads(event.data) for event in services.store.jobs.every_event(job.id, "trial")]
     return render(
         request,
         "sweep.html",
@@ -204,7 +205,7 @@ def sweep(request: Request, services: ServicesDep, job: SweepDep) -> Response:
 @router.get("/trainings/{id}")
 def training(request: Request, services: ServicesDep, job: TrainingDep) -> Response:
     """One training with its curve, live while it runs."""
-    points = [json.loads(event.data) for event in services.store.jobs.events(job.id) if event.kind == "epoch"]
+    points = [json.loads(event.data) for event in services.store.jobs.every_event(job.id, "epoch")]
     return render(
         request,
         "training.html",

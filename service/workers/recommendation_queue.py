@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from recommender import __version__
 from recommender.checkpoints.catalogue import fetched_names
 from recommender.errors import ConflictError, RecommenderError
@@ -202,15 +204,19 @@ class RecommendationQueue:
                 ask, ConflictError(f"The answer was given up after {MAX_ATTEMPTS} services had died of it.")
             )
         else:
-            request = RecommendRequest(dataset=held.path, **json.loads(ask.question)).model_dump_json(
-                exclude_unset=True
-            )
+            try:
+                request = RecommendRequest.model_validate(json.loads(ask.question) | {"dataset": held.path})
+            except ValidationError:  # of another version that shares the store: it keeps nobody else waiting
+                self._fail(
+                    ask, ConflictError("Another version took this question, which is not understood here.")
+                )
+                return
             future = self._pools.submit_recommendation(
                 self._settings.answer_timeout_s,
                 tasks.compute_recommendation,
                 self._store.url,
                 ask.id,
-                request,
+                request.model_dump_json(exclude_unset=True),
             )
             future.add_done_callback(lambda _: self._wake.set())
             self._running[ask.id] = _RunningTask(ask=ask, future=future, started_s=time.monotonic())

@@ -141,6 +141,35 @@ def test_a_name_taken_meanwhile_gets_a_number(store: Store) -> None:
     assert store.checkpoints.get(checkpoint().name) == other
 
 
+def test_a_numbered_name_is_no_longer_than_any(store: Store) -> None:
+    long = replace(checkpoint(), name="x" * 64)
+    store.checkpoints.put(replace(long, sha256="f" * 64))
+    job = ask(store)
+    store.launches.finish(job.id, 1, status="succeeded", run=run(), checkpoint=long)
+    assert store.jobs.require(job.id).checkpoint == "x" * 62 + "-2"
+
+
+def test_a_cancel_between_attempts_is_left_to_the_launcher(store: Store) -> None:
+    """What the first one packed lies in the storage, which the store does not know."""
+    job = ask(store)
+    store.launches.begin(job.id, 1)
+    store.launches.next_attempt(job.id, 1, reason="no node", crashed=False)
+    asked = store.jobs.request_cancel(job.id)
+    assert (asked.status, asked.cancel_requested) == ("queued", True)
+    assert not store.launches.begin(job.id, 2)
+    assert store.jobs.require(job.id).status == "cancelled"
+
+
+def test_events_of_one_kind_are_found_however_many_others_there_are(store: Store) -> None:
+    job = ask(store)
+    points = [point(epoch) for epoch in range(1, 1200)]
+    store.launches.collect(job.id, 1, batch=0, points=points)
+    store.launches.note(job.id, 1, "late")
+    assert [event.kind for event in store.jobs.events(job.id, kind="note")] == ["note"]
+    curve = store.jobs.every_event(job.id, "epoch")
+    assert [json.loads(event.data)["epoch"] for event in curve] == list(range(1, 1200))
+
+
 def test_a_cancel_before_any_launch_ends_the_job_at_once(store: Store) -> None:
     job = ask(store)
     assert store.jobs.request_cancel(job.id).status == "cancelled"

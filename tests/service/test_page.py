@@ -17,6 +17,7 @@ from recommender.store.clock import utc_now
 from recommender.store.service_records import RegisteredDataset
 from service.auth import COOKIE, caller_of_key, open_session
 from service.page_templates import STATIC
+from service.web.actions import num_trials
 from tests.service.kit import Service
 from tests.service.test_recommendations import DOCUMENT, an_ask
 from tests.store.builders import run as stored_run
@@ -237,6 +238,7 @@ def test_the_trials_form_asks_for_the_first_starts(service: Service, small_zip: 
         "rec_try", dataset_id=held, status="succeeded", document=json.dumps(DOCUMENT | {"ranking": rows})
     )
     service.store.recommendations.add(replace(ask, question=json.dumps({"epochs": 50, "imgsz": 96})))
+    assert "2 starts, 2 trainings</option>" in service.get("/recommendations/rec_try").text
     form = {"top": "2", "epochs": "3", "budget": "10m", "token": "t"}
     for wrong in ({"budget": "much"}, {"axes": "size"}):
         assert service.post("/recommendations/rec_try/try", data=form | wrong).status_code == 422
@@ -253,6 +255,13 @@ def test_the_trials_form_asks_for_the_first_starts(service: Service, small_zip: 
     assert service.post("/recommendations/rec_try/train", data={"rank": "9", "token": "t"}).status_code == 404
     assert service.post(f"{first.headers['location']}/cancel").status_code == 303
     assert service.post(f"{launched[0].headers['location']}/cancel").status_code == 303
+
+
+def test_the_trials_form_counts_each_checkpoint_in_each_mode() -> None:
+    starts = (("a", "full"), ("b", "freeze"), ("c", "full"), ("scratch", "scratch"))
+    rows = [{"checkpoint": name, "mode": mode, "available": name != "c"} for name, mode in starts]
+    asked = an_ask("rec_count", document=json.dumps({"ranking": rows}))
+    assert [num_trials(asked, top) for top in (1, 2, 3, 8)] == [1, 4, 5, 5]
 
 
 def test_errors_are_pages_for_people_and_documents_for_programs(service: Service) -> None:

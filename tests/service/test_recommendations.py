@@ -245,6 +245,18 @@ def test_a_question_about_a_data_set_that_is_gone_fails_with_a_reason(tmp_path: 
         assert "removed" in problem["detail"]
 
 
+def test_a_question_that_another_version_took_fails_alone(service: Service, small_zip: Path) -> None:
+    held = service.upload(small_zip).json()
+    question = json.dumps({"epochs": 7, "a_field_of_a_later_version": 1})
+    asked = an_ask("rec_later", dataset_id=held["id"], dataset_hash=held["hash"], question=question)
+    service.store.recommendations.add(asked)
+    wait_until(lambda: service.get("/v1/recommendations/rec_later").json()["status"] == "failed", 60)
+    problem = service.get("/v1/recommendations/rec_later").json()["problem"]
+    assert "Another version took this question" in problem["detail"]
+    listed = service.get("/v1/recommendations?limit=100").json()["recommendations"]
+    assert {entry["id"]: entry["epochs"] for entry in listed}["rec_later"] == 7
+
+
 def test_names_of_checkpoints_are_looked_up_never_opened(service: Service, small_zip: Path) -> None:
     held = service.upload(small_zip).json()
     answer = service.post("/v1/recommendations", json={"dataset": held["id"], "checkpoints": ["best.pt"]})

@@ -136,6 +136,7 @@ def trial_driver(
     budget: str | None = None,
     slots: int = 2,
     limits: TrialLimits | None = None,
+    device_s_before: float = 0.0,
 ) -> TrialDriver:
     """A trial driver with a clock of its own."""
     return TrialDriver(
@@ -146,4 +147,5 @@ def trial_driver(
         slots=Slots(count=slots, device="cpu", devices_per_trial=1.0),
         limits=limits or TrialLimits(),
         clock=clock or Clock(),
+        device_s_before=device_s_before,
     )

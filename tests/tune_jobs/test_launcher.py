@@ -61,6 +61,12 @@ def epochs(workshop: Workshop, job: Job) -> list[int]:
     return [json.loads(e.data)["epoch"] for e in workshop.store.jobs.events(job.id) if e.kind == "epoch"]
 
 
+def left_in_storage(workshop: Workshop, job: Job) -> set[str]:
+    """What of a job lies in the storage that nobody needs once it has ended."""
+    found = {path.name for path in (workshop.folder / "storage" / job.id).rglob("*")}
+    return found & {"inputs", "resume", "reports"}
+
+
 def make_checkpoint(workshop: Workshop, content: bytes = b"weights") -> Checkpoint:
     """A registered checkpoint whose file can be swapped."""
     import hashlib
@@ -105,8 +111,7 @@ def test_a_training_ends_in_the_registry_and_the_history(workshop: Workshop) -> 
     assert source_profile(registered.source_hash, workshop.store) is not None
     assert ended.artefacts is not None
     assert (Path(ended.artefacts) / "weights" / "best.safetensors").is_file()
-    left = {p.name for p in (workshop.folder / "storage" / job.id).rglob("*")}
-    assert not left & {"inputs", "resume", "reports"}
+    assert not left_in_storage(workshop, job)
     assert workshop.ask("key", start="mine:full", epochs=3, name="better") == ended  # asked again: the same
     assert workshop.cluster.ids() == [job.submission_id]
 
@@ -196,6 +201,18 @@ def test_a_job_ended_on_the_cluster_is_told_from_a_crash(
     ended = finished(workshop, job, launcher)
     assert (ended.status, ended.attempt) == ("cancelled", 1)
     assert "not by us" in str(ended.error)
+    assert not left_in_storage(workshop, job)
+
+
+def test_a_cancel_between_attempts_gives_the_space_back(workshop: Workshop) -> None:
+    launcher = workshop.launcher()
+    workshop.cluster.refuse_to_start = 1
+    job = workshop.ask("key")
+    until(launcher, lambda: workshop.store.jobs.require(job.id).attempt == 2)
+    assert left_in_storage(workshop, job) == {"inputs"}
+    workshop.store.jobs.request_cancel(job.id)
+    assert finished(workshop, job, launcher).status == "cancelled"
+    assert not left_in_storage(workshop, job)
 
 
 def test_weights_swapped_before_the_launch_are_refused(workshop: Workshop) -> None:

@@ -208,6 +208,12 @@ def test_silent_actors_are_named(store: Store) -> None:
 # ── the budget ──
 
 
+def test_device_time_of_earlier_attempts_counts(store: Store) -> None:
+    driver = trial_driver(paper_trials(1), store, budget="1gpu-h", device_s_before=3600.0)
+    assert driver.view().spent_s == driver.view().device_seconds == 3600.0
+    assert driver.stop_reason() == "the budget is spent"
+
+
 def test_the_budget_ends_all_and_says_so(store: Store) -> None:
     clock = Clock()
     specs = paper_trials(3)

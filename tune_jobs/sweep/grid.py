@@ -12,6 +12,7 @@ from recommender.records import Notice
 from recommender.requests import SweepRequest
 from recommender.store import Store
 from tune_jobs.sweep.display import Display
+from tune_jobs.sweep.documents import SweepCost
 from tune_jobs.sweep.estimated import cost_in_words
 from tune_jobs.sweep.planning import plan_sweep
 from tune_jobs.sweep.run import SweepResult, SweepSettings, run_trials
@@ -36,18 +37,20 @@ def sweep(
     on_plan: Callable[[int, str], None] | None = None,
     stop: Callable[[], str | None] | None = None,
     allow_loopback: bool = True,
+    before: SweepCost | None = None,
 ) -> Swept:
     """Read and profile the targets, plan the trials, run those the history does not know.
 
     `on_plan` is called between reading and training, when a display may take the screen, with the number of trials
     that are not known yet and how long they are expected to take, in words. `stop` is asked now and
-    then and may return a reason to end. `allow_loopback` as in `connect`.
+    then and may return a reason to end. `allow_loopback` as in `connect`. `before` is what earlier attempts at this
+    sweep have cost, which counts toward the budget too.
     Raises as `open_dataset`, `plan_sweep` and `run_trials`.
     """
     from recommender.datasets import open_dataset
     from recommender.profile.known import known_profile
 
-    began_at = time.monotonic()
+    began_at = time.monotonic() - (before.elapsed_s if before else 0.0)
     roots = tuple(Path(root) for root in request.allow_roots)
     targets = [
         open_dataset(path, task=request.task, allowed_roots=roots, progress=progress)
@@ -65,6 +68,7 @@ def sweep(
         settings=replace(settings_of(request, limits), allow_loopback=allow_loopback),
         display=display,
         began_at=began_at,
+        device_s_before=before.device_s if before else 0.0,
         stop=stop,
     )
     return Swept(result=result, notices=plan.notices)

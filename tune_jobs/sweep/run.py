@@ -29,6 +29,10 @@ MAX_BROKEN_FITS = 5  # in a row, with no trial ended in between: something is wr
 INTERRUPTED = "interrupted"
 
 
+class BrokenFitsError(UnavailableError):
+    """A cluster that was reached breaks every fit."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SweepSettings:
     """Cluster, resources, budget and limits of a sweep."""
@@ -75,18 +79,19 @@ def run_trials(
     policy: Policy | None = None,
     display: Display | None = None,
     began_at: float | None = None,
+    device_s_before: float = 0.0,
     stop: Callable[[], str | None] | None = None,
 ) -> SweepResult:
     """Run the trials that the history does not know yet and record each as it ends.
 
     Ctrl-C, or SIGTERM, ends it with everything finished kept; the same call goes on from there. A trial that
     fails, hangs or runs out of memory is recorded as failed and the others go on. `began_at` is the moment, on
-    `time.monotonic`'s clock, from which a wall budget counts. `stop` is asked now and then and may return a
-    reason to end.
+    `time.monotonic`'s clock, from which a wall budget counts; `device_s_before` are seconds of devices spent before.
+    `stop` is asked now and then and may return a reason to end.
 
     Raises:
         UsageError: two trials are one, the budget is not understood, or no node is large enough.
-        UnavailableError: the cluster cannot be reached, or breaks again and again.
+        UnavailableError: the cluster cannot be reached; BrokenFitsError where it breaks again and again.
         StorageError: store or storage refuse; what was finished before is kept.
     """
     settings, policy = settings or SweepSettings(), policy or RunAll()
@@ -105,6 +110,7 @@ def run_trials(
         compute_budget=ComputeBudget.parse(settings.budget),
         limits=settings.limits,
         began_at=time.monotonic() if began_at is None else began_at,
+        device_s_before=device_s_before,
     )
     known = driver_for(slots=Slots(count=0, device="cpu", devices_per_trial=0.0))
     if policy.next(known.view()) is None:  # no cluster is started for nothing
@@ -162,7 +168,7 @@ def _drive(
         except Exception as error:  # of any kind: Ray Tune wraps what it meets in several of its own
             broken_in_a_row = 1 if trial_driver.num_ended > ended else broken_in_a_row + 1
             if broken_in_a_row >= MAX_BROKEN_FITS:
-                raise UnavailableError(
+                raise BrokenFitsError(
                     f"Ray Tune broke {broken_in_a_row} times in a row: {_last_line(error)}",
                     remedy="Look at the cluster (`ray status`); the same command goes on with what is finished.",
                 ) from error

@@ -64,12 +64,14 @@ class TrialDriver:
         limits: TrialLimits,
         clock: Callable[[], float] = time.monotonic,
         began_at: float | None = None,
+        device_s_before: float = 0.0,
     ) -> None:
         self._trials = {spec.id: _Trial(spec=spec) for spec in specs}
         self._recorder, self._policy, self._limits = recorder, policy, limits
         self.compute_budget, self.slots = compute_budget, slots
         self._clock = clock
         self._began_at = clock() if began_at is None else began_at
+        self._device_s_before = device_s_before  # by attempts at this sweep before: they count too
         self._reason: str | None = None
         self._asked_to_stop: str | None = (
             None  # written by `stop` alone, which may interrupt any other assignment
@@ -277,7 +279,8 @@ class TrialDriver:
         return trial.spent_s + (0.0 if trial.since is None else self._clock() - trial.since)
 
     def _device_seconds(self) -> float:
-        return self.slots.devices_per_trial * sum(self._seconds(trial) for trial in self._trials.values())
+        seconds = sum(self._seconds(trial) for trial in self._trials.values())
+        return self._device_s_before + self.slots.devices_per_trial * seconds
 
     def _spent_s(self) -> float:
         return self._device_seconds() if self._is_device else self._clock() - self._began_at
