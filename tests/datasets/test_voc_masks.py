@@ -196,11 +196,11 @@ def test_rectangular_masks_are_outlines(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_class_where_its_masks_hold_several_values(tmp_path: Path) -> None:
-    """Oxford's pets: annotations/trimaps holds pet, ground and rim, and "trimaps" is none of them."""
-    for part in ("images", "annotations/trimaps"):
+    """As in Oxford's pets: annotations/rims holds pet, ground and rim, and "rims" is none of them."""
+    for part in ("images", "annotations/rims"):
         (tmp_path / part).mkdir(parents=True)
     for scene in scenes(6):
         scene.image.save(tmp_path / "images" / f"{scene.name}.jpg")
-        Image.fromarray(scene.masks()[0][1] + 1).save(tmp_path / "annotations/trimaps" / f"{scene.name}.png")
-    with pytest.raises(DatasetError, match=r"holds 2 values.*one class alone, 'trimaps'"):
+        Image.fromarray(scene.masks()[0][1] + 1).save(tmp_path / "annotations/rims" / f"{scene.name}.png")
+    with pytest.raises(DatasetError, match=r"holds 2 values.*one class alone, 'rims'"):
         open_dataset(tmp_path)
