@@ -220,7 +220,7 @@ KINDS: Mapping[str, Kind] = {
     "image_truncated": Kind("error", "damaged image", "The file ends early. " + IMAGE_REMEDY),
     "image_too_large": Kind("error", "image that is too large", "Scale these images down."),
     "image_too_small": Kind(
-        "error", "image that is too small", "Detectors need at least 10 pixels a side. " + IMAGE_REMEDY
+        "error", "image that is too small", "At least 10 pixels a side are needed. " + IMAGE_REMEDY
     ),
     "image_unlabelled": Kind(
         "error", "image without a usable label", "None of their label rows is usable; fix the labels."

@@ -17,16 +17,17 @@ class ImageSets:
     """Stems and their splits, for each folder that holds lists: VOC2007 and VOC2012 lie side by side."""
 
     stems: dict[Path, dict[str, Split]]
+    others: Split | None = None  # of what no list names
 
     def __bool__(self) -> bool:
         return bool(self.stems)
 
     def of(self, path: Path) -> Split | None:
-        """The split of an XML or an image; None when no list names it."""
+        """The split of an XML or an image; `others` when no list names it."""
         bases = [base for base in self.stems if path.is_relative_to(base)]
         if not bases:
             return None
-        return self.stems[max(bases, key=lambda base: len(base.parts))].get(path.stem)
+        return self.stems[max(bases, key=lambda base: len(base.parts))].get(path.stem, self.others)
 
     def without(self, known: Set[str]) -> Iterator[str]:
         """The stems listed that are not `known`."""
@@ -37,7 +38,8 @@ def find_image_sets(root: Path, disk: Disk, known: Set[str], folders: Sequence[s
     """The lists below a folder; `known` are the stems there are. train.txt wins over trainval.txt.
 
     Lists lie in the first of `folders` that has some, ImageSets/Main for boxes, else in ImageSets itself, else beside
-    everything. Lists of one class (`car_train.txt`) divide nothing.
+    everything. Lists of one class (`car_train.txt`) divide nothing. Beside everything a text of which most
+    lines name no image is a note, and without a list of train what is not listed is train.
     """
     found: dict[int, list[tuple[Path, Path]]] = {}
     for path in disk.walk(root):
@@ -45,13 +47,23 @@ def find_image_sets(root: Path, disk: Disk, known: Set[str], folders: Sequence[s
         if place is not None and split_of_words(path.stem) and not without_split_words(path.stem):
             found.setdefault(place[0], []).append((place[1], path))
     lists = found[min(found)] if found else []
+    beside = bool(found) and min(found) == len(folders) + 1
+    if beside:
+        lists = [entry for entry in lists if _names_images(entry[1], disk, known)]
+    without_train = beside and all(split_of_words(path.stem) != "train" for _, path in lists)
     stems: dict[Path, dict[str, Split]] = {}
     for base, path in sorted(lists, key=lambda entry: (entry[1].stem.lower() == "trainval", entry[1])):
         split = split_of_words(path.stem)
         for line in disk.read_text(path, disk.limits.list_file_bytes).splitlines():
             if split is not None and line.strip():
                 stems.setdefault(base, {}).setdefault(_stem(line, known), split)
-    return ImageSets(stems=stems)
+    return ImageSets(stems=stems, others="train" if without_train else None)
+
+
+def _names_images(path: Path, disk: Disk, known: Set[str]) -> bool:
+    lines = disk.read_text(path, disk.limits.list_file_bytes).splitlines()
+    stems = [_stem(line, known) for line in lines if line.strip()]
+    return 2 * sum(stem in known for stem in stems) > len(stems)
 
 
 def _place(path: Path, root: Path, folders: Sequence[str]) -> tuple[int, Path] | None:

@@ -11,6 +11,7 @@ import pytest
 
 from recommender.datasets import open_dataset
 from recommender.errors import DatasetError, UnsafeInputError, WrongTaskError
+from recommender.records import SPLITS
 from tests.datagen import make_dataset
 from tests.datasets.helpers import kinds
 
@@ -149,3 +150,16 @@ def test_broken_everywhere_is_refused(folder: Path) -> None:
         edit(xml(folder, number), "<xmin>[^<]*</xmin>", "<xmin>?</xmin>", count=0)
     with pytest.raises(DatasetError, match="label_not_finite 48"):
         open_dataset(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"), [("to do: check the labels\n", None), ("shape_0003\nshape_0007.png\n", [22, 2])]
+)
+def test_a_text_at_the_top_drops_no_image(folder: Path, text: str, counts: list[int] | None) -> None:
+    shutil.rmtree(folder / "ImageSets")
+    expected = open_dataset(folder)
+    (folder / "val.txt").write_text(text)
+    found = open_dataset(folder)
+    splits = [len(found.of_split(split)) for split in SPLITS[:2]]
+    assert splits == (counts or [len(expected.of_split(split)) for split in SPLITS[:2]])
+    assert "image_missing" not in kinds(found)
