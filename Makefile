@@ -20,15 +20,15 @@ $(RUNTIME): pyproject.toml constraints.txt
 	@echo "setting up $(VENV): some 6 GB with torch, a minute or two"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -qq --upgrade pip
-	test "$$(uname -sm)" != 'Linux x86_64' || $(MAKE) --no-print-directory -j 2 install-for-gpus install-large
+	@test "$$(uname -sm)" != 'Linux x86_64' || $(MAKE) --no-print-directory -j 2 install-for-gpus install-large
 	$(INSTALL) --editable .
 	touch $@
 
 install-for-gpus:
-	$(INSTALL) --no-deps $(FOR_GPUS)
+	@$(INSTALL) --no-deps $(FOR_GPUS)
 
 install-large:
-	$(INSTALL) --no-deps $(LARGE)
+	@$(INSTALL) --no-deps $(LARGE)
 
 $(STAMP): $(RUNTIME)
 	$(INSTALL) --editable '.[dev]'
