@@ -150,7 +150,7 @@ def test_a_numbered_name_is_no_longer_than_any(store: Store) -> None:
 
 
 def test_a_cancel_between_attempts_is_left_to_the_launcher(store: Store) -> None:
-    """What the first one packed lies in the storage, which the store does not know."""
+    """The storage keeps the first one's inputs, which the store does not know."""
     job = ask(store)
     store.launches.begin(job.id, 1)
     store.launches.next_attempt(job.id, 1, reason="no node", crashed=False)

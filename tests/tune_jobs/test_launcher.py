@@ -62,7 +62,7 @@ def epochs(workshop: Workshop, job: Job) -> list[int]:
 
 
 def left_in_storage(workshop: Workshop, job: Job) -> set[str]:
-    """What of a job lies in the storage that nobody needs once it has ended."""
+    """The parts of a job in the storage that nobody needs once it has ended."""
     found = {path.name for path in (workshop.folder / "storage" / job.id).rglob("*")}
     return found & {"inputs", "resume", "reports"}
 
