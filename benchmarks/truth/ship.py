@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.truth.ledger import read_runs
-from benchmarks.truth.plan import FAMILIES, RANDOM_SUFFIX, SEGMENT_SEEN
+from benchmarks.truth.plan import FAMILIES, RANDOM_SUFFIX
 from benchmarks.truth.run import ledger_of
 from benchmarks.truth.sources import Grid, Shelf
 from recommender.checkpoints import catalogue, zoo
@@ -46,9 +46,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "truth-work")
     parser.add_argument("--runs", type=Path, help="the task's ledger where nothing is said")
     options = parser.parse_args()
-    ledger = read_runs(options.runs or ledger_of(options.task))
-    # Runs of starts that saw their target's images teach nothing about new ones.
-    runs = [run for run in ledger if run.status == "succeeded" and run.target_name not in SEGMENT_SEEN]
+    runs = [run for run in read_runs(options.runs or ledger_of(options.task)) if run.status == "succeeded"]
     grid = _grid(options.shared, options.work)
     file = builtin_file(options.task)
     # An empty one where the task has no history yet: there is nothing to keep of it.
