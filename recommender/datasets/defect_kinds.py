@@ -243,6 +243,11 @@ KINDS: Mapping[str, Kind] = {
     "image_listed_twice": Kind(
         "warning", "image listed twice", "The image is listed twice; its boxes were joined."
     ),
+    "split_by_word": Kind(
+        "warning",
+        "folder taken for a split by a word of its name",
+        "If it is none, rename it, or list the splits in a data.yaml.",
+    ),
     "image_unlisted": Kind(
         "warning",
         "labelled image in no list of a split",

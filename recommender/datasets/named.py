@@ -12,7 +12,7 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.lookup import ImageIndex, is_mask
 from recommender.datasets.mixed import refuse_second_format
 from recommender.datasets.raw import NO_OUTLINE, Corners, RawImage, RawSet, Shape, boxes_of, no_boxes
-from recommender.datasets.split_names import split_of_path
+from recommender.datasets.split_names import split_of_path, tell_split_folders
 from recommender.errors import WrongTaskError
 from recommender.records import Split
 from recommender.text import printable
@@ -58,6 +58,7 @@ def named_set(
             log.add("image_missing", disk.name(entry.near), entry.reference)
         else:
             found.append((path, entry))
+    tell_split_folders((path for path, entry in found if entry.split is None), root, log)
     numbers = _numbers(entries, class_names or ())
     images = [_raw_image(path, entry, numbers, root, disk) for path, entry in found]
     if background:

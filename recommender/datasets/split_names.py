@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
+from recommender.datasets.defects import DefectLog
 from recommender.records import Split
 
 SPLIT_WORDS: dict[str, Split] = {
@@ -22,6 +24,11 @@ SPLIT_WORDS: dict[str, Split] = {
     "testing": "test",
     "testset": "test",
 }
+# Words that beside a split's say nothing more.
+PLAIN_WORDS = frozenset(
+    {"images", "image", "imgs", "img", "jpegimages", "pictures", "photos", "frames", "jpg", "png"}
+    | {"data", "dataset", "set", "split", "labels", "annotations", "xml", "xmls", "json"}
+)
 ANNOTATION_FOLDERS = frozenset({"annotations", "annotation", "labels", "json", "xmls", "xml", "anns"})
 
 
@@ -39,6 +46,30 @@ def split_of_path(path: Path, root: Path) -> Split | None:
     """The split the folders between `root` and a file speak of, the innermost first."""
     folders = path.relative_to(root).parts[:-1] if path.is_relative_to(root) else ()
     return next((split for folder in reversed(folders) if (split := split_of_words(folder))), None)
+
+
+def tell_split_folders(paths: Iterable[Path], root: Path, log: DefectLog) -> None:
+    """Say which folders were taken for a split, perhaps by chance."""
+    for folder, split in split_folders_by_chance(paths, root).items():
+        log.add("split_by_word", folder, f"taken as {split}")
+
+
+def split_folders_by_chance(paths: Iterable[Path], root: Path) -> dict[str, Split]:
+    """Folders that one word of an unlike name makes a split: `crash_test` beside `park`; not `fruits_test` beside
+    `fruits_train`.
+    """
+    found: dict[str, Split] = {}
+    for path in paths:
+        folders = path.relative_to(root).parts[:-1] if path.is_relative_to(root) else ()
+        for folder in reversed(folders):
+            if split := split_of_words(folder):
+                found[folder] = split
+                break
+    plain = PLAIN_WORDS | SPLIT_WORDS.keys()
+    rest = {folder: frozenset(_words(folder)) - plain for folder in found}
+    if len(set(rest.values())) == 1 and len(set(found.values())) > 1:
+        return {}
+    return {folder: split for folder, split in found.items() if rest[folder]}
 
 
 def _words(text: str) -> list[str]:

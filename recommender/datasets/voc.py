@@ -22,7 +22,7 @@ from recommender.datasets.lookup import ImageIndex
 from recommender.datasets.matching import same_name
 from recommender.datasets.mixed import refuse_second_format
 from recommender.datasets.raw import NO_OUTLINE, Corners, RawImage, RawSet, Shape, boxes_of, no_boxes
-from recommender.datasets.split_names import split_of_path
+from recommender.datasets.split_names import split_of_path, tell_split_folders
 from recommender.datasets.voc_lists import ImageSets, find_image_sets
 from recommender.errors import DatasetError, UnsafeInputError, WrongTaskError
 from recommender.records import Split
@@ -119,6 +119,8 @@ def _rows(file: VocFile | None) -> Counter[tuple[str, Corners | None]]:
 def _parsed(paths: Sequence[Path], root: Path, sets: ImageSets, disk: Disk, log: DefectLog) -> list[Entry]:
     """The files that the image sets list, or all where there are none."""
     found: list[Entry] = []
+    if not sets:
+        tell_split_folders(paths, root, log)
     for path in paths:
         split = sets.of(path) if sets else split_of_path(path, root)
         if sets and split is None:

@@ -16,7 +16,12 @@ from recommender.datasets.lookup import ImageIndex, is_mask
 from recommender.datasets.mixed import leave_out_doubtful, refuse_second_format
 from recommender.datasets.other_tasks import refuse_other_label_tasks
 from recommender.datasets.raw import Outline, RawImage, RawSet, no_boxes
-from recommender.datasets.split_names import split_of_path, split_of_words, without_split_words
+from recommender.datasets.split_names import (
+    split_of_path,
+    split_of_words,
+    tell_split_folders,
+    without_split_words,
+)
 from recommender.errors import DatasetError
 from recommender.records import Split
 from recommender.text import printable
@@ -67,6 +72,8 @@ def read_layout(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
         log.add("names_missing", name)
     listed = _listed_splits(root, disk)
     splits = listed or {path: split_of_path(path, root) for path in paths}
+    if not listed:
+        tell_split_folders(paths, root, log)
     reader = _LabelReader(disk, log, names)
     images = []
     for path in paths:

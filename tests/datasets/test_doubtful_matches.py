@@ -373,3 +373,27 @@ def test_ids_counted_from_one_are_refused(tmp_path: Path, rare: bool) -> None:
         path.write_text("\n".join(f"{id} {row[1]}" for id, row in zip(ids, rows, strict=True)))
     with pytest.raises(DatasetError, match="one too high"):
         open_dataset(folder)
+
+
+@pytest.mark.parametrize(
+    ("folders", "told"),
+    [
+        (("park", "crash_test"), ["crash_test: taken as test"]),
+        (("train_station", "crash_test"), ["crash_test: taken as test", "train_station: taken as train"]),
+        (("fruits_train", "fruits_test"), []),
+        (("train2017", "val_images"), []),
+    ],
+)
+def test_a_split_word_within_an_unlike_name_is_told(
+    tmp_path: Path, folders: tuple[str, str], told: list[str]
+) -> None:
+    layout = make_dataset(tmp_path / "set", images=12, format="yolo_flat")
+    files = sorted(
+        path for path in layout.iterdir() if path.suffix in (".png", ".txt") and path.stem != "classes"
+    )
+    for number, path in enumerate(files):
+        folder = layout / folders[number >= len(files) // 2]
+        folder.mkdir(exist_ok=True)
+        path.rename(folder / path.name)
+    found = [defect for defect in open_dataset(layout).defects if defect.kind == "split_by_word"]
+    assert sorted(example for defect in found for example in defect.examples) == told
