@@ -230,9 +230,6 @@ def _classify_seed(seed: int) -> Iterator[Entry]:
 def _segment() -> Iterator[Entry]:
     """Every start of each target in both modes, COCO's and a zoo segmenter at 60 epochs; the second seed after all."""
     yield from _segment_seed(0)
-    for target, close in SEGMENT_CLOSE.items():
-        for source, mode in close:
-            yield from _row(target, mode, (source,), replace(SEGMENT, seed=1), "segment")
     for target in SEGMENT_TARGETS:
         for mode in BOTH:
             yield from _row(target, mode, SEGMENT_ZOO, SEGMENT, "segment")
@@ -243,6 +240,9 @@ def _segment() -> Iterator[Entry]:
     for target in SEGMENT_SEEN:
         for mode in BOTH:
             yield from _row(target, mode, SEGMENT_ZOO, SEGMENT, "segment")
+    for target, close in SEGMENT_CLOSE.items():
+        for source, mode in close:
+            yield from _row(target, mode, (source,), replace(SEGMENT, seed=1), "segment")
     yield from _segment_seed(1)
 
 

@@ -52,7 +52,7 @@ def test_one_run_is_shown_by_its_first_characters(store: Store, capsys: pytest.C
     assert command(["runs", "show", "aaaa", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["id"] == "aaaa1111"
-    assert document["command"].startswith("recommend train --dataset DATASET --start ")
+    assert document["command"].startswith("recommend train --dataset DATASET --task detect --start ")
     assert len(document["curve"]) == len(make_run().curve)
     assert command(["runs", "show", "bbbb"]) == 0
     assert "\x1b[2J" not in capsys.readouterr().out
