@@ -20,6 +20,7 @@ from recommender.records import Split
 from recommender.text import printable
 
 Fit = tuple[int, bool, int, int]
+SPLITS: tuple[Split | None, ...] = ("train", "val", "test", None)  # the first that lists an image has it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,13 +62,20 @@ def lost_claims(claims: Sequence[Claim], root: Path, disk: Disk) -> set[int]:
         rivals[claim.path].append(number)
     lost: set[int] = set()
     for numbers in rivals.values():
-        if len(numbers) > 1:
+        if len(numbers) > 1 and not _is_listed_again([claims[number] for number in numbers], root):
             fits = {number: _fit(claims[number], root) for number in numbers}
             best = max(fits.values())
             outdone = {n for n in numbers if fits[n] < best and not _is_whole(claims[n], root)}
             _refuse_rivals([claims[n] for n in numbers if n not in outdone], disk)
             lost |= outdone
     return lost
+
+
+def _is_listed_again(claims: Sequence[Claim], root: Path) -> bool:
+    """True if files of one folder give one name, and the image lies where the first split's may: that one counts."""
+    first = min(claims, key=lambda claim: SPLITS.index(claim.split))
+    same = {(tuple(_plain_parts(claim)), claim.near.parent) for claim in claims}
+    return len(same) == 1 and _is_of_split(first, root)
 
 
 def _fit(claim: Claim, root: Path) -> Fit:

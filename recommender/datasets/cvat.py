@@ -12,7 +12,7 @@ import numpy as np
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.limits import LIMITS
-from recommender.datasets.named import NamedImage, Object, one_class, set_of_kind
+from recommender.datasets.named import NamedImage, Object, set_of_kind
 from recommender.datasets.outlines import rings_of_mask
 from recommender.datasets.raw import Corners, RawSet, Shape
 from recommender.datasets.shapes import (
@@ -36,17 +36,12 @@ def read_cvat(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, nam
     Raises DatasetError for CVAT's XML "for video", WrongTaskError for rotated boxes.
     """
     labels: list[str] = []
-    located: list[NamedImage] = []
-    whole: list[NamedImage] = []
+    tagged: list[tuple[NamedImage, list[str]]] = []
     for path in paths:
         found, names = _read_file(path, disk, log)
-        for entry, tags in found:
-            one = one_class(entry, tags)
-            (located if one is None else whole).append(one or entry)
+        tagged += found
         labels += names
-    return set_of_kind(
-        located, whole, format="cvat", root=root, disk=disk, log=log, name=name, class_names=labels
-    )
+    return set_of_kind(tagged, format="cvat", root=root, disk=disk, log=log, name=name, class_names=labels)
 
 
 def _read_file(

@@ -10,7 +10,7 @@ from recommender.datasets.coco_boxes import shape_of
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.json_text import load_json
-from recommender.datasets.named import NamedImage, Object, one_class, set_of_kind
+from recommender.datasets.named import NamedImage, Object, set_of_kind
 from recommender.datasets.raw import Corners, RawSet, Shape
 from recommender.datasets.shapes import box_from_size, number, outline_from_points, text
 from recommender.datasets.split_names import split_of_words
@@ -20,8 +20,7 @@ KINDS_WITHOUT_BOX = ("label", "caption", "points", "polyline")
 
 def read_datumaro(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
     """Read one file a split; classes in the order of the categories. An image's own label is its class."""
-    located: list[NamedImage] = []
-    whole: list[NamedImage] = []
+    tagged: list[tuple[NamedImage, list[str]]] = []
     names: list[str] = []
     for path in paths:
         content = load_json(path, disk)
@@ -31,12 +30,8 @@ def read_datumaro(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog,
         names += own
         for item in content["items"]:
             if isinstance(item, dict):
-                entry = _image(item, path, own, disk, log)
-                one = one_class(entry, _labels(item, own))
-                (located if one is None else whole).append(one or entry)
-    return set_of_kind(
-        located, whole, format="datumaro", root=root, disk=disk, log=log, name=name, class_names=names
-    )
+                tagged.append((_image(item, path, own, disk, log), _labels(item, own)))
+    return set_of_kind(tagged, format="datumaro", root=root, disk=disk, log=log, name=name, class_names=names)
 
 
 def _labels(item: dict[str, Any], names: list[str]) -> list[str]:

@@ -143,6 +143,16 @@ KINDS: Mapping[str, Kind] = {
         "image without a class",
         "They lie in no class's folder, or no row names their class, and were left out.",
     ),
+    "image_tagged": Kind(
+        "warning",
+        "image with a tag and no object",
+        "Others have objects, so it is background; if the tag says what is to be seen, draw it or remove the image.",
+    ),
+    "form_beside": Kind(
+        "info",
+        "file of annotations that was not read",
+        "Its form is not read; the folders of classes or masks beside it were.",
+    ),
     "task_segment": Kind(
         "info",
         "data set read for instance segmentation",

@@ -204,16 +204,17 @@ class Disk:
     def _is_output(self, folder: Path, files: list[str], folders: list[str]) -> bool:
         """True for what a program wrote into the data set: an export, a comparison, a training of ultralytics.
 
-        Not for the folder that was given, nor where folders around it hold nothing else.
+        Not for the folder that was given, nor where the folders between hold nothing else.
         """
         made = (
             "args.yaml" in files
             or ("report.json" in files and "predictions" in folders)
             or (EXPORTED in files and b'"wanted"' in self.head(folder / EXPORTED, 4096))
         )
-        if not made or folder in self.roots:
+        given = self.roots[0]
+        if not made or folder in self.roots or not folder.is_relative_to(given):
             return False
-        above = [parent for parent in folder.parents if any(parent.is_relative_to(r) for r in self.roots)]
+        above = [parent for parent in folder.parents if parent.is_relative_to(given)]
         around = [self.listing(parent) for parent in above]
         return any(listing.files or len(listing.folders) > 1 for listing in around)
 

@@ -52,6 +52,7 @@ class Format:
     )
     remedy: str = "Export as COCO or YOLO."
     error: type[DatasetError] = DatasetError  # of a form that is not read
+    notes: bool = False  # of a form that is not read: one file may be notes beside class folders or masks
 
     def matches(self, head: bytes) -> bool:
         """True if a file that starts so is of this form."""
@@ -141,6 +142,7 @@ FORMATS: tuple[Format, ...] = (
         suffixes=(".json",),
         marks=(rb'"instances"\s*:\s*\[', rb'"className"\s*:|"metadata"\s*:'),
         remedy="Export as COCO.",
+        notes=True,
     ),
     Format(
         name="Hasty JSON",
@@ -153,12 +155,14 @@ FORMATS: tuple[Format, ...] = (
         suffixes=(".json",),
         marks=(rb'\A\s*\{\s*"classes"\s*:\s*\[', rb'"labels"\s*:\s*\{'),
         remedy="Export as an ImageClassificationDirectoryTree: the images of each class in its folder.",
+        notes=True,
     ),
     Format(
         name="Supervisely tags of whole images",
         suffixes=(".json",),
         marks=(rb'"tags"\s*:\s*\[\s*\{', rb'"objects"\s*:\s*\[\s*\]'),
         remedy="Sort the images into folders by class, or write a CSV of file and label.",
+        notes=True,
     ),
     Format(
         name="BDD100K JSON",
@@ -194,12 +198,14 @@ FORMATS: tuple[Format, ...] = (
         suffixes=(".csv",),
         marks=(rb"region_shape_attributes",),
         remedy="Export its annotations as JSON.",
+        notes=True,
     ),
     Format(
         name="CSV of boxes",
         suffixes=(".csv",),
         marks=(rb"(?i)(xmin|x1|x_min|bbox|left).*(ymin|y1|y_min|top|bbox)|(-?[\d.]+,){4}",),
         remedy="Export as COCO, YOLO or Pascal VOC.",
+        notes=True,
     ),
     Format(
         name="TFRecord",
@@ -207,8 +213,8 @@ FORMATS: tuple[Format, ...] = (
         marks=(),
         remedy="Export as COCO or YOLO.",
     ),
-    Format(name="MATLAB file", suffixes=(".mat",), marks=(), remedy=ANY_REMEDY),
-    Format(name="Parquet file", suffixes=(".parquet",), marks=(), remedy=ANY_REMEDY),
+    Format(name="MATLAB file", suffixes=(".mat",), marks=(), remedy=ANY_REMEDY, notes=True),
+    Format(name="Parquet file", suffixes=(".parquet",), marks=(), remedy=ANY_REMEDY, notes=True),
 )
 SIGNED_SUFFIXES = frozenset(suffix for row in FORMATS for suffix in row.suffixes)
 
@@ -235,6 +241,11 @@ def find_format(
         if known:
             return row, files if row.per_image else known
     return None
+
+
+def may_be_notes(row: Format, files: Sequence[Path]) -> bool:
+    """True of files that do not keep class folders or masks beside them from being read; of JSON, of one alone."""
+    return row.notes and (len(files) == 1 or ".json" not in row.suffixes)
 
 
 def unread(row: Format, path: Path, root: Path, disk: Disk) -> DatasetError:

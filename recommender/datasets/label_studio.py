@@ -16,7 +16,7 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.images import IMAGE_SUFFIXES
 from recommender.datasets.json_text import load_json
 from recommender.datasets.limits import LIMITS
-from recommender.datasets.named import NamedImage, Object, one_class, set_of_kind
+from recommender.datasets.named import NamedImage, Object, set_of_kind
 from recommender.datasets.outlines import rings_of_mask
 from recommender.datasets.raw import Corners, RawSet, Shape
 from recommender.datasets.shapes import (
@@ -37,8 +37,7 @@ OTHER_REGIONS = ("keypointlabels", "videorectangle", "timeserieslabels", "paragr
 
 def read_label_studio(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
     """Read the exports. Raises WrongTaskError for several choices an image, and for rotated boxes."""
-    located: list[NamedImage] = []
-    whole: list[NamedImage] = []
+    tagged: list[tuple[NamedImage, list[str]]] = []
     for path in paths:
         content = load_json(path, disk)
         rows = content if isinstance(content, list) else [content]
@@ -52,9 +51,8 @@ def read_label_studio(paths: Sequence[Path], root: Path, disk: Disk, log: Defect
             regions = list(_regions(row))
             objects = tuple(o for region in regions if (o := _object(region, where, log)) is not None)
             one = NamedImage(reference=reference, near=path, objects=objects, split=split, units="fraction")
-            chosen = one_class(one, _choices(row, regions))
-            (located if chosen is None else whole).append(chosen or one)
-    return set_of_kind(located, whole, format="label studio", root=root, disk=disk, log=log, name=name)
+            tagged.append((one, _choices(row, regions)))
+    return set_of_kind(tagged, format="label studio", root=root, disk=disk, log=log, name=name)
 
 
 def _reference(row: dict[str, Any]) -> str:

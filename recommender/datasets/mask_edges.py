@@ -36,14 +36,14 @@ def is_black_and_white(values: Values, counts: NDArray[np.int64]) -> bool:
 def hardened(values_HW: Values, path: Path, *, one_class: bool) -> Values:
     """A mask in grey without a legend, 0 and 1 where it is black and white with softened edges; else as it is.
 
-    Of `one_class`, a few values between are edges where they are nowhere wider than a rim.
+    Of `one_class`, a few values between are edges where they lie around white and are nowhere wider than a rim.
     """
     values, counts = np.unique(values_HW, return_counts=True)
     if values.max() <= 239 or not is_black_and_white(values, counts):
         return values_HW
     grey_HW = values_HW & 0xFF
     between_HW = (grey_HW > 0) & (grey_HW < grey_HW.max())
-    rim = one_class and bool(between_HW.any()) and not _wide(between_HW, RIM).any()
+    rim = one_class and bool(between_HW.any()) and _is_rim(between_HW, grey_HW == grey_HW.max())
     if len(values) > SHARP_VALUES or is_jpeg(path) or rim:
         return (grey_HW > MIDDLE).astype(np.int32)
     return values_HW
@@ -61,16 +61,37 @@ def snapped(values_HW: Values, legend: Legend, path: Path) -> Values:
     if len(known) < 2 or foreign.sum() < SHARP_VALUES:
         return values_HW
     if is_jpeg(path):
-        distance_VK = np.linalg.norm(_rgb(values)[:, None] - _rgb(known)[None], axis=2)
+        nearest_V, distance_V = _nearest_colours(values, known)
         apart_KK = np.linalg.norm(_rgb(known)[:, None] - _rgb(known)[None], axis=2)
-        near = distance_VK.min(axis=1) < apart_KK[apart_KK > 0].min() / 4
-        values = np.where(near, known[distance_VK.argmin(axis=1)], values)
+        near = distance_V < apart_KK[apart_KK > 0].min() / 4
+        values = np.where(near, known[nearest_V], values)
         foreign &= ~near
         area_HW = _wide(foreign[places].reshape(values_HW.shape), JPEG_RIM)
     else:
         area_HW = np.isin(values_HW, np.unique(values_HW[_uniform(values_HW)]))
     found_HW: Values = values[places].reshape(values_HW.shape)
     return _nearest_of(found_HW, foreign[places].reshape(values_HW.shape) & ~area_HW)
+
+
+def _is_rim(between_HW: NDArray[np.bool_], white_HW: NDArray[np.bool_]) -> bool:
+    """True if pixels are nowhere as wide as RIM, and white is that near to each: thin lines lie elsewhere too."""
+    import cv2
+
+    square = np.ones((2 * RIM - 1, 2 * RIM - 1), np.uint8)
+    around_HW = cv2.dilate(white_HW.astype(np.uint8), square).astype(bool)
+    return not (between_HW & ~around_HW).any() and not _wide(between_HW, RIM).any()
+
+
+def _nearest_colours(values: Values, known: Values) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Of each value the number of the nearest known colour, and how far it is; a photo has millions of values."""
+    colours_V3 = _rgb(values)
+    nearest_V = np.zeros(len(values), np.intp)
+    distance_V = np.full(len(values), np.inf)
+    for number, colour in enumerate(_rgb(known)):
+        own_V = np.linalg.norm(colours_V3 - colour, axis=1)
+        nearest_V[own_V < distance_V] = number
+        distance_V = np.minimum(own_V, distance_V)
+    return nearest_V, distance_V
 
 
 def _nearest_of(values_HW: Values, soft_HW: NDArray[np.bool_]) -> Values:

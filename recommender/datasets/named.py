@@ -18,6 +18,7 @@ from recommender.records import Split
 from recommender.text import printable
 
 WHOLE_IMAGE: Corners = (0.0, 0.0, 1.0, 1.0)
+FEW_TAGS = 10  # times as many tagged images as images with objects make a set of whole images
 # Class name, and box or shape; None for a broken one, so that its image is no background.
 Object = tuple[str, Corners | Shape | None]
 
@@ -74,25 +75,8 @@ def named_set(
     )
 
 
-def one_class(entry: NamedImage, classes: Sequence[str]) -> NamedImage | None:
-    """The entry as an image of one class, its only object the whole image; None where it has objects or no class.
-
-    Raises WrongTaskError for several classes.
-    """
-    if entry.objects or not classes:
-        return None
-    if len(set(classes)) > 1:
-        raise WrongTaskError(
-            f"{printable(entry.near.name)}: {printable(entry.reference)} has the classes "
-            f"{printable(', '.join(classes[:4]))}: multi-label classification, which is not served.",
-            remedy="Keep one class for each image.",
-        )
-    return replace(entry, objects=((classes[0], WHOLE_IMAGE),), units="fraction", size=None)
-
-
 def set_of_kind(
-    located: Sequence[NamedImage],
-    whole: Sequence[NamedImage],
+    tagged: Sequence[tuple[NamedImage, Sequence[str]]],
     *,
     format: str,
     root: Path,
@@ -101,13 +85,16 @@ def set_of_kind(
     name: str,
     class_names: Sequence[str] = (),
 ) -> RawSet:
-    """The set of a tool that labels whole images as well as objects: of what most of its images have.
+    """The set of a tool that labels whole images as well as objects, of entries with the classes of the whole image.
 
-    `whole` are those with a class of their own. Images without one are told in a set of them.
+    Of objects where a few entries have some: a tagged image without any is background then, which is told. Else of
+    whole images; those without a class are told. Raises WrongTaskError for several classes of one.
     """
-    classified = len(whole) > len(located)
+    num_located = sum(1 for entry, _ in tagged if entry.objects)
+    whole = [(entry, classes) for entry, classes in tagged if classes and not entry.objects]
+    classified = len(whole) > FEW_TAGS * num_located
     raw = named_set(
-        whole if classified else located,
+        [_classified(entry, classes) for entry, classes in whole] if classified else [e for e, _ in tagged],
         format=format,
         root=root,
         disk=disk,
@@ -116,9 +103,23 @@ def set_of_kind(
         class_names=class_names,
     )
     raw.classified = classified
-    for entry in located if classified else ():
-        log.add("image_unclassified", entry.reference)
+    for entry, classes in tagged:
+        if not classified and classes and not entry.objects:
+            log.add("image_tagged", entry.reference, ", ".join(classes[:4]))
+        elif classified and (entry.objects or not classes):
+            log.add("image_unclassified", entry.reference)
     return raw
+
+
+def _classified(entry: NamedImage, classes: Sequence[str]) -> NamedImage:
+    """The entry with the whole image as its only object. Raises WrongTaskError for several classes."""
+    if len(set(classes)) > 1:
+        raise WrongTaskError(
+            f"{printable(entry.near.name)}: {printable(entry.reference)} has the classes "
+            f"{printable(', '.join(classes[:4]))}: multi-label classification, which is not served.",
+            remedy="Keep one class for each image.",
+        )
+    return replace(entry, objects=((classes[0], WHOLE_IMAGE),), units="fraction", size=None)
 
 
 def _numbers(entries: Iterable[NamedImage], given: Sequence[str]) -> dict[str, int]:

@@ -14,7 +14,7 @@ from recommender.datasets.coco_files import find_coco, refuse_results, root_of, 
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.description import Description, read_description
 from recommender.datasets.disk import CACHE_SUFFIXES, Disk
-from recommender.datasets.formats import FORMATS, find_format, unread
+from recommender.datasets.formats import FORMATS, find_format, may_be_notes, unread
 from recommender.datasets.label_files import count_label_files
 from recommender.datasets.limits import LIMITS, DatasetLimits
 from recommender.datasets.mask_files import is_voc_mask
@@ -33,7 +33,6 @@ from recommender.text import printable
 YAML_SUFFIXES = (".yaml", ".yml")
 ANNOTATION_SUFFIXES = tuple({suffix for row in FORMATS if row.read for suffix in row.suffixes})
 TABLE_SUFFIXES = (".csv", ".tsv")
-BESIDE_CLASSES = (".csv", ".mat", ".parquet")  # of forms that are not read: notes of class folders, often
 USUAL_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 MAX_NESTED = 3  # folders above a data.yaml
 MAX_FOLDERS = 1000
@@ -190,12 +189,12 @@ def _read_folder(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> R
         return found[0].read(found[1], root, disk, log, name)
     if num_labelled:
         return read_layout(root, disk, log, name)
-    if found is None and (masks := read_masks(root, disk, log, name)):
-        return masks
-    if (found is None or found[0].suffixes[0] in BESIDE_CLASSES) and (
-        classes := read_classification(root, disk, log, name)
-    ):
-        return classes
+    if found is None or may_be_notes(*found):
+        labelled = read_masks(root, disk, log, name) or read_classification(root, disk, log, name)
+        if labelled is not None and found is not None:
+            log.add("form_beside", disk.name(found[1][0]), found[0].name)
+        if labelled is not None:
+            return labelled
     refuse_results(root, disk)
     raise error_without_labels(root, disk) if found is None else unread(found[0], found[1][0], root, disk)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.image_paths import listed_images
 from recommender.datasets.label_files import NAME_FILES, LabelFiles, holds_label_rows
 from recommender.datasets.labels import RowShapes, read_labels
-from recommender.datasets.lookup import ImageIndex, is_mask
+from recommender.datasets.lookup import ImageIndex, is_mask, names_masks
 from recommender.datasets.mixed import leave_out_doubtful, refuse_second_format
 from recommender.datasets.other_tasks import refuse_other_label_tasks
 from recommender.datasets.raw import Outline, RawImage, RawSet, no_boxes
@@ -103,13 +104,27 @@ def read_layout(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
 def _without_masks(paths: list[Path], labels: LabelFiles, root: Path) -> list[Path]:
     """The images less those in folders called as masks, unless label files of their own lie there.
 
-    `images/mask` beside `images/nomask` holds photos of people who wear one. All images where none else is.
+    `images/mask` beside `images/nomask` holds photos of people who wear one: most have labels, and none has that of
+    another picture, as a mask of the same name has. All images where none else is.
     """
-    masks = [path for path in paths if is_mask(path, root)]
     pictures = [path for path in paths if not is_mask(path, root)]
-    claimed = {labels.of(path) for path in pictures} | {None} if masks else set()
-    photos = {path.parent for path in masks if labels.of(path) not in claimed}
-    return [path for path in paths if path.parent in photos or not is_mask(path, root)] if pictures else paths
+    claimed = {labels.of(path) for path in pictures} if len(pictures) < len(paths) else set()
+    of_folder: dict[str, list[Path | None]] = defaultdict(list)
+    for path in paths:
+        if is_mask(path, root):
+            of_folder[_mask_folder(path, root)].append(labels.of(path))
+    photos = {
+        folder
+        for folder, own in of_folder.items()
+        if len(own) < 2 * sum(label is not None for label in own) and claimed.isdisjoint(filter(None, own))
+    }
+    kept = [path for path in paths if not is_mask(path, root) or _mask_folder(path, root) in photos]
+    return kept if pictures else paths
+
+
+def _mask_folder(path: Path, root: Path) -> str:
+    """The name of the uppermost folder above a mask that is called as those of masks."""
+    return next(name for name in path.relative_to(root).parts if names_masks(name)).lower()
 
 
 def _less_doubtful(

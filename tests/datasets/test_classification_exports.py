@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from recommender.datasets import open_dataset
 from recommender.errors import DatasetError, WrongTaskError
+from tests.datagen import draw_images
+from tests.datasets import foreign
 from tests.datasets.helpers import kinds
 from tests.datasets.test_classification import counts, put
 
@@ -209,3 +214,56 @@ def test_notes_in_other_forms_beside_class_folders_do_no_harm(tmp_path: Path) ->
         put(tmp_path / "images" / kind, kind, 5)
     (tmp_path / "lists.mat").write_bytes(b"MATLAB 5.0 MAT-file")
     assert open_dataset(tmp_path).class_names == ("cat", "dog")
+
+
+def tag_empty_images(folder: Path, tags: int) -> None:
+    """Give each image without objects so many tags."""
+    for path in folder.rglob("*.xml"):
+        tag = "".join(f'<tag label="clear_{n}" source="manual"/>' for n in range(tags))
+        path.write_text(path.read_text().replace('"></image>', f'">{tag}</image>'))
+    for path in folder.rglob("*.json"):
+        content = json.loads(path.read_text())
+        for row in content if isinstance(content, list) else content["items"]:
+            if isinstance(content, dict):
+                row["annotations"] += [{"type": "label", "label_id": n} for n in range(tags)] * (
+                    not row["annotations"]
+                )
+            elif not row["annotations"][0]["result"]:
+                value = {"choices": ["clear", "empty"][:tags]}
+                row["annotations"][0]["result"] = [{"from_name": "kind", "value": value}]
+        path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("tags", [1, 2])
+@pytest.mark.parametrize("boxed", [(0, 2, 4, 6, 7), (0, 2, 7)])
+@pytest.mark.parametrize("write", [foreign.cvat, foreign.datumaro, foreign.label_studio])
+def test_tagged_images_of_a_set_with_boxes_are_background_and_told(
+    tmp_path: Path, write: Callable[..., Path], boxed: tuple[int, ...], tags: int
+) -> None:
+    drawn = draw_images(8, ("circle", "square"))
+    drawn = [one if n in boxed else replace(one, boxes=()) for n, one in enumerate(drawn)]
+    folder = write(tmp_path / "set", drawn, ("circle", "square"))
+    tag_empty_images(folder, tags)
+    found = open_dataset(folder)
+    assert (found.task, len(found.images)) == ("detect", 8)
+    assert sum(not len(image.classes_M) for image in found.images) == 8 - len(boxed)
+    assert kinds(found)["image_tagged"] == 8 - len(boxed)
+
+
+@pytest.mark.parametrize("form", ["class folders", "masks"])
+def test_a_json_of_notes_keeps_no_folders_from_being_read(tmp_path: Path, form: str) -> None:
+    for kind in ("cat", "dog"):
+        put(tmp_path / kind, kind, 5)
+    if form == "masks":
+        shutil.rmtree(tmp_path / "dog")
+        (tmp_path / "cat").rename(tmp_path / "images")
+        (tmp_path / "masks").mkdir()
+        for path in (tmp_path / "images").iterdir():
+            mask = Image.new("L", (32, 32))
+            mask.paste(255, (4, 4, 20, 24))
+            mask.save(tmp_path / "masks" / path.name)
+    notes = {"classes": ["cat", "dog"], "labels": {"0": "cat", "1": "dog"}}
+    (tmp_path / "notes.json").write_text(json.dumps(notes))
+    found = open_dataset(tmp_path)
+    assert found.task == ("segment" if form == "masks" else "classify")
+    assert kinds(found)["form_beside"] == 1

@@ -222,6 +222,28 @@ def test_masks_of_the_same_names_are_no_pictures(tmp_path: Path, form: str) -> N
     assert open_dataset(path).content_hash == expected.content_hash
 
 
+@pytest.mark.parametrize("cameras", [("",), ("cam1", "cam2")])
+def test_a_missing_picture_makes_its_mask_no_picture(tmp_path: Path, cameras: tuple[str, ...]) -> None:
+    """One of a folder is missing, or all of the second camera's."""
+    drawn = make_dataset(tmp_path / "drawn", format="yolo_flat", images=24)
+    folder = tmp_path / "set"
+    for path in drawn.glob("shape*"):
+        number = int(path.stem[-4:])
+        place = folder / cameras[-1 if number < 3 else 0]
+        for part in ("images", "labels", "masks"):
+            (place / part).mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".txt":
+            shutil.copy(path, place / "labels")
+            continue
+        Image.new("L", (96, 80)).save(place / "masks" / path.name)
+        if number >= (1 if cameras == ("",) else 3):
+            shutil.copy(path, place / "images")
+    shutil.copy(drawn / "classes.txt", folder)
+    found = open_dataset(folder)
+    assert len(found.images) == (23 if cameras == ("",) else 21)
+    assert not any("masks" in image.name for image in found.images)
+
+
 def test_a_class_folder_called_as_masks_are_is_read_with_its_labels(tmp_path: Path) -> None:
     folder = make_dataset(tmp_path / "set", format="yolo_layout", images=24)
     expected = open_dataset(folder)

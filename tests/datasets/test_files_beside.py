@@ -69,6 +69,9 @@ def test_what_programs_wrote_into_the_folder_is_not_read(tmp_path: Path) -> None
     assert len(itself.images) == len(expected.images)
     export_yolo(expected, tmp_path / "wrapped" / "set-yolo", splits=("train", "val"))
     assert open_dataset(tmp_path / "wrapped").content_hash == itself.content_hash
+    (tmp_path / "other").mkdir()  # within the allowed folder, not the data set's
+    beside = open_dataset(tmp_path / "wrapped", allowed_roots=(tmp_path,))
+    assert beside.content_hash == itself.content_hash
 
 
 @pytest.mark.parametrize("form", ["voc", "createml"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from recommender.datasets import open_dataset
+from recommender.datasets.mask_edges import snapped
+from recommender.datasets.mask_legends import Legend
 from recommender.errors import DatasetError
 from tests.datasets.helpers import kinds
 from tests.datasets.outlined import CLASSES, COLOURS, SIDE, Scene, scenes
@@ -146,3 +149,28 @@ def test_names_that_differ_from_mask_to_mask_are_no_classes(tmp_path: Path) -> N
         )
     with pytest.raises(DatasetError, match="called after 24 classes, and there are 24"):
         open_dataset(tmp_path)
+
+
+def test_thin_lines_of_another_value_are_no_edges(tmp_path: Path) -> None:
+    for number in range(4):
+        (tmp_path / "images").mkdir(exist_ok=True)
+        Image.new("RGB", (64, 48), (number * 9, 80, 40)).save(tmp_path / "images" / f"{number}.png")
+        pixels = np.zeros((48, 64), np.uint8)
+        pixels[4:24, 4:30] = 255
+        pixels[10:12, 30:60] = 100  # begins at the area
+        save(pixels, tmp_path / "masks" / "lane" / str(number), "sharp")
+    with pytest.raises(DatasetError, match="holds 2 values, and by its name or folder it shows one"):
+        open_dataset(tmp_path)
+
+
+def test_a_photo_called_a_mask_takes_little_memory(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    values_HW = rng.integers(0, 2**24, (300, 400), dtype=np.int32)
+    legend = Legend(
+        by_colour=True, names={n * 80_000: f"class {n}" for n in range(1, 100)}, background=frozenset({0})
+    )
+    tracemalloc.start()
+    snapped(values_HW, legend, tmp_path / "photo.jpg")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 60e6  # all distances at once took 290 MB

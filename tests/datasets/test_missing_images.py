@@ -12,6 +12,7 @@ from PIL import Image
 from recommender.datasets import open_dataset
 from recommender.errors import DatasetError
 from recommender.records import Dataset
+from tests.datagen import make_dataset
 from tests.datasets.helpers import kinds
 
 SIZE = (32, 24)
@@ -136,3 +137,36 @@ def test_a_mask_is_not_taken_for_a_missing_image(
     found = open_dataset(tmp_path, task="detect")
     assert kinds(found)["image_missing"] == 1
     assert len(found.images) == 11
+
+
+@pytest.mark.parametrize("also_in_val", [3, 9])
+def test_images_of_train_that_val_lists_too_are_told_as_such(tmp_path: Path, also_in_val: int) -> None:
+    """Bare names, as in COCO, and all files in one folder of annotations."""
+    folder = make_dataset(tmp_path / "set", format="coco", images=12)
+    (folder / "train").rename(folder / "train2017")
+    (folder / "val").rename(folder / "val2017")
+    train, val = (folder / "annotations" / f"instances_{split}.json" for split in ("train", "val"))
+    content = json.loads(train.read_text())
+    images = content["images"][:also_in_val]
+    if also_in_val == 9:  # val is train
+        val.write_text(json.dumps(content))
+    else:
+        own = json.loads(val.read_text())
+        own["images"] += [{**row, "id": 100 + row["id"]} for row in images]
+        val.write_text(json.dumps(own))
+    found = open_dataset(folder)
+    assert "image_missing" not in kinds(found)
+    told = {"val_is_train": 1} if also_in_val == 9 else {"image_in_two_splits": 3}
+    assert kinds(found).items() >= told.items()
+    assert len(found.images) == (9 if also_in_val == 9 else 12)
+
+
+def test_entries_of_train_go_onto_no_images_of_val(tmp_path: Path) -> None:
+    folder = make_dataset(tmp_path / "set", format="coco", images=24, val_share=0.75)
+    train, val = (folder / "annotations" / f"instances_{split}.json" for split in ("train", "val"))
+    content = json.loads(train.read_text())
+    content["images"][0]["file_name"] = json.loads(val.read_text())["images"][0]["file_name"]
+    train.write_text(json.dumps(content))
+    found = open_dataset(folder)
+    assert kinds(found)["image_missing"] == 1
+    assert len(found.of_split("val")) == 18
