@@ -27,7 +27,7 @@ from tune_jobs import sweep_host
 from tune_jobs.sweep.compute_budget import ComputeBudget
 from tune_jobs.training_spec import KIND, Target, TrainingSpec, submit_training
 
-__all__ = ["KIND", "SWEEP", "job_page", "launch_sweep", "launch_training"]
+__all__ = ["KIND", "SWEEP", "advised", "job_page", "launch_sweep", "launch_training", "sweep_budgets"]
 SWEEP = sweep_host.KIND
 # What a recommendation says beside the start: left to it where the body does not say otherwise.
 ADVISED = frozenset({"imgsz", "learning_rate", "freeze", "class_map", "architecture"})
@@ -167,6 +167,16 @@ def _within(asked: str | None, most: str) -> str:
     if (wanted.limit_s or 0.0) > (cap.limit_s or 0.0):
         raise UsageError(f"The budget {asked} is more than {most}, the most this service gives a sweep.")
     return asked
+
+
+def sweep_budgets(most: str) -> tuple[str, ...]:
+    """The budgets that a form offers, of the kind of the largest one; that alone where it is less than all."""
+    cap = ComputeBudget.parse(most)
+    offered = (
+        ("0.5gpu-h", "1gpu-h", "2gpu-h", "8gpu-h") if cap.kind == "device" else ("10m", "30m", "2h", "8h")
+    )
+    within = tuple(one for one in offered if (ComputeBudget.parse(one).limit_s or 0) <= (cap.limit_s or 0))
+    return within or (most,)
 
 
 def _check_number(services: Services, caller: Caller, kind: str, most: int) -> None:

@@ -9,7 +9,9 @@ from recommender.records import EpochMetrics, Run
 from tune_jobs.artefact_transfer import Artefact
 from tune_jobs.training_spec import TrainingSpec
 
-CARD = "card.json"  # inputs: written last, so its presence means that all inputs are there
+# Inputs: written last, so its presence means that all inputs are there. Those of version 0.1 were named otherwise and
+# are put there again.
+CARD = "manifest.json"
 OUTCOME = "outcome.json"  # attempt: written last, so its presence means that all results are there
 CRASH = "crash.json"  # attempt: the last words of one that broke for reasons that may pass
 STATE = "resume/state"  # attempt: see tune_jobs.training.resume

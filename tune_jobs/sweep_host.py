@@ -30,7 +30,6 @@ from tune_jobs.launcher import tell_once
 from tune_jobs.leases import Leases
 from tune_jobs.sweep.documents import SweepCost
 from tune_jobs.sweep.event_writer import EventWriter
-from tune_jobs.sweep.run import BrokenFitsError
 
 MODULE = "tune_jobs.sweep_host"
 KIND = "sweep"
@@ -92,17 +91,27 @@ class SweepHost:
             if not self._store.launches.confirm(job.id, job.attempt):
                 return False
             self._store.launches.mark_running(job.id, job.attempt)
-            return self._sweep(job)
+            interrupted = self._sweep(job)
+            self._waiting.pop(job.id, None)
+            return interrupted
         except ConflictError as error:  # another host has taken over: the store is right
             log.info("sweep %s: %s", job.id, error)
-        except BrokenFitsError as error:
+        except UnavailableError as error:
             log.warning("sweep %s: %s", job.id, error)
-            self._again(job, str(error))
-        except UnavailableError as error:  # the cluster is away, for now
-            log.warning("sweep %s: %s", job.id, error)
-            self._wait(job, str(error))
+            if self._is_away():  # for now
+                self._wait(job, str(error))
+            else:
+                self._again(job, str(error))
         except (InputError, NotFoundError, UsageError) as error:
             self._store.launches.finish(job.id, job.attempt, status="failed", error=str(error))
+        return False
+
+    def _is_away(self) -> bool:
+        """True where a cluster was named and its head does not answer: other faults do not pass by waiting."""
+        try:
+            self._place.require_answer()
+        except UnavailableError:
+            return True
         return False
 
     def _pauses(self, job: Job) -> bool:

@@ -37,7 +37,7 @@ from service.dependencies import (
     SweepDep,
     TrainingDep,
 )
-from service.jobs import KIND, SWEEP, job_page
+from service.jobs import KIND, SWEEP, job_page, sweep_budgets
 from service.neighbours import neighbours, visible_map
 from service.page_templates import STATIC, axis_top, login_page, render
 from service.routes.history import get_run as find_run
@@ -147,6 +147,7 @@ def recommendation(
         may_launch=held is not None and caller.may("POST"),
         token=secrets.token_hex(8),
         trials={top: actions.num_trials(asked, top) for top in (2, 4, 8)},
+        budgets=sweep_budgets(services.settings.max_budget),
         costs=cost_picture(again) if again else None,
         columns=columns,
         cells={

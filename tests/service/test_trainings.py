@@ -14,7 +14,7 @@ from recommender.errors import UsageError
 from recommender.home import home
 from recommender.store.records_json import decode
 from service.auth import Caller
-from service.jobs import _within, advised, launch_sweep
+from service.jobs import _within, advised, launch_sweep, sweep_budgets
 from service.schemas.sweeps import SweepBody
 from tests.datagen import make_dataset, zip_of
 from tests.service.kit import Service, settings_for_tests
@@ -190,6 +190,20 @@ def test_hours_of_the_clock_are_no_device_time() -> None:
     assert _within("2gpu-h", "24h") == "2gpu-h"
     with pytest.raises(UsageError, match="device time"):
         _within("1h", "2gpu-h")
+
+
+@pytest.mark.parametrize(
+    ("most", "offered"),
+    [
+        ("24h", ("10m", "30m", "2h", "8h")),
+        ("1h", ("10m", "30m")),
+        ("5m", ("5m",)),
+        ("2gpu-h", ("0.5gpu-h", "1gpu-h", "2gpu-h")),
+    ],
+)
+def test_a_form_offers_budgets_that_are_taken(most: str, offered: tuple[str, ...]) -> None:
+    assert sweep_budgets(most) == offered
+    assert [_within(one, most) for one in offered] == list(offered)
 
 
 def test_a_size_is_limited_as_it_would_be_trained(service: Service, held: str) -> None:

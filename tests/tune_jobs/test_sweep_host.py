@@ -20,7 +20,7 @@ from tests.tune_jobs.sweep_kit import trial_driver
 from tune_jobs import sweep_host
 from tune_jobs.hosting import JobLocation
 from tune_jobs.sweep.grid import Swept
-from tune_jobs.sweep.run import INTERRUPTED, BrokenFitsError, SweepResult
+from tune_jobs.sweep.run import INTERRUPTED, SweepResult
 
 PLACE = JobLocation(address="10.0.0.1:6379")
 
@@ -85,6 +85,10 @@ def test_a_cluster_that_is_away_is_waited_for(
             raise UnavailableError("Nothing answers.")
         return ending(store, None)
 
+    def nobody(place: JobLocation) -> None:
+        raise UnavailableError("Nothing answers.")
+
+    monkeypatch.setattr(JobLocation, "require_answer", nobody)
     asked = sweeps(monkeypatch, away_at_first)
     host.run()
     after = store.jobs.require(job.id)
@@ -93,13 +97,15 @@ def test_a_cluster_that_is_away_is_waited_for(
     assert told == ["Nothing answers."]
 
 
-def test_a_cluster_that_breaks_every_fit_is_given_up(
-    store: Store, host: sweep_host.SweepHost, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("reason", ["Ray Tune broke.", "ultralytics is not installed."])
+def test_what_does_not_pass_by_waiting_is_given_up(
+    reason: str, store: Store, host: sweep_host.SweepHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = ask(store)
+    monkeypatch.setattr(JobLocation, "require_answer", lambda place: None)
 
     def breaks() -> Swept:
-        raise BrokenFitsError("Ray Tune broke.")
+        raise UnavailableError(reason)
 
     asked = sweeps(monkeypatch, breaks)
     host.run()

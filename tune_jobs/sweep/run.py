@@ -29,10 +29,6 @@ MAX_BROKEN_FITS = 5  # in a row, with no trial ended in between: something is wr
 INTERRUPTED = "interrupted"
 
 
-class BrokenFitsError(UnavailableError):
-    """A cluster that was reached breaks every fit."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class SweepSettings:
     """Cluster, resources, budget and limits of a sweep."""
@@ -91,7 +87,7 @@ def run_trials(
 
     Raises:
         UsageError: two trials are one, the budget is not understood, or no node is large enough.
-        UnavailableError: the cluster cannot be reached; BrokenFitsError where it breaks again and again.
+        UnavailableError: the cluster cannot be reached, or breaks again and again.
         StorageError: store or storage refuse; what was finished before is kept.
     """
     settings, policy = settings or SweepSettings(), policy or RunAll()
@@ -168,7 +164,7 @@ def _drive(
         except Exception as error:  # of any kind: Ray Tune wraps what it meets in several of its own
             broken_in_a_row = 1 if trial_driver.num_ended > ended else broken_in_a_row + 1
             if broken_in_a_row >= MAX_BROKEN_FITS:
-                raise BrokenFitsError(
+                raise UnavailableError(
                     f"Ray Tune broke {broken_in_a_row} times in a row: {_last_line(error)}",
                     remedy="Look at the cluster (`ray status`); the same command goes on with what is finished.",
                 ) from error
