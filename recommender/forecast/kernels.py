@@ -5,6 +5,7 @@ What does not depend on the scales is computed once (`KernelInputs`), so that fi
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -95,47 +96,59 @@ class KernelInputs:
 
     def fixed(self) -> Matrix:
         """The part that does not depend on the scales: rules, slopes and what very small and far budgets hide."""
-        same_target = self.same_target()
+        return self._fixed
+
+    @functools.cached_property
+    def _fixed(self) -> Matrix:
         small = self.small_budget_sd_N[:, None] * self.small_budget_sd_N[None, :] * self.near_budget_NN
-        fixed: Matrix = self.rules_NN + same_target * (
+        fixed: Matrix = self.rules_NN + self._same_target * (
             self.slopes_NN + self.unsupported_NN + small * (1.0 + 0.25 * self.same_start_NN)
         )
         return fixed
 
-    def same_target(self) -> Matrix:
-        """N×N: 1 for the same target, else 0."""
+    @functools.cached_property
+    def _same_target(self) -> Matrix:
         same: Matrix = (self.target_N[:, None] == self.target_N[None, :]).astype(np.float64)
         return same
 
-    def terms(self, scales: PriorScales) -> dict[str, Matrix]:
-        """The covariance beyond the rules, N×N for each standard deviation that scales a part, by its name."""
-        same_target = self.same_target()
+    @functools.cached_property
+    def _patterns(self) -> dict[str, Matrix]:
+        """Of the parts that one standard deviation scales and no length shapes: computed once for all scales tried."""
+        same_target = self._same_target
         pretrained_NN = same_target * (self.pretrained_N[:, None] & self.pretrained_N[None, :])
         pair = same_target * self.same_start_NN
         young_NN = self.near_budget_NN * np.outer(self.early_share_N**3, self.early_share_N**3)
+        return {
+            "level": same_target,
+            "budget": same_target * self.drift_NN,
+            # Random weights come to gain as much with training; what pretrained ones reach does not fall.
+            "gain": same_target * np.outer(self.gain_share_N, self.gain_share_N),
+            # What a frozen backbone lacks on a target no longer training cures, so this alone does not fade.
+            "mode": pretrained_NN * self.same_mode_NN,
+            "pair": pair * self.faded_NN,
+            "young": pair * young_NN,
+        }
+
+    def terms(self, scales: PriorScales) -> dict[str, Matrix]:
+        """The covariance beyond the rules, N×N for each standard deviation that scales a part, by its name."""
         starts = self._starts(scales)
         similar = _among(_kernel(self.target_distances_TT, scales.target_length), self.target_N)
         return {
-            "level": scales.level**2 * same_target,
-            "budget": scales.budget**2 * same_target * self.drift_NN,
-            # Random weights come to gain as much with training; what pretrained ones reach does not fall.
-            "gain": scales.gain**2 * same_target * np.outer(self.gain_share_N, self.gain_share_N),
-            # What a frozen backbone lacks on a target no longer training cures, so this alone does not fade.
-            "mode": scales.mode**2 * pretrained_NN * self.same_mode_NN,
-            "pair": scales.pair**2 * pair * self.faded_NN,
-            "young": scales.young**2 * pair * young_NN,
+            **{name: getattr(scales, name) ** 2 * pattern for name, pattern in self._patterns.items()},
             "start": scales.start**2 * starts,
             "start_on_similar": scales.start_on_similar**2 * starts * similar,
         }
 
     def derivatives(self, scales: PriorScales, terms: dict[str, Matrix]) -> dict[str, Matrix]:
-        """The gradient of `covariance`, whose `terms` these are, by the logarithm of each fitted scale."""
+        """The gradient of `covariance`, whose `terms` these are, by the logarithm of each length and share.
+
+        By that of a standard deviation it is twice the term that this scales.
+        """
         starts = terms["start"] + terms["start_on_similar"]
         other_checkpoint = starts * (1.0 - self.same_checkpoint_NN)
         source_SS = _relative_change(_source_kernel, self.source_distances_SS, scales.source_length)
         target_TT = _relative_change(_kernel, self.target_distances_TT, scales.target_length)
         return {
-            **{name: 2.0 * term for name, term in terms.items()},
             "source_length": other_checkpoint * _among(source_SS, self.source_N),
             "target_length": terms["start_on_similar"] * _among(target_TT, self.target_N),
             "across_modes": starts * (1.0 - self.same_mode_NN),

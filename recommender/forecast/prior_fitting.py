@@ -73,8 +73,13 @@ def negative_log_posterior(
     )
     # d value = ½ tr((K⁻¹ − K⁻¹r rᵀK⁻¹) dK): Rasmussen & Williams (2006), equation 5.9.
     slope_NN = 0.5 * (cho_solve(factor, np.eye(len(residual_N))) - np.outer(weights_N, weights_N))
-    changes = inputs.derivatives(scales, terms) | {name: 2.0 * term for name, term in noise.items()}
-    gradient = np.array([np.einsum("ij,ij->", slope_NN, changes[name]) for name in FITTED])
+    changes = terms | noise | inputs.derivatives(scales, terms)
+    gradient = np.array(
+        [
+            (2.0 if name in terms or name in noise else 1.0) * np.einsum("ij,ij->", slope_NN, changes[name])
+            for name in FITTED
+        ]
+    )
     return float(value), gradient + np.asarray(logs) / PRIOR_SDS**2
 
 
