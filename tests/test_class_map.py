@@ -23,6 +23,7 @@ def evidence(data: Path, capsys: pytest.CaptureFixture[str], *more: str) -> tupl
     return row["evidence"]["class_overlap"], found["train_command"]
 
 
+@pytest.mark.slow
 def test_a_mapped_class_counts_as_known_for_this_question_only(
     tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

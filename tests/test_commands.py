@@ -158,6 +158,7 @@ def test_the_yolo_command_runs_as_printed_twice(tmp_path: Path) -> None:
     assert float(rows[0]["lr/pg0"]) <= 1e-3
 
 
+@pytest.mark.slow
 def test_an_equal_export_is_left_alone_and_another_file_is_not_lost(tmp_path: Path) -> None:
     from recommender.checkpoints import export_pt
 

@@ -85,6 +85,7 @@ def test_what_another_store_knows_stays(home: Path) -> None:
     assert all((path / "signs.zip").exists() for path in uploads)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["open file", "working folder", "argument"])
 def test_what_a_process_uses_stays_until_it_ends(home: Path, how: str) -> None:
     folder = make(home, "checkpoints/quarantine-1/weights.safetensors", age_s=QUIET_S + 60)

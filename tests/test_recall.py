@@ -103,6 +103,7 @@ def test_places_are_kept_for_checkpoints_of_unknown_source(shelf: Store, target:
             shelf.checkpoints.remove(name)
 
 
+@pytest.mark.slow
 def test_many_of_one_source_do_not_crowd_out_the_others(shelf: Store, target: Profile) -> None:
     like = next(iter(recalled(shelf, target).values()))
     names = [f"same-{number:02d}" for number in range(4 * PER_SOURCE)]

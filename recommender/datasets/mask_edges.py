@@ -83,7 +83,7 @@ def _is_rim(between_HW: NDArray[np.bool_], white_HW: NDArray[np.bool_]) -> bool:
 
 
 def _nearest_colours(values: Values, known: Values) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Of each value the number of the nearest known colour, and how far it is; a photo has millions of values."""
+    """The number of the nearest known colour of each value, and how far it is; a photo has millions of values."""
     colours_V3 = _rgb(values)
     nearest_V = np.zeros(len(values), np.intp)
     distance_V = np.full(len(values), np.inf)

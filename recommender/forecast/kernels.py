@@ -113,7 +113,7 @@ class KernelInputs:
 
     @functools.cached_property
     def _patterns(self) -> dict[str, Matrix]:
-        """Of the parts that one standard deviation scales and no length shapes: computed once for all scales tried."""
+        """The parts that one standard deviation scales and no length shapes, once for all scales that are tried."""
         same_target = self._same_target
         pretrained_NN = same_target * (self.pretrained_N[:, None] & self.pretrained_N[None, :])
         pair = same_target * self.same_start_NN

@@ -88,6 +88,7 @@ def test_models_follow_the_generator() -> None:
     assert not all(torch.equal(one[key], other[key]) for key in one)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "classes", "width"),
     [
@@ -112,6 +113,7 @@ def test_a_widened_head_still_predicts() -> None:
     assert model(torch.zeros(1, 3, 64, 64))[0].shape == (1, 6, 84)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLE)
 def test_tensors_tell_their_architecture(name: str) -> None:
     found = recognise(tensor_shapes(name, 7).tensors, activation=architecture(name).activation)
@@ -138,6 +140,7 @@ def test_grey_input_is_no_other_architecture() -> None:
     assert recognise(shapes).architecture.name == "yolo11n"
 
 
+@pytest.mark.slow
 def test_half_a_backbone_is_recognised_as_such() -> None:
     shapes = {
         key: shape for key, shape in tensor_shapes("yolo11s", 3).tensors.items() if int(key.split(".")[1]) < 9

@@ -31,6 +31,7 @@ def checkpoint_of(tmp_path: Path, architecture: str, task: Task) -> Checkpoint:
     return replace(stored(tmp_path, architecture, state, architecture), class_names=NAMES, task=task)
 
 
+@pytest.mark.slow
 def test_a_detector_starts_a_segmenter_with_backbone_neck_and_box_branch(tmp_path: Path) -> None:
     detector = checkpoint_of(tmp_path, "yolo11n", "detect")
     fitted = require_for_task(detector, "segment")

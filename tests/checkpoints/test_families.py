@@ -44,6 +44,7 @@ def test_the_backbone_ends_where_the_models_own_description_says(name: str, laye
     assert backbone_length(name) == layers
 
 
+@pytest.mark.slow
 def test_a_saved_rtdetr_is_recognised(tmp_path: Path) -> None:
     tensors, facts = examine(save_ultralytics(tmp_path / "x.pt", random_model(SMALL)), tmp_path)
     shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}

@@ -84,6 +84,7 @@ def test_reserved_names_are_a_conflict(name: str, store: Store) -> None:
         check_name(store, name)
 
 
+@pytest.mark.slow
 @given(st.text(max_size=70))
 def test_accepted_names_are_safe_everywhere(name: str) -> None:
     if NAME.fullmatch(name):

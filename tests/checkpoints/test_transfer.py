@@ -59,6 +59,7 @@ def test_unknown_source_classes_match_nothing() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("architecture", "target"), [("yolo11s", "yolo11n"), ("yolov8n", "yolo11n")])
 def test_other_sizes_and_families_are_counted_as_they_come(architecture: str, target: str) -> None:
     state = state_of(architecture)

@@ -32,6 +32,7 @@ def starts(found: dict[str, object]) -> set[str]:
     return {f"{row['checkpoint']}:{row['mode']}" for row in found["ranking"]}  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_a_bare_path_short_options_and_any_case(
     data: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -48,6 +49,7 @@ def test_a_bare_path_short_options_and_any_case(
     assert run(["signs", "--without", "scratch"]) == 2
 
 
+@pytest.mark.slow
 def test_a_config_file_gives_defaults_and_a_flag_beats_it(
     data: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -129,6 +129,7 @@ def test_a_training_is_cancelled(store: Store, capsys: pytest.CaptureFixture[str
     assert store.jobs.require(job.id).status == "cancelled"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

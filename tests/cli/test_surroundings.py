@@ -53,6 +53,7 @@ def test_an_unknown_mode_is_one_error(tmp_path: Path, home: Path, capsys: pytest
     assert "at least 1 item" not in said
 
 
+@pytest.mark.slow
 def test_a_table_survives_another_encoding_and_a_closed_output(tmp_path: Path) -> None:
     folder = make_dataset(tmp_path / "sét", classes=("größe", "平"))
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "RECOMMENDER_HOME": str(tmp_path / "home")}
@@ -65,6 +66,7 @@ def test_a_table_survives_another_encoding_and_a_closed_output(tmp_path: Path) -
     assert closed.returncode == 0, closed.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_a_full_disk_is_not_called_our_fault(tmp_path: Path) -> None:
     folder = make_dataset(tmp_path / "set")

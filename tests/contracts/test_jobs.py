@@ -160,6 +160,7 @@ def test_a_cancel_between_attempts_is_left_to_the_launcher(store: Store) -> None
     assert store.jobs.require(job.id).status == "cancelled"
 
 
+@pytest.mark.slow
 def test_events_of_one_kind_are_found_however_many_others_there_are(store: Store) -> None:
     job = ask(store)
     points = [point(epoch) for epoch in range(1, 1200)]

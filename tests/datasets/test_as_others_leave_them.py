@@ -92,6 +92,7 @@ def two_years_in_one_devkit(folder: Path) -> Path:
     return kit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [

@@ -232,6 +232,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
     return document(tmp_path_factory.mktemp("coco"))
 
 
+@pytest.mark.slow
 @given(ROWS, ROWS, ROWS, ANYTHING)
 @example([{"id": 1}], [{"image_id": []}], [{"id": [], "name": "x"}], None)
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])

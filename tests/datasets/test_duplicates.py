@@ -47,6 +47,7 @@ def looks(images: list[ByteArray]) -> Pictures:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bccd", "website_ui", "neu_det", "deep_pcb", "raccoon", "cards", "ships"])
 def test_copies_of_real_images_are_found(shared: Path, name: str) -> None:
     paths = sorted((shared / "data" / name / "images" / "val").iterdir())[:30:3]
@@ -64,6 +65,7 @@ def test_copies_of_real_images_are_found(shared: Path, name: str) -> None:
     assert min(hits.values()) >= len(paths) - 1
 
 
+@pytest.mark.slow
 def test_strangers_are_not_found(shared: Path) -> None:
     paths = [
         path for name in DISSIMILAR for path in sorted((shared / "data" / name / "images" / "val").iterdir())

@@ -125,6 +125,7 @@ def _export(place: tuple[Path, Path]) -> str:
     return str(export_yolo(open_dataset(place[0]), place[1]))
 
 
+@pytest.mark.slow
 def test_processes_may_race_for_one_export(tmp_path: Path) -> None:
     folder = yolo_set(tmp_path / "set", images=30)
     with ProcessPoolExecutor(4) as processes:

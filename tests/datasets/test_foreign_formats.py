@@ -34,6 +34,7 @@ def test_every_form_reads_to_the_same_content(tmp_path: Path, expected: Any, wri
     assert kinds(dataset) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", foreign.WRITERS, ids=lambda write: write.__name__)
 def test_a_class_without_a_name_and_a_missing_image_are_counted(tmp_path: Path, write: Writer) -> None:
     drawn = draw_images(24, NAMES)
@@ -161,6 +162,7 @@ def test_lvis_names_images_by_their_address(tmp_path: Path) -> None:
     assert open_dataset(path).content_hash == expected.content_hash
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("encoding", "word"),
     [

@@ -41,6 +41,7 @@ def worst_overlap(found: Dataset, made: list[Scene]) -> float:
     return least
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", WRITERS)
 def test_every_form_gives_the_objects_as_drawn(tmp_path: Path, form: str) -> None:
     made = scenes()
@@ -154,6 +155,7 @@ def test_labelme_shapes_of_one_group_are_parts_of_one_object(tmp_path: Path) -> 
         assert sorted(len(rings) for rings in image.polygons) == [1, 2]
 
 
+@pytest.mark.slow
 def test_bitmaps_that_cannot_be_read_are_counted_and_their_sets_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

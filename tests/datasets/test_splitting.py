@@ -102,6 +102,7 @@ def test_no_group_changes_nothing() -> None:
     assert keep_together(set(names(1, 2)), [], 0) == set(names(1, 2))
 
 
+@pytest.mark.slow
 def test_near_duplicates_of_a_data_set_are_kept_together(tmp_path: Path) -> None:
     folder = make_dataset(tmp_path / "set", format="yolo_flat", size=(320, 240), boxes=6, images=20)
     for path in sorted(folder.glob("*.png")):  # each picture a second time, encoded again

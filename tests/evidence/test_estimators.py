@@ -211,6 +211,7 @@ def test_any_finite_input_gives_a_finite_number_or_none(
         assert value is None or np.isfinite(value)
 
 
+@pytest.mark.slow
 def test_five_thousand_objects_take_bounded_time_and_memory() -> None:
     features, labels = _clusters(4.0, count=5000, dimensions=64, classes=20)
     started = time.process_time()

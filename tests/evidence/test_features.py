@@ -26,6 +26,7 @@ def _squares(count: int = 2, size: int = 64) -> Any:
 
 
 # yolov9e's layers read several earlier ones, yolov8n has no attention, yolo12n no fixed pooling layer.
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["yolo11n", "yolov8n", "yolov5n", "yolo12n", "yolov9t"])
 def test_the_maps_are_those_of_the_whole_network(architecture: str, tmp_path: Path) -> None:
     import torch
@@ -83,6 +84,7 @@ def test_a_backbone_counts_up_to_the_first_layer_that_is_not_filled(tmp_path: Pa
         assert np.array_equal(maps[stride], expected.maps(squares)[stride])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "shape"),
     [
@@ -125,6 +127,7 @@ def _sample(boxes: tuple[Any, ...], squares: Any, labels: Any = None) -> TargetS
     )
 
 
+@pytest.mark.slow
 def test_box_features_are_means_over_the_map_in_the_order_of_the_boxes(tmp_path: Path) -> None:
     backbone = load_backbone(random_checkpoint(tmp_path))
     squares = _squares(18)  # more than a batch
@@ -178,6 +181,7 @@ def test_one_class_and_its_background_can_be_told_apart() -> None:
     assert all(value is not None for value in scores.values())
 
 
+@pytest.mark.slow
 def test_a_wider_network_gains_nothing_by_its_width() -> None:
     labels = np.arange(400) % 4
     sample, rng = _labelled(labels), np.random.default_rng(0)

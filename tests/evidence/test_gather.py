@@ -89,6 +89,7 @@ def odd_states(state: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
+@pytest.mark.slow
 def test_odd_checkpoints_end_no_ranking(
     target: Dataset, profile: Profile, store: Store, tmp_path: Path
 ) -> None:
@@ -108,6 +109,7 @@ def test_odd_checkpoints_end_no_ranking(
     assert all(0 < (filled[name] or 0) < 1 for name in ("classifier", "grey", "wider"))
 
 
+@pytest.mark.slow
 def test_a_network_that_breaks_when_run_ends_no_ranking(
     target: Dataset, profile: Profile, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +130,7 @@ def test_a_network_that_breaks_when_run_ends_no_ranking(
     assert [_measured(found[name]) for name in ("broken", "good")] == [False, True]
 
 
+@pytest.mark.slow
 def test_everybody_has_metadata_and_those_at_hand_features(
     target: Dataset, profile: Profile, shelf: Shelf, store: Store
 ) -> None:
@@ -152,6 +155,7 @@ def test_everybody_has_metadata_and_those_at_hand_features(
     assert seen[-1] == ("evidence", 3, 3)
 
 
+@pytest.mark.slow
 def test_the_second_time_nothing_is_measured(
     target: Dataset,
     profile: Profile,
@@ -198,6 +202,7 @@ def test_other_class_names_of_the_same_weights_are_counted_anew(
     assert second.weights_transferred < first.weights_transferred
 
 
+@pytest.mark.slow
 def test_the_same_question_has_the_same_answer(
     target: Dataset, profile: Profile, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,6 +238,7 @@ def test_the_cap_is_kept_and_measuring_may_come_later(
     assert again == one  # what is known is not forgotten
 
 
+@pytest.mark.slow
 def test_the_history_finds_what_was_gathered(
     target: Dataset, profile: Profile, shelf: Shelf, store: Store
 ) -> None:
@@ -243,6 +249,7 @@ def test_the_history_finds_what_was_gathered(
         assert store.evidence.get(target.content_hash, sha256, EVIDENCE_VERSION) == found[checkpoint.name]
 
 
+@pytest.mark.slow
 def test_a_damaged_file_costs_its_own_features_only(
     target: Dataset,
     profile: Profile,
@@ -332,6 +339,7 @@ def test_nearest_sources_are_those_brute_force_finds() -> None:
     assert ENCODER in EVIDENCE_VERSION  # other vectors, other neighbours
 
 
+@pytest.mark.slow
 def test_importing_the_evidence_loads_nothing_heavy() -> None:
     code = (
         "import recommender.evidence, sys; "

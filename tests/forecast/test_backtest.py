@@ -63,6 +63,7 @@ def test_weighted_tau_agrees_with_the_reference() -> None:
     )
 
 
+@pytest.mark.slow
 def test_random_order_has_no_correlation() -> None:
     found = random_metrics(TRUTH, rng=np.random.default_rng(0), draws=2000)
     assert abs(found.tau_w) < 0.05

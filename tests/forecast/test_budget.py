@@ -73,6 +73,7 @@ def test_scratch_is_never_above_the_best_pretrained_start_below_ten_thousand_ima
             assert found.pop(SCRATCH) < max(found.values()), (target, budget)
 
 
+@pytest.mark.slow
 def test_mask_wearing_at_a_usual_budget_is_sane(history: tuple[Observation, ...]) -> None:
     levels = []
     for images in (120, 1_000, 5_000, 20_000):

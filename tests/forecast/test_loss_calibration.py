@@ -40,6 +40,7 @@ def test_without_a_race_all_of_it_is_expected() -> None:
     assert learnt(first_three, TRUE) == TRUE
 
 
+@pytest.mark.slow
 def test_intervals_narrow_where_results_lie_closer_than_the_spread_says_and_widen_where_further() -> None:
     runs = drawn(TRUE, targets=24)
     tails = [

@@ -129,6 +129,7 @@ def test_a_detector_never_overtakes_the_segmenter_that_it_trails_by_masks_alone(
         assert (forecast[:, behind] < forecast[:, ahead]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASK_NAMES)
 def test_more_epochs_never_lower_the_forecast_of_a_known_start(task: Task) -> None:
     """But for what runs of that many epochs showed: a set near its ceiling stays there, a dead one does not rise."""

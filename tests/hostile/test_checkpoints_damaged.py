@@ -229,6 +229,7 @@ def test_the_old_torch_format_works_for_plain_tensors(tmp_path: Path) -> None:
         examine(tmp_path / "y.pt", tmp_path)
 
 
+@pytest.mark.slow
 def test_the_model_counts_exactly_as_its_own_state_dict(tmp_path: Path) -> None:
     model = random_model("yolo26n")
     tensors, facts = examine(save_ultralytics(tmp_path / "x.pt", model), tmp_path)

@@ -54,6 +54,7 @@ def zip_with_yaml(folder: Path, text: str) -> Path:
     return zip_of(folder / "set", folder / "set.zip")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["../../outside.png", "/tmp/outside.png", "a/../../outside.png", "..\\outside.png"]
 )
@@ -74,6 +75,7 @@ def test_links_in_archives(service: Service, tmp_path: Path) -> None:
     refuse(service, archive)
 
 
+@pytest.mark.slow
 def test_archive_bombs(service: Service, tmp_path: Path) -> None:
     zeros_zip(tmp_path / "bomb.zip")
     refuse(service, tmp_path / "bomb.zip")
@@ -128,6 +130,7 @@ def test_planted_caches_are_reported_and_never_loaded(service: Service, tmp_path
     assert not marker.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [10_000, 20_000])
 def test_images_of_too_many_pixels(service: Service, tmp_path: Path, side: int) -> None:
     make_dataset(tmp_path / "set", format="yolo", images=4)

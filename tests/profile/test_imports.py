@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 import recommender.profile
 
 
+@pytest.mark.slow
 def test_importing_loads_neither_torch_nor_faiss() -> None:
     code = (
         "import sys, recommender.profile\n"

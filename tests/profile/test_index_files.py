@@ -100,6 +100,7 @@ def test_a_question_catches_up_with_what_others_stored(store: Store, folder: Pat
     assert ADDED.dataset_hash not in old.hashes
 
 
+@pytest.mark.slow
 def test_damaged_segments_are_noticed_and_made_again(
     store: Store, folder: Path, profiles: list[Profile], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -35,6 +35,7 @@ def faulty(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_every_error_and_warning_of_inspect_is_told(faulty: Path, home: Path) -> None:
     dataset = open_dataset(faulty)
     inspected = {d.kind for d in inspect_dataset(dataset).defects if d.severity != "info"}
@@ -70,6 +71,7 @@ def test_a_renamed_copy_of_a_known_set_has_the_same_leaks(faulty: Path, home: Pa
     assert near[0] == near[1] != []
 
 
+@pytest.mark.slow
 def test_a_clean_set_has_no_notice(home: Path, tmp_path: Path) -> None:
     dataset = open_dataset(make_dataset(tmp_path / "clean", size=(320, 240), boxes=6, images=16))
     with Store.open_default() as store:

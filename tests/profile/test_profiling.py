@@ -65,11 +65,13 @@ def test_another_place_changes_nothing(dataset: Dataset, profile: Profile, tmp_p
     assert to_bytes(replace(moved, dataset_name=profile.dataset_name)) == to_bytes(profile)
 
 
+@pytest.mark.slow
 def test_every_image_twice_is_the_same_distribution(dataset: Dataset, profile: Profile) -> None:
     doubled = profile_dataset(replace(dataset, images=dataset.images * 2))
     np.testing.assert_allclose(doubled.embedding_D, profile.embedding_D, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_two_halves_of_a_set_are_alike_and_another_set_is_not(dataset: Dataset, tmp_path: Path) -> None:
     images = shuffled(dataset).images
     first, second = (profile_dataset(replace(dataset, images=part)) for part in (images[::2], images[1::2]))
@@ -91,6 +93,7 @@ def test_a_cap_embeds_a_sample_but_hashes_all(dataset: Dataset, profile: Profile
     assert set(profile_dataset(dataset, max_images=5, seed=1).image_names) != set(few.image_names)
 
 
+@pytest.mark.slow
 def test_an_unreadable_image_is_left_out(dataset: Dataset, tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no image")
@@ -126,6 +129,7 @@ def test_a_crowded_image_counts_for_a_bounded_number_of_objects(dataset: Dataset
     assert len(profile.object_vectors_MK) == MAX_OBJECTS_PER_IMAGE <= MAX_SAMPLED_OBJECTS
 
 
+@pytest.mark.slow
 def test_progress_reaches_the_end(dataset: Dataset) -> None:
     seen: list[tuple[str, int, int]] = []
     profile_dataset(dataset, progress=lambda stage, done, total: seen.append((stage, done, total)))
@@ -150,6 +154,7 @@ def test_only_a_bounded_number_of_images_is_under_way(dataset: Dataset) -> None:
     results.close()  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_the_number_of_threads_changes_nothing_and_is_put_back(dataset: Dataset, profile: Profile) -> None:
     import torch
 

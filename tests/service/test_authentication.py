@@ -41,6 +41,7 @@ def every_page() -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_every_route_but_health_is_closed_without_a_key(service: Service) -> None:
     routes = every_route(service)
     assert len(routes) > 20
@@ -102,6 +103,7 @@ def test_an_expired_key_opens_nothing(service: Service) -> None:
     assert service.get("/v1/datasets", secret).status_code == 401
 
 
+@pytest.mark.slow
 def test_other_peoples_things_do_not_exist(service: Service, small_zip: Path) -> None:
     held = service.upload(small_zip).json()
     addresses = [

@@ -109,6 +109,7 @@ def test_a_body_that_stalls_is_given_up(strict: Live) -> None:
     assert time.monotonic() - begun < 5
 
 
+@pytest.mark.slow
 def test_a_head_that_stalls_is_given_up(strict: Live) -> None:
     for sent in (b"", b"GET / HTTP/1.1\r\nHost: 127.0", b"\r\n" * 3):
         begun = time.monotonic()
@@ -128,6 +129,7 @@ def test_a_second_head_that_stalls_is_given_up_too(strict: Live) -> None:
         assert time.monotonic() - begun < 5
 
 
+@pytest.mark.slow
 def test_a_connection_between_two_requests_outlives_those_of_proxies(tmp_path: Path) -> None:
     """Nginx keeps an idle connection for 60 s: whoever closes first must be the proxy, or its users see 502."""
     assert ServiceSettings().keep_alive_s > 60

@@ -32,6 +32,7 @@ def begin(server: Live, id: str) -> str:
     return f"{server.address}/v1/recommendations/{id}/events"
 
 
+@pytest.mark.slow
 def test_events_come_while_they_happen_and_end_with_the_last(server: Live) -> None:
     address = begin(server, "rec_live")
 
@@ -74,6 +75,7 @@ def test_a_follower_resumes_behind_what_it_saw(server: Live) -> None:
         assert httpx.get(address, headers=headers, timeout=20).status_code == 422
 
 
+@pytest.mark.slow
 def test_many_follow_one_topic_with_one_poll(server: Live) -> None:
     address = begin(server, "rec_many")
     texts: list[str] = []
@@ -114,6 +116,7 @@ def test_followers_are_limited_and_those_who_leave_make_room(server: Live) -> No
     assert numbers(httpx.get(f"{server.address}{path}", headers=server.headers, timeout=10).text) == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_followers_who_come_at_once_are_counted_one_by_one(server: Live) -> None:
     """Forty of one owner, of whom ten are let in."""
     address = begin(server, "rec_crowd")

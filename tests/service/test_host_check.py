@@ -116,6 +116,7 @@ def test_a_public_address_needs_a_proxy_and_names() -> None:
         ServiceSettings(host=host).check()
 
 
+@pytest.mark.slow
 def test_a_burst_is_cut_off_and_another_key_is_not(tmp_path: Path) -> None:
     with running(tmp_path, requests_per_s=5) as service:
         answers = [service.get("/v1/datasets") for _ in range(30)]

@@ -25,6 +25,7 @@ def known(number: int) -> Profile:
     return replace(template, dataset_hash=f"made-{number}", dataset_name=f"made {number}")
 
 
+@pytest.mark.slow
 def test_readiness_says_what_is_missing(tmp_path: Path) -> None:
     with running(tmp_path, ray_address="http://127.0.0.1:9", launcher=False) as service:
         wait_until(lambda: service.services.dataset_map.current() is not None, 20)
@@ -117,6 +118,7 @@ def test_a_new_profile_of_any_service_reaches_the_map_within_seconds(tmp_path: P
         assert len(places) == len(builtin_profiles())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_probes_leave_no_line_in_the_log(
     tmp_path: Path, path: str, capsys: pytest.CaptureFixture[str]

@@ -148,6 +148,7 @@ def pages(service: Service) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_no_page_has_inline_script_or_style_or_anything_from_elsewhere(
     service: Service, hostile: RegisteredDataset
 ) -> None:
@@ -204,6 +205,7 @@ def test_pages_can_be_used_by_ear_and_keyboard(service: Service, hostile: Regist
         assert len(ids) == len(set(ids)), path
 
 
+@pytest.mark.slow
 def test_forms_work_without_script(service: Service, small_zip: Path) -> None:
     with small_zip.open("rb") as file:
         answer = service.post("/upload", headers=OWN, files={"file": ("shapes.zip", file)})
@@ -218,6 +220,7 @@ def test_forms_work_without_script(service: Service, small_zip: Path) -> None:
     assert service.post(f"{address}/ask", headers=OWN, data={"epochs": "x", "imgsz": "64"}).status_code == 422
 
 
+@pytest.mark.slow
 def test_the_trials_form_asks_for_the_first_starts(service: Service, small_zip: Path) -> None:
     held = service.upload(small_zip).json()["id"]
     rows = [
@@ -381,6 +384,7 @@ def test_the_history_shows_size_share_of_images_and_seed(service: Service) -> No
     assert service.get("/v1/runs/small-share").json()["fraction"] == 0.25
 
 
+@pytest.mark.slow
 def test_a_failed_training_stays_listed_with_data_set_and_start(service: Service, small_zip: Path) -> None:
     held = service.upload(small_zip).json()
     body = {"dataset": held["id"], "start": "coco-yolo11n:full", "epochs": 3, "imgsz": 64}

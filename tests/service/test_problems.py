@@ -49,6 +49,7 @@ def log(service: Service) -> Iterator[io.StringIO]:
     quiet()
 
 
+@pytest.mark.slow
 def test_an_unexpected_exception_shows_nothing_of_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: io.StringIO
 ) -> None:

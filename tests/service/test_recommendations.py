@@ -236,6 +236,7 @@ def test_an_answer_filed_by_another_service_is_found(service: Service, small_zip
     assert service.delete("/v1/recommendations/rec_elsewhere").status_code == 409
 
 
+@pytest.mark.slow
 def test_a_question_about_a_data_set_that_is_gone_fails_with_a_reason(tmp_path: Path) -> None:
     with running(tmp_path) as service:
         service.store.recommendations.add(an_ask(dataset_id="ds_gone"))
@@ -293,6 +294,7 @@ def test_answers_in_memory_are_kept_apart_and_few(tmp_path: Path, monkeypatch: p
         assert ("k3", "ada", "ds_2") not in queue._answers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("health", "size"), [(None, None), ({"dataset": {"task": "classify"}}, 224), ({"dataset": {}}, None)]
 )

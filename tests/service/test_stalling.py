@@ -101,6 +101,7 @@ def finished_training(server: Live, folder: Path, num_bytes: int) -> str:
     return job.id
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wanted", ["bytes=999999999999-", "lines=1", "bytes=5-2", "bytes=0-3,2-9", "bytes=-3"]
 )
@@ -125,6 +126,7 @@ def test_a_range_leaves_no_copy_of_the_file_behind(
         assert list(temp.rglob("*")) == []
 
 
+@pytest.mark.slow
 def test_a_client_that_never_reads_is_given_up(tmp_path: Path) -> None:
     with live(tmp_path, write_timeout_s=0.5) as server:
         id = finished_training(server, tmp_path / "results", 40 * 2**20)

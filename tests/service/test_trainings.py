@@ -37,6 +37,7 @@ def launch(service: Service, key: str | None, **body: object) -> tuple[int, dict
     return answer.status_code, answer.json()
 
 
+@pytest.mark.slow
 def test_fifty_posts_with_one_key_are_one_training(service: Service, held: str) -> None:
     def post(_: int) -> tuple[int, dict[str, object]]:
         return launch(service, "fifty", dataset=held, start="scratch", epochs=1, imgsz=64)

@@ -25,6 +25,7 @@ vectors = hnp.arrays(
 )
 
 
+@pytest.mark.slow
 @given(
     name=any_text,
     image_vectors=vectors,

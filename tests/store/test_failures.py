@@ -77,6 +77,7 @@ _ON_A_SMALL_DISK = """
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_what_it_has(tmp_path: Path) -> None:
     possible = subprocess.run(
         ["unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", str(tmp_path)], capture_output=True, check=False
@@ -157,6 +158,7 @@ def test_the_environment_names_the_store(tmp_path: Path, home: Path, monkeypatch
         assert store.place == again.place == f"{tmp_path}/elsewhere/s.db"
 
 
+@pytest.mark.slow
 def test_opening_an_up_to_date_store_loads_no_alembic_and_the_codec_no_sqlalchemy(file: Path) -> None:
     code = f"""
 import sys
@@ -188,6 +190,7 @@ def test_killed_connections_are_replaced_unnoticed(own_server: PostgresServer) -
         assert store.runs.list() == (run(),)
 
 
+@pytest.mark.slow
 def test_a_restart_in_the_middle_of_writing_loses_nothing(own_server: PostgresServer) -> None:
     url = own_server.fresh_database()
     with Store(url) as store:

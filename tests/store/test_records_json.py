@@ -17,6 +17,7 @@ from recommender.store.records_json import decode, digest_of, encode
 from tests.store import builders
 
 
+@pytest.mark.slow
 @given(record=builders.runs | builders.checkpoints | builders.evidences)
 def test_any_record_comes_back_equal(record: Any) -> None:
     text = encode(record)

@@ -164,6 +164,7 @@ def _break_the_header(data: bytearray) -> None:
     data[16:40] = b"\x11" * 24
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [_truncate, _zero_a_page, _break_a_page_header, _break_the_header])
 def test_a_damaged_file_is_refused_untouched(tmp_path: Path, damage: Callable[[bytearray], None]) -> None:
     file = tmp_path / "store.sqlite3"
@@ -185,6 +186,7 @@ def test_a_flipped_bit_inside_a_record_is_noticed_when_it_is_read(tmp_path: Path
         store.runs.list()
 
 
+@pytest.mark.slow
 def test_random_damage_never_changes_what_is_read(tmp_path: Path) -> None:
     """Each byte range of the file in turn: either refused, or what is read is what was written."""
     file = tmp_path / "store.sqlite3"

@@ -79,6 +79,7 @@ def test_an_architecture_of_another_task_is_refused(home: Path) -> None:
             entries_of(asked(starts=("scratch",), architecture="yolo99n"), store, "classify")
 
 
+@pytest.mark.slow
 def test_the_plan_told_before_anything_is_trained_names_what_will_be(home: Path, tmp_path: Path) -> None:
     from recommender.cli.compare import _plan_line
 

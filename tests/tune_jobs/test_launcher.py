@@ -87,6 +87,7 @@ def make_checkpoint(workshop: Workshop, content: bytes = b"weights") -> Checkpoi
     return checkpoint
 
 
+@pytest.mark.slow
 def test_a_training_ends_in_the_registry_and_the_history(workshop: Workshop) -> None:
     make_checkpoint(workshop)
     job = workshop.ask("key", start="mine:full", epochs=3, name="better")

@@ -86,6 +86,7 @@ def test_calls_to_this_machine_go_round_proxies(monkeypatch: pytest.MonkeyPatch)
     assert os.environ["no_proxy"] == "*"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recorded", [None, "127.0.0.1:{port}"])
 def test_auto_without_a_living_cluster_is_said_at_once(
     recorded: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

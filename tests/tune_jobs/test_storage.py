@@ -85,6 +85,7 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
     assert looks > 0
 
 
+@pytest.mark.slow
 def test_a_hiccup_is_waited_out_and_an_outage_is_told(tmp_path: Path) -> None:
     place, source = tmp_path / "storage", tmp_path / "source"
     source.write_text("content")

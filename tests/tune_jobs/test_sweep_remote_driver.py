@@ -79,6 +79,7 @@ def test_losses_and_reasons_pass_through(store: Store) -> None:
     assert remote.next_id() is None
 
 
+@pytest.mark.slow
 def test_without_a_driver_the_sweep_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote_driver, "DRIVER_GONE_S", 1.0)
     remote = RemoteTrialDriver()

@@ -175,6 +175,7 @@ def test_a_worn_process_trains_as_a_fresh_one(bench: TrainingSetup, full_run: Ru
     assert untimed(tuple(points)) == untimed(full_run.curve), done.stderr
 
 
+@pytest.mark.slow
 def test_freezing_leaves_the_backbone_bit_by_bit(bench: TrainingSetup, full_run: Run) -> None:
     run = train(bench.job("freeze", mode="freeze", epochs=1, keep=True, half=False, learning_rate=None))
     given, frozen = tensors(COCO), tensors(bench.folder / "out/freeze")

@@ -21,6 +21,7 @@ def job(tmp_path: Path) -> TrainingJob:
     return make_job(tmp_path, tmp_path, learning_rate=None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["tune_jobs.training", "tune_jobs.compare.run", "tune_jobs.sweep.run"])
 def test_importing_the_package_loads_nothing_heavy(module: str) -> None:
     """Nor ultralytics before its safety switches are set."""

@@ -81,6 +81,7 @@ def job_of(data: Path, output: Path, architecture: str, mode: str, **changes: An
     )
 
 
+@pytest.mark.slow
 def test_a_classifier_trains_and_its_run_says_so(photos: Path, tmp_path: Path) -> None:
     run = train(job_of(photos, tmp_path / "out", "yolov8n-cls", "full"))
     assert (run.status, run.error, run.task) == ("succeeded", None, "classify")
