@@ -94,11 +94,20 @@ def trials_worth(recommendation: Recommendation) -> str | None:
     if value is None:
         return None
     label = task_definition(recommendation.task).metric.label
-    hours = "" if value.hours is None else f", some {value.hours:.1f} h"
+    # In hours where a speed is known: a training of a large network is many of the small one that costs count in.
+    cost = (
+        f"{value.cost:.1f} full trainings of YOLO11n"
+        if value.hours is None
+        else f"some {_hours(value.hours)}"
+    )
     return (
         f"Training the {len(value.starts)} that lead and keeping the best is expected to gain {value.gain:.3f} {label} "
-        f"of that, for {value.cost:.1f} full trainings{hours}; the rest is chance, or starts further down."
+        f"of that, for {cost}; the rest is chance, or starts further down."
     )
+
+
+def _hours(hours: float) -> str:
+    return f"{60 * hours:.0f} min" if hours < 1 else f"{hours:.1f} h"
 
 
 def about(recommendation: Recommendation) -> str:
