@@ -106,13 +106,13 @@ def _check_sweep(
 ) -> None:
     """Raise UsageError, NotFoundError or HTTPProblem for a new sweep that cannot or may not be run."""
     _require_reach(services)
-    _check_size(services, body.epochs, body.imgsz)
     for name in body.checkpoints:
         if name != SCRATCH:
             get_checkpoint(services.store, name)
     for dataset in held:
         require_task(services.store, dataset, body.task)
         task = body.task or known_task(services.store, dataset)
+        _check_size(services, body.epochs, body.imgsz if task is None else at_usual_size(body, task).imgsz)
         if body.architecture is not None and task is not None:
             require_architecture(body.architecture, task)
     _check_number(services, caller, SWEEP, services.settings.max_sweeps)

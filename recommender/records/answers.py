@@ -1,6 +1,6 @@
 """Evidence, the ranked starts with their costs, and the recommendation that holds them.
 
-The strings below fields are their descriptions in the JSON schema (`recommender.report.document`).
+`described` gives a field its description in the JSON schema (`recommender.report.document`).
 """
 
 from __future__ import annotations

@@ -11,15 +11,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from recommender.errors import UsageError
 from recommender.records import SplitCounts
 from recommender.requests import SweepRequest, TrainingRequest, at_usual_size
 from recommender.store import Store
 from recommender.store.service_records import RegisteredDataset
+from service.auth import Caller
 from service.dataset_task import task_of
+from service.jobs import launch_sweep
+from service.schemas.sweeps import SweepBody
 from tests.datagen import zip_of
 from tests.datasets.outlined import scenes, write_yolo_seg
 from tests.datasets.test_voc_masks import VOC_NUMBERS, write_voc
-from tests.service.kit import Service
+from tests.service.kit import Service, settings_for_tests
 
 HELD = RegisteredDataset(
     id="ds_1", owner="ada", name="x", dataset_hash="h" * 64, origin="path", path="/nowhere", format="folders",
@@ -82,6 +86,12 @@ def test_a_set_that_nobody_has_inspected_is_trained_for_the_task_of_its_labels(
     assert (refused.status_code, "is no image classifier" in refused.text) == (422, True)
     for job in (tried, named):
         service.delete(f"/v1/sweeps/{job.json()['id']}")
+    ada = Caller(owner="ada", role="user", key_id="k", by_cookie=False)
+    small = replace(service.services, settings=settings_for_tests(max_imgsz=320))
+    job, _ = launch_sweep(small, ada, SweepBody.model_validate(sweep), key="small")  # 224 px
+    service.delete(f"/v1/sweeps/{job.id}")
+    with pytest.raises(UsageError, match="640 px are more"):
+        launch_sweep(small, ada, SweepBody.model_validate(sweep | {"imgsz": 640}), key="large")
 
 
 def test_a_set_drawn_for_segmentation_in_rectangles_says_at_once_that_it_is_read_for_boxes(
