@@ -1,4 +1,4 @@
-"""Collect the latencies of real devices: `python -m benchmarks.build_devices` writes recommender/devices/devices.json.
+"""Collect the latencies of real devices: `python -m benchmarks.build_devices` writes recommender/costs/devices.json.
 
 Numbers only, from the tables in ../shared/external with their provenance. Each device is taken with its fastest runtime
 that holds most models; a model that only another runtime holds keeps that runtime's number.
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from recommender.checkpoints import catalogue
-from recommender.devices.table import FILE
+from recommender.costs.devices import FILE
 
 EXTERNAL = Path(__file__).parents[2] / "shared" / "external"
 LIBREYOLO = "LibreYOLO/vision-analysis @ 77d05aa, generated/verified-results.v1.json"

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.truth.ledger import read_runs
-from recommender.image_sizes import operations_of
+from recommender.costs.image_sizes import operations_of
+from recommender.costs.training_time import NEWEST, START_S, USUAL_FLOPS_B, Speed, TrainingWork
 from recommender.profile.shipped import builtin_profiles
 from recommender.records import Run
-from recommender.training_time import NEWEST, START_S, USUAL_FLOPS_B, Speed, TrainingWork
 
 LEDGERS = tuple(Path(__file__).parent / "truth" / name for name in ("runs.jsonl", "runs-classify.jsonl"))
 BAR = 0.25

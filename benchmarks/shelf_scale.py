@@ -1,4 +1,4 @@
-"""The cost of an answer on a large shelf or a long history, and the loss from recalling before ranking.
+"""The cost of an answer with many registered checkpoints or a long history, and the loss from recalling before ranking.
 
     python -m benchmarks.shelf_scale --checkpoints 1000 --json
     python -m benchmarks.shelf_scale --checkpoints 100 --runs 20000 --json
@@ -28,9 +28,9 @@ import numpy as np
 
 from benchmarks.demo import draw_data_set
 from benchmarks.machine import stamp
-from benchmarks.shelf import fill_history, fill_shelf, own_weights, synthetic_profile
-from recommender import recall
-from recommender.candidates import choose_starts
+from benchmarks.synthetic_registry import fill_history, fill_registry, own_weights, synthetic_profile
+from recommender.candidates import recall
+from recommender.candidates.choosing import choose_starts
 from recommender.datasets import open_dataset
 from recommender.forecast.history import known_history, known_scales
 from recommender.forecast.ranking import rank_starts
@@ -60,7 +60,7 @@ def main() -> int:
     )
     parser.add_argument("--checkpoints", type=int, required=True)
     parser.add_argument("--runs", type=int, default=0, help="recorded runs beside the built-in ones")
-    parser.add_argument("--exhaustive", type=int, default=2000, help="largest shelf that is forecast whole")
+    parser.add_argument("--exhaustive", type=int, default=2000, help="most checkpoints that are all forecast")
     parser.add_argument("--targets", type=int, default=6, help="for the agreement")
     parser.add_argument("--rounds", type=int, default=3, help="answers timed; the median counts")
     parser.add_argument("--json", action="store_true")
@@ -77,13 +77,13 @@ def measured(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """The document that is printed."""
     data = draw_data_set(folder / "data")
     with Store.open_default() as store:
-        fill_shelf(store, options.checkpoints)
+        fill_registry(store, options.checkpoints)
         fill_history(store, options.runs)
         update_index(store)
         dataset = open_dataset(data)
         profile = known_profile(dataset, store)
         for one in chosen(store, profile):
-            if one.name.startswith("shelf-"):
+            if one.name.startswith("synthetic-"):
                 store.checkpoints.put(own_weights(one, folder / "checkpoints"), replace=True)
         add_s = adding(store)
     ask(data)  # from now on the data set is known, and so is what its likeliest starts see in it
@@ -122,7 +122,7 @@ def ask(data: Path) -> tuple[float, float]:
 def adding(store: Store) -> float:
     """Processor seconds to remember one more checkpoint and its source's profile, its weights apart."""
     source = synthetic_profile(-1, np.random.default_rng(2))
-    template = store.checkpoints.get("shelf-000000")
+    template = store.checkpoints.get("synthetic-000000")
     if template is None:
         return 0.0
     started = time.process_time()

@@ -62,7 +62,7 @@ def _side(name: str) -> float:
 def targets() -> tuple[Target, ...]:
     """Sides of WIDER FACE and COCO are measured on our samples; those of VOC and SKU-110K follow from their papers.
 
-    147 objects that cover about half of a shelf have .055 of its side; VOC's 2.4 objects an image are about .28.
+    147 objects that cover about half of the picture have .055 of its side; VOC's 2.4 objects an image are about .28.
     """
     return (
         Target(name="voc", side=0.28 * 0.87, num_classes=20, num_images=16_551),

@@ -2,7 +2,7 @@
 
 `python -m benchmarks.training_memory --write` counts, for every architecture of the catalogue, the elements that one
 real training step with its loss keeps for an image of 640 × 640 pixels, and its parameters, and writes
-`recommender/devices/training_memory.json`. `--check` prints the estimate beside published peaks on a GPU, and beside
+`recommender/costs/training_memory.json`. `--check` prints the estimate beside published peaks on a GPU, and beside
 the growth of a process's peak memory in single steps on this processor.
 """
 
@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from recommender.checkpoints import build_model, catalogue
+from recommender.costs.training_memory import FILE, SIZE, training_memory_mb
 from recommender.families.ultralytics.architectures import architecture
-from recommender.training_memory import FILE, SIZE, training_memory_mb
 from recommender.ultralytics_safety import prepare_ultralytics
 
 CHECKED = tuple(itertools.product(("yolo11n", "yolov8s"), (256, 384), (4, 8)))  # architecture, pixels, batch

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
-from recommender.candidates import with_paths_registered
+from recommender.candidates.choosing import with_paths_registered
 from recommender.errors import UnavailableError
 from recommender.pipeline import Study, conclude, study
 from recommender.records import Mode, RankedStart, Recommendation

@@ -8,16 +8,19 @@ from importlib.metadata import version
 from pathlib import Path
 
 from recommender import __version__
-from recommender.candidates import choose_starts
+from recommender.candidates.choosing import choose_starts
+from recommender.candidates.omitted_starts import omit_starts, omitted_notes, rescored
 from recommender.class_names import mapped
 from recommender.command_line import fetch_first, reading_options, train_command, yolo_command
-from recommender.cost_notices import cost_notes, left_out_notes
+from recommender.costs.devices import device
+from recommender.costs.estimates import speed_here
+from recommender.costs.gpus import gpu_speed
+from recommender.costs.image_sizes import SizeForecast, choose_sizes, limits_in_words, sizes_for
+from recommender.costs.notices import cost_notes, left_out_notes
+from recommender.costs.start_costs import costs_of, usual_architecture, work_of
+from recommender.costs.training_time import Speed, TrainingWork
 from recommender.datasets import open_dataset
-from recommender.devices.gpus import gpu_speed
-from recommender.devices.table import device
-from recommender.estimates import speed_here
 from recommender.evidence import gather
-from recommender.folding import fold, fold_notes, rescored
 from recommender.forecast.budget import is_supported
 from recommender.forecast.decision import decide
 from recommender.forecast.history import known_history, known_scales
@@ -26,7 +29,6 @@ from recommender.forecast.kernels import PriorScales
 from recommender.forecast.ranking import StartForecast, rank_starts
 from recommender.forecast.situation import Observation, Situation
 from recommender.forecast.warnings import notes, only_scratch, warnings
-from recommender.image_sizes import SizeForecast, choose_sizes, limits_in_words, sizes_for
 from recommender.profile.known import known_profile
 from recommender.profile.notices import dataset_notices
 from recommender.progress import Progress, silent
@@ -35,8 +37,8 @@ from recommender.recipe_axes import RecipeSetting, SettingGain, setting_note, tr
 from recommender.records import (
     SCRATCH,
     Dataset,
-    FoldedStart,
     Notice,
+    OmittedStart,
     Profile,
     Provenance,
     RankedStart,
@@ -45,11 +47,9 @@ from recommender.records import (
     Start,
 )
 from recommender.requests import RecommendRequest, at_usual_size
-from recommender.start_costs import costs_of, usual_architecture, work_of
 from recommender.store import RANKABLE, Store
 from recommender.tasks import task_definition
 from recommender.text import counted
-from recommender.training_time import Speed, TrainingWork
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,8 +68,8 @@ class Study:
         default_factory=dict
     )  # each start at each image size
     tried: tuple[Run, ...] = ()  # earlier runs on this very data set, at whatever rate and freeze depth
-    folded: tuple[FoldedStart, ...] = ()
-    folded_situations: tuple[Situation, ...] = ()  # of `folded`, to forecast them anew after trials
+    omitted: tuple[OmittedStart, ...] = ()
+    omitted_situations: tuple[Situation, ...] = ()  # of `omitted`, to forecast them anew after trials
 
     def work(self, situation: Situation, epochs: int | None = None) -> TrainingWork:
         """The work of training a start, for so many epochs or in full. Scratch is the usual architecture's."""
@@ -108,7 +108,7 @@ def study(request: RecommendRequest, *, store: Store, progress: Progress = silen
     cost_of = costs_of(request, profile, situations, speed)
     scales = known_scales(target.task)
     chosen = choose_sizes(situations, sizes, history, scales, request=request, cost_of=cost_of)
-    ranked, folded = fold(chosen.situations, history, scales, request=request, cost_of=cost_of)
+    ranked, omitted = omit_starts(chosen.situations, history, scales, request=request, cost_of=cost_of)
     return Study(
         request=request,
         target=target,
@@ -120,8 +120,8 @@ def study(request: RecommendRequest, *, store: Store, progress: Progress = silen
         speed=speed,
         options=chosen.options,
         tried=_counted_runs(store, target.content_hash),
-        folded=folded,
-        folded_situations=tuple(one for one in chosen.situations if one not in ranked),
+        omitted=omitted,
+        omitted_situations=tuple(one for one in chosen.situations if one not in ranked),
     )
 
 
@@ -140,7 +140,7 @@ def conclude(
     all_rows = ranked_starts(ranked, history, runs=runs or {}, options=case.options, tried=settings)
     rows = first_rows(all_rows, case.request.top)
     supported = is_supported([o.situation for o in history], first)
-    folded = _folded(case, history) if trials else case.folded
+    omitted = _omitted(case, history) if trials else case.omitted
     train, yolo = _commands(case, first, rows[0])
     return Recommendation(
         profile=case.profile,
@@ -148,8 +148,8 @@ def conclude(
         task=case.target.task,
         ranking=rows,
         warnings=_warnings(case, ranked, level_supported=supported, any_runs=bool(history)),
-        notes=_notes(case, ranked, rows, all_rows, folded, settings.get(rows[0].start, ())),
-        folded=folded,
+        notes=_notes(case, ranked, rows, all_rows, omitted, settings.get(rows[0].start, ())),
+        folded=omitted,
         device=device(case.request.device).title if case.request.device else None,
         limits=limits_in_words(case.request),
         max_latency_ms=case.request.max_latency,
@@ -218,11 +218,11 @@ def _commands(case: Study, first: Situation, row: RankedStart) -> tuple[str, str
     return fetch + train, fetch + yolo
 
 
-def _folded(case: Study, history: Sequence[Observation]) -> tuple[FoldedStart, ...]:
-    """The folded starts with the scores of a history that holds trials."""
-    if not case.folded:
+def _omitted(case: Study, history: Sequence[Observation]) -> tuple[OmittedStart, ...]:
+    """The omitted starts with the scores of a history that holds trials."""
+    if not case.omitted:
         return ()
-    return rescored(case.folded, case.folded_situations, case.situations, history, case.scales)
+    return rescored(case.omitted, case.omitted_situations, case.situations, history, case.scales)
 
 
 def _notes(
@@ -230,13 +230,13 @@ def _notes(
     ranked: Sequence[StartForecast],
     rows: Sequence[RankedStart],
     all_rows: Sequence[RankedStart],
-    folded: Sequence[FoldedStart],
+    omitted: Sequence[OmittedStart],
     tried_of_first: Sequence[SettingGain],
 ) -> tuple[Notice, ...]:
     """The notes beside the warnings, of the choice first and of costs last."""
     return (
         *case.notes,
-        *fold_notes(folded, case.situations),
+        *omitted_notes(omitted, case.situations),
         *notes(ranked),
         *setting_note(rows[0].start, tried_of_first),
         *cost_notes(
@@ -248,7 +248,7 @@ def _notes(
             limits=limits_in_words(case.request),
             gpu=case.request.gpu,
             scratch=usual_architecture(case.situations, case.target.task),
-            folded=folded,
+            omitted=omitted,
         ),
     )
 

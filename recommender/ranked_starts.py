@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from recommender.checkpoints import REFERENCE_NAMES
+from recommender.costs.image_sizes import SizeForecast
+from recommender.costs.start_costs import compared_by, download_mb, front
 from recommender.forecast.ranking import StartForecast
 from recommender.forecast.reasons import reasons
 from recommender.forecast.rules import trained_on_target
 from recommender.forecast.situation import Observation, Situation, from_scale, to_scale
-from recommender.image_sizes import SizeForecast
 from recommender.recipe_axes import SettingGain, advised
 from recommender.records import SCRATCH, Cost, RankedStart, Run, SizeOption, Start, TrialResult
-from recommender.start_costs import compared_by, download_mb, front
 
 
 def ranked_starts(

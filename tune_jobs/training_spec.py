@@ -145,7 +145,7 @@ def _estimate(
 ) -> Estimate | None:
     if target.num_images is None:
         return None
-    from recommender.estimates import estimate_training, operations_at, speed_here
+    from recommender.costs.estimates import estimate_training, operations_at, speed_here
 
     return estimate_training(
         speed_here(store, target.task),

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.public_weights import Weights
 from benchmarks.truth.ledger import append_run, read_runs
 from benchmarks.truth.plan import Entry, plan
-from benchmarks.truth.sources import Grid, Shelf
+from benchmarks.truth.sources import Grid, SourceWeights
 from recommender.datasets import export_yolo, write_data_yaml
 from recommender.families.ultralytics.architectures import of_task
 from recommender.records import Run, Start
@@ -53,10 +53,10 @@ def main() -> None:
         for entry in missing:
             print(f"{entry.target:14} {entry.checkpoint:30} {entry.mode:8} {entry.recipe}")
         return
-    shelf = Shelf(weights=options.weights, zoo=options.zoo, work=options.work)
-    grid = Grid(data=options.data, work=options.work, threads=options.threads, shelf=shelf, opened={})
+    sources = SourceWeights(weights=options.weights, zoo=options.zoo, work=options.work)
+    grid = Grid(data=options.data, work=options.work, threads=options.threads, sources=sources, opened={})
     for number in range(1, options.limit + 1):
-        ready = next((entry for entry in missing if shelf.has(entry.source)), None)
+        ready = next((entry for entry in missing if sources.has(entry.source)), None)
         if ready is None:
             break
         missing.remove(ready)
@@ -83,7 +83,7 @@ def line_of(run: Run) -> str:
 
 def carry_out(entry: Entry, grid: Grid) -> Run:
     """One run."""
-    weights = None if entry.source is None else grid.shelf.find(entry.source, grid)
+    weights = None if entry.source is None else grid.sources.find(entry.source, grid)
     dataset = grid.dataset(entry.target, entry.task)
     folder = grid.work / "data" / entry.task / entry.target
     export_yolo(dataset, folder)

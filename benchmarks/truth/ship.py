@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.truth.ledger import read_runs
 from benchmarks.truth.plan import FAMILIES, RANDOM_SUFFIX
 from benchmarks.truth.run import ledger_of
-from benchmarks.truth.sources import Grid, Shelf
+from benchmarks.truth.sources import Grid, SourceWeights
 from recommender.checkpoints import catalogue, zoo
 from recommender.checkpoints.lineage import ancestry
 from recommender.evidence import EVIDENCE_VERSION, gather
@@ -72,8 +72,8 @@ def main() -> int:
 
 def _grid(shared: Path, work: Path) -> Grid:
     folder = Path("recommender/checkpoints/zoo")
-    shelf = Shelf(weights=shared / "weights", zoo=folder, work=work)
-    return Grid(data=shared / "data", work=work, threads=2, shelf=shelf, opened={})
+    sources = SourceWeights(weights=shared / "weights", zoo=folder, work=work)
+    return Grid(data=shared / "data", work=work, threads=2, sources=sources, opened={})
 
 
 def _checkpoints(runs: list[Run], grid: Grid, results: Path, before: BuiltinHistory) -> list[Checkpoint]:
@@ -98,7 +98,7 @@ def _checkpoints(runs: list[Run], grid: Grid, results: Path, before: BuiltinHist
         if used[name] in before.checkpoints:
             found.append(replace(before.checkpoints[used[name]], lineage=lineage))
             continue
-        weights = grid.shelf.find(source, grid)
+        weights = grid.sources.find(source, grid)
         found.append(
             Checkpoint(
                 name=name,
@@ -126,7 +126,7 @@ def _weights_of(checkpoint: Checkpoint, grid: Grid) -> Path | None:
     if shipped is not None:
         return shipped.path
     source = _source_of(checkpoint.name)
-    return None if source.endswith(RANDOM_SUFFIX) else grid.shelf.find(source, grid).path
+    return None if source.endswith(RANDOM_SUFFIX) else grid.sources.find(source, grid).path
 
 
 def _source_of(checkpoint: str) -> str:

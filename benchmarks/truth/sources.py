@@ -23,7 +23,7 @@ FROM_RANDOM_RECIPE = Recipe(epochs=80, imgsz=192)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shelf:
+class SourceWeights:
     """Finds, converts or trains the weights of a source, once."""
 
     weights: Path
@@ -139,7 +139,7 @@ class Grid:
     data: Path
     work: Path
     threads: int
-    shelf: Shelf
+    sources: SourceWeights
     opened: dict[tuple[str, Task], Dataset]
 
     def dataset(self, name: str, task: Task = "detect") -> Dataset:

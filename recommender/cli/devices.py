@@ -9,7 +9,7 @@ from recommender.cli.options import AsJson
 from recommender.text import counted
 
 if TYPE_CHECKING:
-    from recommender.devices.table import Device
+    from recommender.costs.devices import Device
     from recommender.tasks import Task
 
 
@@ -18,9 +18,9 @@ def devices(as_json: AsJson = False) -> None:
     import json
 
     from recommender.cli.console import out
-    from recommender.devices.gpus import BANDWIDTH_GB_S
-    from recommender.devices.table import devices as known
-    from recommender.devices.table import measured_task
+    from recommender.costs.devices import devices as known
+    from recommender.costs.devices import measured_task
+    from recommender.costs.gpus import BANDWIDTH_GB_S
 
     if as_json:
         rows = [
@@ -55,7 +55,7 @@ def devices(as_json: AsJson = False) -> None:
 
 def _lines(device: Device) -> list[str]:
     """A device with what is measured on it, one line a task and image size, and its source."""
-    from recommender.devices.table import measured_task
+    from recommender.costs.devices import measured_task
     from recommender.tasks import task_definition
 
     groups: dict[tuple[Task, int], list[tuple[float, str]]] = {}
@@ -74,7 +74,7 @@ def calibrate(as_json: AsJson = False) -> None:
     import json
 
     from recommender.cli.console import out, progress_bars
-    from recommender.devices.calibration import calibrate as measure
+    from recommender.costs.calibration import calibrate as measure
 
     with progress_bars() as progress:
         found = measure(progress)

@@ -50,7 +50,7 @@ def trials_of(context: typer.Context) -> TrialsRequest | None:
 def main_job(context: typer.Context) -> None:
     """Answer the request that the options make on stdout, progress on stderr."""
     from recommender.blas import keep_freed_memory
-    from recommender.candidates import with_paths_registered
+    from recommender.candidates.choosing import with_paths_registered
     from recommender.pipeline import conclude, study
     from recommender.store import Store
 

@@ -206,7 +206,7 @@ def launch(
     """
     from recommender.cli.console import err
     from recommender.cli.following import CurveView, follow
-    from recommender.estimates import in_words
+    from recommender.costs.estimates import in_words
     from recommender.report.notices import print_notices
     from recommender.store.records_json import decode
     from tune_jobs.hosting import ensure_host
@@ -319,7 +319,7 @@ def _job_of(
 
 
 def _print(job: Job, run: Run | None, notices: tuple[Notice, ...], *, as_json: bool) -> None:
-    from recommender.estimates import memory_beside, time_beside
+    from recommender.costs.estimates import memory_beside, time_beside
     from recommender.report.runs import training_document
     from recommender.tasks import task_definition
 

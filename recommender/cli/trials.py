@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from recommender.cli.sweep import INTERRUPTED, sweep_display
-from recommender.estimates import about
+from recommender.costs.estimates import about
+from recommender.costs.training_time import ROUGH, Speed
 from recommender.forecast.reasons import verdict
 from recommender.pipeline import Study, conclude
 from recommender.records import Recipe, Recommendation
 from recommender.text import printable
-from recommender.training_time import ROUGH, Speed
 
 if TYPE_CHECKING:
     from recommender.requests import TrialsRequest

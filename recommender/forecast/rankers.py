@@ -38,7 +38,7 @@ def forecast(history: Sequence[Observation], candidates: Sequence[Situation]) ->
 
 
 def forecast_of_new(history: Sequence[Observation], candidates: Sequence[Situation]) -> Scores:
-    """Ours for a shelf that is new to the history: each checkpoint scored without any run that started from it.
+    """Ours for checkpoints that are new to the history: each checkpoint scored without any run that started from it.
 
     But for COCO's and scratch, which every history knows.
     """

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from recommender.evidence_json import FlatScores
 from recommender.records.checkpoints import Start
 from recommender.records.described import described
+from recommender.records.evidence_json import FlatScores
 from recommender.records.profiles import Profile
 from recommender.starts import FreezeDepth
 from recommender.tasks import Task
@@ -157,7 +157,7 @@ class RankedStart(Cost, Start):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FoldedStart(Cost, Start):
+class OmittedStart(Cost, Start):
     """A start whose weights are not here, left out of the ranking since another stands for it."""
 
     imgsz: int = field(metadata=described("Pixels."))
@@ -258,4 +258,4 @@ class Recommendation:
     max_flops_b: float | None = None
     verdict: str | None = None  # what trials did to the answer; None where none ran
     notes: tuple[Notice, ...] = ()  # no faults: licences, and what stands in for something better
-    folded: tuple[FoldedStart, ...] = ()  # best first
+    folded: tuple[OmittedStart, ...] = ()  # best first

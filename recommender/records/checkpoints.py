@@ -109,7 +109,7 @@ class Start:
 
     @property
     def start(self) -> Start:
-        """The start alone, as a key: without the fields of a ranked or a folded one."""
+        """The start alone, as a key: without the fields of a ranked or an omitted one."""
         return Start(checkpoint=self.checkpoint, mode=self.mode)
 
     def __str__(self) -> str:

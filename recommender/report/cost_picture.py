@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from recommender.costs.start_costs import compared_by, front
 from recommender.forecast.rules import trained_on_target
 from recommender.records import RankedStart, Recommendation
 from recommender.report.charts import ticks_of
-from recommender.start_costs import compared_by, front
 from recommender.tasks import task_definition
 from recommender.text import printable
 

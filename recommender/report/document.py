@@ -13,8 +13,8 @@ from recommender.records import (
     Budget,
     Decision,
     Evidence,
-    FoldedStart,
     Notice,
+    OmittedStart,
     Profile,
     Provenance,
     RankedStart,
@@ -62,7 +62,7 @@ class RecommendationDocument(Document):
         True, description="false: no run is near this budget, so only the order is worth trusting."
     )
     ranking: tuple[RankedStart, ...]
-    folded: tuple[FoldedStart, ...] = Field(
+    folded: tuple[OmittedStart, ...] = Field(
         (), description="Starts to be fetched that promise hardly more than one in the ranking, best first."
     )
     rests_on: tuple[RunUsed, ...] = Field((), description="The runs with the largest effect, largest first.")

@@ -24,7 +24,7 @@ def upgraded(published: Mapping[str, Any]) -> dict[str, Any]:
     if found.get("ranking"):
         found["ranking"] = [_row(row) for row in found["ranking"]]
     if found.get("folded"):
-        found["folded"] = [_folded(one) for one in found["folded"]]
+        found["folded"] = [_omitted(one) for one in found["folded"]]
     if found.get("rests_on"):
         found["rests_on"] = [_run_used(one) for one in found["rests_on"]]
     if found.get("decision"):
@@ -45,7 +45,7 @@ def _row(row: Any) -> Any:
     return found
 
 
-def _folded(one: Any) -> Any:
+def _omitted(one: Any) -> Any:
     if not isinstance(one, Mapping):
         return one
     found = dict(one)

@@ -47,7 +47,7 @@ def page(recommendation: Recommendation, pictures: AnswerPictures | None = None)
             metric=task_definition(recommendation.task).metric.label,
             about=about(recommendation),
             rows=rows,
-            folded=names_of(rows.folded),
+            on_these_images=names_of(rows.on_these_images),
             columns=columns_for(recommendation.ranking),
             modes=MODE_WORDS,
             top=max((row.score.high for row in recommendation.ranking), default=1.0) or 1.0,

@@ -18,23 +18,27 @@ class ShownRows:
 
     shown: tuple[RankedStart, ...]
     more: tuple[RankedStart, ...]  # left out for brevity
-    folded: tuple[RankedStart, ...]  # trained on this very data, so that their scores say little
+    on_these_images: tuple[RankedStart, ...]  # trained on this very data, so that their scores say little
 
 
 def shown_rows(ranking: Sequence[RankedStart], limit: int | None = DEFAULT_ROWS) -> ShownRows:
     """The first `limit` rows, scratch and the best of COCO always among them; None shows all.
 
-    Checkpoints trained on this very data, which rank last, are folded.
+    Checkpoints trained on this very data, which rank last, stand apart.
     """
-    folded = tuple(row for row in ranking if (row.evidence.source_images_seen or 0.0) >= TRAINED_ON_SHARE)
-    rest = [row for row in ranking if row not in folded]
+    on_these_images = tuple(
+        row for row in ranking if (row.evidence.source_images_seen or 0.0) >= TRAINED_ON_SHARE
+    )
+    rest = [row for row in ranking if row not in on_these_images]
     if limit is None or len(rest) <= limit:
-        return ShownRows(shown=tuple(rest), more=(), folded=folded)
+        return ShownRows(shown=tuple(rest), more=(), on_these_images=on_these_images)
     coco = next((row for row in rest if row.checkpoint in REFERENCE_NAMES), None)
     kept = [row for row in rest if row.checkpoint == SCRATCH or row is coco]
     kept += [row for row in rest if row not in kept][: max(0, limit - len(kept))]
     shown = tuple(row for row in rest if row in kept or row.rank == 1)
-    return ShownRows(shown=shown, more=tuple(row for row in rest if row not in shown), folded=folded)
+    return ShownRows(
+        shown=shown, more=tuple(row for row in rest if row not in shown), on_these_images=on_these_images
+    )
 
 
 def names_of(rows: Sequence[RankedStart]) -> tuple[str, ...]:

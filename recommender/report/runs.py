@@ -7,7 +7,7 @@ import shlex
 
 from pydantic import Field
 
-from recommender.estimates import expected_memory_mb
+from recommender.costs.estimates import expected_memory_mb
 from recommender.records import EpochMetrics, Estimate, Job, Recipe, Run
 from recommender.report.document import Document, rounded, same_fields
 from recommender.starts import DEPTHS_OF_MODE

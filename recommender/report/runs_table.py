@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from recommender.estimates import memory_beside, time_beside
+from recommender.costs.estimates import memory_beside, time_beside
 from recommender.records import Job, Run
 from recommender.report.runs import repeat_command
 from recommender.starts import DEPTHS_OF_MODE

@@ -65,7 +65,7 @@ def print_recommendation(
     console.print(table)
     _print_legend(recommendation, rows, columns, console)
     if expand:
-        _print_folded(recommendation, console)
+        _print_omitted(recommendation, console)
     _print_why(recommendation.ranking[0], console)
     said = [
         notice for notice in recommendation.warnings if notice.code != UNSUPPORTED_CODE
@@ -197,12 +197,12 @@ def _print_legend(
                 style="dim",
             )
         )
-    if rows.folded:
-        names = ", ".join(map(printable, names_of(rows.folded)))
+    if rows.on_these_images:
+        names = ", ".join(map(printable, names_of(rows.on_these_images)))
         console.print(Text(f"Not in the table, since trained on these very images: {names}.", style="dim"))
 
 
-def _print_folded(recommendation: Recommendation, console: Console) -> None:
+def _print_omitted(recommendation: Recommendation, console: Console) -> None:
     """The starts that are not in the ranking: what is expected of each, and which row stands for it."""
     if not recommendation.folded:
         return

@@ -10,8 +10,8 @@ from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from recommender.devices.gpus import BANDWIDTH_GB_S
-from recommender.devices.table import devices
+from recommender.costs.devices import devices
+from recommender.costs.gpus import BANDWIDTH_GB_S
 from recommender.errors import NotFoundError, UnavailableError
 from recommender.profile.known import source_profile
 from recommender.records import Recommendation
@@ -138,7 +138,7 @@ def recommendation(
         answer=done or RecommendationStatus.model_validate_json(text),
         set_name=held.name if held else "a data set that was removed",
         rows=shown_rows(rows),
-        folded=names_of(shown_rows(rows).folded),
+        on_these_images=names_of(shown_rows(rows).on_these_images),
         meanings=MEANINGS,
         labels=LABELS,
         top=axis_top(max((row.score.high for row in rows), default=1.0)),

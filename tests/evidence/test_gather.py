@@ -28,7 +28,7 @@ from tests.evidence.kit import random_checkpoint, stored
 from tests.profile.synthetic import synthetic_profile
 
 
-class Shelf(NamedTuple):
+class Checkpoints(NamedTuple):
     """Checkpoints and the profiles of their sources, as `gather` takes them."""
 
     checkpoints: tuple[Checkpoint, ...]
@@ -48,13 +48,13 @@ def profile(target: Dataset) -> Profile:
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory, profile: Profile) -> Shelf:
+def registered(tmp_path_factory: pytest.TempPathFactory, profile: Profile) -> Checkpoints:
     """One of an unknown source, one of a known unrelated, one trained on the target itself, one not fetched."""
     folder = tmp_path_factory.mktemp("weights")
     unrelated = synthetic_profile("unrelated", centre=2.0)
     near = replace(profile, dataset_name="near")
     absent = replace(random_checkpoint(folder, "absent", seed=3), path=None, sha256=None)
-    return Shelf(
+    return Checkpoints(
         checkpoints=(
             random_checkpoint(folder, "unknown", seed=0),
             replace(random_checkpoint(folder, "unrelated", seed=1), source_hash="unrelated"),
@@ -132,10 +132,10 @@ def test_a_network_that_breaks_when_run_ends_no_ranking(
 
 @pytest.mark.slow
 def test_everybody_has_metadata_and_those_at_hand_features(
-    target: Dataset, profile: Profile, shelf: Shelf, store: Store
+    target: Dataset, profile: Profile, registered: Checkpoints, store: Store
 ) -> None:
     seen: list[tuple[str, int, int]] = []
-    found = gather(target, profile, *shelf, store=store, progress=lambda *step: seen.append(step))
+    found = gather(target, profile, *registered, store=store, progress=lambda *step: seen.append(step))
     assert list(found) == ["unknown", "unrelated", "near", "absent"]
     assert [_measured(evidence) for evidence in found.values()] == [True, True, True, False]
     assert found["unknown"].similarity is None
@@ -159,11 +159,11 @@ def test_everybody_has_metadata_and_those_at_hand_features(
 def test_the_second_time_nothing_is_measured(
     target: Dataset,
     profile: Profile,
-    shelf: Shelf,
+    registered: Checkpoints,
     store: Store,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    first = gather(target, profile, *shelf, store=store)
+    first = gather(target, profile, *registered, store=store)
 
     def refuse(*_: object) -> None:
         raise AssertionError("measured again")
@@ -171,8 +171,8 @@ def test_the_second_time_nothing_is_measured(
     module = sys.modules["recommender.evidence.gather"]
     monkeypatch.setattr(module, "sample_target", refuse)
     monkeypatch.setattr("recommender.checkpoints.coverage", refuse)
-    known = shelf.checkpoints[:3]
-    assert gather(target, profile, known, shelf.sources, store=store) == {
+    known = registered.checkpoints[:3]
+    assert gather(target, profile, known, registered.sources, store=store) == {
         c.name: first[c.name] for c in known
     }
     renamed = replace(known[0], name="again")
@@ -188,12 +188,12 @@ def test_the_second_time_nothing_is_measured(
 
 
 def test_other_class_names_of_the_same_weights_are_counted_anew(
-    target: Dataset, profile: Profile, shelf: Shelf, store: Store
+    target: Dataset, profile: Profile, registered: Checkpoints, store: Store
 ) -> None:
-    first = gather(target, profile, shelf.checkpoints[:1], {}, store=store, max_feature_candidates=0)[
+    first = gather(target, profile, registered.checkpoints[:1], {}, store=store, max_feature_candidates=0)[
         "unknown"
     ]
-    other = replace(shelf.checkpoints[0], class_names=("cell", "face"))
+    other = replace(registered.checkpoints[0], class_names=("cell", "face"))
     second = gather(target, profile, [other], {}, store=store, max_feature_candidates=0)["unknown"]
     assert first.class_overlap == 0.5
     assert second.class_overlap == 0.0
@@ -204,7 +204,11 @@ def test_other_class_names_of_the_same_weights_are_counted_anew(
 
 @pytest.mark.slow
 def test_the_same_question_has_the_same_answer(
-    target: Dataset, profile: Profile, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    target: Dataset,
+    profile: Profile,
+    registered: Checkpoints,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One network after the other, or three at a time; torch's own number of threads is put back."""
     import torch
@@ -220,7 +224,7 @@ def test_the_same_question_has_the_same_answer(
                 sys.modules["recommender.evidence.gather"], "available_threads", lambda n=threads: n
             )
             with Store(tmp_path / str(threads)) as store:
-                answers.append(gather(target, profile, *shelf, store=store))
+                answers.append(gather(target, profile, *registered, store=store))
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
@@ -228,22 +232,22 @@ def test_the_same_question_has_the_same_answer(
 
 
 def test_the_cap_is_kept_and_measuring_may_come_later(
-    target: Dataset, profile: Profile, shelf: Shelf, store: Store
+    target: Dataset, profile: Profile, registered: Checkpoints, store: Store
 ) -> None:
-    none = gather(target, profile, *shelf, store=store, max_feature_candidates=0)
+    none = gather(target, profile, *registered, store=store, max_feature_candidates=0)
     assert not any(map(_measured, none.values()))
-    one = gather(target, profile, *shelf, store=store, max_feature_candidates=1)
+    one = gather(target, profile, *registered, store=store, max_feature_candidates=1)
     assert [name for name, evidence in one.items() if _measured(evidence)] == ["near"]
-    again = gather(target, profile, *shelf, store=store, max_feature_candidates=0)
+    again = gather(target, profile, *registered, store=store, max_feature_candidates=0)
     assert again == one  # what is known is not forgotten
 
 
 @pytest.mark.slow
 def test_the_history_finds_what_was_gathered(
-    target: Dataset, profile: Profile, shelf: Shelf, store: Store
+    target: Dataset, profile: Profile, registered: Checkpoints, store: Store
 ) -> None:
-    found = gather(target, profile, *shelf, store=store)
-    for checkpoint in shelf.checkpoints[:3]:
+    found = gather(target, profile, *registered, store=store)
+    for checkpoint in registered.checkpoints[:3]:
         sha256 = checkpoint.sha256
         assert sha256 is not None
         assert store.evidence.get(target.content_hash, sha256, EVIDENCE_VERSION) == found[checkpoint.name]
@@ -253,7 +257,7 @@ def test_the_history_finds_what_was_gathered(
 def test_a_damaged_file_costs_its_own_features_only(
     target: Dataset,
     profile: Profile,
-    shelf: Shelf,
+    registered: Checkpoints,
     store: Store,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -263,7 +267,7 @@ def test_a_damaged_file_costs_its_own_features_only(
     content = bytearray(damaged.path.read_bytes())
     content[-1] ^= 1
     damaged.path.write_bytes(content)
-    found = gather(target, profile, [shelf.checkpoints[0], damaged], {}, store=store)
+    found = gather(target, profile, [registered.checkpoints[0], damaged], {}, store=store)
     assert _measured(found["unknown"])
     assert not _measured(found["damaged"])
     assert found["damaged"].class_overlap == 0.5

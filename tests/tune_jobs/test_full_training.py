@@ -78,7 +78,7 @@ def test_a_killed_training_resumes_leaves_its_files_and_becomes_a_start(workshop
     assert second.weights_sha256 == workshop.store.checkpoints.get("ours").sha256  # type: ignore[union-attr]
     assert second.source_hash == workshop.target.hash
     assert second.starting_score is not None
-    from recommender.candidates import choose_starts
+    from recommender.candidates.choosing import choose_starts
     from recommender.datasets import open_dataset
     from recommender.profile.known import known_profile
     from recommender.progress import silent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from recommender.estimates import (
+from recommender.costs.estimates import (
     NOTHING_TIMED,
     about,
     estimate_training,

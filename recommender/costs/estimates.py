@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from recommender.devices.calibration import calibrated_speed
-from recommender.image_sizes import known_operations, operations, operations_of
+from recommender.costs.calibration import calibrated_speed
+from recommender.costs.image_sizes import known_operations, operations, operations_of
+from recommender.costs.training_memory import FRAMEWORK_MB, PROGRAM_MB, training_memory_mb
+from recommender.costs.training_time import NEWEST, Speed, TrainingWork, known_speed
 from recommender.records import Estimate, Mode, Recipe, Run, SplitCounts, Start
 from recommender.store import Store
 from recommender.tasks import Task
 from recommender.text import counted, two_figures
-from recommender.training_memory import FRAMEWORK_MB, PROGRAM_MB, training_memory_mb
-from recommender.training_time import NEWEST, Speed, TrainingWork, known_speed
 
 LOOKED_AT = 8 * NEWEST  # runs among which those of the same task and kind are sought
 NOTHING_TIMED = (

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.cost_notices import cost_notes
+from recommender.costs.notices import cost_notes
 from recommender.records import (
     Dataset,
     Evidence,
@@ -100,7 +100,7 @@ def test_small_image_sizes_are_raised_before_anything_is_tiled() -> None:
 
 
 def test_within_a_limit_the_best_larger_model_that_fits_is_named() -> None:
-    from recommender.cost_notices import _larger
+    from recommender.costs.notices import _larger
 
     first = row(640, None)
     limits = ("30 ms an image on t4",)

@@ -8,9 +8,9 @@ was timed by us; the runs of a machine's own history say more about that machine
 
 from __future__ import annotations
 
-from recommender.devices.table import usual_spelling
+from recommender.costs.devices import usual_spelling
+from recommender.costs.training_time import Speed
 from recommender.errors import UsageError
-from recommender.training_time import Speed
 
 V100_IMAGE_S, V100_GFLOP_S = 2.06e-3, 8.53e-5
 V100_BANDWIDTH = 900.0

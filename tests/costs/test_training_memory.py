@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks.training_memory import PUBLISHED_GB, count
 from recommender.checkpoints import catalogue
-from recommender.cost_notices import _too_large
+from recommender.costs.notices import _too_large
+from recommender.costs.training_memory import FILE, FRAMEWORK_MB, largest_batch, training_memory_mb
 from recommender.records import Evidence, Interval, RankedStart
-from recommender.training_memory import FILE, FRAMEWORK_MB, largest_batch, training_memory_mb
 
 
 def test_it_grows_with_batch_size_and_model() -> None:

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recommender.devices.gpus import gpu_memory_mb
+from recommender.costs.gpus import gpu_memory_mb
+from recommender.costs.image_sizes import limits_in_words
+from recommender.costs.start_costs import BATCH
+from recommender.costs.training_memory import FRAMEWORK_MB, largest_batch
 from recommender.forecast.rules import trained_on_target
-from recommender.image_sizes import limits_in_words
 from recommender.records import SCRATCH, Cost, Dataset, Notice, Profile, RankedStart, Start
 from recommender.requests import RecommendRequest
-from recommender.start_costs import BATCH
 from recommender.tasks import Task, task_definition
 from recommender.text import printable, two_figures
-from recommender.training_memory import FRAMEWORK_MB, largest_batch
 
 NEARLY = 0.02  # of the task's metric: what a cheaper start may lose to be named beside the first
 LARGER = 2.0  # times the first's operations from which on a start is larger
@@ -48,19 +48,19 @@ def cost_notes(
     limits: Sequence[str] = (),
     gpu: str | None = None,
     scratch: str = "",
-    folded: Sequence[Cost] = (),
+    omitted: Sequence[Cost] = (),
 ) -> tuple[Notice, ...]:
     """Notices on a cheaper and a larger start, the source of the costs, and the image size for small objects.
 
     `rows` are the shown ones, `ranked` all. `hours_on` is the GPU that was asked for, whose hours are estimated;
     `limits` are those asked for, in words, and `gpu` its name; `scratch` is the architecture that random weights take,
-    and `folded` are the starts left out of the ranking.
+    and `omitted` are the starts left out of the ranking.
     """
     first = rows[0]
     return (
         *_to_fetch(first),
         *_cheaper(first, rows),
-        *_larger(first, ranked, limits, folded),
+        *_larger(first, ranked, limits, omitted),
         *_other_tables(ranked, target.task, limits),
         *_estimated(first, hours_on),
         *_too_large(first, gpu, scratch),
@@ -109,11 +109,11 @@ def _cheaper(first: RankedStart, rows: Sequence[RankedStart]) -> tuple[Notice, .
 
 
 def _larger(
-    first: RankedStart, ranked: Sequence[RankedStart], limits: Sequence[str], folded: Sequence[Cost] = ()
+    first: RankedStart, ranked: Sequence[RankedStart], limits: Sequence[str], omitted: Sequence[Cost] = ()
 ) -> tuple[Notice, ...]:
     """Within limits on the trained model: the best of the starts that make more of them than the first does.
 
-    Without a limit nothing bounds what is larger, and the note on folded starts names the most promising one.
+    Without a limit nothing bounds what is larger, and the note on omitted starts names the most promising one.
     """
     own = first.flops_b
     if own is None or not limits or first.latency_ms is None:
@@ -129,8 +129,8 @@ def _larger(
     ]
     if larger:
         return (_larger_fits(first, max(larger, key=lambda row: (row.score.mean, -row.rank))),)
-    if any(one.flops_b is not None and one.flops_b >= LARGER * own for one in folded):
-        return ()  # there is room, and the note on folded starts says why none is ranked
+    if any(one.flops_b is not None and one.flops_b >= LARGER * own for one in omitted):
+        return ()  # there is room, and the note on omitted starts says why none is ranked
     within = " and ".join(limits)
     return (
         Notice(

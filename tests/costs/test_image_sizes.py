@@ -7,15 +7,15 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
-from recommender.devices.gpus import gpu_speed
+from recommender.costs.gpus import gpu_speed
+from recommender.costs.image_sizes import SizeChoice, choose_sizes, sizes_for
+from recommender.costs.start_costs import costs_of, front, work_of
+from recommender.costs.training_time import Speed
 from recommender.errors import UsageError
 from recommender.forecast.kernels import PriorScales
 from recommender.forecast.situation import Situation
-from recommender.image_sizes import SizeChoice, choose_sizes, sizes_for
 from recommender.records import Profile
 from recommender.requests import RecommendRequest, at_usual_size
-from recommender.start_costs import costs_of, front, work_of
-from recommender.training_time import Speed
 from tests.forecast.builders import profile, situation
 
 SMALL_OBJECTS = replace(

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from recommender.candidates.recall import RECALLED, recall
 from recommender.checkpoints import (
     catalogue,
     fetch,
@@ -21,7 +22,6 @@ from recommender.forecast.situation import Situation
 from recommender.forecast.warnings import is_permissive
 from recommender.profile.known import source_profiles
 from recommender.progress import Progress
-from recommender.recall import RECALLED, recall
 from recommender.records import SCRATCH, Budget, Checkpoint, Evidence, Mode, Notice, Profile, Start
 from recommender.requests import RecommendRequest
 from recommender.starts import split_start
@@ -118,7 +118,7 @@ def public_checkpoints(*, fetchable: Task | None) -> list[Checkpoint]:
 def _recall_notes(
     request: RecommendRequest, store: Store, files: Sequence[Sequence[Checkpoint]]
 ) -> tuple[Notice, ...]:
-    """A notice on a shelf that was not ranked whole."""
+    """A notice on registered checkpoints that were not all ranked."""
     registered = store.checkpoints.count()
     if request.checkpoints or registered <= RECALLED:
         return ()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from recommender.checkpoints import catalogue
+from recommender.costs.training_time import GFLOPS_PER_MILLION_PARAMETERS
 from recommender.errors import UsageError
 from recommender.forecast.budget import MOST_ENLARGED
 from recommender.forecast.gaussian_process import posterior
@@ -16,7 +17,6 @@ from recommender.forecast.situation import Observation, Situation
 from recommender.records import Checkpoint, Cost, Profile, Start
 from recommender.requests import RecommendRequest
 from recommender.text import rounded_up
-from recommender.training_time import GFLOPS_PER_MILLION_PARAMETERS
 
 SIZES = (320, 480, 640, 960, 1280)  # pixels
 WORTH = (

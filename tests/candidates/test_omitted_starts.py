@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recommender.folding import WORTH_FETCHING, fold, fold_notes, rescored
+from recommender.candidates.omitted_starts import WORTH_FETCHING, omit_starts, omitted_notes, rescored
 from recommender.forecast.gaussian_process import posterior
 from recommender.forecast.kernels import PriorScales
 from recommender.forecast.situation import Situation
@@ -51,9 +51,11 @@ def ask(**values: object) -> RecommendRequest:
 
 
 def kept(target: Profile, num_images: int, request: RecommendRequest) -> set[str]:
-    situations, folded = fold(starts(target, num_images), (), PriorScales(), request=request, cost_of=costs)
-    assert len(situations) + len(folded) == 10
-    assert {one.instead for one in folded} <= {one.start for one in situations}
+    situations, omitted = omit_starts(
+        starts(target, num_images), (), PriorScales(), request=request, cost_of=costs
+    )
+    assert len(situations) + len(omitted) == 10
+    assert {one.instead for one in omitted} <= {one.start for one in situations}
     return {one.start.checkpoint for one in situations}
 
 
@@ -82,12 +84,12 @@ def test_nothing_is_left_out_for_a_start_that_is_left_out_itself() -> None:
 
 def test_scores_of_folded_starts_move_with_trials() -> None:
     situations = starts(EASY, 100)
-    ranked, folded = fold(situations, (), PriorScales(), request=ask(), cost_of=costs)
+    ranked, omitted = omit_starts(situations, (), PriorScales(), request=ask(), cost_of=costs)
     left_out = [one for one in situations if one not in ranked]
     poor = [observation(situations[0], 0.05)]
-    anew = rescored(folded, left_out, ranked, poor, PriorScales())
-    assert {one.start for one in anew} == {one.start for one in folded}
-    assert max(one.score for one in anew) < min(one.score for one in folded)
+    anew = rescored(omitted, left_out, ranked, poor, PriorScales())
+    assert {one.start for one in anew} == {one.start for one in omitted}
+    assert max(one.score for one in anew) < min(one.score for one in omitted)
     assert [one.score for one in anew] == sorted((one.score for one in anew), reverse=True)
 
 
@@ -112,14 +114,14 @@ def test_named_starts_are_all_ranked() -> None:
 
 @pytest.mark.parametrize(("request_", "said"), [(ask(), "to be fetched"), (ask(everything=True), "families")])
 def test_what_is_left_out_is_counted_in_one_short_note(request_: RecommendRequest, said: str) -> None:
-    situations, folded = fold(starts(EASY, 100), (), PriorScales(), request=request_, cost_of=costs)
-    (notice,) = fold_notes(folded, situations)
+    situations, omitted = omit_starts(starts(EASY, 100), (), PriorScales(), request=request_, cost_of=costs)
+    (notice,) = omitted_notes(omitted, situations)
     assert said in notice.message
     assert len(notice.message) < 300
 
 
 def test_weights_for_gray_images_take_part_only_where_they_are_here() -> None:
-    from recommender.candidates import public_checkpoints
+    from recommender.candidates.choosing import public_checkpoints
 
     names = {one.name for one in public_checkpoints(fetchable="detect")}
     assert "yolo11n" in names
@@ -127,7 +129,7 @@ def test_weights_for_gray_images_take_part_only_where_they_are_here() -> None:
 
 
 def test_of_other_tasks_only_their_own_official_checkpoints_are_fetched() -> None:
-    from recommender.candidates import public_checkpoints
+    from recommender.candidates.choosing import public_checkpoints
 
     unfetched = [one for one in public_checkpoints(fetchable="segment") if not one.available]
     assert len(unfetched) > 10

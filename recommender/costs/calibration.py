@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recommender.atomic_files import write_json
-from recommender.devices.table import (
+from recommender.costs.devices import (
     TABLE_SIZE,
     THIS,
     Calibration,
@@ -21,9 +21,9 @@ from recommender.devices.table import (
     calibration,
     calibration_file,
 )
-from recommender.image_sizes import operations_of
+from recommender.costs.image_sizes import operations_of
+from recommender.costs.training_time import IMAGE_S, Speed
 from recommender.progress import Progress, silent
-from recommender.training_time import IMAGE_S, Speed
 
 if TYPE_CHECKING:
     import torch

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from recommender.atomic_files import write_json
-from recommender.devices.gpus import gpu_speed
-from recommender.devices.table import calibration, calibration_file, device, devices, latency
+from recommender.costs.devices import calibration, calibration_file, device, devices, latency
+from recommender.costs.gpus import gpu_speed
 from recommender.errors import UsageError
 
 

@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from recommender.checkpoints.scratch import scratch_architecture
-from recommender.devices.table import device, latency
+from recommender.costs.devices import device, latency
+from recommender.costs.image_sizes import operations, operations_of
+from recommender.costs.training_memory import training_memory_mb
+from recommender.costs.training_time import USUAL_FLOPS_B, Speed, TrainingWork
 from recommender.forecast.situation import Situation
-from recommender.image_sizes import operations, operations_of
 from recommender.records import Checkpoint, Cost, Profile, Recipe
 from recommender.requests import RecommendRequest
 from recommender.tasks import Task
-from recommender.training_memory import training_memory_mb
-from recommender.training_time import USUAL_FLOPS_B, Speed, TrainingWork
 
 BATCH = Recipe.batch  # images a step, unless asked otherwise
 USUAL_PARAMETERS = 2_600_000  # YOLO11n, where no checkpoint tells

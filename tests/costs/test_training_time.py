@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from recommender.costs.training_time import NEWEST, START_S, Speed, TrainingWork, known_speed
 from recommender.forecast.history import builtin_history
 from recommender.records import Run
-from recommender.training_time import NEWEST, START_S, Speed, TrainingWork, known_speed
 from tests.store.builders import run as make_run
 
 FLOPS = {"yolo11n": 6.5}

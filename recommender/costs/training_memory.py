@@ -12,7 +12,7 @@ import functools
 import json
 from pathlib import Path
 
-FILE = Path(__file__).parent / "devices" / "training_memory.json"
+FILE = Path(__file__).parent / "training_memory.json"
 SIZE = 640  # pixels, at which outputs are counted
 BYTES_PER_PARAMETER = 20
 HALF_BYTES = 2  # of the copy of a parameter in half precision

@@ -12,12 +12,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from recommender.costs.image_sizes import CostOf, operations
 from recommender.forecast.gaussian_process import posterior
 from recommender.forecast.kernels import PriorScales
 from recommender.forecast.rules import trained_on_target
 from recommender.forecast.situation import Observation, Situation
-from recommender.image_sizes import CostOf, operations
-from recommender.records import FoldedStart, Notice
+from recommender.records import Notice, OmittedStart
 from recommender.requests import RecommendRequest
 from recommender.text import counted, printable
 
@@ -26,14 +26,14 @@ WORTH = 0.01  # of the task's metric: less than this a larger relative does not 
 WORTH_FETCHING = 0.03
 
 
-def fold(
+def omit_starts(
     situations: Sequence[Situation],
     history: Sequence[Observation],
     scales: PriorScales,
     *,
     request: RecommendRequest,
     cost_of: CostOf,
-) -> tuple[tuple[Situation, ...], tuple[FoldedStart, ...]]:
+) -> tuple[tuple[Situation, ...], tuple[OmittedStart, ...]]:
     """The situations that take part in the ranking, and the starts that others stand for. Named starts all stay."""
     if request.checkpoints or all(_is_here(one) for one in situations):
         return tuple(situations), ()
@@ -50,8 +50,8 @@ def fold(
     # Only then the families: none may be left out for a relative that is left out itself.
     promising = {one: score for one, score in expected.items() if one not in unpromising}
     representatives = unpromising | _best_of_families(promising, worth=0.0 if limited else WORTH)
-    folded = tuple(
-        FoldedStart(
+    omitted = tuple(
+        OmittedStart(
             **vars(one.start),
             **vars(cost_of(one)),
             imgsz=one.budget.imgsz,
@@ -61,29 +61,29 @@ def fold(
         )
         for one in sorted(representatives, key=lambda one: (-expected[one], one.start))
     )
-    return tuple(one for one in situations if one not in representatives), folded
+    return tuple(one for one in situations if one not in representatives), omitted
 
 
 def rescored(
-    folded: Sequence[FoldedStart],
-    left_out: Sequence[Situation],
+    omitted: Sequence[OmittedStart],
+    situations: Sequence[Situation],
     kept: Sequence[Situation],
     history: Sequence[Observation],
     scales: PriorScales,
-) -> tuple[FoldedStart, ...]:
-    """The folded starts with the scores that a history with trials gives them; `left_out` are their situations."""
-    both = (*left_out, *kept)
+) -> tuple[OmittedStart, ...]:
+    """The omitted starts with the scores that a history with trials gives them."""
+    both = (*situations, *kept)
     means_N = posterior(history, both, scales).expected_scores()
     expected = {one.start: float(mean) for one, mean in zip(both, means_N, strict=True)}
-    anew = [replace(one, score=expected[one.start], instead_score=expected[one.instead]) for one in folded]
+    anew = [replace(one, score=expected[one.start], instead_score=expected[one.instead]) for one in omitted]
     return tuple(sorted(anew, key=lambda one: (-one.score, one.start)))
 
 
-def fold_notes(folded: Sequence[FoldedStart], situations: Sequence[Situation]) -> tuple[Notice, ...]:
+def omitted_notes(omitted: Sequence[OmittedStart], situations: Sequence[Situation]) -> tuple[Notice, ...]:
     """The number of starts left out of the table, and why."""
     here = {one.start for one in situations if _is_here(one)}
-    unfetched = [one for one in folded if one.instead in here]
-    larger = sorted({printable(one.instead.checkpoint) for one in folded if one not in unfetched})
+    unfetched = [one for one in omitted if one.instead in here]
+    larger = sorted({printable(one.instead.checkpoint) for one in omitted if one not in unfetched})
     said = []
     if unfetched:
         most = max(unfetched, key=lambda one: one.score)
@@ -94,7 +94,7 @@ def fold_notes(folded: Sequence[FoldedStart], situations: Sequence[Situation]) -
         )
     if larger:
         said.append(
-            f"{counted(len(folded) - len(unfetched), 'start')} from relatives of {', '.join(larger[:4])}"
+            f"{counted(len(omitted) - len(unfetched), 'start')} from relatives of {', '.join(larger[:4])}"
             f"{' and others' if len(larger) > 4 else ''}: the same families in other sizes or trained otherwise, "
             f"expected to bring less than {WORTH} more."
         )

@@ -1,4 +1,4 @@
-"""Of a long shelf the checkpoints worth a forecast are recalled: near, proven, and of unknown source."""
+"""Of a long registry the checkpoints worth a forecast are recalled: near, proven, and of unknown source."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.shelf import fill_shelf
-from recommender import recall as recalling
-from recommender.candidates import choose_starts
+from benchmarks.synthetic_registry import fill_registry
+from recommender.candidates import recall as recalling
+from recommender.candidates.choosing import choose_starts
+from recommender.candidates.recall import PER_SOURCE, RECALLED, WITHOUT_SOURCE, recall
 from recommender.checkpoints import located
 from recommender.profile import compare
 from recommender.profile.shipped import builtin_profiles
 from recommender.progress import silent
-from recommender.recall import PER_SOURCE, RECALLED, WITHOUT_SOURCE, recall
 from recommender.records import Budget, Checkpoint, Mode, Profile, Start
 from recommender.requests import RecommendRequest
 from recommender.store import Store
 from recommender.store.runs import record_run
 from tests.store.builders import run
 
-SHELF = 200
+REGISTERED = 200
 BUDGET = Budget(epochs=50, imgsz=640)
 
 
@@ -32,13 +32,13 @@ def target() -> Profile:
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A store with many checkpoints, each trained on a data set of its own."""
-    folder = tmp_path_factory.mktemp("shelf")
+    folder = tmp_path_factory.mktemp("registry")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RECOMMENDER_HOME", str(folder))
         with Store(folder / "store.sqlite3") as store:
-            fill_shelf(store, SHELF)
+            fill_registry(store, REGISTERED)
             yield store
 
 
@@ -48,84 +48,86 @@ def recalled(store: Store, target: Profile, *, refused: str = "") -> dict[str, C
     return {one.name: one for one in found}
 
 
-def test_a_short_shelf_is_forecast_whole(
-    shelf: Store, target: Profile, monkeypatch: pytest.MonkeyPatch
+def test_a_short_registry_is_forecast_whole(
+    registry: Store, target: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recalling, "RECALLED", SHELF)
-    assert len(recalled(shelf, target)) == SHELF
+    monkeypatch.setattr(recalling, "RECALLED", REGISTERED)
+    assert len(recalled(registry, target)) == REGISTERED
 
 
-def test_of_a_long_shelf_the_nearest_by_every_similarity_are_recalled(shelf: Store, target: Profile) -> None:
-    found = {one.source_hash for one in recalled(shelf, target).values()}
+def test_of_a_long_registry_the_nearest_by_every_similarity_are_recalled(
+    registry: Store, target: Profile
+) -> None:
+    found = {one.source_hash for one in recalled(registry, target).values()}
     assert len(found) == RECALLED
-    sources = shelf.profiles.list(target.encoder)
+    sources = registry.profiles.list(target.encoder)
     for kind in ("whole", "image", "object"):
         nearest = sorted(sources, key=lambda source: -getattr(compare(target, source), kind))[:4]
         assert {source.dataset_hash for source in nearest} <= found
 
 
-def test_who_may_not_take_part_leaves_the_place_to_another(shelf: Store, target: Profile) -> None:
-    first = next(iter(recalled(shelf, target)))
-    without = recalled(shelf, target, refused=first)
+def test_who_may_not_take_part_leaves_the_place_to_another(registry: Store, target: Profile) -> None:
+    first = next(iter(recalled(registry, target)))
+    without = recalled(registry, target, refused=first)
     assert first not in without
     assert len(without) == RECALLED
 
 
 def test_the_best_on_similar_targets_is_recalled_however_far_its_source(
-    shelf: Store, target: Profile
+    registry: Store, target: Profile
 ) -> None:
-    before = recalled(shelf, target)
-    outsider = next(one for one in shelf.checkpoints.list() if one.name not in before)
+    before = recalled(registry, target)
+    outsider = next(one for one in registry.checkpoints.list() if one.name not in before)
     best = run().best
     assert best is not None
     for name, score in ((outsider.name, 0.9), ("other", 0.2), ("another", 0.1)):
         changes = {"start": Start(checkpoint=name, mode="full"), "best": replace(best, score=score)}
         one = replace(run(), id=name, target_hash=target.dataset_hash, **changes)  # type: ignore[arg-type]
-        shelf.write(lambda session, one=one: record_run(session, one))  # type: ignore[misc]
+        registry.write(lambda session, one=one: record_run(session, one))  # type: ignore[misc]
     try:
-        assert outsider.name in recalled(shelf, target)
+        assert outsider.name in recalled(registry, target)
     finally:
         for name in (outsider.name, "other", "another"):
-            shelf.runs.remove(name)
+            registry.runs.remove(name)
 
 
-def test_places_are_kept_for_checkpoints_of_unknown_source(shelf: Store, target: Profile) -> None:
-    like = shelf.checkpoints.list()[0]
+def test_places_are_kept_for_checkpoints_of_unknown_source(registry: Store, target: Profile) -> None:
+    like = registry.checkpoints.list()[0]
     names = [f"unknown-{number:02d}" for number in range(WITHOUT_SOURCE + 3)]
     more = [replace(like, name=name, source_hash=None, source_score=n / 100) for n, name in enumerate(names)]
-    shelf.checkpoints.put_all(more)
+    registry.checkpoints.put_all(more)
     try:
-        found = recalled(shelf, target)
+        found = recalled(registry, target)
         assert [name for name in names if name in found] == names[3:]  # the best of them on their own data
         assert len(found) == RECALLED
     finally:
         for name in names:
-            shelf.checkpoints.remove(name)
+            registry.checkpoints.remove(name)
 
 
 @pytest.mark.slow
-def test_many_of_one_source_do_not_crowd_out_the_others(shelf: Store, target: Profile) -> None:
-    like = next(iter(recalled(shelf, target).values()))
+def test_many_of_one_source_do_not_crowd_out_the_others(registry: Store, target: Profile) -> None:
+    like = next(iter(recalled(registry, target).values()))
     names = [f"same-{number:02d}" for number in range(4 * PER_SOURCE)]
-    shelf.checkpoints.put_all([replace(like, name=name, source_score=0.99) for name in names])
+    registry.checkpoints.put_all([replace(like, name=name, source_score=0.99) for name in names])
     try:
-        assert sum(name in recalled(shelf, target) for name in names) <= PER_SOURCE
+        assert sum(name in recalled(registry, target) for name in names) <= PER_SOURCE
     finally:
         for name in names:
-            shelf.checkpoints.remove(name)
+            registry.checkpoints.remove(name)
 
 
 @pytest.mark.parametrize("modes", [("full", "freeze"), ("full",)])
 def test_the_answer_says_how_many_of_how_many_were_ranked(
-    shelf: Store, target: Profile, modes: tuple[Mode, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    registry: Store, target: Profile, modes: tuple[Mode, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     request = RecommendRequest.model_validate({"dataset": str(tmp_path), "modes": modes})
-    situations, notes = choose_starts(request, shelf, target, silent, imgsz=640)
+    situations, notes = choose_starts(request, registry, target, silent, imgsz=640)
     names = {one.start.checkpoint for one in situations}
     assert "coco-yolo11n" in names
-    assert len([name for name in names if name.startswith("shelf-")]) == RECALLED
+    assert len([name for name in names if name.startswith("synthetic-")]) == RECALLED
     (note,) = notes
     assert note.code == "recalled"
-    assert f"{RECALLED} of {SHELF} registered" in note.message
-    named = request.model_copy(update={"checkpoints": ("shelf-000001",)})
-    assert choose_starts(named, shelf, target, silent, imgsz=640)[1] == ()
+    assert f"{RECALLED} of {REGISTERED} registered" in note.message
+    named = request.model_copy(update={"checkpoints": ("synthetic-000001",)})
+    assert choose_starts(named, registry, target, silent, imgsz=640)[1] == ()

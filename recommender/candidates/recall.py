@@ -1,4 +1,4 @@
-"""The registered checkpoints that are forecast: a cheap search over the whole shelf, then at most RECALLED.
+"""The registered checkpoints that are forecast: a cheap search over all of them, then at most RECALLED.
 
 Two phases, as in recall-and-select (arXiv 2404.00069): the index finds the data sets nearest to the target, and what
 is cheap to know of their checkpoints decides who is looked at closely. What that loses against a forecast of every
@@ -23,7 +23,7 @@ from recommender.store import Store
 if TYPE_CHECKING:
     from recommender.profile.index import Block, SourceIndex
 
-RECALLED = 64  # registered checkpoints that are forecast; a shelf of no more is forecast whole
+RECALLED = 64  # registered checkpoints that are forecast; no more than that are all forecast
 POOL = 512  # data sets found by each similarity, among whose checkpoints the rest is chosen
 NEAREST = 8  # places for the nearest by each of the four similarities
 BY_RECORD = 8  # places for those that did best on the nearest past targets

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recommender.estimates import (
+from recommender.costs.estimates import (
     NOTHING_TIMED,
     UNKNOWN_NETWORK,
     estimate_training,
@@ -17,11 +17,11 @@ from recommender.estimates import (
     speed_here,
     time_beside,
 )
+from recommender.costs.training_time import Speed
 from recommender.records import EpochMetrics, Estimate, Recipe, Run, SplitCounts, Start
 from recommender.report.runs import run_detail
 from recommender.store import Store
 from recommender.store.records_json import decode, encode
-from recommender.training_time import Speed
 from tests.store.builders import checkpoint as make_checkpoint
 from tests.store.builders import run as make_run
 from tune_jobs.sweep.run_recorder import RunRecorder

@@ -26,7 +26,7 @@ SAMPLE_IMAGES, SAMPLE_OBJECTS, MAX_HASHES = 64, 128, 400
 RUNS_PER_TARGET = 40
 
 
-def fill_shelf(store: Store, count: int, *, seed: int = 0) -> None:
+def fill_registry(store: Store, count: int, *, seed: int = 0) -> None:
     """Register `count` checkpoints of as many sources; their weights are those of the built-in ones."""
     rng = np.random.default_rng(seed)
     for start in range(0, count, BATCH):
@@ -110,7 +110,7 @@ def _checkpoint(number: int, source: Profile, rng: np.random.Generator) -> Check
     template = zoo()[number % len(zoo())]
     return replace(
         template,
-        name=f"shelf-{number:06d}",
+        name=f"synthetic-{number:06d}",
         origin="registry",
         class_names=source.class_names,
         source_name=source.dataset_name,

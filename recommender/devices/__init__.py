@@ -1,1 +1,0 @@
-"""Devices that trained models run on: measured latencies, and estimates where no table holds one."""
