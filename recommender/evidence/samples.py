@@ -30,6 +30,8 @@ BACKGROUND = -1  # label of boxes without an object
 _TRIES = 8
 _MAX_OVERLAP = 0.1  # of the background box's area with any object
 
+Content = tuple[float, float, float, float]  # x1 y1 x2 y2, fractions of a square
+
 logger = logging.getLogger(__name__)
 
 
@@ -44,6 +46,8 @@ class TargetSample:
     shapes_M4: NDArray[np.float64]  # centre and size in fractions of the image, to be predicted
     task: Task = "detect"  # of the data set
     class_names: tuple[str, ...] = ()  # of the data set, in the order of the labels
+    labelled: tuple[LabelledImage, ...] = ()  # whose squares these are, with every object
+    contents: tuple[Content, ...] = ()  # where each lies in its square
 
     @property
     def num_objects(self) -> int:
@@ -81,6 +85,8 @@ class _Prepared:
     boxes_M4: NDArray[np.float64]
     labels_M: NDArray[np.int64]
     shapes_M4: NDArray[np.float64]
+    labelled: LabelledImage
+    content: Content
 
 
 def _joined(prepared: Sequence[_Prepared], size: int, task: Task) -> TargetSample:
@@ -92,6 +98,8 @@ def _joined(prepared: Sequence[_Prepared], size: int, task: Task) -> TargetSampl
         images_M=np.repeat(np.arange(len(prepared)), [len(one.labels_M) for one in prepared]),
         shapes_M4=np.concatenate([np.zeros((0, 4)), *(one.shapes_M4 for one in prepared)]),
         task=task,
+        labelled=tuple(one.labelled for one in prepared),
+        contents=tuple(one.content for one in prepared),
     )
 
 
@@ -116,6 +124,8 @@ def _prepare(image: LabelledImage, size: int, seed: int) -> _Prepared | None:
         boxes_M4=_in_square(shapes_M4, content),
         labels_M=labels.astype(np.int64),
         shapes_M4=shapes_M4,
+        labelled=image,
+        content=content,
     )
 
 
@@ -153,9 +163,7 @@ def _high(boxes_M4: NDArray[np.float64]) -> NDArray[np.float64]:
     return high
 
 
-def _in_square(
-    boxes_M4: NDArray[np.float64], content: tuple[float, float, float, float]
-) -> NDArray[np.float64]:
+def _in_square(boxes_M4: NDArray[np.float64], content: Content) -> NDArray[np.float64]:
     """Corners in fractions of the letterboxed square."""
     left, top, right, bottom = content
     corners = np.concatenate([_low(boxes_M4), _high(boxes_M4)], axis=1).clip(0.0, 1.0)

@@ -22,7 +22,7 @@ from recommender.evidence.estimators import (
     ridge_accuracy,
 )
 from recommender.evidence.samples import BACKGROUND, TargetSample
-from recommender.evidence.zero_shot import zero_shot_accuracy
+from recommender.evidence.zero_shot import zero_shot_accuracy, zero_shot_map
 from recommender.records import Checkpoint
 from recommender.tasks import Task
 
@@ -53,6 +53,7 @@ class Estimator:
     paper: str
     cost: str  # for N samples of D dimensions and C classes
     tasks: tuple[Task, ...] = ("detect", "segment", "classify")  # of the data sets it is measured on
+    said: str = ""  # of a start's score, among the reasons; {metric} is the name of the task's
     of_frozen: bool = (
         False  # whether the forecast heeds it for frozen detectors; of whole images it heeds all
     )
@@ -84,6 +85,10 @@ def _zero_shot(features: CandidateFeatures) -> float | None:
     return zero_shot_accuracy(features.checkpoint, features.sample)
 
 
+def _zero_shot_map(features: CandidateFeatures) -> float | None:
+    return zero_shot_map(features.checkpoint, features.sample)
+
+
 def _linear_probe(features: CandidateFeatures) -> float | None:
     return ridge_accuracy(features.whole, features.sample.labels_M)
 
@@ -102,7 +107,12 @@ ESTIMATORS: tuple[Estimator, ...] = (
               paper="arXiv 1610.01644", cost="N³", tasks=("classify",)),
     # No set of the built-in history shares two classes with a checkpoint that has not seen its images: shown alone.
     Estimator(name="zero_shot", label="zero-shot accuracy", measure=_zero_shot, weight=0.0, sd=0.0,
-              paper="the checkpoint's own head", cost="N", tasks=("classify",)),
+              paper="the checkpoint's own head", cost="N", tasks=("classify",),
+              said="untrained it puts {score:.0%} of your images of what it knows right"),
+    # Nor can its effect be fitted: shown alone.
+    Estimator(name="zero_shot_map", label="zero-shot mAP50-95", measure=_zero_shot_map, weight=0.0, sd=0.0,
+              paper="the checkpoint's own head", cost="N", tasks=("detect", "segment"),
+              said="untrained it reaches {metric} {score:.2f} on what it knows"),
 )  # fmt: skip
 
 

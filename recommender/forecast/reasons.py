@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
+from recommender.evidence import ESTIMATORS
 from recommender.forecast.ranking import StartForecast
 from recommender.forecast.situation import Observation, Situation
 from recommender.profile import NOTHING_SIMILAR
@@ -109,7 +110,21 @@ def _transfer(situation: Situation) -> list[str]:
     if evidence.class_overlap is not None:
         known = round(evidence.class_overlap * len(classes))
         said.append(f"it knows {known} of your {counted(len(classes), 'class')}")
+    said.extend(_untrained(situation))
     return ["; ".join(said)] if said else []
+
+
+def _untrained(situation: Situation) -> list[str]:
+    """One sentence for each score that is told in words."""
+    metric = task_definition(situation.target.task).metric.label
+    scores, seen = situation.evidence.scores, situation.evidence.source_images_seen
+    flattered = f"; it has seen {seen:.0%} of your images" if seen else ""
+    return [
+        f"{row.said.format(metric=metric, score=scores[row.name])} "
+        f"({'weighed' if row.sd else 'not weighed'}{flattered})"
+        for row in ESTIMATORS
+        if row.said and scores.get(row.name) is not None
+    ]
 
 
 def _other_task(situation: Situation) -> str:

@@ -96,7 +96,7 @@ def trials_worth(recommendation: Recommendation) -> str | None:
     label = task_definition(recommendation.task).metric.label
     # In hours where a speed is known: a training of a large network is many of the small one that costs count in.
     cost = (
-        f"{value.cost:.1f} full trainings of YOLO11n"
+        f"{value.cost:.1f} full trainings of YOLO11n's size"
         if value.hours is None
         else f"some {_hours(value.hours)}"
     )

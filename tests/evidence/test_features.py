@@ -162,6 +162,9 @@ def _labelled(labels: Any) -> TargetSample:
     return replace(sample, images_M=np.arange(len(labels)), shapes_M4=sizes)
 
 
+OF_WHOLE_CHECKPOINTS = {"zero_shot_map"}  # not of their features
+
+
 def test_scores_follow_the_level_that_tells_the_classes() -> None:
     labels = np.arange(120) % 3
     sample = _labelled(labels)
@@ -178,7 +181,7 @@ def test_one_class_and_its_background_can_be_told_apart() -> None:
     labels = np.where(np.arange(80) % 2, 0, BACKGROUND)
     scores = scores_of(_levels(labels, separation=2.0), _labelled(labels))
     assert scores["knn_accuracy"] == pytest.approx(1.0)
-    assert all(value is not None for value in scores.values())
+    assert {name for name, value in scores.items() if value is None} == OF_WHOLE_CHECKPOINTS
 
 
 @pytest.mark.slow
@@ -187,8 +190,9 @@ def test_a_wider_network_gains_nothing_by_its_width() -> None:
     sample, rng = _labelled(labels), np.random.default_rng(0)
     narrow = {8: rng.normal(size=(400, 64)).astype(np.float32)}
     wide = {8: rng.normal(size=(400, 1024)).astype(np.float32)}
-    for name, value in scores_of(narrow, sample).items():
-        other = scores_of(wide, sample)[name]
+    scores, others = scores_of(narrow, sample), scores_of(wide, sample)
+    for name in scores.keys() - OF_WHOLE_CHECKPOINTS:
+        value, other = scores[name], others[name]
         assert value is not None
         assert other is not None
         assert abs(other - value) < 0.1

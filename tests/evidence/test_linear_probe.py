@@ -47,5 +47,5 @@ def test_it_finds_what_is_linear_and_nothing_in_noise() -> None:
 
 def test_it_is_measured_on_whole_images_alone() -> None:
     names = [{row.name for row in estimators_for(task)} for task in ("detect", "segment", "classify")]
-    assert names[0] == names[1]
+    assert names[0] == names[1] >= {"zero_shot_map"}
     assert names[2] - names[0] == {"linear_probe", "zero_shot"}

@@ -14,6 +14,7 @@ from recommender.comparison.comparison_input import Box, Evaluation, HeldOutSpli
 from recommender.datasets import export_yolo
 from recommender.errors import CheckpointError, StorageError
 from recommender.families import FAMILIES, ModelFamily, family_of_head
+from recommender.families.ultralytics.validation import validator_class
 from recommender.home import subfolder
 from recommender.records import Dataset, LabelledImage, Split
 from recommender.store.records_json import decode, encode
@@ -137,8 +138,6 @@ def validate(
     """The score of a model in evaluation mode on an export's split, and its boxes by the stem of each image's file."""
     import torch
 
-    from tune_jobs.training.dataset import validator_class
-
     family = family_of_head(type(model.model[-1]).__name__) or FAMILIES[0]
     if family.task == "classify":
         return _classify(model, family, data, split, imgsz=imgsz, device=device)
@@ -173,7 +172,6 @@ def _classify(
     from ultralytics.data.build import build_dataloader
 
     from tune_jobs.training.classification import CleanPhotos
-    from tune_jobs.training.dataset import validator_class
 
     photos = CleanPhotos(data / split, get_cfg(overrides={"imgsz": imgsz, "cache": "ram"}), augment=False)
     loader = build_dataloader(photos, batch=BATCH, workers=0, shuffle=False, device="cpu", pin_memory=False)

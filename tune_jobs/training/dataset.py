@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib
 import io
 from pathlib import Path
 from typing import Any
@@ -83,12 +82,6 @@ class SquareDataset(CleanDataset):
 def dataset_class(family: ModelFamily) -> type[CleanDataset]:
     """The reading of images by a family."""
     return SquareDataset if family.square_images else CleanDataset
-
-
-def validator_class(family: ModelFamily) -> Any:
-    """The validator of ultralytics that reads the output of this family's head."""
-    module, name = family.validator
-    return getattr(importlib.import_module(module), name)
 
 
 def _label_path(image: Path) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
+from recommender.families.ultralytics.validation import scores_by_class
 from recommender.tasks import Task
 
 
@@ -38,7 +39,7 @@ def starting_score(trainer: Any, known_classes: Sequence[int]) -> float | None:
     if RANK > 0:
         return None
     validator.get_stats()
-    by_class = _by_class(trainer.family.task, validator)
+    by_class = scores_by_class(trainer.family.task, validator)
     scores = [by_class[index] for index in known_classes if index in by_class]
     return sum(scores) / len(scores) if scores else None
 
@@ -68,22 +69,3 @@ def _of_masks(metrics: Any) -> tuple[float, dict[str, float]]:
 
 def _of_images(metrics: Any) -> tuple[float, dict[str, float]]:
     return round(float(metrics.top1), 6), {"top5": round(float(metrics.top5), 6)}  # of float32
-
-
-def _by_class(task: Task, validator: Any) -> dict[int, float]:
-    """The score of each class that occurs, by its number."""
-    if task == "classify":
-        return accuracy_by_class(validator.pred, validator.targets)
-    found = validator.metrics.seg if task == "segment" else validator.metrics.box
-    return {int(index): float(ap) for index, ap in zip(found.ap_class_index, found.ap, strict=True)}
-
-
-def accuracy_by_class(predicted: Sequence[Any], targets: Sequence[Any]) -> dict[int, float]:
-    """Share of each class's images whose first guess is right; batches of guesses (N, at most 5) and classes (N,)."""
-    import torch
-
-    first_N, target_N = torch.cat(list(predicted))[:, 0], torch.cat(list(targets))
-    return {
-        int(index): float((first_N[target_N == index] == index).float().mean())
-        for index in sorted(set(target_N.tolist()))
-    }

@@ -22,11 +22,12 @@ from ultralytics.utils import colorstr
 
 from recommender.errors import TrialError
 from recommender.families.ultralytics.architectures import architecture, frozen_layers
+from recommender.families.ultralytics.validation import validator_class
 from recommender.records import EpochMetrics
 from recommender.tasks import Task
 from recommender.training_recipe import ultralytics_arguments
 from tune_jobs.training.classification import CleanPhotos
-from tune_jobs.training.dataset import CleanDataset, dataset_class, read_data_yaml, validator_class
+from tune_jobs.training.dataset import CleanDataset, dataset_class, read_data_yaml
 from tune_jobs.training.job import STATE_FILE, TrainingJob
 from tune_jobs.training.normalisation import synchronise_norms, synchronises_norms
 from tune_jobs.training.resume import load_state, restore_state, save_state
