@@ -13,7 +13,7 @@ import typer
 from recommender.cli.sweep import INTERRUPTED, sweep_display
 from recommender.costs.estimates import about
 from recommender.costs.training_time import ROUGH, Speed
-from recommender.forecast.reasons import verdict
+from recommender.forecast.reasons import trials_sentence
 from recommender.pipeline import Study, conclude
 from recommender.records import Recipe, Recommendation
 from recommender.text import printable
@@ -66,7 +66,9 @@ def after_trials(case: Study, asked: TrialsRequest, store: Store, *, began_at: f
         sys.stderr.write("Interrupted: what is finished is kept, the same command goes on.\n")
         raise typer.Exit(INTERRUPTED)
     ended = _end(found.result.reason, len(found.trials), asked.trials)
-    return replace(after, verdict=verdict(before.ranking, after.ranking, len(found.trials), ended=ended))
+    return replace(
+        after, verdict=trials_sentence(before.ranking, after.ranking, len(found.trials), ended=ended)
+    )
 
 
 def _end(reason: str | None, num_trials: int, asked: int | None) -> str | None:

@@ -28,27 +28,27 @@ class ForecastOutcome:
 class ForecastError:
     """Errors of the forecast. `regret` is the loss of following its first choice."""
 
-    judged: tuple[ForecastOutcome, ...]
+    outcomes: tuple[ForecastOutcome, ...]
     first_choice: Start | None  # at the largest share
     regret: float | None
 
     @property
     def num_inside(self) -> int:
         """Outcomes within their intervals."""
-        return sum(one.inside for one in self.judged)
+        return sum(one.inside for one in self.outcomes)
 
     @property
     def mean_error(self) -> float | None:
         """Mean of outcome minus forecast; above zero the forecast was too low."""
-        if not self.judged:
+        if not self.outcomes:
             return None
-        return sum(one.outcome - one.expected.score.mean for one in self.judged) / len(self.judged)
+        return sum(one.outcome - one.expected.score.mean for one in self.outcomes) / len(self.outcomes)
 
 
 def forecast_error_of(comparison: ComparisonInput, rows: Sequence[ComparisonRow]) -> ForecastError:
     """Forecasts with an outcome, in the forecast's order."""
     at = {(row.start, row.fraction): row for row in rows}
-    judged = tuple(
+    outcomes = tuple(
         ForecastOutcome(
             expected=expected,
             outcome=row.val_score.mean,
@@ -57,13 +57,13 @@ def forecast_error_of(comparison: ComparisonInput, rows: Sequence[ComparisonRow]
         for expected in comparison.prior_forecast.expected
         if (row := at.get((expected.start, expected.fraction))) is not None
     )
-    largest = max((one.expected.fraction for one in judged), default=1.0)
-    here = [one for one in judged if one.expected.fraction == largest]
+    largest = max((one.expected.fraction for one in outcomes), default=1.0)
+    here = [one for one in outcomes if one.expected.fraction == largest]
     if not here:
-        return ForecastError(judged=judged, first_choice=None, regret=None)
+        return ForecastError(outcomes=outcomes, first_choice=None, regret=None)
     first = max(here, key=lambda one: one.expected.score.mean)
     return ForecastError(
-        judged=judged,
+        outcomes=outcomes,
         first_choice=first.expected.start,
         regret=max(one.outcome for one in here) - first.outcome,
     )

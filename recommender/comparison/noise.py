@@ -41,7 +41,7 @@ class SeedNoise:
         quantile = float(t.ppf((1 + LEVEL) / 2, self.freedom))
         return quantile * self.deviation * math.sqrt(1 / first + 1 / second)
 
-    def verdict(self, first: SeedSpread, second: SeedSpread) -> str:
+    def direction(self, first: SeedSpread, second: SeedSpread) -> str:
         """ "more", "less", "same" (within noise or too small to matter) or "unknown" (noise not measured)."""
         gap = first.mean - second.mean
         bound = self.of_difference(first.seeds, second.seeds)

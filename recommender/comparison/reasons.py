@@ -50,9 +50,9 @@ def worse_starts(
     for row in rows:
         if row.start.mode == "scratch":
             continue
-        to_scratch = scratch is not None and noise.verdict(row.score, scratch.score) == "less"
+        to_scratch = scratch is not None and noise.direction(row.score, scratch.score) == "less"
         winner = scratch if to_scratch and scratch is not None else rows[0]
-        if row is rows[0] or noise.verdict(row.score, winner.score) != "less":
+        if row is rows[0] or noise.direction(row.score, winner.score) != "less":
             continue
         found.append(
             WorseStart(
@@ -104,9 +104,9 @@ def _frozen(
     )
     if same is not None:
         gap = same.score.mean - row.score.mean
-        if noise.verdict(same.score, row.score) == "more":
+        if noise.direction(same.score, row.score) == "more":
             text += f"; the same weights trained in full reach {gap:+.3f} {metric}"
-        elif abs(gap) <= CARE or noise.verdict(same.score, row.score) == "same":
+        elif abs(gap) <= CARE or noise.direction(same.score, row.score) == "same":
             return None  # freezing is not what made the difference
     return Reason(code="frozen", text=text + ".")
 
@@ -165,7 +165,7 @@ def rates_tried(comparison: ComparisonInput, row: ComparisonRow) -> tuple[tuple[
 
 
 def _early_drop(row: ComparisonRow, trained: Sequence[FinishedTraining]) -> tuple[float, float] | None:
-    before = row.starting.score if row.starting.on == "target" else None
+    before = row.starting.score if row.starting.measured_on == "target" else None
     after = spread_of(max(point.score for point in t.run.curve[:2]) for t in trained if t.run.curve)
     if before is None or after is None or before < 0.05 or after.mean > (1 - HARMFUL_DROP) * before:
         return None

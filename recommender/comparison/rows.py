@@ -16,7 +16,7 @@ class StartingScore:
     """The checkpoint's own score before any training, and on what."""
 
     score: float | None
-    on: Literal["target", "own domain", "unknown", "random weights"]
+    measured_on: Literal["target", "own domain", "unknown", "random weights"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class ComparisonRow:
 
     start: Start
     fraction: float
-    num_images: int  # it was trained on
+    train_images: int  # it was trained on
     learning_rate: float | None  # really used
     starting: StartingScore
     score: SeedSpread  # on the split that scores
@@ -96,7 +96,7 @@ def _row(comparison: ComparisonInput, group: Sequence[FinishedTraining]) -> Comp
     return ComparisonRow(
         start=runs[0].start,
         fraction=runs[0].recipe.fraction,
-        num_images=runs[0].num_train_images,
+        train_images=runs[0].num_train_images,
         learning_rate=runs[0].learning_rate_used,
         starting=_starting(comparison.compared_start(runs[0].start), group),
         score=_known([score.score for score in scores]),
@@ -142,10 +142,10 @@ def _known(values: Sequence[float]) -> SeedSpread:
 def _starting(compared_start: ComparedStart, group: Sequence[FinishedTraining]) -> StartingScore:
     checkpoint = compared_start.checkpoint
     if checkpoint is None:
-        return StartingScore(score=None, on="random weights")
+        return StartingScore(score=None, measured_on="random weights")
     here = spread_of(trained.run.starting_score for trained in group)
     if here is not None:
-        return StartingScore(score=here.mean, on="target")
+        return StartingScore(score=here.mean, measured_on="target")
     if checkpoint.source_score is not None:
-        return StartingScore(score=checkpoint.source_score, on="own domain")
-    return StartingScore(score=None, on="unknown")
+        return StartingScore(score=checkpoint.source_score, measured_on="own domain")
+    return StartingScore(score=None, measured_on="unknown")

@@ -16,7 +16,7 @@ from recommender.records import Start
 class SizeGain:
     """By how much the best pretrained start beats scratch at one size."""
 
-    num_images: int
+    train_images: int
     start: Start  # the best pretrained one there
     gain: float  # of the score; negative where scratch won
     noise: float | None  # what seeds alone do to it; None where not measured
@@ -29,11 +29,11 @@ class SizeGain:
 
 @dataclass(frozen=True, kw_only=True)
 class SizeFinding:
-    """`num_images` is the size below which pretraining matters; None where the sizes tried do not tell."""
+    """`train_images` is the size below which pretraining matters; None where the sizes tried do not tell."""
 
     kind: Literal["everywhere", "nowhere", "below", "above"]
     gains: tuple[SizeGain, ...]  # the smallest size first
-    num_images: int | None = None
+    train_images: int | None = None
 
 
 def size_finding(rows: Sequence[ComparisonRow], noise: SeedNoise) -> SizeFinding | None:
@@ -41,7 +41,7 @@ def size_finding(rows: Sequence[ComparisonRow], noise: SeedNoise) -> SizeFinding
 
     Between two sizes the margin is interpolated over the logarithm of the size.
     """
-    gains = tuple(sorted((gain for gain in _gains(rows, noise)), key=lambda gain: gain.num_images))
+    gains = tuple(sorted((gain for gain in _gains(rows, noise)), key=lambda gain: gain.train_images))
     if not gains:
         return None
     matters = [gain.margin > 0 for gain in gains]
@@ -52,12 +52,12 @@ def size_finding(rows: Sequence[ComparisonRow], noise: SeedNoise) -> SizeFinding
     # The largest size at which it still matters, when it stops mattering above it.
     last = max(i for i, does in enumerate(matters) if does)
     if last == len(gains) - 1:
-        return SizeFinding(kind="above", gains=gains, num_images=gains[matters.index(True)].num_images)
+        return SizeFinding(kind="above", gains=gains, train_images=gains[matters.index(True)].train_images)
     small, large = gains[last], gains[last + 1]
     share = small.margin / (small.margin - large.margin)
-    logs = math.log(small.num_images), math.log(large.num_images)
+    logs = math.log(small.train_images), math.log(large.train_images)
     crossing = math.exp(logs[0] + share * (logs[1] - logs[0]))
-    return SizeFinding(kind="below", gains=gains, num_images=round(crossing))
+    return SizeFinding(kind="below", gains=gains, train_images=round(crossing))
 
 
 def _gains(rows: Sequence[ComparisonRow], noise: SeedNoise) -> list[SizeGain]:
@@ -71,7 +71,7 @@ def _gains(rows: Sequence[ComparisonRow], noise: SeedNoise) -> list[SizeGain]:
         best = max(others, key=lambda row: row.score.mean)
         found.append(
             SizeGain(
-                num_images=best.num_images,
+                train_images=best.train_images,
                 start=best.start,
                 gain=best.score.mean - scratch.score.mean,
                 noise=noise.of_difference(best.score.seeds, scratch.score.seeds),

@@ -66,7 +66,7 @@ def _winner(rows: Sequence[ComparisonRow], noise: SeedNoise, metric: str) -> str
     head = f"{_name(best.start)}: {metric} {_value(best)}"
     if len(rows) == 1:
         return f"The only start that finished is {head}."
-    equals = [row for row in rows[1:] if noise.verdict(best.score, row.score) == "same"]
+    equals = [row for row in rows[1:] if noise.direction(best.score, row.score) == "same"]
     if equals:
         names = " and ".join(_name(row.start) for row in equals[:3])
         gap = best.score.mean - equals[0].score.mean
@@ -107,7 +107,7 @@ def _scratch(rows: Sequence[ComparisonRow], noise: SeedNoise, found: CatchUp | N
     if scratch is None or best is None:
         return None
     gap = best.score.mean - scratch.score.mean
-    if noise.verdict(best.score, scratch.score) == "same":
+    if noise.direction(best.score, scratch.score) == "same":
         lead = f"Pretraining brings {gap:+.3f} over random weights here, which is seed noise or too little to matter"
     elif gap < 0:
         lead = (
@@ -159,7 +159,7 @@ def _modes(rows: Sequence[ComparisonRow], noise: SeedNoise, metric: str) -> str 
             continue
         gap = other.score.mean - row.score.mean
         saved = 1 - other.seconds.mean / row.seconds.mean if row.seconds.mean else 0.0
-        same = noise.verdict(other.score, row.score) == "same"
+        same = noise.direction(other.score, row.score) == "same"
         noted = " (seed noise)" if same else _unsure(noise)
         return (
             f"Freezing the backbone of {printable(row.start.checkpoint)} changes {metric} by {gap:+.3f}{noted} and "
@@ -177,19 +177,19 @@ def size_text(sizes: SizeFinding) -> str:
     smallest, largest = sizes.gains[0], sizes.gains[-1]
     if sizes.kind == "everywhere":
         return (
-            f"Pretraining matters at every size tried, from {smallest.num_images:,} training images "
-            f"({smallest.gain:+.3f}) to {largest.num_images:,} ({largest.gain:+.3f})"
+            f"Pretraining matters at every size tried, from {smallest.train_images:,} training images "
+            f"({smallest.gain:+.3f}) to {largest.train_images:,} ({largest.gain:+.3f})"
         )
     if sizes.kind == "nowhere":
         return (
-            f"Pretraining brings nothing beyond noise at any size tried, from {smallest.num_images:,} to "
-            f"{largest.num_images:,} training images"
+            f"Pretraining brings nothing beyond noise at any size tried, from {smallest.train_images:,} to "
+            f"{largest.train_images:,} training images"
         )
     if sizes.kind == "below":
-        return f"Pretraining matters below about {sizes.num_images or 0:,} training images"
+        return f"Pretraining matters below about {sizes.train_images or 0:,} training images"
     return (
-        f"Pretraining shows only from {sizes.num_images or 0:,} training images up: with fewer, no start learns enough "
-        "to differ"
+        f"Pretraining shows only from {sizes.train_images or 0:,} training images up: with fewer, no start learns "
+        "enough to differ"
     )
 
 
@@ -204,7 +204,7 @@ def _trust(forecast_error: ForecastError, metric: str) -> str | None:
     )
     return (
         f"The forecast made before the runs would have taken {_name(forecast_error.first_choice)}, {cost}; "
-        f"{forecast_error.num_inside} of {len(forecast_error.judged)} outcomes lay within its 80 % intervals."
+        f"{forecast_error.num_inside} of {len(forecast_error.outcomes)} outcomes lay within its 80 % intervals."
     )
 
 
@@ -227,7 +227,9 @@ def _unsure(noise: SeedNoise) -> str:
 def _began_at_its_best(row: ComparisonRow) -> bool:
     """True if training brought a start nothing, so that it was quick at nothing."""
     start = row.starting
-    return start.on == "target" and start.score is not None and start.score >= row.val_score.mean - CARE
+    return (
+        start.measured_on == "target" and start.score is not None and start.score >= row.val_score.mean - CARE
+    )
 
 
 def _name(start: Start) -> str:

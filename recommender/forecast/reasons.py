@@ -32,7 +32,7 @@ def reasons(forecast: StartForecast, history: Sequence[Observation]) -> tuple[st
     return tuple(said[:6])
 
 
-def verdict(
+def trials_sentence(
     before: Sequence[RankedStart], after: Sequence[RankedStart], num_trials: int, *, ended: str | None
 ) -> str:
     """The change of the answer by trials, and why they stopped: one or two sentences."""

@@ -21,8 +21,8 @@ def summary_csv(findings: Findings) -> str:
     header += [name for spread in spreads for name in (spread, f"{spread}_deviation")]
     lines = []
     for row in findings.rows:
-        line: list[object] = [row.start, row.start.checkpoint, row.start.mode, row.fraction, row.num_images]
-        line += [row.score.seeds, row.learning_rate, row.starting.score, row.starting.on]
+        line: list[object] = [row.start, row.start.checkpoint, row.start.mode, row.fraction, row.train_images]
+        line += [row.score.seeds, row.learning_rate, row.starting.score, row.starting.measured_on]
         for name in spreads:
             spread: SeedSpread | None = row.details.get(name) if name in details else getattr(row, name)
             line += [None, None] if spread is None else [_round(spread.mean), _round(spread.deviation)]

@@ -161,16 +161,16 @@ def _scaled(one: Series, scale: float) -> Series:
 
 def _size_chart(findings: Findings, styles: dict[Start, int], y_label: str) -> Markup | None:
     """The score against the number of train images; None with a single size."""
-    sizes = sorted({float(row.num_images) for row in findings.rows})
+    sizes = sorted({float(row.train_images) for row in findings.rows})
     if len(sizes) < 2:
         return None
     series = []
     for start, style in styles.items():
-        rows = sorted((row for row in findings.rows if row.start == start), key=lambda row: row.num_images)
+        rows = sorted((row for row in findings.rows if row.start == start), key=lambda row: row.train_images)
         if rows:
-            points: tuple[Point, ...] = tuple((float(r.num_images), r.score.mean) for r in rows)
+            points: tuple[Point, ...] = tuple((float(r.train_images), r.score.mean) for r in rows)
             band = tuple(
-                (float(r.num_images), r.score.mean - d, r.score.mean + d)
+                (float(r.train_images), r.score.mean - d, r.score.mean + d)
                 for r in rows
                 if (d := r.score.deviation) is not None
             )
@@ -186,11 +186,11 @@ def _size_chart(findings: Findings, styles: dict[Start, int], y_label: str) -> M
 
 
 def _forecast(findings: Findings) -> dict[str, Any]:
-    judged = findings.forecast_error.judged
-    highest = [one.expected.score.high for one in judged] + [
-        one.outcome + (one.deviation or 0.0) for one in judged
+    outcomes = findings.forecast_error.outcomes
+    highest = [one.expected.score.high for one in outcomes] + [
+        one.outcome + (one.deviation or 0.0) for one in outcomes
     ]
-    return {"top": max(highest, default=1.0) or 1.0, "rows": judged}
+    return {"top": max(highest, default=1.0) or 1.0, "rows": outcomes}
 
 
 def _spread(spread: SeedSpread | None, digits: int = 3) -> str:

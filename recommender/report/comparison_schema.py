@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from recommender.comparison.noise import SeedSpread
 from recommender.comparison.reasons import Reason
-from recommender.records import EpochMetrics, Interval, LayerTransfer, Notice, SplitCounts
+from recommender.comparison.rows import StartingScore
+from recommender.records import EpochMetrics, Interval, LayerTransfer, Notice, SplitCounts, Start
 from recommender.report.document import Document
+
+StartText = Annotated[str, BeforeValidator(lambda start: str(start) if isinstance(start, Start) else start)]
 
 
 class AskedPart(Document):
     """The request."""
 
-    starts: tuple[str, ...]
+    starts: tuple[StartText, ...]
     fractions: tuple[float, ...]
     seeds: int
     epochs: int
@@ -28,23 +33,16 @@ class AskedPart(Document):
     tta: bool = Field(description="Whether test-time augmentation was asked for.")
 
 
-class StartingPart(Document):
-    """The checkpoint's own score before any training."""
-
-    score: float | None
-    measured_on: str = Field(description='"target", "own domain", "random weights" or "unknown".')
-
-
 class RowPart(Document):
     """One start at one share of the train images."""
 
-    start: str
+    start: StartText
     checkpoint: str
     mode: str
     fraction: float
     train_images: int
     learning_rate: float | None
-    starting: StartingPart
+    starting: StartingScore
     score: SeedSpread
     details: dict[str, SeedSpread] = Field(description="The task's other metrics by name.")
     tta: SeedSpread | None = Field(
@@ -64,7 +62,7 @@ class CurvePart(Document):
     """One learning curve, on the validation images."""
 
     run: str
-    start: str
+    start: StartText
     fraction: float
     seed: int
     learning_rate: float | None
@@ -87,8 +85,10 @@ class CatchUpPart(Document):
 class GainPart(Document):
     """The best pretrained start against scratch at one size."""
 
+    model_config = ConfigDict(from_attributes=True)  # of the record that has the same fields
+
     train_images: int
-    start: str
+    start: StartText
     gain: float
     noise: float | None
 
@@ -112,7 +112,7 @@ class RatePart(Document):
 class ModePart(Document):
     """The change of a start's weights in training."""
 
-    start: str
+    start: StartText
     architecture: str
     transferred: float = Field(description="Share of the parameters.")
     backbone_transferred: float
@@ -129,8 +129,8 @@ class ModePart(Document):
 class LossPart(Document):
     """A pretrained start that lost by more than noise."""
 
-    start: str
-    against: str
+    start: StartText
+    against: StartText
     gap: float
     reasons: tuple[Reason, ...]
 
@@ -138,7 +138,7 @@ class LossPart(Document):
 class ForecastRow(Document):
     """A forecast and its outcome, on the validation images."""
 
-    start: str
+    start: StartText
     fraction: float
     forecast: Interval
     p_best: float
@@ -154,7 +154,7 @@ class ForecastPart(Document):
     history_runs: int
     history_runs_here: int
     rows: tuple[ForecastRow, ...]
-    first_choice: str | None
+    first_choice: StartText | None
     regret: float | None
 
 
@@ -177,7 +177,7 @@ class ConfusedPart(Document):
 class ClassesPart(Document):
     """One start's first guesses on the held-out images, class by class, over all seeds."""
 
-    start: str
+    start: StartText
     accuracy: dict[str, float | None] = Field(description="By class; null for a class without images.")
     confusion: tuple[tuple[int, ...], ...] = Field(
         description="Images by true class (rows) and guessed class (columns), in the order of `classes`; empty with "
@@ -189,7 +189,7 @@ class ClassesPart(Document):
 class FailurePart(Document):
     """A training without a result."""
 
-    start: str
+    start: StartText
     fraction: float
     seed: int
     why: str

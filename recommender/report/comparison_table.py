@@ -36,7 +36,7 @@ def print_comparison(comparison: ComparisonInput, findings: Findings, console: C
         table.add_column(title, justify="right", no_wrap=True)
     for row in findings.rows:
         starting = row.starting.score
-        own = " own" if row.starting.on == "own domain" else ""
+        own = " own" if row.starting.measured_on == "own domain" else ""
         table.add_row(
             Text(printable(row.start, limit=48)),
             f"{row.fraction:.0%}",

@@ -27,6 +27,7 @@ from recommender.report.older_documents import upgraded
 from recommender.tasks import Task, task_definition
 
 ValueT = TypeVar("ValueT")
+AS_ASKED = ("learning_rate", "fraction")  # fields whose numbers are never rounded
 
 
 class Document(BaseModel):
@@ -148,7 +149,7 @@ def rounded(value: ValueT, digits: int = 4) -> ValueT:
         return cast(ValueT, {key: rounded(item, digits) for key, item in value.items()})
     if is_dataclass(value) and not isinstance(value, type):
         digits = 6 if isinstance(value, Evidence) else digits
-        numbers = {name: item for name, item in vars(value).items() if name != "learning_rate"}
+        numbers = {name: item for name, item in vars(value).items() if name not in AS_ASKED}
         return replace(value, **{name: rounded(item, digits) for name, item in numbers.items()})
     return value
 

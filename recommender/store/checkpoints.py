@@ -10,13 +10,11 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from recommender.errors import ConflictError
 from recommender.records import Checkpoint
-from recommender.store.database import require_key, storable
+from recommender.store.database import require_key
 from recommender.store.models import CheckpointRow
 from recommender.store.records_json import digest_of, encode
-from recommender.store.repository import Repository
+from recommender.store.repository import Repository, in_parts
 from recommender.store.rows import checked
-
-_MAX_VALUES = 500  # in one query, below every database's limit of parameters
 
 
 class Checkpoints(Repository):
@@ -38,16 +36,11 @@ class Checkpoints(Repository):
 
     def get(self, name: str) -> Checkpoint | None:
         """The checkpoint of this name, or None."""
-        if not storable(name):
-            return None
-        row = self._read(lambda session: session.get(CheckpointRow, name))
-        return None if row is None else checked(Checkpoint, row)
+        return self._record(Checkpoint, CheckpointRow, name)
 
     def list(self) -> tuple[Checkpoint, ...]:
         """All of them, by name."""
-        query = select(CheckpointRow).order_by(CheckpointRow.name)
-        rows = self._read(lambda session: session.scalars(query).all())
-        return tuple(checked(Checkpoint, row) for row in rows)
+        return self._records(Checkpoint, select(CheckpointRow).order_by(CheckpointRow.name))
 
     def count(self) -> int:
         """The number of checkpoints."""
@@ -75,13 +68,11 @@ class Checkpoints(Repository):
             .order_by(func.coalesce(CheckpointRow.source_score, -1.0).desc(), CheckpointRow.name)
             .limit(limit)
         )
-        rows = self._read(lambda session: session.scalars(query).all())
-        return tuple(checked(Checkpoint, row) for row in sorted(rows, key=lambda row: row.name))
+        return tuple(sorted(self._records(Checkpoint, query), key=lambda one: one.name))
 
     def _where(
         self, column: InstrumentedAttribute[Any], values: Collection[str], each: int | None
     ) -> tuple[Checkpoint, ...]:
-        asked = sorted(value for value in set(values) if storable(value))
         place = func.row_number().over(
             partition_by=column,
             order_by=(func.coalesce(CheckpointRow.source_score, -1.0).desc(), CheckpointRow.name),
@@ -89,8 +80,8 @@ class Checkpoints(Repository):
 
         def work(session: Session) -> list[CheckpointRow]:
             found: list[CheckpointRow] = []
-            for start in range(0, len(asked), _MAX_VALUES):
-                part = column.in_(asked[start : start + _MAX_VALUES])
+            for values_of_part in in_parts(values):
+                part = column.in_(values_of_part)
                 query = select(CheckpointRow).where(part)
                 if each is not None:
                     best = (
@@ -107,15 +98,7 @@ class Checkpoints(Repository):
 
     def remove(self, name: str) -> bool:
         """Forget a checkpoint; False when there was none. Its file is the registry's business."""
-
-        def work(session: Session) -> bool:
-            row = session.get(CheckpointRow, name)
-            if row is None:
-                return False
-            session.delete(row)
-            return True
-
-        return storable(name) and self._write(work)
+        return self._remove(CheckpointRow, name)
 
 
 def record_checkpoint(session: Session, checkpoint: Checkpoint, *, replace: bool = False) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from functools import partial
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from recommender.store.database import require_key, storable
-from recommender.store.paging import cursor_after, paged
 from recommender.store.records_json import digest_of, encode
 from recommender.store.repository import Repository
 from recommender.store.rows import checked
@@ -42,10 +42,7 @@ class RegisteredDatasets(Repository):
 
     def get(self, id: str) -> RegisteredDataset | None:
         """The data set of this id, or None."""
-        if not storable(id):
-            return None
-        row = self._read(lambda session: session.get(RegisteredDatasetRow, id))
-        return None if row is None else checked(RegisteredDataset, row)
+        return self._record(RegisteredDataset, RegisteredDatasetRow, id)
 
     def page(
         self, *, owner: str | None, cursor: str | None = None, limit: int = 50
@@ -54,10 +51,7 @@ class RegisteredDatasets(Repository):
         query = select(RegisteredDatasetRow)
         if owner is not None:
             query = query.where(RegisteredDatasetRow.owner == owner)
-        query = paged(query, RegisteredDatasetRow, cursor=cursor, limit=limit)
-        rows = self._read(lambda session: session.scalars(query).all())
-        items = tuple(checked(RegisteredDataset, row) for row in rows[:limit])
-        return Page(items=items, next_cursor=cursor_after(rows, limit))
+        return self._page(partial(checked, RegisteredDataset), RegisteredDatasetRow, query, cursor, limit)
 
     def of_hashes(self, hashes: Collection[str]) -> tuple[RegisteredDataset, ...]:
         """Every registered data set with one of these contents."""
@@ -66,8 +60,7 @@ class RegisteredDatasets(Repository):
             .where(RegisteredDatasetRow.dataset_hash.in_([text for text in hashes if storable(text)]))
             .order_by(RegisteredDatasetRow.created_at)
         )
-        rows = self._read(lambda session: session.scalars(query).all())
-        return tuple(checked(RegisteredDataset, row) for row in rows)
+        return self._records(RegisteredDataset, query)
 
     def any_mentions(self, text: str, *, besides: str = "") -> bool:
         """True when a record of any owner, but the one of this id, has this text in it, such as a folder's name."""
@@ -84,8 +77,7 @@ class RegisteredDatasets(Repository):
     def at_paths(self, owner: str, paths: Collection[str]) -> tuple[RegisteredDataset, ...]:
         """The data sets that an owner holds at these paths."""
         query = select(RegisteredDatasetRow).where(RegisteredDatasetRow.owner == owner)
-        rows = self._read(lambda session: session.scalars(query).all())
-        known = (checked(RegisteredDataset, row) for row in rows)
+        known = self._records(RegisteredDataset, query)
         return tuple(dataset for dataset in known if dataset.path in set(paths))
 
     def set_health(self, id: str, health: str) -> None:
@@ -100,15 +92,7 @@ class RegisteredDatasets(Repository):
 
     def remove(self, id: str) -> bool:
         """Forget a data set; False when there was none. Its files are the service's business."""
-
-        def work(session: Session) -> bool:
-            row = session.get(RegisteredDatasetRow, id)
-            if row is None:
-                return False
-            session.delete(row)
-            return True
-
-        return storable(id) and self._write(work)
+        return self._remove(RegisteredDatasetRow, id)
 
 
 def _row(dataset: RegisteredDataset) -> RegisteredDatasetRow:

@@ -13,10 +13,8 @@ from recommender.records import Evidence
 from recommender.store.database import require_key, storable
 from recommender.store.models import EvidenceRow
 from recommender.store.records_json import digest_of, encode
-from recommender.store.repository import Repository
+from recommender.store.repository import Repository, in_parts
 from recommender.store.rows import checked
-
-_MAX_VALUES = 500  # in one query, below every database's limit of parameters
 
 
 class EvidenceCache(Repository):
@@ -65,14 +63,13 @@ class EvidenceCache(Repository):
     ) -> dict[tuple[str, str], Evidence]:
         """The evidence measured of these weights on these data sets, by both; damaged rows are left out."""
         hashes = sorted(value for value in set(datasets) if storable(value))
-        asked = sorted(value for value in set(weights) if storable(value))
 
         def work(session: Session) -> list[EvidenceRow]:
             found: list[EvidenceRow] = []
-            for start in range(0, len(asked), _MAX_VALUES):
+            for part in in_parts(weights):
                 query = select(EvidenceRow).where(
                     EvidenceRow.dataset_hash.in_(hashes),
-                    EvidenceRow.weights_sha256.in_(asked[start : start + _MAX_VALUES]),
+                    EvidenceRow.weights_sha256.in_(part),
                     EvidenceRow.version == version,
                 )
                 found.extend(session.scalars(query))

@@ -13,10 +13,9 @@ from recommender.records import Profile
 from recommender.store.codec import from_bytes, to_bytes
 from recommender.store.database import require_key, storable
 from recommender.store.models import MetaRow, ProfileRow
-from recommender.store.repository import Repository
+from recommender.store.repository import Repository, in_parts
 
 _GENERATION = "profiles_generation"
-_MAX_VALUES = 500  # in one query, below every database's limit of parameters
 
 
 class Profiles(Repository):
@@ -61,14 +60,12 @@ class Profiles(Repository):
 
     def get_all(self, hashes: Collection[str], encoder: str) -> dict[str, Profile]:
         """The profiles of these contents that there are, by content hash."""
-        asked = sorted(value for value in set(hashes) if storable(value))
 
         def work(session: Session) -> dict[str, bytes]:
             found: dict[str, bytes] = {}
-            for start in range(0, len(asked), _MAX_VALUES):
-                part = ProfileRow.dataset_hash.in_(asked[start : start + _MAX_VALUES])
+            for part in in_parts(hashes):
                 query = select(ProfileRow.dataset_hash, ProfileRow.data).where(
-                    ProfileRow.encoder == encoder, part
+                    ProfileRow.encoder == encoder, ProfileRow.dataset_hash.in_(part)
                 )
                 found.update((row[0], row[1]) for row in session.execute(query))
             return found
@@ -98,16 +95,7 @@ class Profiles(Repository):
 
     def remove(self, dataset_hash: str, encoder: str) -> bool:
         """Forget a profile; False when there was none."""
-
-        def work(session: Session) -> bool:
-            row = session.get(ProfileRow, (dataset_hash, encoder))
-            if row is None:
-                return False
-            session.delete(row)
-            _renew_generation(session)
-            return True
-
-        return storable(dataset_hash) and storable(encoder) and self._write(work)
+        return self._remove(ProfileRow, dataset_hash, encoder, then=_renew_generation)
 
     def generation(self) -> str:
         """Changes with every change of any profile; never an earlier value for other content."""

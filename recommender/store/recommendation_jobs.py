@@ -18,7 +18,6 @@ from recommender.store.database import require_key, storable
 from recommender.store.job_leases import JobLeases
 from recommender.store.job_models import JobRow
 from recommender.store.job_rows import RECOMMENDATION, append_event, lease_of
-from recommender.store.paging import cursor_after, paged
 from recommender.store.service_records import Page, RecommendationJob, Status
 
 _OPEN = ("queued", "running")
@@ -69,9 +68,7 @@ class RecommendationJobs(JobLeases):
             if not storable(dataset_id):
                 return Page(items=(), next_cursor=None)
             query = query.where(JobRow.dataset_id == dataset_id)
-        query = paged(query, JobRow, cursor=cursor, limit=limit)
-        rows = self._read(lambda session: session.scalars(query).all())
-        return Page(items=tuple(_job(row) for row in rows[:limit]), next_cursor=cursor_after(rows, limit))
+        return self._page(_job, JobRow, query, cursor, limit)
 
     def open(self, *, limit: int = 100) -> tuple[tuple[RecommendationJob, Lease], ...]:
         """Jobs without an answer, oldest first, and their leases."""

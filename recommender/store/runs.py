@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import Select, delete, func, select
@@ -14,9 +15,8 @@ from recommender.errors import ConflictError
 from recommender.records import EpochMetrics, Run
 from recommender.store.database import require_key, storable
 from recommender.store.models import ClaimRow, IgnoredRunRow, RunRow
-from recommender.store.paging import cursor_after, paged
 from recommender.store.records_json import digest_of, encode
-from recommender.store.repository import Repository
+from recommender.store.repository import Repository, in_parts
 from recommender.store.rows import checked
 from recommender.store.service_records import Page
 
@@ -59,10 +59,7 @@ class Runs(Repository):
 
     def get(self, id: str) -> Run | None:
         """The run of this id, or None."""
-        if not storable(id):
-            return None
-        row = self._read(lambda session: session.get(RunRow, id))
-        return None if row is None else checked(Run, row)
+        return self._record(Run, RunRow, id)
 
     def list(
         self,
@@ -81,8 +78,7 @@ class Runs(Repository):
         query = _filtered(target_hash=target_hash, checkpoint=checkpoint, mode=mode, kind=kind)
         if statuses is not None:
             query = query.where(RunRow.status.in_(list(statuses)))
-        rows = self._read(lambda session: session.scalars(query.limit(limit)).all())
-        return tuple(checked(Run, row) for row in rows)
+        return self._records(Run, query.limit(limit))
 
     def page(
         self,
@@ -100,11 +96,7 @@ class Runs(Repository):
                 if not storable(value):
                     return Page(items=(), next_cursor=None)
                 query = query.where(column == value)
-        query = paged(query, RunRow, cursor=cursor, limit=limit)
-        rows = self._read(lambda session: session.scalars(query).all())
-        return Page(
-            items=tuple(checked(Run, row) for row in rows[:limit]), next_cursor=cursor_after(rows, limit)
-        )
+        return self._page(partial(checked, Run), RunRow, query, cursor, limit)
 
     def by_target(self) -> dict[str, int]:
         """The number of rankable runs of each target, by its content hash."""
@@ -128,16 +120,9 @@ class Runs(Repository):
 
     def of_ids(self, ids: Collection[str]) -> tuple[Run, ...]:
         """The runs of these ids, oldest first."""
-        asked = sorted(set(ids))
-
-        def work(session: Session) -> list[RunRow]:
-            parts = (asked[start : start + 500] for start in range(0, len(asked), 500))
-            return [
-                row for part in parts for row in session.scalars(select(RunRow).where(RunRow.id.in_(part)))
-            ]
-
-        rows = sorted(self._read(work), key=lambda row: (row.created_at, row.id))
-        return tuple(checked(Run, row) for row in rows)
+        parts = (select(RunRow).where(RunRow.id.in_(part)) for part in in_parts(ids))
+        found = [run for query in parts for run in self._records(Run, query)]
+        return tuple(sorted(found, key=lambda run: (run.created_at, run.id)))
 
     def count(self) -> dict[str, int]:
         """Runs by status."""
@@ -146,16 +131,8 @@ class Runs(Repository):
 
     def remove(self, id: str) -> bool:
         """Forget a run; False when there was none."""
-
-        def work(session: Session) -> bool:
-            row = session.get(RunRow, id)
-            if row is None:
-                return False
-            session.delete(row)
-            session.execute(delete(IgnoredRunRow).where(IgnoredRunRow.run_id == id))
-            return True
-
-        return storable(id) and self._write(work)
+        mark = delete(IgnoredRunRow).where(IgnoredRunRow.run_id == id)
+        return self._remove(RunRow, id, then=lambda session: session.execute(mark))
 
     def ignore(self, id: str, *, ignored: bool = True) -> None:
         """Keep a run out of the history that the forecast learns from, or let it back in. Any id will do."""

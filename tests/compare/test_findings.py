@@ -71,9 +71,9 @@ def test_starting_score_says_what_it_was_measured_on() -> None:
         [*here, *runs_of((elsewhere, 0.4), (SCRATCH, 0.1))], [compared_start(elsewhere, source_score=0.6)]
     )
     found = {str(row.start): row.starting for row in rows_of(made)}
-    assert (found["coco:full"].score, found["coco:full"].on) == (0.3, "target")
-    assert (found["bccd:full"].score, found["bccd:full"].on) == (0.6, "own domain")
-    assert found["scratch"].on == "random weights"
+    assert (found["coco:full"].score, found["coco:full"].measured_on) == (0.3, "target")
+    assert (found["bccd:full"].score, found["bccd:full"].measured_on) == (0.6, "own domain")
+    assert found["scratch"].measured_on == "random weights"
 
 
 def test_each_start_goes_on_at_its_best_learning_rate() -> None:
@@ -105,8 +105,8 @@ def test_size_below_which_pretraining_matters_is_between_the_sizes_tried() -> No
     sizes = findings_of(by_size({1.0: 0.0, 0.33: 0.1, 0.1: 0.3})).sizes
     assert sizes is not None
     assert sizes.kind == "below"
-    assert 33 < (sizes.num_images or 0) < 100
-    assert [gain.num_images for gain in sizes.gains] == [10, 33, 100]
+    assert 33 < (sizes.train_images or 0) < 100
+    assert [gain.train_images for gain in sizes.gains] == [10, 33, 100]
 
 
 def test_everywhere_nowhere_and_only_above() -> None:
@@ -255,7 +255,7 @@ def test_forecast_and_outcome_side_by_side() -> None:
     runs = runs_of((COCO, 0.5), (SCRATCH, 0.2))
     forecasts = [expected(SCRATCH, 0.5, 0.4, 0.6), expected(COCO, 0.4, 0.3, 0.5)]
     seen = findings_of(comparison(runs, expected=forecasts)).forecast_error
-    assert [one.inside for one in seen.judged] == [False, True]
+    assert [one.inside for one in seen.outcomes] == [False, True]
     assert seen.first_choice == SCRATCH
     assert seen.regret == pytest.approx(0.3 * EPOCHS / (EPOCHS + 3), abs=1e-6)
 

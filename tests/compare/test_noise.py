@@ -30,17 +30,17 @@ def test_bound_of_a_difference_follows_students_t() -> None:
 def test_verdicts() -> None:
     noise = SeedNoise(deviation=0.02, freedom=8)
     spreads = {mean: SeedSpread(mean=mean, deviation=0.02, seeds=3) for mean in (0.40, 0.42, 0.45)}
-    assert noise.verdict(spreads[0.42], spreads[0.40]) == "same"
-    assert noise.verdict(spreads[0.45], spreads[0.40]) == "more"
-    assert noise.verdict(spreads[0.40], spreads[0.45]) == "less"
+    assert noise.direction(spreads[0.42], spreads[0.40]) == "same"
+    assert noise.direction(spreads[0.45], spreads[0.40]) == "more"
+    assert noise.direction(spreads[0.40], spreads[0.45]) == "less"
     unknown = SeedNoise(deviation=None, freedom=0)
-    assert unknown.verdict(spreads[0.45], spreads[0.40]) == "unknown"
+    assert unknown.direction(spreads[0.45], spreads[0.40]) == "unknown"
 
 
 def test_a_difference_nobody_cares_about_is_none_however_sure() -> None:
     quiet = SeedNoise(deviation=1e-6, freedom=100)
     near = SeedSpread(mean=0.4 + CARE / 2, deviation=0.0, seeds=9)
-    assert quiet.verdict(near, SeedSpread(mean=0.4, deviation=0.0, seeds=9)) == "same"
+    assert quiet.direction(near, SeedSpread(mean=0.4, deviation=0.0, seeds=9)) == "same"
 
 
 def test_spread_leaves_out_what_is_unknown() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recommender.forecast.reasons import verdict
+from recommender.forecast.reasons import trials_sentence
 from recommender.records import Evidence, Interval, RankedStart, TrialResult
 
 ANY = Interval(mean=0.3, low=0.2, high=0.4, level=0.8)
@@ -35,7 +35,7 @@ def trial(*scores: float) -> TrialResult:
 
 def test_a_changed_answer_names_both_starts_and_what_they_reached() -> None:
     trials = {"coco": trial(0.05, 0.11), "near": trial(0.2, 0.31)}
-    said = verdict(
+    said = trials_sentence(
         ranked("coco", "near", p_best=0.34), ranked("near", "coco", p_best=0.61, trials=trials), 2, ended=None
     )
     assert said.startswith("2 trials changed the answer: coco:full was first with a probability of 34%")
@@ -46,7 +46,7 @@ def test_a_changed_answer_names_both_starts_and_what_they_reached() -> None:
 
 def test_a_kept_answer_tells_how_sure_it_became() -> None:
     trials = {"coco": trial(0.4)}
-    said = verdict(
+    said = trials_sentence(
         ranked("coco", "near", p_best=0.34),
         ranked("coco", "near", p_best=0.9, trials=trials),
         1,
@@ -60,5 +60,5 @@ def test_a_kept_answer_tells_how_sure_it_became() -> None:
 
 def test_no_trial_is_explained_too() -> None:
     same = ranked("coco", p_best=0.99)
-    assert "none is expected to improve the choice of coco:full" in verdict(same, same, 0, ended=None)
-    assert "budget is used up" in verdict(same, same, 0, ended="the budget is used up")
+    assert "none is expected to improve the choice of coco:full" in trials_sentence(same, same, 0, ended=None)
+    assert "budget is used up" in trials_sentence(same, same, 0, ended="the budget is used up")
