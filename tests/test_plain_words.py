@@ -15,7 +15,8 @@ SOURCES = [file for part in PACKAGES for file in (ROOT / part).rglob("*.py") if 
 PRIVATE = re.compile(
     r"\b(kin|kinship|strangers?|likeness|hindsight|foresee\w*|habit\w*|Desk|Doorman|Gate|Envelope|Holdings|Atlas|Depot"
     r"|Parcel|Word|Bench|Orders|Conductor|Material|Contestant|stand_ins?|settles?|doubts?|walls|learnt from"
-    r"|[Oo]utlooks?|parcels?|Certainty|Allowance|HeldDatasets?|learnt_\w+|sealed_file)\b"
+    r"|[Oo]utlooks?|parcels?|Certainty|Allowance|HeldDatasets?|learnt_\w+|sealed_file|FoldedStarts?"
+    r"|[Ss]hel(?:f|ves)(?!\"))\b"
 )
 BARE = {"Outcome", "Place", "Plan", "Row", "Case", "Spread", "Marks", "Limits", "Ask"}
 QUESTION = re.compile(r"(What|How|Who|Whether|Why|Which|Where|When)\b")

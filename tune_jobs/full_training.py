@@ -1,4 +1,4 @@
-"""One attempt of a full training, as a Ray job: `python -m tune_jobs.full_training STORAGE JOB EPOCH`.
+"""One attempt of a full training, as a Ray job: `python -m tune_jobs.full_training STORAGE JOB ATTEMPT`.
 
 It fetches its inputs, goes on from the newest state an earlier attempt left, trains, reports after every epoch, and
 leaves results and then its outcome, all in its own folder of the storage. It knows no store: the launcher takes in

@@ -35,7 +35,7 @@ from tune_jobs.finalising import download, finalise
 from tune_jobs.inputs import prepare
 from tune_jobs.leases import TTL_S, Leases
 from tune_jobs.messages import CRASH, OUTCOME, AttemptOutcome, Crash, Report, Revoked
-from tune_jobs.ray_jobs import Cluster, Submission
+from tune_jobs.ray_jobs import JobServer, Submission
 from tune_jobs.storage import Storage, attempt, get_record, inputs, put_record, report, revoked
 from tune_jobs.training_spec import KIND, TrainingSpec
 
@@ -77,7 +77,7 @@ class Launcher:
     def __init__(
         self,
         store: Store,
-        cluster: Cluster,
+        cluster: JobServer,
         storage: Storage,
         settings: LauncherSettings,
         *,

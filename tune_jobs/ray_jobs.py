@@ -29,7 +29,7 @@ class Submission:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-class Cluster(Protocol):
+class JobServer(Protocol):
     """Runs programs under ids that the caller chooses. Raises UnavailableError while it cannot be reached."""
 
     def submit(self, submission: Submission) -> None:

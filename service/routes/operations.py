@@ -21,7 +21,7 @@ class Alive(Answer):
     status: Literal["alive"] = "alive"
 
 
-class Readiness(Answer):
+class ReadinessAnswer(Answer):
     """ "ready" when requests can be served. The components are listed for callers with a key."""
 
     status: Literal["ready", "not ready"]
@@ -40,13 +40,15 @@ async def healthz() -> Alive:
 
 @router.head("/readyz", include_in_schema=False)
 @router.get(
-    "/readyz", response_model=Readiness, responses={503: {"model": Readiness, "description": "Not ready."}}
+    "/readyz",
+    response_model=ReadinessAnswer,
+    responses={503: {"model": ReadinessAnswer, "description": "Not ready."}},
 )
 def readyz(request: Request, services: ServicesDep) -> Response:
     """Ready: the store answers, the index is built, the cluster takes jobs. Details only with a key."""
     state = services.readiness.state()
     known = hasattr(request.state, "caller")
-    answer = Readiness(
+    answer = ReadinessAnswer(
         status="ready" if state.ready else "not ready",
         store=state.store if known else None,
         index=state.index if known else None,

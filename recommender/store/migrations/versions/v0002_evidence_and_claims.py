@@ -1,4 +1,4 @@
-"""Cached feature evidence, and claims: the epoch guard on results."""
+"""Cached feature evidence, and claims: the attempt whose result counts."""
 
 from __future__ import annotations
 
