@@ -9,6 +9,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,19 +64,22 @@ class PriorScales:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class KernelInputs:
-    """All that the covariance of N situations is computed from. The kernels compare T targets and S sources."""
+    """All that the covariance of N situations is computed from. The kernels compare T targets and S sources.
+
+    Situations whose starts are alike in checkpoint, source and mode are of one of U kinds.
+    """
 
     mean_N: Matrix
     rules_NN: Matrix  # covariance of what the rules say
     target_N: NDArray[np.int64]  # which of the T targets
     target_distances_TT: Matrix
-    source_N: NDArray[np.int64]  # which of the S sources; -1 for an unknown one, and for random weights
+    start_N: NDArray[np.int64]  # which of the U kinds of start
+    source_U: NDArray[np.int64]  # which of the S sources; -1 for an unknown one, and for random weights
     source_distances_SS: Matrix
-    same_checkpoint_NN: Matrix
-    same_lineage_NN: Matrix  # both began from random weights, or neither is known to
-    same_mode_NN: Matrix
-    same_start_NN: Matrix
-    num_movable_NN: (
+    same_checkpoint_UU: Matrix
+    same_lineage_UU: Matrix  # both began from random weights, or neither is known to
+    same_mode_UU: Matrix
+    num_movable_UU: (
         Matrix  # how many of the two are detectors of which all layers train on after a broad training
     )
     slopes_NN: Matrix  # covariance of what a budget buys, from target to target
@@ -101,22 +105,27 @@ class KernelInputs:
     @functools.cached_property
     def _fixed(self) -> Matrix:
         small = self.small_budget_sd_N[:, None] * self.small_budget_sd_N[None, :] * self.near_budget_NN
-        fixed: Matrix = self.rules_NN + self._same_target * (
-            self.slopes_NN + self.unsupported_NN + small * (1.0 + 0.25 * self.same_start_NN)
+        fixed: Matrix = self.rules_NN + self.same_target * (
+            self.slopes_NN + self.unsupported_NN + small * (1.0 + 0.25 * self._same_start)
         )
         return fixed
 
     @functools.cached_property
-    def _same_target(self) -> Matrix:
+    def same_target(self) -> Matrix:
+        """N×N: 1 for situations of one target, else 0."""
         same: Matrix = (self.target_N[:, None] == self.target_N[None, :]).astype(np.float64)
         return same
 
     @functools.cached_property
-    def _patterns(self) -> dict[str, Matrix]:
-        """The parts that one standard deviation scales and no length shapes, once for all scales that are tried."""
-        same_target = self._same_target
+    def _same_start(self) -> Matrix:
+        return among(self.same_checkpoint_UU * self.same_mode_UU, self.start_N)
+
+    @functools.cached_property
+    def patterns(self) -> dict[str, Matrix]:
+        """The parts that one standard deviation scales and no length shapes: N×N by its name, 0 between targets."""
+        same_target = self.same_target
         pretrained_NN = same_target * (self.pretrained_N[:, None] & self.pretrained_N[None, :])
-        pair = same_target * self.same_start_NN
+        pair = same_target * self._same_start
         young_NN = self.near_budget_NN * np.outer(self.early_share_N**3, self.early_share_N**3)
         return {
             "level": same_target,
@@ -124,47 +133,49 @@ class KernelInputs:
             # Random weights come to gain as much with training; what pretrained ones reach does not fall.
             "gain": same_target * np.outer(self.gain_share_N, self.gain_share_N),
             # What a frozen backbone lacks on a target no longer training cures, so this alone does not fade.
-            "mode": pretrained_NN * self.same_mode_NN,
+            "mode": pretrained_NN * among(self.same_mode_UU, self.start_N),
             "pair": pair * self.faded_NN,
             "young": pair * young_NN,
         }
 
     def terms(self, scales: PriorScales) -> dict[str, Matrix]:
         """The covariance beyond the rules, N×N for each standard deviation that scales a part, by its name."""
-        starts = self._starts(scales)
-        similar = _among(_kernel(self.target_distances_TT, scales.target_length), self.target_N)
+        starts = among(self.starts(scales), self.start_N) * self.faded_NN
+        similar = among(self.targets(scales), self.target_N)
         return {
-            **{name: getattr(scales, name) ** 2 * pattern for name, pattern in self._patterns.items()},
+            **{name: getattr(scales, name) ** 2 * pattern for name, pattern in self.patterns.items()},
             "start": scales.start**2 * starts,
             "start_on_similar": scales.start_on_similar**2 * starts * similar,
         }
 
-    def derivatives(self, scales: PriorScales, terms: dict[str, Matrix]) -> dict[str, Matrix]:
-        """The gradient of `covariance`, whose `terms` these are, by the logarithm of each length and share.
+    def starts(self, scales: PriorScales) -> Matrix:
+        """U×U: 1 for the same start, less for unlike sources or another mode, before it fades with training."""
+        alike_UU = among(_source_kernel(self.source_distances_SS, scales.source_length), self.source_U)
+        # The same pictures teach other features from random weights.
+        other_UU = alike_UU * self.same_lineage_UU * scales.across_checkpoints
+        kernel = np.where(self.same_checkpoint_UU > 0, 1.0, other_UU)
+        kernel *= np.where(self.same_mode_UU > 0, 1.0, scales.across_modes)
+        kernel *= scales.full_share**self.num_movable_UU
+        return kernel
 
-        By that of a standard deviation it is twice the term that this scales.
-        """
-        starts = terms["start"] + terms["start_on_similar"]
-        other_checkpoint = starts * (1.0 - self.same_checkpoint_NN)
+    def starts_changes(self, scales: PriorScales, starts_UU: Matrix) -> dict[str, Matrix]:
+        """The derivative of `starts`, whose result this is, by the logarithm of each length and share: U×U each."""
+        other_UU = starts_UU * (1.0 - self.same_checkpoint_UU)
         source_SS = _relative_change(_source_kernel, self.source_distances_SS, scales.source_length)
-        target_TT = _relative_change(_kernel, self.target_distances_TT, scales.target_length)
         return {
-            "source_length": other_checkpoint * _among(source_SS, self.source_N),
-            "target_length": terms["start_on_similar"] * _among(target_TT, self.target_N),
-            "across_modes": starts * (1.0 - self.same_mode_NN),
-            "across_checkpoints": other_checkpoint,
-            "full_share": starts * self.num_movable_NN,
+            "source_length": other_UU * among(source_SS, self.source_U),
+            "across_modes": starts_UU * (1.0 - self.same_mode_UU),
+            "across_checkpoints": other_UU,
+            "full_share": starts_UU * self.num_movable_UU,
         }
 
-    def _starts(self, scales: PriorScales) -> Matrix:
-        """1 for the same start, less for unlike sources or another mode, 0 between scratch and the rest."""
-        alike = _among(_source_kernel(self.source_distances_SS, scales.source_length), self.source_N)
-        # The same pictures teach other features from random weights.
-        other = alike * self.same_lineage_NN * scales.across_checkpoints
-        kernel = np.where(self.same_checkpoint_NN > 0, 1.0, other)
-        kernel *= np.where(self.same_mode_NN > 0, 1.0, scales.across_modes)
-        kernel *= self.faded_NN * scales.full_share**self.num_movable_NN
-        return kernel
+    def targets(self, scales: PriorScales) -> Matrix:
+        """T×T: 1 for the same target, less for unlike ones."""
+        return _kernel(self.target_distances_TT, scales.target_length)
+
+    def targets_change(self, scales: PriorScales, targets_TT: Matrix) -> Matrix:
+        """The derivative of `targets`, whose result this is, by the logarithm of its length: T×T."""
+        return targets_TT * _relative_change(_kernel, self.target_distances_TT, scales.target_length)
 
 
 def kernel_inputs(situations: Sequence[Situation]) -> KernelInputs:
@@ -175,10 +186,12 @@ def kernel_inputs(situations: Sequence[Situation]) -> KernelInputs:
     sources = {s.source.dataset_hash: s.source for s in situations if s.source is not None}
     target_place = {key: i for i, key in enumerate(targets)}
     source_place = {key: i for i, key in enumerate(sources)}
-    modes = np.array([s.start.mode for s in situations])
-    scratch = modes == "scratch"
+    keys = [_kind(s) for s in situations]
+    kinds = list(dict.fromkeys(keys))
+    kind_place = {kind: i for i, kind in enumerate(kinds)}
+    scratch = np.array([s.start.mode for s in situations]) == "scratch"
     fade = np.array([head_start(s) for s in situations])
-    movable_N = np.array([float(_is_movable(s)) for s in situations])
+    movable_U = np.array([float(kind.movable) for kind in kinds])
     budgets_N3 = coordinates(situations)
     squared_NN = ((budgets_N3[:, None] - budgets_N3[None, :]) ** 2).sum(axis=2)
     return KernelInputs(
@@ -187,16 +200,13 @@ def kernel_inputs(situations: Sequence[Situation]) -> KernelInputs:
         slopes_NN=(rows * slopes**2) @ rows.T,
         target_N=np.array([target_place[s.target.dataset_hash] for s in situations], dtype=np.int64),
         target_distances_TT=squared_distances(list(targets.values())),
-        source_N=np.array(
-            [-1 if s.source is None else source_place[s.source.dataset_hash] for s in situations],
-            dtype=np.int64,
-        ),
+        start_N=np.array([kind_place[key] for key in keys], dtype=np.int64),
+        source_U=np.array([source_place.get(kind.source, -1) for kind in kinds], dtype=np.int64),
         source_distances_SS=squared_distances(list(sources.values())),
-        same_checkpoint_NN=_same([_weights(s) for s in situations]),
-        same_lineage_NN=_same([str(_began_at_random(s)) for s in situations]),
-        same_mode_NN=_same(modes.tolist()),
-        same_start_NN=_same([f"{_weights(s)}:{s.start.mode}" for s in situations]),
-        num_movable_NN=movable_N[:, None] + movable_N[None, :],
+        same_checkpoint_UU=_same([kind.weights for kind in kinds]),
+        same_lineage_UU=_same([kind.at_random for kind in kinds]),
+        same_mode_UU=_same([kind.mode for kind in kinds]),
+        num_movable_UU=movable_U[:, None] + movable_U[None, :],
         near_budget_NN=np.exp(-squared_NN / 2),
         drift_NN=drift_covariance(budgets_N3),
         unsupported_NN=UNSUPPORTED_SD**2 * drift_covariance(budgets_N3, beyond=SUPPORTED_DISTANCE),
@@ -205,6 +215,26 @@ def kernel_inputs(situations: Sequence[Situation]) -> KernelInputs:
         small_budget_sd_N=np.array([small_budget_sd(s) for s in situations]),
         pretrained_N=~scratch,
         faded_NN=np.where(scratch[:, None] != scratch[None, :], 0.0, fade[:, None] * fade[None, :]),
+    )
+
+
+class _Kind(NamedTuple):
+    """A start as the kernels compare it."""
+
+    weights: str
+    source: str  # its hash; empty for an unknown one, and for random weights
+    mode: str
+    at_random: bool  # the checkpoint's own training began from random weights
+    movable: bool
+
+
+def _kind(situation: Situation) -> _Kind:
+    return _Kind(
+        weights=_weights(situation),
+        source="" if situation.source is None else situation.source.dataset_hash,
+        mode=situation.start.mode,
+        at_random=_began_at_random(situation),
+        movable=_is_movable(situation),
     )
 
 
@@ -224,13 +254,12 @@ def _began_at_random(situation: Situation) -> bool:
     return situation.checkpoint is not None and situation.checkpoint.from_scratch
 
 
-def _same(names: Sequence[str]) -> Matrix:
-    """N×N: 1 for equal names, else 0."""
-    place = {name: i for i, name in enumerate(dict.fromkeys(names))}
-    places_N = np.array(
-        [place[name] for name in names], dtype=np.int64
-    )  # comparing text takes ten times as long
-    same: Matrix = (places_N[:, None] == places_N[None, :]).astype(np.float64)
+def _same(values: Sequence[str | bool]) -> Matrix:
+    """U×U: 1 for equal values, else 0."""
+    place = {value: i for i, value in enumerate(dict.fromkeys(values))}
+    # Comparing text takes ten times as long.
+    places_U = np.array([place[value] for value in values], dtype=np.int64)
+    same: Matrix = (places_U[:, None] == places_U[None, :]).astype(np.float64)
     return same
 
 
@@ -259,7 +288,7 @@ def _relative_change(
     return change
 
 
-def _among(kernel: Matrix, rows_N: NDArray[np.int64]) -> Matrix:
+def among(kernel: Matrix, rows_N: NDArray[np.int64]) -> Matrix:
     """The kernel's values for every pair of situations; row −1 is the last."""
     found: Matrix = kernel[np.ix_(rows_N, rows_N)]
     return found

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 from scipy.optimize import minimize
 
 from recommender.blas import single_blas_thread
 from recommender.forecast.gaussian_process import error_of_results, noise_terms, result_of
-from recommender.forecast.kernels import KernelInputs, Matrix, PriorScales, kernel_inputs
+from recommender.forecast.kernels import KernelInputs, Matrix, PriorScales, among, kernel_inputs
 from recommender.forecast.loss_calibration import calibrated_scales
 from recommender.forecast.situation import Observation
 
@@ -42,9 +42,8 @@ def fitted_scales(history: tuple[Observation, ...]) -> PriorScales:
     if len(finished) < MIN_RUNS or len(targets) < MIN_TARGETS:
         return PriorScales()
     inputs = kernel_inputs([observation.situation for observation in finished])
-    residual = np.array([result_of(observation) for observation in finished]) - inputs.mean_N
     found = minimize(
-        lambda logs: negative_log_posterior(inputs, residual, finished, logs),
+        ScalesPosterior(inputs, finished),
         np.zeros(len(FITTED)),
         jac=True,
         method="L-BFGS-B",
@@ -54,33 +53,81 @@ def fitted_scales(history: tuple[Observation, ...]) -> PriorScales:
     return calibrated_scales(inputs, finished, _at(found.x))
 
 
-def negative_log_posterior(
-    inputs: KernelInputs, residual_N: Matrix, finished: Sequence[Observation], logs: Matrix
-) -> tuple[float, Matrix]:
-    """Negative log posterior of the scales at `logs`, up to a constant, and its gradient."""
-    scales = _at(logs)
-    terms, noise = inputs.terms(scales), noise_terms(finished, scales)
-    fixed_NN = inputs.fixed() + error_of_results(finished, scales) + sum(noise.values())
-    try:
-        factor = cho_factor(fixed_NN + sum(terms.values()), lower=True)
-    except LinAlgError:
-        return 1e9, np.zeros(len(FITTED))
-    weights_N = cho_solve(factor, residual_N)
-    value = (
-        0.5 * residual_N @ weights_N
-        + np.log(np.diag(factor[0])).sum()
-        + 0.5 * np.sum((logs / PRIOR_SDS) ** 2)
-    )
-    # d value = ½ tr((K⁻¹ − K⁻¹r rᵀK⁻¹) dK): Rasmussen & Williams (2006), equation 5.9.
-    slope_NN = 0.5 * (cho_solve(factor, np.eye(len(residual_N))) - np.outer(weights_N, weights_N))
-    changes = terms | noise | inputs.derivatives(scales, terms)
-    gradient = np.array(
-        [
-            (2.0 if name in terms or name in noise else 1.0) * np.einsum("ij,ij->", slope_NN, changes[name])
-            for name in FITTED
-        ]
-    )
-    return float(value), gradient + np.asarray(logs) / PRIOR_SDS**2
+class ScalesPosterior:
+    """Negative log posterior of the scales given finished runs, up to a constant, and its gradient.
+
+    Most parts are shared within a target only: those are kept as their P entries that may differ from 0.
+    """
+
+    def __init__(self, inputs: KernelInputs, finished: Sequence[Observation]) -> None:
+        """`inputs` belong to the situations of `finished`."""
+        self._inputs = inputs
+        self._residual_N = np.array([result_of(observation) for observation in finished]) - inputs.mean_N
+        self._fixed_NN = inputs.fixed() + error_of_results(finished, PriorScales())
+        self._within_P = np.flatnonzero(inputs.same_target)
+        patterns = inputs.patterns | noise_terms(finished, PriorScales(noise=1.0, seed=1.0))
+        self._patterns = {name: pattern.ravel()[self._within_P] for name, pattern in patterns.items()}
+        self._target_NT = np.eye(len(inputs.target_distances_TT))[inputs.target_N]
+        self._start_NU = np.eye(len(inputs.source_U))[inputs.start_N]
+
+    def __call__(self, logs: Matrix) -> tuple[float, Matrix]:
+        """The value at the defaults times exp(`logs`), and the gradient by them."""
+        scales = _at(logs)
+        starts_UU, targets_TT = self._inputs.starts(scales), self._inputs.targets(scales)
+        starts_NN = among(starts_UU, self._inputs.start_N)
+        size_NN = among(scales.start**2 + scales.start_on_similar**2 * targets_TT, self._inputs.target_N)
+        size_NN *= self._inputs.faded_NN
+        covariance_NN = starts_NN * size_NN
+        covariance_NN += self._fixed_NN
+        covariance_NN.ravel()[self._within_P] += sum(
+            getattr(scales, name) ** 2 * pattern for name, pattern in self._patterns.items()
+        )
+        # LAPACK works in Fortran's order, in which this symmetric matrix is the same; the half it leaves is 0.
+        factor_NN, failed = dpotrf(covariance_NN.T, lower=1, clean=1, overwrite_a=1)
+        if failed:
+            return 1e9, np.zeros(len(FITTED))
+        weights_N, _ = dpotrs(factor_NN, self._residual_N, lower=1)
+        value = (
+            0.5 * self._residual_N @ weights_N
+            + np.log(np.diag(factor_NN)).sum()
+            + 0.5 * np.sum((logs / PRIOR_SDS) ** 2)
+        )
+        # d value = ½ tr((K⁻¹ − K⁻¹r rᵀK⁻¹) dK): Rasmussen & Williams (2006), equation 5.9.
+        inverse_NN, _ = dpotri(factor_NN, lower=1, overwrite_c=1)
+        slope_NN = inverse_NN.T  # its half, twice, is as good where the other factor is symmetric
+        slope_NN[np.diag_indices_from(slope_NN)] *= 0.5
+        slope_NN -= np.outer(0.5 * weights_N, weights_N)
+        changes = self._changes(scales, slope_NN, starts_NN, size_NN, starts_UU, targets_TT)
+        return float(value), np.array([changes[name] for name in FITTED]) + logs / PRIOR_SDS**2
+
+    def _changes(
+        self,
+        scales: PriorScales,
+        slope_NN: Matrix,
+        starts_NN: Matrix,
+        size_NN: Matrix,
+        starts_UU: Matrix,
+        targets_TT: Matrix,
+    ) -> dict[str, float]:
+        """The change of the value by each scale's logarithm: slopes summed over all pairs of targets, or of starts."""
+        slope_P = slope_NN.ravel()[self._within_P]
+        changes = {
+            name: 2.0 * getattr(scales, name) ** 2 * float(slope_P @ pattern)
+            for name, pattern in self._patterns.items()
+        }
+        by_start_UU = self._start_NU.T @ (slope_NN * size_NN) @ self._start_NU
+        starts_NN *= self._inputs.faded_NN
+        starts_NN *= slope_NN
+        by_target_TT = self._target_NT.T @ starts_NN @ self._target_NT
+        on_similar = scales.start_on_similar**2
+        changes["start"] = 2.0 * scales.start**2 * float(by_target_TT.sum())
+        changes["start_on_similar"] = 2.0 * on_similar * float((by_target_TT * targets_TT).sum())
+        changes["target_length"] = on_similar * float(
+            (by_target_TT * self._inputs.targets_change(scales, targets_TT)).sum()
+        )
+        for name, change_UU in self._inputs.starts_changes(scales, starts_UU).items():
+            changes[name] = float((by_start_UU * change_UU).sum())
+        return changes
 
 
 def _most(name: str) -> float:

@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.blas import single_blas_thread
 from recommender.checkpoints import REFERENCE_NAMES
 from recommender.evidence import estimators_for
-from recommender.forecast.gaussian_process import posterior
+from recommender.forecast.gaussian_process import noise_of, posterior, result_of
+from recommender.forecast.kernels import kernel_inputs
 from recommender.forecast.prior_fitting import fitted_scales
 from recommender.forecast.rules import similarity
 from recommender.forecast.situation import Observation, Situation
@@ -37,19 +39,27 @@ def forecast(history: Sequence[Observation], candidates: Sequence[Situation]) ->
     return posterior(history, candidates, fitted_scales(tuple(history))).mean_N
 
 
+@single_blas_thread()
 def forecast_of_new(history: Sequence[Observation], candidates: Sequence[Situation]) -> Scores:
     """Ours for checkpoints that are new to the history: each checkpoint scored without any run that started from it.
 
-    But for COCO's and scratch, which every history knows.
+    But for COCO's and scratch, which every history knows. Runs are left out of one inverse of all runs' covariance, by
+    blocks (Rasmussen & Williams 2006, section 5.4.2).
     """
     scales = fitted_scales(tuple(history))
-    scores = np.empty(len(candidates))
-    for name in {candidate.start.checkpoint for candidate in candidates}:
-        known = [
-            o for o in history if o.situation.start.checkpoint != name or name in (SCRATCH, *REFERENCE_NAMES)
-        ]
-        own = [i for i, candidate in enumerate(candidates) if candidate.start.checkpoint == name]
-        scores[own] = posterior(known, candidates, scales).mean_N[own]
+    inputs = kernel_inputs([*(o.situation for o in history), *candidates])
+    known, covariance_NN = len(history), inputs.covariance(scales)
+    inverse_RR = np.linalg.inv(covariance_NN[:known, :known] + noise_of(history, scales))
+    weights_R = inverse_RR @ (np.array([result_of(o) for o in history]) - inputs.mean_N[:known])
+    started_R = np.array([o.situation.start.checkpoint for o in history])
+    scores = inputs.mean_N[known:].copy()
+    for i, candidate in enumerate(candidates):
+        name, left_R = candidate.start.checkpoint, weights_R
+        out = np.flatnonzero(started_R == name)
+        if len(out) and name not in (SCRATCH, *REFERENCE_NAMES):
+            block = np.linalg.solve(inverse_RR[np.ix_(out, out)], weights_R[out])
+            left_R = weights_R - inverse_RR[:, out] @ block
+        scores[i] += covariance_NN[known + i, :known] @ left_R
     return scores
 
 

@@ -9,9 +9,9 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from recommender.forecast.gaussian_process import noise_of, result_of
+from recommender.forecast.gaussian_process import noise_of
 from recommender.forecast.kernels import PriorScales, kernel_inputs
-from recommender.forecast.prior_fitting import FITTED, MIN_RUNS, fitted_scales, negative_log_posterior
+from recommender.forecast.prior_fitting import FITTED, MIN_RUNS, ScalesPosterior, fitted_scales
 from recommender.forecast.situation import Observation, from_scale
 from recommender.records import Mode
 from tests.forecast.builders import observation, profile, situation
@@ -96,16 +96,13 @@ def test_the_order_of_the_runs_does_not_matter() -> None:
 
 def test_the_gradient_is_that_of_the_value() -> None:
     runs = list(drawn(PriorScales(), targets=3))
-    inputs = kernel_inputs([run.situation for run in runs])
-    residual = np.array([result_of(run) for run in runs]) - inputs.mean_N
+    value_of = ScalesPosterior(kernel_inputs([run.situation for run in runs]), runs)
     logs = np.random.default_rng(1).normal(size=len(FITTED)) * 0.3
-    _, gradient = negative_log_posterior(inputs, residual, runs, logs)
+    _, gradient = value_of(logs)
     for i, name in enumerate(FITTED):
         step = np.zeros(len(FITTED))
         step[i] = 1e-5
-        above, below = (
-            negative_log_posterior(inputs, residual, runs, logs + sign * step)[0] for sign in (1, -1)
-        )
+        above, below = (value_of(logs + sign * step)[0] for sign in (1, -1))
         assert gradient[i] == pytest.approx((above - below) / 2e-5, rel=1e-4, abs=1e-5), name
 
 
