@@ -31,7 +31,8 @@ PATTERNS = (
 REGISTERED = (
     "registered"  # a file in the folder of an upload that some store knows, perhaps not the one in use now
 )
-TEMPORARY = ("recommend-*", "artefact-*", "scoring-*", "team-*")  # below the system's temp folder
+# How our names in the system's temp folder begin. It is everybody's: `team-*` would take the user's own photos.
+TEMPORARY = "checkpoint-recommender-tmp-"
 
 
 def sweep_leftovers(uploads_in_use: Collection[Path] = ()) -> tuple[Path, ...]:
@@ -62,11 +63,10 @@ def _candidates() -> Iterator[tuple[Path, float]]:
     uploads = (path for path in ours.glob("uploads/*") if not (path / REGISTERED).exists())
     yield from ((path, UPLOAD_QUIET_S) for path in uploads)
     yield from ((path, DOWNLOAD_QUIET_S) for path in ours.glob("downloads/*.part"))
-    for pattern in TEMPORARY:
-        for path in Path(tempfile.gettempdir()).glob(pattern):
-            with contextlib.suppress(OSError):
-                if path.lstat().st_uid == os.getuid():
-                    yield path, QUIET_S
+    for path in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*"):
+        with contextlib.suppress(OSError):
+            if path.lstat().st_uid == os.getuid():
+                yield path, QUIET_S
 
 
 def _written_at(path: Path) -> float:

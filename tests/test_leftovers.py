@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from recommender.leftovers import QUIET_S, UPLOAD_QUIET_S, sweep_leftovers
+from recommender.leftovers import QUIET_S, TEMPORARY, UPLOAD_QUIET_S, sweep_leftovers
 from tests.service.kit import running, wait_until
 
 LEFT = (
@@ -55,14 +55,18 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_was_left_goes_and_the_rest_stays(home: Path, temporary: Path) -> None:
     left = [make(home, name, age_s=UPLOAD_QUIET_S + 60) for name in LEFT]
     kept = [make(home, name, age_s=UPLOAD_QUIET_S + 60) for name in KEPT]
-    left += [
-        make(temporary, f"{name}-1/file", age_s=QUIET_S + 60).parent for name in ("recommend", "scoring")
-    ]
-    other = make(temporary, "somebody-else/file", age_s=QUIET_S + 60)
+    left.append(make(temporary, f"{TEMPORARY}1/file", age_s=QUIET_S + 60).parent)
+    names = (
+        "somebody-else",
+        "team-photos",
+        "recommend-data",
+        "scoring-2026",
+    )  # the temp folder is everybody's
+    others = [make(temporary, f"{name}/file", age_s=UPLOAD_QUIET_S) for name in names]
     removed = sweep_leftovers()
     assert set(removed) == set(left)
     assert not [path for path in left if path.exists()]
-    assert all(path.exists() for path in (*kept, other))
+    assert all(path.exists() for path in (*kept, *others))
 
 
 def test_what_is_being_written_or_is_known_stays(home: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from recommender.errors import RecommenderError, StorageError, UnavailableError
+from recommender.leftovers import TEMPORARY
 from recommender.records import EpochMetrics, Run
 from tune_jobs.artefact_transfer import Artefact, deliver
 from tune_jobs.artefacts import write_artefacts
@@ -102,7 +103,7 @@ class TrainingAttempt:
         if card is None or not self._wanted():
             return
         self._state_every_s = card.state_every_s
-        with tempfile.TemporaryDirectory(prefix=f"recommend-{self._job_id}-") as folder:
+        with tempfile.TemporaryDirectory(prefix=f"{TEMPORARY}{self._job_id}-") as folder:
             self._output = Path(folder)
             try:
                 job = self._training_job(card)
@@ -165,7 +166,7 @@ class TrainingAttempt:
         )
 
     def _chunks(self, artefact: Artefact) -> Iterator[bytes]:
-        with tempfile.TemporaryDirectory(prefix="recommend-artefact-") as folder:
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY) as folder:
             file = Path(folder) / "artefact"
             if not self._storage.get(artefact_name(self._job_id, artefact), file):
                 raise StorageError(f"The {artefact.kind} of job {self._job_id} is not in the storage.")

@@ -21,6 +21,7 @@ from typing import IO, Any, Protocol, TypeVar
 
 from recommender.atomic_files import replacing
 from recommender.errors import StorageError
+from recommender.leftovers import TEMPORARY
 from recommender.store.records_json import decode, encode
 
 RecordT = TypeVar("RecordT")
@@ -154,14 +155,14 @@ def open_storage(url: str) -> Storage:
 def require_writable(storage: Storage) -> None:
     """Leave a file and take it away again: hours of training later is too late. Raises StorageError."""
     name = f"probe-{uuid.uuid4().hex}"
-    with tempfile.NamedTemporaryFile(prefix="recommend-") as file:
+    with tempfile.NamedTemporaryFile(prefix=TEMPORARY) as file:
         storage.put(name, Path(file.name))
     storage.remove(name)
 
 
 def put_record(storage: Storage, name: str, record: Any) -> None:
     """Keep one record as a document."""
-    with tempfile.TemporaryDirectory(prefix="recommend-") as folder:
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY) as folder:
         file = Path(folder) / "record.json"
         file.write_text(encode(record), encoding="ascii")
         storage.put(name, file)
@@ -169,7 +170,7 @@ def put_record(storage: Storage, name: str, record: Any) -> None:
 
 def get_record(storage: Storage, name: str, kind: type[RecordT]) -> RecordT | None:
     """Read a record; None when there is none. Raises StorageError for a document that does not fit."""
-    with tempfile.TemporaryDirectory(prefix="recommend-") as folder:
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY) as folder:
         file = Path(folder) / "record.json"
         if not storage.get(name, file):
             return None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from recommender.checkpoints.export import export_pt
 from recommender.errors import ConflictError, StorageError, UnavailableError, UsageError
+from recommender.leftovers import TEMPORARY
 from recommender.records import Checkpoint
 from recommender.ultralytics_safety import prepare_ultralytics
 
@@ -43,7 +44,7 @@ def export_deployed(checkpoint: Checkpoint, file: Path, *, imgsz: int, overwrite
     if file.exists() and not overwrite:
         raise ConflictError(f"{file} exists already.", remedy="Choose another name, or pass --force.")
     name, package = FORMATS[ending]
-    with tempfile.TemporaryDirectory(prefix="recommend-export-") as folder:
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY) as folder:
         weights = export_pt(checkpoint, Path(folder) / "model.pt")
         made = _converted(weights, name, package, imgsz)
         try:

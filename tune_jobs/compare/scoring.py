@@ -16,6 +16,7 @@ from recommender.errors import CheckpointError, StorageError
 from recommender.families import FAMILIES, ModelFamily, family_of_head
 from recommender.families.ultralytics.validation import validator_class
 from recommender.home import subfolder
+from recommender.leftovers import TEMPORARY
 from recommender.records import Dataset, LabelledImage, Split
 from recommender.store.records_json import decode, encode
 from tune_jobs.compare.masks import Rings, kept_rings, rings_of_masks
@@ -142,7 +143,7 @@ def validate(
     if family.task == "classify":
         return _classify(model, family, data, split, imgsz=imgsz, device=device)
     boxes: dict[str, tuple[Box, ...]] = {}
-    with tempfile.TemporaryDirectory(prefix="scoring-") as folder:
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY) as folder:
         loader = _loader(family, data, split, imgsz=imgsz, stride=int(model.stride.max()))
         validator = validator_class(family)(
             loader, save_dir=Path(folder), args={"imgsz": imgsz, "task": family.task, "plots": False}
@@ -177,7 +178,7 @@ def _classify(
     loader = build_dataloader(photos, batch=BATCH, workers=0, shuffle=False, device="cpu", pin_memory=False)
     paths = iter([Path(str(sample[0])) for sample in photos.samples])
     boxes: dict[str, tuple[Box, ...]] = {}
-    with tempfile.TemporaryDirectory(prefix="scoring-") as folder:
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY) as folder:
         options = {"imgsz": imgsz, "task": "classify", "plots": False}
         validator = validator_class(family)(loader, save_dir=Path(folder), args=options)
         validator.device, validator.training = torch.device(device), True

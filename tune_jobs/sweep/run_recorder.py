@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from recommender.errors import ConflictError, StorageError
+from recommender.leftovers import TEMPORARY
 from recommender.records import Estimate, Run
 from recommender.store import Store
 from recommender.store.records_json import decode
@@ -76,7 +77,7 @@ class RunRecorder:
     def _from_storage(self, id: str) -> Run | None:
         if self._storage is None:
             return None
-        with tempfile.TemporaryDirectory(prefix="recommend-") as folder:
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY) as folder:
             file = Path(folder) / "run.json"
             if not self._storage.get(_name(id), file):
                 return None

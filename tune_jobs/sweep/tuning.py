@@ -15,6 +15,7 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from recommender.leftovers import TEMPORARY
 from tune_jobs.sweep.trainable import SweepConfig, TrialActor
 
 ENDLESS = -1  # restarts are the trial driver's to count
@@ -66,7 +67,7 @@ def run_fit(
     """Run Ray Tune until the trial driver is over. Returns normally or raises what broke the fit as a whole."""
     resources = {"CPU": cpus} | ({"GPU": config.num_gpus} if config.num_gpus else {})
     searcher = _Searcher(trial_driver)
-    with _tune_settings(), tempfile.TemporaryDirectory(prefix="tune-") as folder:
+    with _tune_settings(), tempfile.TemporaryDirectory(prefix=TEMPORARY) as folder:
         # Nothing in that folder is ever read again: what counts is in the store and in the user's storage.
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(TrialActor, sweep=config), resources),

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from recommender.errors import UsageError
+from recommender.leftovers import TEMPORARY
 from recommender.records import EpochMetrics, Run
 from tune_jobs.training.job import WORK_PREFIX, TrainingJob
 from tune_jobs.training.process import TrainingProcess
@@ -40,7 +41,7 @@ def train_together(job: TrainingJob, *, on_epoch: OnEpoch | None = None) -> Run:
     }
     with ExitStack() as at_end:
         at_end.callback(_clear, job.output)  # after the last one is killed
-        folder = Path(at_end.enter_context(tempfile.TemporaryDirectory(prefix="team-")))
+        folder = Path(at_end.enter_context(tempfile.TemporaryDirectory(prefix=TEMPORARY)))
         team = []
         for rank in range(job.num_processes):
             own = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
