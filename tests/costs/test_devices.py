@@ -40,6 +40,15 @@ def test_a_published_number_is_given_as_it_is() -> None:
     assert (found.ms, found.basis, found.measured) == (4.7, "measured", True)
 
 
+@pytest.mark.parametrize(("name", "least_mb"), [("rpi5", 400), ("rpi5-onnx", 400), ("jetson-orin", 700)])
+def test_memory_is_that_of_the_whole_process_or_not_known(name: str, least_mb: int) -> None:
+    models = device(name).models
+    known = [one.memory_mb for one in models.values() if one.memory_mb is not None]
+    assert len(known) > 15
+    assert min(known) > least_mb  # what a process grew by is 0 to 76 MB
+    assert models["rtdetr-x"].memory_mb is None
+
+
 def test_a_segmenter_of_another_scale_is_estimated_from_a_segmenter() -> None:
     found = latency(device("t4"), "yolov8x-seg-p6", 400.0, 640)
     assert found is not None
