@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from recommender.families.ultralytics.architectures import frozen_layers, learning_rate_factor
 from recommender.forecast.situation import Situation
+from recommender.home import expanded
 from recommender.recipe_axes import DEFAULT, RecipeSetting
 from recommender.records import Budget, Checkpoint, Dataset, Start
 from recommender.requests import RecommendRequest, TrainingRequest
@@ -115,7 +115,7 @@ def _model(checkpoint: Checkpoint | None, scratch: str, task: Task) -> tuple[lis
 def _data(dataset: Dataset, given: str, reading: Sequence[str]) -> tuple[str, str]:
     """The data.yaml to name, and the command that makes it where there is none."""
     if dataset.config is not None:
-        relative = not Path(given).expanduser().is_absolute()
+        relative = not expanded(given).is_absolute()
         return os.path.relpath(dataset.config) if relative else str(dataset.config), ""
     folder = f"{dataset.name}-yolo"
     words = ["recommend", "datasets", "export", given, folder, *reading]

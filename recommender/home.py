@@ -15,11 +15,19 @@ from recommender.errors import StorageError
 OTHERS = 0o007  # may do nothing with our folders; a group that the user has allowed keeps its part
 
 
+def expanded(path: str | Path) -> Path:
+    """The path with `~` written out; as it stands where nobody has that name, as shells leave it."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def home() -> Path:
     """`RECOMMENDER_HOME`, or the platform's data folder. Created when first asked for. Raises StorageError."""
     chosen = os.environ.get("RECOMMENDER_HOME")
     folder = Path(chosen) if chosen else Path(platformdirs.user_data_dir("checkpoint-recommender"))
-    folder = folder.expanduser().absolute()
+    folder = expanded(folder).absolute()
     return _made(folder)
 
 

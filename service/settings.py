@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from recommender.errors import UsageError
+from recommender.home import expanded
 
 MB = 2**20
 MAX_PROXY_ADDRESSES = 256
@@ -99,7 +100,7 @@ class ServiceSettings(BaseSettings):
     @field_validator("dataset_roots")
     @classmethod
     def _resolved(cls, roots: tuple[Path, ...]) -> tuple[Path, ...]:
-        return tuple(root.expanduser().resolve() for root in roots)
+        return tuple(expanded(root).resolve() for root in roots)
 
     @property
     def public(self) -> bool:

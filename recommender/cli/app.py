@@ -55,13 +55,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
     _ready_streams()
     try:
         given, quiet = split_quiet(sys.argv[1:] if arguments is None else arguments)
-        set_quiet(quiet)
         command = typer.main.get_command(app)  # `app(...)` would build it a second time
+        defaults = configuration(command, Path.cwd())
+        set_quiet(quiet or bool(defaults.get("quiet")))
         code = command(
             args=with_dataset(given),
             prog_name="recommend",
             standalone_mode=False,
-            default_map=configuration(command, Path.cwd()),
+            default_map=defaults,
         )
         return code if isinstance(code, int) else 0
     except RecommenderError as error:
@@ -252,7 +253,8 @@ def root(
 ) -> None:
     """Rank the starts for a data set: [bold]recommend --dataset PATH[/bold]."""
     if context.invoked_subcommand is not None:
-        if dataset is not None:
+        source = context.get_parameter_source("dataset")
+        if source is not None and source.name == "COMMANDLINE":  # a default of the config file is no mistake
             raise UsageError(f"--dataset belongs after {context.invoked_subcommand!r}, not before it.")
         return
     if dataset is None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from recommender.cli.mounts import COMMANDS, GROUPS
 from recommender.errors import UsageError
+from recommender.home import expanded
 
 CONFIG = "recommend.toml"
 PYPROJECT = "pyproject.toml"
@@ -25,22 +26,34 @@ def with_dataset(arguments: Sequence[str]) -> list[str]:
     """`recommend data/signs` as `recommend --dataset data/signs`; anything else as it is."""
     first = arguments[0] if arguments else ""
     looks_like_path = bool(first) and not first.startswith("-") and first not in SUBCOMMANDS
-    if looks_like_path and (Path(first).expanduser().exists() or "/" in first or "." in first):
+    if looks_like_path and ("/" in first or "." in first or _is_there(first)):
         return ["--dataset", *arguments]
     return list(arguments)
+
+
+def _is_there(path: str) -> bool:
+    try:
+        return expanded(path).exists()
+    except OSError:  # longer than a name may be
+        return False
 
 
 def configuration(command: Any, folder: Path) -> dict[str, Any]:
     """Defaults of options from `recommend.toml`, or `[tool.recommend]` of `pyproject.toml`, in this folder.
 
-    Keys at the top are options of `recommend --dataset`; a table named after a subcommand holds that one's. Raises
-    UsageError for a file that cannot be parsed and for an option that does not exist.
+    Keys are options as they are written after `--`: at the top those of `recommend --dataset`, in a table named after a
+    subcommand that one's. Raises UsageError for a file that cannot be parsed and for an option that does not exist.
     """
     found = _read(folder / CONFIG)
     file = folder / CONFIG
     if found is None:
         file = folder / PYPROJECT
-        found = (_read(file) or {}).get("tool", {}).get("recommend")
+        tools = (_read(file) or {}).get("tool")
+        found = tools.get("recommend") if isinstance(tools, dict) else None
+    if found is not None and not isinstance(found, dict):
+        raise UsageError(
+            f"{file.name} sets tool.recommend, which is no table.", remedy="Write [tool.recommend]."
+        )
     return {} if found is None else _checked(command, found, file)
 
 
@@ -57,7 +70,12 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 def _checked(command: Any, found: dict[str, Any], file: Path) -> dict[str, Any]:
     """The table with the names that the parser uses."""
-    options = {parameter.name for parameter in command.params}
+    options = {
+        name: parameter
+        for parameter in command.params
+        if not parameter.is_eager  # --version, --help
+        for name in (parameter.name, *(option.strip("-").replace("-", "_") for option in parameter.opts))
+    }
     commands: dict[str, Any] = getattr(command, "commands", {})
     defaults: dict[str, Any] = {}
     for key, value in found.items():
@@ -65,10 +83,17 @@ def _checked(command: Any, found: dict[str, Any], file: Path) -> dict[str, Any]:
         if isinstance(value, dict) and key in commands:
             defaults[key] = _checked(commands[key], value, file)
         elif name in options:
-            defaults[name] = value
+            defaults[options[name].name] = _value(options[name], value)
         else:
             raise UsageError(
                 f"{file.name} sets {key!a}, which is no option of `recommend`.",
                 remedy="`recommend --help` lists the options; a table such as [train] holds those of a subcommand.",
             )
     return defaults
+
+
+def _value(option: Any, value: Any) -> Any:
+    """A value as the parser takes it: a list for an option that is repeated, text with commas for any other."""
+    if option.multiple:
+        return value if isinstance(value, list) else [value]
+    return ",".join(map(str, value)) if isinstance(value, list) else value

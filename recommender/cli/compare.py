@@ -31,6 +31,7 @@ from recommender.cli.options import (
     request_of,
 )
 from recommender.errors import UsageError
+from recommender.home import expanded
 
 if TYPE_CHECKING:
     from recommender.records import Notice
@@ -94,7 +95,7 @@ def compare(
     from recommender.requests import CompareRequest
 
     request = request_of(CompareRequest, context)
-    folder = Path(out).expanduser() if out else None
+    folder = expanded(out) if out else None
     if folder is not None:
         _check_writable(folder)
     compared = _run(request, ask=not yes and request.budget is None and sys.stdin.isatty())

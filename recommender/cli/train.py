@@ -26,6 +26,7 @@ from recommender.cli.options import (
     request_of,
 )
 from recommender.errors import UnavailableError, UsageError
+from recommender.home import expanded
 
 if TYPE_CHECKING:
     from recommender.progress import Progress
@@ -87,7 +88,7 @@ def train(
     request = request_of(
         TrainingRequest,
         context,
-        dataset=str(Path(dataset).expanduser().absolute()),
+        dataset=str(expanded(dataset).absolute()),
         gpus=gpus if device is None else gpus_of(device),
     )
     with Store.open_default() as store:
@@ -124,7 +125,7 @@ def launch_first(
 
     request = TrainingRequest.model_validate(
         {
-            "dataset": str(Path(asked.dataset).expanduser().absolute()),
+            "dataset": str(expanded(asked.dataset).absolute()),
             "task": recommendation.task,  # an outlined set may have been ranked for its boxes
             "epochs": asked.epochs,
             "class_map": asked.class_map,
@@ -186,7 +187,7 @@ def place_of(address: str | None, storage: str | None) -> JobLocation:
     from tune_jobs.hosting import JobLocation
 
     if storage is not None and "://" not in storage:
-        storage = str(Path(storage).expanduser().absolute())
+        storage = str(expanded(storage).absolute())
     place = JobLocation(address=None if address in (None, "local") else address, storage=storage)
     place.check()
     return place

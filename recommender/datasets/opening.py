@@ -24,7 +24,7 @@ from recommender.datasets.raw import RawSet
 from recommender.datasets.split_names import split_of_words
 from recommender.datasets.yolo import read_described, read_layout
 from recommender.errors import DatasetError, NotFoundError, UnsafeInputError, WrongTaskError
-from recommender.home import subfolder
+from recommender.home import expanded, subfolder
 from recommender.progress import Progress, silent
 from recommender.records import Dataset
 from recommender.tasks import Task
@@ -58,7 +58,7 @@ def open_dataset(
     Raises NotFoundError for a path that is not there, UnsafeInputError for what tries to leave its
     folder or exhausts the machine, WrongTaskError for other tasks, DatasetError for the rest.
     """
-    given = Path(path).expanduser()
+    given = expanded(path)
     if not os.path.exists(given):  # noqa: PTH110 - Path.exists raises for NUL and names that are too long
         raise NotFoundError(
             f"There is no {printable(given)}.", remedy="Give a folder, data.yaml, JSON or archive."

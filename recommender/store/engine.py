@@ -13,7 +13,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from recommender.errors import StorageError, UsageError
-from recommender.home import OTHERS, home
+from recommender.home import OTHERS, expanded, home
 
 URL_VARIABLE = "RECOMMENDER_STORE_URL"
 BUSY_TIMEOUT_S = 30.0
@@ -24,7 +24,7 @@ _TRANSIENT_SQLSTATES = ("08", "57P", "40001", "40P01", "53300", "23505")
 def resolve(url: str | Path | None) -> URL:
     """The store's address: the one given, else RECOMMENDER_STORE_URL, else a file in our home."""
     if isinstance(url, Path):
-        return URL.create("sqlite", database=str(url.expanduser().absolute()))
+        return URL.create("sqlite", database=str(expanded(url).absolute()))
     text = url or os.environ.get(URL_VARIABLE)
     if not text:
         return URL.create("sqlite", database=str(home() / "store.sqlite3"))
@@ -37,7 +37,7 @@ def resolve(url: str | Path | None) -> URL:
     if backend in ("postgresql", "postgres"):
         return parsed.set(drivername="postgresql+psycopg")
     if backend == "sqlite" and parsed.database and parsed.database != ":memory:":
-        return parsed.set(database=str(Path(parsed.database).expanduser().absolute()))
+        return parsed.set(database=str(expanded(parsed.database).absolute()))
     raise UsageError(f"A store at {backend!r} without a file or of this kind is not possible. {allowed}")
 
 

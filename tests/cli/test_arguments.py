@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+import typer
 
-from recommender.cli.app import run
+from recommender.cli.app import app, run
+from recommender.cli.arguments import configuration
 from recommender.cli.train import gpus_of
 from recommender.errors import UsageError
 from recommender.requests import CompareRequest, RecommendRequest, SweepRequest, require_budget
@@ -156,3 +158,45 @@ def test_a_device_is_named_as_ultralytics_does(device: str, gpus: int) -> None:
 def test_an_unknown_device_is_refused() -> None:
     with pytest.raises(UsageError, match="cpu, gpu"):
         gpus_of("tpu")
+
+
+def test_a_config_file_takes_options_as_they_are_written(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("recommend.toml").write_text(
+        'dataset = "signs"\nall = true\nmodes = ["full", "freeze"]\ncheckpoint = "coco"\nquiet = true\n'
+        '[train]\nmap = "vehicle=car"\n[devices]\njson = true\n'
+    )
+    defaults = configuration(typer.main.get_command(app), tmp_path)
+    assert defaults == {
+        "dataset": "signs",
+        "everything": True,
+        "modes": "full,freeze",
+        "checkpoint": ["coco"],
+        "quiet": True,
+        "train": {"class_maps": ["vehicle=car"]},
+        "devices": {"as_json": True},
+    }
+    assert run(["devices"]) == 0  # the default data set is not taken for one named in the wrong place
+    assert capsys.readouterr().out.startswith("{")
+    assert run(["--dataset", "signs", "devices"]) == 2
+
+
+@pytest.mark.parametrize("text", ["[tool]\nrecommend = 3\n", "tool = 3\n"])
+def test_a_project_file_of_another_form_is_no_fault_of_ours(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("pyproject.toml").write_text(text)
+    assert run(["devices"]) in (0, 2)
+    assert "our fault" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-that-name/signs", "a" * 300, "a" * 300 + "/signs"])
+@pytest.mark.parametrize("arguments", [[], ["--dataset"], ["datasets", "inspect"]])
+def test_a_path_that_cannot_be_is_told_as_missing(
+    path: str, arguments: list[str], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*arguments, path]) == 2
+    assert "our fault" not in capsys.readouterr().err
