@@ -38,7 +38,7 @@ class RecipeSetting:
         return ", ".join(said) or "the default"
 
     def options(self) -> list[str]:
-        """As options of `recommend train`."""
+        """The setting as options of `recommend train`."""
         rate = [] if self.learning_rate is None else ["--learning-rate", f"{self.learning_rate:g}"]
         return rate + ([] if self.freeze is None else ["--freeze", self.freeze])
 

@@ -29,7 +29,7 @@ def known_task(store: Store, held: RegisteredDataset) -> Task | None:
 
 
 def task_of(store: Store, held: RegisteredDataset) -> Task:
-    """The same; detection where nothing is known yet."""
+    """The task as `known_task` tells it; detection where nothing is known yet."""
     return known_task(store, held) or "detect"
 
 

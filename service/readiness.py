@@ -35,7 +35,7 @@ class ReadinessState:
 
 
 class Readiness:
-    """Safe between threads."""
+    """Checks the components, at most every two seconds. Safe between threads."""
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ PRIVATE = re.compile(
 BARE = {"Outcome", "Place", "Plan", "Row", "Case", "Spread", "Marks", "Limits", "Ask"}
 QUESTION = re.compile(r"(What|How|Who|Whether|Why|Which|Where|When)\b")
 FRAGMENT = re.compile(
-    r"(Of|From|Keyed|Nothing|Nobody|Never|Whatever|By name)\b"
+    r"(Of|From|Keyed|Nothing|Nobody|Never|Whatever|By|As the|See|Those|Ours|Until|Between|The same (of|for|as|with))\b"
 )  # no sentence, nor what is returned
 
 

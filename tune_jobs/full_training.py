@@ -58,7 +58,7 @@ STATE_SHARE = 0.1  # of the time may go into carrying the state away
 
 
 def train_anywhere(job: TrainingJob, *, on_epoch: Callable[[EpochMetrics], bool]) -> Run:
-    """In this process, or in one for each GPU."""
+    """The run of a training in this process, or in one for each GPU."""
     from tune_jobs.training.team import train_together
 
     return (train if job.num_processes == 1 else train_together)(job, on_epoch=on_epoch)

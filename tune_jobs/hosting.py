@@ -194,7 +194,7 @@ def _launcher(store: Store, place: JobLocation) -> Iterator[Launcher]:
 
 
 def _require_token(place: JobLocation, job: Job) -> None:
-    """At each launch anew, for another head may have come up at the same address.
+    """Check the token at each launch anew: another head may have come up at the same address.
 
     Whoever starts an open head on loopback and names it on the command line knows; whoever asks over HTTP does not.
     """

@@ -86,7 +86,7 @@ def free_port() -> int:
 
 
 def _await(head: subprocess.Popen[bytes], port: int, log: Path, begin: int) -> None:
-    """Until the job server listens. What the head wrote into `log` after byte `begin` tells why it does not."""
+    """Wait until the job server listens. What the head wrote into `log` after byte `begin` tells why it does not."""
     end = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < end and head.poll() is None:
         with socket.socket() as probe:

@@ -60,7 +60,7 @@ class SweepHost:
         self._leases = Leases(store.launches, f"{socket.gethostname()}:{getpid()}:{uuid.uuid4().hex[:8]}")
 
     def run(self) -> None:
-        """Until there has been nothing to do for a while, or this process is told to end."""
+        """Drive sweeps until there has been nothing to do for a while, or this process is told to end."""
         idle_since = time.monotonic()
         while time.monotonic() - idle_since < IDLE_S:
             waiting = [

@@ -105,7 +105,7 @@ def omitted_notes(omitted: Sequence[OmittedStart], situations: Sequence[Situatio
 
 
 def _best_of_families(expected: dict[Situation, float], *, worth: float) -> dict[Situation, Situation]:
-    """For every start that is to be fetched but the smallest of its family that lose at most `worth`: that one."""
+    """The start that stands for each to be fetched: the smallest of its family that loses at most `worth`."""
     families: dict[tuple[str | None, ...], list[Situation]] = {}
     for one in expected:
         checkpoint = one.checkpoint

@@ -17,7 +17,7 @@ from recommender.starts import FreezeDepth, Mode
 def coverage(
     checkpoint: Checkpoint, target_architecture: str | None, target_class_names: Sequence[str]
 ) -> TransferCoverage:
-    """The same count that `transfer` returns, without building or reading a tensor.
+    """The count that `transfer` returns, without building or reading a tensor.
 
     Args:
         checkpoint: its weights need not be on this machine.
@@ -49,7 +49,7 @@ def require_freezable(
 
 
 def require_filled(name: str, found: TransferCoverage, num_frozen: int) -> None:
-    """The same of a transfer that was counted already, and of so many layers that are to be frozen."""
+    """Raise UsageError as `require_freezable`, for a transfer counted already and the number of layers to be frozen."""
     lacking = found.incomplete(below=num_frozen)
     if lacking:
         layers = ", ".join(f"{layer.layer} ({layer.module})" for layer in lacking)

@@ -25,7 +25,7 @@ def for_task(checkpoint: Checkpoint, task: Task) -> Checkpoint | None:
 
 
 def require_for_task(checkpoint: Checkpoint, task: Task) -> Checkpoint:
-    """The same. Raises UsageError where its network has no head for the task."""
+    """The checkpoint as `for_task` gives it. Raises UsageError where its network has no head for the task."""
     found = for_task(checkpoint, task)
     if found is None:
         raise UsageError(
@@ -37,7 +37,7 @@ def require_for_task(checkpoint: Checkpoint, task: Task) -> Checkpoint:
 
 
 def that_fit(checkpoints: Iterable[Checkpoint], task: Task) -> tuple[Checkpoint, ...]:
-    """Those that start a training for `task` without being named, fitted to it.
+    """The checkpoints that start a training for `task` without being named, fitted to it.
 
     Built-in and public ones start their own task, detectors any; the user's own start whatever their weights fit.
     """

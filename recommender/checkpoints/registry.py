@@ -175,7 +175,7 @@ def check_name(store: Store, name: str) -> None:
 
 
 def located(checkpoint: Checkpoint) -> Checkpoint:
-    """With its weights where they are today: the home may have moved, or the store be another machine's."""
+    """The checkpoint with the path of its weights today: the home may have moved, or the store be another machine's."""
     if checkpoint.path is None or checkpoint.path.exists() or checkpoint.sha256 is None:
         return checkpoint
     place = kept_path(checkpoint.sha256)

@@ -47,5 +47,5 @@ def require_architecture(name: str, task: Task) -> None:
 
 
 def checkpoints_at_hand(store: Store) -> tuple[Checkpoint, ...]:
-    """Those whose weights are on this machine and that were added to stay: the starts of a question without names."""
+    """The checkpoints on this machine that were added to stay: the starts of a question without names."""
     return tuple(found for found in all_checkpoints(store) if found.available and found.kept)

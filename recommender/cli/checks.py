@@ -111,7 +111,7 @@ def copies() -> Iterator[CheckResult]:
 
 
 def _size(path: Path) -> int:
-    """In bytes; 0 when it has gone meanwhile."""
+    """The size in bytes; 0 when it has gone meanwhile."""
     try:
         return path.lstat().st_size
     except OSError:
@@ -119,7 +119,7 @@ def _size(path: Path) -> int:
 
 
 def safety_switches() -> Iterator[CheckResult]:
-    """Restricted loading in ultralytics and torch, proven by importing them behind the one door."""
+    """Restricted loading in ultralytics and torch, proven by importing them as every command does."""
     from recommender.ultralytics_safety import SAFE_SWITCHES, prepare_ultralytics
 
     prepare_ultralytics()

@@ -94,7 +94,7 @@ def fit_power_law(epochs_E: Array, values_E: Array) -> tuple[float, float, float
 
 
 def _draws(curves: Sequence[Array], goals: Array, begins: int, horizon: int, seed: int) -> Array:
-    """Catch-up epochs of resampled worlds: seeds, residuals and the goal drawn anew; infinite beyond the horizon."""
+    """Catch-up epochs of bootstrap samples of seeds, residuals and the goal; infinite beyond the horizon."""
     random = np.random.default_rng(seed)
     length = min(len(curve) for curve in curves)
     stacked = np.stack([curve[:length] for curve in curves])

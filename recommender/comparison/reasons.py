@@ -139,7 +139,7 @@ def _learning_rate(
 def _only_rate(
     comparison: ComparisonInput, row: ComparisonRow, trained: Sequence[FinishedTraining]
 ) -> Reason | None:
-    """Without proof a suspect all the same, so the last in the row."""
+    """The reason for a start tried at one learning rate alone: no proof, so it comes last."""
     if len(rates_tried(comparison, row)) > 1 or _early_drop(row, trained) is not None:
         return None
     rate = f"{row.learning_rate:g}" if row.learning_rate else "the default"

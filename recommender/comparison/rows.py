@@ -57,7 +57,7 @@ def main_rows(rows: Sequence[ComparisonRow]) -> tuple[ComparisonRow, ...]:
 
 
 def noise_of(comparison: ComparisonInput, rows: Sequence[ComparisonRow]) -> SeedNoise:
-    """Between seeds of the same start and share, pooled."""
+    """The noise between seeds of the same start and share, pooled."""
     by_id = {trained.run.id: trained for trained in comparison.trained}
     return seed_noise([[held_out_map(comparison, by_id[id]) for id in row.runs] for row in rows])
 
@@ -85,7 +85,7 @@ def chosen_rates(comparison: ComparisonInput) -> dict[Start, float | None]:
 
 
 def _is_scored(comparison: ComparisonInput, trained: FinishedTraining) -> bool:
-    """Without its weights a run has no score on images that were held back."""
+    """True if the run has a score on the split that scores: on held-out images it needs its weights."""
     return trained.evaluation is not None or not comparison.held.is_held_out
 
 
@@ -114,7 +114,7 @@ def _row(comparison: ComparisonInput, group: Sequence[FinishedTraining]) -> Comp
 
 
 def _score(comparison: ComparisonInput, trained: FinishedTraining) -> Score | EpochMetrics:
-    """On the held-out images; on the validation images the point of the curve whose weights were kept."""
+    """The score on the held-out images, else the point of the curve whose weights were kept."""
     if comparison.held.is_held_out and trained.evaluation is not None:
         return trained.evaluation.score
     if trained.run.best is None:

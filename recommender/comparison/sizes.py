@@ -14,7 +14,7 @@ from recommender.records import Start
 
 @dataclass(frozen=True, kw_only=True)
 class SizeGain:
-    """By how much the best pretrained start beats scratch at one size."""
+    """The gain of the best pretrained start over scratch at one size."""
 
     train_images: int
     start: Start  # the best pretrained one there

@@ -1,4 +1,4 @@
-"""The verdict of a comparison: three sentences, each with its number."""
+"""A comparison in words: three sentences, each with its number."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def sentences(
     forecast_error: ForecastError,
     metric: str,
 ) -> tuple[str, ...]:
-    """At most three. `rows` are those at the largest share, the best first; `metric` is the label of their scores."""
+    """At most three sentences. `rows` are of the largest share, the best first; `metric` is the label of scores."""
     if not rows:
         return ("No training came to its end, so there is nothing to compare: see what failed below.",)
     others = (
@@ -92,7 +92,7 @@ def _winner(rows: Sequence[ComparisonRow], noise: SeedNoise, metric: str) -> str
 
 
 def _choice(best: ComparisonRow, equals: Sequence[ComparisonRow]) -> str:
-    """Among equals the one that is there clearly sooner; times of a busy machine differ by chance as well."""
+    """The start to take: among equals the one that is there clearly sooner, for times differ by chance as well."""
     quick = min(equals, key=lambda row: row.seconds_to_best.mean)
     spread = (quick.seconds_to_best.deviation or 0.0) + (best.seconds_to_best.deviation or 0.0)
     if quick.seconds_to_best.mean + max(spread, 0.1 * best.seconds_to_best.mean) < best.seconds_to_best.mean:

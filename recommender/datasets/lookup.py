@@ -175,6 +175,6 @@ def is_preview(folder: str) -> bool:
 
 
 def _longest_ending(found: list[Path], parts: list[str]) -> list[Path]:
-    """Those of the paths that agree with `parts` for the longest way from the end."""
+    """The paths that agree with `parts` for the longest way from the end."""
     longest = max((agreement(path, parts) for path in found), default=0)
     return [path for path in found if agreement(path, parts) == longest]

@@ -47,7 +47,7 @@ class Check:
 
     @property
     def uniform_log_loss(self) -> float:
-        """The same of a forecast that knows nothing."""
+        """The log-loss of a forecast that knows nothing."""
         return float(np.log(len(self.p_best_N)))
 
 

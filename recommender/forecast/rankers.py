@@ -35,13 +35,13 @@ SAME_TASK = (
 
 
 def forecast(history: Sequence[Observation], candidates: Sequence[Situation]) -> Scores:
-    """Ours: the posterior mean, its scales estimated from the same history."""
+    """The forecast: the posterior mean, its scales estimated from the same history."""
     return posterior(history, candidates, fitted_scales(tuple(history))).mean_N
 
 
 @single_blas_thread()
 def forecast_of_new(history: Sequence[Observation], candidates: Sequence[Situation]) -> Scores:
-    """Ours for checkpoints that are new to the history: each checkpoint scored without any run that started from it.
+    """The forecast for new checkpoints: each is scored without any run that started from it.
 
     But for COCO's and scratch, which every history knows. Runs are left out of one inverse of all runs' covariance, by
     blocks (Rasmussen & Williams 2006, section 5.4.2).
@@ -64,7 +64,7 @@ def forecast_of_new(history: Sequence[Observation], candidates: Sequence[Situati
 
 
 def rules(history: Sequence[Observation], candidates: Sequence[Situation]) -> Scores:
-    """Ours without any history."""
+    """The forecast without any history."""
     return posterior((), candidates).mean_N
 
 

@@ -49,7 +49,7 @@ def forecast_only(case: BacktestCase, runs: Sequence[Observation], seed: int) ->
 def trials_by_gain(
     case: BacktestCase, runs: Sequence[Observation], seed: int, *, share: float = 1 / 3
 ) -> list[ReplayStep]:
-    """Ours: trials of a share of the schedule, the most valuable first, until those left are not worth it."""
+    """Our policy: trials of a share of the schedule, the most valuable first, until those left are not worth it."""
     epochs = case.candidates[0].budget.epochs
     trial_epochs = max(1, round(share * epochs))
     race = replace(_race(case), trial_epochs=trial_epochs)

@@ -131,7 +131,7 @@ def _retrained(situation: Situation) -> float:
 
 
 def _retrained_classifier(situation: Situation) -> float:
-    """The same for classifiers: what few images teach anew costs them much of ImageNet, half as much in full mode."""
+    """The effect for classifiers: what few images teach anew costs them much of ImageNet, half as much in full mode."""
     checkpoint = situation.checkpoint
     if checkpoint is None or (checkpoint.task, situation.target.task) != ("classify", "classify"):
         return 0.0

@@ -177,7 +177,7 @@ def _manifest(place: Path) -> tuple[list[_Piece], str]:
 def _sound(
     place: Path, pieces: Sequence[_Piece], known: Mapping[str, Segment], *, missing_ok: bool = False
 ) -> list[_Piece]:
-    """Those that can be read, read. Raises FileNotFoundError for one that is not there, unless `missing_ok`."""
+    """The segments that can be read, read. Raises FileNotFoundError for one that is not there, unless `missing_ok`."""
     sound = []
     for piece in pieces:
         try:

@@ -166,9 +166,9 @@ def print_backtest(result: Backtest, console: Console) -> None:
     for other in _opponents(result):
         for mark in ("tau_w", "rel_at_1"):
             found = result.difference("forecast", other, mark)
-            verdict = "better" if found.low > 0 else "worse" if found.high < 0 else "not told apart"
+            said = "better" if found.low > 0 else "worse" if found.high < 0 else "not told apart"
             bounds = f"[{found.low:+.3f}, {found.high:+.3f}]"
-            console.print(f"forecast − {other}: {HEADINGS[mark]} {found.mean:+.3f} {bounds} {verdict}")
+            console.print(f"forecast − {other}: {HEADINGS[mark]} {found.mean:+.3f} {bounds} {said}")
     full = result.mean("forecast", "tau_w", full_mode=True)
     if full is not None:
         taus = {

@@ -70,7 +70,7 @@ def checkpoint_summary(checkpoint: Checkpoint) -> CheckpointSummary:
 def listed_checkpoints(
     checkpoints: Sequence[Checkpoint], known: Sequence[Checkpoint]
 ) -> tuple[ListedCheckpoint, ...]:
-    """The same of each, with the other names that its file has among all that are known."""
+    """Everything known of each checkpoint, with the other names that its file has."""
     names = names_of_files(known)
     return tuple(
         ListedCheckpoint(

@@ -113,7 +113,7 @@ OF_COST = ("px", "latency", "hours", "cost", "memory", "fetch", "front")
 
 
 def cost_columns(rows: Sequence[RankedStart]) -> tuple[Column, ...]:
-    """Those of them that tell what a start costs."""
+    """The columns that tell what a start costs."""
     return tuple(column for column in columns_for(rows) if column.heading in OF_COST)
 
 

@@ -155,5 +155,5 @@ def rounded(value: ValueT, digits: int = 4) -> ValueT:
 
 
 def _complete(evidence: Evidence) -> Evidence:
-    """With a number, or None, for all of today's estimators."""
+    """The evidence with a number, or None, for each of today's estimators."""
     return replace(evidence, scores={row.name: evidence.scores.get(row.name) for row in ESTIMATORS})

@@ -49,11 +49,11 @@ class Checkpoints(Repository):
         )
 
     def named(self, names: Collection[str]) -> tuple[Checkpoint, ...]:
-        """Those of these names, by name."""
+        """The checkpoints of these names, by name."""
         return self._where(CheckpointRow.name, names, None)
 
     def of_weights(self, hashes: Collection[str]) -> tuple[Checkpoint, ...]:
-        """Those whose weights have one of these sha256, by name."""
+        """The checkpoints whose weights have one of these sha256, by name."""
         return self._where(CheckpointRow.sha256, hashes, None)
 
     def of_sources(self, hashes: Collection[str], *, each: int) -> tuple[Checkpoint, ...]:

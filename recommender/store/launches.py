@@ -49,7 +49,7 @@ class Launches(JobLeases):
         return self._read(work)
 
     def begin(self, id: str, attempt: int) -> bool:
-        """Before the cluster hears of it. False when the launch is no longer wanted."""
+        """Note a launch before the cluster hears of it; False when the launch is no longer wanted."""
 
         def work(session: Session) -> bool:
             row = locked(session, id)
@@ -65,7 +65,7 @@ class Launches(JobLeases):
         return self._write(work)
 
     def confirm(self, id: str, attempt: int) -> bool:
-        """After the cluster has taken it, or said that it had it already.
+        """Note that the cluster has taken a launch, or had it already.
 
         False when the job has ended meanwhile, or another attempt counts: what was launched is nobody's.
         """

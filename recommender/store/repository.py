@@ -69,7 +69,7 @@ class Repository:
 
 
 def in_parts(values: Collection[str]) -> Iterator[list[str]]:
-    """Those of the values that a database can hold, each once and sorted, in parts that one query takes."""
+    """The values that a database can hold, each once and sorted, in parts that one query takes."""
     asked = sorted(value for value in set(values) if storable(value))
     for start in range(0, len(asked), _MAX_VALUES):
         yield asked[start : start + _MAX_VALUES]

@@ -101,9 +101,9 @@ def _check_pages(connection: Connection) -> None:
     path = Path(str(connection.engine.url.database))
     if not path.exists() or path.stat().st_size > _MAX_CHECKED_MB * 2**20:
         return
-    verdict = connection.execute(text("PRAGMA quick_check(1)")).scalar()
-    if verdict != "ok":
-        raise damaged(str(path), " ".join(str(verdict).split()))
+    found = connection.execute(text("PRAGMA quick_check(1)")).scalar()
+    if found != "ok":
+        raise damaged(str(path), " ".join(str(found).split()))
 
 
 def _back_up(path: Path, revision: str) -> Path:

@@ -153,7 +153,7 @@ class WorkerError(Exception):
 def _run_task(
     memory_mb: int | None, work: Callable[[*Arguments], T], *arguments: *Arguments
 ) -> TaskResult[T]:
-    """In the worker. Errors travel as text: exceptions of libraries do not survive pickling."""
+    """The result of a task, in the worker. Errors travel as text: exceptions of libraries do not survive pickling."""
     try:
         with task_memory(memory_mb):
             return TaskResult(result=work(*arguments))
@@ -188,7 +188,7 @@ def _pool(workers: int) -> ProcessPool:
 
 
 def _initialise_worker(parent: int) -> None:
-    """In the worker: end with the service even when that is killed, and leave Ctrl-C to it."""
+    """Prepare a worker: end with the service even when that is killed, and leave Ctrl-C to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(ctypes, "CDLL") and os.uname().sysname == "Linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

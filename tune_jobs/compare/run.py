@@ -110,7 +110,7 @@ def compare(
 
 
 def comparison_id(run_ids: Iterable[str], held: HeldOutSplit) -> str:
-    """The same question has the same one, so that its forecast is found again."""
+    """The id of a comparison: the same for the same question, so that its forecast is found again."""
     return hashlib.sha256(f"{held.split} {sorted(run_ids)}".encode()).hexdigest()[:16]
 
 

@@ -167,7 +167,7 @@ def validate(
 def _classify(
     model: Any, family: ModelFamily, data: Path, split: Split, *, imgsz: int, device: str
 ) -> tuple[Score, Mapping[str, tuple[Box, ...]]]:
-    """The same of a classifier: its first guess for each image is a box around the whole of it."""
+    """The score of a classifier, and its first guess for each image as a box around the whole of it."""
     import torch
     from ultralytics.cfg import get_cfg
     from ultralytics.data.build import build_dataloader

@@ -133,7 +133,7 @@ def _starts(
 
 
 def _fitted(chosen: Sequence[Checkpoint], task: Task, *, named: bool) -> tuple[Checkpoint, ...]:
-    """As they fit a data set's task. Raises UsageError for one that was named and does not."""
+    """The checkpoints as they fit a data set's task. Raises UsageError for one that was named and does not."""
     from recommender.checkpoints import require_for_task, that_fit
 
     return tuple(require_for_task(one, task) for one in chosen) if named else that_fit(chosen, task)
@@ -158,7 +158,7 @@ def recipes_of(request: SweepRequest) -> tuple[Recipe, ...]:
 
 
 def chosen_checkpoints(request: SweepRequest, store: Store) -> tuple[Checkpoint, ...]:
-    """Those named, else all on this machine. Raises NotFoundError for a name that is unknown or not here."""
+    """The checkpoints named, else all on this machine. Raises NotFoundError for a name that is unknown or not here."""
     from recommender.checkpoints import get_checkpoint
     from recommender.checkpoints.scratch import checkpoints_at_hand
 

@@ -67,7 +67,7 @@ class Policy(Protocol):
         """The id of the waiting trial to start now; None starts nothing until a running one ends."""
 
     def judge(self, view: SweepView, trial: TrialView) -> str | None:
-        """After each epoch of a trial: why it should stop now, or None to go on."""
+        """The reason to stop a trial after an epoch, or None to go on."""
 
     def done(self, view: SweepView) -> str | None:
         """The reason why no further trial is worth its cost, or None. Running ones are cut off."""

@@ -77,45 +77,45 @@ class RemoteTrialDriver:
         return asked
 
     def next_id(self) -> str | None:
-        """As the trial driver's."""
+        """The trial to start next, asked of the trial driver."""
         found: str | None = None if self.is_over() else self._ask("next_id")
         return found
 
     def is_over(self) -> bool:
-        """As the trial driver's, a moment ago."""
+        """True if no trial will be started any more, a moment ago."""
         return self._status.is_over or self.stop_reason() is not None
 
     def stop_reason(self) -> str | None:
-        """As the trial driver's, a moment ago."""
+        """The reason why everything has to stop, a moment ago."""
         if time.monotonic() - self._last_contact > DRIVER_GONE_S:
             return "the driver is gone"
         return self._status.stop_reason
 
     def accepts(self, id: str) -> bool:
-        """As the trial driver's, a moment ago."""
+        """True if what this trial says mattered a moment ago."""
         return id in self._status.wanted
 
     def silent_trials(self) -> list[str]:
-        """As the trial driver's, a moment ago."""
+        """Trials whose actors had not sent an event for too long a moment ago."""
         return list(self._status.silent)
 
     def started(self, id: str) -> None:
-        """As the trial driver's."""
+        """Tell the trial driver that an actor takes the trial up."""
         self._ask("started", id)
 
     def receive(self, id: str, event: dict[str, Any]) -> str | None:
-        """As the trial driver's; states lie here, so they are dropped here."""
+        """Hand an event to the trial driver; states lie here, so they are dropped here."""
         if event["kind"] == "run":
             drop_state(id)
         reason: str | None = self._ask("receive", id, {name: event.get(name) for name in EVENT_FIELDS})
         return reason
 
     def worker_lost(self, id: str, why: str) -> bool:
-        """As the trial driver's."""
+        """Ask the trial driver whether a lost trial may be started again."""
         return bool(self._ask("worker_lost", id, why))
 
     def requeue(self, id: str) -> None:
-        """As the trial driver's."""
+        """Tell the trial driver that Ray Tune has forgotten a lost trial."""
         self._ask("requeue", id)
 
     def _ask(self, method: str, *arguments: Any) -> Any:
@@ -137,7 +137,7 @@ class Host:
         self._trial_driver = RemoteTrialDriver()
 
     def exchange(self, answers: dict[int, Any], driver_status: DriverStatus) -> list[Question]:
-        """See `RemoteTrialDriver`."""
+        """Take answers to questions, and return what is asked, as `RemoteTrialDriver.exchange`."""
         return self._trial_driver.exchange(answers, driver_status)
 
     def has(self, artefact: Artefact) -> bool:

@@ -84,7 +84,7 @@ def matrix_table(result: SweepResult) -> Table:
 
 
 def sweep_document(result: SweepResult, notices: Sequence[Notice] = ()) -> SweepDocument:
-    """The same as a document, with what is to be said about the sweep."""
+    """The summary as a document, with what is to be said about the sweep."""
     view = result.view
     return SweepDocument(
         results=tuple(_start_result(cell) for cell in cells_of(result.trials)),

@@ -63,7 +63,7 @@ class SweepResult:
 
     @property
     def was_interrupted(self) -> bool:
-        """By Ctrl-C or a signal to end."""
+        """True if Ctrl-C or a signal ended it."""
         return self.reason == INTERRUPTED
 
 

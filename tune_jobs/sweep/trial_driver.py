@@ -51,7 +51,10 @@ class _Trial:
 
 
 class TrialDriver:
-    """Used by one thread. Never raises into Ray Tune: an error of ours ends the sweep and is raised afterwards."""
+    """Starts, watches and ends the trials of a sweep. Used by one thread.
+
+    Never raises into Ray Tune: an error of ours ends the sweep and is raised afterwards.
+    """
 
     def __init__(
         self,
@@ -235,8 +238,8 @@ class TrialDriver:
     def _on_epoch(self, trial: _Trial, point: EpochMetrics) -> str | None:
         # A trial that was resumed may go a step back: each epoch counts once, the latest word on it stands.
         trial.curve = [known for known in trial.curve if known.epoch < point.epoch] + [point]
-        verdict: str | None = self._guarded(self._policy.judge, self.view(), self._view_of(trial))
-        return verdict
+        reason: str | None = self._guarded(self._policy.judge, self.view(), self._view_of(trial))
+        return reason
 
     def _finish(self, trial: _Trial, run: Run) -> None:
         self._end_attempt(trial)

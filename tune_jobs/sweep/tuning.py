@@ -93,7 +93,7 @@ def run_fit(
 
 
 class _Tied:
-    """Belongs to this driver. Tune pickles what it is given, to restore from; we restore from the store instead."""
+    """An object that Tune must not copy: it pickles what it is given, to restore from; we restore from the store."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -134,7 +134,7 @@ class _Searcher(_Tied, Searcher):  # type: ignore[misc]
 
 
 class _Scheduler(_Tied, FIFOScheduler):  # type: ignore[misc]
-    """Passes what trials say to the trial driver, and its verdicts back to their actors."""
+    """Passes what trials say to the trial driver, and its answers back to their actors."""
 
     def __init__(self, trial_driver: TrialDriving, searcher: _Searcher) -> None:
         super().__init__()

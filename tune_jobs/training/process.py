@@ -61,12 +61,12 @@ class TrainingProcess:
             self._link.send(job)
 
     def answer(self, *, go_on: bool) -> None:
-        """After an epoch: train on, or end the run cleanly."""
+        """Answer after an epoch: train on, or end the run cleanly."""
         with contextlib.suppress(OSError):
             self._link.send(go_on)
 
     def poll(self, timeout_s: float) -> tuple[str, Any] | None:
-        """The next word from it, ("epoch", point), ("done", run), ("refused", text) or ("died", why)."""
+        """The next message from it, ("epoch", point), ("done", run), ("refused", text) or ("died", why)."""
         try:
             if not self._link.poll(timeout_s):
                 return None

@@ -26,7 +26,7 @@ OnEpoch = Callable[[EpochMetrics], bool | None]
 
 
 def train_together(job: TrainingJob, *, on_epoch: OnEpoch | None = None) -> Run:
-    """As `train`, by `job.num_processes` processes that share each batch (torch's DistributedDataParallel).
+    """The run of a job trained by `job.num_processes` processes that share each batch (DistributedDataParallel).
 
     Raises:
         UsageError: the job contradicts itself.
@@ -53,7 +53,7 @@ def train_together(job: TrainingJob, *, on_epoch: OnEpoch | None = None) -> Run:
 
 
 def _follow(team: list[TrainingProcess], on_epoch: OnEpoch | None) -> Run:
-    """Until the first has its run, or another one fails, for then the first waits for it in vain."""
+    """Wait until the first has its run, or another one fails, for then the first waits for it in vain."""
     first = team[0]
     while True:
         for process in team:

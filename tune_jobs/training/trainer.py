@@ -60,7 +60,7 @@ def trainer_arguments(job: TrainingJob, *, save_dir: str, freeze: int | None) ->
 
 
 def _devices(job: TrainingJob) -> str:
-    """Those of all processes, of which each takes its own."""
+    """The devices of all processes, of which each takes its own."""
     return ",".join(map(str, range(job.num_processes))) if job.device.startswith("cuda") else job.device
 
 
@@ -143,7 +143,7 @@ class RunTrainer(engine.BaseTrainer):  # type: ignore[misc]
             keep_epoch(self, metrics)
 
     def validate(self) -> tuple[Any, Any]:
-        """As ultralytics, but an early stop and the best epoch go by the task's own metric."""
+        """Validate as ultralytics does, but an early stop and the best epoch go by the task's own metric."""
         before: float | None = self.best_fitness  # type: ignore[has-type]
         metrics, fitness = super().validate()
         if fitness is None:  # a process that does not lead
@@ -203,7 +203,7 @@ class RunTrainer(engine.BaseTrainer):  # type: ignore[misc]
         self.peak_memory_mb = max(self.peak_memory_mb or 0.0, used / 2**20)
 
     def _finish_epoch(self) -> None:
-        """Before the validation: refuse what is not finite, end a trial that is shorter than its schedule."""
+        """Refuse what is not finite before the validation, end a trial that is shorter than its schedule."""
         losses = {name: float(value) for name, value in (self.tloss or {}).items()}
         bad = [name for name, value in losses.items() if not math.isfinite(value)]
         if bad:
@@ -235,7 +235,7 @@ class RunTrainer(engine.BaseTrainer):  # type: ignore[misc]
             self.stop = True
 
     def _save_state(self) -> None:
-        """After every epoch, unless epochs are so short that writing would take too much of the time."""
+        """Save the state after every epoch, unless epochs are so short that writing would take too much of the time."""
         began_s = time.monotonic()
         if self._saving_s > self.job.state_share * (began_s - self._saved_at_s):
             return

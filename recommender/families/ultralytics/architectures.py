@@ -148,7 +148,7 @@ def _stem_length(known: Architecture) -> int:
 
 
 def of_task(name: str, task: Task) -> str | None:
-    """The same network with a task's head: "yolo11n" is "yolo11n-seg" for segmentation; None if none is shipped."""
+    """The network with a task's head: "yolo11n" is "yolo11n-seg" for segmentation; None if none is shipped."""
     sized = _OTHER_TASK.fullmatch(name)
     if architecture(name).kind.task == task:
         return name
@@ -159,7 +159,7 @@ def of_task(name: str, task: Task) -> str | None:
 
 
 def learning_rate_factor(name: str) -> float:
-    """By which a training of this architecture scales the recipe's default rates; 1 where it is not shipped."""
+    """The factor on the recipe's default rates for this architecture; 1 where it is not shipped."""
     known = _shipped(name)
     return 1.0 if known is None else known.kind.learning_rate_factor
 

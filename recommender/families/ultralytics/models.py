@@ -87,7 +87,7 @@ def build_model(name: str, num_classes: int, *, class_width: int | None = None) 
 
 
 def build_like(name: str, num_classes: int, shapes: Shapes) -> nn.Module:
-    """The same with a class branch as wide as among these tensors' shapes. Raises as `build_model`."""
+    """A model of random weights, its class branch as wide as among these tensors' shapes. Raises as `build_model`."""
     head_layer = tensor_shapes(name, num_classes).head_layer
     return build_model(name, num_classes, class_width=architecture(name).kind.class_width(head_layer, shapes))
 
@@ -118,7 +118,7 @@ def tensor_shapes(name: str, num_classes: int, class_width: int | None = None) -
 
 
 def _reference_shapes(name: str) -> ModelShapes:
-    """With 80 classes, from the cache of an earlier process where there is one: it spares loading torch."""
+    """Tensor shapes with 80 classes, from the cache of an earlier process where there is one: no torch is loaded."""
     version = importlib.metadata.version("ultralytics")
     file = subfolder("cache") / f"shapes-{version}-{architecture(name).name}.json"
     try:
@@ -156,7 +156,7 @@ def bare_layers(name: str, num_classes: int, class_width: int | None = None) -> 
 
 
 def model_shapes(layers: Any, num_backbone_layers: int) -> ModelShapes:
-    """The same of the layers (`model.model`) of a real model."""
+    """The tensor shapes of the layers (`model.model`) of a real model."""
     return ModelShapes(
         tensors={f"model.{key}": tuple(tensor.shape) for key, tensor in layers.state_dict().items()},
         parameters=frozenset(f"model.{key}" for key, _ in layers.named_parameters()),

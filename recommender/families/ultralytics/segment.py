@@ -9,7 +9,7 @@ from recommender.families.ultralytics.yolo import YOLO, class_rows
 
 
 def mask_class_rows(head_layer: int, shapes: Shapes) -> set[str]:
-    """Those of the detection head, and of YOLO26's semantic output, which only its training reads."""
+    """The class rows of the detection head, and of YOLO26's semantic output, which only its training reads."""
     semantic = f"model.{head_layer}.proto.semseg.2."
     return class_rows(head_layer, shapes) | {key for key in shapes if key.startswith(semantic)}
 
