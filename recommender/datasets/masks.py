@@ -190,7 +190,7 @@ def _values(mask: MaskFile, disk: Disk, legend: Legend | None, log: DefectLog | 
 
 
 def _reading(masks: dict[Path, list[MaskFile]], root: Path, disk: Disk, log: DefectLog) -> Reading:
-    """By legend, else by what the values are: one alone, or numbers of objects that start anew in each mask.
+    """The masks read by a legend, else by their values: one alone, or numbers of objects, anew in each mask.
 
     Values of Pascal VOC's masks may be named by the boxes beside them.
     """
