@@ -8,13 +8,14 @@ from recommender.datasets.class_folders import ClassTree, find_class_tree, read_
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.label_csv import LabelTable, find_label_tables, read_label_tables, take_splits
+from recommender.datasets.name_tables import name_by_tables
 from recommender.datasets.raw import RawSet
 from recommender.errors import DatasetError, WrongTaskError
 from recommender.text import printable
 
 
 def read_classification(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet | None:
-    """The folder as a classification set; None where it is none.
+    """The folder as a classification set, numbers named by tables beside them; None where it is none.
 
     Raises WrongTaskError for several classes an image, DatasetError where folders and CSV contradict each other.
     """
@@ -26,7 +27,7 @@ def read_classification(root: Path, disk: Disk, log: DefectLog, name: str) -> Ra
             raise
         tables = []  # what else is known of images whose folders name their class
     if tree is None:
-        return read_label_tables(tables, root, disk, log, name) if tables else None
+        return _named(read_label_tables(tables, root, disk, log, name), disk) if tables else None
     if tables and _contradict(tree, tables, disk):
         raise DatasetError(
             f"{printable(root.name)}: the folders name other classes than {printable(disk.name(tables[0].path))}.",
@@ -35,7 +36,7 @@ def read_classification(root: Path, disk: Disk, log: DefectLog, name: str) -> Ra
     raw = read_class_folders(tree, root, disk, log, name)
     if tables and all(split is None for split, _, _ in tree.folders):
         take_splits(raw, tables, root, disk)
-    return raw
+    return _named(raw, disk)
 
 
 def read_csv_file(path: Path, root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
@@ -46,7 +47,7 @@ def read_csv_file(path: Path, root: Path, disk: Disk, log: DefectLog, name: str)
             f"{printable(path.name)} is no list of images of this folder with their classes.",
             remedy="It needs a column of image files and a column `label`.",
         )
-    return read_label_tables(tables, root, disk, log, name)
+    return _named(read_label_tables(tables, root, disk, log, name), disk)
 
 
 def refuse_no_classes(root: Path) -> WrongTaskError:
@@ -57,14 +58,24 @@ def refuse_no_classes(root: Path) -> WrongTaskError:
     )
 
 
+def _named(raw: RawSet, disk: Disk) -> RawSet:
+    name_by_tables(raw, raw.root, disk)
+    return raw
+
+
 def _contradict(tree: ClassTree, tables: list[LabelTable], disk: Disk) -> bool:
     """True if one folder's images have several labels, or one label several folders, in a table of most images."""
-    folder_of = {path.name: name for _, name, place in tree.folders for path in disk.images(place)}
-    pairs = {
-        (folder_of[last], label)
+    folders_of: dict[str, set[str]] = {}
+    paths = [(path, name) for _, name, place in tree.folders for path in disk.images(place)]
+    for path, name in paths:
+        for key in {path.name, path.stem}:
+            folders_of.setdefault(key, set()).add(name)
+    rows = [
+        (*folders, label)
         for table in tables
         for reference, label, _ in table.rows
-        if (last := reference.replace("\\", "/").rpartition("/")[2]) in folder_of
-    }
-    covered = sum(len(table.rows) for table in tables) > len(folder_of) / 2
+        if len(folders := folders_of.get(reference.replace("\\", "/").rpartition("/")[2], ())) == 1
+    ]
+    pairs = set(rows)
+    covered = len(rows) > len(paths) / 2
     return covered and len(pairs) > max(len({a for a, _ in pairs}), len({b for _, b in pairs}))

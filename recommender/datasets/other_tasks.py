@@ -22,6 +22,7 @@ from recommender.text import printable
 REMEDY = "Give rows of `class x y w h` for object detection, or polygons for instance segmentation."
 PARALLELOGRAM_TOLERANCE = 2e-3  # of the image's side
 MIN_ROWS = 5
+CITYSCAPES_MASK = re.compile(r"_gt(Fine|Coarse)_(label|instance)(Train)?Ids$")
 BRUSH_EXPORT = re.compile(r"task-\d+-annotation-\d+-by-")
 LOOSE = 1.8  # how many half sides of its box a keypoint may lie from the centre
 
@@ -113,6 +114,11 @@ def error_without_labels(root: Path, disk: Disk) -> DatasetError:
         return DatasetError(
             f"{named} holds Label Studio's brush masks as PNG, which do not say what picture they are of.",
             remedy="Export as JSON or COCO.",
+        )
+    if any(CITYSCAPES_MASK.search(path.stem) for path in paths):
+        return DatasetError(
+            f"{named} holds Cityscapes' masks of label and instance ids, which are not read.",
+            remedy="Export as COCO (cityscapesscripts' instances of the eight classes that have some).",
         )
     others = [path for path in disk.walk(root) if path.suffix.lower() in (".json", ".xml", ".jsonl", ".csv")]
     beside = f" Of {printable(disk.name(others[0]))} the form is not known." if others else ""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from recommender.datasets import open_dataset
 from recommender.errors import DatasetError, WrongTaskError
@@ -128,3 +129,14 @@ def test_images_alone_and_labelme_of_other_images(tmp_path: Path) -> None:
         DatasetError, match="image_missing 1"
     ):  # LabelMe is read, and names no image that is here
         open_dataset(folder)
+
+
+@pytest.mark.parametrize("ids", ["labelIds", "instanceIds", "labelTrainIds"])
+def test_masks_of_cityscapes_are_refused_by_name(tmp_path: Path, ids: str) -> None:
+    place = Path("train/bremen/bremen_000000_000019")
+    for file in (f"leftImg8bit/{place}_leftImg8bit.png", f"gtFine/{place}_gtFine_{ids}.png"):
+        (tmp_path / file).parent.mkdir(parents=True)
+        Image.fromarray(np.full((20, 40), 7, np.uint8)).save(tmp_path / file)
+    with pytest.raises(DatasetError, match="Cityscapes' masks") as refusal:
+        open_dataset(tmp_path)
+    assert "Export as COCO" in str(refusal.value)
