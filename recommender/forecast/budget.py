@@ -23,7 +23,8 @@ from recommender.records import Profile
 from recommender.tasks import task_definition
 
 HALF_VIEWS = 200.0  # image views after which half of what training brings is there, from pretrained weights
-HALF_VIEWS_OF_MASKS = 1000.0  # the same where the branch of masks begins at random: starts differ for longer
+HALF_YOUTH = 0.05  # of the cubed share still to come, at which starts differ half as much as at the beginning
+HALF_VIEWS_OF_MASKS = 400.0  # the same where the branch of masks begins at random: starts differ for longer
 SCRATCH_VIEWS = 1800.0  # the same of random weights, whose rise is steeper and later
 SCRATCH_VIEWS_OF_CLASSIFIERS = 16_000.0  # after 6,000 views of digits .16 is right, little above chance
 SCRATCH_STEEPNESS = 2.5
@@ -74,11 +75,15 @@ def share_to_come(situation: Situation) -> float:
     return HALF_VIEWS / (HALF_VIEWS + views(situation))
 
 
-def early_share(situation: Situation) -> float:
-    """Return 1 at no training to 0 at its end, as `share_to_come`, but longer where masks begin at random."""
-    if not masks_begin_at_random(situation):
-        return share_to_come(situation)
-    return HALF_VIEWS_OF_MASKS / (HALF_VIEWS_OF_MASKS + views(situation))
+def youth(situation: Situation) -> float:
+    """Return 1 to 0: how far a start is at its beginning, which says little of its end; longer where masks are random.
+
+    By the first epochs of the recorded curves it grows as share³ / (share³ + .05) with the share still to come, which
+    is next to nothing at the usual budget and cannot exceed what results near 0 differ by.
+    """
+    half = HALF_VIEWS_OF_MASKS if masks_begin_at_random(situation) else HALF_VIEWS
+    cubed = (half / (half + views(situation))) ** 3
+    return (1.0 + HALF_YOUTH) * cubed / (cubed + HALF_YOUTH)
 
 
 def masks_begin_at_random(situation: Situation) -> bool:

@@ -19,9 +19,9 @@ from recommender.forecast.budget import (
     UNSUPPORTED_SD,
     coordinates,
     drift_covariance,
-    early_share,
     gain_share,
     small_budget_sd,
+    youth,
 )
 from recommender.forecast.rules import features, head_start, prior_weights
 from recommender.forecast.situation import Situation
@@ -29,6 +29,11 @@ from recommender.profile.embedding import squared_distances
 from recommender.tasks import task_definition
 
 Matrix = NDArray[np.float64]
+# A squared distance: copies and parts of a data set lie within .0005 of it, the nearest two others of the built-in
+# history .03 apart (faces with and without masks), and these have little more in common than any two.
+TWIN_LENGTH = 0.01
+LEAST_ALIKE, EXACT_ZERO = 0.05, 1e-9  # below, targets count as unlike
+SMALL_SHARE = 0.25  # of what very small budgets hide, that sets one start apart from another: both end near 0
 STEP = 1e-4  # of a length's logarithm, for derivatives
 
 
@@ -43,9 +48,7 @@ class PriorScales:
     start: float = 0.05  # from start to start, on all targets
     start_on_similar: float = 0.06  # from start to start, shared by similar targets only
     pair: float = 0.025  # of one start on one target: .018 on the first sets measured, .038 on six others
-    young: float = (
-        1.8  # of one start on one target where training has hardly begun: times `early_share` cubed
-    )
+    young: float = 0.13  # of one start on one target before training has brought anything: times `youth`
     noise: float = 0.018  # of one training: replicates of three targets
     seed: float = 0.025  # of a seed, shared by all starts of one target at one budget: the same replicates
     offset: float = 0.3  # of what runs that broke off still would have gained
@@ -87,7 +90,7 @@ class KernelInputs:
     drift_NN: Matrix  # covariance of what wanders away from the usual budget
     unsupported_NN: Matrix  # covariance of what no recorded run tells of budgets so far away
     gain_share_N: Matrix  # share of what a target gives to pretrained weights: 1; random ones come to it
-    early_share_N: Matrix  # how far training has hardly begun, 0 to 1
+    youth_N: Matrix  # how far training has hardly begun, 0 to 1
     small_budget_sd_N: Matrix  # standard deviation of results at very small budgets
     pretrained_N: NDArray[np.bool_]
     faded_NN: (
@@ -105,16 +108,17 @@ class KernelInputs:
     @functools.cached_property
     def _fixed(self) -> Matrix:
         small = self.small_budget_sd_N[:, None] * self.small_budget_sd_N[None, :] * self.near_budget_NN
-        fixed: Matrix = self.rules_NN + self.same_target * (
-            self.slopes_NN + self.unsupported_NN + small * (1.0 + 0.25 * self._same_start)
+        fixed: Matrix = self.rules_NN + self.same_data * (
+            self.slopes_NN + self.unsupported_NN + small * (1.0 + SMALL_SHARE**2 * self._same_start)
         )
         return fixed
 
     @functools.cached_property
-    def same_target(self) -> Matrix:
-        """N×N: 1 for situations of one target, else 0."""
-        same: Matrix = (self.target_N[:, None] == self.target_N[None, :]).astype(np.float64)
-        return same
+    def same_data(self) -> Matrix:
+        """N×N: 1 for situations of one target, nearly so of copies or parts of its images, 0 of any other."""
+        kernel_TT = np.exp(-self.target_distances_TT / TWIN_LENGTH)
+        near_TT = _semidefinite(np.where(kernel_TT > LEAST_ALIKE, kernel_TT, 0.0))
+        return among(np.where(np.abs(near_TT) > EXACT_ZERO, near_TT, 0.0), self.target_N)
 
     @functools.cached_property
     def _same_start(self) -> Matrix:
@@ -122,16 +126,16 @@ class KernelInputs:
 
     @functools.cached_property
     def patterns(self) -> dict[str, Matrix]:
-        """The parts that one standard deviation scales and no length shapes: N×N by its name, 0 between targets."""
-        same_target = self.same_target
-        pretrained_NN = same_target * (self.pretrained_N[:, None] & self.pretrained_N[None, :])
-        pair = same_target * self._same_start
-        young_NN = self.near_budget_NN * np.outer(self.early_share_N**3, self.early_share_N**3)
+        """The parts that one standard deviation scales and no length shapes: N×N by name, 0 between unlike targets."""
+        same_data = self.same_data
+        pretrained_NN = same_data * (self.pretrained_N[:, None] & self.pretrained_N[None, :])
+        pair = same_data * self._same_start
+        young_NN = self.near_budget_NN * np.outer(self.youth_N, self.youth_N)
         return {
-            "level": same_target,
-            "budget": same_target * self.drift_NN,
+            "level": same_data,
+            "budget": same_data * self.drift_NN,
             # Random weights come to gain as much with training; what pretrained ones reach does not fall.
-            "gain": same_target * np.outer(self.gain_share_N, self.gain_share_N),
+            "gain": same_data * np.outer(self.gain_share_N, self.gain_share_N),
             # What a frozen backbone lacks on a target no longer training cures, so this alone does not fade.
             "mode": pretrained_NN * among(self.same_mode_UU, self.start_N),
             "pair": pair * self.faded_NN,
@@ -211,7 +215,7 @@ def kernel_inputs(situations: Sequence[Situation]) -> KernelInputs:
         drift_NN=drift_covariance(budgets_N3),
         unsupported_NN=UNSUPPORTED_SD**2 * drift_covariance(budgets_N3, beyond=SUPPORTED_DISTANCE),
         gain_share_N=np.array([gain_share(s) for s in situations]),
-        early_share_N=np.array([early_share(s) for s in situations]),
+        youth_N=np.array([youth(s) for s in situations]),
         small_budget_sd_N=np.array([small_budget_sd(s) for s in situations]),
         pretrained_N=~scratch,
         faded_NN=np.where(scratch[:, None] != scratch[None, :], 0.0, fade[:, None] * fade[None, :]),
@@ -265,9 +269,14 @@ def _same(values: Sequence[str | bool]) -> Matrix:
 
 def _kernel(distances: Matrix, length: float) -> Matrix:
     """exp(−squared distance / length), made positive semidefinite: the distances are noisy estimates."""
-    values, vectors = np.linalg.eigh(np.exp(-distances / length))
-    kernel: Matrix = (vectors * np.maximum(values, 0.0)) @ vectors.T
-    return kernel
+    return _semidefinite(np.exp(-distances / length))
+
+
+def _semidefinite(symmetric: Matrix) -> Matrix:
+    """The nearest positive semidefinite matrix."""
+    values, vectors = np.linalg.eigh(symmetric)
+    nearest: Matrix = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    return nearest
 
 
 def _source_kernel(distances_SS: Matrix, length: float) -> Matrix:

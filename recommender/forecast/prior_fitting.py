@@ -56,7 +56,7 @@ def fitted_scales(history: tuple[Observation, ...]) -> PriorScales:
 class ScalesPosterior:
     """Negative log posterior of the scales given finished runs, up to a constant, and its gradient.
 
-    Most parts are shared within a target only: those are kept as their P entries that may differ from 0.
+    Most parts are shared within a target and its copies only: those are kept as their P entries that may differ from 0.
     """
 
     def __init__(self, inputs: KernelInputs, finished: Sequence[Observation]) -> None:
@@ -64,7 +64,7 @@ class ScalesPosterior:
         self._inputs = inputs
         self._residual_N = np.array([result_of(observation) for observation in finished]) - inputs.mean_N
         self._fixed_NN = inputs.fixed() + error_of_results(finished, PriorScales())
-        self._within_P = np.flatnonzero(inputs.same_target)
+        self._within_P = np.flatnonzero(inputs.same_data)
         patterns = inputs.patterns | noise_terms(finished, PriorScales(noise=1.0, seed=1.0))
         self._patterns = {name: pattern.ravel()[self._within_P] for name, pattern in patterns.items()}
         self._target_NT = np.eye(len(inputs.target_distances_TT))[inputs.target_N]

@@ -29,7 +29,8 @@ def drawn(
     """Results drawn from the model itself: every target with the same nine sources."""
     sources = [profile(f"source{i}", 0.3 * i) for i in range(9)]
     situations = [
-        situation(profile(f"target{t}", 0.15 + 0.37 * t), source, mode=mode, epochs=many)
+        # A second round of the circle lies between the targets of the first: none may be another's copy.
+        situation(profile(f"target{t}", 0.15 + 0.37 * t + 0.18 * (t // 17)), source, mode=mode, epochs=many)
         for t in range(targets)
         for source in sources
         for mode in modes
