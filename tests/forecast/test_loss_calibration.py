@@ -47,7 +47,7 @@ def test_intervals_narrow_where_results_lie_closer_than_the_spread_says_and_wide
         learnt(runs, replace(TRUE, level=TRUE.level * by, noise=TRUE.noise * by, pair=TRUE.pair * by)).tail
         for by in (2.0, 1.0, 0.25)
     ]
-    assert tails[1] == pytest.approx(0.1, abs=0.03)
+    assert tails[1] == pytest.approx(0.1, abs=0.05)  # 24 levels say no more
     assert tails[0] > 0.15
     assert tails[2] < min(0.1, tails[1])
 
