@@ -26,6 +26,9 @@ START_S = 3.0  # of a training, before its first epoch
 NEWEST = 5  # runs that say how fast this hardware is: machines, their load and libraries change
 USUAL_VALIDATION = 0.3  # validation images for a training image, which runs do not record
 MIN_EPOCHS = 2  # the first epoch holds warm-up and caches
+MIN_EPOCH_S = (
+    1.0  # by the constants: of shorter epochs most goes into what surrounds the images, so they tell no speed
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +86,8 @@ def known_speed(
     and runs of others do not count. The median of the ratios stands against single runs that were held up.
     """
     timed = [run for run in newest if len(run.curve) >= MIN_EPOCHS and run.architecture in flops_b]
-    timed = [
-        run for run in timed if run.num_train_images
-    ]  # what broke off does not tell how many, nor on what
+    # What broke off tells no number of images, nor on what it ran.
+    timed = [run for run in timed if _work_of(run, flops_b).epoch_s >= MIN_EPOCH_S]
     if not timed:
         return None
     where = _place(timed[0].environment)
@@ -106,13 +108,16 @@ def _ratios(runs: Iterable[Run], flops_b: Mapping[str, float]) -> Iterable[float
     """Measured over predicted seconds of an epoch."""
     for run in runs:
         epoch_s = (run.curve[-1].seconds - run.curve[0].seconds) / (len(run.curve) - 1)
-        work = TrainingWork(
-            flops_b=flops_b[run.architecture],
-            imgsz=run.recipe.imgsz,
-            mode=run.start.mode,
-            num_train_images=run.num_train_images,
-            num_val_images=round(USUAL_VALIDATION * run.num_train_images),
-            epochs=len(run.curve),
-        )
         if epoch_s > 0 and math.isfinite(epoch_s):
-            yield epoch_s / work.epoch_s
+            yield epoch_s / _work_of(run, flops_b).epoch_s
+
+
+def _work_of(run: Run, flops_b: Mapping[str, float]) -> TrainingWork:
+    return TrainingWork(
+        flops_b=flops_b[run.architecture],
+        imgsz=run.recipe.imgsz,
+        mode=run.start.mode,
+        num_train_images=run.num_train_images,
+        num_val_images=round(USUAL_VALIDATION * run.num_train_images),
+        epochs=len(run.curve),
+    )

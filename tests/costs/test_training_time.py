@@ -51,6 +51,15 @@ def test_the_newest_hardware_tells_the_speed_and_one_odd_run_does_not_move_it() 
     assert (found.num_runs, found.hardware) == (3, "x")
 
 
+def test_a_run_on_a_handful_of_images_tells_no_speed() -> None:
+    """Two epochs on one image had made a training of minutes one of 361 hours."""
+    few = replace(_timed(3.0), num_train_images=1)
+    assert known_speed([few], FLOPS) is None
+    found = known_speed([few, _timed(2.0)], FLOPS)
+    assert found is not None
+    assert (found.factor, found.num_runs) == (pytest.approx(2.0), 1)
+
+
 def test_runs_of_the_same_task_and_kind_tell_the_speed_where_there_are_any() -> None:
     trial = replace(_timed(3.0), kind="trial")
     masks = replace(_timed(5.0), task="segment")
