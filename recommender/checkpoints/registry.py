@@ -77,7 +77,7 @@ def get_checkpoint(store: Store, name: str, *, allow_paths: bool = False, keep: 
     meant = {one for one in known if one.casefold() == name.casefold() and one != name}
     if len(meant) == 1:
         return get_checkpoint(store, meant.pop())
-    close = difflib.get_close_matches(name, known, n=3)
+    close = [one for one in difflib.get_close_matches(name, known, n=3) if one != name]
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
     raise NotFoundError(
         f"There is no checkpoint {printable(name)!r}.", remedy=f"{hint}See `recommend checkpoints list`."
@@ -143,7 +143,7 @@ def remove_checkpoint(store: Store, name: str) -> Checkpoint:
     checkpoint = get_checkpoint(store, name)
     if checkpoint.origin == "zoo":
         raise UsageError(
-            f"{checkpoint.name!r} is built in.", remedy="Leave it out with --checkpoint instead."
+            f"{checkpoint.name!r} is built in.", remedy="Leave it out of a question with --without."
         )
     if checkpoint.origin == "registry":
         store.checkpoints.remove(checkpoint.name)

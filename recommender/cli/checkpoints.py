@@ -161,7 +161,8 @@ def export(
         Path, typer.Argument(help="The .pt to write; or .onnx, .torchscript, .engine, NAME_openvino_model, …")
     ],
     imgsz: Annotated[
-        int | None, typer.Option(help="Image size of other formats; else that of its training.")
+        int | None,
+        typer.Option(min=32, max=4096, help="Image size of other formats; else that of its training."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:

@@ -96,8 +96,7 @@ def compare(
 
     request = request_of(CompareRequest, context)
     folder = expanded(out) if out else None
-    if folder is not None:
-        _check_writable(folder)
+    _check_writable(folder or Path())
     compared = _run(request, ask=not yes and request.budget is None and sys.stdin.isatty())
     _show(request, compared, folder, as_json=as_json)
     if compared.was_interrupted:

@@ -81,7 +81,7 @@ def main_job(context: typer.Context) -> None:
 def _check_writable(file: Path) -> None:
     """Refuse a report path before the work, not after it."""
     folder = file.absolute().parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK) or file.is_dir():
+    if not folder.is_dir() or not os.access(file if file.exists() else folder, os.W_OK) or file.is_dir():
         raise UsageError(f"--html {file} cannot be written.", remedy="Name a file in a folder that exists.")
 
 

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -26,14 +26,14 @@ app = typer.Typer(
 
 @app.command("list")
 def list_runs(
-    kind: Annotated[str | None, typer.Option(help="trial or full.")] = None,
+    kind: Annotated[Literal["trial", "full"] | None, typer.Option(help="trial or full.")] = None,
     checkpoint: Annotated[str | None, typer.Option(metavar="NAME", help="Only runs from this start.")] = None,
     dataset: Annotated[
         str | None,
         typer.Option("--dataset", "-d", metavar="PATH|NAME|HASH", help="Only runs on this data set."),
     ] = None,
     task: TaskChoice = None,
-    limit: Annotated[int, typer.Option(help="The newest so many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """Runs of the history, newest first, and the trainings that have not ended well."""
@@ -59,7 +59,7 @@ def list_runs(
         return
     from recommender.cli.console import out
 
-    print_runs(runs, jobs, out(), ignored=ignored)
+    print_runs(runs, jobs, out(), ignored=ignored, chosen=bool(kind or checkpoint or dataset or task))
 
 
 @app.command()

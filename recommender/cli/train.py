@@ -27,6 +27,7 @@ from recommender.cli.options import (
 )
 from recommender.errors import UnavailableError, UsageError
 from recommender.home import expanded
+from recommender.starts import SCRATCH
 
 if TYPE_CHECKING:
     from recommender.progress import Progress
@@ -152,7 +153,6 @@ def with_first_start(
     from recommender.checkpoints import get_checkpoint
     from recommender.checkpoints.scratch import scratch_architecture
     from recommender.cli.console import err
-    from recommender.records import SCRATCH
     from recommender.text import printable
 
     row, architecture = first_row(recommendation), request.architecture
@@ -253,8 +253,7 @@ def _resolved(store: Store, request: TrainingRequest) -> tuple[TrainingRequest, 
         if request.start is None:
             request, dataset, profile = _with_advice(store, request, progress)
         else:
-            if Path(request.start.rpartition(":")[0] or request.start).is_file():
-                request = request.model_copy(update={"start": _registered(store, request.start)})
+            request = request.model_copy(update={"start": _registered(store, request.start)})
             dataset = open_dataset(
                 request.dataset,
                 task=request.task,
@@ -291,11 +290,14 @@ def _with_advice(
 
 
 def _registered(store: Store, start: str) -> str:
-    """A start that names a weights file, with the file registered and named."""
+    """The start with a weights file in it registered and named; any other as it is."""
     from recommender.checkpoints import get_checkpoint
 
-    file, _, mode = start.rpartition(":") if not Path(start).is_file() else (start, "", "full")
-    return f"{get_checkpoint(store, file, allow_paths=True).name}:{mode}"
+    whole = Path(start).is_file()
+    file, colon, mode = (start, "", "") if whole else start.rpartition(":")
+    if start == SCRATCH or not Path(file).is_file():
+        return start
+    return f"{get_checkpoint(store, file, allow_paths=True).name}{colon}{mode}"
 
 
 def _job_of(

@@ -151,17 +151,13 @@ def _only_rate(
 
 
 def rates_tried(comparison: ComparisonInput, row: ComparisonRow) -> tuple[tuple[float, float], ...]:
-    """Each learning rate and the score it reached on the validation images with the first seed."""
-    found = {
-        one.run.learning_rate_used: one.run.best.score
-        for one in comparison.trained
-        if one.start == row.start
-        and one.fraction == max(comparison.plan.fractions)
-        and one.run.recipe.seed == 0
-        and one.run.best is not None
-        and one.run.learning_rate_used is not None
-    }
-    return tuple(sorted((rate, value) for rate, value in found.items() if rate is not None))
+    """Each learning rate and the score it reached on the validation images, with the seed that tried most."""
+    by_seed: dict[int, dict[float, float]] = {}
+    for one in comparison.trained:
+        best, rate = one.run.best, one.run.learning_rate_used
+        if one.start == row.start and one.fraction == max(comparison.plan.fractions) and best and rate:
+            by_seed.setdefault(one.run.recipe.seed, {})[rate] = best.score
+    return tuple(sorted(max(by_seed.values(), key=len, default={}).items()))
 
 
 def _early_drop(row: ComparisonRow, trained: Sequence[FinishedTraining]) -> tuple[float, float] | None:

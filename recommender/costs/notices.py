@@ -14,7 +14,7 @@ from recommender.forecast.rules import trained_on_target
 from recommender.records import SCRATCH, Cost, Dataset, Notice, Profile, RankedStart, Start
 from recommender.requests import RecommendRequest
 from recommender.tasks import Task, task_definition
-from recommender.text import printable, two_figures
+from recommender.text import counted, printable, two_figures
 
 NEARLY = 0.02  # of the task's metric: what a cheaper start may lose to be named beside the first
 LARGER = 2.0  # times the first's operations from which on a start is larger
@@ -26,13 +26,13 @@ TILED = 640  # pixels: images scaled to less are better scaled to more first
 
 def left_out_notes(left_out: Sequence[Start], request: RecommendRequest) -> tuple[Notice, ...]:
     """The number of starts that the limits exclude."""
-    names = {start.checkpoint for start in left_out}
-    if not names:
+    if not left_out:
         return ()
+    do = "does it" if len(left_out) == 1 else "do they"  # a checkpoint's other mode may be in
     return (
         Notice(
             code="beyond_limits",
-            message=f"{len(names)} checkpoints are left out: at no image size looked at do they keep to "
+            message=f"Left out: {counted(len(left_out), 'start')}. At no image size looked at {do} keep to "
             f"{' and '.join(limits_in_words(request))}.",
         ),
     )

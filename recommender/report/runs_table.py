@@ -27,8 +27,12 @@ def print_runs(
     console: Console,
     *,
     ignored: frozenset[str] = frozenset(),
+    chosen: bool = False,
 ) -> None:
-    """Trainings under way and failed ones, then the runs; those in `ignored` are marked."""
+    """Trainings under way and failed ones, then the runs; those in `ignored` are marked.
+
+    `chosen` says that only some runs were asked for.
+    """
     for job in jobs:
         print_training(job, console)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -62,7 +66,8 @@ def print_runs(
             *((_whole(run.expected_seconds),) if estimated else ()),
         )
     if not runs:
-        console.print("No runs yet: `recommend train` and trials make them.")
+        none = "No such run: `recommend runs list` alone shows all there are."
+        console.print(none if chosen else "No runs yet: `recommend train` and trials make them.")
         return
     if not console.is_terminal:
         console.width = max(console.width, PIPED_WIDTH)  # who reads a pipe wants no name in two lines

@@ -41,6 +41,21 @@ def test_the_list_is_a_document(store: Store, capsys: pytest.CaptureFixture[str]
     assert {"checkpoint", "mode", "score", "epochs", "status"} <= document["runs"][0].keys()
 
 
+@pytest.mark.parametrize("arguments", [["--limit", "0"], ["--limit", "-1"], ["--kind", "foo"]])
+def test_a_list_of_what_cannot_be_is_refused(
+    arguments: list[str], store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(["runs", "list", *arguments]) == 2
+    assert "--help" in capsys.readouterr().err
+
+
+def test_a_list_of_what_is_not_there_says_that_there_are_others(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(["runs", "list", "--dataset", "nowhere"]) == 0
+    assert "No such run" in capsys.readouterr().out
+
+
 def test_the_table_shows_names_as_they_may_be_shown(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(["runs", "list"]) == 0
     shown = capsys.readouterr().out

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from recommender import datasets, pipeline
-from recommender.cli.train import _resolved
+from recommender.checkpoints import zoo
+from recommender.cli.train import _registered, _resolved
 from recommender.profile import ENCODER
 from recommender.requests import TrainingRequest
+from recommender.starts import with_depth
 from recommender.store import Store
 from tests.datasets.helpers import write_rows, yolo_set
 from tune_jobs.artefact_transfer import packed_dataset
@@ -48,3 +50,16 @@ def test_the_images_are_hashed_once(
     assert opened == [str(folder)]
     assert request.start is not None
     assert packed_dataset(target.hash) is not None
+
+
+@pytest.mark.slow
+def test_a_weights_file_takes_a_freeze_depth_as_its_name_does(home: Path, tmp_path: Path) -> None:
+    coco = next(one for one in zoo() if one.name == "coco-yolo11n")
+    assert coco.path is not None
+    file = tmp_path / "my:best.safetensors"
+    file.write_bytes(coco.path.read_bytes())
+    with Store.open_default() as store:
+        named = _registered(store, str(file))
+        assert _registered(store, f"{file}:freeze") == f"{named}:freeze"
+        assert _registered(store, "coco:freeze") == "coco:freeze"
+    assert with_depth(named, "backbone") == (f"{named}:freeze", None)

@@ -160,6 +160,16 @@ def test_class_rows_that_began_at_random_in_both_are_no_reason() -> None:
     assert "head" not in reasons_of(found, "imagenet:full")
 
 
+def test_the_rates_tried_are_those_of_the_seed_that_tried_them() -> None:
+    far = start("bccd")
+    lost = [trained(far, saturating(0.1, EPOCHS), learning_rate=1e-2, seed=5)]
+    lost += [trained(far, saturating(0.3, EPOCHS), learning_rate=1e-4, seed=seed) for seed in (5, 6, 7)]
+    won = [trained(COCO, saturating(0.5, EPOCHS), learning_rate=1e-4, seed=seed) for seed in (5, 6, 7)]
+    text = reasons_of(findings_of(comparison([*won, *lost])), "bccd:full")["learning_rate"]
+    assert "only one learning rate was tried" not in text
+    assert "0.01: " in text
+
+
 def test_the_learning_rate_is_shown_where_others_were_tried_and_a_suspect_where_not() -> None:
     far = start("bccd")
     tried = [
