@@ -19,7 +19,9 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.named import WHOLE_IMAGE
 from recommender.datasets.raw import RawImage, RawSet
 from recommender.datasets.split_names import split_of_words, without_split_words
+from recommender.errors import DatasetError
 from recommender.records import Split
+from recommender.text import counted, printable
 
 MAX_WRAPPERS = 3
 PLAIN_FOLDERS = frozenset({"images", "image", "imgs", "img", "jpegimages", "data", "dataset", "photos"})
@@ -41,7 +43,11 @@ class ClassTree:
 
 
 def read_class_folders(tree: ClassTree, root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
-    """Read the images of a tree found by `find_class_tree`; each has one object, the whole image."""
+    """Read the images of a tree found by `find_class_tree`; each has one object, the whole image.
+
+    Raises DatasetError where the same folders lie in every class's folder, so that either could be the classes.
+    """
+    _refuse_same_inside(tree, name, disk)
     numbers = {class_name: number for number, class_name in enumerate(tree.class_names)}
     images = []
     for split, class_name, folder in tree.folders:
@@ -62,6 +68,23 @@ def read_class_folders(tree: ClassTree, root: Path, disk: Disk, log: DefectLog, 
         log=log,
         classified=True,
     )
+
+
+def _refuse_same_inside(tree: ClassTree, name: str, disk: Disk) -> None:
+    inside: dict[str, set[str]] = {}
+    for _, class_name, folder in tree.folders:
+        own = {each for each in disk.listing(folder).folders if _holds_images(folder / each, disk)}
+        own = {each for each in own if split_of_words(each) is None and each.lower() not in PLAIN_FOLDERS}
+        inside.setdefault(class_name, set()).update(own)
+    (outer, names), *others = sorted(inside.items())
+    if len(names) > 1 and all(names == found for _, found in others):
+        shown = ", ".join(map(printable, sorted(names)[:3]))
+        beside = counted(len(others), "folder")
+        raise DatasetError(
+            f"{printable(name)}: {printable(outer)} and {beside} beside it each hold the same folders ({shown}, …): "
+            "which are the classes?",
+            remedy=f"Give one of them, such as {printable(outer)}, or move the images up if the outer ones are.",
+        )
 
 
 def classified(path: Path, number: int, split: Split | None, disk: Disk) -> RawImage:

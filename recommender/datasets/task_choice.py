@@ -51,4 +51,6 @@ def choose_task(raw: RawSet, asked: Task | None) -> Task:
         raw.log.forget("task_detect")
         raw.log.add("task_segment", raw.name, f"{outlined} of {total} objects have outlines")
         return "segment"
+    if outlined and not any(raw.log.count(kind) for kind in ("label_outline", "task_detect")):
+        raw.log.add("task_detect", raw.name, f"{outlined} of {total} objects have outlines")
     return "detect"

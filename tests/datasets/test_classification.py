@@ -185,6 +185,19 @@ def test_unlabelled_test_images_and_folders_within_classes_are_told(tmp_path: Pa
     assert counts(found)[("train", "cat")] == 5
 
 
+def test_the_same_folders_in_every_folder_are_refused(tmp_path: Path) -> None:
+    for copy in ("color", "grayscale"):
+        for kind in ("cat", "dog"):
+            put(tmp_path / copy / kind, kind, 3)
+    with pytest.raises(DatasetError, match=r"each hold the same folders \(cat, dog"):
+        open_dataset(tmp_path)
+    assert open_dataset(tmp_path / "color").class_names == ("cat", "dog")
+    put(tmp_path / "color" / "bird", "bird", 3)  # of unlike ones the upper are classes, which is told
+    found = open_dataset(tmp_path)
+    assert found.class_names == ("color", "grayscale")
+    assert kinds(found)["class_nested"] == 15
+
+
 def table(folder: Path, text: str, name: str = "labels.csv") -> Path:
     """A flat folder of four cats and four dogs, and a CSV beside it."""
     for kind in ("cat", "dog"):
