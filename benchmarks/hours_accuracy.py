@@ -21,15 +21,13 @@ import json
 import os
 import random
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from benchmarks.machine import stamp
+from benchmarks.machine import recommend, stamp
 from recommender.datasets import export_yolo, open_dataset
 from recommender.records import Dataset, LabelledImage
 from recommender.requests import TrainingRequest, at_usual_size
@@ -187,18 +185,6 @@ def measure(plan: TimedTraining, data: Path, home: Path) -> Timed:
         took=told["seconds"],
         command=round(time.monotonic() - began_s, 1),
     )
-
-
-def recommend(home: Path, *words: str) -> str:
-    """The output of the command, as users start it."""
-    done = subprocess.run(
-        [sys.executable, "-c", "from recommender.cli import main; main()", *words],
-        env={**os.environ, HOME: str(home)},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return done.stdout
 
 
 def errors(timed: Iterable[Timed], of: str) -> list[float]:

@@ -1,10 +1,13 @@
-"""Time, place and means of a benchmark: one line for the top of its result."""
+"""Time, place and means of a benchmark, one line for the top of its result, and the command that it measures."""
 
 from __future__ import annotations
 
 import datetime as dt
 import os
+import subprocess
+import sys
 from importlib.metadata import version
+from pathlib import Path
 
 from tune_jobs.training.hardware import describe_environment
 
@@ -17,3 +20,15 @@ def stamp() -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     date = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d")
     return f"{date}; {hardware}, {os.cpu_count()} cores (load {os.getloadavg()[0]:.1f}); {versions}."
+
+
+def recommend(home: Path, *words: str) -> str:
+    """The output of `recommend WORDS` in a process of its own, as users start it."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from recommender.cli import main; main()", *words],
+        env={**os.environ, "RECOMMENDER_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return done.stdout

@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -21,7 +18,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from benchmarks.machine import stamp
+from benchmarks.machine import recommend, stamp
 from recommender.checkpoints import COCO_NAMES, zoo
 from recommender.datasets import export_yolo, open_dataset
 from recommender.records import Dataset, Recipe, Start
@@ -93,18 +90,6 @@ def timed(home: Path, data: Path) -> tuple[float, str]:
     began = time.perf_counter()
     answer = recommend(home, "--dataset", str(data), "--json")
     return time.perf_counter() - began, answer
-
-
-def recommend(home: Path, *words: str) -> str:
-    """The command as users start it."""
-    done = subprocess.run(
-        [sys.executable, "-c", "from recommender.cli import main; main()", *words],
-        env={**os.environ, "RECOMMENDER_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout
 
 
 def epoch_seconds(dataset: Dataset, folder: Path) -> float:

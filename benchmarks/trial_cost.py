@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.replay import POLICIES, ReplayStep, one_seed
 from recommender.forecast.backtest import bootstrap, cases
 from recommender.forecast.history import known_history
-from recommender.forecast.replay import POLICIES, ReplayStep, one_seed
 from recommender.store import Store
 
 OUT = Path("benchmarks/results/trial_cost.md")

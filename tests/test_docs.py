@@ -103,15 +103,6 @@ def test_make_targets_of_the_readme_exist() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-def test_importing_the_package_loads_nothing_heavy() -> None:
-    script = (
-        "import sys, recommender, recommender.cli.app; "
-        "print(sorted({'torch', 'ray', 'faiss', 'ultralytics', 'numpy', 'sqlalchemy'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
 @pytest.mark.slow
 def test_the_sample_of_the_readme_is_what_the_program_says(tmp_path: Path) -> None:
     """Numbers move with every run that is shipped; lines, rows and words do not."""

@@ -12,7 +12,7 @@ from recommender.errors import NotFoundError, UsageError
 from recommender.records import Lease, SplitCounts
 from recommender.store import Store
 from recommender.store.clock import utc_now
-from recommender.store.service_records import RecommendationJob, RegisteredDataset
+from recommender.store.service_records import RegisteredDataset
 from service.auth import (
     caller_of_cookie,
     caller_of_key,
@@ -21,6 +21,7 @@ from service.auth import (
     digest,
     open_session,
 )
+from tests.store.builders import recommendation_job
 
 NOBODY = Lease(holder="", beat=0)
 
@@ -40,20 +41,6 @@ def held(id: str = "ds_1", **changes: object) -> RegisteredDataset:
         created_at=utc_now(),
     )
     return replace(dataset, **changes)  # type: ignore[arg-type]
-
-
-def ask(id: str = "rec_1", **changes: object) -> RecommendationJob:
-    asked = RecommendationJob(
-        id=id,
-        owner="ada",
-        dataset_id="ds_1",
-        dataset_hash="hash",
-        question="{}",
-        cache_key="key",
-        status="queued",
-        created_at=utc_now(),
-    )
-    return replace(asked, **changes)  # type: ignore[arg-type]
 
 
 class TestKeys:
@@ -125,7 +112,7 @@ class TestRecommendationJobs:
     """A queue that survives its readers, and a cache of its answers."""
 
     def test_many_takers_get_it_once(self, store: Store) -> None:
-        store.recommendations.add(ask())
+        store.recommendations.add(recommendation_job())
         with ThreadPoolExecutor(6) as threads:
             taken = list(
                 threads.map(
@@ -136,8 +123,8 @@ class TestRecommendationJobs:
         assert store.recommendations.num_attempts("rec_1") == 1
 
     def test_only_the_holder_files_the_answer(self, store: Store) -> None:
-        store.recommendations.add(ask())
-        store.recommendations.add(ask())  # again: nothing happens
+        store.recommendations.add(recommendation_job())
+        store.recommendations.add(recommendation_job())  # again: nothing happens
         assert store.recommendations.take_lease("rec_1", seen=NOBODY, holder="a")
         [(_, lease)] = store.recommendations.open()
         assert store.recommendations.take_lease("rec_1", seen=lease, holder="b")
@@ -155,7 +142,9 @@ class TestRecommendationJobs:
     def test_owners_see_their_own_pages(self, store: Store) -> None:
         for i in range(5):
             store.recommendations.add(
-                ask(f"rec_{i}", owner="ada" if i % 2 else "bob", created_at=f"2026-01-0{i + 1}")
+                recommendation_job(
+                    f"rec_{i}", owner="ada" if i % 2 else "bob", created_at=f"2026-01-0{i + 1}"
+                )
             )
         assert [entry.id for entry in store.recommendations.page(owner="ada").items] == ["rec_3", "rec_1"]
         first = store.recommendations.page(owner=None, limit=2)
@@ -170,7 +159,7 @@ class TestEvents:
     """In order, once each, whoever writes them."""
 
     def test_writers_of_one_job_leave_no_gap(self, store: Store) -> None:
-        store.recommendations.add(ask())
+        store.recommendations.add(recommendation_job())
         with ThreadPoolExecutor(4) as threads:
             list(threads.map(lambda i: store.recommendations.add_progress("rec_1", "x", i, 24), range(24)))
         events = store.jobs.events("rec_1")
@@ -179,7 +168,7 @@ class TestEvents:
         assert [event.seq for event in store.jobs.events("rec_1", after=22)] == [23, 24, 25]
 
     def test_a_job_that_ended_takes_no_more_progress(self, store: Store) -> None:
-        store.recommendations.add(ask())
+        store.recommendations.add(recommendation_job())
         store.recommendations.cancel("rec_1")
         store.recommendations.add_progress("rec_1", "x", 1, 2)
         store.recommendations.add_progress("rec_none", "x", 1, 2)
@@ -188,7 +177,7 @@ class TestEvents:
 
     def test_recommendations_are_no_launched_jobs(self, store: Store) -> None:
         """One table, but nothing that launches, lists or cancels jobs of a cluster meets a recommendation."""
-        store.recommendations.add(ask())
+        store.recommendations.add(recommendation_job())
         assert store.jobs.get("rec_1") is None
         assert store.jobs.list() == ()
         assert store.jobs.count() == {}

@@ -95,7 +95,7 @@ def _runs(flat: NDArray[np.uint8]) -> list[int]:
     return [0, *runs] if flat[0] else runs
 
 
-def _compressed(runs: list[int]) -> str:
+def compressed(runs: list[int]) -> str:
     """COCO's text of run lengths."""
     text = ""
     for number, run in enumerate(runs):
@@ -125,7 +125,7 @@ def _coco(folder: Path, made: list[Scene], form: str) -> Path:
                 if form == "runs":
                     segmentation = {"size": list(mask_HW.shape), "counts": runs}
                 elif form == "text":
-                    segmentation = {"size": list(mask_HW.shape), "counts": _compressed(runs)}
+                    segmentation = {"size": list(mask_HW.shape), "counts": compressed(runs)}
                 category = CLASSES.index(kind) + 1
                 annotations.append(
                     {
@@ -240,7 +240,7 @@ def _datumaro(folder: Path, made: list[Scene]) -> Path:
                 {
                     "type": "mask",
                     "label_id": CLASSES.index(kind),
-                    "rle": {"counts": _compressed(_runs(mask_HW.T.reshape(-1))), "size": list(mask_HW.shape)},
+                    "rle": {"counts": compressed(_runs(mask_HW.T.reshape(-1))), "size": list(mask_HW.shape)},
                 }
                 for kind, mask_HW in scene.masks()
             ]

@@ -19,6 +19,7 @@ from recommender.datasets.defects import DefectLog
 from recommender.errors import DatasetError, UnsafeInputError, WrongTaskError
 from tests.datagen import make_dataset
 from tests.datasets.helpers import kinds, tree_digest
+from tests.datasets.outlined import compressed
 
 
 def document(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
@@ -143,20 +144,6 @@ def run_lengths(mask_HW: np.ndarray[Any, Any]) -> dict[str, Any]:
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flat, [0]])))
     ends = [0, *edges.tolist(), len(flat)]
     return {"size": list(mask_HW.shape), "counts": [b - a for a, b in pairwise(ends)]}
-
-
-def compressed(counts: list[int]) -> str:
-    """COCO's compressed counts, written after the definition in its C code."""
-    text = ""
-    for position, count in enumerate(counts):
-        value = count - (counts[position - 2] if position > 2 else 0)
-        more = True
-        while more:
-            code = value & 0x1F
-            value >>= 5
-            more = value != -1 if code & 0x10 else value != 0
-            text += chr((code | (0x20 if more else 0)) + 48)
-    return text
 
 
 @given(st.integers(1, 12), st.integers(1, 12), st.data())

@@ -12,7 +12,8 @@ import httpx2 as httpx
 import pytest
 
 from tests.service.kit import Live, live, wait_until
-from tests.service.test_recommendations import NOBODY, an_ask
+from tests.service.test_recommendations import NOBODY
+from tests.store.builders import recommendation_job
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def numbers(text: str) -> list[int]:
 
 
 def begin(server: Live, id: str) -> str:
-    server.store.recommendations.add(an_ask(id))
+    server.store.recommendations.add(recommendation_job(id))
     server.store.recommendations.take_lease(id, seen=NOBODY, holder="me")
     return f"{server.address}/v1/recommendations/{id}/events"
 

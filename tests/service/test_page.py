@@ -19,7 +19,8 @@ from service.auth import COOKIE, caller_of_key, open_session
 from service.page_templates import STATIC
 from service.web.actions import num_trials
 from tests.service.kit import Service
-from tests.service.test_recommendations import DOCUMENT, an_ask
+from tests.service.test_recommendations import DOCUMENT
+from tests.store.builders import recommendation_job
 from tests.store.builders import run as stored_run
 
 HOSTILE = "<script>alert(1)</script>\n\x1b[31m\u202e\"'><img src=x onerror=alert(1)>"
@@ -109,7 +110,9 @@ def hostile(service: Service) -> Iterator[RegisteredDataset]:
     notice = {"code": HOSTILE, "message": HOSTILE}
     document = DOCUMENT | {"ranking": [row], "warnings": [notice], "method": HOSTILE, "command": HOSTILE}
     service.store.recommendations.add(
-        an_ask("rec_hostile", dataset_id=held.id, status="succeeded", document=json.dumps(document))
+        recommendation_job(
+            "rec_hostile", dataset_id=held.id, status="succeeded", document=json.dumps(document)
+        )
     )
     yield held
     service.store.datasets.remove(held.id)
@@ -237,7 +240,7 @@ def test_the_trials_form_asks_for_the_first_starts(service: Service, small_zip: 
         }
         for i, (name, mode) in enumerate((("coco-yolo11n", "full"), ("scratch", "scratch")), 1)
     ]
-    ask = an_ask(
+    ask = recommendation_job(
         "rec_try", dataset_id=held, status="succeeded", document=json.dumps(DOCUMENT | {"ranking": rows})
     )
     service.store.recommendations.add(replace(ask, question=json.dumps({"epochs": 50, "imgsz": 96})))
@@ -263,7 +266,7 @@ def test_the_trials_form_asks_for_the_first_starts(service: Service, small_zip: 
 def test_the_trials_form_counts_each_checkpoint_in_each_mode() -> None:
     starts = (("a", "full"), ("b", "freeze"), ("c", "full"), ("scratch", "scratch"))
     rows = [{"checkpoint": name, "mode": mode, "available": name != "c"} for name, mode in starts]
-    asked = an_ask("rec_count", document=json.dumps({"ranking": rows}))
+    asked = recommendation_job("rec_count", document=json.dumps({"ranking": rows}))
     assert [num_trials(asked, top) for top in (1, 2, 3, 8)] == [1, 4, 5, 5]
 
 

@@ -17,7 +17,7 @@ from service.workers.recommendation_queue import in_turn
 from service.workers.thumbnails import thumbnail_folder
 from tests.datagen import make_dataset, zip_of
 from tests.service.kit import Service, running, wait_until
-from tests.service.test_recommendations import an_ask
+from tests.store.builders import recommendation_job
 
 
 def bulky_zip(folder: Path, number: int) -> Path:
@@ -147,7 +147,9 @@ def test_a_folder_that_becomes_a_link_while_it_waits_is_not_followed(tmp_path: P
 
 def test_recommendations_are_computed_owner_by_owner_in_turn() -> None:
     lease = Lease(holder="", beat=0)
-    waiting = [(an_ask(f"a{i}", owner="ada"), lease) for i in range(3)] + [(an_ask("b0", owner="bob"), lease)]
+    waiting = [(recommendation_job(f"a{i}", owner="ada"), lease) for i in range(3)] + [
+        (recommendation_job("b0", owner="bob"), lease)
+    ]
     assert [ask.id for ask, _ in in_turn(waiting, {})] == ["a0", "b0", "a1", "a2"]
     assert [ask.id for ask, _ in in_turn(waiting, {"ada": 5.0, "bob": 4.0})] == ["b0", "a0", "a1", "a2"]
 

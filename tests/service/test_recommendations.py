@@ -16,13 +16,12 @@ from recommender.records import Lease
 from recommender.report.document import RecommendationDocument
 from recommender.requests import RecommendRequest
 from recommender.store import Store
-from recommender.store.clock import utc_now
-from recommender.store.service_records import RecommendationJob
 from service.auth import Caller
 from service.schemas.recommendations import RecommendationAnswer
 from tests.datagen import make_dataset, zip_of
 from tests.service.kit import Service, running, wait_until
 from tests.service.test_dataset_task import HELD
+from tests.store.builders import recommendation_job
 
 FRESH = "fresh.zip"
 BODY = {"epochs": 50, "imgsz": 96, "offline": True, "max_feature_candidates": 1}
@@ -46,27 +45,13 @@ DOCUMENT = {
 }
 
 
-def an_ask(id: str = "rec_1", **changes: object) -> RecommendationJob:
-    asked = RecommendationJob(
-        id=id,
-        owner="ada",
-        dataset_id="ds_1",
-        dataset_hash="h",
-        question="{}",
-        cache_key="key",
-        status="queued",
-        created_at=utc_now(),
-    )
-    return replace(asked, **changes)  # type: ignore[arg-type]
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "asks.sqlite3")
 
 
 def test_a_question_is_answered_by_one_holder_only(store: Store) -> None:
-    store.recommendations.add(an_ask())
+    store.recommendations.add(recommendation_job())
     [(ask, lease)] = store.recommendations.open()
     assert lease == NOBODY
     assert store.recommendations.take_lease(ask.id, seen=lease, holder="a")
@@ -85,7 +70,7 @@ def test_a_question_is_answered_by_one_holder_only(store: Store) -> None:
 
 
 def test_two_takers_at_once_get_it_once(store: Store) -> None:
-    store.recommendations.add(an_ask())
+    store.recommendations.add(recommendation_job())
     taken: list[bool] = []
 
     def take(name: str) -> None:
@@ -100,7 +85,7 @@ def test_two_takers_at_once_get_it_once(store: Store) -> None:
 
 
 def test_a_cancelled_question_takes_no_answer(store: Store) -> None:
-    store.recommendations.add(an_ask())
+    store.recommendations.add(recommendation_job())
     store.recommendations.take_lease("rec_1", seen=NOBODY, holder="a")
     assert store.recommendations.cancel("rec_1")
     assert not store.recommendations.cancel("rec_1")
@@ -109,7 +94,7 @@ def test_a_cancelled_question_takes_no_answer(store: Store) -> None:
 
 
 def test_what_a_service_puts_back_counts_no_attempt(store: Store) -> None:
-    store.recommendations.add(an_ask())
+    store.recommendations.add(recommendation_job())
     store.recommendations.take_lease("rec_1", seen=NOBODY, holder="a")
     assert store.recommendations.num_attempts("rec_1") == 1
     store.recommendations.release("a")
@@ -120,9 +105,9 @@ def test_what_a_service_puts_back_counts_no_attempt(store: Store) -> None:
 
 def test_pages_go_newest_first_and_miss_nothing_while_rows_are_added(store: Store) -> None:
     for i in range(7):
-        store.recommendations.add(an_ask(f"rec_{i}", created_at=f"2026-01-0{i // 2 + 1}"))  # with equal times
+        store.recommendations.add(recommendation_job(f"rec_{i}", created_at=f"2026-01-0{i // 2 + 1}"))
     first = store.recommendations.page(owner="ada", limit=3)
-    store.recommendations.add(an_ask("rec_9", created_at="2026-02-01"))
+    store.recommendations.add(recommendation_job("rec_9", created_at="2026-02-01"))
     second = store.recommendations.page(owner="ada", limit=3, cursor=first.next_cursor)
     third = store.recommendations.page(owner="ada", limit=3, cursor=second.next_cursor)
     ids = [ask.id for page in (first, second, third) for ask in page.items]
@@ -135,7 +120,7 @@ def test_knowledge_changes_with_checkpoints_and_runs_alone(store: Store) -> None
     from recommender.records import Checkpoint
 
     before = store.fingerprint()
-    store.recommendations.add(an_ask())
+    store.recommendations.add(recommendation_job())
     assert store.fingerprint() == before
     store.checkpoints.put(Checkpoint(name="own", origin="registry", architecture="yolo11n", family="yolo11"))
     assert store.fingerprint() != before
@@ -227,7 +212,9 @@ def test_an_answer_is_read_first_in_lines_and_downloads_as_a_page(
 def test_an_answer_filed_by_another_service_is_found(service: Service, small_zip: Path) -> None:
     held = service.upload(small_zip).json()
     document = DOCUMENT | {"dataset": DOCUMENT["dataset"] | {"hash": held["hash"]}}  # type: ignore[operator]
-    done = an_ask("rec_elsewhere", dataset_id=held["id"], status="succeeded", document=json.dumps(document))
+    done = recommendation_job(
+        "rec_elsewhere", dataset_id=held["id"], status="succeeded", document=json.dumps(document)
+    )
     service.store.recommendations.add(done)
     answer = service.get("/v1/recommendations/rec_elsewhere")
     assert answer.status_code == 200
@@ -239,7 +226,7 @@ def test_an_answer_filed_by_another_service_is_found(service: Service, small_zip
 @pytest.mark.slow
 def test_a_question_about_a_data_set_that_is_gone_fails_with_a_reason(tmp_path: Path) -> None:
     with running(tmp_path) as service:
-        service.store.recommendations.add(an_ask(dataset_id="ds_gone"))
+        service.store.recommendations.add(recommendation_job(dataset_id="ds_gone"))
         wait_until(lambda: service.get("/v1/recommendations/rec_1").json()["status"] == "failed", 10)
         problem = service.get("/v1/recommendations/rec_1").json()["problem"]
         assert problem["status"] == 409
@@ -249,7 +236,9 @@ def test_a_question_about_a_data_set_that_is_gone_fails_with_a_reason(tmp_path: 
 def test_a_question_that_another_version_took_fails_alone(service: Service, small_zip: Path) -> None:
     held = service.upload(small_zip).json()
     question = json.dumps({"epochs": 7, "a_field_of_a_later_version": 1})
-    asked = an_ask("rec_later", dataset_id=held["id"], dataset_hash=held["hash"], question=question)
+    asked = recommendation_job(
+        "rec_later", dataset_id=held["id"], dataset_hash=held["hash"], question=question
+    )
     service.store.recommendations.add(asked)
     wait_until(lambda: service.get("/v1/recommendations/rec_later").json()["status"] == "failed", 60)
     problem = service.get("/v1/recommendations/rec_later").json()["problem"]
@@ -269,7 +258,9 @@ def test_the_queue_of_one_owner_is_bounded(tmp_path: Path, small_zip: Path) -> N
     with running(tmp_path, max_waiting=2, answer_wait_s=0) as service:
         held = service.upload(small_zip).json()
         for i in range(2):
-            service.store.recommendations.add(an_ask(f"rec_{i}", dataset_id=held["id"], status="running"))
+            service.store.recommendations.add(
+                recommendation_job(f"rec_{i}", dataset_id=held["id"], status="running")
+            )
         answer = service.post("/v1/recommendations", json={"dataset": held["id"], "epochs": 7})
         assert answer.status_code == 429
 
@@ -280,7 +271,7 @@ def test_answers_in_memory_are_kept_apart_and_few(tmp_path: Path, monkeypatch: p
         queue = service.services.queue
         for i in range(4):
             service.store.recommendations.add(
-                an_ask(f"rec_{i}", cache_key=f"k{i}", status="succeeded", document="{}")
+                recommendation_job(f"rec_{i}", cache_key=f"k{i}", status="succeeded", document="{}")
             )
         for i in range(4):
             found = queue._cached_answer(f"k{i}", "ada", "ds_1")

@@ -18,7 +18,8 @@ from service.jobs import _within, advised, launch_sweep, sweep_budgets
 from service.schemas.sweeps import SweepBody
 from tests.datagen import make_dataset, zip_of
 from tests.service.kit import Service, settings_for_tests
-from tests.service.test_recommendations import DOCUMENT, an_ask
+from tests.service.test_recommendations import DOCUMENT
+from tests.store.builders import recommendation_job
 from tests.test_request_digests import SWEEP, TRAINING
 from tune_jobs.training_spec import TrainingSpec
 
@@ -159,7 +160,7 @@ def test_the_first_advised_start_that_is_here_is_taken(service: Service, held: s
         }
         for rank, name, mode, here in ((1, "yolo11x", "full", False), (2, "coco-yolo11n", "freeze", True))
     ]
-    advice = an_ask(
+    advice = recommendation_job(
         "rec_advice",
         dataset_id=held,
         status="succeeded",
@@ -180,7 +181,7 @@ def test_the_first_advised_start_that_is_here_is_taken(service: Service, held: s
 def test_scratch_is_the_network_that_the_answer_compared_it_with(service: Service) -> None:
     named = {"yolo26n": "", "yolo26s": ""}
     document = DOCUMENT | {"provenance": {"weights_sha256": named}}
-    ask = an_ask("rec_scratch", document=json.dumps(document))
+    ask = recommendation_job("rec_scratch", document=json.dumps(document))
     found = advised(service.store, ask, {"checkpoint": "scratch", "mode": "scratch", "imgsz": 320})
     assert found["architecture"] == "yolo26n"
     assert (found["start"], found["imgsz"], found["class_map"]) == ("scratch", 320, {})
@@ -212,7 +213,7 @@ def test_a_size_is_limited_as_it_would_be_trained(service: Service, held: str) -
     row = {"rank": 1, "checkpoint": "coco-yolo11n", "mode": "full", "available": True, "imgsz": 4096}
     document = DOCUMENT | {"ranking": [row | {"score": interval}]}
     service.store.recommendations.add(
-        an_ask("rec_large", dataset_id=held, status="succeeded", document=json.dumps(document))
+        recommendation_job("rec_large", dataset_id=held, status="succeeded", document=json.dumps(document))
     )
     status, answer = launch(service, "large", dataset=held, recommendation="rec_large")
     assert status == 422

@@ -20,6 +20,8 @@ from recommender.records import (
     SplitCounts,
     Start,
 )
+from recommender.store.clock import utc_now
+from recommender.store.service_records import RecommendationJob
 
 
 def profile(name: str = "masks", *, seed: int = 0, encoder: str = "probe-1", images: int = 7) -> Profile:
@@ -201,3 +203,18 @@ evidences = st.builds(
     scores=st.dictionaries(any_text, _maybe(numbers), max_size=3),
     nearest_sources=_tuples(any_text),
 )
+
+
+def recommendation_job(id: str = "rec_1", **changes: object) -> RecommendationJob:
+    """A question that waits for its answer."""
+    job = RecommendationJob(
+        id=id,
+        owner="ada",
+        dataset_id="ds_1",
+        dataset_hash="hash",
+        question="{}",
+        cache_key="key",
+        status="queued",
+        created_at=utc_now(),
+    )
+    return replace(job, **changes)  # type: ignore[arg-type]

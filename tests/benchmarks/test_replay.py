@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from recommender.forecast.backtest import cases
-from recommender.forecast.replay import (
+from benchmarks.replay import (
     POLICIES,
     ReplayStep,
     brute_force,
@@ -15,6 +14,7 @@ from recommender.forecast.replay import (
     successive_halving,
     trials_by_gain,
 )
+from recommender.forecast.backtest import cases
 from recommender.forecast.situation import Observation
 from recommender.records import EpochMetrics
 from tests.forecast.test_backtest import world
