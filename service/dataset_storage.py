@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 from recommender.datasets.archive import is_archive, unpacked_folder
 from recommender.errors import NotFoundError, RecommenderError, UnavailableError, UnsafeInputError
 from recommender.home import subfolder
+from recommender.leftovers import REGISTERED
 from recommender.store import Store
 from recommender.store.clock import utc_now
 from recommender.store.service_records import RegisteredDataset
@@ -45,9 +47,10 @@ class DatasetStorage:
 
     def check_quota(self, caller: Caller) -> None:
         """Raise HTTPProblem 429 when the owner's uploads, unpacked, and weights take more than `max_held_mb`."""
-        held = self._store.datasets.page(owner=caller.owner, limit=500).items
         total = sum(
-            dataset.num_bytes or size_of(Path(dataset.path)) for dataset in held if dataset.origin == "upload"
+            dataset.num_bytes or size_of(Path(dataset.path))
+            for dataset in self._store.datasets.of_owner(caller.owner)
+            if dataset.origin == "upload"
         )
         weights = {c.path for c in self._store.checkpoints.list() if c.owner == caller.owner}
         total += sum(size_of(path) for path in weights if path is not None)
@@ -175,6 +178,8 @@ class DatasetStorage:
                 shutil.rmtree(folder, ignore_errors=True)
             folder = Path(held.path).parent
             if folder.parent == uploads_folder():
+                with contextlib.suppress(OSError):  # what cannot be deleted now is a leftover from here on
+                    (folder / REGISTERED).unlink(missing_ok=True)
                 shutil.rmtree(folder, ignore_errors=True)
         self._store.datasets.remove(held.id)
 

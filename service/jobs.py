@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,11 +33,20 @@ SWEEP = sweep_host.KIND
 # What a recommendation says beside the start: left to it where the body does not say otherwise.
 ADVISED = frozenset({"imgsz", "learning_rate", "freeze", "class_map", "architecture"})
 
+_launching = threading.Lock()  # what is allowed at a time is counted and begun by one request after the other
+
 
 def launch_training(
     services: Services, caller: Caller, held: RegisteredDataset, body: TrainingBody, *, key: str | None
 ) -> tuple[Job, bool]:
     """The training's job and whether it is new. Raises UsageError, NotFoundError, ConflictError."""
+    with _launching:
+        return _launch_training(services, caller, held, body, key=key)
+
+
+def _launch_training(
+    services: Services, caller: Caller, held: RegisteredDataset, body: TrainingBody, *, key: str | None
+) -> tuple[Job, bool]:
     require_task(services.store, held, body.task)
     key = key or f"once-{secrets.token_hex(16)}"
     if services.store.jobs.find(owner=caller.owner, key=key) is None:
@@ -63,7 +73,13 @@ def launch_training(
         path=held.path, hash=held.dataset_hash, name=held.name, task=task, num_images=held.num_images
     )
     job, new = submit_training(
-        services.store, request, target, key=key, cluster=services.job_hosts.place.cluster, owner=caller.owner
+        services.store,
+        request,
+        target,
+        key=key,
+        cluster=services.job_hosts.place.cluster,
+        owner=caller.owner,
+        formerly=request.model_copy(update={"architecture": None}) if "architecture" in followed else None,
     )
     services.job_hosts.wake()
     return job, new
@@ -71,6 +87,13 @@ def launch_training(
 
 def launch_sweep(services: Services, caller: Caller, body: SweepBody, *, key: str | None) -> tuple[Job, bool]:
     """The sweep's job and whether it is new. Raises UsageError, NotFoundError, HTTPProblem."""
+    with _launching:
+        return _launch_sweep(services, caller, body, key=key)
+
+
+def _launch_sweep(
+    services: Services, caller: Caller, body: SweepBody, *, key: str | None
+) -> tuple[Job, bool]:
     held = [find_dataset(services.store, caller, id) for id in body.datasets]
     key = key or f"once-{secrets.token_hex(16)}"
     known = services.store.jobs.find(owner=caller.owner, key=key)

@@ -51,6 +51,7 @@ class Readiness:
         self._job_hosts = job_hosts
         self._metrics = metrics
         self._lock = threading.Lock()
+        self._gauges_lock = threading.Lock()
         self._cached: tuple[float, ReadinessState] | None = None
 
     def state(self) -> ReadinessState:
@@ -61,8 +62,13 @@ class Readiness:
                 self._cached = (now, self._check())
             return self._cached[1]
 
-    def update_gauges(self) -> None:
-        """Set the gauges that are read from the store. Raises StorageError."""
+    def metrics_page(self) -> bytes:
+        """The metrics as they are now. Raises StorageError."""
+        with self._gauges_lock:  # nobody is shown what another request has just cleared
+            self._update_gauges()
+            return self._metrics.page()
+
+    def _update_gauges(self) -> None:
         for gauge in (self._metrics.questions, self._metrics.runs, self._metrics.jobs):
             gauge.clear()  # what there is none of any more is not counted
         for status, count in self._store.recommendations.count().items():

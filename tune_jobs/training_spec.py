@@ -71,16 +71,26 @@ class Target:
 
 
 def submit_training(
-    store: Store, request: TrainingRequest, target: Target, *, key: str, cluster: str, owner: str = ""
+    store: Store,
+    request: TrainingRequest,
+    target: Target,
+    *,
+    key: str,
+    cluster: str,
+    owner: str = "",
+    formerly: TrainingRequest | None = None,
 ) -> tuple[Job, bool]:
     """Ask for a full training; returns its job and whether it is new. One short transaction, no cluster involved.
 
-    The same owner and key give the same job. Raises UsageError for a start that makes no sense or a key used for
-    another request, NotFoundError for a checkpoint nobody knows, ConflictError for a name that is taken.
+    The same owner and key give the same job; `formerly` is what earlier versions made of the same question. Raises
+    UsageError for a start that makes no sense or a key used for another request, NotFoundError for a checkpoint nobody
+    knows, ConflictError for a name that is taken.
     """
     from recommender.store.records_json import encode
 
     digests = request_digests(request, target.hash)
+    if formerly is not None:
+        digests += request_digests(formerly, target.hash)
     known = store.jobs.find(owner=owner, key=key)
     spec = "" if known else encode(plan_training(store, request, target, suffix=digests[0][:6]))
     return store.jobs.create(

@@ -74,11 +74,14 @@ class RegisteredDatasets(Repository):
         )
         return self._read(lambda session: session.scalar(query)) is not None
 
+    def of_owner(self, owner: str) -> tuple[RegisteredDataset, ...]:
+        """Every data set of an owner."""
+        query = select(RegisteredDatasetRow).where(RegisteredDatasetRow.owner == owner)
+        return self._records(RegisteredDataset, query)
+
     def at_paths(self, owner: str, paths: Collection[str]) -> tuple[RegisteredDataset, ...]:
         """The data sets that an owner holds at these paths."""
-        query = select(RegisteredDatasetRow).where(RegisteredDatasetRow.owner == owner)
-        known = self._records(RegisteredDataset, query)
-        return tuple(dataset for dataset in known if dataset.path in set(paths))
+        return tuple(dataset for dataset in self.of_owner(owner) if dataset.path in set(paths))
 
     def set_health(self, id: str, health: str) -> None:
         """Keep what the inspection found."""

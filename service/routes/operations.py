@@ -61,5 +61,4 @@ def readyz(request: Request, services: ServicesDep) -> Response:
 @router.get("/metrics", response_class=PlainTextResponse, responses=failures())
 def get_metrics(services: ServicesDep) -> Response:
     """Prometheus' text format."""
-    services.readiness.update_gauges()
-    return Response(services.metrics.page(), media_type=metrics.CONTENT_TYPE)
+    return Response(services.readiness.metrics_page(), media_type=metrics.CONTENT_TYPE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,6 +54,17 @@ def test_metrics_count_what_happened(tmp_path: Path) -> None:
     assert 'recommender_request_seconds_bucket{le="0.05",method="GET",route="/v1/runs"}' in page
     for name in ("questions", "runs", "jobs", "followers", "index_datasets", "index_swaps", "answer_seconds"):
         assert f"recommender_{name}" in page, name
+
+
+def test_a_page_of_metrics_is_whole_whoever_else_asks(tmp_path: Path) -> None:
+    with running(tmp_path, launcher=False) as service:
+        service.store.jobs.create(
+            kind="training", owner="ada", key="k", body_digests=("d",), cluster="local", spec="{}"
+        )
+        readiness = service.services.readiness
+        with ThreadPoolExecutor(8) as threads:
+            pages = list(threads.map(lambda _: readiness.metrics_page().decode(), range(64)))
+    assert all('recommender_jobs{kind="training",status="queued"} 1.0' in page for page in pages)
 
 
 def test_what_there_is_none_of_any_more_is_not_counted(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,12 @@ from PIL import Image
 
 from recommender.errors import ConflictError, UnsafeInputError
 from recommender.home import subfolder
-from recommender.records import Checkpoint, Lease
+from recommender.leftovers import UPLOAD_QUIET_S, sweep_leftovers
+from recommender.records import Checkpoint, Lease, SplitCounts
+from recommender.store.datasets import _row
+from recommender.store.service_records import RegisteredDataset
+from service.auth import Caller
+from service.problems import HTTPProblem
 from service.workers import tasks
 from service.workers.recommendation_queue import in_turn
 from service.workers.thumbnails import thumbnail_folder
@@ -80,6 +88,56 @@ def test_the_quota_counts_what_is_unpacked(tmp_path: Path) -> None:
         assert service.upload(bulky_zip(tmp_path, 4), service.bob).status_code == 201
         assert service.delete(f"/v1/datasets/{first.json()['id']}").status_code == 204
         assert service.upload(bulky_zip(tmp_path, 4)).status_code == 201
+
+
+def test_the_quota_counts_more_data_sets_than_a_page_holds(tmp_path: Path) -> None:
+    with running(tmp_path, max_held_mb=500) as service:
+        one = RegisteredDataset(
+            id="ds_0",
+            owner="ada",
+            name="n",
+            dataset_hash="h",
+            origin="upload",
+            path="/d",
+            format="yolo",
+            class_names=("a",),
+            num_images=SplitCounts(train=1, val=1, test=0),
+            num_objects=1,
+            created_at="2026-01-01",
+            num_bytes=2**20,
+        )
+        rows = [replace(one, id=f"ds_{i}", dataset_hash=f"h{i}") for i in range(502)]
+        service.store.write(lambda session: session.add_all(map(_row, rows)))
+        caller = Caller(owner="ada", role="user", key_id="k", by_cookie=False)
+        with pytest.raises(HTTPProblem, match="502 MB; 500 MB are allowed"):
+            service.services.datasets.check_quota(caller)
+
+
+def test_what_could_not_be_deleted_is_a_leftover(
+    tmp_path: Path, small_zip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(tmp_path) as service:
+        id = service.upload(small_zip).json()["id"]
+        held = service.store.datasets.get(id)
+        assert held is not None
+        folder = Path(held.path).parent
+        assert sweep_leftovers([folder]) == ()  # marks it as known to a store
+        monkeypatch.setattr("service.dataset_storage.shutil.rmtree", lambda path, **_: None)
+        assert service.delete(f"/v1/datasets/{id}").status_code == 204
+        monkeypatch.undo()
+    later = time.time() + 2 * UPLOAD_QUIET_S
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert folder in sweep_leftovers()
+
+
+@pytest.mark.slow
+def test_launches_at_the_same_moment_are_counted_one_after_the_other(tmp_path: Path, small_zip: Path) -> None:
+    with running(tmp_path, max_trainings=1) as service:
+        held = service.upload(small_zip).json()["id"]
+        body = {"dataset": held, "start": "scratch"}
+        with ThreadPoolExecutor(8) as threads:
+            found = list(threads.map(lambda _: service.post("/v1/trainings", json=body), range(8)))
+    assert sorted(one.status_code for one in found) == [202] + 7 * [429]
 
 
 @pytest.mark.slow

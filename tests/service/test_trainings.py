@@ -12,6 +12,8 @@ import pytest
 
 from recommender.errors import UsageError
 from recommender.home import home
+from recommender.request_digests import request_digests
+from recommender.requests import TrainingRequest
 from recommender.store.records_json import decode
 from service.auth import Caller
 from service.jobs import _within, advised, launch_sweep, sweep_budgets
@@ -91,6 +93,28 @@ def test_a_retry_is_recognised_from_before_learning_rate_and_freeze_depth_could_
         other = service.post(f"/v1/{kind}s", headers=headers, json={**body, "epochs": 4})
         assert other.status_code == 422
         service.delete(f"/v1/{kind}s/{job.id}")
+
+
+def test_a_retry_without_a_start_is_recognised_from_before_advice_named_a_network(
+    service: Service, held: str
+) -> None:
+    stored = service.store.datasets.get(held)
+    assert stored is not None
+    told = launch(service, "by-advice", dataset=held, start="scratch", epochs=3)[1]
+    asked = TrainingRequest.model_validate({"dataset": stored.path, "start": "scratch", "epochs": 3})
+    job, _ = service.store.jobs.create(
+        kind="training",
+        owner="ada",
+        key="former-advice",
+        body_digests=request_digests(asked, stored.dataset_hash),
+        cluster="away",
+        spec=service.store.jobs.require(str(told["id"])).spec,
+    )
+    status, again = launch(service, "former-advice", dataset=held, epochs=3)
+    assert (status, again.get("id")) == (200, job.id), again
+    assert launch(service, "former-advice", dataset=held, epochs=4)[0] == 422
+    for one in (job.id, told["id"]):
+        service.delete(f"/v1/trainings/{one}")
 
 
 def test_keys_belong_to_their_owner(service: Service, held: str, small_zip: Path) -> None:
