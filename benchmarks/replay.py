@@ -18,7 +18,9 @@ from recommender.forecast.backtest import BacktestCase
 from recommender.forecast.curves import best_so_far
 from recommender.forecast.policy import (
     Race,
+    are_whole,
     as_trial,
+    best_training,
     current_forecast,
     keep_running,
     next_trial,
@@ -49,7 +51,10 @@ def forecast_only(case: BacktestCase, runs: Sequence[Observation], seed: int) ->
 def trials_by_gain(
     case: BacktestCase, runs: Sequence[Observation], seed: int, *, share: float = 1 / 3
 ) -> list[ReplayStep]:
-    """Our policy: trials of a share of the schedule, the most valuable first, until those left are not worth it."""
+    """Our policy: trials of a share of the schedule, the most valuable first, until none left is worth it.
+
+    Whole trials end with the best of them trained; where none was worth it, the forecast's favourite is.
+    """
     epochs = case.candidates[0].budget.epochs
     trial_epochs = max(1, round(share * epochs))
     race = replace(_race(case), trial_epochs=trial_epochs)
@@ -63,7 +68,10 @@ def trials_by_gain(
         cost += len(curve) / epochs * relative_cost(case.candidates[number])
         broken_off = replace(runs[number], run=_with_curve(runs[number], curve))
         race = replace(race, trials=(*race.trials, as_trial(broken_off, race)))
-        steps.append(ReplayStep(cost=cost, choice=int(current_forecast(race).mean_N.argmax())))
+        chosen = best_training(race) if are_whole(race) else int(current_forecast(race).mean_N.argmax())
+        steps.append(ReplayStep(cost=cost, choice=chosen))
+    if are_whole(race) and not race.trials:
+        steps.append(replace(steps[-1], cost=relative_cost(case.candidates[steps[-1].choice])))
     return steps
 
 
@@ -72,10 +80,12 @@ def brute_force(case: BacktestCase, runs: Sequence[Observation], seed: int) -> l
     return _in_order(case, runs, np.random.default_rng(seed).permutation(len(runs)).tolist())
 
 
-def by_forecast(case: BacktestCase, runs: Sequence[Observation], seed: int) -> list[ReplayStep]:
-    """Every start to its end, the forecast's favourites first."""
+def by_forecast(
+    case: BacktestCase, runs: Sequence[Observation], seed: int, *, count: int | None = None
+) -> list[ReplayStep]:
+    """The forecast's favourites to their end, `count` of them or all."""
     mean = current_forecast(_race(case)).mean_N
-    return _in_order(case, runs, np.argsort(-mean).tolist())
+    return _in_order(case, runs, np.argsort(-mean).tolist()[:count])
 
 
 def successive_halving(
@@ -100,6 +110,7 @@ POLICIES: dict[str, Policy] = {
     "forecast alone": forecast_only,
     "forecast and trials of a third": trials_by_gain,
     "forecast and whole trials": functools.partial(trials_by_gain, share=1.0),
+    **{f"the first {count} whole": functools.partial(by_forecast, count=count) for count in (2, 3, 4)},
     "forecast order, full runs": by_forecast,
     "successive halving": successive_halving,
     "brute force": brute_force,
@@ -133,6 +144,8 @@ def _cut(
     race: Race,
     number: int,
 ) -> tuple[EpochMetrics, ...]:
+    if are_whole(race):
+        return tuple(curve)
     start = race.candidates[number].start
     for done in range(1, min(trial_epochs, len(curve)) + 1):
         if not keep_running(curve[:done], rivals, start=start, epochs=trial_epochs):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from recommender.forecast.gaussian_process import posterior
 from recommender.forecast.kernels import PriorScales
-from recommender.forecast.policy import ExpectedGain, Race, relative_cost
-from recommender.forecast.ranking import StartForecast
+from recommender.forecast.policy import Race, relative_cost, worth_training
+from recommender.forecast.ranking import NUM_DRAWS, StartForecast
 from recommender.forecast.rules import trained_on_target
 from recommender.forecast.situation import Observation, Situation
 from recommender.forecast.warnings import is_permissive
@@ -62,23 +63,26 @@ def _trials(
     scales: PriorScales,
     hours: Mapping[Start, float],
 ) -> TrialValue | None:
-    """The expected gain of the final choice by whole trainings of the tied starts."""
-    candidates = tuple(forecast.situation for forecast in tied)
-    if len(candidates) < 2:
-        return None
+    """The expected gain by training those of the tied starts that the policy would train, and keeping the best."""
     race = Race(
         history=tuple(history),
-        candidates=candidates,
-        trial_epochs=candidates[0].budget.epochs,
+        candidates=tuple(forecast.situation for forecast in tied),
+        trial_epochs=tied[0].situation.budget.epochs,
         scales=scales,
     )
-    gain = ExpectedGain(race).of(range(len(candidates))) * tied[0].score.mean
+    chosen = worth_training(race)
+    if len(chosen) < 2:
+        return None
+    candidates = tuple(race.candidates[i] for i in chosen)
+    belief = posterior(race.history, candidates, scales).of_one_training(scales)
+    best = float(belief.samples(NUM_DRAWS, seed=0).max(axis=1).mean())
+    gain = scales.loss_share * (best - float(belief.expected_scores().max()))
     if gain < WORTH_TRYING:
         return None
     starts = tuple(candidate.start for candidate in candidates)
     return TrialValue(
         starts=starts,
-        gain=gain,
+        gain=min(gain, tied[0].expected_loss),
         cost=sum(relative_cost(candidate) for candidate in candidates),
         hours=sum(hours[start] for start in starts) if all(start in hours for start in starts) else None,
     )

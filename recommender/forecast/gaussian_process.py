@@ -59,12 +59,18 @@ class Posterior:
 
     def expected_scores(self) -> Matrix:
         """Means of the scores that `samples` draws, by Gauss–Hermite quadrature: N numbers in [0, 1]."""
-        nodes_Q, weights_Q = np.polynomial.hermite_e.hermegauss(QUADRATURE_NODES)
-        deviations_N = np.sqrt(np.maximum(np.diag(self.covariance_NN), 0.0))
-        points_NQ = self.mean_N[:, None] + deviations_N[:, None] * nodes_Q
-        scores_NQ = np.maximum(from_scale(points_NQ), np.reshape(self.chance_N, (-1, 1)))
-        expected: Matrix = scores_NQ @ (weights_Q / weights_Q.sum())
+        scores_NQ, weights_Q = self.score_nodes(range(len(self.mean_N)))
+        expected: Matrix = scores_NQ @ weights_Q
         return expected
+
+    def score_nodes(self, places: Sequence[int]) -> tuple[Matrix, Matrix]:
+        """Scores of the candidates at these L places at Q nodes, L×Q, and the nodes' weights, which sum to 1."""
+        nodes_Q, weights_Q = np.polynomial.hermite_e.hermegauss(QUADRATURE_NODES)
+        rows = list(places)
+        deviations_L = np.sqrt(np.maximum(np.diag(self.covariance_NN)[rows], 0.0))
+        scores_LQ = from_scale(self.mean_N[rows][:, None] + deviations_L[:, None] * nodes_Q)
+        chance_L = np.broadcast_to(self.chance_N, self.mean_N.shape)[rows]
+        return np.maximum(scores_LQ, chance_L[:, None]), weights_Q / weights_Q.sum()
 
     def samples(self, count: int, seed: int) -> Matrix:
         """`count` × N draws of scores in [0, 1]."""

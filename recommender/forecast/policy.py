@@ -1,23 +1,28 @@
 """The order of trials and when they stop. Pure: records in, decisions out; no clock, no cluster.
 
-Trials are worth what they are expected to raise the final choice by, over the forecast's joint normal (expected value
-of sample information: Raiffa & Schlaifer 1961), and they are worth it together: the first one by itself says next to
-nothing, since what is still to come after a few epochs is common to all. So the next trial is the one that all that
-are left would miss most for its cost, and all stop when all that are left are not worth the tolerance. A running
-trial is stopped by successive halving with curve extrapolation.
+A trial that is a whole training shows what its start gives: the best of them is kept. To open such boxes, each at its
+price, is Weitzman's problem (1979): every start has an index, the result in hand at which it would no longer be worth
+its price; the highest index is trained next, and all stop when the result in hand exceeds all indices (as in
+Bayesian optimisation by Xie et al. 2024).
+
+A trial that breaks off says little by itself, since what is still to come is common to all. Such trials are worth
+together what they are expected to raise the final choice by, over the forecast's joint normal (expected value of sample
+information: Raiffa & Schlaifer 1961): the next one is the one that all that are left would miss most for its cost,
+and all stop when all that are left are not worth the tolerance. While it runs, such a trial is stopped by successive
+halving with curve extrapolation; a whole training is not, since what its beginning shows is mostly noise.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from recommender.forecast.curves import at_full_budget, best_so_far, partial_run_of
-from recommender.forecast.gaussian_process import Posterior, posterior
-from recommender.forecast.kernels import PriorScales
+from recommender.forecast.gaussian_process import Posterior, error_of_results, posterior, result_of
+from recommender.forecast.kernels import Matrix, PriorScales
 from recommender.forecast.situation import Observation, Situation, from_scale, to_scale
 from recommender.records import SCRATCH, EpochMetrics, Start
 
@@ -25,6 +30,7 @@ FROZEN_COST = 0.7  # a frozen backbone needs no backward pass; measured, see ben
 HALVING = 3  # one in three survives a rung
 DRAWS = 2000
 LOWEST = 0.05  # mAP50-95: where the best is expected below this, gains are compared with this
+BISECTIONS = 30
 STEP = 1e-3  # of the model's scale, for a derivative
 SCRATCH_PATIENCE = 0.6  # share of its epochs before which scratch is never stopped
 
@@ -38,7 +44,7 @@ class Race:
     trials: tuple[Observation, ...] = ()  # finished or broken off, on this target
     running: tuple[Start, ...] = ()
     trial_epochs: int = 5
-    tolerance: float = 0.01  # share of the expected best mAP50-95 that the user does not care about
+    tolerance: float = 0.01  # share of the best mAP50-95 that a full training is worth
     scales: PriorScales = field(default_factory=PriorScales)
 
 
@@ -47,9 +53,7 @@ class NextTrial:
     """The next trial, and what it is worth."""
 
     start: Start
-    expected_gain: (
-        float  # of the final choice, relative: what all that are left would be worth less without it
-    )
+    expected_gain: float  # of the final choice, relative; of trials that break off what the others would miss
     relative_cost: float
 
 
@@ -59,10 +63,108 @@ def current_forecast(race: Race) -> Posterior:
 
 
 def next_trial(race: Race) -> NextTrial | None:
-    """The trial that those left would miss most for its cost, or None when together they are not worth the tolerance.
+    """The trial to begin next, or None when none is worth its cost.
 
     COCO, the static favourite and scratch stay in the race like all others: nothing is pruned, only not yet chosen.
     """
+    return _next_training(race) if are_whole(race) else _next_beginning(race)
+
+
+def are_whole(race: Race) -> bool:
+    """True where trials are as long as full trainings."""
+    return all(race.trial_epochs >= candidate.budget.epochs for candidate in race.candidates)
+
+
+def forecast_of_trainings(race: Race) -> Posterior:
+    """The forecast of one training of each candidate with the trials' seed: known where a trial was whole.
+
+    Results differ less than joint normal draws do, by the share of the expected loss that comes true.
+    """
+    scales = race.scales
+    prior = posterior(race.history, race.candidates, scales).of_one_training(scales)
+    places = {candidate.start: i for i, candidate in enumerate(race.candidates)}
+    tried = [places[trial.situation.start] for trial in race.trials]
+    mean_N, covariance_NN = prior.mean_N, prior.covariance_NN
+    if tried:
+        results_T = np.array([result_of(trial) for trial in race.trials])
+        shared_TN = covariance_NN[tried]
+        seen_TT = shared_TN[:, tried] + error_of_results(race.trials, scales)
+        solved_TN = np.linalg.solve(seen_TT, shared_TN)
+        mean_N = mean_N + (results_T - mean_N[tried]) @ solved_TN
+        covariance_NN = covariance_NN - shared_TN.T @ solved_TN
+    return replace(prior, mean_N=mean_N, covariance_NN=scales.loss_share**2 * covariance_NN)
+
+
+def best_training(race: Race) -> int:
+    """The candidate whose whole trial ended highest, or whose training is expected to where none did."""
+    ended = {trial.situation.start: trial.score for trial in race.trials if trial.partial is None}
+    if not ended:
+        return int(forecast_of_trainings(race).expected_scores().argmax())
+    return max(range(len(race.candidates)), key=lambda i: ended.get(race.candidates[i].start, -1.0))
+
+
+def worth_training(race: Race) -> tuple[int, ...]:
+    """The favourite, and the untried candidates that would still be trained if it came out as expected."""
+    belief, left = forecast_of_trainings(race), _untried(race)
+    expected_L = belief.expected_scores()[left]
+    favourite = left[int(expected_L.argmax())]
+    indices_L = _indices_of(race, belief, left, float(expected_L.max()))
+    return tuple(
+        i for i, index in zip(left, indices_L, strict=True) if i == favourite or index > expected_L.max()
+    )
+
+
+def _next_training(race: Race) -> NextTrial | None:
+    """The untried start of the highest index, unless what is in hand exceeds it.
+
+    What runs already counts with its expected result. The favourite will be trained in any case, so trials begin only
+    where a second training may be worth its cost.
+    """
+    left, belief = _untried(race), forecast_of_trainings(race)
+    expected_N = belief.expected_scores()
+    in_hand = [trial.score for trial in race.trials if trial.partial is None]
+    in_hand += [float(expected_N[i]) for i in _running(race)]
+    if not left or (not in_hand and len(worth_training(race)) == 1):
+        return None
+    to_beat = max(in_hand or [0.0])
+    indices_L = _indices_of(race, belief, left, to_beat if in_hand else float(expected_N[left].max()))
+    first = max(range(len(left)), key=lambda i: (indices_L[i], str(race.candidates[left[i]].start)))
+    if in_hand and indices_L[first] <= to_beat:
+        return None
+    gain = float(expected_excess(belief, [left[first]], np.array([to_beat]))[0])
+    candidate = race.candidates[left[first]]
+    return NextTrial(
+        start=candidate.start,
+        expected_gain=gain / max(to_beat, LOWEST),
+        relative_cost=relative_cost(candidate),
+    )
+
+
+def _indices_of(race: Race, belief: Posterior, places: Sequence[int], best: float) -> Matrix:
+    """The index of each of L candidates, where a full training costs the tolerance's share of the best score."""
+    costs_L = np.array([relative_cost(race.candidates[i]) for i in places])
+    return indices(belief, places, race.tolerance * max(best, LOWEST) * costs_L)
+
+
+def indices(belief: Posterior, places: Sequence[int], prices_L: Matrix) -> Matrix:
+    """Weitzman's index of each of L starts: the score in hand at which its expected excess is just its price."""
+    low_L, high_L = np.full(len(places), -1.0), np.ones(len(places))
+    for _ in range(BISECTIONS):
+        middle_L = (low_L + high_L) / 2
+        pays_L = expected_excess(belief, places, middle_L) > prices_L
+        low_L, high_L = np.where(pays_L, middle_L, low_L), np.where(pays_L, high_L, middle_L)
+    return low_L
+
+
+def expected_excess(belief: Posterior, places: Sequence[int], in_hand_L: Matrix) -> Matrix:
+    """The mean of what the score of each of L starts exceeds the score in hand by, 0 where it does not."""
+    scores_LQ, weights_Q = belief.score_nodes(places)
+    excess_L: Matrix = np.maximum(scores_LQ - in_hand_L[:, None], 0.0) @ weights_Q
+    return excess_L
+
+
+def _next_beginning(race: Race) -> NextTrial | None:
+    """The trial that those left would miss most for its cost, or None when together not worth the tolerance."""
     left, running = _untried(race), _running(race)
     value = ExpectedGain(race)
     most = value.of([*running, *left])
@@ -80,7 +182,7 @@ def next_trial(race: Race) -> NextTrial | None:
 
 
 class ExpectedGain:
-    """The expected gain of the final choice by trials, as a share of it. The same draws for every set."""
+    """The expected gain of the final choice by trials that break off, as a share of it: the same draws for all."""
 
     def __init__(self, race: Race) -> None:
         self._race = race
@@ -88,10 +190,7 @@ class ExpectedGain:
         self._share = race.scales.loss_share
         size = len(race.candidates)
         self._noise_N = np.array([_trial_noise(race, candidate) for candidate in race.candidates])
-        whole = all(race.trial_epochs >= candidate.budget.epochs for candidate in race.candidates)
-        self._offset = (
-            0.0 if whole else race.scales.offset
-        )  # what is still to come is common to all that break off
+        self._offset = race.scales.offset  # what is still to come is common to all
         rng = np.random.default_rng(0)
         surprise_SN = self._belief.draws(DRAWS, seed=0) - self._belief.mean_N
         shared_S1 = self._offset * rng.standard_normal((DRAWS, 1))

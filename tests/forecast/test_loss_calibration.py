@@ -82,7 +82,7 @@ def test_trials_gain_no_more_than_the_share_that_comes_true() -> None:
     starts = tuple(situation(target, profile(f"source{i}", 0.2 * i)) for i in range(3))
     whole, half = (
         ExpectedGain(
-            Race(history=(), candidates=starts, trial_epochs=50, scales=replace(TRUE, loss_share=share))
+            Race(history=(), candidates=starts, trial_epochs=10, scales=replace(TRUE, loss_share=share))
         )
         for share in (1.0, 0.5)
     )

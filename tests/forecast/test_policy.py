@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from statistics import NormalDist
 
+import numpy as np
 import pytest
 
+from recommender.forecast.gaussian_process import Posterior
+from recommender.forecast.kernels import PriorScales
 from recommender.forecast.policy import (
     ExpectedGain,
     Race,
     as_trial,
+    best_training,
     current_forecast,
+    expected_excess,
     extrapolate,
+    forecast_of_trainings,
+    indices,
     keep_running,
     next_trial,
+    worth_training,
 )
-from recommender.records import EpochMetrics, Start
+from recommender.forecast.situation import from_scale
+from recommender.records import EpochMetrics, Profile, Start
 from tests.forecast.builders import observation, profile, situation
 
 TARGET = profile("target", 0.0)
@@ -75,13 +85,65 @@ def test_trials_go_on_while_together_they_are_worth_it_though_none_is_by_itself(
     assert next_trial(between) is not None
 
 
+def whole(*sources: Profile, tolerance: float = 0.01, pair: float = 0.1) -> Race:
+    """A race whose trials are full trainings, of starts that may differ."""
+    starts = tuple(situation(TARGET, source) for source in sources)
+    return Race(
+        history=(),
+        candidates=starts,
+        trial_epochs=starts[0].budget.epochs,
+        tolerance=tolerance,
+        scales=PriorScales(pair=pair),
+    )
+
+
 def test_what_runs_already_is_not_counted_twice() -> None:
-    few = tuple(situation(TARGET, s) for s in (SIMILAR, RIVAL))
-    alone = Race(history=(), candidates=few, trial_epochs=few[0].budget.epochs)
-    worth = ExpectedGain(alone).of([0, 1])
-    between = replace(alone, tolerance=(worth - ExpectedGain(alone).of([0])) / 2 + worth / 2)
-    assert next_trial(between) is not None
-    assert next_trial(replace(between, running=(few[0].start,))) is None
+    pair = whole(SIMILAR, RIVAL)
+    first = next_trial(pair)
+    assert first is not None
+    second = next_trial(replace(pair, running=(first.start,)))
+    assert second is not None
+    assert second.expected_gain < first.expected_gain
+    dear = replace(pair, tolerance=second.expected_gain + 0.001, running=(first.start,))
+    assert next_trial(dear) is None
+
+
+def test_a_training_is_worth_what_it_may_end_above_the_one_in_hand() -> None:
+    """A standard normal exceeds z by φ(z) − z (1 − Φ(z)) on average; the scale is close to linear over .02."""
+    belief = Posterior(mean_N=np.array([0.7, 0.7]), covariance_NN=np.eye(2) * 0.02**2)
+    score, above = from_scale(np.array([0.7, 0.71])).tolist()
+    slope = (above - score) / 0.01
+    excess = expected_excess(belief, [0, 1], np.array([score, above]))
+    normal = NormalDist()
+    expected = [0.02 * slope * (normal.pdf(z) - z * (1 - normal.cdf(z))) for z in (0.0, 0.5)]
+    assert excess == pytest.approx(expected, rel=0.1)
+    found = indices(belief, [0, 1], np.array(expected))
+    assert found == pytest.approx([score, above], abs=0.002)
+
+
+def test_the_best_of_whole_trials_is_kept_and_ends_them() -> None:
+    pair = whole(SIMILAR, RIVAL, UNRELATED)
+    ends = (0.95, 0.3, 0.1)
+    lucky, other, _ = (observation(c, end) for c, end in zip(pair.candidates, ends, strict=True))
+    assert next_trial(replace(pair, trials=(lucky,))) is None
+    both = replace(pair, trials=(other, lucky))
+    assert both.candidates[best_training(both)].start == lucky.situation.start
+    known = forecast_of_trainings(both)
+    assert from_scale(known.mean_N)[0] == pytest.approx(0.95, abs=0.01)
+    assert known.covariance_NN[0, 0] < 1e-6
+
+
+def test_no_start_is_trained_to_learn_what_is_certain() -> None:
+    certain = whole(SIMILAR, UNRELATED, pair=0.001, tolerance=0.2)
+    assert worth_training(certain) == (best_training(certain),)
+    assert next_trial(certain) is None
+
+
+def test_the_less_certain_of_two_equals_is_trained_first() -> None:
+    """Its upper tail is longer; the mean alone would not choose it."""
+    belief = Posterior(mean_N=np.array([0.70, 0.69]), covariance_NN=np.diag([0.01**2, 0.05**2]))
+    steady, wild = indices(belief, [0, 1], np.array([0.004, 0.004])).tolist()
+    assert wild > steady
 
 
 def test_the_favourite_is_tried_before_the_unknown_for_they_are_judged_against_each_other() -> None:

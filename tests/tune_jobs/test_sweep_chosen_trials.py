@@ -73,7 +73,7 @@ def play(driver: TrialDriver, values: dict[str, float]) -> list[str]:
 def test_a_trial_is_the_beginning_of_the_full_run() -> None:
     recipe = trial_recipe(CANDIDATES[0], 5)
     assert (recipe.epochs, recipe.schedule_epochs, recipe.imgsz) == (5, 50, 320)
-    assert [trial_epochs(full) for full in (1, 4, 30, 100, 300)] == [1, 4, 5, 10, 30]
+    assert [trial_epochs(full) for full in (1, 4, 30, 100, 300)] == [1, 4, 10, 10, 30]
     whole = trial_recipe(CANDIDATES[0], 50)
     assert (whole.epochs, whole.schedule_epochs) == (50, None)
 

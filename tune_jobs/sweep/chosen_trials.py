@@ -8,7 +8,14 @@ from dataclasses import dataclass, replace
 
 from recommender.checkpoints.scratch import scratch_architecture
 from recommender.forecast.kernels import PriorScales
-from recommender.forecast.policy import Race, as_trial, current_forecast, keep_running, next_trial
+from recommender.forecast.policy import (
+    Race,
+    are_whole,
+    as_trial,
+    current_forecast,
+    keep_running,
+    next_trial,
+)
 from recommender.forecast.rules import leaks
 from recommender.forecast.situation import Observation, Situation
 from recommender.recipe_axes import best_settings, neighbours
@@ -23,7 +30,7 @@ from tune_jobs.sweep.run import SweepResult, SweepSettings, run_trials
 from tune_jobs.sweep.trial_spec import TrialLimits, TrialSpec
 
 TRIAL_SHARE = 0.1  # of the full training's epochs: the bar for the recall phase is a tenth of brute force
-MIN_TRIAL_EPOCHS = 5
+MIN_TRIAL_EPOCHS = 10  # a third or half of ten epochs shows mostly noise: such trainings are tried whole
 VARIED_STARTS = 3  # whose rates and depths may be varied; more would never be reached
 STARTS_FIRST = 2  # trials of starts before the first one of another rate or depth, and then in turn
 
@@ -151,7 +158,9 @@ class ForecastPolicy:
         return self._answered[1]
 
     def judge(self, view: SweepView, trial: TrialView) -> str | None:
-        """Successive halving with curve extrapolation."""
+        """Successive halving with curve extrapolation; whole trainings go to their end."""
+        if are_whole(self._race):
+            return None
         rivals = [other.curve for other in view.trials if other.id != trial.id and other.curve]
         if keep_running(trial.curve, rivals, start=trial.start, epochs=trial.recipe.epochs):
             return None
