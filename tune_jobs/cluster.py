@@ -59,7 +59,6 @@ class Cluster:
 
     address: str
     is_local: bool  # started by us, ends with us
-    is_client: bool  # ray://: this process is not on a node of the cluster
     node_id: str | None  # the node this process is on
 
     def nodes(self) -> tuple[Node, ...]:
@@ -234,7 +233,6 @@ def _describe(address: str, *, is_local: bool) -> Cluster:
     return Cluster(
         address=address,
         is_local=is_local,
-        is_client=is_client,
         node_id=None if is_client else ray.get_runtime_context().get_node_id(),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,11 +61,7 @@ def read_coco(files: list[CocoFile], root: Path, disk: Disk, log: DefectLog, nam
         found, missing = _read_file(file, rows, places, classes, disk, log)
         images += found
         num_missing += missing
-    if all(image.split is None for image in images):
-        folders = [split_of_path(image.path, root) for image in images]
-        if "train" in folders and None not in folders:
-            for image, split in zip(images, folders, strict=True):
-                image.split = split
+    _split_by_folders(images, root)
     if num_missing and not images:
         raise DatasetError(
             f"None of the {num_missing} images that {printable(files[0].path.name)} lists is below "
@@ -81,6 +77,14 @@ def read_coco(files: list[CocoFile], root: Path, disk: Disk, log: DefectLog, nam
         log=log,
         num_left_out=num_missing,
     )
+
+
+def _split_by_folders(images: Sequence[RawImage], root: Path) -> None:
+    """Take the splits from the folders where no file tells any and each image lies in one."""
+    folders = [split_of_path(image.path, root) for image in images]
+    if all(image.split is None for image in images) and "train" in folders and None not in folders:
+        for image, split in zip(images, folders, strict=True):
+            image.split = split
 
 
 def identity(value: Any) -> Identity | None:

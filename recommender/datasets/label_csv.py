@@ -87,11 +87,7 @@ def read_label_tables(
     index = ImageIndex(root, disk)
     found: dict[Path, tuple[str, Split | None]] = {}
     num_missing = 0
-    rows = [
-        (reference, label, table.path, split or table.split)
-        for table in tables
-        for reference, label, split in table.rows
-    ]
+    rows = [(row[0], row[1], table.path, row[2] or table.split) for table in tables for row in table.rows]
     paths = index.of_names([(reference, near, split) for reference, _, near, split in rows])
     for (reference, label, near, split), path in zip(rows, paths, strict=True):
         if path is None:
@@ -103,15 +99,12 @@ def read_label_tables(
             raise _several(near, disk, f"{reference}: {found[path][0]} and {label}")
     names = sorted({label for label, _ in found.values() if label})
     numbers = {label: number for number, label in enumerate(names)}
-    images = []
-    for path, (label, place) in found.items():
-        if label:
-            images.append(classified(path, numbers[label], place, disk))
-        else:
-            log.add("image_unclassified", disk.name(path))
-    for path in index.paths:
-        if path not in found:
-            log.add("image_unclassified", disk.name(path))
+    images = [
+        classified(path, numbers[label], place, disk) for path, (label, place) in found.items() if label
+    ]
+    unclassified = [path for path, (label, _) in found.items() if not label]
+    for path in (*unclassified, *(path for path in index.paths if path not in found)):
+        log.add("image_unclassified", disk.name(path))
     if any(image.split for image in images):
         for image in images:
             image.split = image.split or "train"
