@@ -75,6 +75,16 @@ def test_features_learnt_from_few_images_alone_are_a_poor_start() -> None:
     assert "300 images alone, from random weights" in " ".join(reasons(rank_starts([], [alone])[0], ()))
 
 
+def test_a_zero_shot_score_is_a_reason_that_moves_nothing() -> None:
+    known = Evidence(similarity=0.9, class_overlap=1.0, backbone_transferred=1.0, source_images_seen=0.25)
+    told = replace(known, scores={"zero_shot_map": 0.42})
+    plain, scored = (rank_starts([], [situation(TARGET, SIMILAR, evidence=one)])[0] for one in (known, told))
+    assert scored.score == plain.score
+    said = " ".join(reasons(scored, ()))
+    assert "untrained it reaches mAP50-95 0.42 on what it knows (not weighed; it has seen 25%" in said
+    assert "untrained" not in " ".join(reasons(plain, ()))
+
+
 def test_a_checkpoint_from_random_weights_says_nothing_of_its_namesake() -> None:
     past = [profile(f"past {i}", 0.2 * i) for i in range(6)]
     failures = [observation(from_random_weights(SIMILAR, target), 0.02) for target in past]
