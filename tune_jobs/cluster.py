@@ -59,7 +59,7 @@ class Cluster:
 
     address: str
     is_local: bool  # started by us, ends with us
-    node_id: str | None  # the node this process is on
+    node_id: str | None  # the node this process is on; None at ray://
 
     def nodes(self) -> tuple[Node, ...]:
         """The live nodes."""

@@ -46,7 +46,7 @@ def test_what_trials_would_bring_is_said_where_it_is_worth_it() -> None:
     tried = replace(recommendation, decision=replace(recommendation.decision, trials=value))
     assert trials_worth(tried) == (
         "Training the 3 that lead and keeping the best is expected to gain 0.004 mAP50-95 of that, for 2.6 full "
-        "trainings of YOLO11n; the rest is chance, or starts further down."
+        "trainings of YOLO11n's size; the rest is chance, or starts further down."
     )
     timed = replace(value, cost=107.0, hours=0.8)
     tried = replace(recommendation, decision=replace(recommendation.decision, trials=timed))
