@@ -5,9 +5,12 @@ from __future__ import annotations
 
 def main() -> None:
     """Entry point of the console script."""
-    from recommender.cli.app import run
+    try:
+        from recommender.cli.app import run
 
-    raise SystemExit(run())
+        raise SystemExit(run())
+    except KeyboardInterrupt:  # while the commands were still loaded
+        raise SystemExit(130) from None
 
 
 __all__ = ["main"]

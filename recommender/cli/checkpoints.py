@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recommender.cli.options import AsJson
+from recommender.cli.options import AsJson, TaskChoice, task_of
 
 if TYPE_CHECKING:
     from recommender.records import Checkpoint, Dataset, TrainingStep, TransferCoverage
@@ -52,6 +52,7 @@ def show(
         Path | None, typer.Option(help="A target: what of the checkpoint reaches its model.")
     ] = None,
     architecture: Annotated[str | None, typer.Option(help="Of the target's model, if another.")] = None,
+    task: TaskChoice = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one checkpoint, its layers, and what of it transfers to a data set."""
@@ -63,7 +64,7 @@ def show(
         checkpoint = get_checkpoint(store, name)
     names, fitted = checkpoint.class_names or tuple(str(index) for index in range(80)), checkpoint
     if dataset is not None:
-        target = _open(dataset)
+        target = _open(dataset, task_of(task))
         names = target.class_names
         fitted = checkpoint if architecture else require_for_task(checkpoint, target.task)
         _warn_of_other_task(checkpoint, target.task)
@@ -96,6 +97,7 @@ def add(
             "--from", metavar="CHECKPOINT", help="What its training began from; else it is looked for."
         ),
     ] = None,
+    task: TaskChoice = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Never ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -109,7 +111,7 @@ def add(
         check_name(store, name)  # before the minutes that opening a large data set may take
         if dataset is None:
             _confirm("Without --dataset nothing can be said about its similarity to a target. Go on?", yes)
-        source = None if dataset is None else _open(dataset)
+        source = None if dataset is None else _open(dataset, task_of(task))
         checkpoint = add_checkpoint(
             store,
             file,
@@ -122,6 +124,7 @@ def add(
             progress=progress,
         )
     _warn_of_other_classes(checkpoint, source)
+    _warn_of_other_reading(checkpoint, source, asked=task is not None)
     _warn_of_other_task(checkpoint, checkpoint.task)
     if as_json:
         _print_json({"checkpoint": checkpoint_summary(checkpoint).model_dump(mode="json")})
@@ -230,10 +233,26 @@ def _warn_of_other_classes(checkpoint: Checkpoint, source: Dataset | None) -> No
     )
 
 
-def _open(path: Path) -> Dataset:
+def _warn_of_other_reading(checkpoint: Checkpoint, source: Dataset | None, *, asked: bool) -> None:
+    """A detector of an outlined set saw its boxes: read for its outlines it is another data set."""
+    from recommender.cli.console import err
+    from recommender.tasks import task_definition
+    from recommender.text import printable
+
+    if asked or source is None or source.task == checkpoint.task:
+        return
+    err().print(
+        f"note: {printable(source.name)} was read for {task_definition(source.task).name_in_full}, and the checkpoint "
+        f"is for {task_definition(checkpoint.task).name_in_full}. If it was trained so, register it with "
+        f"--task {checkpoint.task}: else it is not known as trained on these data.",
+        markup=False,
+    )
+
+
+def _open(path: Path, task: Task | None) -> Dataset:
     from recommender.datasets import open_dataset
 
-    return open_dataset(path)
+    return open_dataset(path, task=task)
 
 
 def _confirm(question: str, yes: bool) -> None:

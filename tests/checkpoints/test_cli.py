@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from recommender.cli.checkpoints import app
+from recommender.datasets import open_dataset
 from recommender.errors import ConflictError, NotFoundError, RecommenderError
 from recommender.store import Store
 from tests.checkpoints.test_registry import kept
@@ -103,3 +104,23 @@ def test_a_life_of_a_checkpoint(store: Store, nano_pt: Path, tmp_path: Path) -> 
     assert recommend("remove", "mine", "--yes").stdout == "removed mine\n"
     with pytest.raises(NotFoundError):
         recommend("remove", "mine")
+
+
+@pytest.mark.slow
+def test_a_detector_of_an_outlined_set_is_known_by_the_boxes_it_saw(
+    store: Store, nano_pt: Path, tmp_path: Path
+) -> None:
+    data = make_dataset(tmp_path / "data")
+    for file in (tmp_path / "data").rglob("labels/*/*.txt"):
+        outlines = []
+        for line in file.read_text().splitlines():
+            label, *numbers = line.split()
+            x, y, w, h = map(float, numbers)
+            corners = ((-0.5, 0), (0, -0.5), (0.5, -0.2), (0.5, 0.2), (0, 0.5))
+            outlines.append(" ".join([label, *(f"{x + a * w} {y + b * h}" for a, b in corners)]))
+        file.write_text("\n".join(outlines))
+    assert open_dataset(data).task == "segment"
+    told = recommend("add", nano_pt, "--name", "outlines", "--dataset", data)
+    assert "--task detect" in " ".join(told.output.split())
+    added = document("add", nano_pt, "--name", "boxes", "--dataset", data, "--task", "detect")["checkpoint"]
+    assert added["source_hash"] == open_dataset(data, task="detect").content_hash
