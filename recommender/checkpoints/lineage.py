@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 EARLY_LAYERS = 5  # what they see is general, so fine-tuning moves them least
 MAX_DISTANCE = 0.5  # measured: at most .04 to what they began from, at least 1 to random weights
 
+ANY_TRAINING = frozenset({"best", "last"})  # every training leaves files of these names
+
 KnownBy = Literal["card", "user", "file", "run", "weights"]
 
 
@@ -50,7 +52,7 @@ def declared_lineage(
     stem, _, ending = started_from.rpartition(".")
     if ending in {"yaml", "yml"}:
         return ()
-    parent = next((entry for entry in known if entry.name == stem), None)
+    parent = next((entry for entry in known if entry.name == stem and stem not in ANY_TRAINING), None)
     return None if parent is None else ancestry(parent, "file")
 
 

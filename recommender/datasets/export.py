@@ -5,6 +5,7 @@ Nothing of the user's but image bytes gets into it: no label file, cache, YAML o
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -71,8 +72,10 @@ def export_yolo(
             (part / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
             part.chmod(0o755)  # a new temporary folder is private
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise StorageError(
-            f"The export to {printable(folder)} failed: {error.strerror}.", remedy="Free some space there."
+            f"The export to {printable(folder)} failed: {error.strerror}.",
+            remedy="Free some space there." if full else "Name a folder that can be made.",
         ) from error
     return entry
 

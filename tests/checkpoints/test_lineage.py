@@ -104,6 +104,12 @@ def test_the_file_says_what_its_training_began_from(told: str | None, expected: 
     assert (None if found is None else [step.checkpoint for step in found]) == expected
 
 
+@pytest.mark.parametrize("name", ["best", "last"])
+def test_a_file_that_every_training_leaves_is_no_parent_by_its_name(name: str) -> None:
+    registered = replace(next(iter(ZOO.values())), name=name)
+    assert declared_lineage(f"{name}.pt", [registered]) is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 from recommender.datasets import export_yolo, open_dataset, write_data_yaml
-from recommender.errors import ConflictError, DatasetError
+from recommender.errors import ConflictError, DatasetError, StorageError
 from tests.datagen import make_dataset, zip_of
 from tests.datasets.helpers import tree_digest, write_rows, yolo_set
 
@@ -126,6 +126,13 @@ def _export(place: tuple[Path, Path]) -> str:
 
 
 @pytest.mark.slow
+def test_a_folder_that_cannot_be_made_is_not_told_as_a_full_disk(tmp_path: Path) -> None:
+    dataset = open_dataset(make_dataset(tmp_path / "set"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="Name a folder that can be made"):
+        export_yolo(dataset, tmp_path / "file" / "export")
+
+
 def test_processes_may_race_for_one_export(tmp_path: Path) -> None:
     folder = yolo_set(tmp_path / "set", images=30)
     with ProcessPoolExecutor(4) as processes:
