@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.replay import POLICIES, ReplayStep, one_seed
+from benchmarks.replay import POLICIES, Policy, ReplayStep, one_seed
 from recommender.forecast.backtest import bootstrap, cases
 from recommender.forecast.history import builtin_observations
 from recommender.forecast.situation import Observation
@@ -49,11 +49,14 @@ def main() -> int:
     lines = []
     for row in TASKS:
         observations = builtin_observations(row.name)
-        replayed = {name: _replayed(name, observations, options.orders) for name in POLICIES}
-        lines += [*_table(row.name, replayed, options.orders), ""]
+        found = {
+            name: replayed(policy, observations, orders=options.orders if name in BY_CHANCE else 1)
+            for name, policy in POLICIES.items()
+        }
+        lines += [*_table(row.name, found, options.orders), ""]
         if row.name == "detect":
-            draw(replayed)
-            alone, brute = (replayed[name].along_G for name in ("forecast alone", "brute force"))
+            draw(found)
+            alone, brute = (found[name].along_G for name in ("forecast alone", "brute force"))
             catches_up = GRID[np.argmax(brute < alone[0])]
             lines += [
                 f"Brute force loses less than the forecast alone from {catches_up:.1f} full runs on.",
@@ -74,12 +77,13 @@ class Replayed:
     along_G: Array
 
 
-def _replayed(name: str, observations: Sequence[Observation], orders: int) -> Replayed:
+def replayed(policy: Policy, observations: Sequence[Observation], *, orders: int = 1) -> Replayed:
+    """The policy on every target of these runs, hidden; what it leaves to chance is averaged over `orders` seeds."""
     costs, regrets, lost = [], [], []
     for case in cases(observations):
         runs = one_seed(case, observations)
         results = np.array([run.score for run in runs])
-        replays = [POLICIES[name](case, runs, seed) for seed in range(orders if name in BY_CHANCE else 1)]
+        replays = [policy(case, runs, seed) for seed in range(orders)]
         ends = [steps[-1] for steps in replays]
         lost.append(np.mean([regret_along(steps, results, GRID) for steps in replays], axis=0))
         costs.append(float(np.mean([end.cost for end in ends])))
@@ -87,17 +91,17 @@ def _replayed(name: str, observations: Sequence[Observation], orders: int) -> Re
     return Replayed(np.array(costs), np.array(regrets), np.mean(lost, axis=0))
 
 
-def _table(task: Task, replayed: dict[str, Replayed], orders: int) -> list[str]:
+def _table(task: Task, found: dict[str, Replayed], orders: int) -> list[str]:
     """The halves are every other target from the first on, and the rest: what was chosen on one shows on the other."""
-    everything = float(replayed["brute force"].costs_C.mean())
+    everything = float(found["brute force"].costs_C.mean())
     lines = [
-        f"{task}: {len(replayed['brute force'].costs_C)} targets of the built-in history, each hidden in turn; "
+        f"{task}: {len(found['brute force'].costs_C)} targets of the built-in history, each hidden in turn; "
         f"{orders} chance orders.",
         "",
         "| policy | cost, full runs | share of brute force | relative regret | of each half | within 1 % |",
         "|---|---|---|---|---|---|",
     ]
-    for name, one in replayed.items():
+    for name, one in found.items():
         cost, regret = bootstrap(one.costs_C.tolist()), bootstrap(one.regrets_C.tolist())
         close = float(np.mean(one.regrets_C <= CLOSE))
         lines.append(
@@ -116,7 +120,7 @@ def regret_along(steps: Sequence[ReplayStep], results: Array, grid: Array) -> Ar
     return np.array([before, *after])[passed]
 
 
-def draw(replayed: dict[str, Replayed]) -> None:
+def draw(found: dict[str, Replayed]) -> None:
     """One line for each policy that has a colour; it ends where the policy does"""
     import matplotlib as mpl
 
@@ -126,8 +130,8 @@ def draw(replayed: dict[str, Replayed]) -> None:
 
     figure, axes = pyplot.subplots(figsize=(7.2, 4.0), layout="constrained")
     for name, colour in COLOURS.items():
-        axes.step(GRID, replayed[name].along_G, where="post", label=name, color=colour, linewidth=1.8)
-    axes.plot(0, replayed["forecast alone"].along_G[0], "o", color=COLOURS["forecast alone"])
+        axes.step(GRID, found[name].along_G, where="post", label=name, color=colour, linewidth=1.8)
+    axes.plot(0, found["forecast alone"].along_G[0], "o", color=COLOURS["forecast alone"])
     axes.set_xlabel("cost, full-length trainings")
     axes.set_ylabel("relative regret of the choice")
     axes.set_ylim(bottom=0)
