@@ -97,7 +97,7 @@ def _unexpected(error: Exception) -> int:
     if type(error).__name__ == "Abort":  # click's, which typer carries a copy of
         return _fail("aborted; nothing was changed.", 1)
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # bad use, likewise
-        said = error.format_message().rstrip(".")
+        said = error.format_message().rstrip(".").replace("Value error, ", "")
         if not said:  # its help was printed instead
             return 2
         context = getattr(error, "ctx", None)

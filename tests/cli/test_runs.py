@@ -46,7 +46,9 @@ def test_a_list_of_what_cannot_be_is_refused(
     arguments: list[str], store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command(["runs", "list", *arguments]) == 2
-    assert "--help" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "--help" in said
+    assert "Value error" not in said
 
 
 def test_a_list_of_what_is_not_there_says_that_there_are_others(
