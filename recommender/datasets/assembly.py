@@ -42,6 +42,7 @@ from recommender.tasks import Task, task_definition
 from recommender.text import printable
 
 CLIP_TOLERANCE = 1e-3  # of the image's side; less is rounding and not told
+DARK = 16  # the upper 8 bits of what 12 bits can say
 CHUNK = 512  # images handed to the threads at once, so that memory stays flat
 
 
@@ -156,8 +157,11 @@ def _headers(raw: RawSet, limits: DatasetLimits) -> Iterator[tuple[RawImage, Ima
         try:
             data = read_bytes(image.path, limits=limits)
             header = read_header(image.path, data, limits=limits)
-            if not header.complete:  # rare, so worth a decode: a missing end marker alone does no harm
-                decode_image(image.path, data, max_pixels=limits.image_pixels)
+            # Rare, so worth a decode: a missing end marker alone does no harm, nor do 16 bits that are all used.
+            if not header.complete or header.sixteen_bits:
+                pixels_HW3 = decode_image(image.path, data, max_pixels=limits.image_pixels)
+                if header.sixteen_bits and pixels_HW3.max() < DARK:
+                    return replace(header, dark=True)
         except ImageError as error:
             return error
         return header
@@ -176,6 +180,8 @@ def _labelled(
         raw.log.add("image_wrong_extension", annotated.name, f"is {header.format}")
     if header.pages:
         raw.log.add("channels_not_three", annotated.name, "a TIFF of several pages")
+    if header.dark:
+        raw.log.add("image_low_bits", annotated.name)
     frame = Frame()
     if annotated.units == "pixel":
         frame = _frame(annotated, header, raw, trust_declared=trust_declared)

@@ -85,6 +85,8 @@ class ImageHeader:
     complete: bool  # the end is where it belongs; False says only that a decode must tell
     pages: bool  # a TIFF with more than one page: other bands, or other slices
     plain: bool  # every reader agrees on its pixels: an upright 8-bit grey or RGB JPEG or PNG
+    sixteen_bits: bool  # a value, of which the upper 8 count
+    dark: bool = False  # sixteen, of which 12 or fewer are used; known after a decode alone
 
     @property
     def stored_size(self) -> tuple[int, int]:
@@ -138,9 +140,8 @@ def read_header(path: Path, data: bytes | None = None, *, limits: DatasetLimits 
             "image_too_small", f"{_shown(path)} is {width}×{height}, at least {limits.min_image_side} a side."
         )
     complete = _complete(format_name, data)
-    plain = (
-        plain and complete and (format_name == "JPEG" or (format_name == "PNG" and data[24:25] == b"\x08"))
-    )
+    png_bits = data[24] if format_name == "PNG" and len(data) > 24 else 0
+    plain = plain and complete and (format_name == "JPEG" or png_bits == 8)
     return ImageHeader(
         format=format_name,
         mode=mode,
@@ -151,6 +152,7 @@ def read_header(path: Path, data: bytes | None = None, *, limits: DatasetLimits 
         complete=complete,
         pages=pages,
         plain=plain,
+        sixteen_bits=mode.startswith("I") or png_bits == 16,
     )
 
 

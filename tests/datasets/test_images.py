@@ -77,6 +77,16 @@ def test_sixteen_bits_keep_the_upper_eight(tmp_path: Path, format_name: str) -> 
     assert (read_image(save(tmp_path / "image", image, format_name)) == GREY[:, :, None]).all()
 
 
+@pytest.mark.parametrize("bits", [12, 16])
+def test_images_that_use_few_of_sixteen_bits_are_told(bits: int, tmp_path: Path) -> None:
+    folder = yolo_set(tmp_path)
+    for path in sorted((folder / "images" / "train").iterdir())[:3]:
+        with Image.open(path) as image:
+            grey_HW = np.asarray(image.convert("L")).astype(np.uint16)
+        Image.fromarray(grey_HW << (bits - 8)).save(path)
+    assert kinds(open_dataset(folder)) == ({"image_low_bits": 3} if bits == 12 else {})
+
+
 def test_floats_run_from_their_minimum_to_their_maximum(tmp_path: Path) -> None:
     values = np.linspace(-3, 5, WIDTH * HEIGHT, dtype=np.float32).reshape(HEIGHT, WIDTH)
     values[0, 1] = np.nan
