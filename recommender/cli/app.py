@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from recommender import __version__
 from recommender.cli.arguments import configuration, split_quiet, with_dataset
@@ -39,8 +40,25 @@ OPTION_OF = {
     "allow-roots": "allow-root",
 }
 
+
+class _InterruptError(Exception):
+    """Ctrl-C within a command."""
+
+
+class _Commands(TyperGroup):
+    """Hands an interruption up, of which typer would leave the exit code alone."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """The command's result. Raises _InterruptError."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise _InterruptError from None
+
+
 app = typer.Typer(
     name="recommend",
+    cls=_Commands,
     no_args_is_help=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -67,7 +85,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return code if isinstance(code, int) else 0
     except RecommenderError as error:
         return _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, _InterruptError):
         return _fail("interrupted; what was finished is kept.", 130)
     except BrokenPipeError:  # the reader, say `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

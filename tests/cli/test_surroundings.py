@@ -53,6 +53,23 @@ def test_an_unknown_mode_is_one_error(tmp_path: Path, home: Path, capsys: pytest
     assert "at least 1 item" not in said
 
 
+INTERRUPTED = """
+import _thread, sys, threading
+from recommender.cli.app import run
+threading.Timer(0.3, _thread.interrupt_main).start()  # as Ctrl-C, some seconds before an answer can be there
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_ctrl_c_within_a_command_is_told(tmp_path: Path) -> None:
+    environment = {**os.environ, "RECOMMENDER_HOME": str(tmp_path / "home")}
+    command = [sys.executable, "-c", INTERRUPTED, "--dataset", str(make_dataset(tmp_path / "set"))]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 130
+    assert done.stderr.endswith("error: interrupted; what was finished is kept.\n")
+
+
 @pytest.mark.slow
 def test_a_table_survives_another_encoding_and_a_closed_output(tmp_path: Path) -> None:
     folder = make_dataset(tmp_path / "sét", classes=("größe", "平"))
