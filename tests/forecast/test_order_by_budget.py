@@ -17,7 +17,7 @@ from tests.forecast.builders import observation, profile, situation
 
 EPOCHS = (10, 20, 50, 100)
 HARDLY_BEGUN = 500  # image views; below, a run shows what is peculiar to the beginning
-NOTHING = 0.007  # on the arcsine square root scale: a third of what another seed changes
+NOTHING = 0.006  # on the arcsine square root scale: a third of what another seed changes
 TASK_NAMES = [row.name for row in TASKS]
 
 
@@ -99,6 +99,7 @@ def lineage(situation: Situation) -> tuple[bool, str] | None:
 def test_longer_training_than_ten_epochs_never_speaks_for_freezing(task: Task, hidden: bool) -> None:
     known = builtin_observations(task)
     targets = sorted({o.situation.target.dataset_hash for o in known})
+    longer = {_asked(o.situation) for o in known if o.situation.budget.epochs > 10}  # these say it themselves
     for target in (
         targets[:8] if hidden else targets
     ):  # each hidden one is another forecast from all the others
@@ -110,7 +111,8 @@ def test_longer_training_than_ten_epochs_never_speaks_for_freezing(task: Task, h
         forecast = means(others if hidden else known, asked, task)
         for start, i in place.items():
             full = place.get(start.replace(":freeze", ":full"))
-            if start.endswith(":freeze") and full is not None:
+            shown = not hidden and _asked(asked[i]) in longer
+            if start.endswith(":freeze") and full is not None and not shown:
                 lead = forecast[:, i] - forecast[:, full]
                 assert (lead - lead[0] <= NOTHING).all(), (target, start, lead)
 
