@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 from recommender.candidates.recall import RECALLED, recall
@@ -102,7 +101,11 @@ def _chosen(
     compared = task.sizes_compared or (request.chooses and not task.whole_images)
     fetchable = (compared or request.everything) and not (request.here or request.offline)
     public = public_checkpoints(fetchable=target.task if fetchable else None)
-    registered = recall(store, target, budget, locate=located, allowed=partial(_allowed, request=request))
+
+    def allowed(one: Checkpoint) -> bool:
+        return _allowed(one, request) and bool(that_fit((one,), target.task))
+
+    registered = recall(store, target, budget, locate=located, allowed=allowed)
     return list(that_fit((*public, *registered), target.task))
 
 

@@ -131,3 +131,27 @@ def test_the_answer_says_how_many_of_how_many_were_ranked(
     assert f"{RECALLED} of {REGISTERED} registered" in note.message
     named = request.model_copy(update={"checkpoints": ("synthetic-000001",)})
     assert choose_starts(named, registry, target, silent, imgsz=640)[1] == ()
+
+
+@pytest.mark.slow
+def test_networks_without_a_head_for_the_task_take_no_places(
+    registry: Store, target: Profile, tmp_path: Path
+) -> None:
+    request = RecommendRequest.model_validate({"dataset": str(tmp_path)})
+
+    def taking_part() -> list[Checkpoint]:
+        situations, _ = choose_starts(request, registry, replace(target, task="segment"), silent, imgsz=640)
+        found = {one.checkpoint.name: one.checkpoint for one in situations if one.checkpoint is not None}
+        return [one for name, one in found.items() if name.startswith("synthetic-")]
+
+    before = [registry.checkpoints.get(one.name) for one in taking_part()[:10]]
+    old = [one for one in before if one is not None]
+    for one in old:
+        registry.checkpoints.put(replace(one, architecture="rtdetr-l"), replace=True)
+    try:
+        after = taking_part()
+        assert len(after) == RECALLED
+        assert not {one.name for one in after} & {one.name for one in old}
+    finally:
+        for one in old:
+            registry.checkpoints.put(one, replace=True)
