@@ -152,17 +152,17 @@ def coordinates(situations: Sequence[Situation]) -> Matrix:
     return np.array(rows, dtype=np.float64).reshape(len(situations), 3)
 
 
-def drift_covariance(budgets_N3: Matrix, *, beyond: float = 0.0) -> Matrix:
-    """N×N covariance of what wanders from the usual budget on, along each axis by itself: a Brownian motion each.
+def drift_covariance(budgets_B3: Matrix, *, beyond: float = 0.0) -> Matrix:
+    """B×B covariance of what wanders from the usual budget on, along each axis by itself: a Brownian motion each.
 
     It is 0 up to `beyond` from the usual budget and grows with the distance from there. Its expected value further out
     is the one where it was seen last, so that what is known of a data set at one budget does not fade at another.
     """
-    away_N3 = budgets_N3 - USUAL_BUDGET
-    distance_N3 = np.maximum(np.abs(away_N3) - beyond, 0.0)
-    same_side_NN3 = away_N3[:, None] * away_N3[None, :] > 0
-    shared_NN3 = np.minimum(distance_N3[:, None], distance_N3[None, :])
-    wandered: Matrix = np.where(same_side_NN3, shared_NN3, 0.0).sum(axis=2)
+    away_B3 = budgets_B3 - USUAL_BUDGET
+    distance_B3 = np.maximum(np.abs(away_B3) - beyond, 0.0)
+    same_side_BB3 = away_B3[:, None] * away_B3[None, :] > 0
+    shared_BB3 = np.minimum(distance_B3[:, None], distance_B3[None, :])
+    wandered: Matrix = np.where(same_side_BB3, shared_BB3, 0.0).sum(axis=2)
     return wandered
 
 

@@ -196,8 +196,10 @@ def kernel_inputs(situations: Sequence[Situation]) -> KernelInputs:
     scratch = np.array([s.start.mode for s in situations]) == "scratch"
     fade = np.array([head_start(s) for s in situations])
     movable_U = np.array([float(kind.movable) for kind in kinds])
-    budgets_N3 = coordinates(situations)
-    squared_NN = ((budgets_N3[:, None] - budgets_N3[None, :]) ** 2).sum(axis=2)
+    # A history has few budgets, and so has a question.
+    budgets_B3, budget_N = np.unique(coordinates(situations), axis=0, return_inverse=True)
+    squared_BB = ((budgets_B3[:, None] - budgets_B3[None, :]) ** 2).sum(axis=2)
+    unsupported_BB = UNSUPPORTED_SD**2 * drift_covariance(budgets_B3, beyond=SUPPORTED_DISTANCE)
     return KernelInputs(
         mean_N=rows @ weights,
         rules_NN=(rows * deviations**2) @ rows.T,
@@ -211,9 +213,9 @@ def kernel_inputs(situations: Sequence[Situation]) -> KernelInputs:
         same_lineage_UU=_same([kind.at_random for kind in kinds]),
         same_mode_UU=_same([kind.mode for kind in kinds]),
         num_movable_UU=movable_U[:, None] + movable_U[None, :],
-        near_budget_NN=np.exp(-squared_NN / 2),
-        drift_NN=drift_covariance(budgets_N3),
-        unsupported_NN=UNSUPPORTED_SD**2 * drift_covariance(budgets_N3, beyond=SUPPORTED_DISTANCE),
+        near_budget_NN=among(np.exp(-squared_BB / 2), budget_N),
+        drift_NN=among(drift_covariance(budgets_B3), budget_N),
+        unsupported_NN=among(unsupported_BB, budget_N),
         gain_share_N=np.array([gain_share(s) for s in situations]),
         youth_N=np.array([youth(s) for s in situations]),
         small_budget_sd_N=np.array([small_budget_sd(s) for s in situations]),

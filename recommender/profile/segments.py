@@ -85,7 +85,8 @@ class Segment:
             hashes=tuple(header["hashes"]),
             sets=VectorIndex.from_bytes(parts[0]),
             objects=VectorIndex.from_bytes(parts[1]),
-            owners_O2=np.frombuffer(parts[2], dtype=np.int64).reshape(-1, 2),
+            # A copy, or the whole file would stay in memory for these few numbers of it.
+            owners_O2=np.frombuffer(parts[2], dtype=np.int64).reshape(-1, 2).copy(),
         )
 
 
