@@ -30,6 +30,7 @@ BY_RECORD = 8  # places for those that did best on the nearest past targets
 WITHOUT_SOURCE = 8  # places for those whose source data set is not known
 PER_SOURCE = 4  # checkpoints of one data set in the pool, its best on itself first
 QUERY_OBJECTS = 24
+AT_MOST = 8  # times as many are read as there are places, since some may not take part
 UNKNOWN = 0.5  # similarity of a source that was not found
 
 Locate = Callable[[Checkpoint], Checkpoint]
@@ -56,13 +57,14 @@ def recall(
     while True:
         nearest, similarity = _nearest(index, target, size)
         sources = {one for hashes in nearest for one in hashes}
-        pool = fit(store.checkpoints.of_sources(sources, each=PER_SOURCE))
+        pool = _few_of_each(fit(store.checkpoints.of_sources(sources, each=AT_MOST * PER_SOURCE)))
         if len(pool) >= RECALLED or size >= len(index):
             break
         size *= 4  # few of the nearest may take part: look further
     chosen = {one.name: one for hashes in nearest for one in _first_of_each(hashes, pool)[:NEAREST]}
     recorded = fit(store.checkpoints.named(_best_by_record(store, index, target)))
-    others = [*recorded[:BY_RECORD], *fit(store.checkpoints.without_source(WITHOUT_SOURCE))]
+    sourceless = fit(store.checkpoints.without_source(AT_MOST * WITHOUT_SOURCE))
+    others = [*recorded[:BY_RECORD], *sorted(sourceless, key=_by_own_score)[:WITHOUT_SOURCE]]
     chosen |= {one.name: one for one in others}
     ranked = _by_rules(pool, target, budget, similarity)
     for one in ranked:
@@ -92,6 +94,22 @@ def _first_of_each(hashes: Sequence[str], pool: Sequence[Checkpoint]) -> list[Ch
         if one.source_hash not in best or (one.source_score or 0) > (best[one.source_hash].source_score or 0):
             best[one.source_hash] = one
     return [best[one] for one in hashes if one in best]
+
+
+def _few_of_each(pool: Sequence[Checkpoint]) -> list[Checkpoint]:
+    """At most PER_SOURCE checkpoints of each source data set, those that score best on it."""
+    seen: Counter[str | None] = Counter()
+    few = []
+    for one in sorted(pool, key=_by_own_score):
+        seen[one.source_hash] += 1
+        if seen[one.source_hash] <= PER_SOURCE:
+            few.append(one)
+    return few
+
+
+def _by_own_score(checkpoint: Checkpoint) -> tuple[float, str]:
+    """Sorts by the score on the checkpoint's own data, best first, then by name."""
+    return -(-1.0 if checkpoint.source_score is None else checkpoint.source_score), checkpoint.name
 
 
 def _best_by_record(store: Store, index: SourceIndex, target: Profile) -> list[str]:

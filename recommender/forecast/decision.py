@@ -63,7 +63,12 @@ def _trials(
     scales: PriorScales,
     hours: Mapping[Start, float],
 ) -> TrialValue | None:
-    """The expected gain by training those of the tied starts that the policy would train, and keeping the best."""
+    """The expected gain by training those of the tied starts that the policy would train, and keeping the best.
+
+    None where one of them was trained: the answer rests on what came out, and this gain counts none of it as in hand.
+    """
+    if any(_was_trained(forecast.situation, history) for forecast in tied):
+        return None
     race = Race(
         history=tuple(history),
         candidates=tuple(forecast.situation for forecast in tied),
@@ -76,13 +81,30 @@ def _trials(
     candidates = tuple(race.candidates[i] for i in chosen)
     belief = posterior(race.history, candidates, scales).of_one_training(scales)
     best = float(belief.samples(NUM_DRAWS, seed=0).max(axis=1).mean())
-    gain = scales.loss_share * (best - float(belief.expected_scores().max()))
+    # No more than the loss that it makes good.
+    gain = min(scales.loss_share * (best - float(belief.expected_scores().max())), tied[0].expected_loss)
     if gain < WORTH_TRYING:
         return None
     starts = tuple(candidate.start for candidate in candidates)
     return TrialValue(
         starts=starts,
-        gain=min(gain, tied[0].expected_loss),
+        gain=gain,
         cost=sum(relative_cost(candidate) for candidate in candidates),
         hours=sum(hours[start] for start in starts) if all(start in hours for start in starts) else None,
+    )
+
+
+def _was_trained(situation: Situation, history: Sequence[Observation]) -> bool:
+    """True if this start was trained to the end on these data at this budget."""
+    asked = (situation.target.dataset_hash, situation.start, situation.budget, situation.num_train_images)
+    return any(
+        one.partial is None
+        and asked
+        == (
+            one.situation.target.dataset_hash,
+            one.situation.start,
+            one.situation.budget,
+            one.situation.num_train_images,
+        )
+        for one in history
     )

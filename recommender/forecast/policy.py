@@ -44,7 +44,9 @@ class Race:
     trials: tuple[Observation, ...] = ()  # finished or broken off, on this target
     running: tuple[Start, ...] = ()
     trial_epochs: int = 5
-    tolerance: float = 0.01  # share of the best mAP50-95 that a full training is worth
+    tolerance: float = (
+        0.01  # share of the best score: price of a whole trial; least worth of all that break off
+    )
     scales: PriorScales = field(default_factory=PriorScales)
 
 
@@ -53,7 +55,9 @@ class NextTrial:
     """The next trial, and what it is worth."""
 
     start: Start
-    expected_gain: float  # of the final choice, relative; of trials that break off what the others would miss
+    # Of the final choice, relative: above what is in hand, or before any trial above what the favourite is expected to
+    # reach; of trials that break off, what the others would miss.
+    expected_gain: float
     relative_cost: float
 
 
@@ -126,8 +130,8 @@ def _next_training(race: Race) -> NextTrial | None:
     in_hand += [float(expected_N[i]) for i in _running(race)]
     if not left or (not in_hand and len(worth_training(race)) == 1):
         return None
-    to_beat = max(in_hand or [0.0])
-    indices_L = _indices_of(race, belief, left, to_beat if in_hand else float(expected_N[left].max()))
+    to_beat = max(in_hand) if in_hand else float(expected_N[left].max())
+    indices_L = _indices_of(race, belief, left, to_beat)
     first = max(range(len(left)), key=lambda i: (indices_L[i], str(race.candidates[left[i]].start)))
     if in_hand and indices_L[first] <= to_beat:
         return None

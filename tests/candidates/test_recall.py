@@ -155,3 +155,22 @@ def test_networks_without_a_head_for_the_task_take_no_places(
     finally:
         for one in old:
             registry.checkpoints.put(one, replace=True)
+
+
+@pytest.mark.slow
+def test_places_for_unknown_sources_are_for_those_that_may_take_part(
+    registry: Store, target: Profile
+) -> None:
+    like = next(iter(recalled(registry, target).values()))
+    unknown = replace(like, source_hash=None)
+    refused = [replace(unknown, name=f"refused-{n}", source_score=0.9) for n in range(2 * WITHOUT_SOURCE)]
+    fit = replace(unknown, name="fit", source_score=0.1)
+    registry.checkpoints.put_all([*refused, fit])
+    try:
+        found = recall(
+            registry, target, BUDGET, locate=located, allowed=lambda one: not one.name.startswith("refused")
+        )
+        assert fit.name in {one.name for one in found}
+    finally:
+        for one in (*refused, fit):
+            registry.checkpoints.remove(one.name)

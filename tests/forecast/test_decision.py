@@ -103,6 +103,15 @@ def test_trials_are_worth_something_where_starts_may_differ_and_nothing_where_on
     assert decide(ranked[:1], [], scales=wide).trials is None
 
 
+def test_no_training_is_offered_once_one_of_the_leaders_was_trained() -> None:
+    wide = PriorScales(pair=0.15)
+    candidates = [situation(TARGET, SIMILAR), situation(TARGET, TWIN)]
+    elsewhere = [observation(situation(profile("past", 0.2), SIMILAR), 0.5)]
+    assert decide(rank_starts(elsewhere, candidates, scales=wide), elsewhere, scales=wide).trials is not None
+    trained = [*elsewhere, observation(candidates[1], 0.5)]
+    assert decide(rank_starts(trained, candidates, scales=wide), trained, scales=wide).trials is None
+
+
 def test_the_effect_of_a_run_is_what_leaving_it_out_changes() -> None:
     own = observation(situation(TARGET, SIMILAR, epochs=50), 0.7)
     history = [*past({"near": 0.4, "unrelated": 0.3}), own]

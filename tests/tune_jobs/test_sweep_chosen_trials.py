@@ -164,10 +164,13 @@ def test_what_the_budget_ended_is_in_no_history_and_shapes_no_answer(store: Stor
 def test_a_start_that_failed_is_not_chosen_again(store: Store) -> None:
     from tune_jobs.sweep.unfinished_runs import failed_run
 
-    driver, _ = driven(store)
+    driver, policy = driven(store)
     id = driver.next_id() or ""
     driver.started(id)
     driver.receive(id, actor_event("a", "run", run=failed_run(driver._trials[id].spec.job, "out of memory")))
+    race = policy._race_of(driver.view())
+    assert driver._trials[id].spec.job.start not in {one.start for one in race.candidates}
+    assert (race.running, race.trials) == ((), ())
     again = driver.next_id()
     assert again is not None
     assert again != id

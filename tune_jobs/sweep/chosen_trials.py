@@ -192,13 +192,20 @@ class ForecastPolicy:
         other = self._next_varied(view)
         if other is not None and len(begun) - num_varied >= STARTS_FIRST + num_varied:
             return other
-        busy = tuple(
-            trial.start
-            for trial in view.of_state("running", "failed", "cut off")
-            if trial.id not in self._varied
-        )
-        choice = next_trial(replace(self._race, trials=self.observations(view), running=busy))
+        race = self._race_of(view)
+        choice = next_trial(race) if race.candidates else None
         return other if choice is None else self._ids.get(choice.start)
+
+    def _race_of(self, view: SweepView) -> Race:
+        """The race as it stands. A start whose trial failed is out of it: it is not tried again, and has no result."""
+        ended = self.observations(view)
+        running, failed = (
+            {trial.start for trial in view.of_state(*states) if trial.id not in self._varied}
+            for states in (("running",), ("failed", "cut off"))
+        )
+        out = failed - {one.situation.start for one in ended}
+        left = tuple(one for one in self._race.candidates if one.start not in out)
+        return replace(self._race, candidates=left, trials=ended, running=tuple(sorted(running, key=str)))
 
     def _next_varied(self, view: SweepView) -> str | None:
         """The next trial of another rate or depth: of the start that leads by its trial so far, if any waits."""
