@@ -234,7 +234,8 @@ def root(
         int | None, typer.Option(metavar="K", help="Show the first K; COCO and scratch always show.")
     ] = None,
     trials: Annotated[
-        int | None, typer.Option(metavar="N", help="Buy certainty with N short trainings.")
+        int | None,
+        typer.Option(metavar="N", help="Buy certainty with N trials of a tenth, ten epochs at least."),
     ] = None,
     budget: Annotated[
         str | None, typer.Option(metavar="10m|2gpu-h", help="Buy certainty up to this cost, a hard cap.")

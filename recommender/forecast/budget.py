@@ -24,7 +24,9 @@ from recommender.tasks import task_definition
 
 HALF_VIEWS = 200.0  # image views after which half of what training brings is there, from pretrained weights
 HALF_YOUTH = 0.05  # of the cubed share still to come, at which starts differ half as much as at the beginning
-HALF_VIEWS_OF_MASKS = 400.0  # the same where the branch of masks begins at random: starts differ for longer
+# HALF_VIEWS where the branch of masks begins at random: starts differ for longer. By judgement; 1,000 before `youth`
+# levelled off.
+HALF_VIEWS_OF_MASKS = 400.0
 SCRATCH_VIEWS = 1800.0  # the same of random weights, whose rise is steeper and later
 SCRATCH_VIEWS_OF_CLASSIFIERS = 16_000.0  # after 6,000 views of digits .16 is right, little above chance
 SCRATCH_STEEPNESS = 2.5

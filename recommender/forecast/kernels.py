@@ -32,8 +32,11 @@ Matrix = NDArray[np.float64]
 # A squared distance: copies and parts of a data set lie within .0005 of it, the nearest two others of the built-in
 # history .03 apart (faces with and without masks), and these have little more in common than any two.
 TWIN_LENGTH = 0.01
-LEAST_ALIKE, EXACT_ZERO = 0.05, 1e-9  # below, targets count as unlike
-SMALL_SHARE = 0.25  # of what very small budgets hide, that sets one start apart from another: both end near 0
+# Below LEAST_ALIKE targets count as unlike: it is what the kernel has at those .03. EXACT_ZERO is rounding's.
+LEAST_ALIKE, EXACT_ZERO = 0.05, 1e-9
+# Of what very small budgets hide, that sets one start apart from another: both end near 0. By judgement; .5 before
+# `youth` levelled off.
+SMALL_SHARE = 0.25
 STEP = 1e-4  # of a length's logarithm, for derivatives
 
 
@@ -197,7 +200,8 @@ def kernel_inputs(situations: Sequence[Situation]) -> KernelInputs:
     fade = np.array([head_start(s) for s in situations])
     movable_U = np.array([float(kind.movable) for kind in kinds])
     # A history has few budgets, and so has a question.
-    budgets_B3, budget_N = np.unique(coordinates(situations), axis=0, return_inverse=True)
+    budgets_B3, inverse = np.unique(coordinates(situations), axis=0, return_inverse=True)
+    budget_N = inverse.ravel()  # numpy 2.0.0 gives it a second axis
     squared_BB = ((budgets_B3[:, None] - budgets_B3[None, :]) ** 2).sum(axis=2)
     unsupported_BB = UNSUPPORTED_SD**2 * drift_covariance(budgets_B3, beyond=SUPPORTED_DISTANCE)
     return KernelInputs(
