@@ -20,10 +20,7 @@ from recommender.records import Checkpoint
 from recommender.tasks import task_definition
 
 MIN_CLASSES = 2  # of whole images: fewer leave no choice
-MIN_IMAGES = 8
-MIN_OBJECTS = (
-    8  # by judgement, as is that of images: of fewer one answer moves the score by more than an eighth
-)
+MIN_IMAGES = MIN_OBJECTS = 8  # by judgement: of fewer one answer moves the score by more than an eighth
 OBJECT_IMAGES = 32  # that a detector or segmenter is run on: some 30 ms each for the smallest
 BATCH_IMAGES = 16
 MASK_STRIDE = 4  # pixels a cell of the masks that segmenters predict
