@@ -203,8 +203,14 @@ def _passes(part: str | None) -> Iterator[Entry]:
 
 
 def _classify() -> Iterator[Entry]:
-    """The plan's starts on each set; the official classifier at 60 epochs; the second seed; the zoo's classifiers."""
+    """The plan's starts; the official classifier again, and at 60 epochs; the second seed; the zoo's classifiers.
+
+    Detectors are not frozen: their backbone lacks a layer of a classifier's, which would keep its random weights.
+    """
     yield from _classify_seed(0)
+    for target in CLASSIFY_TARGETS:  # the first two on most sets: these need a second seed first
+        for mode in BOTH:
+            yield from _row(target, mode, ("imagenet",), replace(CLASSIFY, seed=1), "classify")
     for target in CLASSIFY_LONG:
         for mode in BOTH:
             yield from _row(target, mode, ("imagenet",), replace(CLASSIFY, epochs=LONG.epochs), "classify")
