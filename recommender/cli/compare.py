@@ -168,4 +168,7 @@ def _check_writable(folder: Path) -> None:
     """Refuse a place for the report before the work, not after it."""
     existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise UsageError(f"--out {folder} cannot be written.", remedy="Name a folder that can be made.")
+        raise UsageError(
+            f"The report cannot be written to {folder.absolute()}.",
+            remedy="Name a folder that can be made with --out.",
+        )

@@ -71,6 +71,9 @@ def read_class_folders(tree: ClassTree, root: Path, disk: Disk, log: DefectLog, 
 
 
 def _refuse_same_inside(tree: ClassTree, name: str, disk: Disk) -> None:
+    """Raise DatasetError where class folders hold nothing but the same folders each."""
+    if any(disk.images_in(folder) for _, _, folder in tree.folders):
+        return  # the images beside them are of the outer folder
     inside: dict[str, set[str]] = {}
     for _, class_name, folder in tree.folders:
         own = {each for each in disk.listing(folder).folders if _holds_images(folder / each, disk)}

@@ -51,7 +51,11 @@ def name_by_tables(raw: RawSet, root: Path, disk: Disk) -> None:
         return
     images = {text for image in raw.images for text in (image.path.name, image.path.stem)}
     found = {path: table for path in _files(root, disk) for table in _tables(path, numbers, disk)}
-    found = {path: table for path, table in found.items() if images.isdisjoint(table.values())}
+    found = {
+        path: table
+        for path, table in found.items()
+        if images.isdisjoint(name.replace("\\", "/").rsplit("/", 1)[-1] for name in table.values())
+    }
     if not found:
         return
     path, table = next(iter(found.items()))
@@ -106,7 +110,7 @@ def _tables(path: Path, numbers: Sequence[int], disk: Disk) -> list[Table]:
             table = _of_json(load_json(path, disk), path, numbers)
         else:
             table = _of_text(disk.read_text(path, disk.limits.yaml_bytes), path, numbers)
-    except DatasetError:  # too long, or no text: no table of names
+    except (DatasetError, csv.Error):  # too long, or no text: no table of names
         return []
     named = sum(number in (table or {}) for number in numbers)
     return [table] if table is not None and (not table or named > NAMED_SHARE * len(numbers)) else []
@@ -124,7 +128,9 @@ def _of_json(document: object, path: Path, numbers: Sequence[int]) -> Table | No
 def _of_value(value: object, path: Path, numbers: Sequence[int]) -> Table | None:
     if isinstance(value, dict):
         pairs = [(key, _name_in(item)) for key, item in value.items()]
+        # Text with whole numbers may count or version anything, unless the file is called a list of names.
         swapped = [(item, key) for key, item in value.items() if isinstance(item, int)]
+        swapped = swapped if LIST_NAME.search(path.stem) else []
         return _numbered(pairs) or _numbered(swapped)
     if not isinstance(value, list) or not value:
         return None
@@ -134,7 +140,11 @@ def _of_value(value: object, path: Path, numbers: Sequence[int]) -> Table | None
     if len(rows) < len(value) or not rows[0]:
         return None
     keys = list(rows[0])
-    return _of_columns([keys, *([str(row.get(key, "")) for key in keys] for row in rows)], path, numbers)
+    return _of_columns(
+        [keys, *(["" if row.get(key) is None else str(row[key]) for key in keys] for row in rows)],
+        path,
+        numbers,
+    )
 
 
 def _name_in(item: object) -> str:
@@ -158,10 +168,11 @@ def _listed(names: Sequence[str], path: Path, numbers: Sequence[int]) -> Table |
     if not LIST_NAME.search(path.stem) or not all(_is_name(name) for name in names):
         return None
     first, last = min(numbers), max(numbers)
+    plain = [name.strip() for name in names]
     if first == 0 and last == len(names) - 1:
-        return dict(enumerate(names))
+        return dict(enumerate(plain))
     if first == 1 and last == len(names):
-        return dict(enumerate(names, 1))
+        return dict(enumerate(plain, 1))
     return {} if len(numbers) <= len(names) <= last + 1 else None
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from recommender.class_names import overlap
 from recommender.evidence.samples import BACKGROUND, TargetSample
+from recommender.leftovers import TEMPORARY
 from recommender.records import Checkpoint
 from recommender.tasks import task_definition
 
@@ -99,7 +100,7 @@ def _class_scores(
 
     model: Any = restore_model(checkpoint).eval()
     options = {"imgsz": sample.squares_N3SS.shape[-1], "task": sample.task, "overlap_mask": False}
-    with tempfile.TemporaryDirectory(prefix="zero-shot-") as folder:
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY) as folder:
         validator = validator_class(architecture(checkpoint.architecture).kind)(
             None, save_dir=Path(folder), args=options | {"plots": False}
         )

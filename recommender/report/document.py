@@ -146,7 +146,9 @@ def rounded(value: ValueT, digits: int = 4) -> ValueT:
     if isinstance(value, tuple):
         return cast(ValueT, tuple(rounded(item, digits) for item in value))
     if isinstance(value, dict):
-        return cast(ValueT, {key: rounded(item, digits) for key, item in value.items()})
+        return cast(
+            ValueT, {key: item if key in AS_ASKED else rounded(item, digits) for key, item in value.items()}
+        )
     if is_dataclass(value) and not isinstance(value, type):
         digits = 6 if isinstance(value, Evidence) else digits
         numbers = {name: item for name, item in vars(value).items() if name not in AS_ASKED}

@@ -198,6 +198,14 @@ def test_the_same_folders_in_every_folder_are_refused(tmp_path: Path) -> None:
     assert kinds(found)["class_nested"] == 15
 
 
+def test_images_beside_like_named_folders_make_the_outer_ones_classes(tmp_path: Path) -> None:
+    for kind in ("cat", "dog"):
+        put(tmp_path / kind, kind, 4)
+        put(tmp_path / kind / "raw", kind, 3, start=10)
+        put(tmp_path / kind / "augmented", kind, 3, start=20)
+    assert open_dataset(tmp_path).class_names == ("cat", "dog")
+
+
 def table(folder: Path, text: str, name: str = "labels.csv") -> Path:
     """A flat folder of four cats and four dogs, and a CSV beside it."""
     for kind in ("cat", "dog"):

@@ -94,6 +94,9 @@ OF_OTHER_THINGS = {
     "notes.txt": "daisy\nrose\ntulip\nlily\n",
     "settings.json": '{"0": 1, "1": 2, "2": [], "10": {}}',
     "labels.json": "{",
+    "LICENCE.txt": f'Free, for all\n"{"x" * 140_000}\n',  # a quote that never ends
+    "versions.json": '{"split_ids": {"train": 0, "val": 1, "test": 2, "all": 10}}',
+    "support.csv": "path,label\n0/0-0.png,0\n1/1-0.png,1\n2/2-0.png,2\n10/10-0.png,10\n",
 }
 
 
