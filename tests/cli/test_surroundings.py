@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -53,21 +54,15 @@ def test_an_unknown_mode_is_one_error(tmp_path: Path, home: Path, capsys: pytest
     assert "at least 1 item" not in said
 
 
-INTERRUPTED = """
-import _thread, sys, threading
-from recommender.cli.app import run
-threading.Timer(0.3, _thread.interrupt_main).start()  # as Ctrl-C, some seconds before an answer can be there
-sys.exit(run(sys.argv[1:]))
-"""
+def test_ctrl_c_within_a_command_is_told(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        signal.raise_signal(signal.SIGINT)  # as Ctrl-C, where no library may swallow it
 
-
-@pytest.mark.slow
-def test_ctrl_c_within_a_command_is_told(tmp_path: Path) -> None:
-    environment = {**os.environ, "RECOMMENDER_HOME": str(tmp_path / "home")}
-    command = [sys.executable, "-c", INTERRUPTED, "--dataset", str(make_dataset(tmp_path / "set"))]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 130
-    assert done.stderr.endswith("error: interrupted; what was finished is kept.\n")
+    monkeypatch.setattr("recommender.pipeline.open_dataset", interrupted)
+    assert run(["--dataset", str(tmp_path)]) == 130
+    assert capsys.readouterr().err.endswith("error: interrupted; what was finished is kept.\n")
 
 
 @pytest.mark.slow
