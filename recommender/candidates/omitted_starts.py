@@ -87,10 +87,14 @@ def omitted_notes(omitted: Sequence[OmittedStart], situations: Sequence[Situatio
     said = []
     if unfetched:
         most = max(unfetched, key=lambda one: one.score)
+        more, instead = round(most.score - most.instead_score, 3), printable(most.instead)
+        ends = (
+            f"expected to end at most {more:.3f} above {instead} ({printable(most.start)} is)."
+            if more > 0
+            else f"none is expected to end above {instead}."
+        )
         said.append(
-            f"{counted(len(unfetched), 'start')} from public checkpoints that would have to be fetched: expected to "
-            f"end at most {max(most.score - most.instead_score, 0.0):.3f} above {printable(most.instead)} "
-            f"({printable(most.start)} is)."
+            f"{counted(len(unfetched), 'start')} from public checkpoints that would have to be fetched: {ends}"
         )
     if larger:
         said.append(

@@ -120,6 +120,12 @@ def test_what_is_left_out_is_counted_in_one_short_note(request_: RecommendReques
     assert len(notice.message) < 300
 
 
+def test_public_checkpoints_that_promise_nothing_are_said_to() -> None:
+    situations, omitted = omit_starts(starts(EASY, 100), (), PriorScales(), request=ask(), cost_of=costs)
+    (notice,) = omitted_notes([replace(one, score=one.instead_score) for one in omitted], situations)
+    assert "none is expected to end above here:full." in notice.message
+
+
 def test_weights_for_gray_images_take_part_only_where_they_are_here() -> None:
     from recommender.candidates.choosing import public_checkpoints
 
