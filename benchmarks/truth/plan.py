@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from recommender.records import Mode, Recipe
 from recommender.tasks import Task
+from recommender.training_recipe import learning_rate
 
 BASE = Recipe(epochs=10, imgsz=192)
 LONG = Recipe(epochs=60, imgsz=192)  # enough for random weights to learn something
@@ -88,6 +89,17 @@ SURFACE_CELLS = (
     (80, 224, 25),
     (160, 160, 60),
 )  # images, px, epochs
+# At the budget of real projects, which a GPU trains in minutes: the image size and epochs that ultralytics takes where
+# nothing is said, and shorter ones for the other tasks.
+REAL = Recipe(epochs=100, imgsz=640)
+REAL_SEGMENT = Recipe(epochs=60, imgsz=320)
+REAL_CLASSIFY = Recipe(epochs=60, imgsz=224)
+# Sets assembled from several (`assembled.py`), and of those not in them the most similar source.
+LARGE: dict[str, str] = {"mixed_outdoors": "wider_face", "mixed_objects": "ships", "mixed_nature": "ships"}
+LARGE_RECIPE = Recipe(epochs=30, imgsz=160)
+# Half, two and four times the default learning rate of a mode.
+RATE_TARGETS = ("mask_wearing", "bccd", "ships", "fruit")
+RATE_FACTORS = (0.5, 2.0, 4.0)
 BOTH: tuple[Mode, ...] = ("full", "freeze")
 FROM_RANDOM = ("bccd", "fruit", "wider_face")  # poor starts: domain checkpoints that never saw COCO
 RANDOM_SUFFIX = "_from_random"
@@ -182,7 +194,7 @@ class Entry:
 
 
 def plan(part: str | None = None) -> Iterator[Entry]:
-    """Every run once, best first; `part` is "first", "width", "surface", "sizes", "classify" or "segment"."""
+    """Every run once, best first; `part` is one of PARTS, None is detection at small budgets."""
     seen: set[Entry] = set()
     for entry in _passes(part):
         own = entry.source is not None and entry.source.removesuffix(RANDOM_SUFFIX) == entry.target
@@ -192,14 +204,8 @@ def plan(part: str | None = None) -> Iterator[Entry]:
 
 
 def _passes(part: str | None) -> Iterator[Entry]:
-    collections = {"first": _first_collection, "width": _width, "surface": _surface, "sizes": _sizes}
-    for name, entries in collections.items():
-        if part in (None, name):
-            yield from entries()
-    if part == "classify":
-        yield from _classify()
-    if part == "segment":
-        yield from _segment()
+    for name in (part,) if part else SMALL_PARTS:
+        yield from PARTS[name]()
 
 
 def _classify() -> Iterator[Entry]:
@@ -292,6 +298,52 @@ def _surface() -> Iterator[Entry]:
             yield from _row(target, "freeze", ("coco",), recipe)
 
 
+def _real() -> Iterator[Entry]:
+    for target in SURFACE:
+        yield from _row(target, "full", ("coco",), REAL)
+        yield Entry(target=target, source=None, mode="scratch", recipe=REAL)
+    for target, (_, nearest) in SURFACE.items():
+        yield from _row(target, "freeze", ("coco",), REAL)
+        yield from _row(target, "full", (nearest,), REAL)
+
+
+def _real_segment() -> Iterator[Entry]:
+    for target in SEGMENT_TARGETS:
+        yield from _row(target, "full", ("coco-seg", "coco"), REAL_SEGMENT, "segment")
+        yield from _row(target, "freeze", ("coco-seg",), REAL_SEGMENT, "segment")
+        yield Entry(target=target, source=None, mode="scratch", recipe=REAL_SEGMENT, task="segment")
+
+
+def _real_classify() -> Iterator[Entry]:
+    for target in CLASSIFY_TARGETS:
+        yield from _row(target, "full", ("imagenet", "coco"), REAL_CLASSIFY, "classify")
+        yield from _row(target, "freeze", ("imagenet",), REAL_CLASSIFY, "classify")
+        yield Entry(target=target, source=None, mode="scratch", recipe=REAL_CLASSIFY, task="classify")
+
+
+def _large() -> Iterator[Entry]:
+    for target in LARGE:
+        yield from _row(target, "full", ("coco",), LARGE_RECIPE)
+        yield Entry(target=target, source=None, mode="scratch", recipe=LARGE_RECIPE)
+    for target, nearest in LARGE.items():
+        yield from _row(target, "freeze", ("coco",), LARGE_RECIPE)
+        yield from _row(target, "full", (nearest,), LARGE_RECIPE)
+
+
+def _rates() -> Iterator[Entry]:
+    for seed in (0, 1):
+        for factor in RATE_FACTORS:
+            for target in RATE_TARGETS:
+                yield from _row(target, "full", ("coco",), _faster(factor, "full", seed))
+                yield from _row(target, "freeze", ("coco",), _faster(factor, "freeze", seed))
+                recipe = _faster(factor, "scratch", seed)
+                yield Entry(target=target, source=None, mode="scratch", recipe=recipe)
+
+
+def _faster(factor: float, mode: Mode, seed: int) -> Recipe:
+    return replace(BASE, seed=seed, learning_rate=factor * learning_rate(BASE, mode))
+
+
 def _sizes() -> Iterator[Entry]:
     for target in SIZE_TARGETS:
         for imgsz in SIZES:
@@ -334,3 +386,19 @@ def _row(
 
 def _with(recipe: Recipe, *, seed: int = 0, fraction: float = 1.0) -> Recipe:
     return Recipe(epochs=recipe.epochs, imgsz=recipe.imgsz, seed=seed, fraction=fraction)
+
+
+SMALL_PARTS = ("first", "width", "surface", "sizes")
+PARTS: dict[str, Callable[[], Iterator[Entry]]] = {
+    "first": _first_collection,
+    "width": _width,
+    "surface": _surface,
+    "sizes": _sizes,
+    "rates": _rates,
+    "large": _large,
+    "real": _real,
+    "classify": _classify,
+    "real-classify": _real_classify,
+    "segment": _segment,
+    "real-segment": _real_segment,
+}

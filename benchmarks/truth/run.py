@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.public_weights import Weights
 from benchmarks.truth.ledger import append_run, read_runs
-from benchmarks.truth.plan import Entry, plan
+from benchmarks.truth.plan import PARTS, Entry, plan
 from benchmarks.truth.sources import Grid, SourceWeights
 from recommender.datasets import export_yolo, write_data_yaml
 from recommender.families.ultralytics.architectures import of_task
@@ -36,11 +36,7 @@ def main() -> None:
     parser.add_argument("--targets", nargs="*", help="only these")
     parser.add_argument("--limit", type=int, default=10**6, help="stop after so many runs")
     parser.add_argument("--list", action="store_true", help="print the plan and what is done")
-    parser.add_argument(
-        "--part",
-        choices=("width", "surface", "first", "sizes", "classify", "segment"),
-        help="only this part of the plan",
-    )
+    parser.add_argument("--part", choices=PARTS, help="only this part of the plan")
     options = parser.parse_args()
     entries = [
         entry for entry in plan(options.part) if not options.targets or entry.target in options.targets
@@ -83,12 +79,17 @@ def line_of(run: Run) -> str:
 
 def carry_out(entry: Entry, grid: Grid) -> Run:
     """One run."""
+    return train(job_of(entry, grid))
+
+
+def job_of(entry: Entry, grid: Grid) -> TrainingJob:
+    """Its job, the data set exported below the grid's folder of work."""
     weights = None if entry.source is None else grid.sources.find(entry.source, grid)
     dataset = grid.dataset(entry.target, entry.task)
     folder = grid.work / "data" / entry.task / entry.target
     export_yolo(dataset, folder)
     write_data_yaml(folder, dataset.class_names, ("train", "val"))
-    job = TrainingJob(
+    return TrainingJob(
         data=folder,
         output=grid.work / "out",
         start=Start(checkpoint=entry.checkpoint, mode=entry.mode),
@@ -103,7 +104,6 @@ def carry_out(entry: Entry, grid: Grid) -> Run:
         source_hash=None if weights is None else weights.source_hash,
         num_threads=grid.threads,
     )
-    return train(job)
 
 
 def _architecture(entry: Entry, weights: Weights | None) -> str:

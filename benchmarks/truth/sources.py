@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.build_zoo import SOURCES as ZOO_SOURCES
 from benchmarks.public_weights import Weights, sha256_of, to_safetensors
+from benchmarks.truth.assembled import ASSEMBLED, assembled
 from benchmarks.truth.plan import FAMILIES, NAMES, RANDOM_SUFFIX
 from recommender.checkpoints import catalogue, fetch
 from recommender.datasets import export_yolo, open_dataset
@@ -146,7 +147,9 @@ class Grid:
         """One of the shared sets, opened once; segmentation sets serve detection too, by the boxes of their masks."""
         if (name, task) not in self.opened:
             folder = self.data / name
-            if task != "detect" or not folder.exists():
+            if name in ASSEMBLED:
+                folder = assembled(name, self.data, self.work / "assembled")
+            elif task != "detect" or not folder.exists():
                 folder = self.data.parent / ("cls" if task == "classify" else "seg") / name
             self.opened[name, task] = open_dataset(folder, task=task)
         return self.opened[name, task]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 from importlib import metadata
 from pathlib import Path
 
 from recommender.records import Environment
 
-PACKAGES = ("checkpoint-recommender", "torch", "torchvision", "ultralytics", "numpy", "opencv-python")
+PACKAGES = (
+    *("checkpoint-recommender", "torch", "torchvision", "ultralytics", "numpy"),
+    *("opencv-python", "opencv-python-headless"),  # either gives cv2
+)
 
 
 def describe_environment(device: str, num_threads: int) -> Environment:
@@ -17,8 +21,16 @@ def describe_environment(device: str, num_threads: int) -> Environment:
         hardware=_accelerator(device) or _processor(),
         device=device,
         num_threads=num_threads,
-        versions={"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES},
+        versions={"python": platform.python_version()} | _versions(),
     )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _accelerator(device: str) -> str | None:
