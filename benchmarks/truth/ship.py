@@ -46,7 +46,12 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "truth-work")
     parser.add_argument("--runs", type=Path, help="the task's ledger where nothing is said")
     options = parser.parse_args()
-    runs = [run for run in read_runs(options.runs or ledger_of(options.task)) if run.status == "succeeded"]
+    runs = [
+        run
+        for run in read_runs(options.runs or ledger_of(options.task))
+        # Of one start at one budget the history holds one run a seed, at the rate that users' trainings have.
+        if run.status == "succeeded" and run.recipe.learning_rate is None
+    ]
     grid = _grid(options.shared, options.work)
     file = builtin_file(options.task)
     # An empty one where the task has no history yet: there is nothing to keep of it.

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from recommender.evidence import ESTIMATORS, Estimator
 from recommender.forecast.budget import (
     distinct_images,
+    gain_share,
     images_term,
     masks_begin_at_random,
     objects_term,
@@ -171,6 +172,11 @@ def _of_objects(term: Callable[[Situation], float]) -> Callable[[Situation], flo
     return lambda situation: 0.0 if task_definition(situation.target.task).whole_images else term(situation)
 
 
+def _image_size(situation: Situation) -> float:
+    """The gain of image size, of which random weights have none before they have begun to learn."""
+    return image_size_term(situation) * gain_share(situation)
+
+
 def _of_task(task: Task) -> Callable[[Situation], float]:
     return lambda situation: float(situation.target.task == task)
 
@@ -202,7 +208,7 @@ RULES: tuple[Rule, ...] = (
     Rule(name="objects", weight=0.70, sd=0.20, slope=0.25, why="small objects are hard: VOC, COCO and WIDER FACE",
          value=_of_objects(objects_term)),
     Rule(name="image_size", weight=1.0, sd=0.20, slope=0.30, why="YOLOBench: four sets, 160 to 480 px",
-         value=_of_objects(image_size_term)),
+         value=_of_objects(_image_size)),
     Rule(name="capacity", weight=1.0, sd=0.25, slope=0.30, why="YOLOBench and RF100-VL: what a COCO score is worth",
          value=_of_objects(capacity_term)),
     Rule(name="capacity_slope", weight=0.0, sd=0.08, slope=0.10, why="five targets say what the slope depends on",
