@@ -33,7 +33,13 @@ class Estimated:
 def main() -> None:
     """Print one line for each kind of run, and the whole."""
     runs = [run for file in LEDGERS for run in read_runs(file)]
-    found = estimates([run for run in runs if run.status == "succeeded" and run.cpu_seconds])
+    found = estimates(
+        [
+            run
+            for run in runs
+            if run.status == "succeeded" and run.cpu_seconds and run.environment.device == "cpu"
+        ]
+    )
     kinds = defaultdict(list)
     for one in found:
         kinds[one.kind].append(one.ratio)

@@ -73,11 +73,10 @@ def forecasts(task: Task, *, known: bool) -> list[Forecast]:
             for one, truth, inside in zip(ranked, check.truth_N, check.inside_N, strict=True)
         )
         found.append(Forecast(case=case, check=check, lines=lines))
-    kept: dict[tuple[str, object], Forecast] = {}
+    kept: dict[tuple[object, ...], Forecast] = {}
     for one in found:  # `all_cases` names the budgets of a target more than once
-        kept.setdefault(
-            (one.case.target, one.case.candidates[0].budget, one.case.candidates[0].num_train_images), one
-        )  # type: ignore[call-overload]
+        asked = one.case.candidates[0]
+        kept.setdefault((one.case.target, asked.budget, asked.num_train_images), one)
     return list(kept.values())
 
 

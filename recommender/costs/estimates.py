@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from recommender.costs.calibration import calibrated_speed
+from recommender.costs.gpus import speed_before_runs
 from recommender.costs.image_sizes import known_operations, operations, operations_of
 from recommender.costs.training_memory import FRAMEWORK_MB, PROGRAM_MB, training_memory_mb
 from recommender.costs.training_time import NEWEST, Speed, TrainingWork, known_speed
@@ -31,7 +32,8 @@ def speed_here(store: Store, task: Task, kind: Literal["trial", "full"] = "full"
             flops_b = operations_at(store, run.architecture, run.start)
             if flops_b is not None:
                 known[run.architecture] = flops_b
-    return known_speed(newest, known, task=task, kind=kind) or calibrated_speed()
+    found = known_speed(newest, known, task=task, kind=kind, reference=speed_before_runs)
+    return found or calibrated_speed()
 
 
 def operations_at(store: Store, architecture: str, start: Start) -> float | None:
@@ -64,6 +66,7 @@ def estimate_training(
             num_val_images=num_images.val,
             epochs=recipe.epochs,
             flops_b=flops_b,
+            batch=recipe.batch,
         )
         seconds = speed.seconds(work)
     return Estimate(

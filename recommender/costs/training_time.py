@@ -2,18 +2,19 @@
 
 An image of an epoch costs a fixed part (reading, augmentation) and a part that grows with the network's operations at
 the image size; a frozen backbone saves the backward pass through it. Both parts were measured once for YOLO11n on two
-threads of a processor; whatever ran on the same hardware says how much faster or slower it is.
+threads of a processor; whatever ran on the same hardware says how much faster or slower it is. On a GPU small networks
+wait for the processor that asks for their steps, so that an epoch of few images takes as long at any image size.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from recommender.records import Environment, Mode, Run
+from recommender.records import Environment, Mode, Recipe, Run
 from recommender.tasks import Task
 
 IMAGE_S = 0.005  # reading and augmenting one image
@@ -41,6 +42,14 @@ class TrainingWork:
     num_val_images: int
     epochs: int
     flops_b: float  # 10^9 operations of the forward pass, for one image of 640 × 640 pixels
+    batch: int = Recipe.batch
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch; those of validation are twice as large."""
+        return math.ceil(self.num_train_images / self.batch) + math.ceil(
+            self.num_val_images / (2 * self.batch)
+        )
 
     @property
     def epoch_s(self) -> float:
@@ -63,10 +72,19 @@ class Speed:
     hardware: str
     image_s: float = IMAGE_S
     gflop_s: float = GFLOP_S
+    # What a GPU cannot hurry: a step that waits for the processor to ask for it, and an epoch beside its steps.
+    least_step_s: float = 0.0
+    between_epochs_s: float = 0.0
+    start_s: float = START_S
+
+    def epoch_s(self, work: TrainingWork) -> float:
+        """Seconds of an epoch."""
+        images_s = work.epoch_s_at(self.image_s, self.gflop_s)
+        return self.factor * (max(images_s, work.steps * self.least_step_s) + self.between_epochs_s)
 
     def seconds(self, work: TrainingWork) -> float:
         """The seconds of a whole training."""
-        return START_S + self.factor * work.epoch_s_at(self.image_s, self.gflop_s) * work.epochs
+        return self.start_s + self.epoch_s(work) * work.epochs
 
 
 ROUGH = Speed(factor=1.0, num_runs=0, hardware="a processor")  # where nothing has run yet and there is no GPU
@@ -78,12 +96,14 @@ def known_speed(
     *,
     task: Task | None = None,
     kind: Literal["trial", "full"] | None = None,
+    reference: Callable[[Environment], Speed] = lambda _: ROUGH,
 ) -> Speed | None:
     """The speed of the hardware that the newest run used; None where nothing has run.
 
     `newest` are runs, newest first, of which `NEWEST` count: those of the task and kind asked for where there are any,
     since trials share their machine and tasks differ in what they do beside the network. `flops_b` is by architecture,
-    and runs of others do not count. The median of the ratios stands against single runs that were held up.
+    and runs of others do not count. `reference` is what is known of such hardware before anything ran on it. The median
+    of the ratios stands against single runs that were held up.
     """
     timed = [run for run in newest if len(run.curve) >= MIN_EPOCHS and run.architecture in flops_b]
     # What broke off tells no number of images, nor on what it ran.
@@ -94,22 +114,24 @@ def known_speed(
     timed = [run for run in timed if _place(run.environment) == where]
     timed = [run for run in timed if task is None or run.task == task] or timed
     timed = [run for run in timed if kind is None or run.kind == kind] or timed
-    ratios = list(_ratios(timed[:NEWEST], flops_b))
+    expected = reference(timed[0].environment)
+    ratios = list(_ratios(timed[:NEWEST], flops_b, expected))
     if not ratios:
         return None
-    return Speed(factor=statistics.median(ratios), num_runs=len(ratios), hardware=where[0])
+    factor = expected.factor * statistics.median(ratios)
+    return replace(expected, factor=factor, num_runs=len(ratios), hardware=where[0])
 
 
 def _place(environment: Environment) -> tuple[str, str, int]:
     return environment.hardware, environment.device, environment.num_threads
 
 
-def _ratios(runs: Iterable[Run], flops_b: Mapping[str, float]) -> Iterable[float]:
-    """Measured over predicted seconds of an epoch."""
+def _ratios(runs: Iterable[Run], flops_b: Mapping[str, float], expected: Speed) -> Iterable[float]:
+    """Measured over expected seconds of an epoch."""
     for run in runs:
         epoch_s = (run.curve[-1].seconds - run.curve[0].seconds) / (len(run.curve) - 1)
         if epoch_s > 0 and math.isfinite(epoch_s):
-            yield epoch_s / _work_of(run, flops_b).epoch_s
+            yield epoch_s / expected.epoch_s(_work_of(run, flops_b))
 
 
 def _work_of(run: Run, flops_b: Mapping[str, float]) -> TrainingWork:
@@ -120,4 +142,5 @@ def _work_of(run: Run, flops_b: Mapping[str, float]) -> TrainingWork:
         num_train_images=run.num_train_images,
         num_val_images=round(USUAL_VALIDATION * run.num_train_images),
         epochs=len(run.curve),
+        batch=run.batch_used or run.recipe.batch,
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from recommender.costs.gpus import speed_before_runs
 from recommender.costs.training_time import NEWEST, START_S, Speed, TrainingWork, known_speed
 from recommender.forecast.history import builtin_history
 from recommender.records import Run
@@ -74,6 +75,30 @@ def test_runs_of_the_same_task_and_kind_tell_the_speed_where_there_are_any() -> 
     other = known_speed(runs, FLOPS, task="classify", kind="full")
     assert other is not None
     assert other.num_runs == 2  # nothing of this task: whatever ran
+
+
+def test_runs_on_a_gpu_at_one_image_size_tell_the_time_at_another() -> None:
+    """An epoch of few images takes a GPU as long at 160 px as at 320: on a processor's terms 640 px took 9 times it."""
+    runs = [run for run in builtin_history("detect").runs if run.environment.device.startswith("cuda")]
+    small = [run for run in runs if run.recipe.imgsz == 160]
+    large = [run for run in runs if run.recipe.imgsz == 640]
+    known = known_speed(small, FLOPS, reference=speed_before_runs)
+    assert known is not None
+    for run in large:
+        work = replace(
+            WORK, mode=run.start.mode, num_train_images=run.num_train_images, num_val_images=50, epochs=100
+        )
+        assert 0.4 < known.seconds(work) / run.seconds < 1.5  # 21 others shared the processor with it
+
+
+def test_a_gpu_is_known_by_the_name_its_driver_tells() -> None:
+    def of(hardware: str, device: str = "cuda:0") -> str:
+        return speed_before_runs(replace(make_run().environment, hardware=hardware, device=device)).hardware
+
+    assert of("NVIDIA GeForce RTX 4090").startswith("rtx-4090,")
+    assert of("NVIDIA A100-SXM4-40GB").startswith("a100,")
+    assert of("NVIDIA L40S").startswith("v100,")  # not an L4: one that is not known
+    assert of("Tesla T4", "cpu") == "a processor"
 
 
 def test_half_of_the_recorded_runs_took_what_the_ones_before_them_said() -> None:

@@ -98,6 +98,9 @@ class RunTrainer(engine.BaseTrainer):  # type: ignore[misc]
         if self.device.type == "cpu":
             torch.set_num_threads(job.num_threads)  # select_device has set it to all cores but one
             self.world_size = job.num_processes if job.num_processes > 1 else 0
+        elif self.device.type == "cuda":
+            # Of this run alone: a process that trains one start after the other still holds the peaks before.
+            torch.cuda.reset_peak_memory_stats(self.device)
         self.add_callback("on_train_batch_end", lambda _: self._watch_memory())
         self.add_callback("on_train_epoch_end", lambda _: self._finish_epoch())
         self.add_callback("on_fit_epoch_end", lambda _: self._record_epoch())
