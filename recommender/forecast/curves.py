@@ -2,7 +2,9 @@
 
 Trials keep the full run's schedule and stop early, so a trial's curve is the beginning of the full run's. How the
 beginning maps to the end is estimated from the finished curves in the history: a straight line through (value after
-`epochs`, value at the end), both on the arcsine square root scale, its offset left open for each target.
+`epochs`, value at the end), both on the arcsine square root scale, its offset left open for each target. Curves of
+schedules about as long count, where there are enough: a tenth of a long schedule comes nearer to the end than the first
+of ten epochs does, and tells less of what is left.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ USUAL_END = 0.75  # where runs usually end, on the arcsine square root scale: mA
 NOISE_A_DECADE = 0.06  # noise where no history tells: grows with the decades of epochs still to come
 SCRATCH_NOISE = 0.15  # random weights start late: their early value says little
 MIN_CURVES = 12
+ALIKE_SCHEDULES = 3.0  # times longer or shorter: curves of such schedules count first
 
 
 def best_so_far(curve: Sequence[EpochMetrics], epochs: int) -> float:
@@ -49,12 +52,20 @@ def partial_run_of(
 ) -> PartialRun:
     """The forecast of the finished run from one of `epochs` out of `schedule_epochs`.
 
-    Fitted to curves of other targets at the same share of their schedule; defaults where there are few.
+    Fitted to curves of other targets at the same share of their schedule, first of schedules about as long; defaults
+    where there are few.
     """
     group = f"{target} {epochs}/{schedule_epochs}"
     share = epochs / schedule_epochs
     scratch = SCRATCH_NOISE * (1 - share) if mode == "scratch" else 0.0
-    offset, slope, noise = _fitted(history, target, share, mode) or _default(share)
+    alike = [
+        one
+        for one in history
+        if max(one.situation.budget.epochs / schedule_epochs, schedule_epochs / one.situation.budget.epochs)
+        <= ALIKE_SCHEDULES
+    ]
+    fitted = _fitted(alike, target, share, mode) or _fitted(history, target, share, mode)
+    offset, slope, noise = fitted or _default(share)
     return PartialRun(group=group, offset=offset, slope=slope, noise=math.hypot(noise, scratch))
 
 
