@@ -187,7 +187,10 @@ class PaidRequest(Request):
         None, description='Hard cap: "10m" of wall time, or "2gpu-h" across the cluster.'
     )
     address: str | None = None
-    gpus_per_trial: Annotated[float, Field(ge=0, le=64)] | None = None
+    gpus_per_trial: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None,
+        description="Of one GPU, on which a trial trains: 0.5 lets two share it, 0 trains on processors.",
+    )
 
     @field_validator("budget")
     @classmethod

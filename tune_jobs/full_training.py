@@ -120,6 +120,10 @@ class TrainingAttempt:
                     AttemptOutcome(status="succeeded", run=run, files=self._carry_results(job.output))
                 )
             elif run.status == "failed":
+                if run.curve and (job.output / STATE_FILES[0]).exists():
+                    # Its node broke it: out of memory, a GPU's fault. What the training itself broke leaves no state.
+                    self._carry_state(run.curve[-1].epoch)
+                    raise RuntimeError(run.error)
                 self._leave(AttemptOutcome(status="failed", run=run, error=run.error))
 
     def on_epoch(self, point: EpochMetrics) -> bool:
@@ -160,7 +164,7 @@ class TrainingAttempt:
             weights_sha256=spec.weights_sha256,
             class_names=spec.class_names,
             source_hash=spec.source_hash,
-            **_places(spec.gpus or 1, card.num_threads),
+            **_places(spec.gpus, card.num_threads),
             keep=True,
             resumable=True,
         )
@@ -236,8 +240,14 @@ def _described(path: Path, name: str) -> ResultFile:
     return ResultFile(name=name, sha256=digest, num_bytes=path.stat().st_size)
 
 
-def _places(gpus: int, num_threads: int) -> dict[str, Any]:
-    """Device and processes of the training: on the GPUs that Ray has given to this process, else on the CPU."""
+def _places(asked: int | None, num_threads: int) -> dict[str, Any]:
+    """Device and processes of the training: on the GPUs that Ray has given to this process, else on the CPU.
+
+    A job that asked for none sees those of its node all the same.
+    """
+    if asked == 0:
+        return {"device": "cpu", "num_processes": 1, "num_threads": num_threads}
+    gpus = asked or 1
     from tune_jobs.training import prepare_environment
 
     prepare_environment()

@@ -87,11 +87,17 @@ class RayJobs:
         """GPUs of all nodes."""
         client: Any = self._connected()
         try:
-            answer = client._do_request("GET", "/api/cluster_status").json()
-            usage = answer["data"]["clusterStatus"]["loadMetricsReport"]["usage"]
-            return int(usage.get("GPU", (0, 0))[1])
-        except (KeyError, TypeError, ValueError):
-            return 0  # no autoscaler report yet: name the number of GPUs to be sure
+            # Not the autoscaler's report: it comes seconds after the nodes, and a job that was given no GPU sees all.
+            answer = client._do_request("GET", "/api/v0/nodes?detail=1").json()
+            nodes = answer["data"]["result"]["result"]
+            return int(
+                sum(node["resources_total"].get("GPU", 0) for node in nodes if node["state"] == "ALIVE")
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UnavailableError(
+                f"The job server at {self._address} does not tell how many GPUs its nodes have.",
+                remedy="Name the number: --gpus 1, or --gpus 0 for processors.",
+            ) from error
         except (RuntimeError, ConnectionError, OSError) as error:
             raise self._unavailable(error) from error
 

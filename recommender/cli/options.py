@@ -25,7 +25,7 @@ Address = Annotated[
     str | None, typer.Option(metavar="auto|HOST:PORT|ray://…", help="Ray cluster; else a local one.")
 ]
 GpusPerTrial = Annotated[
-    float | None, typer.Option(metavar="F", help="GPUs a training takes; fractions share one.")
+    float | None, typer.Option(metavar="F", help="Of a GPU, up to 1; fractions share one.")
 ]
 CpusPerTrial = Annotated[int | None, typer.Option(metavar="N", help="CPUs a training takes.")]
 Parallel = Annotated[int | None, typer.Option(metavar="N", help="Trainings at a time, at most.")]

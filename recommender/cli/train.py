@@ -110,7 +110,14 @@ def gpus_of(device: str) -> int:
     numbers = [part.strip() for part in text.split(",")]
     if not all(number.isascii() and number.isdigit() for number in numbers):
         raise UsageError(f"--device {device!r} is not understood.", remedy="Write cpu, gpu, 0 or 0,1.")
-    return len(set(numbers))
+    count = len(set(numbers))
+    if {int(number) for number in numbers} != set(range(count)):
+        raise UsageError(
+            f"--device {device!r}: a training takes the GPUs it is given, counted from 0.",
+            remedy=f"Choose them by CUDA_VISIBLE_DEVICES={','.join(numbers)} before the command, "
+            f"and write --gpus {count}.",
+        )
+    return count
 
 
 def launch_first(

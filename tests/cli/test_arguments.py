@@ -155,6 +155,14 @@ def test_a_device_is_named_as_ultralytics_does(device: str, gpus: int) -> None:
     assert gpus_of(device) == gpus
 
 
+@pytest.mark.parametrize("device", ["1", "2,3", "cuda:1", "0,2"])
+def test_a_certain_gpu_is_chosen_by_what_is_visible(device: str) -> None:
+    """Trainings on GPU 0 where GPU 1 was asked for would take somebody else's."""
+    with pytest.raises(UsageError, match="counted from 0") as refused:
+        gpus_of(device)
+    assert f"CUDA_VISIBLE_DEVICES={device.removeprefix('cuda:')}" in str(refused.value)
+
+
 def test_an_unknown_device_is_refused() -> None:
     with pytest.raises(UsageError, match="cpu, gpu"):
         gpus_of("tpu")

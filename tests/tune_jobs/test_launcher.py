@@ -135,6 +135,18 @@ def test_a_killed_attempt_is_repeated_from_its_last_state(
 
 
 @pytest.mark.slow
+def test_a_fault_of_the_node_is_no_end_and_its_state_is_gone_on_from(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU's error comes as a failed run; what the training itself broke leaves no state."""
+    monkeypatch.setenv("TRIVIAL_FAULT_AFTER", "2")
+    job = workshop.ask("key", epochs=3)
+    ended = finished(workshop, job, workshop.launcher())
+    assert (ended.status, ended.attempt) == ("succeeded", 2)
+    assert (Path(str(ended.artefacts)) / "went_on_after.txt").read_text() == "2"
+
+
+@pytest.mark.slow
 def test_a_training_that_crashes_every_time_fails_with_its_last_words(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -181,6 +181,7 @@ def test_a_proxy_does_not_stand_before_our_own_head(head: str, monkeypatch: pyte
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
     head_security._refresh_ray()
     assert RayJobs(head).state("nothing") is None
+    assert RayJobs(head).total_gpus() == 0  # as its nodes say, from the first second on
     assert not head_security.is_open(head)
 
 

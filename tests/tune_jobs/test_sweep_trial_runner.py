@@ -17,6 +17,7 @@ import pytest
 
 from recommender.records import EpochMetrics, Run
 from recommender.store import Store
+from tests.store.builders import run as make_run
 from tests.tune_jobs.sweep_kit import coco_artefact, exploding_weights, packed, trial
 from tune_jobs.artefact_transfer import Artefact, deliver
 from tune_jobs.sweep.resume_states import drop_state, keep_state, take_state
@@ -253,3 +254,15 @@ def test_a_training_does_not_outlive_its_actor(tmp_path: Path) -> None:
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < until, "the training process lives on"
         time.sleep(0.2)
+
+
+def test_a_process_whose_gpu_failed_is_not_kept_for_the_next_trial(table: Table) -> None:
+    """Every later call fails once an error has broken a GPU's context, within seconds: it would eat the sweep."""
+    attempt = object.__new__(TrialRunner)
+    failed, well = replace(make_run(), status="failed"), replace(make_run(), status="succeeded")
+    for device, run, alive in (("cuda:0", failed, False), ("cuda:0", well, True), ("cpu", failed, True)):
+        attempt.worker = replace(table.worker, device=device)
+        attempt.process = TrainingProcess(table.worker.folder)
+        attempt._drop_broken_process(run)
+        assert attempt.process.is_alive == alive
+        attempt.process.kill()

@@ -31,6 +31,14 @@ def test_a_process_that_works_is_not_idle_however_slow() -> None:
         assert watch.hangs(float(second), float(second)) is None
 
 
+def test_loaders_that_ended_take_their_time_with_them_and_nothing_hangs() -> None:
+    """Ultralytics ends the processes that load data before the last ten epochs: their hours leave the sum."""
+    watch = Watchdog(limits=LIMITS, since=0.0)
+    assert watch.hangs(10.0, 9_000.0) is None
+    for second in range(20, 1_000, 10):
+        assert watch.hangs(float(second), 2_000.0 + second) is None
+
+
 def test_a_busy_loop_without_an_epoch_is_hung_too() -> None:
     watch = Watchdog(limits=LIMITS, since=0.0)
     for second in range(0, 1800, 50):

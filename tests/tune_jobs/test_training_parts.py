@@ -206,3 +206,59 @@ def test_only_the_usual_head_is_augmented(architecture: str, possible: bool) -> 
     from tune_jobs.compare.scoring import can_augment
 
     assert can_augment(build_model(architecture, 2)) is possible
+
+
+@pytest.mark.parametrize(
+    ("gpu", "breaks"),
+    [
+        ("NVIDIA GeForce GTX 1650", True),
+        ("Quadro T1000", True),
+        ("NVIDIA GeForce RTX 4090", False),
+        ("NVIDIA H200", False),
+        ("", False),
+    ],
+)
+def test_gpus_that_break_in_mixed_precision_are_known_by_name(gpu: str, breaks: bool) -> None:
+    from tune_jobs.training.environment import prepare_environment
+
+    prepare_environment()
+    import inspect
+
+    from ultralytics.utils.checks import check_amp
+
+    from tune_jobs.training.trainer import BREAKS_IN_HALF
+
+    assert bool(BREAKS_IN_HALF.search(gpu)) == breaks
+    assert all(name in inspect.getsource(check_amp) for name in BREAKS_IN_HALF.pattern.split("|"))
+
+
+def test_a_job_that_asked_for_no_gpu_trains_on_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray hides no GPU from a job that was given none."""
+    import torch
+
+    from tune_jobs.full_training import _places
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert _places(0, 3) == {"device": "cpu", "num_processes": 1, "num_threads": 3}
+    assert _places(None, 3) == {"device": "cuda:0", "num_processes": 1, "num_threads": 3}
+    assert _places(2, 4) == {"device": "cuda:0", "num_processes": 2, "num_threads": 2}
+
+
+def test_a_state_from_a_gpu_goes_on_without_one_and_the_other_way_round() -> None:
+    from types import SimpleNamespace
+
+    import torch
+    from torch.amp.grad_scaler import GradScaler
+
+    from tune_jobs.training.environment import prepare_environment
+
+    prepare_environment()
+    from tune_jobs.training.resume import _random_state, _restore_random_state, restore_scaler
+
+    trainer = SimpleNamespace(device=torch.device("cpu"), train_loader=SimpleNamespace())
+    state = _random_state(trainer)
+    _restore_random_state(state | {"cuda": [torch.zeros(16, dtype=torch.uint8)]}, trainer)
+    on_a_gpu = GradScaler("cpu", enabled=True)  # as it is on a GPU
+    restore_scaler(GradScaler("cpu", enabled=False).state_dict(), on_a_gpu)
+    assert on_a_gpu.is_enabled()
+    restore_scaler(on_a_gpu.state_dict(), GradScaler("cpu", enabled=False))

@@ -33,6 +33,8 @@ def trivial(job: TrainingJob, *, on_epoch: Any) -> Run:
         state.write_text(str(epoch))
         if on_epoch(curve[-1]) is False:
             return _run(job, tuple(curve), "stopped")
+        if not done and str(epoch) == os.environ.get("TRIVIAL_FAULT_AFTER"):
+            return replace(_run(job, tuple(curve), "failed"), error="RuntimeError: CUDA error")
     (job.output / "went_on_after.txt").write_text(str(done))
     weights = job.output / "weights" / "best.safetensors"
     weights.parent.mkdir()
@@ -57,5 +59,5 @@ def _run(job: TrainingJob, curve: tuple[EpochMetrics, ...], status: Any) -> Run:
 
 
 if __name__ == "__main__":
-    full_training._places = lambda gpus, num_threads: {}  # without the seconds that torch takes
+    full_training._places = lambda asked, num_threads: {}  # without the seconds that torch takes
     sys.exit(full_training.main(training=trivial, artefacts=lambda job: None))

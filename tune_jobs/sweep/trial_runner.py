@@ -88,11 +88,17 @@ class TrialRunner:
             if event is not None:
                 if event.kind == "run":
                     self._is_over = True
+                    self._drop_broken_process(event.run)
                     self._rest()
                     self._send_weights()
                     shutil.rmtree(self._output, ignore_errors=True)
                 return event
         return TrialEvent(kind="beat", note="fetching data" if self._job is None else None)
+
+    def _drop_broken_process(self, run: Run | None) -> None:
+        """End a process that a GPU's fault may have left unusable, and the memory that a failed run still holds."""
+        if run is not None and run.status == "failed" and self.worker.device.startswith("cuda"):
+            self.process.kill()
 
     def abandon(self) -> None:
         """Leave the trial as it is: kill a training under way."""

@@ -45,7 +45,8 @@ class Watchdog:
 
     def hangs(self, now: float, cpu_s: float) -> str | None:
         """The reason why it counts as hung, or None."""
-        if self.last_busy is None or cpu_s - self.cpu_s >= BUSY_CPU_S:
+        # Less than before is work too: processes that loaded data ended, and their time with them.
+        if self.last_busy is None or abs(cpu_s - self.cpu_s) >= BUSY_CPU_S:
             self.last_busy, self.cpu_s = now, cpu_s
         idle_s = now - self.last_busy
         if idle_s > self.limits.idle_s:

@@ -61,7 +61,7 @@ def restore_state(state: dict[str, Any], trainer: Any) -> None:
     trainer.ema.ema.load_state_dict(state["ema"])
     trainer.ema.updates = state["ema_updates"]
     trainer.optimizer.load_state_dict(state["optimizer"])
-    trainer.scaler.load_state_dict(state["scaler"])
+    restore_scaler(state["scaler"], trainer.scaler)
     trainer.best_fitness = state["best_fitness"]
     trainer.stopper.best_fitness, trainer.stopper.best_epoch = state["stopper"]
     trainer.start_epoch = state["epochs_done"]
@@ -82,6 +82,12 @@ def restore_state(state: dict[str, Any], trainer: Any) -> None:
         init_seeds(seed + dist.get_rank(), deterministic=True)
 
 
+def restore_scaler(state: dict[str, Any], scaler: Any) -> None:
+    """Set the scaler of gradients as it was; a state saved without mixed precision, on a processor, is empty."""
+    if state:
+        scaler.load_state_dict(state)
+
+
 def _random_state(trainer: Any) -> dict[str, Any]:
     version, numbers, gauss = random.getstate()
     name, keys, position, has_gauss, cached = np.random.get_state()
@@ -96,7 +102,7 @@ def _random_state(trainer: Any) -> dict[str, Any]:
             cached,
         ],
         "torch": torch.random.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if trainer.device.type == "cuda" else [],
+        "cuda": [torch.cuda.get_rng_state(trainer.device)] if trainer.device.type == "cuda" else [],
         "loader": None if generator is None else generator.get_state(),
     }
 
@@ -110,7 +116,7 @@ def _restore_random_state(state: dict[str, Any], trainer: Any) -> None:
     name, keys, position, has_gauss, cached = state["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
     torch.random.set_rng_state(state["torch"])
-    if state["cuda"]:
-        torch.cuda.set_rng_state_all(state["cuda"])
+    if state["cuda"] and trainer.device.type == "cuda":  # it may go on where there is another device
+        torch.cuda.set_rng_state(state["cuda"][0], trainer.device)
     if state["loader"] is not None and getattr(loader, "generator", None) is not None:
         loader.generator.set_state(state["loader"])

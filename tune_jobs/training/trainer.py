@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,11 @@ from tune_jobs.training.normalisation import synchronise_norms, synchronises_nor
 from tune_jobs.training.resume import load_state, restore_state, save_state
 from tune_jobs.training.score import metrics_of, starting_score
 from tune_jobs.training.table import keep_epoch
+
+# GPUs on which mixed precision gives losses that are not finite, or an mAP of 0: ultralytics.utils.checks.check_amp.
+BREAKS_IN_HALF = re.compile(
+    r"(nvidia|geforce|quadro|tesla).*?(1660|1650|1630|t400|t550|t600|t1000|t1200|t2000|k40m)", re.IGNORECASE
+)
 
 OnEpoch = Callable[[EpochMetrics], bool | None]
 
@@ -327,11 +333,16 @@ def _no_device_ids(device: torch.device) -> Iterator[None]:
         parallel.DistributedDataParallel = original
 
 
+def _gpu_of(model: nn.Module) -> str:
+    device = next(model.parameters()).device
+    return str(torch.cuda.get_device_name(device)) if device.type == "cuda" else ""
+
+
 @contextmanager
 def _no_amp_download() -> Iterator[None]:
-    """Ultralytics checks mixed precision with a model it fetches; we take the answer as yes on CUDA."""
+    """Ultralytics checks mixed precision with a model it fetches; here the GPU's name decides, as there at first."""
     original = engine.check_amp
-    engine.check_amp = lambda model: True
+    engine.check_amp = lambda model: not BREAKS_IN_HALF.search(_gpu_of(model))
     try:
         yield
     finally:
