@@ -94,6 +94,11 @@ def masks_begin_at_random(situation: Situation) -> bool:
     return checkpoint is not None and checkpoint.task != "segment" and situation.target.task == "segment"
 
 
+def masks_to_learn(situation: Situation) -> float:
+    """1 to 0: how much random weights have yet to learn, of a segmenter whose branch of masks no checkpoint gave."""
+    return scratch_views_term(situation) if masks_begin_at_random(situation) else 0.0
+
+
 def views_term(situation: Situation) -> float:
     """A number from −1 at no training to 0 at its end."""
     return -share_to_come(situation)

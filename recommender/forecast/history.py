@@ -30,7 +30,7 @@ from recommender.tasks import Task
 if TYPE_CHECKING:
     from recommender.profile.index import SourceIndex
 
-EXACT_RUNS = 640  # the cost is cubic in it; a history of no more is used whole
+EXACT_RUNS = 1000  # the cost is cubic in it; a history of no more is used whole
 RUNS_PER_TARGET = 32
 MAX_TARGETS = 64
 FOLDER = Path(__file__).parent / "builtin"
@@ -103,10 +103,11 @@ def known_history(
     Runs of one task alone, the target's where one is given, else `task`: an accuracy says nothing of an mAP. Of runs
     that differ in learning rate and freeze depth alone the best one.
 
-    All of them where they are at most EXACT_RUNS, or where no `target` is given. Of a longer history those on the
-    target itself and on the targets nearest to it, with at most RUNS_PER_TARGET of each: a run speaks through the
-    similarity of its target, and only together with others of the same target, whose level is unknown. Among one
-    target's runs those of `starts` (checkpoint names) come first, then one of each start. A subset of data
+    All of them where they are at most EXACT_RUNS, or where no `target` is given. Of a longer history all built-in runs,
+    which alone may know other budgets, and of the user's those on the target itself and on the targets nearest to it,
+    with at most RUNS_PER_TARGET of each: a run speaks through the similarity of its target, and only together with
+    others of the same target, whose level is unknown. Among one target's runs those of `starts` (checkpoint names) come
+    first, then one of each start. A subset of data
     (Rasmussen & Williams 2006, section 8.3.3; Chalupka, Williams & Murray 2013), chosen by neighbours as in
     Vecchia (1988).
     """
@@ -141,21 +142,18 @@ def _nearest_runs(
 ) -> dict[str, Run]:
     from recommender.profile.index_files import open_index  # here: it loads faiss
 
-    shipped = {run.id: run for run in builtin_history(target.task).runs}
-    targets = nearest_targets(
-        open_index(store), target, {*counts, *(run.target_hash for run in shipped.values())}
-    )
+    runs = {run.id: run for run in builtin_history(target.task).runs}
+    room = max(0, EXACT_RUNS - len(runs))
+    targets = nearest_targets(open_index(store), target, counts)
     by_target: dict[str, list[RunResult]] = {one: [] for one in targets}
-    for result in (*map(_in_short, shipped.values()), *store.runs.results(targets)):
-        if result.target_hash in by_target and result.id not in ignored:
+    for result in store.runs.results(targets):
+        if result.id not in ignored and result.id not in runs:
             by_target[result.target_hash].append(result)
     chosen: list[str] = []
     for one, results in by_target.items():
-        most = EXACT_RUNS // 2 if one == target.dataset_hash else RUNS_PER_TARGET
+        most = room // 2 if one == target.dataset_hash else RUNS_PER_TARGET
         chosen.extend(_telling(results, starts)[:most])
-    chosen = chosen[:EXACT_RUNS]
-    own = {run.id: run for run in store.runs.of_ids([id for id in chosen if id not in shipped])}
-    return {id: run for id in chosen if (run := shipped.get(id) or own.get(id)) is not None}
+    return runs | {run.id: run for run in store.runs.of_ids(chosen[:room])}
 
 
 def _telling(results: Sequence[RunResult], starts: Collection[str]) -> list[str]:
@@ -167,11 +165,6 @@ def _telling(results: Sequence[RunResult], starts: Collection[str]) -> list[str]
         keyed.append((seen[start], result.checkpoint not in starts, result.id))
         seen[start] += 1
     return [id for *_, id in sorted(keyed)]
-
-
-def _in_short(run: Run) -> RunResult:
-    score = run.best.score if run.best else 0.0
-    return RunResult(run.id, run.target_hash, run.start.checkpoint, run.start.mode, score)
 
 
 def _joined(store: Store, runs: Sequence[Run], builtin: BuiltinHistory) -> tuple[Observation, ...]:
