@@ -26,7 +26,9 @@ class StartForecast:
     score: Interval
     p_best: float
     expected_loss: float  # against the best of the candidates
-    p_beats_first: float  # share of draws in which it ends above the first start
+    p_beats_first: (
+        float  # share of draws in which it ends above the first start; draws that are equal count half
+    )
     gain_over_scratch: Interval
 
 
@@ -50,17 +52,17 @@ def rank_starts(
     # Not the draws' means: their error would order close starts anew with every start that joins the race.
     means_N = belief.expected_scores()
     known_N = np.array([trained_on_target(candidate.evidence) for candidate in candidates], dtype=bool)
-    rivals_SN = np.where(known_N, -np.inf, draws_SN)
+    rivals_SN = draws_SN if known_N.all() else np.where(known_N, -np.inf, draws_SN)
+    best_S = rivals_SN.max(axis=1, initial=-np.inf)
     # Ties (identical draws) are broken by name, so that the same question has the same answer.
     order = sorted(
         range(len(candidates)),
         key=lambda i: (bool(known_N[i]), -round(float(means_N[i]), 6), candidates[i].start),
     )
-    winners_N = np.bincount(rivals_SN.argmax(axis=1), minlength=len(candidates)) / NUM_DRAWS
-    p_best_N = isotonic_decreasing(winners_N[order])
+    p_best_N = isotonic_decreasing(_shares_of_wins(rivals_SN, best_S)[order])
     scratch = [i for i, candidate in enumerate(candidates) if candidate.start.checkpoint == SCRATCH]
-    best_S = rivals_SN.max(axis=1) if not known_N.all() else draws_SN.max(axis=1)
     base_S = draws_SN[:, scratch[0]] if scratch else np.zeros(NUM_DRAWS)
+    base_mean = float(means_N[scratch[0]]) if scratch else 0.0
     first_mean = float(means_N[order[0]]) if order else 0.0
     best = first_mean + scales.loss_share * max(0.0, float(best_S.mean()) - first_mean)
     first_S = draws_SN[:, order[0]] if order else np.zeros(NUM_DRAWS)
@@ -70,11 +72,28 @@ def rank_starts(
             score=_around(_interval(draws_SN[:, i], scales.tail), float(means_N[i])),
             p_best=float(p_best),
             expected_loss=max(0.0, best - float(means_N[i])),
-            p_beats_first=float((draws_SN[:, i] > first_S).mean()),
-            gain_over_scratch=_interval(draws_SN[:, i] - base_S, scales.tail),
+            p_beats_first=_share_above(draws_SN[:, i], first_S),
+            gain_over_scratch=_around(
+                _interval(draws_SN[:, i] - base_S, scales.tail), float(means_N[i]) - base_mean
+            ),
         )
         for i, p_best in zip(order, p_best_N, strict=True)
     )
+
+
+def _shares_of_wins(draws_SN: NDArray[np.float64], best_S: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The share of draws that each candidate wins, N numbers that sum to 1.
+
+    A draw is shared by all that reach its best: where training has hardly begun many are 0, or at chance.
+    """
+    wins_SN = draws_SN == best_S[:, None]
+    shares_N: NDArray[np.float64] = (1.0 / wins_SN.sum(axis=1)) @ wins_SN / len(best_S)
+    return shares_N
+
+
+def _share_above(draws_S: NDArray[np.float64], others_S: NDArray[np.float64]) -> float:
+    """The share of draws above the others; where both are equal, half a draw."""
+    return float((draws_S > others_S).mean() + (draws_S == others_S).mean() / 2)
 
 
 def isotonic_decreasing(values_N: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import pytest
 from recommender.forecast.decision import decide
 from recommender.forecast.gaussian_process import posterior
 from recommender.forecast.kernels import PriorScales
-from recommender.forecast.ranking import rank_starts
+from recommender.forecast.ranking import _share_above, _shares_of_wins, rank_starts
 from recommender.forecast.reasons import reasons
 from recommender.forecast.situation import Situation, to_scale
 from recommender.records import Budget, Evidence, Profile, Start, TrainingStep
@@ -47,6 +47,41 @@ def test_a_checkpoint_trained_on_this_very_data_comes_last_and_wins_nothing() ->
     assert names(with_it)[:-1] == names(without)
     assert with_it[0].expected_loss == pytest.approx(without[0].expected_loss, abs=0.01)
     assert decide(with_it, runs).num_starts == 3
+
+
+def test_draws_that_are_equal_are_shared_and_beat_by_half() -> None:
+    draws_SN = np.array([[0.0, 0.0, 0.0], [0.1, 0.3, 0.3], [0.5, 0.0, 0.0]])
+    shares_N = _shares_of_wins(draws_SN, draws_SN.max(axis=1))
+    assert shares_N == pytest.approx([4 / 9, 5 / 18, 5 / 18])
+    assert shares_N.sum() == pytest.approx(1)
+    assert _share_above(draws_SN[:, 1], draws_SN[:, 0]) == pytest.approx(0.5)
+
+
+def test_where_all_end_at_nothing_no_start_wins_by_its_place() -> None:
+    starts = race(epochs=1, images=10)
+    failed = [observation(one, 0.0) for one in starts for _ in range(30)]
+    for candidates in (starts, starts[::-1]):
+        ranked = rank_starts(failed, candidates)
+        assert sum(one.p_best for one in ranked) == pytest.approx(1)
+        assert max(one.p_best for one in ranked) < 0.6
+        assert all(0.3 < one.p_beats_first < 0.7 for one in ranked)
+
+
+def test_where_all_were_trained_on_the_target_they_share_what_is_to_win() -> None:
+    seen = [replace(one, evidence=Evidence(source_images_seen=1.0)) for one in race() if one.source]
+    assert sum(one.p_best for one in rank_starts([], seen)) == pytest.approx(1)
+    assert all(0 < one.p_best < 1 for one in rank_starts([], seen))
+
+
+@pytest.mark.parametrize("epochs", [1, 50])
+def test_the_gain_is_the_difference_of_the_scores_and_lies_in_its_interval(epochs: int) -> None:
+    starts = race(epochs=epochs, images=30)
+    ranked = rank_starts([observation(one, 0.01) for one in starts], starts)
+    scratch = next(one for one in ranked if one.situation.checkpoint is None)
+    for one in ranked:
+        gain = one.gain_over_scratch
+        assert gain.mean == pytest.approx(one.score.mean - scratch.score.mean, abs=1e-12)
+        assert gain.low <= gain.mean <= gain.high
 
 
 def test_the_head_start_fades_with_data_and_epochs() -> None:
