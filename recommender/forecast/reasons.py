@@ -6,14 +6,18 @@ import functools
 from collections.abc import Sequence
 
 from recommender.evidence import ESTIMATORS
+from recommender.forecast.budget import gain_share
 from recommender.forecast.ranking import StartForecast
 from recommender.forecast.situation import Observation, Situation
 from recommender.profile import NOTHING_SIMILAR
-from recommender.records import RankedStart, Start
+from recommender.records import Budget, RankedStart, Start
 from recommender.tasks import task_change, task_definition
 from recommender.text import counted
 
 RELATED = 0.5  # half the squared distance of sets that have nothing in common
+# Shares of what random weights come to learn: below the first, recorded runs reach a tenth of the best start's score;
+# above the second, a third and up to all of it.
+LITTLE_LEARNT, MUCH_LEARNT = 0.25, 0.9
 
 
 def reasons(forecast: StartForecast, history: Sequence[Observation]) -> tuple[str, ...]:
@@ -70,9 +74,14 @@ def _epochs(count: int) -> str:
 
 
 def _scratch(forecast: StartForecast) -> list[str]:
-    seen = forecast.situation.num_train_images * forecast.situation.budget.epochs
-    text = f"random weights; it would see {seen:,} images in all"
-    return [text + (", too few to learn from nothing" if seen < 100_000 else ", enough to learn much")]
+    situation = forecast.situation
+    seen = situation.num_train_images * situation.budget.epochs
+    learnt = gain_share(situation)
+    if learnt < LITTLE_LEARNT:
+        said = "too few to learn from nothing"
+    else:
+        said = "enough to learn much" if learnt >= MUCH_LEARNT else "enough to begin to learn"
+    return [f"random weights; it would see {counted(seen, 'image')} in all, {said}"]
 
 
 def _similarity(situation: Situation) -> list[str]:
@@ -148,31 +157,48 @@ def _size(situation: Situation) -> list[str]:
 
 
 def _past(situation: Situation, history: Sequence[Observation]) -> list[str]:
-    """The share of the other starts that the same start beat on past targets."""
-    beaten, places = 0.0, 0
-    for target, by_start in _scores(tuple(history)).items():
-        if situation.start not in by_start or len(by_start) < 2 or target == situation.target.dataset_hash:
-            continue
-        own = max(by_start[situation.start])
-        rest = [value for start, values in by_start.items() if start != situation.start for value in values]
-        beaten += sum(value < own for value in rest) / len(rest)
-        places += 1
-    if not places:
+    """The share of the other starts that the same start beat on past targets, each at the budgets it was trained at."""
+    by_target = _shares_beaten(tuple(history)).get(situation.start, {})
+    shares = [share for target, share in by_target.items() if target != situation.target.dataset_hash]
+    if not shares:
         return []
     return [
-        f"on {places} other data set{'s' * (places > 1)} it beat {beaten / places:.0%} of the other starts"
+        f"on {counted(len(shares), 'other data set')} it beat {sum(shares) / len(shares):.0%} of the other starts"
     ]
 
 
 @functools.lru_cache(maxsize=2)  # every row of an answer asks the same
-def _scores(history: tuple[Observation, ...]) -> dict[str, dict[Start, list[float]]]:
-    """Results by target and start."""
-    found: dict[str, dict[Start, list[float]]] = {}
+def _shares_beaten(history: tuple[Observation, ...]) -> dict[Start, dict[str, float]]:
+    """The share of the other starts that a start beat, by start and target's hash: the mean over budgets."""
+    shares: dict[Start, dict[str, list[float]]] = {}
+    for (target, *_), means in _means(history).items():
+        for start, own in means.items():
+            rest = [mean for other, mean in means.items() if other != start]
+            if rest:
+                beaten = sum(mean < own for mean in rest) / len(rest)
+                shares.setdefault(start, {}).setdefault(target, []).append(beaten)
+    return {
+        start: {target: sum(values) / len(values) for target, values in by_target.items()}
+        for start, by_target in shares.items()
+    }
+
+
+def _means(history: Sequence[Observation]) -> dict[tuple[str, Budget, int], dict[Start, float]]:
+    """Mean scores of each start's seeds by target's hash, budget and number of train images.
+
+    Results of different budgets are not compared, nor are those of trials that broke off.
+    """
+    found: dict[tuple[str, Budget, int], dict[Start, list[float]]] = {}
     for observation in history:
+        if observation.partial is not None:
+            continue
         situation = observation.situation
-        by_start = found.setdefault(situation.target.dataset_hash, {})
-        by_start.setdefault(situation.start, []).append(observation.score)
-    return found
+        case = (situation.target.dataset_hash, situation.budget, situation.num_train_images)
+        found.setdefault(case, {}).setdefault(situation.start, []).append(observation.score)
+    return {
+        case: {start: sum(scores) / len(scores) for start, scores in by_start.items()}
+        for case, by_start in found.items()
+    }
 
 
 def _mode(situation: Situation) -> list[str]:

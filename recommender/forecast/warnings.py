@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recommender.checkpoints import RECOVERED_FROM
+from recommender.forecast.budget import gain_share
 from recommender.forecast.ranking import StartForecast
-from recommender.forecast.rules import head_start, leaks, source_unknown
+from recommender.forecast.reasons import LITTLE_LEARNT
+from recommender.forecast.rules import head_start, leaks, source_unknown, trained_on_target
 from recommender.forecast.situation import Situation
 from recommender.profile import NOTHING_SIMILAR
 from recommender.records import SCRATCH, Checkpoint, Notice
 from recommender.tasks import task_change, task_definition
-from recommender.text import printable
+from recommender.text import counted, printable
 
 BROAD_SOURCE = 500_000  # images: ImageNet, Open Images, Objects365
 SMALL_BATCH_IMAGES = 16  # below one usual batch, batch norm sees fewer than it needs
 NO_GAIN = 0.02  # mAP within which a pretrained start counts as no better than scratch
-CLOSE_TO_FIRST = 0.05  # mAP by which scratch may trail the first start and still tempt
+FAR_BEHIND = (
+    0.1  # mAP from which on scratch is warned of; recorded gaps differ from forecast ones by half of it
+)
 PERMISSIVE = (
     "MIT",
     "Apache-2.0",
@@ -75,12 +79,13 @@ def only_scratch(forecasts: Sequence[StartForecast], *, permissive_only: bool) -
 
 def _unsupported(situation: Situation, any_runs: bool) -> Notice:
     budget = situation.budget
+    size = f"{counted(situation.num_train_images, 'image')}, {counted(budget.epochs, 'epoch')}"
     task = task_definition(situation.target.task).name_in_full
     lacking = "no run supports" if any_runs else f"the order rests on rules alone: no run of {task} supports"
     return Notice(
         code="budget_unsupported",
-        message=f"{lacking} this budget ({situation.num_train_images:,} images, {budget.epochs} epochs at "
-        f"{budget.imgsz} px); trust the order, not the level. Every training you run here adds support.",
+        message=f"{lacking} this budget ({size} at {budget.imgsz} px); trust the order, not the level. "
+        "Every training you run here adds support.",
     )
 
 
@@ -177,22 +182,27 @@ def _negative(forecasts: Sequence[StartForecast]) -> list[Notice]:
 
 
 def _small_for_scratch(forecasts: Sequence[StartForecast], asked: bool) -> list[Notice]:
-    """Only where somebody might start from scratch: it was asked for, or ends close to the first."""
+    """Said if scratch was asked for and is forecast far behind, or is alone and would learn next to nothing."""
     scratch = next((o for o in forecasts if o.situation.start.checkpoint == SCRATCH), None)
     if scratch is None or head_start(scratch.situation) <= 0.5:
         return []
-    close = forecasts[0].score.mean - scratch.score.mean < CLOSE_TO_FIRST
-    if not (asked or close):
-        return []
     situation = scratch.situation
-    return [
-        Notice(
-            code="small_for_scratch",
-            message=f"{situation.num_train_images} training images and {situation.budget.epochs} epochs are too few "
-            "to train from scratch; pretrained weights usually win by far (He et al. 2018: below 10,000 images the "
-            "gap is large).",
+    size = f"{counted(situation.num_train_images, 'training image')} and {counted(situation.budget.epochs, 'epoch')}"
+    rivals = [o for o in forecasts if o is not scratch and not trained_on_target(o.situation.evidence)]
+    if not rivals:
+        if gain_share(situation) >= LITTLE_LEARNT:
+            return []
+        message = f"{size} are too few to learn from nothing."
+    else:
+        first, label = rivals[0], task_definition(situation.target.task).metric.label
+        behind = first.score.mean - scratch.score.mean
+        if not asked or behind < FAR_BEHIND:
+            return []
+        message = (
+            f"With {size} random weights are expected to end {behind:.2f} {label} below "
+            f"{printable(first.situation.start)}."
         )
-    ]
+    return [Notice(code="small_for_scratch", message=message)]
 
 
 def _small_batch(forecasts: Sequence[StartForecast], batch: int) -> list[Notice]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from recommender.forecast.ranking import rank_starts
+from recommender.forecast.ranking import StartForecast, rank_starts
 from recommender.forecast.warnings import notes, warnings
 from recommender.records import Evidence
 from recommender.tasks import Task
@@ -70,14 +71,38 @@ def test_starts_that_were_made_for_another_task_are_named() -> None:
     ]
 
 
-def test_too_few_for_scratch_is_said_where_scratch_is_asked_for_or_close() -> None:
-    starts = [situation(TARGET, SIMILAR, evidence=Evidence(similarity=0.95)), situation(TARGET, None)]
-    far = rank_starts([], starts)
-    assert "small_for_scratch" not in {notice.code for notice in warnings(far)}
-    assert "small_for_scratch" in {notice.code for notice in warnings(far, scratch_asked=True)}
-    first, scratch = far
-    near = (first, replace(scratch, score=first.score))
-    assert "small_for_scratch" in {notice.code for notice in warnings(near)}
+def said_of_scratch(ranked: Sequence[StartForecast], *, asked: bool) -> list[str]:
+    return [n.message for n in warnings(ranked, scratch_asked=asked) if n.code == "small_for_scratch"]
+
+
+def test_scratch_is_warned_of_by_the_gap_that_is_forecast() -> None:
+    target = profile("target", 0.0, train=100)
+    starts = [situation(target, SIMILAR, epochs=1), situation(target, None, epochs=1)]
+    first, scratch = rank_starts([], starts)
+    behind = replace(scratch, score=replace(first.score, mean=first.score.mean - 0.2))
+    assert said_of_scratch((first, behind), asked=False) == []
+    assert said_of_scratch((first, behind), asked=True) == [
+        "With 100 training images and 1 epoch random weights are expected to end 0.20 mAP50-95 below near:full."
+    ]
+    # As on cells at 100 epochs, where .628 came out against .630.
+    near = replace(scratch, score=replace(first.score, mean=first.score.mean - 0.05))
+    assert said_of_scratch((first, near), asked=True) == []
+    ahead = replace(scratch, score=replace(first.score, mean=first.score.mean + 0.1))
+    assert said_of_scratch((ahead, first), asked=True) == []
+
+
+def test_scratch_alone_is_warned_of_where_it_would_learn_next_to_nothing() -> None:
+    target = profile("target", 0.0, train=100)
+    few, many = (rank_starts([], [situation(target, None, epochs=epochs)]) for epochs in (10, 100))
+    assert said_of_scratch(few, asked=False) == [
+        "100 training images and 10 epochs are too few to learn from nothing."
+    ]
+    assert said_of_scratch(many, asked=False) == []
+    own = situation(target, SIMILAR, evidence=Evidence(source_images_seen=1.0), epochs=10)
+    ranked = rank_starts([], [own, situation(target, None, epochs=10)])
+    assert "nothing" in said_of_scratch(ranked, asked=False)[0], (
+        "what was trained on these images is no rival"
+    )
 
 
 def test_a_known_licence_is_a_note_and_an_unknown_one_a_warning() -> None:
