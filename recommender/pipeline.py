@@ -139,7 +139,7 @@ def conclude(
     settings = case.settings(tried)
     all_rows = ranked_starts(ranked, history, runs=runs or {}, options=case.options, tried=settings)
     rows = first_rows(all_rows, case.request.top)
-    supported = is_supported([o.situation for o in history], first)
+    supported = _is_supported(history, first)
     omitted = _omitted(case, history) if trials else case.omitted
     train, yolo = _commands(case, first, rows[0])
     return Recommendation(
@@ -216,6 +216,11 @@ def _commands(case: Study, first: Situation, row: RankedStart) -> tuple[str, str
         setting=setting,
     )
     return fetch + train, fetch + yolo
+
+
+def _is_supported(history: Sequence[Observation], asked: Situation) -> bool:
+    """True if some finished run was made near the budget. A trial that broke off shows little of how it would end."""
+    return is_supported([one.situation for one in history if one.partial is None], asked)
 
 
 def _omitted(case: Study, history: Sequence[Observation]) -> tuple[OmittedStart, ...]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from recommender.forecast.ranking import rank_starts
+from recommender.forecast.situation import PartialRun
+from recommender.pipeline import _is_supported
 from recommender.ranked_starts import first_rows, ranked_starts
-from tests.forecast.builders import profile, situation
+from tests.forecast.builders import observation, profile, situation
 
 TARGET = profile("target", 0.0)
 
@@ -24,3 +28,11 @@ def test_coco_and_scratch_show_with_their_true_ranks_however_few_are_asked_for()
         for row in first_rows(ranked_starts(ranked, (), runs={}, options={}, tried={}), 1)
     }
     assert shown == {name: places[name] for name in ("near", "coco-yolo11n", "scratch")}
+
+
+def test_a_trial_that_broke_off_supports_no_budget() -> None:
+    asked = situation(TARGET, profile("near", 0.1), epochs=300)
+    finished = observation(asked, 0.4)
+    broken_off = replace(finished, partial=PartialRun(group="here", offset=0.1, slope=1.0, noise=0.1))
+    assert not _is_supported([broken_off], asked)
+    assert _is_supported([broken_off, finished], asked)
