@@ -19,7 +19,8 @@ OBJECTS_PER_SOURCE = 256  # of each source, so that a larger profile has no more
 def nearest_sources(target: Profile, sources: Sequence[Profile]) -> tuple[str, ...]:
     """For each of some target objects, the name of the source that holds the most similar object.
 
-    Sources of another encoder, without objects, or that are the target itself do not take part.
+    Sources of another encoder, without objects, or that are the target itself do not take part. Empty where fewer than
+    two do: that all objects are nearest to the only source says nothing.
     """
     known = {
         source.dataset_hash: source
@@ -29,7 +30,7 @@ def nearest_sources(target: Profile, sources: Sequence[Profile]) -> tuple[str, .
         and len(source.object_vectors_MK)
     }
     objects_MK = target.object_vectors_MK[:NEAREST_OBJECTS]
-    if not known or not len(objects_MK):
+    if len(known) < 2 or not len(objects_MK):
         return ()
     ordered = [known[key] for key in sorted(known)]
     samples = [unit_rows(source.object_vectors_MK[:OBJECTS_PER_SOURCE]) for source in ordered]

@@ -150,7 +150,9 @@ def test_everybody_has_metadata_and_those_at_hand_features(
     for evidence in found.values():
         assert evidence.class_overlap == 0.5  # "circle" is known, "square" is not
         assert evidence.backbone_transferred == 1.0
-        assert set(evidence.nearest_sources) == {"unrelated"}  # the target is not its own neighbour
+        assert (
+            evidence.nearest_sources == ()
+        )  # the target is not its own neighbour, and one source has no rival
     assert seen[0] == ("evidence", 0, 3)
     assert seen[-1] == ("evidence", 3, 3)
 
@@ -339,6 +341,7 @@ def test_nearest_sources_are_those_brute_force_finds() -> None:
         }
         assert name == min(distances, key=distances.__getitem__)
     assert nearest_sources(target, []) == ()
+    assert nearest_sources(target, sources[:1]) == (), "the only source is the nearest, whatever it holds"
     assert nearest_sources(target, [synthetic_profile("other", encoder="another")]) == ()
     assert ENCODER in EVIDENCE_VERSION  # other vectors, other neighbours
 
