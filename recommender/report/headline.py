@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from recommender.forecast.calibration import DEAD
+from recommender.forecast.rules import trained_on_target
 from recommender.records import SCRATCH, Interval, Mode, RankedStart, Recommendation
 from recommender.tasks import task_definition
 from recommender.text import counted, printable
@@ -36,7 +38,7 @@ def headline(recommendation: Recommendation) -> Headline:
     return Headline(
         start=_start(recommendation, first, label),
         chance=_chance(recommendation, first, label),
-        tied=_tied(recommendation),
+        tied=_tied(recommendation, label),
         command=recommendation.train_command,
     )
 
@@ -70,8 +72,13 @@ def _chance(recommendation: Recommendation, first: RankedStart, label: str) -> s
     )
 
 
-def _tied(recommendation: Recommendation) -> str:
+def _tied(recommendation: Recommendation, label: str) -> str:
     decision = recommendation.decision
+    if _is_dead(recommendation):
+        return (
+            f"nothing can be told apart at this budget: no start is likely to reach {DEAD} {label}; "
+            "train for longer or on larger images"
+        )
     places = {row.start: place for place, row in enumerate(recommendation.ranking)}  # --top leaves rows out
     others = (start for start in decision.tied if start != decision.start)
     tied = sorted(others, key=lambda start: places.get(start, len(places)))
@@ -81,17 +88,32 @@ def _tied(recommendation: Recommendation) -> str:
         return f"cannot be told apart from it: {named}{more}"
     if decision.num_starts == 1:
         return "nothing: it is the only start"
-    rivals = [row for row in recommendation.ranking[1:] if row.start.checkpoint != SCRATCH]
+    rivals = [
+        row
+        for row in _offered(recommendation)
+        if row.start != decision.start and row.start.checkpoint != SCRATCH
+    ]
     if not rivals:
         return "nothing: scratch is behind"
     behind = rivals[0].expected_loss - recommendation.ranking[0].expected_loss
     return f"nothing; the next, {printable(rivals[0].start)}, is expected to end {loss(behind)} lower"
 
 
+def _offered(recommendation: Recommendation) -> list[RankedStart]:
+    """The rows that an answer offers: what was trained on the target's images shows nothing by its score there."""
+    return [row for row in recommendation.ranking if not trained_on_target(row.evidence)]
+
+
+def _is_dead(recommendation: Recommendation) -> bool:
+    """True where no start is likely to get anywhere, so that an order, and trials too, would show chance alone."""
+    highest = max((row.score.high for row in _offered(recommendation)), default=1.0)
+    return recommendation.decision.num_starts > 1 and highest < DEAD
+
+
 def trials_worth(recommendation: Recommendation) -> str | None:
     """The expected gain of trying the tied starts, as a sentence; None where it is not worth it."""
     value = recommendation.decision.trials
-    if value is None:
+    if value is None or _is_dead(recommendation):
         return None
     label = task_definition(recommendation.task).metric.label
     # In hours where a speed is known: a training of a large network is many of the small one that costs count in.

@@ -39,6 +39,30 @@ def test_what_cannot_be_told_apart_is_named_and_the_rest_counted() -> None:
     assert headline(many).tied == "cannot be told apart from it: c1:full, c2:full and 3 more"
 
 
+def test_a_start_that_was_trained_on_these_images_is_no_next_one() -> None:
+    first, scratch = ranked(1, "coco", "full"), ranked(2, SCRATCH, "scratch", loss=0.3)
+    own = ranked(3, "own", "full", loss=0.08, seen=1.0)
+    assert headline(answer_of(first, scratch, own)).tied == "nothing: scratch is behind"
+    rival = ranked(4, "b", "full", loss=0.1)
+    assert "the next, b:full," in headline(answer_of(first, own, rival)).tied
+
+
+def test_where_no_start_gets_anywhere_nothing_is_told_apart() -> None:
+    rows = [ranked(1, "a", "full", loss=0.47), ranked(2, "b", "full", loss=0.48)]
+    low = [replace(row, score=replace(row.score, low=0.0, high=0.07)) for row in rows]
+    own = ranked(3, "own", "full", seen=1.0)  # its score says nothing
+    said = headline(answer_of(*low, own, tied=2)).tied
+    assert said.startswith(
+        "nothing can be told apart at this budget: no start is likely to reach 0.08 mAP50-95"
+    )
+    dead = answer_of(*low, tied=2)
+    value = TrialValue(starts=dead.decision.tied, gain=0.01, cost=2.0, hours=None)
+    assert trials_worth(replace(dead, decision=replace(dead.decision, trials=value))) is None
+    hopeful = replace(low[1], score=replace(low[1].score, high=0.09))
+    assert headline(answer_of(low[0], hopeful, tied=2)).tied == "cannot be told apart from it: b:full"
+    assert headline(answer_of(low[0])).tied == "nothing: it is the only start"
+
+
 def test_what_trials_would_bring_is_said_where_it_is_worth_it() -> None:
     recommendation = long_ranking()
     assert trials_worth(recommendation) is None
