@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from recommender.costs.training_memory import FRAMEWORK_MB
 from recommender.profile import NOTHING_SIMILAR
 from recommender.records import RankedStart
 from recommender.text import two_figures
@@ -57,10 +58,10 @@ def _hours(row: RankedStart, num_classes: int) -> str:
 
 
 def _memory(row: RankedStart, num_classes: int) -> str:
-    """Told where hours are: what the training takes."""
+    """Told where hours are: what the training takes, with the framework's own, as said where a training starts."""
     if row.hours is None or row.training_mb is None:
         return ""
-    return f"~{two_figures(row.training_mb / 1024)} GB"
+    return f"~{two_figures((row.training_mb + FRAMEWORK_MB) / 1024)} GB"
 
 
 def _money(row: RankedStart, num_classes: int) -> str:
@@ -87,7 +88,9 @@ COLUMNS: tuple[Column, ...] = (
     Column(heading="hours", meaning="of the full training", cell=_hours),
     Column(heading="cost", meaning="of the full training", cell=_money),
     Column(
-        heading="memory", meaning="of the full training on a GPU, in batches of 16, estimated", cell=_memory
+        heading="memory",
+        meaning="of the full training on a GPU, in batches of 16, estimated; a frozen backbone needs less",
+        cell=_memory,
     ),
     Column(
         heading="may lose", meaning="what choosing it is expected to lose against the best start", cell=_loss

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from recommender.records import SCRATCH, Notice, Recommendation
+from recommender.costs.estimates import in_words
+from recommender.records import SCRATCH, Estimate, Notice, Recommendation
 from recommender.report.columns import COLUMNS
 from recommender.report.headline import UNSUPPORTED
 from recommender.report.table import print_recommendation
@@ -71,6 +72,18 @@ def test_five_rows_show_and_the_others_are_counted_or_named() -> None:
     assert "Not in the table, since trained on these very images: own." in lines
     everything = [line.split()[1] for line in drawn(long_ranking(), 140, limit=None) if "├" in line]
     assert everything == [*(f"c{i}" for i in range(7)), "scratch"]
+
+
+def test_memory_counts_the_framework_as_the_line_at_a_trainings_start_does() -> None:
+    row = replace(ranked(1, "coco", "full"), hours=1.0, training_mb=3000.0)
+    lines = drawn(answer_of(row), 200)
+    assert next(line for line in lines if "├" in line).count("~3.6 GB") == 1
+    assert in_words(Estimate(memory_mb=3000.0)).endswith("on a GPU about 3.6 GB")
+    assert (
+        next(line for line in lines if line.startswith("memory "))
+        .rstrip()
+        .endswith("a frozen backbone needs less")
+    )
 
 
 def test_warnings_have_plain_names_and_what_to_type() -> None:
