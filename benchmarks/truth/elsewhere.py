@@ -7,7 +7,8 @@ python -m benchmarks.truth.elsewhere collect runs.jsonl    # here: into the ledg
 ```
 
 There, torch, ultralytics, pydantic, safetensors and this repository are enough. A run that did not end in time is lost
-and packed again by the next `pack`.
+and packed again by the next `pack`; `train` again does what has not succeeded. It ends with status 1 where a run could
+not begin or a process died, which ends all the others.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import os
 import shutil
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor, wait
+from collections.abc import Mapping
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,16 +102,33 @@ def train_all(options: argparse.Namespace) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     deadline_s = time.time() + 60 * options.minutes
     lines = options.jobs.read_text("utf-8").splitlines()
-    done = {run.id for run in read_runs(options.runs)}
+    done = succeeded(options.runs)
     jobs = [_there(decode(TrainingJob, line), options) for line in lines]
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(options.processes, mp_context=context)
-    asked = [pool.submit(_train_one, job, options.runs, deadline_s) for job in jobs if job.run_id not in done]
+    asked = {
+        pool.submit(_train_one, job, options.runs, deadline_s): f"{job.target_name} {job.start}"
+        for job in jobs
+        if job.run_id not in done
+    }
     wait(asked, timeout=max(deadline_s - time.time(), 0.0))
     for process in multiprocessing.active_children():
         process.kill()
-    print(f"{len(read_runs(options.runs))} runs are there", flush=True)
-    os._exit(0)
+    broken = exceptions_in_words(asked)
+    print("\n".join([*broken, f"{len(succeeded(options.runs))} runs are there"]), flush=True)
+    os._exit(1 if broken else 0)
+
+
+def succeeded(runs: Path) -> set[str]:
+    """The ids of the runs of a file that succeeded: the others are to be tried again."""
+    return {run.id for run in read_runs(runs) if run.status == "succeeded"}
+
+
+def exceptions_in_words(asked: Mapping[Future[None], str]) -> list[str]:
+    """One line for each call that raised, or whose process died, by its name; none for those not done yet."""
+    done = {future: name for future, name in asked.items() if future.done() and not future.cancelled()}
+    raised = [(name, future.exception()) for future, name in done.items()]
+    return [f"{name}: {type(error).__name__}: {error}" for name, error in raised if error is not None]
 
 
 def _there(job: TrainingJob, options: argparse.Namespace) -> TrainingJob:
@@ -132,11 +151,7 @@ def _train_one(job: TrainingJob, runs: Path, deadline_s: float) -> None:
     from tune_jobs.training import train
 
     began_s = time.time()
-    try:
-        run = train(job)
-    except Exception as error:
-        print(f"{job.target_name} {job.start}: {type(error).__name__}: {error}", flush=True)
-        return
+    run = train(job)
     append_run(runs, run)
     recipe = job.recipe
     images = run.num_train_images * recipe.epochs
@@ -150,7 +165,10 @@ def _train_one(job: TrainingJob, runs: Path, deadline_s: float) -> None:
 
 
 def collect(options: argparse.Namespace) -> None:
-    """Append records to the ledgers of their tasks; repeated runs are compared and not kept."""
+    """Append records to the ledgers of their tasks.
+
+    Repeated runs are compared and not kept, nor are those whose batch was halved for memory: another recipe.
+    """
     from benchmarks.truth.run import key_of, ledger_of, line_of
 
     for file in options.runs:
@@ -160,6 +178,8 @@ def collect(options: argparse.Namespace) -> None:
             before = known.get(key_of(run))
             if run.status != "succeeded":
                 print(line_of(run))
+            elif run.batch_used not in (None, run.recipe.batch):
+                print(f"{line_of(run)}, not kept: batch {run.batch_used} instead of {run.recipe.batch}")
             elif before is None:
                 append_run(ledger, run)
             elif before.best is not None:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
+import gc
+import multiprocessing
+import os
+import subprocess
+import sys
 from collections import Counter
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from benchmarks.truth.elsewhere import collect, exceptions_in_words, succeeded
 from benchmarks.truth.ledger import append_run, read_runs
 from benchmarks.truth.plan import LONG, RANDOM_SUFFIX, plan
-from benchmarks.truth.run import key, key_of
-from recommender.records import Environment, EpochMetrics, Recipe, Run, Start
+from benchmarks.truth.run import key, key_of, ledger_of
+from recommender.records import SCRATCH, Environment, EpochMetrics, Recipe, Run, Start
+from recommender.store.records_json import encode
+from recommender.tasks import TASKS
+from tests.conftest import ROOT
+from tune_jobs.training import TrainingJob
 
 POINT = EpochMetrics(epoch=1, score=0.25, details={"map50": 0.5, "precision": 0.5}, seconds=1.5)
 
@@ -108,3 +120,69 @@ def test_segmentation_runs_every_start_in_every_mode_on_seven_sets() -> None:
     modes = {(e.target, e.checkpoint, e.mode) for e in entries}
     for target, checkpoint, mode in modes:
         assert mode == "scratch" or {(target, checkpoint, "full"), (target, checkpoint, "freeze")} <= modes
+
+
+def test_runs_trained_elsewhere_that_failed_are_tried_again(tmp_path: Path) -> None:
+    file = tmp_path / "runs.jsonl"
+    append_run(file, replace(a_run(0), status="failed"))
+    append_run(file, a_run(1))
+    assert succeeded(file) == {"run-1"}
+
+
+def test_a_killed_worker_is_told_for_every_run_it_takes_along() -> None:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        well = pool.submit(gc.disable)
+        well.result()
+        killed: Future[None] = pool.submit(os._exit, 9)
+        asked = {well: "well", killed: "killed", pool.submit(gc.disable): "waiting"}
+        wait(asked)
+    said = exceptions_in_words(asked)
+    assert [line.split(":")[0] for line in said] == ["killed", "waiting"]
+    assert all("BrokenProcessPool" in line for line in said)
+
+
+@pytest.mark.slow
+def test_training_elsewhere_ends_badly_where_a_run_could_not_begin(tmp_path: Path) -> None:
+    job = TrainingJob(
+        data=tmp_path,
+        output=tmp_path,
+        start=Start(checkpoint=SCRATCH, mode="scratch"),
+        architecture="yolo11n",
+        recipe=Recipe(epochs=1, imgsz=32),
+        kind="full",
+        target_hash="t",
+        target_name="missing",
+    )
+    jobs, runs = tmp_path / "jobs.jsonl", tmp_path / "runs.jsonl"
+    jobs.write_text(encode(job) + "\n", encoding="utf-8")
+    words = ["train", str(tmp_path), str(jobs), "--runs", str(runs), "--device", "cpu", "--minutes", "2"]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.truth.elsewhere", *words],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "missing scratch: " in done.stdout
+    assert "0 runs are there" in done.stdout
+
+
+def test_a_run_with_a_halved_batch_is_told_and_not_collected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger, file = tmp_path / "ledger.jsonl", tmp_path / "runs.jsonl"
+    monkeypatch.setattr("benchmarks.truth.run.ledger_of", lambda task: ledger)
+    append_run(file, replace(a_run(0), batch_used=8))
+    append_run(file, replace(a_run(1), recipe=Recipe(epochs=10, imgsz=192, seed=1)))
+    collect(argparse.Namespace(runs=[file]))
+    assert [run.id for run in read_runs(ledger)] == ["run-1"]
+    assert "batch 8 instead of 16" in capsys.readouterr().out
+
+
+def test_the_ledgers_hold_no_peak_of_a_gpu_that_an_earlier_run_may_have_reached() -> None:
+    """Processes trained several runs, and until it was mended each told the highest peak of all before it."""
+    for task in TASKS:
+        for run in read_runs(ledger_of(task.name)):
+            if run.environment.device.startswith("cuda") and run.created_at < "2026-11-26T20:20":
+                assert run.peak_memory_mb is None
