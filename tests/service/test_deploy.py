@@ -61,3 +61,9 @@ def test_the_pod_has_no_privileges() -> None:
     assert context["readOnlyRootFilesystem"]
     assert not context["allowPrivilegeEscalation"]
     assert context["capabilities"]["drop"] == ["ALL"]
+
+
+def test_a_container_is_started_with_memory_for_data_loading() -> None:
+    """Without it a container has 64 MB of /dev/shm, and a training on a GPU ends in a bus error."""
+    assert "--shm-size=2g" in (DEPLOY / "Containerfile").read_text().split("podman run")[1].split("\n# ")[0]
+    assert "--shm-size=2g" in (ROOT / "docs" / "cluster.md").read_text("utf-8")
