@@ -143,7 +143,7 @@ def check() -> None:
         words = [sys.executable, "-m", "benchmarks.training_memory", "--step", name, str(imgsz), str(batch)]
         done = subprocess.run(words, capture_output=True, text=True, check=True)
         measured = float(done.stdout.strip().splitlines()[-1])
-        estimated = training_memory_mb(name, imgsz, batch, mixed_precision=False)
+        estimated = training_memory_mb(name, imgsz, batch, on_gpu=False)
         assert estimated is not None
         print(f"{name:14} {imgsz:5} {batch:5} {estimated:9.0f} {measured:9.0f}  {estimated / measured:.2f}")
 

@@ -17,7 +17,9 @@ from jsonschema import Draft202012Validator
 from benchmarks.demo import CLASSES, draw_data_set
 from recommender import recommend
 from recommender.answer import Answer, RecommendOptions
+from recommender.atomic_files import write_json
 from recommender.cli.app import run as command
+from recommender.costs.devices import calibration_file
 from recommender.datasets import open_dataset
 from recommender.errors import NotFoundError, UnavailableError
 from recommender.profile.known import known_profile
@@ -330,6 +332,19 @@ def test_trials_are_shown_explained_and_remembered(answered: Answered, own_home:
     assert [row["checkpoint"] for row in after["ranking"]] == [
         row["checkpoint"] for row in content["ranking"]
     ]
+
+
+def test_the_budget_of_trials_is_of_this_machine_whatever_trains_in_full(
+    ask: Ask, answered: Answered, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `--gpu` trials had been taken to run on that GPU."""
+    monkeypatch.setenv("RECOMMENDER_HOME", str(own_home))
+    model = {"latency_ms": 5.0, "memory_mb": None, "flops_b": 6.7, "runtime": "pytorch"}
+    facts = {"title": "slow", "source": "s", "per_operation": 0.8, "per_pixel": 1.0, "gflop_s": 1000.0}
+    write_json(calibration_file(), facts | {"models": {"yolo11n": model}})
+    done = ask("--dataset", str(answered.data), "--imgsz", "64", "--gpu", "h200", "--budget", "1m")
+    assert done.returncode == 0, done.stderr
+    assert "1m buys no trial" in " ".join(done.stdout.split())
 
 
 @pytest.mark.slow

@@ -158,7 +158,7 @@ def _estimate(
     from recommender.costs.estimates import estimate_training, operations_at, speed_here
 
     return estimate_training(
-        speed_here(store, target.task),
+        speed_here(store, target.task, gpus=request.gpus),
         architecture=architecture,
         mode=start.mode,
         recipe=recipe_of(request),

@@ -75,6 +75,7 @@ def calibrate(as_json: AsJson = False) -> None:
 
     from recommender.cli.console import out, progress_bars
     from recommender.costs.calibration import calibrate as measure
+    from recommender.costs.calibration import calibrated_speed
 
     with progress_bars() as progress:
         found = measure(progress)
@@ -86,3 +87,6 @@ def calibrate(as_json: AsJson = False) -> None:
         out().print(f"  {name:<10} {model.latency_ms:g} ms an image of 640 px", markup=False)
     if found.gflop_s is not None:
         out().print(f"  training: {1000 * found.gflop_s:.3g} ms an image for 10⁹ operations", markup=False)
+    speed = calibrated_speed()
+    if found.gpu is not None and speed is not None:
+        out().print(f"  training: {speed.known_by}; once something trained here, by that", markup=False)

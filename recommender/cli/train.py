@@ -227,7 +227,8 @@ def launch(
     if job.status == "succeeded":
         sys.stderr.write(f"Already trained, {job.ended_at}; --again trains it once more.\n")
         return job, notices
-    expected = in_words(decode(TrainingSpec, job.spec).estimate)
+    spec = decode(TrainingSpec, job.spec)
+    expected = in_words(spec.estimate, spec.gpus)
     sys.stderr.write(f"Training {request.start} on {target.name!a}{expected}.\n")
     if detach:
         ensure_host(store, place)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from recommender.cli.sweep import INTERRUPTED, sweep_display
-from recommender.costs.estimates import about
+from recommender.costs.estimates import about, basis_of, speed_here
 from recommender.costs.training_time import ROUGH, Speed
 from recommender.forecast.reasons import trials_sentence
 from recommender.pipeline import Study, conclude
@@ -21,6 +21,7 @@ from recommender.text import printable
 if TYPE_CHECKING:
     from recommender.requests import TrialsRequest
     from recommender.store import Store
+    from recommender.tasks import Task
 
 
 CLUSTER_START_S = 8.0  # of a local Ray
@@ -36,7 +37,7 @@ def after_trials(case: Study, asked: TrialsRequest, store: Store, *, began_at: f
     from tune_jobs.sweep.compute_budget import ComputeBudget
 
     before = conclude(case)
-    speed = case.speed or _rough_speed(asked.address)
+    speed = _trial_speed(case.target.task, asked, store)
     if speed is not None:
         shortest_s = shortest_trial_s(case, speed)
         allowed_s = ComputeBudget.parse(asked.budget).left_s(0.0)
@@ -116,13 +117,18 @@ def _nothing_fits(budget: str, shortest_s: float) -> str:
 
 
 def _basis(speed: Speed) -> str:
-    if speed.num_runs == 0:
-        return ", a rough guess: nothing has been timed here"
-    return f", by {speed.num_runs} run{'s' if speed.num_runs > 1 else ''} on {speed.hardware}"
+    on = f" on {speed.hardware}" if speed.num_runs else ""
+    return f", {basis_of(speed)}{on}"
 
 
-def _rough_speed(address: str | None) -> Speed | None:
+def _trial_speed(task: Task, asked: TrialsRequest, store: Store) -> Speed | None:
+    """The speed of trials where they run; `--gpu` names what trains in full, which may be another machine."""
+    gpus = 0 if asked.gpus_per_trial == 0 else None
+    return speed_here(store, task, "trial", gpus=gpus) or _rough_speed(asked.address, gpus)
+
+
+def _rough_speed(address: str | None, gpus: int | None) -> Speed | None:
     """A guess for this machine's processor; None where a GPU or another machine would train."""
     import torch
 
-    return None if address or torch.cuda.is_available() else ROUGH
+    return None if address or (gpus is None and torch.cuda.is_available()) else ROUGH

@@ -1,4 +1,8 @@
-"""Measure this machine: latency and training speed of real architectures, kept beside the store."""
+"""Measure this machine: latency and training speed of real architectures, kept beside the store.
+
+Training is timed on a processor only. On a GPU the few small steps of a calibration wait for the processor to ask for
+them, so scaled up by operations they make hours many times too long; there the published times say more.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,8 @@ import numpy as np
 
 from recommender.atomic_files import write_json
 from recommender.costs.devices import (
+    CPU_PER_PIXEL,
+    GPU_PER_PIXEL,
     TABLE_SIZE,
     THIS,
     Calibration,
@@ -21,12 +27,15 @@ from recommender.costs.devices import (
     calibration,
     calibration_file,
 )
+from recommender.costs.gpus import speed_before_runs
 from recommender.costs.image_sizes import operations_of
 from recommender.costs.training_time import IMAGE_S, Speed
 from recommender.progress import Progress, silent
+from recommender.records import Environment
 
 if TYPE_CHECKING:
     import torch
+    from torch.nn import Module
 
 ARCHITECTURES = ("yolo11n", "yolov8n", "yolo11s")
 REPEATS = 2  # the median of them counts; one more goes first and is thrown away
@@ -35,20 +44,26 @@ CUDA, CPU = "cuda", "cpu"
 
 
 def calibrate(progress: Progress = silent) -> Calibration:
-    """Time one image and one training step of each architecture with random weights, and keep what was found."""
+    """Time each architecture with random weights, and keep what was found.
+
+    One image of each; on a processor one training step too.
+    """
     import torch
 
     device = torch.device(CUDA if torch.cuda.is_available() else CPU)
+    on_gpu = device.type == CUDA
     models: dict[str, Measured] = {}
     steps = []
     for done, name in enumerate(ARCHITECTURES):
         progress("calibrate", done, len(ARCHITECTURES))
         flops = operations_of(name) or 0.0
-        latency_ms, step_s = _time(name, device)
+        model = _model(name, device)
+        latency_ms = _latency_ms(model, device)
         models[name] = Measured(
             latency_ms=round(latency_ms, 2), memory_mb=None, flops_b=flops, runtime="pytorch"
         )
-        steps.append(step_s / (flops * (TRAIN_SIZE / TABLE_SIZE) ** 2))
+        if not on_gpu:
+            steps.append(_step_s(model, device) / (flops * (TRAIN_SIZE / TABLE_SIZE) ** 2))
     progress("calibrate", len(ARCHITECTURES), len(ARCHITECTURES))
     found = Calibration(
         device=Device(
@@ -56,41 +71,69 @@ def calibrate(progress: Progress = silent) -> Calibration:
             title=f"this machine ({_hardware(device)}, {torch.get_num_threads()} threads), PyTorch",
             source="recommend calibrate",
             per_operation=_slope(list(models.values())),
-            per_pixel=1.0 if device.type == CPU else 0.6,
+            per_pixel=GPU_PER_PIXEL if on_gpu else CPU_PER_PIXEL,
             models=models,
         ),
-        gflop_s=round(statistics.median(steps), 6),
+        gflop_s=None if on_gpu else round(statistics.median(steps), 6),
+        gpu=_hardware(device) if on_gpu else None,
     )
     write_json(calibration_file(), found.document())
     return found
 
 
-def calibrated_speed() -> Speed | None:
-    """The speed of trainings on this machine by its calibration; None where there is none."""
+def calibrated_speed(*, gpu: bool | None = None) -> Speed | None:
+    """The speed of trainings on this machine by its calibration, of a GPU as published.
+
+    None where there is none, or where it was made on a GPU and none is to train, or the other way round; `gpu` None
+    takes either.
+    """
     found = calibration()
-    if found is None or not found.gflop_s:
+    if found is None or (gpu is not None and gpu != (found.gpu is not None)):
         return None
-    return Speed(factor=1.0, num_runs=0, hardware=found.device.title, image_s=IMAGE_S, gflop_s=found.gflop_s)
+    if found.gpu is not None:
+        return speed_before_runs(
+            Environment(hardware=found.gpu, device=CUDA, num_threads=os.cpu_count() or 1, versions={})
+        )
+    if not found.gflop_s:
+        return None
+    return Speed(
+        factor=1.0,
+        num_runs=0,
+        hardware=found.device.title,
+        image_s=IMAGE_S,
+        gflop_s=found.gflop_s,
+        known_by="by the calibration of this machine",
+    )
 
 
-def _time(name: str, device: torch.device) -> tuple[float, float]:
-    """Milliseconds for one image, and seconds of a training step for one image."""
-    import torch
-
+def _model(name: str, device: torch.device) -> Module:
     from recommender.checkpoints import build_model
 
-    model = build_model(name, 80).to(device)
+    model: Module = build_model(name, 80).to(device)
+    return model
+
+
+def _latency_ms(model: Module, device: torch.device) -> float:
+    """Milliseconds for one image."""
+    import torch
+
     image = torch.rand(1, 3, TABLE_SIZE, TABLE_SIZE, device=device)
-    batch = torch.rand(TRAIN_BATCH, 3, TRAIN_SIZE, TRAIN_SIZE, device=device)
     with torch.inference_mode():
-        latency_s = _median_s(lambda: model.eval()(image), device)
+        return 1000 * _median_s(lambda: model.eval()(image), device)
+
+
+def _step_s(model: Module, device: torch.device) -> float:
+    """Seconds of a training step for one image."""
+    import torch
+
+    batch = torch.rand(TRAIN_BATCH, 3, TRAIN_SIZE, TRAIN_SIZE, device=device)
 
     def step() -> None:
         model.zero_grad()
         outputs = model.train()(batch)
         sum(_total(output) for output in _tensors(outputs)).backward()  # type: ignore[union-attr]
 
-    return 1000 * latency_s, _median_s(step, device) / TRAIN_BATCH
+    return _median_s(step, device) / TRAIN_BATCH
 
 
 def _total(output: torch.Tensor) -> torch.Tensor:

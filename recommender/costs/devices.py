@@ -22,6 +22,7 @@ from recommender.tasks import TASKS, Task
 FILE = Path(__file__).parent / "devices.json"
 TABLE_SIZE = 640  # pixels, of every measurement that says no other
 THIS = "this"  # the machine that `recommend calibrate` ran on
+CPU_PER_PIXEL, GPU_PER_PIXEL = 1.0, 0.6  # exponents of latency in the pixels, of a calibrated machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +53,16 @@ class Calibration:
     """The measurements of this machine by `recommend calibrate`."""
 
     device: Device
-    gflop_s: float | None  # seconds of a training step for 10^9 operations of the forward pass
+    # Seconds of a training step for 10^9 operations of the forward pass; None on a GPU, where a short step shows how
+    # long it waits for the processor and not how fast it is.
+    gflop_s: float | None
+    gpu: str | None = None  # as its driver names it; None for a processor
 
     def document(self) -> dict[str, object]:
-        """The JSON form, as it is kept and printed: the device as `devices.json` has it, and `gflop_s`."""
+        """The JSON form, as it is kept and printed: the device as `devices.json` has it, and the other fields."""
         facts = asdict(self.device)
         del facts["name"]
-        return {**facts, "gflop_s": self.gflop_s}
+        return {**facts, "gflop_s": self.gflop_s, "gpu": self.gpu}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +140,12 @@ def calibration() -> Calibration | None:
     """The result of `recommend calibrate`; None where it has not run or the file cannot be read."""
     try:
         facts = json.loads(calibration_file().read_text(encoding="utf-8"))
-        found = Calibration(device=_device(THIS, facts), gflop_s=facts.get("gflop_s"))
+        own, gpu = _device(THIS, facts), facts.get("gpu")
+        if (
+            "gpu" not in facts and own.per_pixel == GPU_PER_PIXEL
+        ):  # of an older version, which timed steps there
+            gpu = own.title
+        found = Calibration(device=own, gflop_s=None if gpu else facts.get("gflop_s"), gpu=gpu)
         return found if found.device.models else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -10,7 +10,7 @@ from recommender.costs.gpus import speed_before_runs
 from recommender.costs.image_sizes import known_operations, operations, operations_of
 from recommender.costs.training_memory import FRAMEWORK_MB, PROGRAM_MB, training_memory_mb
 from recommender.costs.training_time import NEWEST, Speed, TrainingWork, known_speed
-from recommender.records import Estimate, Mode, Recipe, Run, SplitCounts, Start
+from recommender.records import Environment, Estimate, Mode, Recipe, Run, SplitCounts, Start
 from recommender.store import Store
 from recommender.tasks import Task
 from recommender.text import counted, two_figures
@@ -23,9 +23,15 @@ NOTHING_TIMED = (
 UNKNOWN_NETWORK = "how long is not known, since nothing tells how many operations this network takes"
 
 
-def speed_here(store: Store, task: Task, kind: Literal["trial", "full"] = "full") -> Speed | None:
-    """The speed by the newest runs of this task and kind, else by the calibration; None where there is neither."""
-    newest = store.runs.page(limit=LOOKED_AT).items
+def speed_here(
+    store: Store, task: Task, kind: Literal["trial", "full"] = "full", *, gpus: int | None = None
+) -> Speed | None:
+    """The speed by the newest runs of this task and kind, else by the calibration; None where there is neither.
+
+    `gpus` are those that train together, 0 for a processor, None for one where there is one. Only runs on as many
+    count: how much several gain depends on how well they are fed, so it is timed or not known.
+    """
+    newest = [run for run in store.runs.page(limit=LOOKED_AT).items if _suits(run.environment, gpus)]
     known = dict(known_operations())
     for run in newest:
         if run.architecture not in known:
@@ -33,7 +39,20 @@ def speed_here(store: Store, task: Task, kind: Literal["trial", "full"] = "full"
             if flops_b is not None:
                 known[run.architecture] = flops_b
     found = known_speed(newest, known, task=task, kind=kind, reference=speed_before_runs)
-    return found or calibrated_speed()
+    if found is not None or (gpus or 1) > 1:
+        return found
+    return calibrated_speed(gpu=None if gpus is None else gpus > 0)
+
+
+def _suits(environment: Environment, gpus: int | None) -> bool:
+    """True if it trained on so many GPUs."""
+    if environment.num_processes != max(gpus or 1, 1):
+        return False
+    return gpus is None or _on_gpu(environment) == (gpus > 0)
+
+
+def _on_gpu(environment: Environment) -> bool:
+    return environment.device.startswith("cuda")
 
 
 def operations_at(store: Store, architecture: str, start: Start) -> float | None:
@@ -79,7 +98,7 @@ def estimate_training(
 def basis_of(speed: Speed) -> str:
     """The basis of an estimate, in words."""
     if not speed.num_runs:
-        return "by the calibration of this machine"
+        return speed.known_by
     return f"by {counted(speed.num_runs, 'run')} timed here"
 
 
@@ -92,12 +111,11 @@ def about(seconds: float) -> str:
 
 def expected_memory_mb(run: Run) -> float | None:
     """The peak memory to compare with what the run took: of a GPU its tensors, else of the whole process."""
-    cuda = run.environment.device.startswith("cuda")
+    cuda = _on_gpu(run.environment)
     if cuda and run.estimate is not None and run.batch_used in (None, run.recipe.batch):
         return run.estimate.memory_mb  # of one of its GPUs, as the peak is
-    tensors = training_memory_mb(
-        run.architecture, run.recipe.imgsz, run.batch_used or run.recipe.batch, mixed_precision=cuda
-    )
+    batch = -(-(run.batch_used or run.recipe.batch) // run.environment.num_processes)
+    tensors = training_memory_mb(run.architecture, run.recipe.imgsz, batch, on_gpu=cuda)
     return tensors if cuda or tensors is None else tensors + PROGRAM_MB
 
 
@@ -117,7 +135,7 @@ def memory_beside(run: Run) -> str:
         return "memory unknown"
     expected = expected_memory_mb(run)
     beside = "" if expected is None else f", estimated {expected:.0f} MB"
-    kind = "GPU memory" if run.environment.device.startswith("cuda") else "memory"
+    kind = "GPU memory" if _on_gpu(run.environment) else "memory"
     return f"at most {run.peak_memory_mb:.0f} MB of {kind}{beside}"
 
 
@@ -128,14 +146,26 @@ def total_seconds(estimates: Iterable[Estimate]) -> float | None:
     return sum(known) if known and len(known) == len(every) else None
 
 
-def in_words(estimate: Estimate | None) -> str:
-    """The estimate in words, ": about 12 min by 5 runs timed here; on a GPU about 1.9 GB"; "" where there is none."""
+def in_words(estimate: Estimate | None, gpus: int | None = None) -> str:
+    """The estimate in words, ": about 12 min by 5 runs timed here; on a GPU about 1.9 GB"; "" where there is none.
+
+    `gpus` as `speed_here` takes it.
+    """
     if estimate is None:
         return ""
     seconds, memory_mb = estimate.seconds, estimate.memory_mb
-    unknown = NOTHING_TIMED if estimate.basis is None else UNKNOWN_NETWORK
+    unknown = _not_timed(gpus) if estimate.basis is None else UNKNOWN_NETWORK
     time = unknown if seconds is None else f"{about(seconds)} {estimate.basis}"
     memory = (
         "" if memory_mb is None else f"; on a GPU about {two_figures((memory_mb + FRAMEWORK_MB) / 1024)} GB"
     )
     return f": {time}{memory}"
+
+
+def _not_timed(gpus: int | None) -> str:
+    """The reason why no time is told, where nothing was timed on so many GPUs."""
+    if gpus is not None and gpus > 1:
+        return f"how long is not known, since nothing was timed here on {gpus} GPUs"
+    if gpus == 0 and calibrated_speed() is not None:  # of a GPU: to calibrate again would not help
+        return "how long is not known, since nothing was timed here on the processor alone"
+    return NOTHING_TIMED

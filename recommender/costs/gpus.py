@@ -13,6 +13,7 @@ machine's own history say more about that machine.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from recommender.costs.devices import usual_spelling
 from recommender.costs.training_time import ROUGH, Speed
@@ -78,6 +79,7 @@ def gpu_speed(name: str) -> Speed:
         least_step_s=LEAST_STEP_S,
         between_epochs_s=BETWEEN_EPOCHS_S,
         start_s=GPU_START_S,
+        known_by=f"estimated for {wanted} from published training times, not timed here",
     )
 
 
@@ -86,5 +88,8 @@ def speed_before_runs(environment: Environment) -> Speed:
     if not environment.device.startswith("cuda"):
         return ROUGH
     words = f"-{re.sub('[^a-z0-9]+', '-', environment.hardware.casefold())}-"
-    known = next((name for name in BANDWIDTH_GB_S if f"-{name}-" in words), "v100")
-    return gpu_speed(known)
+    known = next((name for name in BANDWIDTH_GB_S if f"-{name}-" in words), None)
+    if known is not None:
+        return gpu_speed(known)
+    unknown = "estimated from published training times as if it were a V100, not timed here"
+    return replace(gpu_speed("v100"), known_by=unknown)

@@ -76,6 +76,7 @@ class Speed:
     least_step_s: float = 0.0
     between_epochs_s: float = 0.0
     start_s: float = START_S
+    known_by: str = "by a rough guess, since nothing was timed here"  # in words, where no run says it
 
     def epoch_s(self, work: TrainingWork) -> float:
         """Seconds of an epoch."""
@@ -122,8 +123,8 @@ def known_speed(
     return replace(expected, factor=factor, num_runs=len(ratios), hardware=where[0])
 
 
-def _place(environment: Environment) -> tuple[str, str, int]:
-    return environment.hardware, environment.device, environment.num_threads
+def _place(environment: Environment) -> tuple[str, str, int, int]:
+    return environment.hardware, environment.device, environment.num_threads, environment.num_processes
 
 
 def _ratios(runs: Iterable[Run], flops_b: Mapping[str, float], expected: Speed) -> Iterable[float]:

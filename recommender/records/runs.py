@@ -56,6 +56,7 @@ class Environment:
     device: str
     num_threads: int
     versions: dict[str, str]
+    num_processes: int = 1  # of one training, a GPU each; runs from before this was recorded have 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +66,7 @@ class Estimate:
     seconds: float | None = field(default=None, metadata=described("Of all its epochs."))
     memory_mb: float | None = field(
         default=None,
-        metadata=described(
-            "At its peak on a GPU in mixed precision, as PyTorch counts it: without its own libraries."
-        ),
+        metadata=described("At its peak on a GPU, as PyTorch counts it: without its own libraries."),
     )
     basis: str | None = field(
         default=None, metadata=described('What the seconds go by: "by 5 runs timed here".')

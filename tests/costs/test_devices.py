@@ -89,7 +89,11 @@ def test_this_machine_is_a_device_once_it_was_measured(
     assert found.ms == pytest.approx(200)
     measured = calibration()
     assert measured is not None
-    assert measured.document() == facts | {"models": {"yolo11n": model | {"imgsz": 640}}, "gflop_s": None}
+    assert measured.document() == facts | {
+        "models": {"yolo11n": model | {"imgsz": 640}},
+        "gflop_s": None,
+        "gpu": None,
+    }
     calibration_file().write_text(json.dumps({"models": 3}), encoding="utf-8")
     assert [one.name for one in devices()].count("this") == 0
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from recommender.atomic_files import write_json
+from recommender.costs.devices import calibration_file
 from recommender.costs.estimates import (
     NOTHING_TIMED,
     UNKNOWN_NETWORK,
@@ -17,7 +19,9 @@ from recommender.costs.estimates import (
     speed_here,
     time_beside,
 )
-from recommender.costs.training_time import Speed
+from recommender.costs.gpus import gpu_speed
+from recommender.costs.training_memory import training_memory_mb
+from recommender.costs.training_time import Speed, TrainingWork
 from recommender.records import EpochMetrics, Estimate, Recipe, Run, SplitCounts, Start
 from recommender.report.runs import run_detail
 from recommender.store import Store
@@ -128,3 +132,60 @@ def test_memory_of_a_training_on_two_gpus_is_that_of_one_as_its_peak_is() -> Non
 
 def _epochs(first: EpochMetrics, number: int) -> tuple[EpochMetrics, ...]:
     return tuple(replace(first, epoch=i + 1, seconds=5.0 + 2.0 * i) for i in range(number))
+
+
+def _timed_on(name: str, device: str, processes: int, seconds: float) -> Run:
+    """A run of three epochs that took so many seconds each."""
+    run = replace(make_run(name), num_train_images=1000)
+    points = tuple(replace(run.curve[0], epoch=i + 1, seconds=5.0 + seconds * i) for i in range(3))
+    where = replace(run.environment, device=device, num_processes=processes)
+    return replace(run, curve=points, environment=where)
+
+
+def test_only_runs_on_as_many_gpus_tell_the_time(tmp_path: Path) -> None:
+    work = TrainingWork(
+        flops_b=6.5, imgsz=224, mode="full", num_train_images=1000, num_val_images=300, epochs=1
+    )
+    with Store(f"sqlite:///{tmp_path / 'store.db'}") as store:
+        store.runs.add(_timed_on("four", "cuda:0", 4, 20.0))
+        assert speed_here(store, "detect") is None
+        assert speed_here(store, "detect", gpus=1) is None
+        store.runs.add(_timed_on("one", "cuda:0", 1, 80.0))
+        assert speed_here(store, "detect", gpus=0) is None  # not a GPU's time for a processor
+        store.runs.add(_timed_on("none", "cpu", 1, 800.0))
+        found = {gpus: speed_here(store, "detect", gpus=gpus) for gpus in (0, 1, 4)}
+        epochs = {gpus: speed.epoch_s(work) for gpus, speed in found.items() if speed is not None}
+        assert speed_here(store, "detect", gpus=2) is None
+    assert epochs == pytest.approx({0: 800.0, 1: 80.0, 4: 20.0}, rel=0.1)
+
+
+def test_an_unknown_time_on_several_gpus_or_without_the_calibrated_one_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECOMMENDER_HOME", str(tmp_path))
+    unknown = _estimate(None)
+    assert "nothing was timed here on 4 GPUs" in in_words(unknown, 4)
+    assert NOTHING_TIMED in in_words(unknown, 0)
+    model = {"latency_ms": 5.0, "memory_mb": None, "flops_b": 6.7, "runtime": "pytorch"}
+    facts = {"title": "this", "source": "s", "per_operation": 0.8, "per_pixel": 0.6, "gpu": "Tesla T4"}
+    write_json(calibration_file(), facts | {"models": {"yolo11n": model}})
+    assert "on the processor alone" in in_words(unknown, 0)
+    with Store(f"sqlite:///{tmp_path / 'store.db'}") as store:
+        assert speed_here(store, "detect", gpus=0) is None
+        assert speed_here(store, "detect", gpus=4) is None
+        assert speed_here(store, "detect", gpus=1) == gpu_speed("t4")
+
+
+def test_runs_of_before_open_with_one_process() -> None:
+    run = make_run()
+    earlier = encode(run).replace('"num_processes": 1, ', "")
+    assert "num_processes" not in earlier
+    assert decode(Run, earlier) == run
+
+
+def test_memory_of_a_run_on_several_gpus_is_of_its_share_of_the_batch() -> None:
+    run = make_run()
+    shared = replace(run.environment, device="cuda:0", num_processes=4)
+    assert expected_memory_mb(replace(run, environment=shared)) == training_memory_mb(
+        run.architecture, run.recipe.imgsz, run.recipe.batch // 4
+    )

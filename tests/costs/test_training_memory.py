@@ -20,7 +20,7 @@ def test_it_grows_with_batch_size_and_model() -> None:
     assert training_memory_mb("yolo11n", 640, 32) == pytest.approx(2 * small, rel=0.05)
     assert training_memory_mb("yolo11n", 320, 16) == pytest.approx(small / 4, rel=0.1)
     assert (training_memory_mb("yolo11m", 640, 16) or 0.0) > 2 * small
-    assert (training_memory_mb("yolo11n", 640, 16, mixed_precision=False) or 0.0) > 1.4 * small
+    assert (training_memory_mb("yolo11n", 640, 16, on_gpu=False) or 0.0) > 1.4 * small
     assert training_memory_mb("a network of nobody", 640, 16) is None
 
 
@@ -72,3 +72,13 @@ def test_a_gpu_that_does_not_hold_the_batch_is_told_with_one_that_it_does() -> N
     (note,) = _too_large(at_random, "T4", "yolo11x")
     assert f"--batch {fits}." in note.message
     assert _too_large(row, None) == _too_large(replace(row, training_mb=500.0), "t4") == ()
+
+
+def test_rtdetr_takes_a_gpu_as_much_as_it_does_in_full_precision() -> None:
+    """It trains in full precision everywhere, so half of it was forecast."""
+    gpu, processor = (training_memory_mb("rtdetr-l", 640, 16, on_gpu=on_gpu) for on_gpu in (True, False))
+    assert gpu == processor
+    assert gpu is not None
+    assert largest_batch("rtdetr-l", 640, gpu + FRAMEWORK_MB) == 16
+    assert largest_batch("rtdetr-l", 640, gpu + FRAMEWORK_MB - 1) == 8
+    assert training_memory_mb("yolo11n", 640, 16) != training_memory_mb("yolo11n", 640, 16, on_gpu=False)

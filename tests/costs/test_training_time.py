@@ -98,6 +98,8 @@ def test_a_gpu_is_known_by_the_name_its_driver_tells() -> None:
     assert of("NVIDIA GeForce RTX 4090").startswith("rtx-4090,")
     assert of("NVIDIA A100-SXM4-40GB").startswith("a100,")
     assert of("NVIDIA L40S").startswith("v100,")  # not an L4: one that is not known
+    unknown = speed_before_runs(replace(make_run().environment, hardware="NVIDIA L40S", device="cuda:0"))
+    assert "as if it were a V100" in unknown.known_by
     assert of("Tesla T4", "cpu") == "a processor"
 
 

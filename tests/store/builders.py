@@ -155,6 +155,7 @@ environments = st.builds(
     device=any_text,
     num_threads=counts,
     versions=st.dictionaries(any_text, any_text, max_size=2),
+    num_processes=counts,
 )
 runs = st.builds(
     Run,

@@ -44,6 +44,7 @@ def test_two_processes_train_one_model_and_one_record(data: Path, tmp_path: Path
     assert "batch norm of each process by itself: torch synchronises it on GPUs only" in run.notes
     assert [path.name for path in job.output.iterdir()] == [BEST_WEIGHTS]
     assert run.id == replace(job, num_processes=1).run_id, "the same training, wherever it ran"
+    assert run.environment.num_processes == 2
     assert not members()
 
 

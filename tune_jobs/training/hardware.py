@@ -15,13 +15,14 @@ PACKAGES = (
 )
 
 
-def describe_environment(device: str, num_threads: int) -> Environment:
-    """Hardware and library versions of this process."""
+def describe_environment(device: str, num_threads: int, num_processes: int = 1) -> Environment:
+    """Hardware and library versions of this process, and how many such processes train together."""
     return Environment(
         hardware=_accelerator(device) or _processor(),
         device=device,
         num_threads=num_threads,
         versions={"python": platform.python_version()} | _versions(),
+        num_processes=num_processes,
     )
 
 

@@ -47,7 +47,8 @@ def train(job: TrainingJob, *, on_epoch: OnEpoch | None = None) -> Run:
     state, weights_sha256 = _read_weights(job)
     job.output.mkdir(parents=True, exist_ok=True)
     record = replace(
-        blank_record(job, describe_environment(job.device, job.num_threads)), weights_sha256=weights_sha256
+        blank_record(job, describe_environment(job.device, job.num_threads, job.num_processes)),
+        weights_sha256=weights_sha256,
     )
     with tempfile.TemporaryDirectory(dir=job.output, prefix=WORK_PREFIX) as folder:
         tracking = Tracking(job)

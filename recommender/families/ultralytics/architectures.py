@@ -164,6 +164,12 @@ def learning_rate_factor(name: str) -> float:
     return 1.0 if known is None else known.kind.learning_rate_factor
 
 
+def mixed_precision(name: str) -> bool:
+    """True if this architecture trains in mixed precision on a GPU, as one that is not shipped is taken to."""
+    known = _shipped(name)
+    return known is None or known.kind.mixed_precision
+
+
 def _entries(file: Path) -> list[Architecture]:
     stem = _STEM.fullmatch(file.stem)
     content = _read(file)
