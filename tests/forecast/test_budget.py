@@ -75,12 +75,14 @@ def test_scratch_is_never_above_the_best_pretrained_start_below_ten_thousand_ima
 
 @pytest.mark.slow
 def test_mask_wearing_at_a_usual_budget_is_sane(history: tuple[Observation, ...]) -> None:
-    levels = []
+    levels, widths = [], []
     for images in (120, 1_000, 5_000, 20_000):
         start = forecast(history, starts_on(history, "mask_wearing", images=images))[f"{COCO}:full"]
-        assert start.score.high - start.score.low > 0.2  # no run is near
+        widths.append(start.score.high - start.score.low)
         levels.append(start.score.mean)
     assert levels == sorted(levels)
+    assert widths == sorted(widths)  # the further from the runs on 118 images, the less is known
+    assert widths[-1] > 2 * widths[0]
     assert 0.4 < levels[0] < 0.65
     assert levels[-1] < 0.8
     assert levels[3] - levels[2] < levels[1] - levels[0]
@@ -283,5 +285,5 @@ def test_where_all_ends_near_nothing_no_choice_is_expected_to_lose_much(
 ) -> None:
     found = forecast(history, starts_on(history, target, images=150, epochs=1, imgsz=32))
     first = next(iter(found.values()))
-    assert first.score.mean < 0.1
+    assert first.score.mean < 0.15
     assert first.expected_loss < max(0.04, first.score.mean)
