@@ -27,6 +27,9 @@ HALF_YOUTH = 0.05  # of the cubed share still to come, at which starts differ ha
 # HALF_VIEWS where the branch of masks begins at random: starts differ for longer. By judgement; 1,000 before `youth`
 # levelled off.
 HALF_VIEWS_OF_MASKS = 400.0
+# Views after which half of what random masks cost is made up for: on balloons .21 and .37 after 10 epochs, .50 and .54
+# after 60.
+MASKS_VIEWS = 1000.0
 SCRATCH_VIEWS = 1800.0  # the same of random weights, whose rise is steeper and later
 SCRATCH_VIEWS_OF_CLASSIFIERS = 16_000.0  # after 6,000 views of digits .16 is right, little above chance
 SCRATCH_STEEPNESS = 2.5
@@ -96,7 +99,7 @@ def masks_begin_at_random(situation: Situation) -> bool:
 
 def masks_to_learn(situation: Situation) -> float:
     """1 to 0: how much random weights have yet to learn, of a segmenter whose branch of masks no checkpoint gave."""
-    return scratch_views_term(situation) if masks_begin_at_random(situation) else 0.0
+    return MASKS_VIEWS / (MASKS_VIEWS + views(situation)) if masks_begin_at_random(situation) else 0.0
 
 
 def views_term(situation: Situation) -> float:

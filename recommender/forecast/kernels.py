@@ -20,7 +20,6 @@ from recommender.forecast.budget import (
     coordinates,
     drift_covariance,
     gain_share,
-    masks_to_learn,
     small_budget_sd,
     youth,
 )
@@ -38,9 +37,6 @@ LEAST_ALIKE, EXACT_ZERO = 0.05, 1e-9
 # Of what very small budgets hide, that sets one start apart from another: both end near 0. By judgement; .5 before
 # `youth` levelled off.
 SMALL_SHARE = 0.25
-# How soon one start's masks are learnt beyond what the rules say, so that a beginning says little of the end. By
-# judgement: the recorded runs are e^1.4 times less probable so, and a detector led segmenters at 100 epochs without it.
-MASKS_SD = 0.05
 STEP = 1e-4  # of a length's logarithm, for derivatives
 
 
@@ -98,7 +94,6 @@ class KernelInputs:
     unsupported_NN: Matrix  # covariance of what no recorded run tells of budgets so far away
     gain_share_N: Matrix  # share of what a target gives to pretrained weights: 1; random ones come to it
     youth_N: Matrix  # how far training has hardly begun, 0 to 1
-    masks_N: Matrix  # how much a branch of masks that began at random has yet to learn, 0 to 1
     small_budget_sd_N: Matrix  # standard deviation of results at very small budgets
     pretrained_N: NDArray[np.bool_]
     faded_NN: (
@@ -117,10 +112,7 @@ class KernelInputs:
     def _fixed(self) -> Matrix:
         small = self.small_budget_sd_N[:, None] * self.small_budget_sd_N[None, :] * self.near_budget_NN
         fixed: Matrix = self.rules_NN + self.same_data * (
-            self.slopes_NN
-            + self.unsupported_NN
-            + small * (1.0 + SMALL_SHARE**2 * self._same_start)
-            + MASKS_SD**2 * self._same_start * np.outer(self.masks_N, self.masks_N)
+            self.slopes_NN + self.unsupported_NN + small * (1.0 + SMALL_SHARE**2 * self._same_start)
         )
         return fixed
 
@@ -231,7 +223,6 @@ def kernel_inputs(situations: Sequence[Situation]) -> KernelInputs:
         unsupported_NN=among(unsupported_BB, budget_N),
         gain_share_N=np.array([gain_share(s) for s in situations]),
         youth_N=np.array([youth(s) for s in situations]),
-        masks_N=np.array([masks_to_learn(s) for s in situations]),
         small_budget_sd_N=np.array([small_budget_sd(s) for s in situations]),
         pretrained_N=~scratch,
         faded_NN=np.where(scratch[:, None] != scratch[None, :], 0.0, fade[:, None] * fade[None, :]),
