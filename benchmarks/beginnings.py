@@ -1,4 +1,4 @@
-"""What the beginning of a long training tells of its end: `python -m benchmarks.beginnings`.
+"""The use of the beginning of a long training for choosing a start: `python -m benchmarks.beginnings`.
 
 Of every race of the built-in history of 60 epochs or more, among its starts from checkpoints: the mAP lost by taking
 the start that leads after so large a share of the epochs, and the correlation of what sets the starts of a data set
