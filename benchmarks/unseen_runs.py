@@ -84,7 +84,7 @@ def _new_runs(task: Task) -> tuple[Observation, ...]:
     builtin = builtin_history(task)
     shipped = {run.id for run in builtin.runs}
     return observations(
-        [run for run in read_runs(ledger_of(task)) if run.id not in shipped],
+        [r for r in read_runs(ledger_of(task)) if r.id not in shipped and r.recipe.learning_rate is None],
         profiles=builtin_profiles(),
         checkpoints=builtin.checkpoints,
         evidence=builtin.evidence,

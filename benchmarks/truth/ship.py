@@ -15,6 +15,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.truth.assembled import ASSEMBLED
 from benchmarks.truth.ledger import read_runs
 from benchmarks.truth.plan import FAMILIES, RANDOM_SUFFIX
 from benchmarks.truth.run import ledger_of
@@ -49,8 +50,9 @@ def main() -> int:
     runs = [
         run
         for run in read_runs(options.runs or ledger_of(options.task))
-        # Of one start at one budget the history holds one run a seed, at the rate that users' trainings have.
-        if run.status == "succeeded" and run.recipe.learning_rate is None
+        # Of one start at one budget the history holds one run a seed, at the rate that users' trainings have. Assembled
+        # sets hold the images of others, which a backtest could not hide from each other.
+        if run.status == "succeeded" and run.recipe.learning_rate is None and run.target_name not in ASSEMBLED
     ]
     grid = _grid(options.shared, options.work)
     file = builtin_file(options.task)
