@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmarks.truth.ledger import read_runs
 from benchmarks.truth.run import ledger_of
+from benchmarks.truth.ship import is_shipped
 from recommender.forecast.backtest import BacktestCase, all_cases, check_of
 from recommender.forecast.calibration import Check
 from recommender.forecast.history import builtin_history, builtin_observations, observations
@@ -48,7 +49,8 @@ def main() -> None:
         for one in forecasts(options.task, known=known):
             situation = one.case.candidates[0]
             budget = situation.budget
-            images = 40 if situation.num_train_images < 60 else situation.num_train_images // 100 * 100
+            step = 20 if situation.num_train_images < 100 else 100
+            images = situation.num_train_images // step * step
             by_budget[images, budget.imgsz, budget.epochs].append(one)
         for budget_key in sorted(by_budget):
             print(summary(budget_key, by_budget[budget_key]))
@@ -84,7 +86,7 @@ def _new_runs(task: Task) -> tuple[Observation, ...]:
     builtin = builtin_history(task)
     shipped = {run.id for run in builtin.runs}
     return observations(
-        [r for r in read_runs(ledger_of(task)) if r.id not in shipped and r.recipe.learning_rate is None],
+        [run for run in read_runs(ledger_of(task)) if run.id not in shipped and is_shipped(run)],
         profiles=builtin_profiles(),
         checkpoints=builtin.checkpoints,
         evidence=builtin.evidence,

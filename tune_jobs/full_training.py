@@ -84,6 +84,14 @@ def main(
     return 0
 
 
+class _NodeFaultError(Exception):
+    """A training that its node broke: another attempt goes on from its state."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run.error)
+        self.run = run
+
+
 class TrainingAttempt:
     """One attempt at one job."""
 
@@ -120,10 +128,11 @@ class TrainingAttempt:
                     AttemptOutcome(status="succeeded", run=run, files=self._carry_results(job.output))
                 )
             elif run.status == "failed":
-                if run.curve and (job.output / STATE_FILES[0]).exists():
+                if (job.output / STATE_FILES[0]).exists():
                     # Its node broke it: out of memory, a GPU's fault. What the training itself broke leaves no state.
-                    self._carry_state(run.curve[-1].epoch)
-                    raise RuntimeError(run.error)
+                    if run.curve:  # else it broke before its first epoch, or it is not the one that records
+                        self._carry_state(run.curve[-1].epoch)
+                    raise _NodeFaultError(run)
                 self._leave(AttemptOutcome(status="failed", run=run, error=run.error))
 
     def on_epoch(self, point: EpochMetrics) -> bool:
@@ -138,8 +147,10 @@ class TrainingAttempt:
 
     def last_words(self, error: BaseException) -> None:
         """Say why it ended, where that is still possible."""
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
-        put_record(self._storage, attempt(self._job_id, self._number, CRASH), Crash(error=reason))
+        run = error.run if isinstance(error, _NodeFaultError) else None
+        named = str(error) if run else f"{type(error).__name__}: {error}"
+        crash = Crash(error=" ".join(named.split())[:500], run=run)
+        put_record(self._storage, attempt(self._job_id, self._number, CRASH), crash)
 
     def _leave(self, outcome: AttemptOutcome) -> None:
         put_record(self._storage, attempt(self._job_id, self._number, OUTCOME), outcome)

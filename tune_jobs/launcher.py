@@ -237,7 +237,8 @@ class Launcher:
             self._again(job, reason)
             return
         message = f"It crashed {job.crashes + 1} times; the last time: {reason}"
-        if self._store.launches.finish(job.id, job.attempt, status="failed", error=message):
+        run = crash.run if crash else None
+        if self._store.launches.finish(job.id, job.attempt, status="failed", run=run, error=message):
             self._clear(job)
 
     def _again(self, job: Job, reason: str, *, crashed: bool = True) -> None:

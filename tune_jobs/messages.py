@@ -72,6 +72,7 @@ class AttemptOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Crash:
-    """Attempt → launcher: why it ended without an outcome."""
+    """Attempt → launcher: why it ended without an outcome, and its run as far as it came, where there is one."""
 
     error: str
+    run: Run | None = None

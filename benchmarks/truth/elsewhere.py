@@ -112,9 +112,9 @@ def train_all(options: argparse.Namespace) -> None:
         if job.run_id not in done
     }
     wait(asked, timeout=max(deadline_s - time.time(), 0.0))
+    broken = exceptions_in_words(asked)  # before the others are ended, whose futures then break too
     for process in multiprocessing.active_children():
         process.kill()
-    broken = exceptions_in_words(asked)
     print("\n".join([*broken, f"{len(succeeded(options.runs))} runs are there"]), flush=True)
     os._exit(1 if broken else 0)
 

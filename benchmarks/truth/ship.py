@@ -47,13 +47,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "truth-work")
     parser.add_argument("--runs", type=Path, help="the task's ledger where nothing is said")
     options = parser.parse_args()
-    runs = [
-        run
-        for run in read_runs(options.runs or ledger_of(options.task))
-        # Of one start at one budget the history holds one run a seed, at the rate that users' trainings have. Assembled
-        # sets hold the images of others, which a backtest could not hide from each other.
-        if run.status == "succeeded" and run.recipe.learning_rate is None and run.target_name not in ASSEMBLED
-    ]
+    runs = [run for run in read_runs(options.runs or ledger_of(options.task)) if is_shipped(run)]
     grid = _grid(options.shared, options.work)
     file = builtin_file(options.task)
     # An empty one where the task has no history yet: there is nothing to keep of it.
@@ -75,6 +69,16 @@ def main() -> int:
     file.write_bytes(gzip.compress(json.dumps(content, sort_keys=True).encode(), mtime=0))
     print(f"{len(runs)} runs, {len(checkpoints)} checkpoints, {file.stat().st_size / 1024:.0f} KiB")
     return 0
+
+
+def is_shipped(run: Run) -> bool:
+    """True for what the built-in history takes in.
+
+    Of one start at one budget it holds one run a seed, at the rate that users' trainings have. Assembled sets hold the
+    images of others, which a backtest could not hide from each other.
+    """
+    usual_rate = run.recipe.learning_rate is None
+    return run.status == "succeeded" and usual_rate and run.target_name not in ASSEMBLED
 
 
 def _grid(shared: Path, work: Path) -> Grid:

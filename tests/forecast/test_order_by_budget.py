@@ -116,7 +116,8 @@ def test_longer_training_than_ten_epochs_never_speaks_for_freezing(task: Task, h
             if start.endswith(":freeze") and full is not None and not shown:
                 lead = forecast[:, i] - forecast[:, full]
                 # Where masks begin at random a beginning says less: a start that trails by it may come nearer.
-                assert (lead - lead[0] <= NOTHING).all() or lead.max() < -TIED, (target, start, lead)
+                catches_up = masks_begin_at_random(asked[i]) and lead.max() < -TIED
+                assert (lead - lead[0] <= NOTHING).all() or catches_up, (target, start, lead)
 
 
 def test_a_detector_never_overtakes_the_segmenter_that_it_trails_by_masks_alone() -> None:
@@ -130,7 +131,7 @@ def test_a_detector_never_overtakes_the_segmenter_that_it_trails_by_masks_alone(
     forecast = means(known, asked, "segment")
     for mode in ("full", "freeze"):
         behind, ahead = place[f"mask_wearing-yolo11n:{mode}"], place[f"coco-yolo11n-seg:{mode}"]
-        assert (forecast[:, behind] < forecast[:, ahead] + TIED).all()
+        assert (forecast[:, behind] < forecast[:, ahead]).all()
 
 
 @pytest.mark.slow

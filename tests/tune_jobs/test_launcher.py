@@ -147,6 +147,19 @@ def test_a_fault_of_the_node_is_no_end_and_its_state_is_gone_on_from(
 
 
 @pytest.mark.slow
+def test_a_node_that_breaks_every_attempt_leaves_the_run_as_far_as_it_came(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIVIAL_FAULT_AFTER", "always")
+    job = workshop.ask("key", epochs=5)
+    ended = finished(workshop, job, workshop.launcher(max_crashes=2))
+    assert ended.status == "failed"
+    assert str(ended.error).endswith("the last time: RuntimeError: CUDA error")
+    (run,) = workshop.store.runs.list()
+    assert (run.status, len(run.curve)) == ("failed", 2)
+
+
+@pytest.mark.slow
 def test_a_training_that_crashes_every_time_fails_with_its_last_words(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,7 +33,8 @@ def trivial(job: TrainingJob, *, on_epoch: Any) -> Run:
         state.write_text(str(epoch))
         if on_epoch(curve[-1]) is False:
             return _run(job, tuple(curve), "stopped")
-        if not done and str(epoch) == os.environ.get("TRIVIAL_FAULT_AFTER"):
+        after = os.environ.get("TRIVIAL_FAULT_AFTER")
+        if after == "always" or (not done and str(epoch) == after):
             return replace(_run(job, tuple(curve), "failed"), error="RuntimeError: CUDA error")
     (job.output / "went_on_after.txt").write_text(str(done))
     weights = job.output / "weights" / "best.safetensors"
