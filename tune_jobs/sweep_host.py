@@ -14,6 +14,8 @@ import uuid
 from collections.abc import Callable
 from os import getpid
 
+from pydantic import ValidationError
+
 from recommender.errors import (
     ConflictError,
     InputError,
@@ -141,9 +143,7 @@ class SweepHost:
         from tune_jobs.sweep.grid import sweep
         from tune_jobs.sweep.result_matrix import sweep_document
 
-        request = SweepRequest.model_validate_json(job.spec).model_copy(
-            update={"address": self._place.address}
-        )
+        request = _request_of(job).model_copy(update={"address": self._place.address})
         event_writer = EventWriter(
             lambda kind, data: self._store.launches.add_event(job.id, job.attempt, kind, data)
         )
@@ -187,6 +187,20 @@ class SweepHost:
             return "cancelled" if current.cancel_requested else None
 
         return stop
+
+
+def _request_of(job: Job) -> SweepRequest:
+    """The sweep asked for. Raises UsageError for one that an earlier version accepted and this one does not."""
+    try:
+        return SweepRequest.model_validate_json(job.spec)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()
+        )
+        raise UsageError(
+            f"This version does not accept the sweep as it was asked for: {wrong}.",
+            remedy="Ask for it again within these limits.",
+        ) from error
 
 
 if __name__ == "__main__":

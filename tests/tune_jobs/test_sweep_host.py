@@ -41,8 +41,8 @@ def host(store: Store, monkeypatch: pytest.MonkeyPatch) -> sweep_host.SweepHost:
     return sweep_host.SweepHost(store, PLACE)
 
 
-def ask(store: Store) -> Job:
-    spec = SweepRequest.model_validate({"datasets": ("nowhere",), "budget": "10m"}).model_dump_json()
+def ask(store: Store, spec: str = "") -> Job:
+    spec = spec or SweepRequest.model_validate({"datasets": ("nowhere",), "budget": "10m"}).model_dump_json()
     return store.jobs.create(
         kind=sweep_host.KIND, owner="ada", key="key", body_digests=("d",), cluster=PLACE.cluster, spec=spec
     )[0]
@@ -73,6 +73,18 @@ def test_a_host_that_is_told_to_end_ends_and_the_next_one_goes_on(
     host.run()
     after = store.jobs.require(job.id)
     assert (len(asked), after.status, after.attempt, after.crashes) == (1, "queued", 2, 0)
+
+
+def test_a_sweep_that_the_version_before_accepted_fails_with_words(
+    store: Store, host: sweep_host.SweepHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = {"datasets": ["nowhere"], "gpus_per_trial": 2}
+    job = ask(store, json.dumps(spec))
+    asked = sweeps(monkeypatch, lambda: ending(store, None))
+    host.run()
+    after = store.jobs.require(job.id)
+    assert (after.status, after.crashes, asked) == ("failed", 0, [])
+    assert "gpus_per_trial: Input should be less than or equal to 1" in (after.error or "")
 
 
 def test_a_cluster_that_is_away_is_waited_for(
