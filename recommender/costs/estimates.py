@@ -28,8 +28,9 @@ def speed_here(
 ) -> Speed | None:
     """The speed by the newest runs of this task and kind, else by the calibration; None where there is neither.
 
-    `gpus` are those that train together, 0 for a processor, None for one where there is one. Only runs on as many
-    count: how much several gain depends on how well they are fed, so it is timed or not known.
+    `gpus` are those that train together, 0 for a processor. None goes by what trained last, one GPU or a processor:
+    whether there is a GPU is not looked up, so after a run on the processor alone it is the processor's time. Only runs
+    on as many count: how much several gain depends on how well they are fed, so it is timed or not known.
     """
     newest = [run for run in store.runs.page(limit=LOOKED_AT).items if _suits(run.environment, gpus)]
     known = dict(known_operations())
@@ -154,7 +155,7 @@ def in_words(estimate: Estimate | None, gpus: int | None = None) -> str:
     if estimate is None:
         return ""
     seconds, memory_mb = estimate.seconds, estimate.memory_mb
-    unknown = _not_timed(gpus) if estimate.basis is None else UNKNOWN_NETWORK
+    unknown = not_timed(gpus) if estimate.basis is None else UNKNOWN_NETWORK
     time = unknown if seconds is None else f"{about(seconds)} {estimate.basis}"
     memory = (
         "" if memory_mb is None else f"; on a GPU about {two_figures((memory_mb + FRAMEWORK_MB) / 1024)} GB"
@@ -162,10 +163,11 @@ def in_words(estimate: Estimate | None, gpus: int | None = None) -> str:
     return f": {time}{memory}"
 
 
-def _not_timed(gpus: int | None) -> str:
-    """The reason why no time is told, where nothing was timed on so many GPUs."""
+def not_timed(gpus: int | None) -> str:
+    """The reason why no time is told, where nothing was timed on so many GPUs; `gpus` as `speed_here` takes it."""
     if gpus is not None and gpus > 1:
         return f"how long is not known, since nothing was timed here on {gpus} GPUs"
-    if gpus == 0 and calibrated_speed() is not None:  # of a GPU: to calibrate again would not help
-        return "how long is not known, since nothing was timed here on the processor alone"
+    if gpus is not None and calibrated_speed() is not None:  # of the other: to calibrate again would not help
+        where = "a GPU" if gpus else "the processor alone"
+        return f"how long is not known, since nothing was timed here on {where}"
     return NOTHING_TIMED

@@ -28,7 +28,11 @@ from recommender.store import Store
 from recommender.store.records_json import decode, encode
 from tests.store.builders import checkpoint as make_checkpoint
 from tests.store.builders import run as make_run
+from tune_jobs.artefact_transfer import Artefact
+from tune_jobs.sweep.estimated import cost_in_words, estimates_of
 from tune_jobs.sweep.run_recorder import RunRecorder
+from tune_jobs.sweep.trial_spec import TrialSpec
+from tune_jobs.training import TrainingJob
 
 SPEED = Speed(factor=2.0, num_runs=3, hardware="x")
 IMAGES = SplitCounts(train=100, val=30)
@@ -174,6 +178,45 @@ def test_an_unknown_time_on_several_gpus_or_without_the_calibrated_one_is_told_a
         assert speed_here(store, "detect", gpus=0) is None
         assert speed_here(store, "detect", gpus=4) is None
         assert speed_here(store, "detect", gpus=1) == gpu_speed("t4")
+
+
+def test_a_gpu_s_time_is_not_told_by_a_calibrated_processor_and_no_calibration_is_advised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECOMMENDER_HOME", str(tmp_path))
+    model = {"latency_ms": 5.0, "memory_mb": None, "flops_b": 6.7, "runtime": "pytorch"}
+    facts = {"title": "this", "source": "s", "per_operation": 0.8, "per_pixel": 0.6, "gflop_s": 0.01}
+    write_json(calibration_file(), facts | {"models": {"yolo11n": model}})
+    told = in_words(_estimate(None), 1)
+    assert "nothing was timed here on a GPU" in told
+    assert "calibrate" not in told
+
+
+def test_trials_on_processors_are_not_told_a_gpu_s_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECOMMENDER_HOME", str(tmp_path))
+    job = TrainingJob(
+        data=tmp_path,
+        output=tmp_path,
+        start=Start(checkpoint="scratch", mode="scratch"),
+        architecture="yolo11n",
+        recipe=Recipe(epochs=3, imgsz=64),
+        kind="trial",
+        target_hash="t",
+        target_name="t",
+    )
+    data = Artefact(source=tmp_path, key="k", kind="dataset", sha256="0" * 64, num_bytes=1)
+    spec = TrialSpec(job=job, data=data, weights=None, num_images=IMAGES)
+    with Store(f"sqlite:///{tmp_path / 'store.db'}") as store:
+        store.runs.add(_timed_on("one", "cuda:0", 1, 80.0))
+        assert "1 run timed here" in cost_in_words([spec], store, gpus_per_trial=None)
+        assert "not known" in cost_in_words([spec], store, gpus_per_trial=0)
+        store.runs.add(_timed_on("none", "cpu", 1, 800.0))
+        store.runs.add(_timed_on("another", "cuda:0", 1, 80.0))
+        (slow,) = estimates_of([spec], store, gpus_per_trial=0).values()
+        (fast,) = estimates_of([spec], store, gpus_per_trial=None).values()
+    assert (slow.basis, fast.basis) == ("by 1 run timed here", "by 2 runs timed here")
 
 
 def test_runs_of_before_open_with_one_process() -> None:

@@ -95,7 +95,7 @@ def compare(
     if on_plan is not None:
         new = trainings_ahead(parts, lambda spec: store.runs.get(spec.id) is None)
         planned = request.model_copy(update={"starts": tuple(str(entry.start) for entry in entries)})
-        on_plan(planned, told, len(new), cost_in_words(new, store))
+        on_plan(planned, told, len(new), cost_in_words(new, store, gpus_per_trial=request.gpus_per_trial))
     deadline_s = began_at + (_wall_s(request.budget) or math.inf)
     results = _train(request, parts, store=store, display=display, limits=limits, began_at=began_at)
     trained = _scored(request, results, target, held, progress, deadline_s=deadline_s)

@@ -61,7 +61,7 @@ def sweep(
     plan = plan_sweep(request, targets, store)
     if on_plan is not None:
         new = [spec for spec in plan.specs if store.runs.get(spec.id) is None]
-        on_plan(len(new), cost_in_words(new, store))
+        on_plan(len(new), cost_in_words(new, store, gpus_per_trial=request.gpus_per_trial))
     result = run_trials(
         plan.specs,
         store=store,

@@ -100,7 +100,7 @@ def run_trials(
             store,
             storage,
             keeping=[spec.id for spec in specs if spec.job.keep],
-            estimates=estimates_of(specs, store),
+            estimates=estimates_of(specs, store, gpus_per_trial=settings.gpus_per_trial),
         ),
         policy=policy,
         compute_budget=ComputeBudget.parse(settings.budget),
