@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # "unstarted": the cluster gave up waiting for a free node; it may be asked again.
 State = Literal["waiting", "running", "succeeded", "failed", "stopped", "unstarted"]
+MAX_NODES = 10_000  # dead ones count; the most that Ray lists, which stops at 100 unless told
 _NEVER_STARTED = ("START_TIMEOUT", "UNSCHEDULABLE", "failed to start within")
 
 
@@ -88,7 +89,7 @@ class RayJobs:
         client: Any = self._connected()
         try:
             # Not the autoscaler's report: it comes seconds after the nodes, and a job that was given no GPU sees all.
-            answer = client._do_request("GET", "/api/v0/nodes?detail=1").json()
+            answer = client._do_request("GET", f"/api/v0/nodes?detail=1&limit={MAX_NODES}").json()
             nodes = answer["data"]["result"]["result"]
             return int(
                 sum(node["resources_total"].get("GPU", 0) for node in nodes if node["state"] == "ALIVE")

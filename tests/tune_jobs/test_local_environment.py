@@ -12,7 +12,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import psutil
 import pytest
 
@@ -171,9 +173,27 @@ def test_our_own_head_asks_for_a_token_and_listens_on_loopback_only(head: str) -
     assert {address.removeprefix("::ffff:") for address in addresses} == {"127.0.0.1"}
 
 
+def test_gpus_are_counted_beyond_the_hundred_nodes_that_ray_lists_by_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nodes = [{"state": "DEAD", "resources_total": {"GPU": 1.0}}] * 100
+    nodes += [{"state": "ALIVE", "resources_total": {"GPU": 2.0}}]
+
+    class Client:
+        def _do_request(self, method: str, path: str) -> httpx.Response:
+            limit = parse_qs(urlsplit(path).query).get("limit", ["100"])
+            return httpx.Response(200, json={"data": {"result": {"result": nodes[: int(limit[0])]}}})
+
+    jobs = RayJobs("http://10.0.0.1:8265")
+    monkeypatch.setattr(jobs, "_connected", Client)
+    assert jobs.total_gpus() == 2
+
+
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_proxy_does_not_stand_before_our_own_head(head: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
     ours = psutil.Process(os.getpid()).children(recursive=True)
     environment = next(found for one in ours if "RAY_AUTH_TOKEN" in (found := one.environ()))
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
@@ -181,7 +201,9 @@ def test_a_proxy_does_not_stand_before_our_own_head(head: str, monkeypatch: pyte
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
     head_security._refresh_ray()
     assert RayJobs(head).state("nothing") is None
-    assert RayJobs(head).total_gpus() == 0  # as its nodes say, from the first second on
+    assert (
+        RayJobs(head).total_gpus() == torch.cuda.device_count()
+    )  # as its nodes say, from the first second on
     assert not head_security.is_open(head)
 
 
