@@ -114,8 +114,8 @@ def gpus_of(device: str) -> int:
     if {int(number) for number in numbers} != set(range(count)):
         raise UsageError(
             f"--device {device!r}: a training takes the GPUs it is given, counted from 0.",
-            remedy=f"Choose them by CUDA_VISIBLE_DEVICES={','.join(numbers)} before the command, "
-            f"and write --gpus {count}.",
+            remedy=f"Choose them by CUDA_VISIBLE_DEVICES={','.join(dict.fromkeys(numbers))} before the command, while "
+            f"no other training of yours runs on this machine, and write --gpus {count}.",
         )
     return count
 

@@ -161,6 +161,14 @@ def test_a_certain_gpu_is_chosen_by_what_is_visible(device: str) -> None:
     with pytest.raises(UsageError, match="counted from 0") as refused:
         gpus_of(device)
     assert f"CUDA_VISIBLE_DEVICES={device.removeprefix('cuda:')}" in str(refused.value)
+    assert "while no other training of yours runs" in str(
+        refused.value
+    )  # its host has an environment of its own
+
+
+def test_a_gpu_named_twice_is_chosen_once() -> None:
+    with pytest.raises(UsageError, match=r"CUDA_VISIBLE_DEVICES=1 before .* --gpus 1"):
+        gpus_of("1,1")
 
 
 def test_an_unknown_device_is_refused() -> None:
