@@ -87,9 +87,19 @@ def speed_before_runs(environment: Environment) -> Speed:
     """The speed of hardware on which nothing was timed yet: that of a known GPU, of a V100 or of a processor."""
     if not environment.device.startswith("cuda"):
         return ROUGH
-    words = f"-{re.sub('[^a-z0-9]+', '-', environment.hardware.casefold())}-"
-    known = next((name for name in BANDWIDTH_GB_S if f"-{name}-" in words), None)
+    known = _named_by_driver(environment.hardware)
     if known is not None:
         return gpu_speed(known)
     unknown = "estimated from published training times as if it were a V100, not timed here"
     return replace(gpu_speed("v100"), known_by=unknown)
+
+
+def _named_by_driver(hardware: str) -> str | None:
+    """The GPU of the table that a driver's name means: "NVIDIA GeForce RTX 5070 Ti" is "rtx-5070ti".
+
+    None for one that is not known, as a laptop's is: slower than the card whose number it bears.
+    """
+    words = f"-{re.sub('[^a-z0-9]+', '-', hardware.casefold())}-".replace("-ti-", "ti-")
+    if "-laptop-" in words:
+        return None
+    return next((name for name in BANDWIDTH_GB_S if f"-{name}-" in words), None)

@@ -103,6 +103,23 @@ def test_a_gpu_is_known_by_the_name_its_driver_tells() -> None:
     assert of("Tesla T4", "cpu") == "a processor"
 
 
+@pytest.mark.parametrize(
+    ("driver", "known"),
+    [
+        ("NVIDIA GeForce RTX 5070 Ti", "rtx-5070ti"),
+        ("NVIDIA GeForce RTX 4090", "rtx-4090"),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", None),
+        ("NVIDIA GeForce RTX 3090 Ti", None),
+        ("Tesla V100-SXM2-16GB", "v100"),
+        ("NVIDIA H100 80GB HBM3", "h100"),
+    ],
+)
+def test_a_driver_s_name_means_one_card_or_none(driver: str, known: str | None) -> None:
+    speed = speed_before_runs(replace(make_run().environment, hardware=driver, device="cuda:0"))
+    assert ("as if it were a V100" in speed.known_by) == (known is None)
+    assert speed.hardware.startswith(f"{known or 'v100'},")
+
+
 def test_half_of_the_recorded_runs_took_what_the_ones_before_them_said() -> None:
     runs = sorted(builtin_history("detect").runs, key=lambda run: run.created_at)
     close = 0
