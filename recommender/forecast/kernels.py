@@ -96,9 +96,8 @@ class KernelInputs:
     youth_N: Matrix  # how far training has hardly begun, 0 to 1
     small_budget_sd_N: Matrix  # standard deviation of results at very small budgets
     pretrained_N: NDArray[np.bool_]
-    faded_NN: (
-        Matrix  # effects of a start fade with the advantage of pretraining; 0 between scratch and the rest
-    )
+    # Effects of pretrained starts fade with their advantage, those of random weights do not; 0 between both.
+    faded_NN: Matrix
 
     def covariance(self, scales: PriorScales) -> Matrix:
         """N×N prior covariance."""
