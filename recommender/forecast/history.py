@@ -30,7 +30,7 @@ from recommender.tasks import Task
 if TYPE_CHECKING:
     from recommender.profile.index import SourceIndex
 
-EXACT_RUNS = 1000  # the cost is cubic in it; a history of no more is used whole
+EXACT_RUNS = 800  # the cost is cubic in it; a history of no more is used whole
 RUNS_PER_TARGET = 32
 MAX_TARGETS = 64
 FOLDER = Path(__file__).parent / "builtin"
