@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.truth.entries import BASE
 from benchmarks.truth.ledger import read_runs
-from benchmarks.truth.plan import BASE
 from recommender.checkpoints import catalogue
 from recommender.forecast.gaussian_process import posterior
 from recommender.forecast.history import BuiltinHistory, builtin_history, observations

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import weightedtau
 
+from benchmarks.truth.entries import BASE
 from benchmarks.truth.ledger import read_runs
-from benchmarks.truth.plan import BASE
 from benchmarks.truth.run import ledger_of
 from recommender.forecast.backtest import cases
 from recommender.forecast.history import builtin_observations

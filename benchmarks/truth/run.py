@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 
 from benchmarks.public_weights import Weights
+from benchmarks.truth.entries import Entry
 from benchmarks.truth.ledger import append_run, read_runs
-from benchmarks.truth.plan import PARTS, Entry, plan
+from benchmarks.truth.plan import PARTS, plan
 from benchmarks.truth.sources import Grid, SourceWeights
 from recommender.datasets import export_yolo, write_data_yaml
 from recommender.families.ultralytics.architectures import of_task

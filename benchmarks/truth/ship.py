@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.truth.assembled import ASSEMBLED
+from benchmarks.truth.entries import FAMILIES, RANDOM_SUFFIX
 from benchmarks.truth.ledger import read_runs
-from benchmarks.truth.plan import FAMILIES, RANDOM_SUFFIX
 from benchmarks.truth.run import ledger_of
 from benchmarks.truth.sources import Grid, SourceWeights
 from recommender.checkpoints import catalogue, zoo

@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.build_zoo import SOURCES as ZOO_SOURCES
 from benchmarks.public_weights import Weights, sha256_of, to_safetensors
 from benchmarks.truth.assembled import ASSEMBLED, assembled
-from benchmarks.truth.plan import FAMILIES, NAMES, RANDOM_SUFFIX
+from benchmarks.truth.entries import FAMILIES, NAMES, RANDOM_SUFFIX
 from recommender.checkpoints import catalogue, fetch
 from recommender.datasets import export_yolo, open_dataset
 from recommender.errors import TrialError

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.truth.elsewhere import collect, exceptions_in_words, succeeded
+from benchmarks.truth.entries import LONG, RANDOM_SUFFIX
 from benchmarks.truth.ledger import append_run, read_runs
-from benchmarks.truth.plan import LONG, RANDOM_SUFFIX, plan
+from benchmarks.truth.plan import plan
 from benchmarks.truth.run import key, key_of, ledger_of
 from recommender.records import SCRATCH, Environment, EpochMetrics, Recipe, Run, Start
 from recommender.store.records_json import encode
