@@ -1,7 +1,7 @@
 """The effect of a budget: image views, distinct images and pixels, each with diminishing returns.
 
 Every gain is bounded, so that no budget alone lifts a forecast without end. The forms follow published tables and the
-curves of the built-in history; some of the results they are judged on had been seen by then (docs/forecast.md):
+curves of the built-in history; some of the results they are judged on had been seen by then (docs/accuracy.md):
 
 - views (images × epochs): the distance to the end shrinks as 200 / (200 + views) from pretrained weights;
 - distinct images: as a power law with exponent −0.3, as learning curves of data size have;

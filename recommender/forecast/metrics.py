@@ -1,4 +1,4 @@
-"""Metrics of a ranking against the results. Definitions: docs/forecast.md."""
+"""Metrics of a ranking against the results. Definitions: docs/accuracy.md."""
 
 from __future__ import annotations
 

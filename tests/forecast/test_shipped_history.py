@@ -1,6 +1,6 @@
 """The built-in history as it is shipped, and the figures that the README tells of it.
 
-Whoever ships other runs or changes the forecast changes the numbers here, and those in README.md and docs/forecast.md.
+Whoever ships other runs or changes the forecast changes the numbers here, and those in README.md and docs/accuracy.md.
 """
 
 from __future__ import annotations
