@@ -9,9 +9,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from recommender.starts import MODES, FreezeDepth
 from recommender.tasks import Task, task_definition
+from recommender.text import NUMBER
 
 BUDGET_FORM = re.compile(
-    r"\s*(?P<amount>\d+(?:\.\d+)?)\s*(?P<gpu>gpu-)?"
+    rf"\s*(?P<amount>{NUMBER})\s*(?P<gpu>gpu-)?"
     r"(?:(?P<s>s(?:ecs?|econds?)?)|(?P<m>m(?:ins?|inutes?)?)|(?P<h>h(?:rs?|ours?)?))\s*",
     re.IGNORECASE,
 )
@@ -72,7 +73,7 @@ def _in_unit(units: dict[str, float], example: str) -> BeforeValidator:
     def read(value: object) -> object:
         if not isinstance(value, str):
             return value
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z/]*)", value.strip().casefold())
+        match = re.fullmatch(rf"({NUMBER})\s*([a-z/]*)", value.strip().casefold())
         factor = units.get(match.group(2)) if match else None
         if match is None or factor is None:
             raise ValueError(f"{value!r} is not understood; write {example}")

@@ -7,6 +7,8 @@ import shlex
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"  # of a regular expression: what float() reads, from 0 on
+
 # Cc, Cf: control and invisible format characters, escape sequences and bidi overrides among them;
 # Cs, Co, Cn: surrogates and code points without a meaning; Zl, Zp: line breaks other than \n.
 BARS = "▁▂▃▄▅▆▇█"

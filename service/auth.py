@@ -52,12 +52,12 @@ def create_key(
     """Create a key; returns its record and the key itself, which is not stored. Raises UsageError."""
     if not owner or len(owner) > 64 or printable(owner) != owner:
         raise UsageError(
-            f"The owner {printable(owner)!r} is not a usable name.",
+            f"The owner '{printable(owner)}' is not a usable name.",
             remedy="Use 1 to 64 printable characters.",
         )
     if role not in ROLES:
         raise UsageError(
-            f"There is no role {printable(role)!r}.", remedy=f"Choose one of {', '.join(ROLES)}."
+            f"There is no role '{printable(role)}'.", remedy=f"Choose one of {', '.join(ROLES)}."
         )
     if days is not None and not 0 < days <= 36_500:
         raise UsageError(f"A key cannot last {days} days.", remedy="Give a positive number, or leave it out.")

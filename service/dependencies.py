@@ -79,7 +79,7 @@ def find_dataset(store: Store, caller: Caller, id: str) -> RegisteredDataset:
     held = store.datasets.get(id)
     if held is None or not caller.sees(held.owner):
         raise NotFoundError(
-            f"There is no data set {printable(id)!r}.", remedy="GET /v1/datasets lists yours."
+            f"There is no data set '{printable(id)}'.", remedy="GET /v1/datasets lists yours."
         )
     return held
 
@@ -89,7 +89,7 @@ def get_recommendation(services: ServicesDep, caller: CallerDep, id: Annotated[s
     found = services.store.recommendations.get(id)
     if found is None or not caller.sees(found.owner):
         raise NotFoundError(
-            f"There is no recommendation {printable(id)!r}.", remedy="GET /v1/recommendations lists yours."
+            f"There is no recommendation '{printable(id)}'.", remedy="GET /v1/recommendations lists yours."
         )
     return found
 
@@ -98,7 +98,7 @@ def find_job(store: Store, caller: Caller, id: str, kind: str) -> Job:
     """The job of this id and kind. Raises NotFoundError, also where it is another owner's."""
     job = store.jobs.get(id)
     if job is None or job.kind != kind or not caller.sees(job.owner):
-        raise NotFoundError(f"There is no {kind} {printable(id)!r}.", remedy=f"GET /v1/{kind}s lists yours.")
+        raise NotFoundError(f"There is no {kind} '{printable(id)}'.", remedy=f"GET /v1/{kind}s lists yours.")
     return job
 
 

@@ -80,7 +80,7 @@ def get_checkpoint(store: Store, name: str, *, allow_paths: bool = False, keep: 
     close = [one for one in difflib.get_close_matches(name, known, n=3) if one != name]
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
     raise NotFoundError(
-        f"There is no checkpoint {printable(name)!r}.", remedy=f"{hint}See `recommend checkpoints list`."
+        f"There is no checkpoint '{printable(name)}'.", remedy=f"{hint}See `recommend checkpoints list`."
     )
 
 
@@ -158,7 +158,7 @@ def check_name(store: Store, name: str) -> None:
     """Raise UsageError for a name that cannot be, ConflictError for one that is taken or reserved."""
     if NAME.fullmatch(name) is None:
         raise UsageError(
-            f"{printable(name)!r} cannot name a checkpoint.",
+            f"'{printable(name)}' cannot name a checkpoint.",
             remedy="Use at most 64 letters, digits, dots, underscores and hyphens, a letter or digit first.",
         )
     reserved = {SCRATCH, *ALIASES, *(entry.name for entry in (*zoo(), *catalogue()))}

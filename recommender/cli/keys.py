@@ -88,6 +88,6 @@ def revoke(key: Annotated[str, typer.Argument(help="Its id, or the key itself.")
     with Store.open_default() as store:
         if not store.keys.revoke(id):
             raise NotFoundError(
-                f"There is no key {printable(id)!r} in force.", remedy="`recommend keys list` shows them."
+                f"There is no key '{printable(id)}' in force.", remedy="`recommend keys list` shows them."
             )
     err().print(f"Key {id} is revoked.", markup=False)

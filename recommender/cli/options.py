@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
@@ -10,6 +11,7 @@ import typer
 
 from recommender.errors import UsageError
 from recommender.tasks import TASKS, Task
+from recommender.text import NUMBER
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -102,12 +104,12 @@ def parts(text: str) -> tuple[str, ...]:
 
 def parameters_from(text: str) -> int:
     """Read `5000000`, `5M` or `2.6m` as a number of parameters."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKmMbB]?)", text.strip())
-    if not match:
+    match = re.fullmatch(rf"({NUMBER})\s*([kmb]?)", text.strip().casefold())
+    if not match or math.isinf(float(match.group(1))):
         raise UsageError(
             f"--max-params {text!r} is not a number of parameters.", remedy="Write 5000000 or 5M."
         )
-    factor = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}[match.group(2).lower()]
+    factor = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}[match.group(2)]
     return int(float(match.group(1)) * factor)
 
 

@@ -237,7 +237,7 @@ def _place(name: str, budget: Budget) -> PurePosixPath | None:
 
 def _refused(budget: Budget, name: str, why: str) -> UnsafeInputError:
     return UnsafeInputError(
-        f"{budget.name}: the entry {printable(name, limit=80)!r} {why}.",
+        f"{budget.name}: the entry '{printable(name, limit=80)}' {why}.",
         remedy="Pack plain files and folders only.",
     )
 

@@ -144,12 +144,12 @@ def _judge_names(raw: RawSet) -> None:
         if count > 1:
             raw.log.add("names_duplicate", name, f"names {count} classes")
         if printable(name) != name or not name.strip():
-            raw.log.add("names_odd", repr(printable(name, limit=80)))
+            raw.log.add("names_odd", f"'{printable(name, limit=80)}'")
     alike: dict[str, str] = {}
     for name in dict.fromkeys(raw.class_names):
         plain = " ".join(re.split(r"[\s_-]+", name.strip())).casefold()
         if alike.setdefault(plain, name) != name:
-            raw.log.add("names_alike", f"{alike[plain]!r} and {name!r}")
+            raw.log.add("names_alike", f"'{alike[plain]}' and '{name}'")
 
 
 def _headers(raw: RawSet, limits: DatasetLimits) -> Iterator[tuple[RawImage, ImageHeader | ImageError]]:

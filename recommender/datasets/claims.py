@@ -110,7 +110,7 @@ def _refuse_rivals(claims: Sequence[Claim], disk: Disk) -> None:
     for claim in claims[1:]:
         if not _may_be_one(_plain_parts(first), _plain_parts(claim)):
             raise DatasetError(
-                f"{printable(claim.near.name)}: {printable(first.reference)!r} and {printable(claim.reference)!r} "
+                f"{printable(claim.near.name)}: '{printable(first.reference)}' and '{printable(claim.reference)}' "
                 f"may both mean {printable(disk.name(claim.path))}.",
                 remedy="Call the images and their folders as the annotations call them.",
             )

@@ -204,7 +204,7 @@ def _refuse_ambiguous(listed: dict[Identity, dict[str, Any]], index: ImageIndex,
     for name, count in Counter(str(row["file_name"]) for row in listed.values()).items():
         if count > 1 and (number := index.count(name)) > 1:
             raise DatasetError(
-                f"{printable(named)} lists {printable(name)!r} {count} times, and {number} images are called so.",
+                f"{printable(named)} lists '{printable(name)}' {count} times, and {number} images are called so.",
                 remedy="Write the folder into `file_name`.",
             )
 
@@ -237,6 +237,7 @@ def _boxes_by_image(
     boxes: dict[Identity, list[tuple[int, Shape | None]]] = defaultdict(list)
     ids: set[Identity] = set()
     crowds = _crowds_that_are_objects(annotations)
+    num_crowds: Counter[str] = Counter()
     for number, row in enumerate(annotations):
         where = f"{named}: annotation {number}"
         if not isinstance(row, dict):
@@ -254,8 +255,9 @@ def _boxes_by_image(
             log.add("label_dangling_image", where, f"image {row.get('image_id')}")
             continue
         if _is_crowd(row):
-            log.add("label_crowd_used" if crowds is None or image in crowds else "label_crowd", where)
-            if crowds is not None and image not in crowds:
+            used = crowds is None or image in crowds
+            num_crowds["label_crowd_used" if used else "label_crowd"] += 1
+            if not used:
                 continue
         category = identity(row.get("category_id"))
         known = classes.get(category) if category is not None else None
@@ -264,6 +266,8 @@ def _boxes_by_image(
             boxes[image].append((-1, None))
         else:
             boxes[image].append((known, shape_of(row, where, log, trust_outlines=trust_outlines)))
+    for kind, count in num_crowds.items():
+        log.add(kind, named, f"{count:,} of {len(annotations):,} annotations", count=count)
     return boxes
 
 

@@ -36,7 +36,7 @@ def listed_images(
                 log.add("split_missing", named, f"test: {entry}")  # nobody needs it here
             elif place is None:
                 raise _not_there(
-                    f"`{split}` in {printable(named)} is {printable(entry)!r}", split, description.download
+                    f"`{split}` in {printable(named)} is '{printable(entry)}'", split, description.download
                 )
             else:
                 paths, missing = _images_at(place, split, lists, disk)
@@ -97,7 +97,7 @@ def find_entry(entry: str, bases: tuple[Path, ...], disk: Disk, named: str) -> P
                 return _without_dots(candidate)
     if outside and not (ROBOFLOW_ENTRY.match(plain) and len(bases) == 1):
         raise UnsafeInputError(
-            f"{printable(named)} is {printable(entry)!r}, which leads out of the data set's folder.",
+            f"{printable(named)} is '{printable(entry)}', which leads out of the data set's folder.",
             remedy=OUTSIDE_REMEDY,
         )
     return None

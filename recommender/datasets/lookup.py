@@ -92,7 +92,7 @@ class ImageIndex:
         best = self._best(_longest_ending(found, parts), near, split, reference)
         if best is None and not self._disk.contains(written):
             raise UnsafeInputError(
-                f"{printable(near.name)} names {printable(reference)!r}, which leads out of the data set's folder.",
+                f"{printable(near.name)} names '{printable(reference)}', which leads out of the data set's folder.",
                 remedy=OUTSIDE_REMEDY,
             )
         return None if best is None or self.is_mask_of(best, parts[-1], near) else best
@@ -152,7 +152,7 @@ class ImageIndex:
         if len(best) > 1:
             shown = ", ".join(printable(self._disk.name(path)) for path in best[:3])
             raise DatasetError(
-                f"{printable(near.name)} names {printable(reference)!r}, and {len(best)} images may be meant: {shown}.",
+                f"{printable(near.name)} names '{printable(reference)}', and {len(best)} images may be meant: {shown}.",
                 remedy="Write the folder into the annotations, or give a folder that holds one of them.",
             )
         return best[0]

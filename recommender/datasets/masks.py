@@ -256,7 +256,7 @@ def _refuse_several_values(of_one_class: Sequence[MaskFile], disk: Disk) -> None
         if (num_values := np.count_nonzero(values)) > 1:
             raise DatasetError(
                 f"{printable(disk.name(each.path))} holds {num_values} values, and by its name or folder it shows one "
-                f"class alone, {printable(each.kind)!r}.",
+                f"class alone, '{printable(each.kind)}'.",
                 remedy="Put such masks into a folder `masks` with a legend beside it: classes.txt, or lines "
                 "`name r g b`.",
             )

@@ -122,5 +122,5 @@ def get_run(
     """One run with its learning curve."""
     run = services.store.runs.get(id)
     if run is None:
-        raise NotFoundError(f"There is no run {printable(id)!r}.", remedy="GET /v1/runs lists them.")
+        raise NotFoundError(f"There is no run '{printable(id)}'.", remedy="GET /v1/runs lists them.")
     return run_detail(run)

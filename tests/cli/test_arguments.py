@@ -10,6 +10,7 @@ import typer
 
 from recommender.cli.app import app, run
 from recommender.cli.arguments import configuration
+from recommender.cli.options import parameters_from
 from recommender.cli.train import gpus_of
 from recommender.errors import UsageError
 from recommender.requests import CompareRequest, RecommendRequest, SweepRequest, require_budget
@@ -113,12 +114,26 @@ def test_a_group_without_its_command_shows_help_and_no_empty_error(
         ("2gpu-h", "device", 7200),
         ("30 GPU-min", "device", 1800),
         ("2 hrs", "wall", 7200),
+        ("1e-3h", "wall", 3.6),
+        (".5gpu-h", "device", 1800),
     ],
 )
 def test_budgets_are_read_as_people_write_them(text: str, kind: str, seconds: float) -> None:
     assert require_budget(text) == text
     allowance = ComputeBudget.parse(text)
     assert (allowance.kind, allowance.limit_s) == (kind, seconds)
+
+
+def test_numbers_are_read_as_any_float_is() -> None:
+    limits = {"max_hours": "1e-3", "max_flops": ".5t", "max_latency": "2.5E+1ms", "device": "rpi5"}
+    asked = RecommendRequest.model_validate({"dataset": "a", "price": "5e-2/h", **limits})
+    assert (asked.max_hours, asked.max_flops, asked.max_latency, asked.price) == (0.001, 500, 25, 0.05)
+    assert (parameters_from("2.6e6"), parameters_from("1.e0M")) == (2_600_000, 1_000_000)
+    for text in ("1e999", "1e", "many"):
+        with pytest.raises(UsageError):
+            parameters_from(text)
+        with pytest.raises(UsageError):
+            ComputeBudget.parse(f"{text}h")
 
 
 @pytest.mark.parametrize("text", ["10", "m", "10 miles", "1h30m", "-5m", "10 mh"])

@@ -207,6 +207,7 @@ def test_a_crowd_beside_ordinary_objects_is_left_out(tmp_path: Path) -> None:
     path, _ = coco(tmp_path, lambda content: as_mask(content["annotations"][0]), boxes=3)
     found = open_dataset(path)
     assert kinds(found) == {"label_crowd": 1}
+    assert [each.examples for each in found.defects] == [(f"{path.name}: 1 of 72 annotations",)]
     assert sum(len(image.classes_M) for image in found.images) == 24 * 3 - 1
 
 

@@ -128,6 +128,7 @@ def test_odd_class_names_are_shown_escaped_and_kept(tmp_path: Path) -> None:
     names = [
         "\x1b[2J\x1b]0;title\x07",
         "[bold]markup[/bold]",
+        """it's a "back\\slash"\n""",
         "two\r\nlines",
         "nu\0l",
         "\u202edlrow",
@@ -146,7 +147,8 @@ def test_odd_class_names_are_shown_escaped_and_kept(tmp_path: Path) -> None:
     for expected in (
         "\\x1b[2J",
         "[bold]markup[/bold]",
-        "two\\r\\nlines",
+        "'two\\r\\nlines'",
+        """'it's a "back\\slash"\\n'""",
         "nu\\x00l",
         "\\u202edlrow",
         "<script>",

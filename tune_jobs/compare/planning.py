@@ -138,7 +138,7 @@ def _resolved(text: str, store: Store, task: Task) -> tuple[Start, Checkpoint | 
     checkpoint = require_for_task(get_checkpoint(store, name, allow_paths=True), task)
     if not checkpoint.available:
         raise NotFoundError(
-            f"The weights of {printable(checkpoint.name)!r} are not on this machine.",
+            f"The weights of '{printable(checkpoint.name)}' are not on this machine.",
             remedy=f"`recommend checkpoints fetch {printable(checkpoint.name)}` brings them.",
         )
     if mode == "freeze":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,7 +27,7 @@ class ComputeBudget:
         if text is None:
             return cls(kind="wall", limit_s=None)
         match = BUDGET_FORM.fullmatch(text)
-        if not match:
+        if not match or math.isinf(float(match["amount"])):
             raise UsageError(f"Budget {text!r} is not understood.", remedy="Write 90s, 10m, 1.5h or 2gpu-h.")
         limit_s = float(match["amount"]) * next(
             seconds for unit, seconds in UNIT_SECONDS.items() if match[unit]

@@ -182,7 +182,7 @@ def _weights_of(checkpoint: Checkpoint) -> Artefact:
 def _require_here(checkpoint: Checkpoint) -> Path:
     if checkpoint.path is None:
         raise NotFoundError(
-            f"The weights of {printable(checkpoint.name)!r} are not on this machine.",
+            f"The weights of '{printable(checkpoint.name)}' are not on this machine.",
             remedy=f"`recommend checkpoints fetch {printable(checkpoint.name)}` brings them.",
         )
     return checkpoint.path

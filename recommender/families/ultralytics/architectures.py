@@ -96,7 +96,7 @@ def architecture(name: str) -> Architecture:
     known = architectures()
     if name not in known:
         raise UsageError(
-            f"The architecture {printable(name)!r} is not a shipped architecture.",
+            f"The architecture '{printable(name)}' is not a shipped architecture.",
             remedy=f"Use one of: {', '.join(sorted(known))}.",
         )
     return known[name]
