@@ -48,5 +48,6 @@ class Entry:
 def row(
     target: str, mode: Mode, sources: tuple[str, ...], recipe: Recipe, task: Task = "detect"
 ) -> Iterator[Entry]:
+    """An entry for each source."""
     for source in sources:
         yield Entry(target=target, source=source, mode=mode, recipe=recipe, task=task)

@@ -16,7 +16,6 @@ from recommender.store import Store
 from tests.faults.doomed_launcher import POINTS
 from tests.postgres import PostgresServer
 from tests.tune_jobs.launch_kit import ROOT, Workshop
-from tune_jobs.launcher import Launcher
 
 BEFORE_IT_RAN = {
     "before:begin",
@@ -50,14 +49,6 @@ def start_launcher(workshop: Workshop, point: str = "never") -> subprocess.Popen
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         cwd=ROOT,
     )
-
-
-def finish(workshop: Workshop, launcher: Launcher, timeout_s: float = 60.0) -> None:
-    """Step until nothing is left to do."""
-    end = time.monotonic() + timeout_s
-    while launcher.step():
-        assert time.monotonic() < end, launcher.trouble or "timed out"
-        time.sleep(0.05)
 
 
 def assert_launched_once(workshop: Workshop, num_jobs: int) -> None:

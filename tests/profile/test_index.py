@@ -18,14 +18,6 @@ from tests.profile.synthetic import synthetic_profile
 HALF_PRECISION = 0.003  # of a similarity
 
 
-@pytest.fixture(scope="module")
-def profiles() -> list[Profile]:
-    return [
-        synthetic_profile(f"set{n}", centre=0.1 * n, images=6 + 3 * n, objects=1 + n % 3, seed=n)
-        for n in range(12)
-    ]
-
-
 def answer(index: SourceIndex, target: Profile) -> tuple[list[str], list[tuple[str, int]]]:
     sets = [hit.dataset_hash for hit in index.search(target, 5)]
     objects = [

@@ -26,14 +26,6 @@ MUTATIONS = 600
 ADDED = synthetic_profile("added", centre=5.0, seed=50)
 
 
-@pytest.fixture(scope="module")
-def profiles() -> list[Profile]:
-    return [
-        synthetic_profile(f"set{n}", centre=0.1 * n, images=6 + 3 * n, objects=1 + n % 3, seed=n)
-        for n in range(12)
-    ]
-
-
 @pytest.fixture
 def store(tmp_path: Path, profiles: list[Profile]) -> Store:
     opened = Store(tmp_path / "store.sqlite3")

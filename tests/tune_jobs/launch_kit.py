@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +127,15 @@ def make_launcher(
     return Launcher(store, cluster, storage, chosen)
 
 
+def until(launcher: Launcher, done: Callable[[], object], timeout_s: float = 60.0) -> None:
+    """Step until something is so. Raises AssertionError, with what troubles the launcher, when it takes longer."""
+    end = time.monotonic() + timeout_s
+    while not done():
+        assert time.monotonic() < end, launcher.trouble or "timed out"
+        launcher.step()
+        time.sleep(0.05)
+
+
 class Workshop:
     """A store, a storage, a cluster and a target in one folder; launchers at will."""
 
@@ -165,6 +176,12 @@ class Workshop:
         }
         chosen = TrainingRequest.model_validate(asked | request)
         return submit_training(self.store, chosen, self.target, key=key, cluster=CLUSTER)[0]
+
+
+def finished(workshop: Workshop, job: Job, launcher: Launcher | None = None, timeout_s: float = 60.0) -> Job:
+    """The job at its end. Raises AssertionError when it takes longer."""
+    until(launcher or workshop.launcher(), lambda: workshop.store.jobs.require(job.id).ended, timeout_s)
+    return workshop.store.jobs.require(job.id)
 
 
 _profiles: list[Profile] = []

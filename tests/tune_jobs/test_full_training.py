@@ -15,8 +15,7 @@ import psutil
 import pytest
 
 from recommender.records import Job, Run
-from recommender.store import Store
-from tests.tune_jobs.launch_kit import ROOT, Workshop
+from tests.tune_jobs.launch_kit import ROOT, Workshop, finished, until
 from tune_jobs import hosting
 from tune_jobs.launcher import Launcher
 
@@ -24,11 +23,10 @@ REAL = "tune_jobs.full_training"
 
 
 @pytest.fixture
-def workshop(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workshop]:
-    """A place to launch in."""
+def workshop(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workshop]:
+    """With its hosts ended after the test."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    with Store(tmp_path / "store.sqlite3") as store:
-        yield Workshop(tmp_path, store)
+    yield workshop
     for host in hosting._started.values():
         host.terminate()
         host.wait(timeout=60)
@@ -39,16 +37,15 @@ def see_through(
     workshop: Workshop, job: Job, launcher: Launcher, *, kill_after: int | None = None, timeout_s: float = 240
 ) -> Run:
     """Step to the end, killing the first attempt after so many epochs; returns the run."""
-    end = time.monotonic() + timeout_s
-    while not workshop.store.jobs.require(job.id).ended:
-        assert time.monotonic() < end
-        launcher.step()
+
+    def come_to(epoch: int) -> bool:
         metrics = workshop.store.jobs.require(job.id).metrics
-        if kill_after is not None and metrics is not None and metrics.epoch >= kill_after:
-            workshop.cluster.kill(job.submission_id)
-            kill_after = None
-        time.sleep(0.1)
-    ended = workshop.store.jobs.require(job.id)
+        return metrics is not None and metrics.epoch >= epoch
+
+    if kill_after is not None:
+        until(launcher, lambda: come_to(kill_after), timeout_s)
+        workshop.cluster.kill(job.submission_id)
+    ended = finished(workshop, job, launcher, timeout_s)
     assert ended.status == "succeeded", ended.error
     run = workshop.store.runs.get(str(ended.run_id))
     assert run is not None
@@ -105,7 +102,7 @@ def test_the_record_alone_suffices_to_train_the_same_again(workshop: Workshop) -
     options = {
         words[i].removeprefix("--").replace("-", "_"): words[i + 1] for i in range(2, len(words) - 1, 2)
     }
-    request = TrainingRequest.model_validate(options | {"dataset": str(workshop.data), "gpus": 0})
+    request = TrainingRequest.model_validate(options | {"dataset": str(workshop.data)})
     assert recipe_of(request) == first.recipe
     fields = request.model_dump(exclude={"dataset"})
     second = see_through(workshop, workshop.ask("two", **fields), launcher)

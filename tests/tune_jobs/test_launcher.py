@@ -6,7 +6,6 @@ import json
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,37 +17,14 @@ from recommender.errors import ConflictError, NotFoundError, UsageError
 from recommender.records import Checkpoint, Job
 from recommender.report.runs import training_document
 from recommender.requests import SweepRequest
-from recommender.store import Store
 from recommender.store.records_json import decode
-from tests.tune_jobs.launch_kit import Workshop
+from tests.tune_jobs.launch_kit import Workshop, finished, until
 from tune_jobs.artefact_transfer import pack_dataset
-from tune_jobs.launcher import Capacity, Launcher
+from tune_jobs.launcher import Capacity
 from tune_jobs.ray_jobs import Submission
 from tune_jobs.storage import attempt
 from tune_jobs.sweep.planning import plan_sweep
 from tune_jobs.training_spec import TrainingSpec
-
-
-@pytest.fixture
-def workshop(tmp_path: Path, home: Path) -> Iterator[Workshop]:
-    """A place to launch in, with a store in a file."""
-    with Store(tmp_path / "store.sqlite3") as store:
-        yield Workshop(tmp_path, store)
-
-
-def until(launcher: Launcher, done: Callable[[], object], timeout_s: float = 60.0) -> None:
-    """Step until something is so."""
-    end = time.monotonic() + timeout_s
-    while not done():
-        assert time.monotonic() < end, launcher.trouble or "timed out"
-        launcher.step()
-        time.sleep(0.05)
-
-
-def finished(workshop: Workshop, job: Job, launcher: Launcher | None = None) -> Job:
-    """The job at its end."""
-    until(launcher or workshop.launcher(), lambda: workshop.store.jobs.require(job.id).ended)
-    return workshop.store.jobs.require(job.id)
 
 
 def statuses(workshop: Workshop, job: Job) -> list[str]:

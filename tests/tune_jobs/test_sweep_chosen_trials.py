@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-
-import pytest
 
 from recommender.forecast.policy import Race
 from recommender.store import Store
@@ -25,12 +21,6 @@ SOURCES = (
     None,
 )
 CANDIDATES = tuple(situation(TARGET, source) for source in SOURCES)
-
-
-@pytest.fixture
-def store(tmp_path: Path, home: Path) -> Iterator[Store]:
-    with Store(tmp_path / "store.sqlite3") as opened:
-        yield opened
 
 
 def planned(*, epochs: int = 9) -> list[TrialSpec]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,12 +26,6 @@ from tune_jobs.sweep.run import SweepResult
 from tune_jobs.sweep.trial_driver import TrialDriver
 from tune_jobs.sweep.trial_spec import TrialSpec
 from tune_jobs.sweep.unfinished_runs import failed_run
-
-
-@pytest.fixture
-def store(tmp_path: Path, home: Path) -> Iterator[Store]:
-    with Store(tmp_path / "store.sqlite3") as opened:
-        yield opened
 
 
 @pytest.fixture

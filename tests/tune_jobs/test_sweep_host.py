@@ -6,8 +6,7 @@ Sweeps themselves are in other tests; here each is a function that ends as a swe
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -23,14 +22,6 @@ from tune_jobs.sweep.grid import Swept
 from tune_jobs.sweep.run import INTERRUPTED, SweepResult
 
 PLACE = JobLocation(address="10.0.0.1:6379")
-
-
-@pytest.fixture
-def store(empty_store: Path, tmp_path: Path, home: Path) -> Iterator[Store]:
-    file = tmp_path / "store.sqlite3"
-    file.write_bytes(empty_store.read_bytes())
-    with Store(file) as opened:
-        yield opened
 
 
 @pytest.fixture

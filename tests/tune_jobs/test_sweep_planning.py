@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,12 +14,6 @@ from recommender.store import Store
 from tests.tune_jobs.sweep_kit import tiny_dataset
 from tune_jobs.cluster import Node, trial_resources
 from tune_jobs.sweep.planning import plan_sweep, recipes_of
-
-
-@pytest.fixture
-def store(tmp_path: Path, home: Path) -> Iterator[Store]:
-    with Store(tmp_path / "store.sqlite3") as opened:
-        yield opened
 
 
 def request(**changes: object) -> SweepRequest:

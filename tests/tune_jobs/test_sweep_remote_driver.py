@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,6 @@ from tests.tune_jobs.sweep_kit import actor_event, finished, packed, paper_trial
 from tune_jobs.sweep import remote_driver
 from tune_jobs.sweep.remote_driver import DriverStatus, Host, RemoteTrialDriver, _answer, status_of
 from tune_jobs.sweep.trial_driver import TrialDriver
-
-
-@pytest.fixture
-def store(tmp_path: Path, home: Path) -> Iterator[Store]:
-    with Store(tmp_path / "store.sqlite3") as opened:
-        yield opened
 
 
 class Driver:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,14 +19,6 @@ from tune_jobs.sweep.run import SweepSettings, run_trials
 from tune_jobs.sweep.run_recorder import RunRecorder
 from tune_jobs.sweep.trial_spec import TrialLimits
 from tune_jobs.sweep.unfinished_runs import STOPPED_BY_POLICY, failed_run
-
-
-@pytest.fixture
-def store(empty_store: Path, tmp_path: Path, home: Path) -> Iterator[Store]:
-    file = tmp_path / "store.sqlite3"
-    file.write_bytes(empty_store.read_bytes())
-    with Store(file) as opened:
-        yield opened
 
 
 def test_slots_are_filled_and_no_more(store: Store) -> None:
