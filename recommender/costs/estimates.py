@@ -17,7 +17,7 @@ from recommender.text import counted, two_figures
 
 LOOKED_AT = 8 * NEWEST  # runs among which those of the same task and kind are sought
 NOTHING_TIMED = (
-    "how long is not known, since nothing was timed here: "
+    "how long is not known, since nothing long enough to tell was timed here: "
     "`recommend calibrate` measures this machine in seconds"
 )
 UNKNOWN_NETWORK = "how long is not known, since nothing tells how many operations this network takes"
@@ -28,11 +28,14 @@ def speed_here(
 ) -> Speed | None:
     """The speed by the newest runs of this task and kind, else by the calibration; None where there is neither.
 
-    `gpus` are those that train together, 0 for a processor. None goes by what trained last, one GPU or a processor:
-    whether there is a GPU is not looked up, so after a run on the processor alone it is the processor's time. Only runs
-    on as many count: how much several gain depends on how well they are fed, so it is timed or not known.
+    `gpus` are those that train together, 0 for a processor. None goes by runs on one GPU where this machine has one, as
+    a training here would take it, else by what trained last: that may have been on a cluster. Only runs on as many
+    count: how much several gain depends on how well they are fed, so it is timed or not known.
     """
     newest = [run for run in store.runs.page(limit=LOOKED_AT).items if _suits(run.environment, gpus)]
+    on_gpu = [run for run in newest if _on_gpu(run.environment)]
+    if gpus is None and len(on_gpu) not in (0, len(newest)) and _gpu_here():
+        newest = on_gpu
     known = dict(known_operations())
     for run in newest:
         if run.architecture not in known:
@@ -54,6 +57,12 @@ def _suits(environment: Environment, gpus: int | None) -> bool:
 
 def _on_gpu(environment: Environment) -> bool:
     return environment.device.startswith("cuda")
+
+
+def _gpu_here() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def operations_at(store: Store, architecture: str, start: Start) -> float | None:
@@ -166,8 +175,8 @@ def in_words(estimate: Estimate | None, gpus: int | None = None) -> str:
 def not_timed(gpus: int | None) -> str:
     """The reason why no time is told, where nothing was timed on so many GPUs; `gpus` as `speed_here` takes it."""
     if gpus is not None and gpus > 1:
-        return f"how long is not known, since nothing was timed here on {gpus} GPUs"
+        return f"how long is not known, since nothing long enough to tell was timed here on {gpus} GPUs"
     if gpus is not None and calibrated_speed() is not None:  # of the other: to calibrate again would not help
         where = "a GPU" if gpus else "the processor alone"
-        return f"how long is not known, since nothing was timed here on {where}"
+        return f"how long is not known, since nothing long enough to tell was timed here on {where}"
     return NOTHING_TIMED

@@ -207,4 +207,7 @@ def _where_known(unknown: Sequence[str]) -> str:
         return "Memory is known of rpi5 and jetson-orin; `recommend devices` lists what is measured."
     if "--max-latency" in unknown:
         return "Name another --device; `recommend devices` lists what is measured."
-    return "Name the GPU that will train, --gpu t4, or run `recommend calibrate`: no training was timed here yet."
+    return (
+        "Name the GPU that will train, --gpu t4, or run `recommend calibrate`: no training long enough to tell was "
+        "timed here yet."
+    )

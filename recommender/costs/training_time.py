@@ -76,7 +76,8 @@ class Speed:
     least_step_s: float = 0.0
     between_epochs_s: float = 0.0
     start_s: float = START_S
-    known_by: str = "by a rough guess, since nothing was timed here"  # in words, where no run says it
+    # In words, where no run says it.
+    known_by: str = "by a rough guess, since nothing long enough to tell was timed here"
 
     def epoch_s(self, work: TrainingWork) -> float:
         """Seconds of an epoch."""

@@ -163,12 +163,35 @@ def test_only_runs_on_as_many_gpus_tell_the_time(tmp_path: Path) -> None:
     assert epochs == pytest.approx({0: 800.0, 1: 80.0, 4: 20.0}, rel=0.1)
 
 
+@pytest.mark.parametrize(("gpu_here", "epoch_s"), [(True, 80.0), (False, 800.0)])
+def test_of_both_kinds_of_runs_those_on_a_gpu_tell_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpu_here: bool, epoch_s: float
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu_here)
+    work = TrainingWork(
+        flops_b=6.5, imgsz=224, mode="full", num_train_images=1000, num_val_images=300, epochs=1
+    )
+    with Store(f"sqlite:///{tmp_path / 'store.db'}") as store:
+        store.runs.add(_timed_on("one", "cuda:0", 1, 80.0))
+        store.runs.add(_timed_on("processor", "cpu", 1, 800.0))
+        speed = speed_here(store, "detect")
+    assert speed is not None
+    assert speed.epoch_s(work) == pytest.approx(epoch_s, rel=0.1)
+
+
+def test_what_was_too_short_to_tell_is_not_called_untimed(tmp_path: Path, home: Path) -> None:
+    with Store(f"sqlite:///{tmp_path / 'store.db'}") as store:
+        store.runs.add(replace(_timed_on("tiny", "cpu", 1, 0.2), num_train_images=8))
+        told = in_words(_estimate(speed_here(store, "detect")))
+    assert "since nothing long enough to tell was timed here: `recommend calibrate`" in told
+
+
 def test_an_unknown_time_on_several_gpus_or_without_the_calibrated_one_is_told_as_such(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RECOMMENDER_HOME", str(tmp_path))
     unknown = _estimate(None)
-    assert "nothing was timed here on 4 GPUs" in in_words(unknown, 4)
+    assert "nothing long enough to tell was timed here on 4 GPUs" in in_words(unknown, 4)
     assert NOTHING_TIMED in in_words(unknown, 0)
     model = {"latency_ms": 5.0, "memory_mb": None, "flops_b": 6.7, "runtime": "pytorch"}
     facts = {"title": "this", "source": "s", "per_operation": 0.8, "per_pixel": 0.6, "gpu": "Tesla T4"}
@@ -188,7 +211,7 @@ def test_a_gpu_s_time_is_not_told_by_a_calibrated_processor_and_no_calibration_i
     facts = {"title": "this", "source": "s", "per_operation": 0.8, "per_pixel": 0.6, "gflop_s": 0.01}
     write_json(calibration_file(), facts | {"models": {"yolo11n": model}})
     told = in_words(_estimate(None), 1)
-    assert "nothing was timed here on a GPU" in told
+    assert "nothing long enough to tell was timed here on a GPU" in told
     assert "calibrate" not in told
 
 
