@@ -124,6 +124,17 @@ def test_a_recorded_run_is_repeated_with_its_task_and_classes() -> None:
     assert "--map kite=bird --map 'my dog=dog' --again" in repeat_command(run)
 
 
+def test_a_recorded_run_is_repeated_on_as_many_gpus() -> None:
+    run = stored_run()
+    four = replace(run.environment, device="cuda:0", num_processes=4)
+    unknown = replace(run.environment, hardware="unknown")
+    assert " --gpus 0 " in repeat_command(run)
+    assert f" --cpus {4 * run.environment.num_threads} --gpus 4 " in repeat_command(
+        replace(run, environment=four)
+    )
+    assert "--gpus" not in repeat_command(replace(run, environment=unknown))
+
+
 @pytest.mark.slow
 def test_the_yolo_command_runs_as_printed_twice(tmp_path: Path) -> None:
     """Both exports are found again the second time, and the rate is the recipe's, not ultralytics' own choice."""

@@ -156,7 +156,10 @@ def repeat_command(run: Run) -> str:
     words = ["recommend", "train", "--dataset", "DATASET", "--task", run.task, "--start", str(run.start)]
     words += ["--epochs", str(recipe.epochs), "--imgsz", str(recipe.imgsz), "--batch", str(recipe.batch)]
     words += ["--patience", str(recipe.patience or 0), "--optimizer", recipe.optimizer]
-    words += ["--seed", str(recipe.seed), "--cpus", str(run.environment.num_threads)]
+    where = run.environment
+    words += ["--seed", str(recipe.seed), "--cpus", str(where.num_threads * where.num_processes)]
+    if where.hardware != "unknown":  # as of trials that broke off: on what is not recorded
+        words += ["--gpus", str(where.num_processes if where.device.startswith("cuda") else 0)]
     if recipe.learning_rate is not None:
         words += ["--learning-rate", repr(recipe.learning_rate)]
     if recipe.freeze is not None:
