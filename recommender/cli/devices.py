@@ -20,7 +20,7 @@ def devices(as_json: AsJson = False) -> None:
     from recommender.cli.console import out
     from recommender.costs.devices import devices as known
     from recommender.costs.devices import measured_task
-    from recommender.costs.gpus import BANDWIDTH_GB_S
+    from recommender.costs.gpus import BANDWIDTH_AND_MEMORY
 
     if as_json:
         rows = [
@@ -42,12 +42,12 @@ def devices(as_json: AsJson = False) -> None:
             }
             for one in known()
         ]
-        sys.stdout.write(json.dumps({"devices": rows, "gpus": sorted(BANDWIDTH_GB_S)}, indent=2) + "\n")
+        sys.stdout.write(json.dumps({"devices": rows, "gpus": sorted(BANDWIDTH_AND_MEMORY)}, indent=2) + "\n")
         return
     for one in known():
         out().print("\n".join(_lines(one)), markup=False, soft_wrap=True)
     out().print(
-        f"\nTraining (--gpu), estimated from published times on a V100: {', '.join(BANDWIDTH_GB_S)}",
+        f"\nTraining (--gpu), estimated from published times on a V100: {', '.join(BANDWIDTH_AND_MEMORY)}",
         markup=False,
         soft_wrap=True,
     )

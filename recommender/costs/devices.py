@@ -7,10 +7,12 @@ others at 640; `this` is what
 
 from __future__ import annotations
 
+import difflib
 import functools
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ from recommender.tasks import TASKS, Task
 FILE = Path(__file__).parent / "devices.json"
 TABLE_SIZE = 640  # pixels, of every measurement that says no other
 THIS = "this"  # the machine that `recommend calibrate` ran on
+MEMORY = r"\b(\d+) ?gi?b?\b"  # in a name of words and numbers
+BESIDE = r"\b(nvidia|geforce|tesla|amd|instinct|tensor|core|gpu|generation|sxm\d?|pcie|hbm\d?e?|oam|nvl)\b"
 CPU_PER_PIXEL, GPU_PER_PIXEL = 1.0, 0.6  # exponents of latency in the pixels, of a calibrated machine
 
 
@@ -84,8 +88,8 @@ def devices() -> tuple[Device, ...]:
 
 def device(name: str) -> Device:
     """The device of that name. Raises UsageError for one that nobody measured."""
-    wanted = usual_spelling(name)
     found = {one.name: one for one in devices()}
+    wanted = known_name(name, (*found, THIS))
     if wanted in found:
         return found[wanted]
     if wanted == THIS:
@@ -98,9 +102,31 @@ def device(name: str) -> Device:
     )
 
 
-def usual_spelling(name: str) -> str:
-    """The name of a device as the tables write it: "RTX 4090" is "rtx-4090"."""
-    return name.strip().casefold().replace("_", "-").replace(" ", "-")
+def known_name(name: str, known: Iterable[str]) -> str | None:
+    """The known device that a name means: of "NVIDIA GeForce RTX 5070 Ti" it is "rtx-5070ti"; None where none is."""
+    wanted = _essence(name)
+    return next((one for one in known if _essence(one) == wanted), None)
+
+
+def near_names(name: str, known: Iterable[str]) -> list[str]:
+    """Up to three known devices whose names are spelled much like this one, the most alike first."""
+    by_essence = {_essence(one): one for one in known}
+    return [by_essence[one] for one in difflib.get_close_matches(_essence(name), by_essence)]
+
+
+def memory_gb(name: str) -> int | None:
+    """The memory that a name tells: 80 of "A100-SXM4-80GB"; None of "A100"."""
+    said = re.search(MEMORY, _words(name))
+    return int(said[1]) if said else None
+
+
+def _essence(name: str) -> str:
+    """The letters and numbers that tell a device from others, without its maker, slot and memory."""
+    return re.sub(f"{MEMORY}|{BESIDE}| ", "", _words(name))
+
+
+def _words(name: str) -> str:
+    return re.sub("[^a-z0-9]+", " ", name.casefold())
 
 
 def latency(on: Device, architecture: str, flops_b: float | None, imgsz: int) -> Latency | None:
@@ -144,7 +170,7 @@ def calibration() -> Calibration | None:
         if (
             "gpu" not in facts and own.per_pixel == GPU_PER_PIXEL
         ):  # of an older version, which timed steps there
-            gpu = own.title
+            gpu = re.sub(r".*\((.*), \d+ threads\).*", r"\1", own.title)
         found = Calibration(device=own, gflop_s=None if gpu else facts.get("gflop_s"), gpu=gpu)
         return found if found.device.models else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

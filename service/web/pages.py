@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from recommender.costs.devices import devices
-from recommender.costs.gpus import BANDWIDTH_GB_S
+from recommender.costs.gpus import BANDWIDTH_AND_MEMORY
 from recommender.errors import NotFoundError, UnavailableError
 from recommender.profile.known import source_profile
 from recommender.records import Recommendation
@@ -115,7 +115,7 @@ def dataset(request: Request, services: ServicesDep, caller: CallerDep, held: Da
         places=places,
         labels=labels(places, held.dataset_hash),
         devices=devices(),
-        gpus=tuple(BANDWIDTH_GB_S),
+        gpus=tuple(BANDWIDTH_AND_MEMORY),
     )
 
 

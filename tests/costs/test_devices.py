@@ -9,7 +9,7 @@ import pytest
 
 from recommender.atomic_files import write_json
 from recommender.costs.devices import calibration, calibration_file, device, devices, latency
-from recommender.costs.gpus import gpu_speed
+from recommender.costs.gpus import gpu_memory_mb, gpu_speed
 from recommender.errors import UsageError
 
 
@@ -73,6 +73,41 @@ def test_a_device_nobody_measured_is_refused_with_those_there_are() -> None:
         device("abacus")
     with pytest.raises(UsageError, match="t4"):
         gpu_speed("abacus")
+
+
+@pytest.mark.parametrize(
+    ("typed", "known"),
+    [
+        ("RTX 5070 Ti", "rtx-5070ti"),
+        ("rtx5070ti", "rtx-5070ti"),
+        ("rtx-5070-ti", "rtx-5070ti"),
+        ("NVIDIA GeForce RTX 5070 Ti", "rtx-5070ti"),
+        ("RTX 4070 Laptop", "rtx-4070-laptop"),
+        ("rtx_4070ti_super", "rtx-4070ti-super"),
+        ("A100-SXM4-80GB", "a100"),
+        ("NVIDIA A10G", "a10g"),
+        ("B200", "b200"),
+    ],
+)
+def test_a_gpu_is_known_in_the_spellings_people_type(typed: str, known: str) -> None:
+    assert gpu_speed(typed) == gpu_speed(known)
+
+
+def test_a_device_is_known_in_the_spellings_people_type() -> None:
+    assert device("NVIDIA GeForce RTX 5070 Ti").name == "rtx-5070ti"
+    assert device("Jetson_Orin").name == "jetson-orin"
+
+
+def test_memory_is_what_the_name_says_else_that_of_the_smallest() -> None:
+    sizes = [
+        gpu_memory_mb(name) for name in ("a100", "NVIDIA A100-SXM4-80GB", "RTX 4060 Ti 16 GB", "gtx 1080")
+    ]
+    assert sizes == [40 * 1024, 80 * 1024, 16 * 1024, None]
+
+
+def test_an_unknown_gpu_is_answered_with_those_of_like_names() -> None:
+    with pytest.raises(UsageError, match="Did you mean rtx-4090 or "):
+        gpu_speed("RTX 4090 D")
 
 
 def test_this_machine_is_a_device_once_it_was_measured(

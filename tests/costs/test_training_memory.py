@@ -71,6 +71,8 @@ def test_a_gpu_that_does_not_hold_the_batch_is_told_with_one_that_it_does() -> N
     at_random = replace(row, checkpoint="scratch", mode="scratch", architecture=None)
     (note,) = _too_large(at_random, "T4", "yolo11x")
     assert f"--batch {fits}." in note.message
+    (note,) = _too_large(replace(row, training_mb=16 * 1024 - FRAMEWORK_MB + 1), "T4")
+    assert "takes about 16.1 GB, and T4 has 16;" in note.message
     assert _too_large(row, None) == _too_large(replace(row, training_mb=500.0), "t4") == ()
 
 

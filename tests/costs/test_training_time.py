@@ -97,8 +97,8 @@ def test_a_gpu_is_known_by_the_name_its_driver_tells() -> None:
 
     assert of("NVIDIA GeForce RTX 4090").startswith("rtx-4090,")
     assert of("NVIDIA A100-SXM4-40GB").startswith("a100,")
-    assert of("NVIDIA L40S").startswith("v100,")  # not an L4: one that is not known
-    unknown = speed_before_runs(replace(make_run().environment, hardware="NVIDIA L40S", device="cuda:0"))
+    assert of("NVIDIA L20").startswith("v100,")  # not an L4: one that is not known
+    unknown = speed_before_runs(replace(make_run().environment, hardware="NVIDIA L20", device="cuda:0"))
     assert "as if it were a V100" in unknown.known_by
     assert of("Tesla T4", "cpu") == "a processor"
 
@@ -108,8 +108,12 @@ def test_a_gpu_is_known_by_the_name_its_driver_tells() -> None:
     [
         ("NVIDIA GeForce RTX 5070 Ti", "rtx-5070ti"),
         ("NVIDIA GeForce RTX 4090", "rtx-4090"),
-        ("NVIDIA GeForce RTX 4090 Laptop GPU", None),
-        ("NVIDIA GeForce RTX 3090 Ti", None),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", "rtx-4090-laptop"),
+        ("NVIDIA GeForce RTX 3090 Ti", "rtx-3090ti"),
+        ("NVIDIA GeForce RTX 3080 Ti Laptop GPU", None),
+        ("NVIDIA GeForce GTX 1080", None),
+        ("NVIDIA L40S", "l40s"),
+        ("AMD Instinct MI300X", "mi300x"),
         ("Tesla V100-SXM2-16GB", "v100"),
         ("NVIDIA H100 80GB HBM3", "h100"),
     ],
