@@ -94,6 +94,9 @@ def answer(request: RecommendRequest, *, store: Store, progress: Progress = sile
 
 def study(request: RecommendRequest, *, store: Store, progress: Progress = silent) -> Study:
     """Everything before the forecast: this is where the time goes."""
+    if request.device:
+        device(request.device)  # a name that nobody knows is refused before images are read for half a minute
+    named_speed = gpu_speed(request.gpu) if request.gpu else None
     roots = tuple(Path(root) for root in request.allow_roots)
     target = open_dataset(request.dataset, task=request.task, allowed_roots=roots, progress=progress)
     request = at_usual_size(request, target.task)
@@ -104,7 +107,7 @@ def study(request: RecommendRequest, *, store: Store, progress: Progress = silen
     history = known_history(
         store, target=profile, starts=sorted({s.start.checkpoint for s in bare if s.checkpoint})
     )
-    speed = gpu_speed(request.gpu) if request.gpu else speed_here(store, target.task)
+    speed = named_speed or speed_here(store, target.task)
     cost_of = costs_of(request, profile, situations, speed)
     scales = known_scales(target.task)
     chosen = choose_sizes(situations, sizes, history, scales, request=request, cost_of=cost_of)

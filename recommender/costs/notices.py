@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +15,7 @@ from recommender.forecast.rules import trained_on_target
 from recommender.records import SCRATCH, Cost, Dataset, Notice, Profile, RankedStart, Start
 from recommender.requests import RecommendRequest
 from recommender.tasks import Task, task_definition
-from recommender.text import counted, printable, rounded_up, two_figures
+from recommender.text import counted, printable, two_figures
 
 NEARLY = 0.02  # of the task's metric: what a cheaper start may lose to be named beside the first
 LARGER = 2.0  # times the first's operations from which on a start is larger
@@ -211,7 +212,7 @@ def _too_large(first: RankedStart, gpu: str | None, scratch: str = "") -> tuple[
         Notice(
             code="gpu_memory",
             message=f"Training {printable(first.start)} at {first.imgsz} px in batches of {BATCH} takes about "
-            f"{rounded_up((need + FRAMEWORK_MB) / 1024)} GB, and {gpu} has {holds / 1024:.0f}; {remedy}",
+            f"{math.ceil((need + FRAMEWORK_MB) / 102.4) / 10:g} GB, and {gpu} has {holds / 1024:.0f}; {remedy}",
         ),
     )
 
