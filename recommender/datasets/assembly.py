@@ -290,7 +290,7 @@ def _refuse_without_objects(images: list[LabelledImage], raw: RawSet, task: Task
             raise DatasetError(
                 f"The {split} split of {printable(raw.name)} holds {len(chosen)} images and not one {row.one_object}.",
                 remedy=f"An {row.noun} learns from {row.objects}; check that the labels lie where images are "
-                "looked up.",
+                "looked up. If whole images are labelled, sort them into folders by class.",
             )
 
 

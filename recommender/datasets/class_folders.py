@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
+from recommender.datasets.lookup import is_mask
 from recommender.datasets.named import WHOLE_IMAGE
 from recommender.datasets.raw import RawImage, RawSet
 from recommender.datasets.split_names import split_of_words, without_split_words
@@ -24,9 +25,14 @@ from recommender.records import Split
 from recommender.text import counted, printable
 
 MAX_WRAPPERS = 3
-PLAIN_FOLDERS = frozenset({"images", "image", "imgs", "img", "jpegimages", "data", "dataset", "photos"})
-# Of segmentation sets: Pascal VOC's, LabelMe's and Cityscapes'.
-MASKS = re.compile(r"segmentation(class|object)(png|visuali[sz]ation)?|leftimg8bit|gtfine|gtcoarse")
+PLAIN_FOLDERS = frozenset(
+    {"images", "image", "imgs", "img", "jpegimages", "pngimages", "jpg", "jpeg", "png"}
+    | {"data", "dataset", "photos"}
+)
+# Of segmentation sets: Pascal VOC's, LabelMe's, Cityscapes', PennFudan's and Flowers-102's.
+MASKS = re.compile(
+    r"segmentation(class|object)(png|visuali[sz]ation)?|leftimg8bit|gtfine|gtcoarse|pedmasks|segmim"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,22 +48,37 @@ class ClassTree:
         return tuple(sorted({name for _, name, _ in self.folders}))
 
 
-def read_class_folders(tree: ClassTree, root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
+def read_class_folders(
+    tree: ClassTree,
+    root: Path,
+    disk: Disk,
+    log: DefectLog,
+    name: str,
+    labels: Mapping[Path, tuple[str, Split | None]],
+) -> RawSet:
     """Read the images of a tree found by `find_class_tree`; each has one object, the whole image.
 
-    Raises DatasetError where the same folders lie in every class's folder, so that either could be the classes.
+    `labels` are class and split, by a table, of images that lie in no class folder. Raises DatasetError where the same
+    folders lie in every class's folder, so that either could be the classes.
     """
     _refuse_same_inside(tree, name, disk)
     numbers = {class_name: number for number, class_name in enumerate(tree.class_names)}
     images = []
     for split, class_name, folder in tree.folders:
-        for path in disk.images(folder):
+        photos = _photos(folder, disk)
+        for mask in set(disk.images(folder)) - set(photos):
+            log.add("mask_in_class", disk.name(mask))
+        for path in photos:
             inner = path.parent.name
             if path.parent != folder and split_of_words(inner) is None and inner.lower() not in PLAIN_FOLDERS:
                 log.add("class_nested", disk.name(path), f"taken as {class_name}")
             images.append(classified(path, numbers[class_name], split, disk))
     for path in tree.unlabelled:
-        log.add("image_unclassified", disk.name(path))
+        label, split = labels.get(path, ("", None))
+        if label in numbers:
+            images.append(classified(path, numbers[label], split, disk))
+        else:
+            log.add("image_unclassified", disk.name(path))
     _tell_missing(tree, name, log)
     return RawSet(
         name=name,
@@ -139,12 +160,14 @@ def find_class_tree(root: Path, disk: Disk) -> ClassTree | None:
         found = list(_with_splits_inside(folder, disk))
         loose = []
     loose += disk.images_in(folder)
-    sizes = Counter({(name, place): sum(1 for _ in disk.images(place)) for _, name, place in found})
+    sizes = Counter({(name, place): len(_photos(place, disk)) for _, name, place in found})
     filled = {name.casefold() for name, _ in +sizes}
     usual = {name for name in filled - PLAIN_FOLDERS if not MASKS.fullmatch(name)}
     num_labelled = sizes.total()
     if len(usual) < 2 or len(loose) > num_labelled or all(map(_split_of, usual)):
         return None
+    if len(usual) == num_labelled or all("ann" in disk.listing(place).folders for _, place in +sizes):
+        return None  # a folder for each image, or Supervisely's data sets
     return ClassTree(folders=tuple(found), unlabelled=tuple(sorted(loose)))
 
 
@@ -177,7 +200,8 @@ def _class_folders(folder: Path, disk: Disk) -> list[tuple[str, Path]]:
 def _unwrapped(folder: Path, disk: Disk, like: str | None = None) -> Path:
     """Down through folders around the one that matters: the only one with images, beside no image itself.
 
-    Below a split's folder only one called like it is such a wrapper, as in `train/train`: any other is a class.
+    Below a split's folder only one called like it is such a wrapper, as in `train/train`, or `images` around folders:
+    any other is a class.
     """
     for _ in range(MAX_WRAPPERS):
         inner = [name for name in disk.listing(folder).folders if _holds_images(folder / name, disk)]
@@ -185,10 +209,17 @@ def _unwrapped(folder: Path, disk: Disk, like: str | None = None) -> Path:
             break
         if like is None and _split_of(inner[0]) is not None:
             break
-        if like is not None and _split_of(inner[0]) != _split_of(like):
+        plain = inner[0].lower() in PLAIN_FOLDERS and bool(_class_folders(folder / inner[0], disk))
+        if like is not None and _split_of(inner[0]) != _split_of(like) and not plain:
             break
         folder = folder / inner[0]
     return folder
+
+
+def _photos(folder: Path, disk: Disk) -> list[Path]:
+    """The images below a class's folder, without masks that lie in a folder of their own beside them."""
+    found = list(disk.images(folder))
+    return [path for path in found if not is_mask(path, folder)] or found
 
 
 def _holds_images(folder: Path, disk: Disk) -> bool:

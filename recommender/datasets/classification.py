@@ -7,9 +7,10 @@ from pathlib import Path
 from recommender.datasets.class_folders import ClassTree, find_class_tree, read_class_folders
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
-from recommender.datasets.label_csv import LabelTable, find_label_tables, read_label_tables, take_splits
+from recommender.datasets.label_csv import LabelTable, find_label_tables, labels_of, read_label_tables
 from recommender.datasets.name_tables import name_by_tables
 from recommender.datasets.raw import RawSet
+from recommender.datasets.split_lists import take_splits
 from recommender.errors import DatasetError, WrongTaskError
 from recommender.text import printable
 
@@ -31,10 +32,11 @@ def read_classification(root: Path, disk: Disk, log: DefectLog, name: str) -> Ra
     if tables and _contradict(tree, tables, disk):
         raise DatasetError(
             f"{printable(root.name)}: the folders name other classes than {printable(disk.name(tables[0].path))}.",
-            remedy="Give the CSV itself if it is right, or move it away.",
+            remedy="Move it away, or if it is right into the folder of the images, and give the file itself.",
         )
-    raw = read_class_folders(tree, root, disk, log, name)
-    if tables and all(split is None for split, _, _ in tree.folders):
+    beside = labels_of(tables, tree.unlabelled, root, disk)
+    raw = read_class_folders(tree, root, disk, log, name, beside)
+    if all(split is None for split, _, _ in tree.folders):
         take_splits(raw, tables, root, disk)
     return _named(raw, disk)
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from recommender.datasets.class_folders import classified
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
-from recommender.datasets.label_rows import is_table, read_rows
-from recommender.datasets.lookup import ImageIndex
+from recommender.datasets.label_rows import SAMPLED, is_table, read_rows
+from recommender.datasets.lookup import ImageIndex, is_mask
 from recommender.datasets.matching import spellings
 from recommender.datasets.raw import RawSet
-from recommender.datasets.split_names import split_of_path, split_of_words
+from recommender.datasets.split_names import split_of_path, split_of_words, without_trainval
 from recommender.errors import DatasetError, WrongTaskError
 from recommender.records import Split
 from recommender.text import printable
@@ -39,7 +39,6 @@ BOX_WORDS = re.compile(r"(?i)\b(x_?min|x1|bbox|left|width)\b.*\b(y_?min|y1|top|h
 RUN_WORDS = re.compile(r"(?i)encoded_?pixels|(^|[^a-z])rle([^a-z]|$)|run_?lengths?")
 FLAGS = frozenset({"0", "1", "-1", "0.0", "1.0"})
 SEVERAL = re.compile(r"\s*[|;,]\s*")
-SAMPLED = 50  # rows that tell what a column holds
 MIN_SHARE = 0.5  # of these rows that name an image
 MANY_CLASSES = 0.5  # of the rows: more classes than that are no classes
 FEW_ROWS = 20
@@ -59,16 +58,16 @@ def find_label_tables(root: Path, disk: Disk, only: Path | None = None) -> list[
 
     Raises WrongTaskError for several classes an image, DatasetError where no column can be told to be the class.
     """
-    index = _known_names(root, disk)
+    known = known_names(root, disk)
     paths = [only] if only else [path for path in disk.walk(root) if is_table(path)]
     tables = []
     of_runs: list[Path] = []
     for path in paths:
-        rows = read_rows(path, disk)
+        rows = read_rows(path, disk, lambda text: names_image(text, known))
         if rows and RUN_WORDS.search(" ".join(rows[0])):
             of_runs.append(path)
         elif rows and not BOX_WORDS.search(",".join(rows[0])):
-            table = _read_table(path, rows, index, disk, insist=only is not None)
+            table = _read_table(path, rows, known, disk, insist=only is not None)
             tables += [] if table is None else [table]
     if of_runs and not tables:
         raise DatasetError(
@@ -77,33 +76,32 @@ def find_label_tables(root: Path, disk: Disk, only: Path | None = None) -> list[
         )
     if any(table.split == "train" for table in tables):
         tables = [table for table in tables if table.split is not None]
-    return tables
+    paths = without_trainval([table.path for table in tables])
+    return [table for table in tables if table.path in paths]
 
 
 def read_label_tables(
     tables: Sequence[LabelTable], root: Path, disk: Disk, log: DefectLog, name: str
 ) -> RawSet:
-    """The images that the tables name, classes sorted by name. Raises WrongTaskError for several classes an image."""
+    """The images that the tables name, classes sorted by name.
+
+    Raises WrongTaskError for several classes an image, DatasetError for a single one in all and for tables that differ.
+    """
     index = ImageIndex(root, disk)
-    found: dict[Path, tuple[str, Split | None]] = {}
-    num_missing = 0
-    rows = [(row[0], row[1], table.path, row[2] or table.split) for table in tables for row in table.rows]
-    paths = index.of_names([(reference, near, split) for reference, _, near, split in rows])
-    for (reference, label, near, split), path in zip(rows, paths, strict=True):
-        if path is None:
-            num_missing += 1
-            log.add("image_missing", disk.name(near), reference)
-            continue
-        place = split or split_of_path(path, root)
-        if found.setdefault(path, (label, place))[0] != label:
-            raise _several(near, disk, f"{reference}: {found[path][0]} and {label}")
-    names = sorted({label for label, _ in found.values() if label})
+    found, num_missing = _found(tables, index, root, disk, log)
+    names = sorted({label for label, _, _ in found.values() if label})
+    if len(names) < 2:
+        raise DatasetError(
+            f"{printable(disk.name(tables[0].path))} gives all images one class: '{printable(''.join(names))}'.",
+            remedy="A classifier tells two classes or more apart: add images of another.",
+        )
     numbers = {label: number for number, label in enumerate(names)}
     images = [
-        classified(path, numbers[label], place, disk) for path, (label, place) in found.items() if label
+        classified(path, numbers[label], place, disk) for path, (label, place, _) in found.items() if label
     ]
-    unclassified = [path for path, (label, _) in found.items() if not label]
-    for path in (*unclassified, *(path for path in index.paths if path not in found)):
+    unclassified = [path for path, (label, _, _) in found.items() if not label]
+    others = [path for path in index.paths if path not in found and not is_mask(path, root)]
+    for path in (*unclassified, *others):
         log.add("image_unclassified", disk.name(path))
     if any(image.split for image in images):
         for image in images:
@@ -120,35 +118,48 @@ def read_label_tables(
     )
 
 
-def take_splits(raw: RawSet, tables: Sequence[LabelTable], root: Path, disk: Disk) -> None:
-    """Divide a set without splits as tables beside it do, where they name each of its images; else that is told."""
-    index = ImageIndex(root, disk)
-    rows = [
-        (reference, table, split or table.split)
-        for table in tables
-        for reference, _, split in table.rows
-        if split or table.split
-    ]
-    splits: dict[Path, set[Split | None]] = {}
-    try:
-        paths = index.of_names([(reference, table.path, None) for reference, table, _ in rows])
-        for (_, _, split), path in zip(rows, paths, strict=True):
-            if path is not None:
-                splits.setdefault(path, set()).add(split)
-    except DatasetError:  # one name for images in several folders
-        splits = {}
-    if all(len(splits.get(image.path, ())) == 1 for image in raw.images):
-        for image in raw.images:
-            (image.split,) = splits[image.path]
-    elif rows:
-        raw.log.add("splits_unused", disk.name(rows[0][1].path))
+def _found(
+    tables: Sequence[LabelTable], index: ImageIndex, root: Path, disk: Disk, log: DefectLog
+) -> tuple[dict[Path, tuple[str, Split | None, Path]], int]:
+    """Label, split and table of each image, and the number of rows whose image is missing."""
+    found: dict[Path, tuple[str, Split | None, Path]] = {}
+    num_missing = 0
+    rows = [(row[0], row[1], table.path, row[2] or table.split) for table in tables for row in table.rows]
+    paths = index.of_names([(reference, near, split) for reference, _, near, split in rows])
+    for (reference, label, near, split), path in zip(rows, paths, strict=True):
+        if path is None:
+            num_missing += 1
+            log.add("image_missing", disk.name(near), reference)
+            continue
+        known, _, where = found.setdefault(path, (label, split or split_of_path(path, root), near))
+        if known != label and where == near:
+            raise _several(near, disk, f"{reference}: {known} and {label}")
+        if known != label:
+            raise DatasetError(
+                f"{printable(disk.name(where))} calls {printable(reference)} '{printable(known)}', and "
+                f"{printable(disk.name(near))} '{printable(label)}'.",
+                remedy="Keep the tables of one question, and move the others away from the data set's folder.",
+            )
+    return found, num_missing
 
 
-def _known_names(root: Path, disk: Disk) -> set[str]:
+def labels_of(
+    tables: Sequence[LabelTable], paths: Sequence[Path], root: Path, disk: Disk
+) -> dict[Path, tuple[str, Split | None]]:
+    """Label and split of those of `paths`, images beside class folders, that the tables name."""
+    if not tables or not paths:
+        return {}
+    found, _ = _found(tables, ImageIndex(root, disk), root, disk, DefectLog())
+    return {path: found[path][:2] for path in paths if path in found}
+
+
+def known_names(root: Path, disk: Disk) -> set[str]:
+    """The names of all images, with and without suffix, as `names_image` compares them."""
     return {spellings(text)[2] for path in disk.images(root) for text in (path.name, path.stem)}
 
 
-def _names_image(value: str, known: set[str]) -> bool:
+def names_image(value: str, known: set[str]) -> bool:
+    """True if text ends in one of the `known` names."""
     found = spellings(value.strip().replace("\\", "/").rpartition("/")[2])
     return any(last and (last in known or Path(last).stem in known) for last in found[2:])
 
@@ -158,8 +169,8 @@ def _read_table(
 ) -> LabelTable | None:
     width = len(rows[0]) if rows else 0
     sample = [row for row in rows[1 : 1 + SAMPLED] if len(row) == width]
-    shares = [sum(_names_image(row[c], known) for row in sample) / max(1, len(sample)) for c in range(width)]
-    headed = bool(rows) and not any(_names_image(cell, known) for cell in rows[0])
+    shares = [sum(names_image(row[c], known) for row in sample) / max(1, len(sample)) for c in range(width)]
+    headed = bool(rows) and not any(names_image(cell, known) for cell in rows[0])
     header = rows[0] if headed else [""] * width
     candidates = [c for c in range(width) if shares[c] > MIN_SHARE]
     if not candidates or width < 2:
@@ -169,6 +180,8 @@ def _read_table(
     split = next((c for c in range(width) if c != file and _holds_splits(header[c], body, c)), None)
     others = [c for c in range(width) if c not in (file, split)]
     labels = _labels(path, header, body, others, disk, insist=insist)
+    if labels is None and not headed:
+        labels = _of_names(body, file, others)
     if labels is None:
         return None
     splits = [None if split is None else split_of_words(row[split]) for row in body]
@@ -211,8 +224,9 @@ def _labels(
     if len(flags) > 1 and len(flags) == len(columns) and header[flags[0]]:
         return _of_flags(path, header, body, flags, disk)
     chosen = named or (list(columns) if len(columns) == 1 else [])
-    texts = [c for c in chosen if not all(_is_number(row[c]) for row in body)]
-    chosen = texts or chosen  # of a number and a name of the class, the name
+    texts = [c for c in (chosen or columns) if not all(_is_number(row[c]) for row in body)]
+    if chosen or not any(header):
+        chosen = texts or chosen  # of a number and a name of the class, the name
     if len(chosen) > 1:
         exact = [c for c in chosen if header[c].lower() in LABEL_WORDS]  # `dx` beside `dx_type`
         fullest = [c for c in chosen if "name" in header[c].lower()]
@@ -243,6 +257,16 @@ def _of_flags(
             raise _several(path, disk, f"a row has {len(on)} classes{': ' if on else ''}{', '.join(on[:3])}")
         found.append(on[0])
     return found
+
+
+def _of_names(body: Sequence[Sequence[str]], file: int, columns: Sequence[int]) -> list[str] | None:
+    """Classes from names such as `beagle_12`, where a column of numbers says the same of every image."""
+    names = [re.sub(r"_\d+$", "", Path(row[file]).stem) for row in body]
+    for column in columns:
+        pairs = set(zip(names, (row[column] for row in body), strict=True))
+        if 1 < len(pairs) == len(set(names)) == len({number for _, number in pairs}) < len(body):
+            return names
+    return None
 
 
 def _refuse_json(path: Path, labels: Sequence[str], disk: Disk) -> None:

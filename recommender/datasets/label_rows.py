@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from recommender.datasets.disk import Disk
@@ -14,30 +15,32 @@ from recommender.errors import DatasetError
 from recommender.text import printable
 
 TABLE_SUFFIXES = (".csv", ".tsv")
+SAMPLED = 50  # rows that tell what a column holds
 LIST_WORD = re.compile(r"(?i)(^|[^a-z])(list|labels?|annotations?)([^a-z]|$)")
 
 
 def is_table(path: Path) -> bool:
     """True for files that may list images with their classes, by their names."""
     suffix = path.suffix.lower()
-    if "submission" in path.name.lower():  # a form for answers to a contest
+    if (
+        "submission" in path.name.lower() or path.parent.parent.name == "ImageSets"
+    ):  # a form for answers; VOC's lists
         return False
     listed = split_of_words(path.stem) is not None or LIST_WORD.search(path.stem) is not None
     return suffix in (*TABLE_SUFFIXES, ".jsonl") or (suffix == ".txt" and listed)
 
 
-def read_rows(path: Path, disk: Disk) -> list[list[str]]:
+def read_rows(path: Path, disk: Disk, is_image: Callable[[str], bool]) -> list[list[str]]:
     """The rows of a table, the heading first where there is one; empty where the file is none.
 
-    Raises DatasetError for a damaged file.
+    `is_image` tells text that names an image. Raises DatasetError for a damaged file.
     """
     content = disk.read_text(path, disk.limits.list_file_bytes)
     suffix = path.suffix.lower()
     if suffix == ".jsonl":
         return _of_json_lines(content, path, disk)
-    if suffix == ".txt":
-        rows = [line.rsplit(maxsplit=1) for line in content.splitlines() if line.strip()]
-        return rows if all(len(row) == 2 for row in rows) else []
+    if suffix == ".txt" and "\t" not in content.partition("\n")[0]:
+        return _of_lines(content, is_image)
     first = content.split("\n", 1)[0]
     lines = csv.reader(io.StringIO(content), delimiter=max(",;\t|", key=first.count))
     try:
@@ -46,6 +49,20 @@ def read_rows(path: Path, disk: Disk) -> list[list[str]]:
         raise DatasetError(
             f"{printable(disk.name(path))} is no valid CSV: {error}.", remedy="Export it again."
         ) from error
+
+
+def _of_lines(content: str, is_image: Callable[[str], bool]) -> list[list[str]]:
+    """Lines of file and class, either of which may hold blanks, or of a file and several numbers."""
+    lines = [line for line in content.splitlines() if line.strip() and not line.startswith("#")]
+    columns = [line.split() for line in lines]
+    if all(len(row) == len(columns[0]) > 2 and all(map(str.isdigit, row[1:])) for row in columns):
+        return columns
+    for cut in (str.rsplit, str.split):
+        rows = [cut(line, maxsplit=1) for line in lines]
+        named = sum(any(map(is_image, row)) for row in rows[:SAMPLED])
+        if all(len(row) == 2 for row in rows) and 2 * named > len(rows[:SAMPLED]):
+            return rows
+    return []
 
 
 def _of_json_lines(content: str, path: Path, disk: Disk) -> list[list[str]]:

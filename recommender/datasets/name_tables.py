@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from recommender.datasets.disk import Disk
+from recommender.datasets.images import IMAGE_SUFFIXES
 from recommender.datasets.json_text import load_json
 from recommender.datasets.raw import RawSet
 from recommender.errors import DatasetError
@@ -220,4 +221,9 @@ def _only(columns: Sequence[int], header: Sequence[str], words: re.Pattern[str])
 
 
 def _is_name(text: str) -> bool:
-    return bool(text.strip()) and not re.fullmatch(r"[\d.,+-]+", text.strip())
+    plain = text.strip()
+    return (
+        bool(plain)
+        and not re.fullmatch(r"[\d.,+-]+", plain)
+        and Path(plain).suffix.lower() not in IMAGE_SUFFIXES
+    )

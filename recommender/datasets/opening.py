@@ -32,7 +32,7 @@ from recommender.text import printable
 
 YAML_SUFFIXES = (".yaml", ".yml")
 ANNOTATION_SUFFIXES = tuple({suffix for row in FORMATS if row.read for suffix in row.suffixes})
-TABLE_SUFFIXES = (".csv", ".tsv")
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
 USUAL_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 MAX_NESTED = 3  # folders above a data.yaml
 MAX_FOLDERS = 1000
@@ -162,10 +162,10 @@ def _read_yaml(place: Path, disk: Disk, log: DefectLog) -> RawSet:
 def _read_folder(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> RawSet:
     """Try the formats from the most to the least explicit."""
     name = root.name or "dataset"
-    if task == "classify":
-        classes = read_classification(root, disk, log, name)
-        if classes is None:
-            raise refuse_no_classes(root)
+    if task == "classify" and (classes := read_classification(root, disk, log, name)) is not None:
+        found = find_format(list(disk.walk(root)), disk, among=lambda row: row.read is None)
+        if found is not None:
+            log.add("form_beside", disk.name(found[1][0]), found[0].name)
         return classes
     description = _description_below(root, disk, log)
     if description is not None:
@@ -190,13 +190,17 @@ def _read_folder(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> R
     if num_labelled:
         return read_layout(root, disk, log, name)
     if found is None or may_be_notes(*found):
-        labelled = read_masks(root, disk, log, name) or read_classification(root, disk, log, name)
+        labelled = read_masks(root, disk, log, name)
+        if labelled is None and task != "classify":
+            labelled = read_classification(root, disk, log, name)
         if labelled is not None and found is not None:
             log.add("form_beside", disk.name(found[1][0]), found[0].name)
         if labelled is not None:
             return labelled
     refuse_results(root, disk)
-    raise error_without_labels(root, disk) if found is None else unread(found[0], found[1][0], root, disk)
+    if next(disk.images(root), None) is None or (found is None and task != "classify"):
+        raise error_without_labels(root, disk)
+    raise refuse_no_classes(root) if found is None else unread(found[0], found[1][0], root, disk)
 
 
 def _unwrapped(folder: Path, disk: Disk) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recommender.datasets.disk import ARCHIVE_SUFFIXES, Disk
+from recommender.datasets.disk import ARCHIVE_SUFFIXES, UNREAD_IMAGES, Disk
 from recommender.datasets.labels import RowShapes
 from recommender.datasets.raw import Float64Array
 from recommender.errors import DatasetError, WrongTaskError
@@ -105,6 +105,12 @@ def error_without_labels(root: Path, disk: Disk) -> DatasetError:
     paths = list(disk.images(root))
     named = printable(root.name)
     if not paths:
+        other = next((path for path in disk.walk(root) if path.suffix.lower() in UNREAD_IMAGES), None)
+        if other is not None:
+            return DatasetError(
+                f"{named} holds pictures such as {printable(disk.name(other))}, which are not read.",
+                remedy="Convert them to PNG.",
+            )
         packed = [path.name for path in disk.walk(root) if path.suffix.lower() in ARCHIVE_SUFFIXES]
         remedy = "Give a folder, data.yaml, COCO JSON, VOC tree or an archive of one."
         if packed:

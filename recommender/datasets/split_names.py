@@ -42,6 +42,13 @@ def without_split_words(text: str) -> str:
     return "_".join(word for word in _words(text) if word not in SPLIT_WORDS)
 
 
+def without_trainval(paths: Iterable[Path]) -> list[Path]:
+    """The lists less those of train and val together, where there is one of train and one of val."""
+    found = list(paths)
+    alone = [path for path in found if "trainval" not in _words(path.stem)]
+    return alone if {"train", "val"} <= {split_of_words(path.stem) for path in alone} else found
+
+
 def split_of_path(path: Path, root: Path) -> Split | None:
     """The split the folders between `root` and a file speak of, the innermost first."""
     folders = path.relative_to(root).parts[:-1] if path.is_relative_to(root) else ()

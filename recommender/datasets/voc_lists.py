@@ -8,7 +8,11 @@ from pathlib import Path
 
 from recommender.datasets.disk import Disk
 from recommender.datasets.images import IMAGE_SUFFIXES
-from recommender.datasets.split_names import split_of_words, without_split_words
+from recommender.datasets.split_names import (
+    ANNOTATION_FOLDERS,
+    split_of_words,
+    without_split_words,
+)
 from recommender.records import Split
 
 
@@ -38,8 +42,8 @@ def find_image_sets(root: Path, disk: Disk, known: Set[str], folders: Sequence[s
     """The lists below a folder; `known` are the stems there are. train.txt wins over trainval.txt.
 
     Lists lie in the first of `folders` that has some, ImageSets/Main for boxes, else in ImageSets itself, else beside
-    everything. Lists of one class (`car_train.txt`) divide nothing. Beside everything a text of which most
-    lines name no image is a note, and without a list of train what is not listed is train.
+    everything or the annotations. Lists of one class (`car_train.txt`) divide nothing. Beside everything a text of
+    which most lines name no image is a note, and without a list of train what is not listed is train.
     """
     found: dict[int, list[tuple[Path, Path]]] = {}
     for path in disk.walk(root):
@@ -74,7 +78,7 @@ def _place(path: Path, root: Path, folders: Sequence[str]) -> tuple[int, Path] |
         return rank, above.parent if above.name.lower() == "imagesets" and above != root else above
     if folder.name.lower() == "imagesets" and folder != root:
         return len(folders), above
-    return (len(folders) + 1, root) if folder == root else None
+    return (len(folders) + 1, root) if folder == root or folder.name.lower() in ANNOTATION_FOLDERS else None
 
 
 def _stem(line: str, known: Set[str]) -> str:

@@ -46,7 +46,7 @@ def test_a_task_the_labels_do_not_serve_is_refused(tmp_path: Path) -> None:
     boxes = yolo_set(tmp_path / "boxes")
     with pytest.raises(WrongTaskError, match=r"no outline.*not instance segmentation"):
         open_dataset(boxes, task="segment")
-    with pytest.raises(WrongTaskError, match="no folders of images by class"):
+    with pytest.raises(WrongTaskError, match="not one class for each image"):
         open_dataset(boxes, task="classify")
     with pytest.raises(WrongTaskError, match="no image classification"):
         open_dataset(boxes / "data.yaml", task="classify")

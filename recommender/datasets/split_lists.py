@@ -1,0 +1,85 @@
+"""Splits of class folders from tables and lists beside them, as Food-101, CUB-200 and DTD are published."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from recommender.datasets.disk import Disk
+from recommender.datasets.label_csv import LabelTable, known_names, names_image
+from recommender.datasets.label_rows import SAMPLED
+from recommender.datasets.lookup import ImageIndex
+from recommender.datasets.raw import RawSet
+from recommender.datasets.split_names import split_of_words, without_trainval
+from recommender.errors import DatasetError
+from recommender.records import Split
+
+Row = tuple[str, Path, Split]  # an image, the list that names it, and its split there
+
+
+def take_splits(raw: RawSet, tables: Sequence[LabelTable], root: Path, disk: Disk) -> None:
+    """Divide a set without splits as tables or lists do that name each of its images once; else that is told."""
+    rows = [
+        (reference, table.path, chosen)
+        for table in tables
+        for reference, _, split in table.rows
+        if (chosen := split or table.split)
+    ]
+    rows = rows or _by_number(root, disk) or _listed(raw, root, disk)
+    splits: dict[Path, set[Split]] = {}
+    try:
+        paths = ImageIndex(root, disk).of_names([(reference, near, None) for reference, near, _ in rows])
+        for (_, _, split), path in zip(rows, paths, strict=True):
+            if path is not None:
+                splits.setdefault(path, set()).add(split)
+    except DatasetError:  # one name for images in several folders
+        splits = {}
+    if all(len(splits.get(image.path, ())) == 1 for image in raw.images):
+        for image in raw.images:
+            (image.split,) = splits[image.path]
+    elif rows:
+        raw.log.add("splits_unused", disk.name(rows[0][1]))
+
+
+def _listed(raw: RawSet, root: Path, disk: Disk) -> list[Row]:
+    """The lines of lists called after splits; of several numbered divisions (`train1.txt`) the first, which is told."""
+    known = known_names(root, disk)
+    texts = [path for path in disk.walk(root) if path.suffix.lower() == ".txt" and split_of_words(path.stem)]
+    lines = {path: _lines(path, disk) for path in without_trainval(texts)}
+    lines = {
+        path: found
+        for path, found in lines.items()
+        if 2 * sum(names_image(line, known) for line in found[:SAMPLED]) > len(found[:SAMPLED])
+    }
+    numbers = {path: re.sub(r"\D", "", path.stem) for path in lines}
+    first = min(numbers.values(), key=lambda number: (len(number), number), default="")
+    if len(set(numbers.values())) > 1:
+        raw.log.add("splits_first", disk.name(next(path for path in lines if numbers[path] == first)))
+    return [
+        (line, path, split)
+        for path, found in lines.items()
+        if numbers[path] == first and (split := split_of_words(path.stem))
+        for line in found
+    ]
+
+
+def _by_number(root: Path, disk: Disk) -> list[Row]:
+    """CUB-200's and NABirds' form: `images.txt` numbers the images, `train_test_split.txt` says 1 for train."""
+    texts = {path for path in disk.walk(root) if path.suffix == ".txt"}
+    for path in texts:
+        images = path.with_name("images.txt")
+        if path.name == "train_test_split.txt" and images in texts:
+            names = dict(line.split(maxsplit=1) for line in _lines(images, disk) if " " in line)
+            flags = [line.split() for line in _lines(path, disk)]
+            return [
+                (names[row[0]], path, "train" if row[1] == "1" else "test")
+                for row in flags
+                if len(row) == 2 and row[0] in names
+            ]
+    return []
+
+
+def _lines(path: Path, disk: Disk) -> list[str]:
+    text = disk.read_text(path, disk.limits.list_file_bytes)
+    return [line.strip() for line in text.splitlines() if line.strip()]
