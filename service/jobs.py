@@ -113,7 +113,10 @@ def _launch_sweep(
         key=key,
         body_digests=request_digests(request, *(dataset.dataset_hash for dataset in held)),
         cluster=services.job_hosts.place.cluster,
-        spec=request.model_dump_json(exclude=_open_size(body)),
+        spec=json.dumps(
+            request.model_dump(mode="json", exclude=_open_size(body))
+            | {sweep_host.HASHES: [dataset.dataset_hash for dataset in held]}
+        ),
     )
     services.job_hosts.wake()
     return job, new

@@ -24,6 +24,7 @@ from service.protocol import protocol_with
 from service.settings import ServiceSettings
 from service.workers import tasks
 from service.workers.job_hosts import check_head
+from tune_jobs.storage import require_storage
 
 _DESCRIPTORS = 65_536  # one per connection
 _SWITCH_S = 0.001  # a thread that computes gives way to the one that answers after this long
@@ -33,6 +34,7 @@ def serve(settings: ServiceSettings, *, say: Callable[[str], None], plain_logs: 
     """Serve until stopped. Raises UsageError for settings or a cluster under which it must not start."""
     settings.check()
     _require_free(settings.host, settings.port)
+    require_storage(settings.storage)
     if settings.ray_address is not None:
         check_head(settings.ray_address)
     logs.configure(as_json=not plain_logs)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from recommender.errors import DatasetError, NotFoundError, UsageError
 from recommender.records import Dataset, Job
+from recommender.text import printable
 from tune_jobs.artefact_transfer import Artefact, pack_dataset, pack_weights, packed_dataset
 from tune_jobs.messages import CARD, InputManifest
 from tune_jobs.storage import Storage, get_record, inputs, put_record
@@ -76,13 +77,18 @@ def _same_dataset(spec: TrainingSpec) -> Dataset:
         seed=spec.split_seed,
         allowed_roots=tuple(Path(root) for root in spec.allow_roots),
     )
-    if dataset.content_hash != spec.dataset_hash:
-        raise DatasetError(
-            f"The data set {spec.dataset_name!r} changed after the training was asked for: its content hash is "
-            f"{dataset.content_hash[:12]}…, expected {spec.dataset_hash[:12]}….",
-            remedy="Ask for the training again; it will use the data as they are now.",
-        )
+    require_unchanged(dataset, spec.dataset_hash, "training")
     return dataset
+
+
+def require_unchanged(dataset: Dataset, hash: str, asked: str) -> None:
+    """Raise DatasetError where a data set has another content hash than when a training or sweep was asked for."""
+    if dataset.content_hash != hash:
+        raise DatasetError(
+            f"The data set '{printable(dataset.name)}' changed after the {asked} was asked for: its content hash is "
+            f"{dataset.content_hash[:12]}…, expected {hash[:12]}….",
+            remedy=f"Ask for the {asked} again; it will use the data as they are now.",
+        )
 
 
 def _same_weights(store: Store, spec: TrainingSpec) -> Artefact | None:

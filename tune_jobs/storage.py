@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol, TypeVar
 
 from recommender.atomic_files import replacing
-from recommender.errors import StorageError
+from recommender.errors import StorageError, UsageError
 from recommender.leftovers import TEMPORARY
 from recommender.store.records_json import decode, encode
 
@@ -116,7 +116,7 @@ class UrlStorage:
             reason = getattr(error, "strerror", None) or error
             raise StorageError(
                 f"The storage {self.url} refused {name}: {reason}.",
-                remedy="Free some space there and check that it is reachable and writable.",
+                remedy="Free some space there, or name a folder or URL that is reachable and writable.",
             ) from error
 
 
@@ -150,6 +150,15 @@ def open_storage(url: str) -> Storage:
     from tune_jobs.actor_storage import SCHEME, ActorStorage
 
     return ActorStorage(url.removeprefix(SCHEME)) if url.startswith(SCHEME) else UrlStorage(url)
+
+
+def require_storage(url: str | None) -> None:
+    """Raise UsageError unless the folder or URL can be written to, at once: a job would ask it again and again."""
+    try:
+        if url is not None:
+            require_writable(UrlStorage(url))
+    except StorageError as error:
+        raise UsageError(error.message, remedy=error.remedy) from error
 
 
 def require_writable(storage: Storage) -> None:

@@ -6,6 +6,7 @@ what happens, and files the end. Killed, it is started again, and the next attem
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import sys
@@ -35,6 +36,7 @@ from tune_jobs.sweep.event_writer import EventWriter
 
 MODULE = "tune_jobs.sweep_host"
 KIND = "sweep"
+HASHES = "dataset_hashes"  # in a job's spec, beside the request
 LOOK_EVERY_S = 2.0
 IDLE_S = 6.0
 MAX_CRASHES = 3
@@ -143,7 +145,8 @@ class SweepHost:
         from tune_jobs.sweep.grid import sweep
         from tune_jobs.sweep.result_matrix import sweep_document
 
-        request = _request_of(job).model_copy(update={"address": self._place.address})
+        request, hashes = _request_of(job)
+        request = request.model_copy(update={"address": self._place.address})
         event_writer = EventWriter(
             lambda kind, data: self._store.launches.add_event(job.id, job.attempt, kind, data)
         )
@@ -156,6 +159,7 @@ class SweepHost:
             stop=self._watch(job),
             allow_loopback=False,  # asked for over HTTP, by people who cannot know who else reaches that head
             before=None if cost is None else SweepCost.model_validate_json(cost.data),
+            hashes=hashes,
         )
         event_writer.show(swept.result.view, whole=True)
         if swept.result.was_interrupted:
@@ -189,10 +193,15 @@ class SweepHost:
         return stop
 
 
-def _request_of(job: Job) -> SweepRequest:
-    """The sweep asked for. Raises UsageError for one that an earlier version accepted and this one does not."""
+def _request_of(job: Job) -> tuple[SweepRequest, list[str]]:
+    """The sweep asked for, and the content hashes of its data sets then; none of jobs of earlier versions.
+
+    Raises UsageError for a sweep that an earlier version accepted and this one does not.
+    """
+    spec = json.loads(job.spec)
+    hashes = spec.pop(HASHES, [])
     try:
-        return SweepRequest.model_validate_json(job.spec)
+        return SweepRequest.model_validate(spec), hashes
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()

@@ -192,11 +192,13 @@ def usual_optimizer(request: TrainingRequest) -> bool:
 def place_of(address: str | None, storage: str | None) -> JobLocation:
     """The location of a training, from the flags."""
     from tune_jobs.hosting import JobLocation
+    from tune_jobs.storage import require_storage
 
     if storage is not None and "://" not in storage:
         storage = str(expanded(storage).absolute())
     place = JobLocation(address=None if address in (None, "local") else address, storage=storage)
     place.check()
+    require_storage(storage)
     return place
 
 

@@ -142,6 +142,19 @@ def test_a_budget_in_no_known_form_is_refused(text: str) -> None:
         require_budget(text)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["sweep"], ["compare", "--start", "coco:full"], ["train", "--start", "scratch"]],
+    ids=lambda command: command[0],
+)
+def test_a_storage_that_takes_nothing_is_told_before_anything_is_read(
+    command: list[str], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [*command, "--dataset", "/nowhere", "--storage", "/proc/nowhere"]
+    assert run(asked) == 2
+    assert "name a folder or URL that is reachable and writable" in capsys.readouterr().err
+
+
 def test_seeds_mean_the_same_everywhere() -> None:
     for made in (
         SweepRequest.model_validate({"datasets": ("a",), "seeds": "3"}),

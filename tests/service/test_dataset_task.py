@@ -13,7 +13,7 @@ from PIL import Image
 
 from recommender.errors import UsageError
 from recommender.records import SplitCounts
-from recommender.requests import SweepRequest, TrainingRequest, at_usual_size
+from recommender.requests import TrainingRequest, at_usual_size
 from recommender.store import Store
 from recommender.store.service_records import RegisteredDataset
 from service.auth import Caller
@@ -24,6 +24,7 @@ from tests.datagen import zip_of
 from tests.datasets.outlined import scenes, write_yolo_seg
 from tests.datasets.test_voc_masks import VOC_NUMBERS, write_voc
 from tests.service.kit import Service, settings_for_tests
+from tune_jobs.sweep_host import _request_of
 
 HELD = RegisteredDataset(
     id="ds_1", owner="ada", name="x", dataset_hash="h" * 64, origin="path", path="/nowhere", format="folders",
@@ -78,7 +79,8 @@ def test_a_set_that_nobody_has_inspected_is_trained_for_the_task_of_its_labels(
     sweep = {"datasets": [held["id"]], "modes": ["scratch"], "budget": "10m"}
     tried = service.post("/v1/sweeps", json=sweep)
     assert (tried.status_code, tried.json()["imgsz"]) == (202, None)
-    asked = SweepRequest.model_validate_json(service.store.jobs.require(tried.json()["id"]).spec)
+    asked, hashes = _request_of(service.store.jobs.require(tried.json()["id"]))
+    assert hashes == [held["hash"]]
     assert at_usual_size(asked, "classify").imgsz == 224
     named = service.post("/v1/sweeps", json=sweep | {"imgsz": 640})
     assert named.json()["imgsz"] == 640

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from recommender.datasets import open_dataset
 from recommender.errors import UnavailableError
 from recommender.records import Job
 from recommender.requests import SweepRequest
 from recommender.store import Store
+from tests.datagen import make_dataset
 from tests.tune_jobs.sweep_kit import trial_driver
 from tune_jobs import sweep_host
 from tune_jobs.hosting import JobLocation
@@ -76,6 +79,19 @@ def test_a_sweep_that_the_version_before_accepted_fails_with_words(
     after = store.jobs.require(job.id)
     assert (after.status, after.crashes, asked) == ("failed", 0, [])
     assert "gpus_per_trial: Input should be less than or equal to 1" in (after.error or "")
+
+
+def test_a_data_set_that_changed_since_is_not_mixed_in(
+    store: Store, host: sweep_host.SweepHost, tmp_path: Path
+) -> None:
+    folder = make_dataset(tmp_path)
+    spec = {"datasets": [str(folder)], sweep_host.HASHES: [open_dataset(folder).content_hash]}
+    (folder / "labels" / "train" / "shape_0000.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    job = ask(store, json.dumps(spec))
+    host.run()
+    after = store.jobs.require(job.id)
+    assert (after.status, after.crashes) == ("failed", 0)
+    assert "changed after the sweep was asked for" in (after.error or "")
 
 
 def test_a_cluster_that_is_away_is_waited_for(

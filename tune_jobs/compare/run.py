@@ -31,6 +31,7 @@ from recommender.store import Store
 from tune_jobs.compare.forecasts import compared_starts_of, forecast_starts
 from tune_jobs.compare.planning import MULTI_SCALE, entries_of, held_out_split, plan_runs
 from tune_jobs.compare.scoring import evaluate, export_held_out, held_out_images, known_evaluation
+from tune_jobs.storage import require_storage
 from tune_jobs.sweep.compute_budget import ComputeBudget
 from tune_jobs.sweep.display import Display
 from tune_jobs.sweep.estimated import cost_in_words
@@ -72,6 +73,7 @@ def compare(
     """
     from recommender.datasets import open_dataset
 
+    require_storage(request.storage)
     began_at = time.monotonic()
     roots = tuple(Path(root) for root in request.allow_roots)
     target = open_dataset(request.dataset, task=request.task, allowed_roots=roots, progress=progress)

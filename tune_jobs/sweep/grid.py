@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from recommender.progress import Progress, silent
 from recommender.records import Notice
 from recommender.requests import SweepRequest
 from recommender.store import Store
+from tune_jobs.inputs import require_unchanged
+from tune_jobs.storage import require_storage
 from tune_jobs.sweep.display import Display
 from tune_jobs.sweep.documents import SweepCost
 from tune_jobs.sweep.estimated import cost_in_words
@@ -38,24 +40,28 @@ def sweep(
     stop: Callable[[], str | None] | None = None,
     allow_loopback: bool = True,
     before: SweepCost | None = None,
+    hashes: Sequence[str] = (),
 ) -> Swept:
     """Read and profile the targets, plan the trials, run those the history does not know.
 
     `on_plan` is called between reading and training, when a display may take the screen, with the number of trials
     that are not known yet and how long they are expected to take, in words. `stop` is asked now and
     then and may return a reason to end. `allow_loopback` as in `connect`. `before` is what earlier attempts at this
-    sweep have cost, which counts toward the budget too.
-    Raises as `open_dataset`, `plan_sweep` and `run_trials`.
+    sweep have cost, which counts toward the budget too; `hashes` are the data sets' contents when it was asked for.
+    Raises DatasetError where one has changed since, and as `open_dataset`, `plan_sweep` and `run_trials`.
     """
     from recommender.datasets import open_dataset
     from recommender.profile.known import known_profile
 
+    require_storage(request.storage)
     began_at = time.monotonic() - (before.elapsed_s if before else 0.0)
     roots = tuple(Path(root) for root in request.allow_roots)
     targets = [
         open_dataset(path, task=request.task, allowed_roots=roots, progress=progress)
         for path in request.datasets
     ]
+    for target, hash in zip(targets, hashes, strict=False):
+        require_unchanged(target, hash, "sweep")
     for target in targets:
         known_profile(target, store, progress=progress)  # a run teaches only where its target is known
     plan = plan_sweep(request, targets, store)
