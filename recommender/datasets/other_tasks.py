@@ -24,6 +24,9 @@ PARALLELOGRAM_TOLERANCE = 2e-3  # of the image's side
 MIN_ROWS = 5
 CITYSCAPES_MASK = re.compile(r"_gt(Fine|Coarse)_(label|instance)(Train)?Ids$")
 BRUSH_EXPORT = re.compile(r"task-\d+-annotation-\d+-by-")
+# Drawn at random, at most half of polygons have their first corner among the others, an eighth their second far away,
+# and small ones reach a quarter as far as the box would; rows of keypoints pass one of the three.
+AMONG, SIZE_FAR, SPREAD = 0.6, 0.25, 0.65
 LOOSE = 1.8  # how many half sides of its box a keypoint may lie from the centre
 
 
@@ -52,7 +55,7 @@ def refuse_other_label_tasks(shapes: RowShapes, hint: str) -> None:
             "The labels hold four corners a row, tilted: oriented boxes (OBB), which are not served.",
             remedy=REMEDY,
         )
-    if columns >= 8 and len(rows_MK) >= MIN_ROWS and _keypoints(rows_MK):
+    if columns >= 7 and len(rows_MK) >= MIN_ROWS and _keypoints(rows_MK):
         raise WrongTaskError(
             "The labels hold keypoints after each box: pose, which is not served.", remedy=REMEDY
         )
@@ -76,7 +79,8 @@ def _keypoints(rows_MK: Float64Array) -> bool:
     """True if rows are a box followed by its keypoints, with or without a visibility each.
 
     A point at the origin, or with a negative coordinate, is absent. A polygon's first vertex lies on its edge, a
-    box's centre among its keypoints; and its second vertex, read as a size, seldom gives a box within the image.
+    box's centre among its keypoints; its second vertex is as near to the first as the others are, and, read as a size,
+    seldom gives a box within the image.
     """
     boxes_M4, rest_MK = rows_MK[:, 1:5], rows_MK[:, 5:]
     if rest_MK.shape[1] % 3 == 0 and bool(np.isin(rest_MK[:, 2::3], (-1, 0, 1, 2)).all()):
@@ -86,18 +90,32 @@ def _keypoints(rows_MK: Float64Array) -> bool:
     points_MP2 = rest_MK.reshape(len(rest_MK), -1, 2)
     absent_MP = (points_MP2 == 0).all(axis=2) | (points_MP2 < 0).any(axis=2)
     centre_M12, half_M12 = boxes_M4[:, None, :2], boxes_M4[:, None, 2:] / 2
-    tight_MP = (np.abs(points_MP2 - centre_M12) <= half_M12 + 0.01).all(axis=2) | absent_MP
-    if bool(tight_MP.all(axis=1).mean() > 0.95):
-        return True
-    # Corners and other marks may lie a little outside: then the centre must lie amid them.
-    loose_MP = (np.abs(points_MP2 - centre_M12) <= half_M12 * LOOSE + 0.01).all(axis=2) | absent_MP
+    apart_MP2 = np.where(absent_MP[:, :, None], 0.0, np.abs(points_MP2 - centre_M12))
     inside_M = (np.abs(boxes_M4[:, :2] - 0.5) + boxes_M4[:, 2:] / 2 <= 0.5 + 0.01).all(axis=1)
     low_M2 = np.where(absent_MP[:, :, None], np.inf, points_MP2).min(axis=1)
     high_M2 = np.where(absent_MP[:, :, None], -np.inf, points_MP2).max(axis=1)
+    among_M = ((low_M2 <= boxes_M4[:, :2]) & (boxes_M4[:, :2] <= high_M2)).all(axis=1)
+    if among_M.mean() < AMONG and _small_polygons(boxes_M4, apart_MP2):
+        return False
+    tight_M = (apart_MP2 <= half_M12 + 0.01).all(axis=(1, 2))
+    if bool((tight_M & inside_M).mean() > 0.95):
+        return True
+    # Corners and other marks may lie a little outside: then the centre must lie amid them.
+    loose_M = (apart_MP2 <= half_M12 * LOOSE + 0.01).all(axis=(1, 2))
     margin_M2 = np.where(np.isfinite(high_M2 - low_M2), 0.25 * (high_M2 - low_M2), 0.0)
     amid_M = ((low_M2 + margin_M2 <= boxes_M4[:, :2]) & (boxes_M4[:, :2] <= high_M2 - margin_M2)).all(axis=1)
-    rows_M = loose_MP.all(axis=1) & inside_M & (amid_M | absent_MP.all(axis=1))
+    rows_M = loose_M & inside_M & (amid_M | absent_MP.all(axis=1))
     return bool(rows_M.mean() > 0.95)
+
+
+def _small_polygons(boxes_M4: Float64Array, apart_MP2: Float64Array) -> bool:
+    """True if rows that may be a box and its keypoints, `apart_MP2` from its centre, are rather small polygons.
+
+    All their corners are near the first one: the second, too, which would be the box's size.
+    """
+    far_M = np.abs(boxes_M4[:, 2:] - boxes_M4[:, :2]).max(axis=1) > 3 * apart_MP2.max(axis=(1, 2))
+    spread_M = (apart_MP2 / np.maximum(boxes_M4[:, None, 2:] / 2, 1e-9)).max(axis=(1, 2))
+    return bool(far_M.mean() < SIZE_FAR and np.median(spread_M) < SPREAD)
 
 
 def error_without_labels(root: Path, disk: Disk) -> DatasetError:

@@ -72,6 +72,7 @@ def upright(rng: np.random.Generator) -> list[float]:
         (keypoints(4, True), "pose"),
         (keypoints(1, True), "pose"),
         (keypoints(5, False), "pose"),
+        (keypoints(1, False), "pose"),
     ],
 )
 def test_label_rows_of_other_tasks(tmp_path: Path, row: Row, task: str) -> None:
@@ -82,6 +83,18 @@ def test_label_rows_of_other_tasks(tmp_path: Path, row: Row, task: str) -> None:
 @pytest.mark.parametrize("points", [3, 4, 5, 8, 20])
 def test_polygons_are_none_of_them(tmp_path: Path, points: int) -> None:
     assert len(open_dataset(relabel(yolo_set(tmp_path), polygon(points))).images) == 12
+
+
+@pytest.mark.parametrize("points", [3, 4, 5, 6])
+@pytest.mark.parametrize("side", [0.01, 0.05])
+def test_small_polygons_of_equal_length_are_no_keypoints(tmp_path: Path, points: int, side: float) -> None:
+    """Number plates by their corners: read as a box, each polygon's first corner lies near all the others."""
+
+    def row(rng: np.random.Generator) -> list[float]:
+        corners_P2 = np.array(polygon(points)(rng)).reshape(-1, 2)
+        return [float(value) for value in (0.5 + side * (corners_P2 - rng.uniform(-1, 2, 2))).flatten()]
+
+    assert open_dataset(relabel(yolo_set(tmp_path), row)).task == "segment"
 
 
 def test_four_upright_corners_are_boxes_unless_the_name_says_otherwise(tmp_path: Path) -> None:
