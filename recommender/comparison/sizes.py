@@ -37,12 +37,12 @@ class SizeFinding:
 
 
 def size_finding(rows: Sequence[ComparisonRow], noise: SeedNoise) -> SizeFinding | None:
-    """None without scratch, or without a pretrained start, at any size.
+    """None where fewer than two sizes have both scratch and a pretrained start.
 
     Between two sizes the margin is interpolated over the logarithm of the size.
     """
     gains = tuple(sorted((gain for gain in _gains(rows, noise)), key=lambda gain: gain.train_images))
-    if not gains:
+    if len(gains) < 2:
         return None
     matters = [gain.margin > 0 for gain in gains]
     if all(matters):

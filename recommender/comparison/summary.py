@@ -169,7 +169,7 @@ def _modes(rows: Sequence[ComparisonRow], noise: SeedNoise, metric: str) -> str 
 
 
 def _sizes(sizes: SizeFinding | None) -> str | None:
-    return f"{size_text(sizes)}." if sizes is not None and len(sizes.gains) > 1 else None
+    return f"{size_text(sizes)}." if sizes is not None else None
 
 
 def size_text(sizes: SizeFinding) -> str:

@@ -29,23 +29,24 @@ def _no_photo(name: str) -> None:
     """No photo of any image."""
 
 
-def write_report(
-    comparison: ComparisonInput, findings: Findings, target: Dataset | None, folder: Path
-) -> Path:
-    """Write the report's files into `folder`, each whole or not at all. Raises StorageError.
-
-    The photos are those of `target`; None draws the boxes on empty frames.
-    """
-    contents = {
+def report_texts(comparison: ComparisonInput, findings: Findings, target: Dataset | None) -> dict[str, str]:
+    """The report's files by name. The photos are those of `target`; None draws the boxes on empty frames."""
+    return {
         JSON: comparison_document(comparison, findings).model_dump_json(indent=2) + "\n",
         SUMMARY: summary_csv(findings),
         RUNS: runs_csv(comparison),
         **prediction_files(comparison),
         HTML: comparison_page(comparison, findings, pixels_of(target) if target else _no_photo),
     }
+
+
+def write_report(
+    comparison: ComparisonInput, findings: Findings, target: Dataset | None, folder: Path
+) -> Path:
+    """Write the files of `report_texts` into `folder`, each whole or not at all. Raises StorageError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in contents.items():
+        for name, text in report_texts(comparison, findings, target).items():
             (folder / name).parent.mkdir(exist_ok=True)
             with replacing(folder / name) as part:
                 part.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -43,7 +43,7 @@ def comparison_page(comparison: ComparisonInput, findings: Findings, pixels: Pix
         charts=_charts(comparison, findings, styles),
         size_chart=_size_chart(findings, styles, task_definition(comparison.task).metric.label),
         catch_up=catch_up_text(findings.catching_up) if findings.catching_up else None,
-        size_text=size_text(findings.sizes) if findings.sizes and len(findings.sizes.gains) > 1 else None,
+        size_text=size_text(findings.sizes) if findings.sizes else None,
         modes=[
             (
                 row,

@@ -109,6 +109,11 @@ def test_size_below_which_pretraining_matters_is_between_the_sizes_tried() -> No
     assert [gain.train_images for gain in sizes.gains] == [10, 33, 100]
 
 
+def test_one_size_tells_nothing_of_sizes() -> None:
+    """The JSON document said "at every size tried, from 61 training images (+0.340) to 61 (+0.340)"."""
+    assert findings_of(by_size({1.0: 0.2})).sizes is None
+
+
 def test_everywhere_nowhere_and_only_above() -> None:
     kinds = {
         "everywhere": {1.0: 0.2, 0.1: 0.3},
