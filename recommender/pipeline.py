@@ -251,7 +251,7 @@ def _notes(
             rows,
             case.target,
             case.profile,
-            hours_on=case.speed.hardware if case.request.gpu and case.speed else None,
+            hours_on=case.speed.told if case.speed else None,
             ranked=all_rows,
             limits=limits_in_words(case.request),
             gpu=case.request.gpu,

@@ -53,7 +53,7 @@ def cost_notes(
 ) -> tuple[Notice, ...]:
     """Notices on a cheaper and a larger start, the source of the costs, and the image size for small objects.
 
-    `rows` are the shown ones, `ranked` all. `hours_on` is the GPU that was asked for, whose hours are estimated;
+    `rows` are the shown ones, `ranked` all. `hours_on` is what the hours are of, in words;
     `limits` are those asked for, in words, and `gpu` its name; `scratch` is the architecture that random weights take,
     and `omitted` are the starts left out of the ranking.
     """
@@ -190,7 +190,7 @@ def _estimated(first: RankedStart, hours_on: str | None) -> tuple[Notice, ...]:
     if first.latency_basis not in (None, "measured"):
         said.append(f"its latency is {first.latency_basis}")
     if hours_on is not None:
-        said.append(f"hours are those of {hours_on}")
+        said.append(f"hours are those of {printable(hours_on)}")
     if not said:
         return ()
     text = "; ".join(said)

@@ -16,6 +16,7 @@ from typing import Literal
 
 from recommender.records import Environment, Mode, Recipe, Run
 from recommender.tasks import Task
+from recommender.text import counted
 
 IMAGE_S = 0.005  # reading and augmenting one image
 GFLOP_S = 0.049  # forward and backward, per 10⁹ operations of the forward pass
@@ -78,6 +79,12 @@ class Speed:
     start_s: float = START_S
     # In words, where no run says it.
     known_by: str = "by a rough guess, since nothing long enough to tell was timed here"
+
+    @property
+    def told(self) -> str:
+        """The hardware, and the runs that were timed on it, in words."""
+        by = f", by {counted(self.num_runs, 'run')} timed here" if self.num_runs else ""
+        return f"{self.hardware}{by}"
 
     def epoch_s(self, work: TrainingWork) -> float:
         """Seconds of an epoch."""

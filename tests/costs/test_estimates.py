@@ -55,6 +55,8 @@ def test_an_estimate_follows_epochs_and_the_share_of_the_data_and_says_what_it_g
     assert "by 3 runs timed here" in in_words(whole)
     assert NOTHING_TIMED in in_words(_estimate(None))
     assert in_words(None) == ""
+    assert SPEED.told == "x, by 3 runs timed here"
+    assert replace(SPEED, num_runs=0).told == "x"
 
 
 def _ended(epochs: int) -> Run:
