@@ -10,7 +10,7 @@ from pathlib import Path
 from recommender import __version__
 from recommender.candidates.choosing import choose_starts
 from recommender.candidates.omitted_starts import omit_starts, omitted_notes, rescored
-from recommender.class_names import mapped
+from recommender.class_names import mapped, overlap
 from recommender.command_line import fetch_first, reading_options, train_command, yolo_command
 from recommender.costs.devices import device
 from recommender.costs.estimates import speed_here
@@ -49,7 +49,7 @@ from recommender.records import (
 from recommender.requests import RecommendRequest, at_usual_size
 from recommender.store import RANKABLE, Store
 from recommender.tasks import task_definition
-from recommender.text import counted
+from recommender.text import counted, printable
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -119,7 +119,11 @@ def study(request: RecommendRequest, *, store: Store, progress: Progress = silen
         situations=ranked,
         history=history,
         scales=scales,
-        notes=(*choice_notes, *left_out_notes(chosen.left_out, request)),
+        notes=(
+            *choice_notes,
+            *_unknown_names(request, situations),
+            *left_out_notes(chosen.left_out, request),
+        ),
         speed=speed,
         options=chosen.options,
         tried=_counted_runs(store, target.content_hash),
@@ -191,6 +195,23 @@ def with_evidence(
         replace(s, evidence=evidence.get(s.start.checkpoint, s.evidence))
         for s in situations
         if s.start.mode != "freeze" or evidence[s.start.checkpoint].backbone_transferred in (1.0, None)
+    )
+
+
+def _unknown_names(request: RecommendRequest, situations: Sequence[Situation]) -> tuple[Notice, ...]:
+    """A notice of the classes that `--map` names and no checkpoint here knows; none where one of them knows each."""
+    known = {s.start.checkpoint: s.checkpoint.class_names or () for s in situations if s.checkpoint}.values()
+    lost = [
+        name for name in request.class_map.values() if not any(overlap((name,), names) for names in known)
+    ]
+    if not lost:
+        return ()
+    return (
+        Notice(
+            code="map_unknown",
+            message=f"No checkpoint here has a class {' or '.join(map(printable, lost))}, which --map names: it "
+            "changes nothing. `recommend checkpoints show NAME` lists its classes.",
+        ),
     )
 
 

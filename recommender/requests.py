@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from recommender.starts import MODES, FreezeDepth
 from recommender.tasks import Task, task_definition
@@ -17,6 +25,7 @@ BUDGET_FORM = re.compile(
     re.IGNORECASE,
 )
 MAX_SEEDS = 100
+STRIDE = 32  # pixels: the grid of a network's coarsest layer
 UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -41,6 +50,12 @@ def _seeds_of(value: object) -> object:
     return value
 
 
+def _whole_strides(imgsz: int) -> int:
+    """The next multiple of 32: what ultralytics trains at, whatever was asked for."""
+    return -(-imgsz // STRIDE) * STRIDE
+
+
+ImageSide = Annotated[int, Field(ge=STRIDE, le=4096), AfterValidator(_whole_strides)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Seeds = Annotated[
     tuple[Seed, ...], BeforeValidator(_seeds_of), Field(min_length=1, max_length=MAX_SEEDS)
@@ -125,7 +140,7 @@ class RecommendRequest(Request):
     keep: bool = Field(False, description="Weights files named here take part in later rankings too.")
     modes: tuple[LearnedMode, ...] = Field(("full", "freeze", "scratch"), min_length=1)
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 100
-    imgsz: Annotated[int, Field(ge=32, le=4096)] = 640
+    imgsz: ImageSide = 640
     everything: bool = Field(
         False,
         description="Rank public checkpoints that are not here also where they promise no more than what is.",
@@ -239,7 +254,7 @@ class SweepRequest(ManyTrainingsRequest):
         (1.0,), min_length=1, max_length=20, description="Of the train images, nested by seed."
     )
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 100
-    imgsz: Annotated[int, Field(ge=32, le=4096)] = 640
+    imgsz: ImageSide = 640
     batch: Annotated[int, Field(ge=1, le=4096)] = 16
     optimizer: Optimizer = "AdamW"
     learning_rate: Annotated[float, Field(gt=0, le=1)] | None = Field(
@@ -283,7 +298,7 @@ class CompareRequest(ManyTrainingsRequest):
         "auto",
         description="Split on which the trained models are scored; auto takes test where there is one.",
     )
-    imgsz: Annotated[int, Field(ge=32, le=4096)] = 640
+    imgsz: ImageSide = 640
     batch: Annotated[int, Field(ge=1, le=4096)] = 16
     optimizer: Optimizer = "AdamW"
     learning_rates: tuple[Annotated[float, Field(gt=0, le=1)] | Literal["default"], ...] = Field(
@@ -323,7 +338,7 @@ class TrainingRequest(Request):
         None, description='"coco:full", "NAME:freeze", "scratch"; None takes the first advised.'
     )
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 100
-    imgsz: Annotated[int, Field(ge=32, le=4096)] = 640
+    imgsz: ImageSide = 640
     batch: Annotated[int, Field(ge=1, le=4096)] = 16
     patience: Annotated[int, Field(ge=0, le=100_000)] = Field(
         50, description="Epochs without gain; 0 never stops."

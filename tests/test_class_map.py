@@ -33,6 +33,10 @@ def test_a_mapped_class_counts_as_known_for_this_question_only(
     assert shared == 0.5
     assert "--map" in command
     assert evidence(data, capsys)[0] == 0
+    assert run([str(data), "--start", f"{START}:full", "--map", "minivan=nonesuch"]) == 0
+    assert "No checkpoint here has a class nonesuch" in capsys.readouterr().out
+    assert run([str(data), "--map", "minivan=car", "--map", "minivan=bus"]) == 2
+    assert "two meanings, 'car' and 'bus'" in capsys.readouterr().err
     for wrong in ("minivan", "=car", "lorry=car"):
         assert run([str(data), "--map", wrong]) == 2
         assert "--map" in capsys.readouterr().err

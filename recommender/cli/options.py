@@ -43,7 +43,8 @@ TaskChoice = Annotated[
 ImageSize = Annotated[
     int | None,
     typer.Option(
-        help="Training image size in pixels; else the best expected, or 640, of classification 224.",
+        help="Training image size in pixels, made a multiple of 32; else the best expected, or 640, of "
+        "classification 224.",
         show_default=False,
     ),
 ]
@@ -85,15 +86,18 @@ def task_of(text: str | None) -> Task | None:
 
 
 def class_map(texts: list[str] | None) -> dict[str, str]:
-    """`vehicle=car` of every `--map`. Raises UsageError for anything else."""
-    found = {}
+    """`vehicle=car` of every `--map`. Raises UsageError for anything else, and for two meanings of one class."""
+    found: dict[str, str] = {}
     for text in texts or ():
         own, equals, other = (part.strip() for part in text.partition("="))
         if not (own and equals and other):
             raise UsageError(
                 f"--map {text!r} is not understood.", remedy="Write YOURS=THEIRS: --map vehicle=car."
             )
-        found[own] = other
+        if found.setdefault(own, other) != other:
+            raise UsageError(
+                f"--map gives {own!r} two meanings, {found[own]!r} and {other!r}.", remedy="Keep one of them."
+            )
     return found
 
 

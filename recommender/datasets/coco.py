@@ -170,7 +170,7 @@ def _read_file(
         for row in file.annotations
         if isinstance(row, dict)
     ]
-    refuse_other_conventions([(row.get("bbox"), size) for row, size in rows], named)
+    refuse_other_conventions(rows, named)
     trust_outlines = outlines_count(rows, named)
     boxes = _boxes_by_image(file.annotations, listed, classes, named, log, trust_outlines=trust_outlines)
     images = []

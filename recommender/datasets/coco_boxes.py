@@ -23,6 +23,7 @@ MIN_OVERLAP = 0.7  # of a bbox and the extent of its outline; rounding and amoda
 SLACK = 2.0  # pixels
 SAMPLE_ROWS = 5000  # that decide for a file
 MIN_BOXES = 5  # fewer say nothing of a convention
+FEW = 3  # boxes beyond the edge: annotators overshoot
 
 
 def shape_of(row: dict[str, Any], where: str, log: DefectLog, *, trust_outlines: bool = True) -> Shape | None:
@@ -91,15 +92,18 @@ def outlines_count(rows: Sequence[tuple[dict[str, Any], tuple[float, float] | No
     return outlines_out <= boxes_out
 
 
-def refuse_other_conventions(boxes: Sequence[tuple[Any, tuple[float, float] | None]], named: str) -> None:
-    """Raise DatasetError where `bbox` is not x, y, width, height in pixels; with each the declared image size.
+def refuse_other_conventions(
+    annotations: Sequence[tuple[dict[str, Any], tuple[float, float] | None]], named: str
+) -> None:
+    """Raise DatasetError where `bbox` is not x, y, width, height in pixels; with each row the declared image size.
 
-    Fractions of the image, and corners: both would pass for boxes, of no size or beyond the edge.
+    Fractions of the image, corners, and (where no outline tells) centres: all would pass for boxes, of no size or
+    beyond the edge.
     """
     rows = [
         (box, size)
-        for box, size in boxes
-        if isinstance(box, list)
+        for row, size in annotations
+        if isinstance(box := row.get("bbox"), list)
         and len(box) == 4
         and all(_is_number(v) and abs(v) < 1e9 for v in box)
         and any(box)
@@ -116,6 +120,20 @@ def refuse_other_conventions(boxes: Sequence[tuple[Any, tuple[float, float] | No
         raise DatasetError(
             f"{printable(named)}: bbox holds corners (x1, y1, x2, y2); read as COCO's, {len(beyond)} of "
             f"{len(sized)} reach beyond their image.",
+            remedy=remedy,
+        )
+    far = [
+        1 for (x, y, w, h), (width, height) in sized if x + w > 1.01 * width + 2 or y + h > 1.01 * height + 2
+    ]
+    centres = [
+        w / 2 - 1 <= x <= width - w / 2 + 1 and h / 2 - 1 <= y <= height - h / 2 + 1
+        for (x, y, w, h), (width, height) in sized
+    ]
+    outlined = any(row.get("segmentation") for row, _ in annotations)
+    if len(far) >= FEW and 10 * len(far) > len(sized) and all(centres) and not outlined:
+        raise DatasetError(
+            f"{printable(named)}: bbox holds the centre and the size; read as COCO's, {len(far)} of {len(sized)} "
+            "reach beyond their image.",
             remedy=remedy,
         )
 

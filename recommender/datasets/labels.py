@@ -23,6 +23,9 @@ TOLERANCE = 0.01
 # Above this a coordinate is surely no fraction: it is a pixel.
 PIXELS_FROM = 2.0
 SAMPLE_ROWS = 2000
+# Fewer boxes, or so few beyond the edge, say nothing of a convention: annotators overshoot, on every side.
+MIN_BOXES = 10
+BEYOND = 0.1
 MAX_ID = 1_000_000
 # How far vertices may lie beyond the image's edge: annotators overshoot, a wrong scale goes farther.
 OVERSHOOT = 0.5
@@ -34,6 +37,7 @@ class RowShapes:
 
     columns: Counter[int] = field(default_factory=Counter)
     sample: list[list[float]] = field(default_factory=list)  # rows of more than 6 columns
+    boxes: list[list[float]] = field(default_factory=list)  # the four numbers of rows of 5 columns
     class_ids: Counter[int] = field(default_factory=Counter)  # unknown ones included
     text_rows: int = 0  # DOTA's rows: eight numbers, a class name, a difficulty
     kitti_rows: int = 0  # a class name and 14 or 15 numbers
@@ -45,6 +49,22 @@ class RowShapes:
             self.class_ids[int(row[0])] += 1
         if len(row) > 6 and len(self.sample) < SAMPLE_ROWS:
             self.sample.append(row)
+        if len(row) == 5 and len(self.boxes) < SAMPLE_ROWS:
+            self.boxes.append(row[1:])
+
+    def other_convention(self) -> str | None:
+        """What boxes of which many reach beyond the edge hold, in words, if read so none does; None for honest ones."""
+        rows_M4 = np.array(self.boxes, np.float64).reshape(-1, 4)
+        rows_M4 = rows_M4[((rows_M4 >= 0) & (rows_M4 <= 1 + TOLERANCE)).all(axis=1)]
+        first_M2, second_M2 = rows_M4[:, :2], rows_M4[:, 2:]
+        beyond_M = (np.abs(first_M2 - 0.5) + second_M2 / 2 > 0.5 + TOLERANCE).any(axis=1)
+        if len(rows_M4) < MIN_BOXES or beyond_M.mean() < BEYOND:
+            return None
+        if (second_M2 > first_M2).all():
+            return "corners (x1 y1 x2 y2)"
+        if (first_M2 + second_M2 <= 1 + TOLERANCE).all():
+            return "the upper left corner and the size (x1 y1 w h)"
+        return None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

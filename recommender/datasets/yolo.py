@@ -182,17 +182,36 @@ class _LabelReader:
             )
 
     def refuse_other_meanings(self, hint: str) -> None:
-        """Raise WrongTaskError for labels of another task, DatasetError for ids that count from 1.
+        """Raise WrongTaskError for labels of another task, DatasetError for ids or names that count from 1 and for
+        boxes that are no centre and size.
 
         `hint` holds names of the folder and the YAML.
         """
         refuse_other_label_tasks(self.shapes, hint)
+        convention = self.shapes.other_convention()
+        if convention is not None:
+            raise DatasetError(
+                f"The boxes in the labels hold {convention}: read as centre and size, many reach beyond the image, and "
+                "read so none does.",
+                remedy="Write `class x y w h`, x and y of the box's centre.",
+            )
         ids, count = self.shapes.class_ids, 0 if self._names is None else len(self._names)
         if count and min(ids, default=0) == 1 and max(ids) == count:
             raise DatasetError(
                 f"The class ids in the labels run from 1 to {count} and there are {count} names, counted from 0: "
                 "all ids are one too high.",
                 remedy="Subtract 1 from every class id, or add a name for id 0.",
+            )
+        if (
+            count > 2
+            and (self._names or ())[:1] == ("0",)
+            and min(ids, default=1) == 0
+            and max(ids) == count - 2
+        ):
+            raise DatasetError(
+                f"`names` counts from 1 to {count - 1}, and the class ids in the labels from 0 to {count - 2}: every "
+                "class would have the name of the one before.",
+                remedy="Number the names from 0.",
             )
 
     def class_names(self) -> tuple[str, ...]:

@@ -7,13 +7,20 @@ from pathlib import Path
 
 import pytest
 import typer
+from pydantic import ValidationError
 
 from recommender.cli.app import app, run
 from recommender.cli.arguments import configuration
 from recommender.cli.options import parameters_from
 from recommender.cli.train import gpus_of
 from recommender.errors import UsageError
-from recommender.requests import CompareRequest, RecommendRequest, SweepRequest, require_budget
+from recommender.requests import (
+    CompareRequest,
+    RecommendRequest,
+    SweepRequest,
+    TrainingRequest,
+    require_budget,
+)
 from recommender.starts import split_start
 from tests.datagen import make_dataset
 from tune_jobs.sweep.compute_budget import ComputeBudget
@@ -167,6 +174,16 @@ def test_seeds_mean_the_same_everywhere() -> None:
         request.model_fields["epochs"].default for request in (SweepRequest, CompareRequest, RecommendRequest)
     }
     assert len(epochs) == 1
+
+
+def test_an_image_size_is_the_one_that_is_trained_at() -> None:
+    """Ultralytics goes up to a multiple of 32, so that the forecast, the price and the history have to."""
+    asked = {"dataset": "a", "datasets": ("a",), "start": "scratch", "imgsz": 100}
+    for request in (RecommendRequest, SweepRequest, CompareRequest, TrainingRequest):
+        fields = {name: asked[name] for name in request.model_fields.keys() & asked.keys()}
+        assert request.model_validate(fields).model_dump()["imgsz"] == 128
+    with pytest.raises(ValidationError):
+        RecommendRequest.model_validate({"dataset": "a", "imgsz": 4097})
 
 
 def test_a_start_is_a_name_with_or_without_a_mode() -> None:

@@ -180,6 +180,7 @@ def test_a_coco_json_that_nobody_can_place_is_asked_about(tmp_path: Path) -> Non
     [
         (lambda x, y, w, h, size: [x / size[0], y / size[1], w / size[0], h / size[1]], "fraction"),
         (lambda x, y, w, h, size: [x, y, x + w, y + h], "corners"),
+        (lambda x, y, w, h, size: [x + w / 2, y + h / 2, w, h], "centre"),
     ],
 )
 def test_boxes_of_another_convention_are_refused(

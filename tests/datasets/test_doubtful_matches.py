@@ -385,6 +385,34 @@ def test_names_that_differ_by_case_or_blanks_are_named(tmp_path: Path, names: li
     assert kinds(open_dataset(folder)) == {"names_alike": 1}
 
 
+def test_names_counted_from_one_are_refused_where_ids_are_not(tmp_path: Path) -> None:
+    folder = yolo_set(tmp_path)
+    names = "".join(
+        f"  {number}: {name}\n" for number, name in enumerate(open_dataset(folder).class_names, 1)
+    )
+    (folder / "data.yaml").write_text(f"train: images/train\nval: images/val\nnames:\n{names}")
+    with pytest.raises(DatasetError, match="the name of the one before"):
+        open_dataset(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda x, y, w, h: [x - w / 2, y - h / 2, x + w / 2, y + h / 2], "corners"),
+        (lambda x, y, w, h: [x - w / 2, y - h / 2, w, h], "upper left corner and the size"),
+    ],
+)
+def test_yolo_boxes_that_are_no_centre_and_size_are_refused(
+    tmp_path: Path, change: Callable[..., list[float]], said: str
+) -> None:
+    folder = yolo_set(tmp_path, images=24)
+    for path in (folder / "labels").rglob("*.txt"):
+        rows = [list(map(float, line.split())) for line in path.read_text().splitlines()]
+        path.write_text("".join(f"{row[0]:g} {' '.join(map(str, change(*row[1:])))}\n" for row in rows))
+    with pytest.raises(DatasetError, match=said):
+        open_dataset(folder)
+
+
 @pytest.mark.parametrize("rare", [False, True])
 def test_ids_counted_from_one_are_refused(tmp_path: Path, rare: bool) -> None:
     folder = yolo_set(tmp_path, images=24)
