@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.lookup import is_mask
 from recommender.datasets.named import WHOLE_IMAGE
 from recommender.datasets.raw import RawImage, RawSet
-from recommender.datasets.split_names import split_of_words, without_split_words
+from recommender.datasets.split_names import ANNOTATION_FOLDERS, split_of_words, without_split_words
 from recommender.errors import DatasetError
 from recommender.records import Split
 from recommender.text import counted, printable
@@ -31,7 +31,7 @@ PLAIN_FOLDERS = frozenset(
 )
 # Of segmentation sets: Pascal VOC's, LabelMe's, Cityscapes', PennFudan's and Flowers-102's.
 MASKS = re.compile(
-    r"segmentation(class|object)(png|visuali[sz]ation)?|leftimg8bit|gtfine|gtcoarse|pedmasks|segmim"
+    r"segmentation(class|object)(png|visuali[sz]ation)?|leftimg8bit|gtfine|gtcoarse|pedmasks|segmim|.*ground_?truth"
 )
 
 
@@ -142,7 +142,7 @@ def find_class_tree(root: Path, disk: Disk) -> ClassTree | None:
     """
     folder = _unwrapped(root, disk)
     names = disk.listing(folder).folders
-    splits = {name: split for name in names if (split := _split_of(name)) is not None}
+    splits = _splits_of(names)
     found: list[tuple[Split | None, str, Path]]
     inner = {name: _unwrapped(folder / name, disk, like=name) for name in splits}
     divided = {name for name, place in inner.items() if _class_folders(place, disk)}
@@ -156,13 +156,15 @@ def find_class_tree(root: Path, disk: Disk) -> ClassTree | None:
         plain = _plain_alone(found)
         loose += [path for row in plain for path in disk.images(row[2])]
         found = [row for row in found if row not in plain]
+    elif len({split for name, split in splits.items() if disk.images_in(inner[name])}) > 1:
+        return None  # splits without classes, and what lies beside them
     else:
         found = list(_with_splits_inside(folder, disk))
         loose = []
     loose += disk.images_in(folder)
     sizes = Counter({(name, place): len(_photos(place, disk)) for _, name, place in found})
     filled = {name.casefold() for name, _ in +sizes}
-    usual = {name for name in filled - PLAIN_FOLDERS if not MASKS.fullmatch(name)}
+    usual = {name for name in filled - PLAIN_FOLDERS if not MASKS.fullmatch(name)} - ANNOTATION_FOLDERS
     num_labelled = sizes.total()
     if len(usual) < 2 or len(loose) > num_labelled or all(map(_split_of, usual)):
         return None
@@ -219,11 +221,26 @@ def _unwrapped(folder: Path, disk: Disk, like: str | None = None) -> Path:
 def _photos(folder: Path, disk: Disk) -> list[Path]:
     """The images below a class's folder, without masks that lie in a folder of their own beside them."""
     found = list(disk.images(folder))
+    if not disk.listing(folder).folders:  # of most: a look at each path would take long
+        return found
     return [path for path in found if not is_mask(path, folder)] or found
 
 
 def _holds_images(folder: Path, disk: Disk) -> bool:
     return next(disk.images(folder), None) is not None
+
+
+def _splits_of(names: Sequence[str]) -> dict[str, Split]:
+    """The folders called after splits, also by a word in which longer names differ: sign_set_train, sign_set_test."""
+    spoken = {name: split for name in names if (split := split_of_words(name)) is not None}
+    of_rest: dict[str, set[Split]] = {}
+    for name, split in spoken.items():
+        of_rest.setdefault(without_split_words(name), set()).add(split)
+    return {
+        name: split
+        for name, split in spoken.items()
+        if _split_of(name) or len(of_rest[without_split_words(name)]) > 1
+    }
 
 
 def _split_of(name: str) -> Split | None:

@@ -22,7 +22,7 @@ from recommender.text import printable
 MAX_FILES = 64  # JSON files looked into; LabelMe and its kind have one for each image
 REMEDY = (
     "Give annotations with `bbox` for object detection, or with `segmentation` for instance segmentation; of "
-    "classified images folders by class, or a CSV of file and label."
+    "classified images folders by class (read with --task classify), or a CSV of file and label."
 )
 
 

@@ -203,7 +203,9 @@ FORMATS: tuple[Format, ...] = (
     Format(
         name="CSV of boxes",
         suffixes=(".csv",),
-        marks=(rb"(?i)(xmin|x1|x_min|bbox|left).*(ymin|y1|y_min|top|bbox)|(-?[\d.]+,){4}",),
+        marks=(
+            rb"(?i)(xmin|x1|x_min|bbox|left).*(ymin|y1|y_min|top|bbox)|(-?[\d.]+,){4}|\[(-?[\d.]+, ?){3}",
+        ),
         remedy="Export as COCO, YOLO or Pascal VOC.",
         notes=True,
     ),

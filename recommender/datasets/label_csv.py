@@ -178,7 +178,7 @@ def _read_table(
     file = next((c for c in candidates if _is_called(header[c], FILE_WORDS)), candidates[0])
     body = [row for row in rows[headed:] if len(row) == width]
     split = next((c for c in range(width) if c != file and _holds_splits(header[c], body, c)), None)
-    others = [c for c in range(width) if c not in (file, split)]
+    others = [c for c in range(width) if c not in (file, split) and not _is_called(header[c], SPLIT_WORDS)]
     labels = _labels(path, header, body, others, disk, insist=insist)
     if labels is None and not headed:
         labels = _of_names(body, file, others)
@@ -186,6 +186,8 @@ def _read_table(
         return None
     splits = [None if split is None else split_of_words(row[split]) for row in body]
     references = [row[file] for row in body]
+    if not headed and width > 2 and (len(set(references)) < len(body) or len(set(labels)) < 2):
+        return None  # a row for each box
     return LabelTable(
         path=path,
         split=split_of_words(_apart(path.stem)) or split_of_words(path.parent.name),
@@ -278,7 +280,7 @@ def _refuse_json(path: Path, labels: Sequence[str], disk: Disk) -> None:
         raise _several(path, disk, found)
     raise DatasetError(
         f"{printable(disk.name(path))} holds JSON in the column of the class.",
-        remedy="Export the annotations as JSON.",
+        remedy="Export the annotations as COCO, or as the JSON of the tool they were made with.",
     )
 
 

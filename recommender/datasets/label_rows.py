@@ -16,15 +16,14 @@ from recommender.text import printable
 
 TABLE_SUFFIXES = (".csv", ".tsv")
 SAMPLED = 50  # rows that tell what a column holds
+NO_TABLE = re.compile(r"(?i)submission|partition")  # a form for answers to a contest; splits by number
 LIST_WORD = re.compile(r"(?i)(^|[^a-z])(list|labels?|annotations?)([^a-z]|$)")
 
 
 def is_table(path: Path) -> bool:
     """True for files that may list images with their classes, by their names."""
     suffix = path.suffix.lower()
-    if (
-        "submission" in path.name.lower() or path.parent.parent.name == "ImageSets"
-    ):  # a form for answers; VOC's lists
+    if NO_TABLE.search(path.stem) or path.parent.parent.name == "ImageSets":  # VOC's lists
         return False
     listed = split_of_words(path.stem) is not None or LIST_WORD.search(path.stem) is not None
     return suffix in (*TABLE_SUFFIXES, ".jsonl") or (suffix == ".txt" and listed)

@@ -26,7 +26,8 @@ from recommender.datasets.shapes import (
     outline_from_points,
     text,
 )
-from recommender.errors import DatasetError
+from recommender.errors import DatasetError, WrongTaskError
+from recommender.text import printable
 
 
 def read_labelme(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
@@ -46,6 +47,11 @@ def read_labelme(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, 
 def _image(content: dict[str, Any], path: Path, disk: Disk, log: DefectLog) -> NamedImage:
     where = disk.name(path)
     shapes = content["shapes"][: disk.limits.label_rows]
+    if shapes and all(isinstance(shape, dict) and shape.get("shape_type") == "rotation" for shape in shapes):
+        raise WrongTaskError(
+            f"{printable(where)} holds rotated boxes: oriented boxes (OBB), which are not served.",
+            remedy="Draw upright boxes (rectangle).",
+        )
     width, height = number(content.get("imageWidth")), number(content.get("imageHeight"))
     reference = text(content.get("imagePath")) or path.stem
     objects = [

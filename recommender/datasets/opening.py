@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from pathlib import Path
 
 from recommender.datasets.archive import is_archive, packed_kind, remove_unpacked, unpacked
@@ -13,8 +14,16 @@ from recommender.datasets.coco import read_coco
 from recommender.datasets.coco_files import find_coco, refuse_results, root_of, siblings_of
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.description import Description, read_description
-from recommender.datasets.disk import CACHE_SUFFIXES, Disk
-from recommender.datasets.formats import FORMATS, find_format, may_be_notes, unread
+from recommender.datasets.disk import CACHE_SUFFIXES, UNREAD_IMAGES, Disk
+from recommender.datasets.formats import (
+    FORMATS,
+    HEAD_BYTES,
+    SAMPLED,
+    Format,
+    find_format,
+    may_be_notes,
+    unread,
+)
 from recommender.datasets.label_files import count_label_files
 from recommender.datasets.limits import LIMITS, DatasetLimits
 from recommender.datasets.mask_files import is_voc_mask
@@ -34,6 +43,7 @@ YAML_SUFFIXES = (".yaml", ".yml")
 ANNOTATION_SUFFIXES = tuple({suffix for row in FORMATS if row.read for suffix in row.suffixes})
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
 USUAL_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+COCO_START = re.compile(rb'"images"\s*:\s*\[')
 MAX_NESTED = 3  # folders above a data.yaml
 MAX_FOLDERS = 1000
 
@@ -163,9 +173,10 @@ def _read_folder(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> R
     """Try the formats from the most to the least explicit."""
     name = root.name or "dataset"
     if task == "classify" and (classes := read_classification(root, disk, log, name)) is not None:
-        found = find_format(list(disk.walk(root)), disk, among=lambda row: row.read is None)
-        if found is not None:
-            log.add("form_beside", disk.name(found[1][0]), found[0].name)
+        _tell_beside(find_format(list(disk.walk(root)), disk), classes, disk, log)
+        for path in [path for path in disk.walk(root) if path.suffix.lower() == ".json"][:SAMPLED]:
+            if COCO_START.search(disk.head(path, HEAD_BYTES)):
+                log.add("form_beside", disk.name(path), "COCO JSON")
         return classes
     description = _description_below(root, disk, log)
     if description is not None:
@@ -193,14 +204,22 @@ def _read_folder(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> R
         labelled = read_masks(root, disk, log, name)
         if labelled is None and task != "classify":
             labelled = read_classification(root, disk, log, name)
-        if labelled is not None and found is not None:
-            log.add("form_beside", disk.name(found[1][0]), found[0].name)
         if labelled is not None:
+            _tell_beside(found, labelled, disk, log)
             return labelled
     refuse_results(root, disk)
-    if next(disk.images(root), None) is None or (found is None and task != "classify"):
-        raise error_without_labels(root, disk)
-    raise refuse_no_classes(root) if found is None else unread(found[0], found[1][0], root, disk)
+    has_images = next(disk.images(root), None) is not None
+    if found is not None and (
+        has_images or not any(p.suffix.lower() in UNREAD_IMAGES for p in disk.walk(root))
+    ):
+        raise unread(found[0], found[1][0], root, disk)
+    raise refuse_no_classes(root) if has_images and task == "classify" else error_without_labels(root, disk)
+
+
+def _tell_beside(found: tuple[Format, list[Path]] | None, raw: RawSet, disk: Disk, log: DefectLog) -> None:
+    """Tell of annotations beside classes or masks, unless they look like the very table that was read."""
+    if found is not None and not (raw.format == "csv" and found[0].suffixes == (".csv",)):
+        log.add("form_beside", disk.name(found[1][0]), found[0].name)
 
 
 def _unwrapped(folder: Path, disk: Disk) -> Path:

@@ -27,6 +27,8 @@ def take_splits(raw: RawSet, tables: Sequence[LabelTable], root: Path, disk: Dis
         if (chosen := split or table.split)
     ]
     rows = rows or _by_number(root, disk) or _listed(raw, root, disk)
+    if not rows:
+        return
     splits: dict[Path, set[Split]] = {}
     try:
         paths = ImageIndex(root, disk).of_names([(reference, near, None) for reference, near, _ in rows])
@@ -38,15 +40,15 @@ def take_splits(raw: RawSet, tables: Sequence[LabelTable], root: Path, disk: Dis
     if all(len(splits.get(image.path, ())) == 1 for image in raw.images):
         for image in raw.images:
             (image.split,) = splits[image.path]
-    elif rows:
+    else:
         raw.log.add("splits_unused", disk.name(rows[0][1]))
 
 
 def _listed(raw: RawSet, root: Path, disk: Disk) -> list[Row]:
     """The lines of lists called after splits; of several numbered divisions (`train1.txt`) the first, which is told."""
-    known = known_names(root, disk)
     texts = [path for path in disk.walk(root) if path.suffix.lower() == ".txt" and split_of_words(path.stem)]
     lines = {path: _lines(path, disk) for path in without_trainval(texts)}
+    known = known_names(root, disk) if lines else set()
     lines = {
         path: found
         for path, found in lines.items()
@@ -81,5 +83,5 @@ def _by_number(root: Path, disk: Disk) -> list[Row]:
 
 
 def _lines(path: Path, disk: Disk) -> list[str]:
-    text = disk.read_text(path, disk.limits.list_file_bytes)
+    text = disk.read_bytes(path, disk.limits.list_file_bytes).decode("utf-8-sig", "replace")
     return [line.strip() for line in text.splitlines() if line.strip()]

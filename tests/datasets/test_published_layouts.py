@@ -108,6 +108,25 @@ def images_below_splits(root: Path) -> None:
         list(photos(root / split / "images", count))
 
 
+def sign_alphabet(root: Path) -> None:
+    """Splits that long names differ in, each within a folder called alike."""
+    list(photos(root / "sign_alphabet_train" / "sign_alphabet_train", 6))
+    put(root / "sign_alphabet_test" / "sign_alphabet_test", "bird", 1, 50)
+
+
+def one_hot_beside_measures(root: Path) -> None:
+    """ISIC 2019, whose columns of flags look like boxes."""
+    found = flat(root / "Training_Input", 6)
+    rows = (
+        f"{path.stem}," + ",".join(str(float(kind == each)) for each in KINDS) + ",0.0"
+        for kind, path in found
+    )
+    write(root / "Training_GroundTruth.csv", f"image,{','.join(KINDS)},UNK", *rows)
+    write(
+        root / "Training_Metadata.csv", "image,age_approx,sex", *(f"{path.stem},55,male" for _, path in found)
+    )
+
+
 def of_splits(found: Dataset) -> dict[str, set[int]]:
     """For each split the numbers of images of a class."""
     numbers = counts(found)
@@ -124,6 +143,8 @@ def of_splits(found: Dataset) -> dict[str, set[int]]:
         (pets, {"train": {3}, "val": {1}, "test": {2}}, {}),
         (aircraft, {"train": {2}, "val": {2}, "test": {2}}, {}),
         (images_below_splits, {"train": {4}, "val": {2}}, {}),
+        (sign_alphabet, {"train": {5}, "val": {1}}, {"image_unclassified": 1}),
+        (one_hot_beside_measures, {"train": {5}, "val": {1}}, {}),
     ],
 )
 @pytest.mark.parametrize("task", [None, "classify"])
@@ -182,9 +203,49 @@ def supervisely(root: Path) -> None:
     write(root / "meta.json", json.dumps({"classes": classes, "tags": []}))
 
 
+def faces(root: Path) -> None:
+    """CelebA's numbers of splits are no classes."""
+    found = flat(root / "Img", 3)
+    write(root / "list_eval_partition.txt", *(f"{path.name} {n % 3}" for n, (_, path) in enumerate(found)))
+
+
+def people(root: Path) -> None:
+    """Market-1501: splits without class folders, and one more folder."""
+    for folder in ("bounding_box_train", "bounding_box_test", "query"):
+        flat(root / folder, 2)
+
+
+def boxes_in_rows(root: Path) -> None:
+    """SKU-110K: a row for each box, without a heading."""
+    rows = [f"{path.name},2,2,9,9,object,32,32" for _, path in flat(root / "images", 3)]
+    write(root / "annotations" / "annotations_train.csv", *rows, *rows)
+
+
+def skin(root: Path) -> None:
+    """ISIC 2018: the masks of one folder in another."""
+    for _, path in flat(root / "Task1_Training_Input", 3):
+        (root / "Task1_Training_GroundTruth").mkdir(exist_ok=True)
+        mask_HW = np.zeros((32, 32), np.uint8)
+        mask_HW[4:20, 4:20] = 255
+        Image.fromarray(mask_HW).save(root / "Task1_Training_GroundTruth" / f"{path.stem}_segmentation.png")
+
+
+def coco_as_it_is(root: Path) -> None:
+    make_dataset(root, format="coco")
+    for word in ("train", "val"):
+        (root / word).rename(root / f"{word}2017")
+    put(root / "unlabeled2017", "cat", 4)
+    put(root / "stuffthingmaps" / "train2017", "cat", 4)
+
+
 @pytest.mark.parametrize(
     ("layout", "error", "message"),
     [
+        (faces, WrongTaskError, "no folders of images by class"),
+        (people, WrongTaskError, "no folders of images by class"),
+        (boxes_in_rows, DatasetError, "CSV of boxes"),
+        (skin, WrongTaskError, "boxes or outlines within images"),
+        (coco_as_it_is, WrongTaskError, "boxes or outlines within images"),
         (flowers, DatasetError, r"MATLAB file \(imagelabels.mat\)"),
         (
             levels_of_aircraft,
@@ -217,6 +278,22 @@ def test_masks_beside_the_images_of_each_class_are_no_images_to_classify(tmp_pat
         put(tmp_path / kind / "masks", kind, 4, 20)
     found = open_dataset(tmp_path, task="classify")
     assert (len(found.images), kinds(found)) == (12, {"mask_in_class": 12})
+
+
+def test_annotations_beside_folders_that_were_asked_for_as_classes_are_told(tmp_path: Path) -> None:
+    """TACO's batches."""
+    list(photos(tmp_path, 4))
+    (tmp_path / "annotations.json").write_text('{"images": [], "annotations": []}')
+    assert kinds(open_dataset(tmp_path, task="classify")) == {"form_beside": 1}
+
+
+def test_rotated_boxes_of_labelme_are_refused_by_name(tmp_path: Path) -> None:
+    for kind, path in flat(tmp_path, 2):
+        shape = {"label": kind, "shape_type": "rotation", "points": [[10, 5], [20, 10], [15, 20], [5, 15]]}
+        content = {"version": "2.4.0", "flags": {}, "shapes": [shape], "imagePath": path.name}
+        path.with_suffix(".json").write_text(json.dumps(content))
+    with pytest.raises(WrongTaskError, match="OBB"):
+        open_dataset(tmp_path)
 
 
 def test_pictures_are_no_names_of_numbers(tmp_path: Path) -> None:
