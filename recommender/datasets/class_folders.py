@@ -31,7 +31,7 @@ PLAIN_FOLDERS = frozenset(
 )
 # Of segmentation sets: Pascal VOC's, LabelMe's, Cityscapes', PennFudan's and Flowers-102's.
 MASKS = re.compile(
-    r"segmentation(class|object)(png|visuali[sz]ation)?|leftimg8bit|gtfine|gtcoarse|pedmasks|segmim|.*ground_?truth"
+    r"segmentations?|segmentation(class|object)(png|visuali[sz]ation)?|leftimg8bit|gtfine|gtcoarse|pedmasks|segmim|.*ground_?truth"
 )
 
 
@@ -97,7 +97,8 @@ def _refuse_same_inside(tree: ClassTree, name: str, disk: Disk) -> None:
         return  # the images beside them are of the outer folder
     inside: dict[str, set[str]] = {}
     for _, class_name, folder in tree.folders:
-        own = {each for each in disk.listing(folder).folders if _holds_images(folder / each, disk)}
+        place = _unwrapped(folder, disk)
+        own = {each for each in disk.listing(place).folders if _holds_images(place / each, disk)}
         own = {each for each in own if split_of_words(each) is None and each.lower() not in PLAIN_FOLDERS}
         inside.setdefault(class_name, set()).update(own)
     (outer, names), *others = sorted(inside.items())
@@ -124,7 +125,7 @@ def classified(path: Path, number: int, split: Split | None, disk: Disk) -> RawI
 
 
 def _tell_missing(tree: ClassTree, name: str, log: DefectLog) -> None:
-    """Splits that list different classes are matched by name; say so."""
+    """Splits that list different classes are matched by name; say so. Raises DatasetError where none is in both."""
     of_split: dict[Split | None, set[str]] = {}
     for split, class_name, _ in tree.folders:
         of_split.setdefault(split, set()).add(class_name)
@@ -132,6 +133,12 @@ def _tell_missing(tree: ClassTree, name: str, log: DefectLog) -> None:
         missing = set(tree.class_names) - names
         if missing and split is not None:
             log.add("class_folder_missing", name, f"{split} has no {', '.join(sorted(missing)[:5])}")
+    if of_split.get("train") and of_split.get("val") and not of_split["train"] & of_split["val"]:
+        first, second = (printable(min(of_split[split])) for split in ("train", "val"))
+        raise DatasetError(
+            f"{printable(name)}: no folder of train ({first}, …) is one of val ({second}, …), so they name no classes.",
+            remedy="Call the folder of a class alike in both.",
+        )
 
 
 def find_class_tree(root: Path, disk: Disk) -> ClassTree | None:
@@ -200,13 +207,14 @@ def _class_folders(folder: Path, disk: Disk) -> list[tuple[str, Path]]:
 
 
 def _unwrapped(folder: Path, disk: Disk, like: str | None = None) -> Path:
-    """Down through folders around the one that matters: the only one with images, beside no image itself.
+    """Down through folders around the one that matters: the only one with images but masks, beside no image itself.
 
     Below a split's folder only one called like it is such a wrapper, as in `train/train`, or `images` around folders:
     any other is a class.
     """
     for _ in range(MAX_WRAPPERS):
         inner = [name for name in disk.listing(folder).folders if _holds_images(folder / name, disk)]
+        inner = [name for name in inner if not MASKS.fullmatch(name.lower())] or inner
         if disk.images_in(folder) or len(inner) != 1:
             break
         if like is None and _split_of(inner[0]) is not None:

@@ -190,18 +190,18 @@ def _read_table(
         return None  # a row for each box
     return LabelTable(
         path=path,
-        split=split_of_words(_apart(path.stem)) or split_of_words(path.parent.name),
+        split=split_of_words(apart(path.stem)) or split_of_words(path.parent.name),
         rows=tuple(zip(references, labels, splits, strict=True)),
     )
 
 
-def _apart(title: str) -> str:
+def apart(title: str) -> str:
     """`trainLabels` as `train_Labels`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", title)
 
 
 def _is_called(title: str, words: Sequence[str]) -> bool:
-    parts = [part for part in re.split(r"[^a-z0-9]+", _apart(title).lower()) if part]
+    parts = [part for part in re.split(r"[^a-z0-9]+", apart(title).lower()) if part]
     return any(part in words or part.removesuffix("s") in words for part in parts)
 
 

@@ -53,7 +53,7 @@ class RowShapes:
             self.boxes.append(row[1:])
 
     def other_convention(self) -> str | None:
-        """What boxes of which many reach beyond the edge hold, in words, if read so none does; None for honest ones."""
+        """The convention, in words, by which no box leaves its image, where as read many do; else None."""
         rows_M4 = np.array(self.boxes, np.float64).reshape(-1, 4)
         rows_M4 = rows_M4[((rows_M4 >= 0) & (rows_M4 <= 1 + TOLERANCE)).all(axis=1)]
         first_M2, second_M2 = rows_M4[:, :2], rows_M4[:, 2:]

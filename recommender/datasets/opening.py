@@ -30,6 +30,7 @@ from recommender.datasets.mask_files import is_voc_mask
 from recommender.datasets.masks import read_masks
 from recommender.datasets.other_tasks import error_without_labels
 from recommender.datasets.raw import RawSet
+from recommender.datasets.split_lists import take_splits
 from recommender.datasets.split_names import split_of_words
 from recommender.datasets.yolo import read_described, read_layout
 from recommender.errors import DatasetError, NotFoundError, UnsafeInputError, WrongTaskError
@@ -190,7 +191,7 @@ def _read_folder(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> R
     # A few texts beside annotations of another form are notes, or left over from a tool's other setting.
     if files := find_coco(root, disk):
         return read_coco(files, root, disk, log, name)
-    masks = read_masks(root, disk, log, name) if task == "segment" else None  # beside VOC's boxes, too
+    masks = _masks(root, disk, log, name) if task == "segment" else None  # beside VOC's boxes, too
     if masks is not None:
         return masks
     found = find_format(list(disk.walk(root)), disk)
@@ -201,7 +202,7 @@ def _read_folder(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> R
     if num_labelled:
         return read_layout(root, disk, log, name)
     if found is None or may_be_notes(*found):
-        labelled = read_masks(root, disk, log, name)
+        labelled = _masks(root, disk, log, name)
         if labelled is None and task != "classify":
             labelled = read_classification(root, disk, log, name)
         if labelled is not None:
@@ -214,6 +215,14 @@ def _read_folder(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> R
     ):
         raise unread(found[0], found[1][0], root, disk)
     raise refuse_no_classes(root) if has_images and task == "classify" else error_without_labels(root, disk)
+
+
+def _masks(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet | None:
+    """Masks, divided by lists beside them where neither Pascal VOC's nor folders do; None where there are none."""
+    raw = read_masks(root, disk, log, name)
+    if raw is not None and all(image.split is None for image in raw.images):
+        take_splits(raw, (), root, disk)
+    return raw
 
 
 def _tell_beside(found: tuple[Format, list[Path]] | None, raw: RawSet, disk: Disk, log: DefectLog) -> None:

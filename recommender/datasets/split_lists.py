@@ -1,4 +1,4 @@
-"""Splits of class folders from tables and lists beside them, as Food-101, CUB-200 and DTD are published."""
+"""Splits of class folders and masks from tables and lists beside them, as Food-101, CUB-200 and DTD are published."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recommender.datasets.disk import Disk
-from recommender.datasets.label_csv import LabelTable, known_names, names_image
+from recommender.datasets.label_csv import LabelTable, apart, known_names, names_image
 from recommender.datasets.label_rows import SAMPLED
 from recommender.datasets.lookup import ImageIndex
 from recommender.datasets.raw import RawSet
@@ -46,7 +46,9 @@ def take_splits(raw: RawSet, tables: Sequence[LabelTable], root: Path, disk: Dis
 
 def _listed(raw: RawSet, root: Path, disk: Disk) -> list[Row]:
     """The lines of lists called after splits; of several numbered divisions (`train1.txt`) the first, which is told."""
-    texts = [path for path in disk.walk(root) if path.suffix.lower() == ".txt" and split_of_words(path.stem)]
+    texts = [
+        path for path in disk.walk(root) if path.suffix.lower() == ".txt" and split_of_words(apart(path.stem))
+    ]
     lines = {path: _lines(path, disk) for path in without_trainval(texts)}
     known = known_names(root, disk) if lines else set()
     lines = {
@@ -61,7 +63,7 @@ def _listed(raw: RawSet, root: Path, disk: Disk) -> list[Row]:
     return [
         (line, path, split)
         for path, found in lines.items()
-        if numbers[path] == first and (split := split_of_words(path.stem))
+        if numbers[path] == first and (split := split_of_words(apart(path.stem)))
         for line in found
     ]
 

@@ -77,6 +77,12 @@ def food(root: Path) -> None:
     write(root / "meta" / "labels.txt", *KINDS)
 
 
+def scenes_of_mit(root: Path) -> None:
+    found = [f"{kind}/{path.name}" for kind, path in photos(root / "Images", 6)]
+    write(root / "TrainImages.txt", *(line for n, line in enumerate(found, 1) if n % 3))
+    write(root / "TestImages.txt", *found[2::3])
+
+
 def dtd(root: Path) -> None:
     """Ten divisions by number there, two here."""
     found = [f"{kind}/{path.name}" for kind, path in photos(root / "images", 6)]
@@ -139,6 +145,7 @@ def of_splits(found: Dataset) -> dict[str, set[int]]:
         (tiny_imagenet, {"train": {4}, "val": {2}}, {"image_unclassified": 1}),
         (cub, {"train": {3}, "val": {1}, "test": {2}}, {}),
         (food, {"train": {3}, "val": {1}, "test": {2}}, {}),
+        (scenes_of_mit, {"train": {3}, "val": {1}, "test": {2}}, {}),
         (dtd, {"train": {2}, "val": {2}, "test": {2}}, {"splits_first": 1}),
         (pets, {"train": {3}, "val": {1}, "test": {2}}, {}),
         (aircraft, {"train": {2}, "val": {2}, "test": {2}}, {}),
@@ -230,6 +237,18 @@ def skin(root: Path) -> None:
         Image.fromarray(mask_HW).save(root / "Task1_Training_GroundTruth" / f"{path.stem}_segmentation.png")
 
 
+def domains(root: Path) -> None:
+    """Office-31: the same classes in each."""
+    for domain in ("amazon", "dslr"):
+        list(photos(root / domain / "images", 2))
+
+
+def cities(root: Path) -> None:
+    """Cityscapes' pictures alone."""
+    for split, city in (("train", "aachen"), ("train", "bochum"), ("val", "lindau")):
+        put(root / "leftImg8bit" / split / city, "cat", 3, len(city))
+
+
 def coco_as_it_is(root: Path) -> None:
     make_dataset(root, format="coco")
     for word in ("train", "val"):
@@ -245,6 +264,8 @@ def coco_as_it_is(root: Path) -> None:
         (people, WrongTaskError, "no folders of images by class"),
         (boxes_in_rows, DatasetError, "CSV of boxes"),
         (skin, WrongTaskError, "boxes or outlines within images"),
+        (domains, DatasetError, "amazon and 1 folder beside it each hold the same folders"),
+        (cities, DatasetError, "so they name no classes"),
         (coco_as_it_is, WrongTaskError, "boxes or outlines within images"),
         (flowers, DatasetError, r"MATLAB file \(imagelabels.mat\)"),
         (
@@ -264,6 +285,20 @@ def test_what_is_not_read_as_classes_is_refused_by_name(
     with pytest.raises(error, match=message) as caught:
         open_dataset(tmp_path, task="classify")
     assert caught.value.remedy
+
+
+def test_birds_with_their_masks_keep_the_official_split_for_either_task(tmp_path: Path) -> None:
+    cub(tmp_path)
+    for path in sorted((tmp_path / "images").rglob("*.png")):
+        mask_HW = np.zeros((32, 32), np.uint8)
+        mask_HW[4:20, 4:20] = 255
+        target = tmp_path / "segmentations" / path.parent.name / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(mask_HW).save(target)
+    for task, expected in ((None, "segment"), ("classify", "classify")):
+        found = open_dataset(tmp_path, task=task)  # type: ignore[arg-type]
+        assert (found.task, found.class_names) == (expected, KINDS)
+        assert sum(image.split == "test" for image in found.images) == 6
 
 
 def test_masks_of_listed_images_are_no_images_without_a_class(tmp_path: Path) -> None:
