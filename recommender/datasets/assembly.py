@@ -263,6 +263,7 @@ def _refuse_if_broken(raw: RawSet, limits: DatasetLimits) -> None:
     num_rows = sum(image.num_rows for image in raw.images)
     bad_rows, bad_images = raw.log.errors("label_"), raw.log.errors("image_")
     bad_images.pop("image_in_two_splits", None)  # still used, on one side
+    num_rows += bad_rows.get("label_dangling_image", 0)  # of no image
     checks: list[tuple[str, dict[str, int], int]] = [
         ("label rows", bad_rows, max(num_rows, sum(bad_rows.values()))),
         ("images", bad_images, num_images),

@@ -82,6 +82,12 @@ FORMATS: tuple[Format, ...] = (
         read=read_ndjson,
     ),
     Format(
+        name="Hugging Face's image folder with objects",
+        suffixes=(".jsonl",),
+        marks=(rb'"file_name"\s*:', rb'"objects"\s*:\s*\{', rb'"bbox"\s*:'),
+        remedy="Export as COCO or YOLO.",
+    ),
+    Format(
         name="Datumaro JSON",
         suffixes=(".json",),
         marks=(rb'"items"\s*:', rb'"categories"\s*:|"dm_format_version"'),

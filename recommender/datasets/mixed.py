@@ -69,16 +69,18 @@ def leave_out_doubtful(
 ) -> list[RawImage]:
     """The images less those that may belong to a label file without an image; each such label is counted.
 
+    It lies where theirs would, or is called as they are: images in folders below that of their labels.
     `every_image` are all that lie in the folders, the unlisted ones included.
     """
     orphans = labels.without_image(every_image)
     for path in orphans:
         log.add("label_without_image", disk.name(path))
-    folders = {path.parent for path in orphans}
+    folders, stems = {path.parent for path in orphans}, {spellings(path.stem)[2] for path in orphans}
     doubtful = [
         image
         for image in images
-        if not image.labelled and not folders.isdisjoint(labels.folders_of(image.path))
+        if not image.labelled
+        and (not folders.isdisjoint(labels.folders_of(image.path)) or spellings(image.path.stem)[2] in stems)
     ]
     if len(doubtful) > BACKGROUND_PER_ORPHAN * len(orphans):
         return images

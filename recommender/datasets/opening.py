@@ -127,8 +127,14 @@ def _read(
     elif suffix in TABLE_SUFFIXES:
         root = root_of(place)
         disk = Disk((root, *allowed_roots), limits=limits)
-        raw = read_csv_file(place, root, disk, log, root.name or place.stem)
+        try:
+            raw = read_csv_file(place, root, disk, log, root.name or place.stem)
+        except DatasetError as error:
+            raise _unread_file(place, root, disk) or error from None
     else:
+        disk = Disk((place.parent,), limits=limits)
+        if refusal := _unread_file(place, place.parent, disk):
+            raise refusal
         kind = packed_kind(place)
         remedy = "Give a folder, data.yaml, COCO JSON, VOC tree, or a zip or tar of one."
         if kind is not None:
@@ -159,6 +165,12 @@ def _read_file(place: Path, root: Path, disk: Disk, log: DefectLog) -> RawSet:
     if row.read is None:
         raise unread(row, place, root, disk)
     return row.read(paths, root, disk, log, name)
+
+
+def _unread_file(place: Path, root: Path, disk: Disk) -> DatasetError | None:
+    """The refusal of a file whose form is known by name alone; None of any other."""
+    found = find_format([place], disk)
+    return unread(found[0], place, root, disk) if found is not None and found[0].read is None else None
 
 
 def _read_yaml(place: Path, disk: Disk, log: DefectLog) -> RawSet:
@@ -243,7 +255,7 @@ def _unwrapped(folder: Path, disk: Disk) -> Path:
 
 def _description_below(root: Path, disk: Disk, log: DefectLog) -> Description | None:
     """The one data.yaml of a folder, looked for from the top down: archives often wrap a folder around it."""
-    level = [root]
+    level = [_unwrapped(root, disk)]
     for _ in range(MAX_NESTED + 1):
         found = [item for folder in level for item in _descriptions_in(folder, disk, log)]
         if len(found) > 1:

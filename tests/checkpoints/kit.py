@@ -34,6 +34,9 @@ def _built(architecture: str, names: tuple[str, ...], seed: int) -> nn.Module:
     torch.manual_seed(seed)
     model = build_model(architecture, len(names))
     model.names = dict(enumerate(names))  # type: ignore[assignment]
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d) and layer.running_mean is not None:
+            layer.running_mean.fill_(0.01)  # as if it had seen an image: untrained weights are refused
     return model
 
 

@@ -447,3 +447,33 @@ def test_a_split_word_within_an_unlike_name_is_told(
         path.rename(folder / path.name)
     found = [defect for defect in open_dataset(layout).defects if defect.kind == "split_by_word"]
     assert sorted(example for defect in found for example in defect.examples) == told
+
+
+def test_images_below_the_folder_of_their_labels_are_no_background(tmp_path: Path) -> None:
+    folder = yolo_set(tmp_path, images=30)
+    camera = folder / "images" / "train" / "camera"
+    camera.mkdir()
+    for path in sorted((folder / "images" / "train").glob("*.*"))[:2]:
+        path.rename(camera / path.name)
+    found = open_dataset(folder)
+    assert len(found.images) == 28
+    assert kinds(found) == {"label_without_image": 2, "image_label_doubtful": 2}
+
+
+def test_rows_of_images_that_are_not_listed_count_among_all_rows(tmp_path: Path) -> None:
+    path = make_dataset(tmp_path / "set", format="coco_file", images=24)
+    content = json.loads(path.read_text())
+    for row in content["annotations"][::2]:
+        row["image_id"] = 10**6
+    path.write_text(json.dumps(content))
+    number = len(content["annotations"])
+    with pytest.raises(DatasetError, match=f"{(number + 1) // 2} of {number} label rows"):
+        open_dataset(path)
+
+
+def test_a_description_below_folders_that_hold_nothing_else_is_found(tmp_path: Path) -> None:
+    inner = tmp_path / "a" / "b" / "c" / "d" / "e"
+    inner.parent.mkdir(parents=True)
+    names = open_dataset(yolo_set(tmp_path / "set")).class_names
+    (tmp_path / "set").rename(inner)
+    assert open_dataset(tmp_path / "a").class_names == names

@@ -70,6 +70,12 @@ UNREAD: dict[str, tuple[str, str, str]] = {
         "CSV",
     ),
     "TFRecord": ("cards.tfrecord", "binary", "TFRecord"),
+    "Parquet": ("train.parquet", "PAR1", "Parquet"),
+    "Hugging Face": (
+        "metadata.jsonl",
+        '{"file_name": "a.png", "objects": {"bbox": [[1, 2, 3, 4]], "categories": [0]}}\n',
+        "Hugging Face",
+    ),
     "BDD": ("labels.json", '[{"name": "a.png", "labels": [{"box2d": {"x1": 1}}]}]', "BDD100K"),
     "VIA 3": ("p.json", '{"project": {"pid": "1", "pname": "x"}, "config": {}}', "Annotator 3"),
 }
@@ -88,6 +94,9 @@ def test_forms_that_are_not_read_are_named_with_a_remedy(tmp_path: Path, case: s
     assert caught.value.remedy
     assert "classification" not in str(caught.value)
     assert isinstance(caught.value, WrongTaskError) == (case == "DOTA")
+    if case in ("CSV", "TFRecord", "Parquet"):  # the file itself, too
+        with pytest.raises(DatasetError, match=said):
+            open_dataset(folder / name)
 
 
 @pytest.mark.parametrize(

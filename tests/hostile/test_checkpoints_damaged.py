@@ -90,6 +90,7 @@ BAD: dict[str, tuple[Make, str]] = {
         "LFS",
     ),
     "nan": (_with(_nan), "NaN"),
+    "untrained": (_with(lambda s: s.update({"model.1.bn.running_mean": torch.zeros(4)})), "never trained"),
     "infinite": (_with(lambda s: s["model.1.bn.running_var"].fill_(float("inf"))), "infinite"),
     "huge": (_with(lambda s: s["model.0.conv.weight"].fill_(1e30)), "impossible"),
     "negative variance": (_with(lambda s: s["model.1.bn.running_var"].fill_(-1.0)), "impossible"),

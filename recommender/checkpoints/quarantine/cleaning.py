@@ -40,7 +40,18 @@ def clean(state: dict[str, Tensor]) -> dict[str, Tensor]:
         kept[key] = plain.clone(memory_format=torch.contiguous_format)
     if not any(value.is_floating_point() for value in kept.values()):
         raise RefusalError("There are no weights in it.")
+    _refuse_untrained(kept)
     return kept
+
+
+def _refuse_untrained(state: dict[str, Tensor]) -> None:
+    """Raise RefusalError where every running mean is what a new batch norm begins with: no image was ever seen."""
+    means = [tensor for key, tensor in state.items() if key.endswith(".running_mean")]
+    if means and not any(tensor.any() for tensor in means):
+        raise RefusalError(
+            "Its batch norms have seen no image: these weights were never trained.",
+            "Add the file that the training wrote, best.pt; random weights are the start `scratch`.",
+        )
 
 
 def _check_numbers(key: str, tensor: Tensor) -> None:
