@@ -34,9 +34,14 @@ def _built(architecture: str, names: tuple[str, ...], seed: int) -> nn.Module:
     torch.manual_seed(seed)
     model = build_model(architecture, len(names))
     model.names = dict(enumerate(names))  # type: ignore[assignment]
+    return as_if_trained(model)
+
+
+def as_if_trained(model: nn.Module) -> nn.Module:
+    """The model, its batch norms as if they had seen an image: untrained weights are refused."""
     for layer in model.modules():
         if isinstance(layer, nn.BatchNorm2d) and layer.running_mean is not None:
-            layer.running_mean.fill_(0.01)  # as if it had seen an image: untrained weights are refused
+            layer.running_mean.fill_(0.01)
     return model
 
 
@@ -45,7 +50,7 @@ def save_ultralytics(file: Path, model: nn.Module, **changes: Any) -> Path:
     package = {
         "epoch": -1,
         "best_fitness": None,
-        "model": model.half(),
+        "model": as_if_trained(model).half(),
         "ema": None,
         "optimizer": None,
         "train_args": {"task": "detect", "imgsz": 256, "epochs": 25},
