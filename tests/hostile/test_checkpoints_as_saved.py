@@ -24,7 +24,7 @@ from recommender.checkpoints.quarantine.refusal import RefusalError
 from recommender.errors import CheckpointError
 from recommender.families.ultralytics.recognition import recognise
 from recommender.ultralytics_safety import prepare_ultralytics
-from tests.checkpoints.kit import NAMES, random_model, save_ultralytics
+from tests.checkpoints.kit import NAMES, as_if_trained, random_model, save_ultralytics
 from tests.hostile.bombs import NamedCall
 
 pytestmark = pytest.mark.slow  # networks are built, saved and read
@@ -200,7 +200,9 @@ def test_a_description_that_explodes_when_written_out_is_left(tmp_path: Path) ->
 
 
 def tiny() -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    as_if_trained(model)
+    return model
 
 
 def test_a_wrapper_for_several_gpus_gives_its_model(tmp_path: Path) -> None:
