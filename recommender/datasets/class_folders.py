@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -231,7 +231,19 @@ def _photos(folder: Path, disk: Disk) -> list[Path]:
     found = list(disk.images(folder))
     if not disk.listing(folder).folders:  # of most: a look at each path would take long
         return found
-    return [path for path in found if not is_mask(path, folder)] or found
+    masks = {path for path in found if is_mask(path, folder)}
+    pictured: dict[str, set[Path]] = {}
+    for path in found:
+        if path not in masks:
+            pictured.setdefault(path.stem, set()).add(path.parent)
+    return [path for path in found if path not in masks or not _masks_one(path, pictured)] or found
+
+
+def _masks_one(mask: Path, pictured: Mapping[str, Set[Path]]) -> bool:
+    """True where an image of a mask's name lies above it or in a folder of images: `lab` may be a kind of dog."""
+    stems = (mask.stem, re.sub(r"(?i)[_-][a-z]+$", "", mask.stem))
+    places = (place for stem in stems for place in pictured.get(stem, ()))
+    return any(place in mask.parents or place.name.lower() in PLAIN_FOLDERS for place in places)
 
 
 def _holds_images(folder: Path, disk: Disk) -> bool:

@@ -178,7 +178,10 @@ def _read_table(
     file = next((c for c in candidates if _is_called(header[c], FILE_WORDS)), candidates[0])
     body = [row for row in rows[headed:] if len(row) == width]
     split = next((c for c in range(width) if c != file and _holds_splits(header[c], body, c)), None)
-    others = [c for c in range(width) if c not in (file, split) and not _is_called(header[c], SPLIT_WORDS)]
+    free = [c for c in range(width) if c not in (file, split)]
+    others = [c for c in free if not _is_called(header[c], SPLIT_WORDS)] or _of_two_meanings(
+        header, body, free
+    )
     labels = _labels(path, header, body, others, disk, insist=insist)
     if labels is None and not headed:
         labels = _of_names(body, file, others)
@@ -209,6 +212,14 @@ def _holds_splits(title: str, body: Sequence[Sequence[str]], column: int) -> boo
     values = {row[column].lower() for row in body[:SAMPLED]}
     spoken = bool(values) and all(split_of_words(value) for value in values if value)
     return spoken and (_is_called(title, SPLIT_WORDS) or "train" in values or "training" in values)
+
+
+def _of_two_meanings(
+    header: Sequence[str], body: Sequence[Sequence[str]], columns: Sequence[int]
+) -> list[int]:
+    """Columns of words that tell what is seen where no other does: the phase of an operation, the set of a toy."""
+    named = [c for c in columns if _is_called(header[c], ("phase", "set"))]
+    return [c for c in named if not all(_is_number(row[c]) for row in body)]
 
 
 def _labels(

@@ -310,7 +310,8 @@ def test_masks_of_listed_images_are_no_images_without_a_class(tmp_path: Path) ->
 def test_masks_beside_the_images_of_each_class_are_no_images_to_classify(tmp_path: Path) -> None:
     for kind in KINDS:
         put(tmp_path / kind / "images", kind, 4)
-        put(tmp_path / kind / "masks", kind, 4, 20)
+        for number, path in enumerate(put(tmp_path / kind / "masks", kind, 4, 20)):
+            path.rename(path.with_name(f"{kind}_{number:03d}.png"))
     found = open_dataset(tmp_path, task="classify")
     assert (len(found.images), kinds(found)) == (12, {"mask_in_class": 12})
 

@@ -1,0 +1,46 @@
+"""Classes, columns and files whose names say other things elsewhere: honest sets of them are read whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from recommender.datasets import open_dataset
+from tests.datasets.helpers import kinds
+from tests.datasets.test_classification import put
+from tests.datasets.test_published_layouts import write
+
+
+@pytest.mark.parametrize("breeds", [("lab", "poodle"), ("label", "plain")])
+def test_a_breed_called_as_folders_of_masks_keeps_its_images(tmp_path: Path, breeds: tuple[str, str]) -> None:
+    for breed in breeds:
+        for number, path in enumerate(put(tmp_path / "dog" / breed, "dog", 4, start=10 * len(breed))):
+            path.rename(path.with_name(f"{number}.png"))
+    put(tmp_path / "cat" / "siamese", "cat", 4)
+    found = open_dataset(tmp_path)
+    assert (len(found.images), found.class_names) == (12, ("cat", "dog"))
+    assert "mask_in_class" not in kinds(found)
+
+
+@pytest.mark.parametrize("suffix", ["", "_mask"])
+@pytest.mark.parametrize("folder", ["images", ""])
+def test_masks_of_a_class_are_left_out_with_a_warning(tmp_path: Path, folder: str, suffix: str) -> None:
+    for kind in ("cat", "dog"):
+        for path in put(tmp_path / kind / folder, kind, 4):
+            target = tmp_path / kind / "masks" / f"{path.stem}{suffix}.png"
+            target.parent.mkdir(exist_ok=True)
+            Image.open(path).rotate(90).save(target)
+    found = open_dataset(tmp_path, task="classify")
+    told = [defect for defect in found.defects if defect.kind == "mask_in_class"]
+    assert (len(found.images), [(each.count, each.severity) for each in told]) == (8, [(8, "warning")])
+
+
+@pytest.mark.parametrize("column", ["phase", "set"])
+def test_a_column_of_classes_may_be_called_as_those_of_splits(tmp_path: Path, column: str) -> None:
+    paths = put(tmp_path / "images", "cat", 8)
+    rows = (f"{path.name},{('dissection', 'cleaning')[n % 2]}" for n, path in enumerate(paths))
+    write(tmp_path / "labels.csv", f"frame,{column}", *rows)
+    found = open_dataset(tmp_path)
+    assert (len(found.images), found.class_names) == (8, ("cleaning", "dissection"))
