@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from recommender.datasets.defects import DefectLog
+from recommender.datasets.labels import AT_EDGE
 from recommender.datasets.raw import NO_OUTLINE, Corners, Outline, RunLengths, Shape
 from recommender.errors import DatasetError
 from recommender.text import printable
@@ -129,8 +130,17 @@ def refuse_other_conventions(
         w / 2 - 1 <= x <= width - w / 2 + 1 and h / 2 - 1 <= y <= height - h / 2 + 1
         for (x, y, w, h), (width, height) in sized
     ]
+    # Of centres and sizes some box ends at the right and the lower edge, none goes far beyond it.
+    right = max(((x + w / 2) / width for (x, _, w, _), (width, _) in sized), default=0.0)
+    lower = max(((y + h / 2) / height for (_, y, _, h), (_, height) in sized), default=0.0)
     outlined = any(row.get("segmentation") for row, _ in annotations)
-    if len(far) >= FEW and 10 * len(far) > len(sized) and all(centres) and not outlined:
+    if (
+        len(far) >= FEW
+        and 10 * len(far) > len(sized)
+        and all(centres)
+        and min(right, lower) >= AT_EDGE
+        and not outlined
+    ):
         raise DatasetError(
             f"{printable(named)}: bbox holds the centre and the size; read as COCO's, {len(far)} of {len(sized)} "
             "reach beyond their image.",

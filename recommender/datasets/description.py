@@ -38,6 +38,7 @@ class Description:
     base: str  # the value of `path:`, empty when absent
     splits: dict[Split, tuple[str, ...]]
     class_names: tuple[str, ...] | None
+    names_from_1: bool  # `names` is a mapping of 1, 2, … without 0
     download: bool
     portable: bool  # ultralytics finds the images by it, from whatever folder it is started
 
@@ -122,6 +123,7 @@ def read_description(path: Path, disk: Disk, log: DefectLog) -> Description | No
         base=base.strip(),
         splits=splits,
         class_names=_class_names(lower, named, disk.limits, log),
+        names_from_1=_count_from_1(lower.get("names")),
         download=bool(lower.get("download")),
         portable=bool(content.get("train") and content.get("val")) and _is_found_by_ultralytics(base.strip()),
     )
@@ -186,6 +188,10 @@ def _class_names(
     if count is not None and count != len(found):
         log.add("nc_mismatch", named, f"nc is {count}, names holds {len(found)}")
     return found
+
+
+def _count_from_1(names: Any) -> bool:
+    return isinstance(names, dict) and sorted(map(int, names)) == list(range(1, len(names) + 1))
 
 
 def _count(value: Any, named: str, limits: DatasetLimits) -> int | None:

@@ -31,8 +31,11 @@ from recommender.text import printable
 
 
 def read_labelme(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
-    """Read the JSON files that hold `shapes`; classes are sorted by name."""
-    entries = []
+    """Read the JSON files that hold `shapes`; classes are sorted by name.
+
+    Raises WrongTaskError where all shapes of all files are rotated boxes.
+    """
+    entries, upright, rotated = [], 0, ""
     for path in paths:
         try:
             content = load_json(path, disk)
@@ -41,17 +44,21 @@ def read_labelme(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, 
             continue
         if isinstance(content, dict) and isinstance(content.get("shapes"), list):
             entries.append(_image(content, path, disk, log))
+            num_rotated = sum(map(_is_rotated, content["shapes"]))
+            upright += len(content["shapes"]) - num_rotated
+            rotated = rotated or disk.name(path) * bool(num_rotated)
+    if rotated and not upright:
+        raise WrongTaskError(
+            f"{printable(rotated)} holds rotated boxes, and nothing else is drawn: oriented boxes (OBB), which are "
+            "not served.",
+            remedy="Draw upright boxes (rectangle).",
+        )
     return named_set(entries, format="labelme", root=root, disk=disk, log=log, name=name, background=True)
 
 
 def _image(content: dict[str, Any], path: Path, disk: Disk, log: DefectLog) -> NamedImage:
     where = disk.name(path)
     shapes = content["shapes"][: disk.limits.label_rows]
-    if shapes and all(isinstance(shape, dict) and shape.get("shape_type") == "rotation" for shape in shapes):
-        raise WrongTaskError(
-            f"{printable(where)} holds rotated boxes: oriented boxes (OBB), which are not served.",
-            remedy="Draw upright boxes (rectangle).",
-        )
     width, height = number(content.get("imageWidth")), number(content.get("imageHeight"))
     reference = text(content.get("imagePath")) or path.stem
     objects = [
@@ -64,6 +71,10 @@ def _image(content: dict[str, Any], path: Path, disk: Disk, log: DefectLog) -> N
         objects=tuple(_joined(objects, groups)),
         size=(width, height) if width > 0 and height > 0 else None,
     )
+
+
+def _is_rotated(shape: Any) -> bool:
+    return isinstance(shape, dict) and shape.get("shape_type") == "rotation"
 
 
 def _joined(objects: Sequence[Object], groups: Sequence[Any]) -> Iterator[Object]:

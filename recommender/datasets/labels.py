@@ -26,6 +26,8 @@ SAMPLE_ROWS = 2000
 # Fewer boxes, or so few beyond the edge, say nothing of a convention: annotators overshoot, on every side.
 MIN_BOXES = 10
 BEYOND = 0.1
+FAR = 0.1  # beyond the edge, farther than annotators overshoot
+AT_EDGE = 0.95
 MAX_ID = 1_000_000
 # How far vertices may lie beyond the image's edge: annotators overshoot, a wrong scale goes farther.
 OVERSHOOT = 0.5
@@ -57,12 +59,15 @@ class RowShapes:
         rows_M4 = np.array(self.boxes, np.float64).reshape(-1, 4)
         rows_M4 = rows_M4[((rows_M4 >= 0) & (rows_M4 <= 1 + TOLERANCE)).all(axis=1)]
         first_M2, second_M2 = rows_M4[:, :2], rows_M4[:, 2:]
-        beyond_M = (np.abs(first_M2 - 0.5) + second_M2 / 2 > 0.5 + TOLERANCE).any(axis=1)
-        if len(rows_M4) < MIN_BOXES or beyond_M.mean() < BEYOND:
+        over_M = (np.abs(first_M2 - 0.5) + second_M2 / 2 - 0.5).max(axis=1, initial=0)
+        if len(rows_M4) < MIN_BOXES or (over_M > TOLERANCE).mean() < BEYOND:
             return None
-        if (second_M2 > first_M2).all():
+        # A little beyond the edge are close-ups too, of which every box is wider than its centre is far.
+        if (second_M2 > first_M2).all() and (over_M > FAR).mean() >= BEYOND:
             return "corners (x1 y1 x2 y2)"
-        if (first_M2 + second_M2 <= 1 + TOLERANCE).all():
+        # Of corners and sizes some box ends at the right and the lower edge; of centres seldom just there.
+        ends_M2 = first_M2 + second_M2
+        if (ends_M2 <= 1 + TOLERANCE).all() and (ends_M2.max(axis=0) >= AT_EDGE).all():
             return "the upper left corner and the size (x1 y1 w h)"
         return None
 

@@ -42,18 +42,18 @@ def find_image_sets(root: Path, disk: Disk, known: Set[str], folders: Sequence[s
     """The lists below a folder; `known` are the stems there are. train.txt wins over trainval.txt.
 
     Lists lie in the first of `folders` that has some, ImageSets/Main for boxes, else in ImageSets itself, else beside
-    everything or the annotations. Lists of one class (`car_train.txt`) divide nothing. Beside everything a text of
-    which most lines name no image is a note, and without a list of train what is not listed is train.
+    everything, else beside the annotations. Lists of one class (`car_train.txt`) divide nothing. Outside ImageSets a
+    text of which most lines name no image is a note, and without a list of train what is not listed is train.
     """
     found: dict[int, list[tuple[Path, Path]]] = {}
     for path in disk.walk(root):
         place = _place(path, root, folders) if path.suffix.lower() == ".txt" else None
-        if place is not None and split_of_words(path.stem) and not without_split_words(path.stem):
+        if place is None or not split_of_words(path.stem) or without_split_words(path.stem):
+            continue
+        if place[0] <= len(folders) or _names_images(path, disk, known):
             found.setdefault(place[0], []).append((place[1], path))
     lists = found[min(found)] if found else []
-    beside = bool(found) and min(found) == len(folders) + 1
-    if beside:
-        lists = [entry for entry in lists if _names_images(entry[1], disk, known)]
+    beside = bool(found) and min(found) > len(folders)
     without_train = beside and all(split_of_words(path.stem) != "train" for _, path in lists)
     stems: dict[Path, dict[str, Split]] = {}
     for base, path in sorted(lists, key=lambda entry: (entry[1].stem.lower() == "trainval", entry[1])):
@@ -78,7 +78,9 @@ def _place(path: Path, root: Path, folders: Sequence[str]) -> tuple[int, Path] |
         return rank, above.parent if above.name.lower() == "imagesets" and above != root else above
     if folder.name.lower() == "imagesets" and folder != root:
         return len(folders), above
-    return (len(folders) + 1, root) if folder == root or folder.name.lower() in ANNOTATION_FOLDERS else None
+    if folder == root:
+        return len(folders) + 1, root
+    return (len(folders) + 2, root) if folder.name.lower() in ANNOTATION_FOLDERS else None
 
 
 def _stem(line: str, known: Set[str]) -> str:

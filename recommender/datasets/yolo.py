@@ -35,7 +35,7 @@ def read_described(description: Description, disk: Disk, log: DefectLog, name: s
     labels = LabelFiles(disk, root)
     reader = _LabelReader(disk, log, description.class_names)
     images = [reader.read(path, split, labels.of(path)) for path, split in listed]
-    reader.refuse_other_meanings(f"{root.name} {description.path.stem}")
+    reader.refuse_other_meanings(f"{root.name} {description.path.stem}", description.names_from_1)
     _compare_names_files(description, root, disk, log)
     folders = {path.parent for path, _ in listed}
     beside = [path for folder in sorted(folders) for path in disk.images_in(folder)]
@@ -181,11 +181,11 @@ class _LabelReader:
                 remedy="Give a folder that holds one image for each label file.",
             )
 
-    def refuse_other_meanings(self, hint: str) -> None:
+    def refuse_other_meanings(self, hint: str, names_from_1: bool = False) -> None:
         """Raise WrongTaskError for labels of another task, DatasetError for ids or names that count from 1 and for
         boxes that are no centre and size.
 
-        `hint` holds names of the folder and the YAML.
+        `hint` holds names of the folder and the YAML; `names_from_1` says that the YAML numbers the names so.
         """
         refuse_other_label_tasks(self.shapes, hint)
         convention = self.shapes.other_convention()
@@ -202,12 +202,7 @@ class _LabelReader:
                 "all ids are one too high.",
                 remedy="Subtract 1 from every class id, or add a name for id 0.",
             )
-        if (
-            count > 2
-            and (self._names or ())[:1] == ("0",)
-            and min(ids, default=1) == 0
-            and max(ids) == count - 2
-        ):
+        if names_from_1 and count > 2 and min(ids, default=1) == 0 and max(ids) == count - 2:
             raise DatasetError(
                 f"`names` counts from 1 to {count - 1}, and the class ids in the labels from 0 to {count - 2}: every "
                 "class would have the name of the one before.",
