@@ -19,7 +19,12 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.lookup import is_mask
 from recommender.datasets.named import WHOLE_IMAGE
 from recommender.datasets.raw import RawImage, RawSet
-from recommender.datasets.split_names import ANNOTATION_FOLDERS, split_of_words, without_split_words
+from recommender.datasets.split_names import (
+    ANNOTATION_FOLDERS,
+    PLAIN_WORDS,
+    split_of_words,
+    without_split_words,
+)
 from recommender.errors import DatasetError
 from recommender.records import Split
 from recommender.text import counted, printable
@@ -29,6 +34,7 @@ PLAIN_FOLDERS = frozenset(
     {"images", "image", "imgs", "img", "jpegimages", "pngimages", "jpg", "jpeg", "png"}
     | {"data", "dataset", "photos"}
 )
+ANNOTATIONS = frozenset({".txt", ".xml", ".json", ".csv"})
 # Of segmentation sets: Pascal VOC's, LabelMe's, Cityscapes', PennFudan's and Flowers-102's.
 MASKS = re.compile(
     r"segmentations?|segmentation(class|object)(png|visuali[sz]ation)?|leftimg8bit|gtfine|gtcoarse|pedmasks|segmim|.*ground_?truth"
@@ -163,7 +169,7 @@ def find_class_tree(root: Path, disk: Disk) -> ClassTree | None:
         plain = _plain_alone(found)
         loose += [path for row in plain for path in disk.images(row[2])]
         found = [row for row in found if row not in plain]
-    elif len({split for name, split in splits.items() if disk.images_in(inner[name])}) > 1:
+    elif _divide_alone({name for name in splits if disk.images_in(inner[name])}, names):
         return None  # splits without classes, and what lies beside them
     else:
         found = list(_with_splits_inside(folder, disk))
@@ -171,7 +177,9 @@ def find_class_tree(root: Path, disk: Disk) -> ClassTree | None:
     loose += disk.images_in(folder)
     sizes = Counter({(name, place): len(_photos(place, disk)) for _, name, place in found})
     filled = {name.casefold() for name, _ in +sizes}
-    usual = {name for name in filled - PLAIN_FOLDERS if not MASKS.fullmatch(name)} - ANNOTATION_FOLDERS
+    usual = {name for name in filled - PLAIN_FOLDERS if not MASKS.fullmatch(name)}
+    if filled & PLAIN_FOLDERS or any(_holds_annotations(place, disk) for _, place in +sizes):
+        usual -= ANNOTATION_FOLDERS
     num_labelled = sizes.total()
     if len(usual) < 2 or len(loose) > num_labelled or all(map(_split_of, usual)):
         return None
@@ -248,6 +256,24 @@ def _masks_one(mask: Path, pictured: Mapping[str, Set[Path]]) -> bool:
 
 def _holds_images(folder: Path, disk: Disk) -> bool:
     return next(disk.images(folder), None) is not None
+
+
+def _holds_annotations(folder: Path, disk: Disk) -> bool:
+    """True for a folder called as those of annotations that holds some."""
+    called = folder.name.lower() in ANNOTATION_FOLDERS
+    return called and any(path.suffix.lower() in ANNOTATIONS for path in disk.walk(folder))
+
+
+def _divide_alone(found: Set[str], names: Sequence[str]) -> bool:
+    """True for folders of images alone that are splits, not classes as `test strip` or `toy_train` beside `toy_car`."""
+    if len({split_of_words(name) for name in found}) < 2:
+        return False
+    rests = [set(without_split_words(name).split("_")) - PLAIN_WORDS - {""} for name in found]
+    others = [set(without_split_words(name).split("_")) for name in names if split_of_words(name) is None]
+    if not all(rests):
+        return True
+    alike = any(rest <= other for rest in rests for other in others)
+    return any(split_of_words(name) == "train" for name in found) and not alike
 
 
 def _splits_of(names: Sequence[str]) -> dict[str, Split]:

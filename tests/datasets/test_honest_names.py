@@ -44,3 +44,22 @@ def test_a_column_of_classes_may_be_called_as_those_of_splits(tmp_path: Path, co
     write(tmp_path / "labels.csv", f"frame,{column}", *rows)
     found = open_dataset(tmp_path)
     assert (len(found.images), found.class_names) == (8, ("cleaning", "dissection"))
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ("other", "test strip", "valid strip"),
+        ("toy_car", "toy_test", "toy_train"),
+        ("model car", "model test", "model train"),
+        ("labels", "no labels"),
+        ("json", "xml"),
+    ],
+)
+def test_classes_called_after_splits_and_annotations_are_classes(
+    tmp_path: Path, classes: tuple[str, ...]
+) -> None:
+    for number, name in enumerate(classes):
+        put(tmp_path / name, "cat", 4, start=10 * number)
+    found = open_dataset(tmp_path)
+    assert (len(found.images), found.class_names, kinds(found)) == (4 * len(classes), classes, {})
