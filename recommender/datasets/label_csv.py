@@ -146,10 +146,13 @@ def _found(
 def labels_of(
     tables: Sequence[LabelTable], paths: Sequence[Path], root: Path, disk: Disk
 ) -> dict[Path, tuple[str, Split | None]]:
-    """Label and split of those of `paths`, images beside class folders, that the tables name."""
+    """Label and split of those of `paths`, images beside class folders, that the tables name; none where in doubt."""
     if not tables or not paths:
         return {}
-    found, _ = _found(tables, ImageIndex(root, disk), root, disk, DefectLog())
+    try:
+        found, _ = _found(tables, ImageIndex(root, disk), root, disk, DefectLog())
+    except DatasetError:  # one name for images in several folders, or tables of several questions
+        return {}
     return {path: found[path][:2] for path in paths if path in found}
 
 

@@ -16,7 +16,7 @@ from recommender.text import printable
 
 TABLE_SUFFIXES = (".csv", ".tsv")
 SAMPLED = 50  # rows that tell what a column holds
-NO_TABLE = re.compile(r"(?i)submission|partition")  # a form for answers to a contest; splits by number
+NO_TABLE = re.compile(r"(?i)submission|eval_?partition")  # a form for answers to a contest; splits by number
 LIST_WORD = re.compile(r"(?i)(^|[^a-z])(list|labels?|annotations?)([^a-z]|$)")
 
 
@@ -52,7 +52,11 @@ def read_rows(path: Path, disk: Disk, is_image: Callable[[str], bool]) -> list[l
 
 def _of_lines(content: str, is_image: Callable[[str], bool]) -> list[list[str]]:
     """Lines of file and class, either of which may hold blanks, or of a file and several numbers."""
-    lines = [line for line in content.splitlines() if line.strip() and not line.startswith("#")]
+    lines = [
+        line
+        for line in content.splitlines()
+        if line.strip() and (not line.startswith("#") or is_image(line.split()[0]))
+    ]
     columns = [line.split() for line in lines]
     if all(len(row) == len(columns[0]) > 2 and all(map(str.isdigit, row[1:])) for row in columns):
         return columns

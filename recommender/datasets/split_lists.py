@@ -45,7 +45,7 @@ def take_splits(raw: RawSet, tables: Sequence[LabelTable], root: Path, disk: Dis
 
 
 def _listed(raw: RawSet, root: Path, disk: Disk) -> list[Row]:
-    """The lines of lists called after splits; of several numbered divisions (`train1.txt`) the first, which is told."""
+    """The lines of lists called after splits; the first of numbered divisions (`train1.txt`), which is told."""
     texts = [
         path for path in disk.walk(root) if path.suffix.lower() == ".txt" and split_of_words(apart(path.stem))
     ]
@@ -58,6 +58,9 @@ def _listed(raw: RawSet, root: Path, disk: Disk) -> list[Row]:
     }
     numbers = {path: re.sub(r"\D", "", path.stem) for path in lines}
     first = min(numbers.values(), key=lambda number: (len(number), number), default="")
+    divided = {numbers[path] for path in lines if split_of_words(apart(path.stem)) == "train"}
+    if divided != set(numbers.values()):  # numbers of images, not of divisions: train_8.txt and test_4.txt
+        numbers = dict.fromkeys(lines, first)
     if len(set(numbers.values())) > 1:
         raw.log.add("splits_first", disk.name(next(path for path in lines if numbers[path] == first)))
     return [

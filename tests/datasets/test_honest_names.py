@@ -63,3 +63,40 @@ def test_classes_called_after_splits_and_annotations_are_classes(
         put(tmp_path / name, "cat", 4, start=10 * number)
     found = open_dataset(tmp_path)
     assert (len(found.images), found.class_names, kinds(found)) == (4 * len(classes), classes, {})
+
+
+def test_an_image_beside_class_folders_does_not_make_their_table_doubtful(tmp_path: Path) -> None:
+    root = tmp_path / "set"  # the test's own name holds a word of splits
+    rows = []
+    for kind in ("cat", "dog"):
+        for number, path in enumerate(put(root / kind, kind, 4)):
+            path.rename(path.with_name(f"{number}.png"))
+            rows.append(f"{number}.png,{kind}")
+    put(root, "bird", 1)
+    write(root / "labels.csv", "file,label", *rows)
+    found = open_dataset(root)
+    assert (len(found.images), kinds(found)) == (8, {"image_unclassified": 1})
+
+
+def test_a_list_of_labels_may_be_called_partition(tmp_path: Path) -> None:
+    paths = put(tmp_path / "images", "cat", 8)
+    rows = (f"{path.name},{('cat', 'dog')[n % 2]}" for n, path in enumerate(paths))
+    write(tmp_path / "labels_partition1.csv", "file,label", *rows)
+    assert len(open_dataset(tmp_path).images) == 8
+
+
+def test_images_called_by_number_signs_are_no_comments(tmp_path: Path) -> None:
+    paths = [
+        path.rename(path.with_name(f"#{n}.png")) for n, path in enumerate(put(tmp_path / "images", "cat", 8))
+    ]
+    rows = (f"{path.name} {n % 2}" for n, path in enumerate(paths))
+    write(tmp_path / "train.txt", "# file and class", *rows)
+    assert len(open_dataset(tmp_path).images) == 8
+
+
+def test_lists_named_with_their_sizes_are_one_division(tmp_path: Path) -> None:
+    names = [f"{kind}/{path.name}" for kind in ("cat", "dog") for path in put(tmp_path / kind, kind, 6)]
+    write(tmp_path / "train_8.txt", *(name for n, name in enumerate(names) if n % 3))
+    write(tmp_path / "test_4.txt", *names[::3])
+    found = open_dataset(tmp_path)
+    assert (sum(image.split == "test" for image in found.images), kinds(found)) == (4, {})
