@@ -13,7 +13,7 @@ from recommender.checkpoints.scratch import require_architecture, scratch_archit
 from recommender.errors import UnavailableError, UsageError
 from recommender.records import SCRATCH, Job, Recipe
 from recommender.request_digests import request_digests
-from recommender.requests import SweepRequest, TrainingRequest, at_usual_size
+from recommender.requests import STRIDE, SweepRequest, TrainingRequest, at_usual_size
 from recommender.store import Store
 from recommender.store.records_json import decode
 from recommender.store.service_records import RecommendationJob, RegisteredDataset
@@ -223,7 +223,7 @@ def _check_number(services: Services, caller: Caller, kind: str, most: int) -> N
 def _check_size(services: Services, epochs: int, imgsz: int) -> None:
     """Raise UsageError for a training that is longer or larger than the operator allows."""
     settings = services.settings
-    if epochs > settings.max_epochs or imgsz > settings.max_imgsz:
+    if epochs > settings.max_epochs or imgsz >= settings.max_imgsz + STRIDE:  # it is in whole strides
         raise UsageError(
             f"{epochs} epochs at {imgsz} px are more than this service trains: at most {settings.max_epochs} epochs "
             f"at {settings.max_imgsz} px.",

@@ -82,12 +82,16 @@ def _same_dataset(spec: TrainingSpec) -> Dataset:
 
 
 def require_unchanged(dataset: Dataset, hash: str, asked: str) -> None:
-    """Raise DatasetError where a data set has another content hash than when a training or sweep was asked for."""
+    """Raise DatasetError where a data set has another content hash than when a training or sweep was asked for.
+
+    Over HTTP that is the hash of the data set as it was given; the command line reads the data when it asks.
+    """
     if dataset.content_hash != hash:
         raise DatasetError(
-            f"The data set '{printable(dataset.name)}' changed after the {asked} was asked for: its content hash is "
-            f"{dataset.content_hash[:12]}…, expected {hash[:12]}….",
-            remedy=f"Ask for the {asked} again; it will use the data as they are now.",
+            f"The data set '{printable(dataset.name)}' changed since it was given for this {asked}, or this version "
+            f"reads it differently: its content hash is {dataset.content_hash[:12]}…, expected {hash[:12]}….",
+            remedy=f"Over HTTP give the data set again (POST /v1/datasets) and ask for the {asked} with its new id; "
+            "on the command line ask again.",
         )
 
 

@@ -15,7 +15,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol, TypeVar
 
@@ -98,6 +98,11 @@ class UrlStorage:
             except FileNotFoundError:
                 return
 
+    def missing_folders(self) -> list[Path]:
+        """The folders that `put` would make first, the innermost first; none on other file systems."""
+        root = Path(self._root)
+        return [folder for folder in (root, *root.parents) if self._local and not folder.exists()]
+
     def _place(self, name: str) -> str:
         parts = PurePosixPath(name).parts
         if not parts or ".." in parts or name.startswith("/"):
@@ -153,10 +158,18 @@ def open_storage(url: str) -> Storage:
 
 
 def require_storage(url: str | None) -> None:
-    """Raise UsageError unless the folder or URL can be written to, at once: a job would ask it again and again."""
+    """Raise UsageError unless the folder or URL can be written to, at once: a job would ask it again and again.
+
+    Leaves no folder that was not there.
+    """
     try:
         if url is not None:
-            require_writable(UrlStorage(url))
+            storage = UrlStorage(url)
+            made = storage.missing_folders()
+            require_writable(storage)
+            for folder in made:
+                with suppress(OSError):  # another writes there already
+                    folder.rmdir()
     except StorageError as error:
         raise UsageError(error.message, remedy=error.remedy) from error
 

@@ -94,6 +94,11 @@ def test_a_set_that_nobody_has_inspected_is_trained_for_the_task_of_its_labels(
     service.delete(f"/v1/sweeps/{job.id}")
     with pytest.raises(UsageError, match="640 px are more"):
         launch_sweep(small, ada, SweepBody.model_validate(sweep | {"imgsz": 640}), key="large")
+    odd = replace(service.services, settings=settings_for_tests(max_imgsz=1000))
+    job, _ = launch_sweep(
+        odd, ada, SweepBody.model_validate(sweep | {"imgsz": 1000}), key="odd"
+    )  # at 1024 px
+    service.delete(f"/v1/sweeps/{job.id}")
 
 
 def test_a_set_drawn_for_segmentation_in_rectangles_says_at_once_that_it_is_read_for_boxes(

@@ -234,7 +234,7 @@ def test_data_edited_before_the_launch_are_refused(workshop: Workshop) -> None:
     label.write_text("0 0.5 0.5 0.25 0.25\n")
     ended = finished(workshop, job)
     assert ended.status == "failed"
-    assert "changed after the training was asked for" in str(ended.error)
+    assert "changed since it was given for this training" in str(ended.error)
     assert workshop.cluster.ids() == []
 
 

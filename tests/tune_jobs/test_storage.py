@@ -13,7 +13,14 @@ import pytest
 
 from recommender.errors import StorageError
 from tune_jobs.messages import Crash
-from tune_jobs.storage import RetryingStorage, UrlStorage, get_record, put_record, require_writable
+from tune_jobs.storage import (
+    RetryingStorage,
+    UrlStorage,
+    get_record,
+    put_record,
+    require_storage,
+    require_writable,
+)
 
 
 @pytest.fixture(params=["folder", "file", "memory"])
@@ -114,6 +121,14 @@ def test_a_place_that_takes_nothing_is_told_at_once(storage: UrlStorage, tmp_pat
     for place in (tmp_path / "file", Path("/proc/nowhere")):
         with pytest.raises(StorageError, match=rf"{place} refused probe.*reachable and writable"):
             require_writable(UrlStorage(str(place)))
+
+
+def test_a_place_that_is_new_is_asked_and_left_unmade(tmp_path: Path) -> None:
+    require_storage(str(tmp_path / "new" / "deep"))
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "there").mkdir()
+    require_storage(str(tmp_path / "there" / "deep"))
+    assert not list((tmp_path / "there").iterdir())
 
 
 def test_what_an_object_store_raises_is_ours_to_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
