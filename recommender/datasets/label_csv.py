@@ -146,7 +146,7 @@ def _found(
 def labels_of(
     tables: Sequence[LabelTable], paths: Sequence[Path], root: Path, disk: Disk
 ) -> dict[Path, tuple[str, Split | None]]:
-    """Label and split of those of `paths`, images beside class folders, that the tables name; none where in doubt."""
+    """Label and split of those of `paths`, images beside class folders, that tables name; none if ambiguous."""
     if not tables or not paths:
         return {}
     try:
