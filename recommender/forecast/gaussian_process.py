@@ -27,13 +27,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recommender.blas import single_blas_thread
 from recommender.forecast.kernels import Matrix, PriorScales, kernel_inputs
 from recommender.forecast.situation import Observation, Situation, chance, from_scale, to_scale
 
-FLOOR = 0.02  # mAP below which a result only says that it is low: how low cannot be seen
+FLOOR = 0.02  # above guessing: below, a result only says that it is low; how low cannot be seen
 FLOOR_NOISE = 0.15
+UNTOLD_NOISE = 10.0  # of a low result that was expected: it says nothing
 
 QUADRATURE_NODES = 32
 
@@ -138,11 +140,44 @@ def noise_terms(history: Sequence[Observation], scales: PriorScales) -> dict[str
 
 def error_of_results(history: Sequence[Observation], scales: PriorScales) -> Matrix:
     """N×N covariance of what results do not show: how low a low one is, and where runs that broke off would end."""
-    own = [
-        (FLOOR_NOISE**2 if o.score < FLOOR else 0.0) + (o.partial.noise**2 if o.partial else 0.0)
-        for o in history
-    ]
-    errors: Matrix = np.diag(own)
+    untold_N = expected_low(tuple(history))
+    low_N = np.where(untold_N, UNTOLD_NOISE**2, np.where(_is_low(history), FLOOR_NOISE**2, 0.0))
+    errors: Matrix = np.diag(low_N) + _error_of_beginnings(history, scales)
+    return errors
+
+
+@functools.lru_cache(maxsize=4)
+@single_blas_thread()
+def expected_low(history: tuple[Observation, ...]) -> NDArray[np.bool_]:
+    """N flags: results near guessing that the other runs would have forecast there, or lower.
+
+    The model may expect a result far below 0, and then 0 is no better than expected: it tells nothing, and must not
+    raise the forecast of its data set (a censored observation: Tobin 1958). One that was expected higher does tell.
+    """
+    low_N = _is_low(history)
+    if not low_N.any():
+        return low_N
+    scales, low, others = PriorScales(), np.flatnonzero(low_N), np.flatnonzero(~low_N)
+    inputs = kernel_inputs([observation.situation for observation in history])
+    covariance_NN, expected_N = inputs.covariance(scales), inputs.mean_N.copy()
+    noise_NN = _error_of_beginnings(history, scales) + sum(noise_terms(history, scales).values())
+    surprise_N = np.array([result_of(observation) for observation in history]) - expected_N
+    weights = np.linalg.solve((covariance_NN + noise_NN)[np.ix_(others, others)], surprise_N[others])
+    expected_N[low] += covariance_NN[np.ix_(low, others)] @ weights
+    untold_N: NDArray[np.bool_] = low_N & (expected_N <= np.array([to_scale(_floor(o)) for o in history]))
+    return untold_N
+
+
+def _is_low(history: Sequence[Observation]) -> NDArray[np.bool_]:
+    return np.array([observation.score < _floor(observation) for observation in history], dtype=bool)
+
+
+def _floor(observation: Observation) -> float:
+    return FLOOR + chance(observation.situation.target)
+
+
+def _error_of_beginnings(history: Sequence[Observation], scales: PriorScales) -> Matrix:
+    errors: Matrix = np.diag([o.partial.noise**2 if o.partial else 0.0 for o in history])
     groups: dict[str, list[int]] = {}
     for i, observation in enumerate(history):
         if observation.partial is not None:

@@ -127,6 +127,25 @@ def test_a_checkpoint_from_random_weights_says_nothing_of_its_namesake() -> None
     assert after[2] - after[0] == pytest.approx(before[2] - before[0], abs=0.03)  # near against the unrelated
 
 
+def test_a_low_result_that_was_expected_says_nothing() -> None:
+    """Random weights after one epoch: 0 is no better than expected, though the model's mean lies below 0."""
+    asked = race(epochs=100)
+    smoke = situation(TARGET, None, epochs=1)
+    assert posterior([], [smoke]).mean_N[0] < 0
+    before, after = (posterior(known, asked).mean_N for known in ([], [observation(smoke, 0.0)]))
+    np.testing.assert_allclose(after, before, atol=0.001)
+
+
+def test_a_low_result_that_was_not_expected_counts() -> None:
+    asked = race()
+    failed = observation(situation(TARGET, SIMILAR, epochs=50), 0.0)
+    before, after = (posterior(known, asked).mean_N for known in ([], [failed]))
+    assert after[2] < before[2] - 0.2
+    # Two of one start contradict each other: the one that was higher makes the low one unexpected, so both count.
+    both = posterior([failed, observation(situation(TARGET, SIMILAR, epochs=50), 0.5)], asked).mean_N
+    assert after[2] < both[2] < before[2] + 0.2
+
+
 def test_history_overrules_the_rules() -> None:
     """Ten past targets on which the unrelated won by far turn the order round."""
     history = []
