@@ -122,4 +122,4 @@ def speed_before_runs(environment: Environment) -> Speed:
     if known is not None:
         return gpu_speed(known)
     unknown = "estimated from published training times as if it were a V100, not timed here"
-    return replace(gpu_speed("v100"), known_by=unknown)
+    return replace(gpu_speed("v100"), hardware=environment.hardware, known_by=unknown)

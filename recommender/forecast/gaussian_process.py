@@ -149,7 +149,7 @@ def error_of_results(history: Sequence[Observation], scales: PriorScales) -> Mat
 @functools.lru_cache(maxsize=4)
 @single_blas_thread()
 def expected_low(history: tuple[Observation, ...]) -> NDArray[np.bool_]:
-    """N flags: results near guessing that the other runs would have forecast there, or lower.
+    """N flags: results near guessing that the runs above it would have forecast there, or lower.
 
     The model may expect a result far below 0, and then 0 is no better than expected: it tells nothing, and must not
     raise the forecast of its data set (a censored observation: Tobin 1958). One that was expected higher does tell.
