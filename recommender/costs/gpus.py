@@ -121,5 +121,6 @@ def speed_before_runs(environment: Environment) -> Speed:
     known = known_name(environment.hardware, BANDWIDTH_AND_MEMORY)
     if known is not None:
         return gpu_speed(known)
-    unknown = "estimated from published training times as if it were a V100, not timed here"
-    return replace(gpu_speed("v100"), hardware=environment.hardware, known_by=unknown)
+    unknown = "estimated from published training times as if it were a V100"
+    hardware = f"{environment.hardware}, {unknown}"
+    return replace(gpu_speed("v100"), hardware=hardware, known_by=f"{unknown}, not timed here")

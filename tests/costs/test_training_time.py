@@ -97,7 +97,7 @@ def test_a_gpu_is_known_by_the_name_its_driver_tells() -> None:
 
     assert of("NVIDIA GeForce RTX 4090").startswith("rtx-4090,")
     assert of("NVIDIA A100-SXM4-40GB").startswith("a100,")
-    assert of("NVIDIA L20").startswith("v100,")  # not an L4: one that is not known
+    assert of("NVIDIA L20").startswith("NVIDIA L20, ")  # not an L4: one that is not known
     unknown = speed_before_runs(replace(make_run().environment, hardware="NVIDIA L20", device="cuda:0"))
     assert "as if it were a V100" in unknown.known_by
     assert of("Tesla T4", "cpu") == "a processor"
@@ -121,7 +121,7 @@ def test_a_gpu_is_known_by_the_name_its_driver_tells() -> None:
 def test_a_driver_s_name_means_one_card_or_none(driver: str, known: str | None) -> None:
     speed = speed_before_runs(replace(make_run().environment, hardware=driver, device="cuda:0"))
     assert ("as if it were a V100" in speed.known_by) == (known is None)
-    assert speed.hardware.startswith(f"{known or 'v100'},")
+    assert speed.hardware.startswith(f"{known or driver},")
 
 
 def test_half_of_the_recorded_runs_took_what_the_ones_before_them_said() -> None:
