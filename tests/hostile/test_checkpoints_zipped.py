@@ -13,17 +13,13 @@ from recommender.checkpoints.containment import admit
 from recommender.checkpoints.quarantine.__main__ import examine
 from recommender.checkpoints.quarantine.refusal import RefusalError
 from recommender.errors import CheckpointError
+from tests.checkpoints.kit import as_if_trained
 
 
 def zipped(file: Path, *members: str) -> Path:
     weights = file.with_name("member.pt")
-    torch.save(
-        {
-            f"model.{key}": tensor
-            for key, tensor in nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)).state_dict().items()
-        },
-        weights,
-    )
+    model = as_if_trained(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)))
+    torch.save({f"model.{key}": tensor for key, tensor in model.state_dict().items()}, weights)
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("train/args.yaml", "task: detect")
         for member in members:
