@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from recommender.atomic_files import replacing
 from recommender.errors import StorageError
 from recommender.store.engine import damaged, place_of
-from recommender.store.models import HEAD
+from recommender.store.models import HEAD, Base
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _SQLITE_MAGIC = b"SQLite format 3\x00"
@@ -77,7 +77,11 @@ def _upgrade(connection: Connection, revision: str | None, place: str) -> None:
             f"The store {place} has schema {revision}; this version knows {HEAD}. It was left untouched.",
             remedy="Update checkpoint-recommender, or name another store with RECOMMENDER_STORE_URL.",
         )
-    command.upgrade(config, HEAD)
+    if revision is None:
+        Base.metadata.create_all(connection, checkfirst=False)
+        command.stamp(config, HEAD)
+    else:
+        command.upgrade(config, HEAD)
 
 
 def _check_file(path: Path) -> None:

@@ -16,16 +16,29 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import MetaData, insert, select
 
 from recommender.errors import StorageError
 from recommender.records import Evidence
 from recommender.report.document import RecommendationDocument
 from recommender.store import Store, schema
+from recommender.store.engine import connect, resolve
 from recommender.store.models import HEAD, Base
 from tests.postgres import PostgresServer
 from tests.store.builders import assert_same_profile, checkpoint, profile, run
 
 OLD = sorted((Path(__file__).parent / "old_schemas").glob("*.sqlite3"))
+
+# Recommendations that were asked for and the events of one, as version 0.1 kept them.
+QUEUE = (
+    "INSERT INTO asks VALUES ('rec_1', 'ada', 'ds_1', 'hash', '{}', 'key', 'succeeded', '2026-11-01T00:00:00+00:00',"
+    " '2026-11-01T00:01:00+00:00', '{\"answer\": 1}', NULL, 'service', 7, 1)",
+    "INSERT INTO asks VALUES ('rec_2', 'ada', 'ds_1', 'hash', '{\"epochs\": 5}', 'other', 'running',"
+    " '2026-11-02T00:00:00+00:00', NULL, NULL, NULL, 'killed', 3, 2)",
+    "INSERT INTO events VALUES ('recommendation/rec_2', 1, 'status', '{\"status\": \"queued\"}', '2026-11-02')",
+    "INSERT INTO events VALUES ('recommendation/rec_2', 2, 'progress', '{\"done\": 1}', '2026-11-03')",
+    "INSERT INTO claims VALUES ('run-1', 4)",
+)
 
 
 def _sha256(file: Path) -> str:
@@ -49,14 +62,34 @@ def test_the_newest_migration_is_the_one_the_models_name() -> None:
 
 
 @pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
-def test_the_migrations_make_what_the_models_describe(
-    backend: str, tmp_path: Path, request: pytest.FixtureRequest
+@pytest.mark.parametrize("begin", ["new", "0004"])
+def test_new_and_migrated_stores_are_what_the_models_describe(
+    begin: str, backend: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     file = tmp_path / "store.sqlite3"
     address = file if backend == "sqlite" else request.getfixturevalue("postgres").fresh_database()
+    if begin != "new":
+        _copy_tables(OLD[0], address)
     with Store(address) as store, store.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
+        assert context.get_current_revision() == HEAD
+
+
+def _copy_tables(old: Path, address: Path | str) -> None:
+    """The tables and rows of an SQLite file in another database of either kind."""
+    tables, source, target = MetaData(), connect(resolve(old)), connect(resolve(address))
+    with source.connect() as connection:
+        tables.reflect(connection)
+        rows = {table: connection.execute(select(table)).mappings().all() for table in tables.sorted_tables}
+    for column in (column for table in rows for column in table.columns):
+        column.type = column.type.as_generic()
+    with target.connect().execution_options(writes=True) as connection, connection.begin():
+        tables.create_all(connection)
+        for table in filter(rows.get, rows):
+            connection.execute(insert(table), list(map(dict, rows[table])))
+    source.dispose()
+    target.dispose()
 
 
 @pytest.mark.parametrize("old", OLD, ids=lambda file: file.stem)
@@ -94,14 +127,14 @@ def test_a_migration_that_fails_leaves_the_old_schema(tmp_path: Path) -> None:
     file = tmp_path / "store.sqlite3"
     shutil.copy(OLD[0], file)
     with closing(sqlite3.connect(file)) as connection:
-        connection.execute("CREATE TABLE claims (surprise TEXT)")  # in the way of the second migration
+        connection.execute("CREATE TABLE ignored_runs (surprise TEXT)")  # in the way of the migration
         connection.commit()
-    with pytest.raises(StorageError, match="claims"):
+    with pytest.raises(StorageError, match="ignored_runs"):
         Store(file)
     with closing(sqlite3.connect(file)) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0004",)
         tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        assert "evidence" not in tables  # made by the same migration, a step earlier
+        assert "asks" in tables  # dropped by the same migration, a step earlier
 
 
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
@@ -220,7 +253,7 @@ def test_processes_that_start_together_make_one_schema(tmp_path: Path) -> None:
 
 def test_scores_of_version_0_1_are_found_under_their_new_names(tmp_path: Path) -> None:
     file = tmp_path / "store.sqlite3"
-    shutil.copy(Path(__file__).parent / "old_schemas" / "0004.sqlite3", file)
+    shutil.copy(OLD[0], file)
     with Store(file) as store:
         job = store.jobs.get("job-1")
         assert job is not None
@@ -237,7 +270,10 @@ def test_scores_of_version_0_1_are_found_under_their_new_names(tmp_path: Path) -
 
 def test_recommendations_of_version_0_1_go_on_in_the_one_table_of_jobs(tmp_path: Path) -> None:
     file = tmp_path / "store.sqlite3"
-    shutil.copy(Path(__file__).parent / "old_schemas" / "0005.sqlite3", file)
+    shutil.copy(OLD[0], file)
+    with closing(sqlite3.connect(file)) as connection, connection:
+        for statement in QUEUE:
+            connection.execute(statement)
     with Store(file) as store:
         answered = store.recommendations.find("key", status="succeeded", owner="ada")
         assert answered is not None
