@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from recommender.evidence import ESTIMATORS
 from recommender.records import (
@@ -23,7 +22,6 @@ from recommender.records import (
     SplitCounts,
 )
 from recommender.report.headline import Headline, headline
-from recommender.report.older_documents import upgraded
 from recommender.tasks import Task, task_definition
 
 ValueT = TypeVar("ValueT")
@@ -81,11 +79,6 @@ class RecommendationDocument(Document):
     command: str = Field(description="`yolo detect train …` of the same recipe.")
     verdict: str | None = Field(None, description="What trials did to the answer; null where none ran.")
     provenance: Provenance
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of_earlier_builds(cls, published: Any) -> Any:
-        return upgraded(published) if isinstance(published, Mapping) else published
 
 
 SHARED = RecommendationDocument.model_fields.keys() & {field.name for field in fields(Recommendation)}

@@ -12,7 +12,6 @@ from recommender.profile import ENCODER
 from recommender.profile.shipped import builtin_profiles
 from recommender.records import Job
 from recommender.report.inspection import InspectionDocument
-from recommender.report.older_documents import current_json
 from recommender.report.runs import TrainingDocument, training_document
 from recommender.requests import RecommendRequest
 from recommender.store import Store
@@ -84,7 +83,7 @@ def recommendation_json(ask: RecommendationJob) -> str:
     if ask.problem is not None:
         head["problem"] = json.loads(ask.problem)
     text = json.dumps(head)
-    return text if ask.document is None else f"{text[:-1]}, {current_json(ask.document)[1:]}"
+    return text if ask.document is None else f"{text[:-1]}, {ask.document[1:]}"
 
 
 def recommendation_summary(ask: RecommendationJob) -> RecommendationSummary:
