@@ -92,7 +92,9 @@ def forecast_of_trainings(race: Race) -> Posterior:
     if tried:
         results_T = np.array([result_of(trial) for trial in race.trials])
         shared_TN = covariance_NN[tried]
-        seen_TT = shared_TN[:, tried] + error_of_results(race.trials, scales)
+        # Which low results were to be expected, the history and the other trials tell together.
+        errors_RR = error_of_results((*race.history, *race.trials), scales)
+        seen_TT = shared_TN[:, tried] + errors_RR[-len(tried) :, -len(tried) :]
         solved_TN = np.linalg.solve(seen_TT, shared_TN)
         mean_N = mean_N + (results_T - mean_N[tried]) @ solved_TN
         covariance_NN = covariance_NN - shared_TN.T @ solved_TN

@@ -85,8 +85,8 @@ def test_trials_go_on_while_together_they_are_worth_it_though_none_is_by_itself(
     assert next_trial(between) is not None
 
 
-def whole(*sources: Profile, tolerance: float = 0.01, pair: float = 0.1) -> Race:
-    """A race whose trials are full trainings, of starts that may differ."""
+def whole(*sources: Profile | None, tolerance: float = 0.01, pair: float = 0.1) -> Race:
+    """A race whose trials are full trainings, of starts that may differ; None: random weights."""
     starts = tuple(situation(TARGET, source) for source in sources)
     return Race(
         history=(),
@@ -131,6 +131,17 @@ def test_the_best_of_whole_trials_is_kept_and_ends_them() -> None:
     known = forecast_of_trainings(both)
     assert from_scale(known.mean_N)[0] == pytest.approx(0.95, abs=0.01)
     assert known.covariance_NN[0, 0] < 1e-6
+
+
+def test_a_whole_trial_as_low_as_the_history_expected_tells_nothing() -> None:
+    """The rules alone expect random weights above 0 there; two pretrained starts at .03 say otherwise."""
+    full = whole(SIMILAR, RIVAL, None)
+    known = tuple(observation(candidate, 0.03) for candidate in full.candidates[:2])
+    before = replace(full, history=known)
+    after = replace(before, trials=(observation(full.candidates[2], 0.0),))
+    assert forecast_of_trainings(after).mean_N == pytest.approx(
+        forecast_of_trainings(before).mean_N, abs=0.001
+    )
 
 
 def test_no_start_is_trained_to_learn_what_is_certain() -> None:
