@@ -86,6 +86,8 @@ SURFACE_CELLS = (
     (80, 224, 25),
     (160, 160, 60),
 )  # images, px, epochs
+# What a first try is: (px, epochs) on all images.
+SHORT_CELLS = ((192, 4), (96, 3), (320, 1))
 # At the budget of real projects, which a GPU trains in minutes: the image size and epochs that ultralytics takes where
 # nothing is said, and shorter ones for the other tasks.
 REAL = Recipe(epochs=100, imgsz=640)
@@ -159,6 +161,15 @@ def _surface() -> Iterator[Entry]:
             yield from row(target, "freeze", ("coco",), recipe)
 
 
+def _short() -> Iterator[Entry]:
+    for imgsz, epochs in SHORT_CELLS:
+        for target, (_, nearest) in SURFACE.items():
+            recipe = Recipe(epochs=epochs, imgsz=imgsz)
+            yield from row(target, "full", ("coco", nearest), recipe)
+            yield Entry(target=target, source=None, mode="scratch", recipe=recipe)
+            yield from row(target, "freeze", ("coco",), recipe)
+
+
 def _real() -> Iterator[Entry]:
     for target in SURFACE:
         yield from row(target, "full", ("coco",), REAL)
@@ -207,6 +218,7 @@ PARTS: dict[str, Callable[[], Iterator[Entry]]] = {
     "first": _first_collection,
     "width": _width,
     "surface": _surface,
+    "short": _short,
     "sizes": _sizes,
     "rates": _rates,
     "large": _large,
