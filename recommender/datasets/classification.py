@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from recommender.datasets.class_folders import ClassTree, find_class_tree, read_class_folders
@@ -15,14 +16,25 @@ from recommender.errors import DatasetError, WrongTaskError
 from recommender.text import printable
 
 
-def read_classification(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet | None:
+def read_classification(
+    root: Path, disk: Disk, log: DefectLog, name: str, boxes: Sequence[LabelTable] = ()
+) -> RawSet | None:
     """The folder as a classification set, numbers named by tables beside them; None where it is none.
 
+    `boxes` are the classes that tables of boxes give: they count before tables of whole images, folders before them.
     Raises WrongTaskError for several classes an image, DatasetError where folders and CSV contradict each other.
     """
     tree = find_class_tree(root, disk)
+    if tree is None and boxes:
+        return None
+    if tree is not None and boxes and _contradict(tree, boxes, disk):
+        raise DatasetError(
+            f"{printable(root.name)}: the folders name other classes than the boxes in "
+            f"{printable(disk.name(boxes[0].path))}.",
+            remedy="Read the boxes with --task detect, or the folders with --task classify.",
+        )
     try:
-        tables = find_label_tables(root, disk)
+        tables = find_label_tables(root, disk, beside_folders=tree is not None)
     except DatasetError:
         if tree is None:
             raise
@@ -65,7 +77,7 @@ def _named(raw: RawSet, disk: Disk) -> RawSet:
     return raw
 
 
-def _contradict(tree: ClassTree, tables: list[LabelTable], disk: Disk) -> bool:
+def _contradict(tree: ClassTree, tables: Sequence[LabelTable], disk: Disk) -> bool:
     """True if one folder's images have several labels, or one label several folders, in a table of most images."""
     folders_of: dict[str, set[str]] = {}
     paths = [(path, name) for _, name, place in tree.folders for path in disk.images(place)]

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from recommender.datasets.box_csv import read_box_csv
+from recommender.datasets.box_readings import REMEDY as BOX_REMEDY
 from recommender.datasets.createml import read_createml
 from recommender.datasets.cvat import read_cvat
 from recommender.datasets.datumaro import read_datumaro
@@ -52,7 +54,7 @@ class Format:
     )
     remedy: str = "Export as COCO or YOLO."
     error: type[DatasetError] = DatasetError  # of a form that is not read
-    notes: bool = False  # of a form that is not read: one file may be notes beside class folders or masks
+    notes: bool = False  # one file may be notes beside class folders or masks, which are read then
 
     def matches(self, head: bytes) -> bool:
         """True if a file that starts so is of this form."""
@@ -60,6 +62,12 @@ class Format:
 
 
 OBB_REMEDY = "Oriented boxes are another task: export upright boxes as YOLO or COCO."
+# Of four columns or one, or in the first line four numbers.
+BOX_HEADINGS = (
+    rb"(?i)\A.*((x_?min|min_?x|x_?[01]|left|xtl|x_?cent(er|re)|cent(er|re)_?x|cx|xc)\b.*"
+    rb"(y_?min|min_?y|y_?[01]|top|ytl|y_?cent(er|re)|cent(er|re)_?y|cy|yc)\b"
+    rb"|(\b|_)x\b.*(\b|_)y\b.*(\b|_)w(idth)?\b|\b(b|bounding_?)?box(es)?(_?string)?\b|(-?[\d.]+[,;\t]){4})"
+)
 ANY_REMEDY = "Export as COCO or YOLO; of classified images, sort them into folders by class."
 FORMATS: tuple[Format, ...] = (
     Format(
@@ -203,7 +211,14 @@ FORMATS: tuple[Format, ...] = (
         name="VGG Image Annotator CSV",
         suffixes=(".csv",),
         marks=(rb"region_shape_attributes",),
-        remedy="Export its annotations as JSON.",
+        read=read_via,
+        notes=True,
+    ),
+    Format(
+        name="CSV of boxes",
+        suffixes=(".csv",),
+        marks=(BOX_HEADINGS,),
+        read=read_box_csv,
         notes=True,
     ),
     Format(
@@ -212,7 +227,7 @@ FORMATS: tuple[Format, ...] = (
         marks=(
             rb"(?i)(xmin|x1|x_min|bbox|left).*(ymin|y1|y_min|top|bbox)|(-?[\d.]+,){4}|\[(-?[\d.]+, ?){3}",
         ),
-        remedy="Export as COCO, YOLO or Pascal VOC.",
+        remedy=BOX_REMEDY,
         notes=True,
     ),
     Format(

@@ -11,35 +11,29 @@ from pathlib import Path
 from recommender.datasets.class_folders import classified
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
-from recommender.datasets.label_rows import SAMPLED, is_table, read_rows
+from recommender.datasets.label_rows import is_table, read_rows
 from recommender.datasets.lookup import ImageIndex, is_mask
-from recommender.datasets.matching import spellings
 from recommender.datasets.raw import RawSet
 from recommender.datasets.split_names import split_of_path, split_of_words, without_trainval
+from recommender.datasets.table_columns import (
+    SPLIT_WORDS,
+    apart,
+    box_columns,
+    class_columns,
+    file_column,
+    is_called,
+    is_number,
+    known_names,
+    names_image,
+    split_column,
+)
 from recommender.errors import DatasetError, WrongTaskError
 from recommender.records import Split
 from recommender.text import printable
 
-FILE_WORDS = ("file", "filename", "image", "img", "path", "filepath", "photo", "picture", "id", "name")
-LABEL_WORDS = (
-    "label",
-    "class",
-    "category",
-    "choice",
-    "target",
-    "breed",
-    "species",
-    "diagnosis",
-    "dx",
-    "tag",
-    "y",
-)
-SPLIT_WORDS = ("split", "subset", "set", "usage", "partition", "phase")
-BOX_WORDS = re.compile(r"(?i)\b(x_?min|x1|bbox|left|width)\b.*\b(y_?min|y1|top|height|bbox)\b")
 RUN_WORDS = re.compile(r"(?i)encoded_?pixels|(^|[^a-z])rle([^a-z]|$)|run_?lengths?")
 FLAGS = frozenset({"0", "1", "-1", "0.0", "1.0"})
 SEVERAL = re.compile(r"\s*[|;,]\s*")
-MIN_SHARE = 0.5  # of these rows that name an image
 MANY_CLASSES = 0.5  # of the rows: more classes than that are no classes
 FEW_ROWS = 20
 
@@ -53,8 +47,12 @@ class LabelTable:
     rows: tuple[tuple[str, str, Split | None], ...]
 
 
-def find_label_tables(root: Path, disk: Disk, only: Path | None = None) -> list[LabelTable]:
+def find_label_tables(
+    root: Path, disk: Disk, only: Path | None = None, *, beside_folders: bool = False
+) -> list[LabelTable]:
     """The CSV files below `root` that give images a class; those called after splits alone where train is among them.
+
+    A table of boxes without a heading counts only `beside_folders` of classes: Tiny ImageNet's names the class, too.
 
     Raises WrongTaskError for several classes an image, DatasetError where no column can be told to be the class.
     """
@@ -66,7 +64,9 @@ def find_label_tables(root: Path, disk: Disk, only: Path | None = None) -> list[
         rows = read_rows(path, disk, lambda text: names_image(text, known))
         if rows and RUN_WORDS.search(" ".join(rows[0])):
             of_runs.append(path)
-        elif rows and not BOX_WORDS.search(",".join(rows[0])):
+            continue
+        boxes = box_columns(rows)
+        if rows and (boxes is None or (beside_folders and not boxes.headed)):
             table = _read_table(path, rows, known, disk, insist=only is not None)
             tables += [] if table is None else [table]
     if of_runs and not tables:
@@ -156,33 +156,19 @@ def labels_of(
     return {path: found[path][:2] for path in paths if path in found}
 
 
-def known_names(root: Path, disk: Disk) -> set[str]:
-    """The names of all images, with and without suffix, as `names_image` compares them."""
-    return {spellings(text)[2] for path in disk.images(root) for text in (path.name, path.stem)}
-
-
-def names_image(value: str, known: set[str]) -> bool:
-    """True if text ends in one of the `known` names."""
-    found = spellings(value.strip().replace("\\", "/").rpartition("/")[2])
-    return any(last and (last in known or Path(last).stem in known) for last in found[2:])
-
-
 def _read_table(
     path: Path, rows: Sequence[Sequence[str]], known: set[str], disk: Disk, *, insist: bool
 ) -> LabelTable | None:
-    width = len(rows[0]) if rows else 0
-    sample = [row for row in rows[1 : 1 + SAMPLED] if len(row) == width]
-    shares = [sum(names_image(row[c], known) for row in sample) / max(1, len(sample)) for c in range(width)]
-    headed = bool(rows) and not any(names_image(cell, known) for cell in rows[0])
+    width = len(rows[0])
+    headed = not any(names_image(cell, known) for cell in rows[0])
     header = rows[0] if headed else [""] * width
-    candidates = [c for c in range(width) if shares[c] > MIN_SHARE]
-    if not candidates or width < 2:
+    file = file_column(header, rows[1:], known)
+    if file is None or width < 2:
         return None
-    file = next((c for c in candidates if _is_called(header[c], FILE_WORDS)), candidates[0])
     body = [row for row in rows[headed:] if len(row) == width]
-    split = next((c for c in range(width) if c != file and _holds_splits(header[c], body, c)), None)
+    split = split_column(header, body, [c for c in range(width) if c != file])
     free = [c for c in range(width) if c not in (file, split)]
-    others = [c for c in free if not _is_called(header[c], SPLIT_WORDS)] or _of_two_meanings(
+    others = [c for c in free if not is_called(header[c], SPLIT_WORDS)] or _of_two_meanings(
         header, body, free
     )
     labels = _labels(path, header, body, others, disk, insist=insist)
@@ -201,28 +187,12 @@ def _read_table(
     )
 
 
-def apart(title: str) -> str:
-    """`trainLabels` as `train_Labels`."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", title)
-
-
-def _is_called(title: str, words: Sequence[str]) -> bool:
-    parts = [part for part in re.split(r"[^a-z0-9]+", apart(title).lower()) if part]
-    return any(part in words or part.removesuffix("s") in words for part in parts)
-
-
-def _holds_splits(title: str, body: Sequence[Sequence[str]], column: int) -> bool:
-    values = {row[column].lower() for row in body[:SAMPLED]}
-    spoken = bool(values) and all(split_of_words(value) for value in values if value)
-    return spoken and (_is_called(title, SPLIT_WORDS) or "train" in values or "training" in values)
-
-
 def _of_two_meanings(
     header: Sequence[str], body: Sequence[Sequence[str]], columns: Sequence[int]
 ) -> list[int]:
     """Columns of words that tell what is seen where no other does: the phase of an operation, the set of a toy."""
-    named = [c for c in columns if _is_called(header[c], ("phase", "set"))]
-    return [c for c in named if not all(_is_number(row[c]) for row in body)]
+    named = [c for c in columns if is_called(header[c], ("phase", "set"))]
+    return [c for c in named if not all(is_number(row[c]) for row in body)]
 
 
 def _labels(
@@ -235,18 +205,10 @@ def _labels(
     insist: bool,
 ) -> list[str] | None:
     """The class of each row; None where no column gives one."""
-    named = [c for c in columns if _is_called(header[c], LABEL_WORDS)]
     flags = [c for c in columns if {row[c] for row in body} <= FLAGS]
     if len(flags) > 1 and len(flags) == len(columns) and header[flags[0]]:
         return _of_flags(path, header, body, flags, disk)
-    chosen = named or (list(columns) if len(columns) == 1 else [])
-    texts = [c for c in (chosen or columns) if not all(_is_number(row[c]) for row in body)]
-    if chosen or not any(header):
-        chosen = texts or chosen  # of a number and a name of the class, the name
-    if len(chosen) > 1:
-        exact = [c for c in chosen if header[c].lower() in LABEL_WORDS]  # `dx` beside `dx_type`
-        fullest = [c for c in chosen if "name" in header[c].lower()]
-        chosen = next((few for few in (fullest, exact) if len(few) == 1), chosen)
+    chosen = class_columns(header, body, columns)
     if len(chosen) != 1:
         if insist or len(chosen) > 1:
             shown = ", ".join(header[c] or f"column {c + 1}" for c in chosen or columns)
@@ -323,11 +285,3 @@ def _several(path: Path, disk: Disk, example: str) -> WrongTaskError:
         "classification, which is not served.",
         remedy="Keep one class for each image, or make a data set for each question.",
     )
-
-
-def _is_number(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return not value
-    return True

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from recommender.datasets.archive import is_archive, packed_kind, remove_unpacked, unpacked
 from recommender.datasets.assembly import assemble
+from recommender.datasets.box_csv import class_tables
 from recommender.datasets.classification import read_classification, read_csv_file, refuse_no_classes
 from recommender.datasets.coco import read_coco
 from recommender.datasets.coco_files import find_coco, refuse_results, root_of, siblings_of
@@ -41,8 +42,10 @@ from recommender.tasks import Task
 from recommender.text import printable
 
 YAML_SUFFIXES = (".yaml", ".yml")
-ANNOTATION_SUFFIXES = tuple({suffix for row in FORMATS if row.read for suffix in row.suffixes})
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
+ANNOTATION_SUFFIXES = tuple(
+    {suffix for row in FORMATS if row.read for suffix in row.suffixes} - {*TABLE_SUFFIXES}
+)
 USUAL_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 COCO_START = re.compile(rb'"images"\s*:\s*\[')
 MAX_NESTED = 3  # folders above a data.yaml
@@ -129,8 +132,10 @@ def _read(
         disk = Disk((root, *allowed_roots), limits=limits)
         try:
             raw = read_csv_file(place, root, disk, log, root.name or place.stem)
-        except DatasetError as error:
-            raise _unread_file(place, root, disk) or error from None
+        except DatasetError:
+            if find_format([place], disk) is None:
+                raise
+            raw = _read_file(place, root, disk, log)
     else:
         disk = Disk((place.parent,), limits=limits)
         if refusal := _unread_file(place, place.parent, disk):
@@ -207,7 +212,8 @@ def _read_folder(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> R
     if masks is not None:
         return masks
     found = find_format(list(disk.walk(root)), disk)
-    if found is not None and found[0].read is not None:
+    table = find_format(list(disk.walk(root)), disk, among=lambda row: row.notes and row.read is not None)
+    if found is not None and found[0].read is not None and found != table:
         if task is None and any(is_voc_mask(path) for path in disk.images(root)):
             log.add("task_detect", name, "boxes, and masks beside them")
         return found[0].read(found[1], root, disk, log, name)
@@ -215,11 +221,14 @@ def _read_folder(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> R
         return read_layout(root, disk, log, name)
     if found is None or may_be_notes(*found):
         labelled = _masks(root, disk, log, name)
-        if labelled is None and task != "classify":
-            labelled = read_classification(root, disk, log, name)
+        if labelled is None and (task is None or (table is None and task != "classify")):
+            boxes = class_tables(table[1], root, disk) if table is not None else []
+            labelled = read_classification(root, disk, log, name, boxes)
         if labelled is not None:
             _tell_beside(found, labelled, disk, log)
             return labelled
+    if table is not None and table[0].read is not None:
+        return table[0].read(table[1], root, disk, log, name)
     refuse_results(root, disk)
     has_images = next(disk.images(root), None) is not None
     if found is not None and (
@@ -240,7 +249,8 @@ def _masks(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet | None:
 def _tell_beside(found: tuple[Format, list[Path]] | None, raw: RawSet, disk: Disk, log: DefectLog) -> None:
     """Tell of annotations beside classes or masks, unless they look like the very table that was read."""
     if found is not None and not (raw.format == "csv" and found[0].suffixes == (".csv",)):
-        log.add("form_beside", disk.name(found[1][0]), found[0].name)
+        readable = "; --task detect reads it" if found[0].read is not None and raw.classified else ""
+        log.add("form_beside", disk.name(found[1][0]), f"{found[0].name}{readable}")
 
 
 def _unwrapped(folder: Path, disk: Disk) -> Path:

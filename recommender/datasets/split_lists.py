@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recommender.datasets.disk import Disk
-from recommender.datasets.label_csv import LabelTable, apart, known_names, names_image
+from recommender.datasets.label_csv import LabelTable
 from recommender.datasets.label_rows import SAMPLED
 from recommender.datasets.lookup import ImageIndex
 from recommender.datasets.raw import RawSet
 from recommender.datasets.split_names import split_of_words, without_trainval
+from recommender.datasets.table_columns import apart, known_names, names_image
 from recommender.errors import DatasetError
 from recommender.records import Split
 

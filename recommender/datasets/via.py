@@ -1,4 +1,4 @@
-"""VGG Image Annotator 1 and 2: a JSON of files with regions, as exported or as the project was saved."""
+"""VGG Image Annotator 1 and 2: files with regions in JSON or CSV, as exported or as the project was saved."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
-from recommender.datasets.json_text import load_json
+from recommender.datasets.json_text import load_json, parse_json
+from recommender.datasets.label_rows import read_rows
 from recommender.datasets.named import NamedImage, Object, named_set
 from recommender.datasets.raw import Corners, RawSet, Shape
 from recommender.datasets.shapes import box_from_size, outline_from_ellipse, outline_from_points, text
@@ -18,6 +19,10 @@ from recommender.errors import DatasetError
 from recommender.text import printable
 
 CLASS_ATTRIBUTES = ("class", "label", "name", "category", "type", "object")
+REGION_COLUMNS = (
+    ("shape_attributes", "region_shape_attributes"),
+    ("region_attributes", "region_attributes"),
+)  # in JSON and in CSV
 NAMELESS = "object"  # where regions have no attribute at all
 
 
@@ -25,7 +30,7 @@ def read_via(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name
     """Read the files of regions; the class is the regions' one attribute. Raises DatasetError for several."""
     entries = []
     for path in paths:
-        content = load_json(path, disk)
+        content = _of_csv(path, disk) if path.suffix.lower() == ".csv" else load_json(path, disk)
         files = content.get("_via_img_metadata", content) if isinstance(content, dict) else {}
         rows = [row for row in files.values() if isinstance(row, dict) and "regions" in row]
         attribute = _class_attribute(rows, disk.name(path))
@@ -38,6 +43,22 @@ def read_via(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name
             objects = tuple(_object(region, attribute, where, log) for region in _regions(row))
             entries.append(NamedImage(reference=reference, near=path, objects=objects, split=split))
     return named_set(entries, format="via", root=root, disk=disk, log=log, name=name)
+
+
+def _of_csv(path: Path, disk: Disk) -> dict[str, Any]:
+    """The table in the form of the JSON: a row is a region, or an image without one."""
+    header, *rows = read_rows(path, disk, lambda _: True)
+    keys = [key.lstrip("#") for key in header]
+    files: dict[str, Any] = {}
+    for row in (dict(zip(keys, cells, strict=False)) for cells in rows):
+        name = row.get("filename", "")
+        regions = files.setdefault(name, {"filename": name, "regions": []})["regions"]
+        region = {
+            kind: parse_json(row.get(column) or "{}", f"{disk.name(path)}: {name}", disk)
+            for kind, column in REGION_COLUMNS
+        }
+        regions += [region] if region["shape_attributes"] else []
+    return files
 
 
 def _regions(row: dict[str, Any]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -216,6 +217,39 @@ def label_studio(folder: Path, drawn: Written, names: Names) -> Path:
     return folder
 
 
+def box_csv(folder: Path, drawn: Written, names: Names) -> Path:
+    """TensorFlow's table of corners, one a split, as Roboflow exports it."""
+    heading = "filename,width,height,class,xmin,ymin,xmax,ymax"
+    for split in ("train", "val"):
+        rows = [
+            f"{one.stem}.png,{one.image.width},{one.image.height},{names[c]},{x1:g},{y1:g},{x2:g},{y2:g}"
+            for one in _images(folder, drawn)
+            if one.split == split
+            for c, x1, y1, x2, y2 in one.boxes
+        ]
+        (folder / split / "_annotations.csv").write_text("\n".join((heading, *rows)))
+    return folder
+
+
+def via_csv(folder: Path, drawn: Written, names: Names) -> Path:
+    """Regions in a table, one a split."""
+    _images(folder, drawn)
+    heading = (
+        "filename file_size file_attributes region_count region_id region_shape_attributes region_attributes"
+    )
+    for split in ("train", "val"):
+        with (folder / split / "via_export_csv.csv").open("w", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(heading.split())
+            for one in (each for each in drawn if each.split == split):
+                for number, region in enumerate(_region(names, box) for box in one.boxes):
+                    values = (region["shape_attributes"], region["region_attributes"])
+                    rows.writerow(
+                        [f"{one.stem}.png", 123, "{}", len(one.boxes), number, *map(json.dumps, values)]
+                    )
+    return folder
+
+
 WRITERS: tuple[Callable[[Path, Written, Names], Path], ...] = (
     labelme,
     createml,
@@ -226,4 +260,6 @@ WRITERS: tuple[Callable[[Path, Written, Names], Path], ...] = (
     supervisely,
     datumaro,
     label_studio,
+    box_csv,
+    via_csv,
 )

@@ -1,0 +1,269 @@
+"""Boxes in CSV tables: TensorFlow's, keras-retinanet's, SKU-110K's, Open Images' and those of contests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from recommender.datasets.box_readings import REMEDY, Units, reading_of, units_of
+from recommender.datasets.defects import DefectLog
+from recommender.datasets.disk import Disk
+from recommender.datasets.images import ImageError, read_header
+from recommender.datasets.label_csv import LabelTable
+from recommender.datasets.label_rows import is_table, read_rows
+from recommender.datasets.lookup import ImageIndex
+from recommender.datasets.name_tables import name_by_tables
+from recommender.datasets.named import NamedImage, Object, named_set
+from recommender.datasets.raw import RawSet
+from recommender.datasets.shapes import box_from_centre, box_from_corners, box_from_size, number
+from recommender.datasets.split_names import split_of_words, without_trainval
+from recommender.datasets.table_columns import (
+    FILE_WORDS,
+    BoxColumns,
+    Reading,
+    apart,
+    box_class_column,
+    box_columns,
+    file_column,
+    is_called,
+    known_names,
+    names_image,
+    split_column,
+)
+from recommender.errors import DatasetError
+from recommender.records import Split
+from recommender.text import printable
+
+NAMELESS = "object"  # where no column is the class
+SIZES = (("width", "height"), ("imagewidth", "imageheight"), ("imgwidth", "imgheight"))
+BOX_MAKERS = {
+    "corners": box_from_corners,
+    "upper left and size": box_from_size,
+    "centre and size": box_from_centre,
+}
+NUMBERS = re.compile(r"-?\d+(?:\.\d*)?(?:e[-+]?\d+)?", re.IGNORECASE)
+EMPTY = ("", "nan", "none", "null")
+UNREADABLE = ("", "", "", "")
+SAMPLED_IMAGES = 400  # whose sizes tell how boxes are meant
+Size = tuple[float, float]
+Cells = tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxRow:
+    """A row of a table: an image, and boxes of a class as they are written; none says that the image is empty."""
+
+    reference: str
+    label: str
+    boxes: tuple[Cells, ...]
+    split: Split | None
+    size: Size | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxTable:
+    """One CSV of boxes."""
+
+    path: Path
+    readings: tuple[Reading, ...]
+    named: bool  # a column is the class
+    rows: tuple[BoxRow, ...]
+
+
+def read_box_csv(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
+    """Read the tables; classes are sorted by name. Raises DatasetError where it is doubtful what the boxes mean.
+
+    Images without a row are background, unless the table has rows for empty images or names fewer than half.
+    """
+    tables = find_box_tables(paths, root, disk, log)
+    if not tables:
+        raise DatasetError(
+            f"{printable(disk.name(paths[0]))} is a CSV of numbers that may be boxes, and no heading says so.",
+            remedy=REMEDY,
+        )
+    index = ImageIndex(root, disk)
+    entries: list[NamedImage] = []
+    for readings in dict.fromkeys(table.readings for table in tables):
+        alike = [table for table in tables if table.readings == readings]
+        reading, units = _meaning(alike, readings, index, disk)
+        entries += [entry for table in alike for entry in _entries(table, reading, units, disk, log)]
+    for table in tables:
+        if not table.named:
+            log.add("names_missing", disk.name(table.path), f"all are called {NAMELESS}")
+    raw = named_set(entries, format="csv", root=root, disk=disk, log=log, name=name, background=True)
+    silent = [image for image in raw.images if not image.labelled]
+    if 2 * len(silent) > len(raw.images) or any(not entry.objects for entry in entries):
+        raw.images = [image for image in raw.images if image.labelled]
+        for image in silent:
+            log.add("image_without_row", image.name)
+    name_by_tables(raw, root, disk)
+    return raw
+
+
+def class_tables(paths: Sequence[Path], root: Path, disk: Disk) -> list[LabelTable]:
+    """The classes of images as tables of boxes give them, a row a box; none where no column is the class."""
+    try:
+        tables = find_box_tables(paths, root, disk, DefectLog())
+    except DatasetError:  # doubtful, which the one who reads them says
+        return []
+    return [
+        LabelTable(
+            path=table.path,
+            split=None,
+            rows=tuple((row.reference, row.label, row.split) for row in table.rows if row.boxes),
+        )
+        for table in tables
+        if table.named
+    ]
+
+
+def find_box_tables(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog) -> list[BoxTable]:
+    """The tables of boxes among these files; those called after splits alone where train is among them.
+
+    Raises DatasetError where it cannot be told which column is the class.
+    """
+    known = known_names(root, disk)
+    tables = []
+    for path in filter(is_table, paths):
+        rows = read_rows(path, disk, lambda text: names_image(text, known))
+        table = _table(path, rows, known, disk, log)
+        tables += [] if table is None else [table]
+    if any(_split_of_file(table.path) == "train" for table in tables):
+        tables = [table for table in tables if _split_of_file(table.path)]
+    alone = without_trainval([table.path for table in tables])
+    return [table for table in tables if table.path in alone]
+
+
+def _split_of_file(path: Path) -> Split | None:
+    return split_of_words(apart(path.stem)) or split_of_words(path.parent.name)
+
+
+def _table(
+    path: Path, rows: Sequence[Sequence[str]], known: set[str], disk: Disk, log: DefectLog
+) -> BoxTable | None:
+    boxes = box_columns(rows)
+    if boxes is None:
+        return None
+    width = len(rows[0])
+    header = rows[0] if boxes.headed else [""] * width
+    body = [row for row in rows[boxes.headed :] if len(row) == width]
+    free = [c for c in range(width) if c not in boxes.columns]
+    file = file_column(header, body, known)
+    if file is None:
+        file = next((c for c in free if is_called(header[c], FILE_WORDS)), None)
+    if file is None or not body:
+        return None
+    if num_uneven := len(rows) - boxes.headed - len(body):
+        log.add("label_columns", disk.name(path), "rows of another length", count=num_uneven)
+    split = split_column(header, body, [c for c in free if c != file])
+    size = _size_columns(header, free)
+    label = box_class_column(
+        header, body, [c for c in free if c not in (file, split, *size)], disk.name(path)
+    )
+    return BoxTable(
+        path=path,
+        readings=boxes.readings,
+        named=label is not None,
+        rows=tuple(
+            BoxRow(
+                reference=row[file],
+                label=NAMELESS if label is None else row[label],
+                boxes=_boxes_in(row, boxes),
+                split=(None if split is None else split_of_words(row[split])) or _split_of_file(path),
+                size=_size([row[c] for c in size]),
+            )
+            for row in body
+        ),
+    )
+
+
+def _boxes_in(row: Sequence[str], boxes: BoxColumns) -> tuple[Cells, ...]:
+    """The values of each box; those of a cell that holds something else are empty."""
+    cells = [row[c] for c in boxes.columns]
+    if all(cell.lower() in EMPTY for cell in cells):
+        return ()
+    if len(cells) == 4:
+        return (tuple(cells),)
+    found = NUMBERS.findall(cells[0])
+    if len(found) % 4:
+        return (UNREADABLE,)
+    return tuple(tuple(found[i : i + 4]) for i in range(0, len(found), 4))
+
+
+def _size_columns(header: Sequence[str], free: Sequence[int]) -> tuple[int, ...]:
+    """The columns of the image's width and height."""
+    plain = {re.sub(r"[^a-z]", "", header[c].lower()): c for c in free}
+    return next(((plain[w], plain[h]) for w, h in SIZES if w in plain and h in plain), ())
+
+
+def _size(cells: Sequence[str]) -> Size | None:
+    width, height = map(number, cells or ("", ""))
+    return (width, height) if width > 0 and height > 0 else None
+
+
+def _meaning(
+    tables: Sequence[BoxTable], readings: Sequence[Reading], index: ImageIndex, disk: Disk
+) -> tuple[Reading, Units]:
+    """What the numbers of tables with the same headings are."""
+    named = disk.name(tables[0].path)
+    rows = [(table, row) for table in tables for row in table.rows]
+    values_N4 = np.array([values for _, row in rows for values in _finite(row)]).reshape(-1, 4)
+    units = units_of(values_N4, named) if len(values_N4) else "pixel"
+    references = {row.reference: (table, row) for table, row in rows if row.boxes}
+    kept = list(references.values())[:: 1 + len(references) // SAMPLED_IMAGES]
+    sizes = {row.reference: size for table, row in kept if (size := _size_of(table, row, index)) is not None}
+    sized = [
+        (values, sizes[row.reference]) for _, row in rows for values in _finite(row) if row.reference in sizes
+    ]
+    measured_N4 = np.array([values for values, _ in sized]).reshape(-1, 4)
+    sizes_N2 = np.array([size for _, size in sized]).reshape(-1, 2)
+    return reading_of(measured_N4, sizes_N2, readings, units, named), units
+
+
+def _finite(row: BoxRow) -> Iterator[list[float]]:
+    for cells in row.boxes:
+        values = [number(cell) for cell in cells]
+        if np.isfinite(values).all():
+            yield values
+
+
+def _size_of(table: BoxTable, row: BoxRow, index: ImageIndex) -> Size | None:
+    """The largest frame that the boxes of an image may lie in: as it is, unturned, or as the table says."""
+    path = index.of_name(row.reference, table.path, row.split)
+    if path is None:
+        return None
+    try:
+        header = read_header(path)
+    except ImageError:
+        return None
+    known = [(header.width, header.height), header.stored_size, row.size or (0, 0)]
+    return max(float(width) for width, _ in known), max(float(height) for _, height in known)
+
+
+def _entries(
+    table: BoxTable, reading: Reading, units: Units, disk: Disk, log: DefectLog
+) -> Iterator[NamedImage]:
+    """The images of a table, each with the boxes of all its rows."""
+    grouped: dict[tuple[str, Split | None], list[BoxRow]] = {}
+    for row in table.rows:
+        grouped.setdefault((row.reference, row.split), []).append(row)
+    for (reference, split), rows in grouped.items():
+        where = f"{disk.name(table.path)}: {reference}"
+        objects = tuple(each for row in rows for each in _objects(row, reading, where, log))
+        label = rows[0].label if table.named else ""
+        if label and not objects:
+            log.add("image_tagged", where, label)
+        yield NamedImage(
+            reference=reference, near=table.path, objects=objects, split=split, size=rows[0].size, units=units
+        )
+
+
+def _objects(row: BoxRow, reading: Reading, where: str, log: DefectLog) -> Iterator[Object]:
+    for cells in row.boxes:
+        if not row.label:
+            log.add("label_class_unknown", where, "no class")
+        yield row.label, BOX_MAKERS[reading](cells, where, log)

@@ -1,0 +1,191 @@
+"""Columns of tables: which names the image, which the class, the split or the box, by heading and by what they hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from recommender.datasets.disk import Disk
+from recommender.datasets.label_rows import SAMPLED
+from recommender.datasets.matching import spellings
+from recommender.datasets.split_names import split_of_words
+from recommender.errors import DatasetError
+from recommender.text import printable
+
+FILE_WORDS = ("file", "filename", "image", "img", "path", "filepath", "photo", "picture", "id", "name")
+LABEL_WORDS = (
+    "label",
+    "class",
+    "category",
+    "choice",
+    "target",
+    "breed",
+    "species",
+    "diagnosis",
+    "dx",
+    "tag",
+    "y",
+)
+BOX_CLASS_WORDS = ("classname", "classid", "labelname", "name", "object", "type")
+# Of a column of words beside boxes: no class, such as Global Wheat's laboratories and Open Images' annotators.
+OTHER_WORDS = ("source", "domain", "id", "url", "date", "time", "timestamp", "comment", "user", "usage")
+SPLIT_WORDS = ("split", "subset", "set", "usage", "partition", "phase")
+MIN_SHARE = 0.5  # of these rows that name an image
+
+Reading = Literal["corners", "upper left and size", "centre and size"]
+CORNERS: tuple[Reading, ...] = ("corners",)
+FROM_CORNER: tuple[Reading, ...] = ("upper left and size",)
+FROM_CENTRE: tuple[Reading, ...] = ("centre and size",)
+EITHER: tuple[Reading, ...] = ("upper left and size", "centre and size")
+ANY: tuple[Reading, ...] = ("corners", *EITHER)
+UPPER_LEFT = ("xmin ymin", "left top", "x0 y0", "x1 y1")
+CENTRE = ("xcenter ycenter", "xcentre ycentre", "centerx centery", "cx cy", "xc yc")
+SIZES = ("width height", "w h")
+# Headings of the four columns, without marks and without `bbox` before them; the first that are all there count.
+HEADINGS: tuple[tuple[str, tuple[Reading, ...]], ...] = (
+    ("xmin ymin xmax ymax", CORNERS),
+    ("minx miny maxx maxy", CORNERS),
+    ("x0 y0 x1 y1", CORNERS),
+    ("x1 y1 x2 y2", CORNERS),
+    ("left top right bottom", CORNERS),
+    ("xtl ytl xbr ybr", CORNERS),
+    *((f"{start} {size}", FROM_CORNER) for start in UPPER_LEFT for size in SIZES),
+    *((f"{start} {size}", FROM_CENTRE) for start in CENTRE for size in SIZES),
+    ("x y width height", EITHER),
+    ("x y w h", EITHER),
+)
+ONE_CELL = re.compile(r"b(ounding)?box(es)?(string)?|boxes(string)?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxColumns:
+    """The columns of a box, four or one that holds all four values, and the readings that their headings allow."""
+
+    columns: tuple[int, ...]
+    readings: tuple[Reading, ...]
+    headed: bool = True
+
+
+def box_columns(rows: Sequence[Sequence[str]]) -> BoxColumns | None:
+    """The columns of boxes in a table; without a heading four numbers side by side. None where there are none."""
+    if not rows:
+        return None
+    plain = [re.sub(r"[^a-z0-9]", "", cell.lower()) for cell in rows[0]]
+    short = [re.sub(r"^(bbox|bndbox|box|roi)(?=[a-z])", "", cell) for cell in plain]
+    for headings, readings in HEADINGS:
+        if all(short.count(heading) == 1 for heading in headings.split()):
+            return BoxColumns(columns=tuple(map(short.index, headings.split())), readings=readings)
+    whole = [c for c, cell in enumerate(plain) if ONE_CELL.fullmatch(cell)]
+    if len(whole) == 1:
+        return BoxColumns(columns=(whole[0],), readings=ANY)
+    sample = [row for row in rows[:SAMPLED] if len(row) == len(rows[0])]
+    if len(sample) < len(rows[:SAMPLED]) or len(rows[0]) < 5:
+        return None
+    kinds = "".join(
+        "n" if all(is_number(row[c]) for row in sample) and any(row[c] for row in sample) else "t"
+        for c in range(len(rows[0]))
+    )
+    found = re.search(r"(?<!n)n{4}(?!n)", kinds)
+    if found is None or "t" not in kinds:
+        return None
+    return BoxColumns(columns=tuple(range(*found.span())), readings=ANY, headed=False)
+
+
+def file_column(header: Sequence[str], body: Sequence[Sequence[str]], known: set[str]) -> int | None:
+    """The column whose cells name images, one that is called so first; None where none does."""
+    sample = [row for row in body[:SAMPLED] if len(row) == len(header)]
+    shares = [
+        sum(names_image(row[c], known) for row in sample) / max(1, len(sample)) for c in range(len(header))
+    ]
+    columns = [c for c in range(len(header)) if shares[c] > MIN_SHARE]
+    return next((c for c in columns if is_called(header[c], FILE_WORDS)), columns[0] if columns else None)
+
+
+def class_columns(
+    header: Sequence[str],
+    body: Sequence[Sequence[str]],
+    columns: Sequence[int],
+    words: Sequence[str] = LABEL_WORDS,
+) -> list[int]:
+    """The columns that may hold the class: called so, else the only one; of a number and a name, the name."""
+    chosen = [c for c in columns if is_called(header[c], words)]
+    chosen = chosen or (list(columns) if len(columns) == 1 else [])
+    texts = [c for c in (chosen or columns) if not all(is_number(row[c]) for row in body)]
+    if chosen or not any(header):
+        chosen = texts or chosen
+    if len(chosen) > 1:
+        exact = [c for c in chosen if header[c].lower() in LABEL_WORDS]  # `dx` beside `dx_type`
+        fullest = [c for c in chosen if "name" in header[c].lower()]
+        chosen = next((few for few in (fullest, exact) if len(few) == 1), chosen)
+    return chosen
+
+
+def box_class_column(
+    header: Sequence[str], body: Sequence[Sequence[str]], columns: Sequence[int], named: str
+) -> int | None:
+    """The column of the class of boxes; None where no column can be it.
+
+    Raises DatasetError where several may be, or where one holds words and its heading does not say what they are.
+    """
+    texts = [c for c in columns if not all(is_number(row[c]) for row in body)]
+    for words in (LABEL_WORDS, BOX_CLASS_WORDS):
+        if any(is_called(header[c], words) for c in columns):
+            found = class_columns(header, body, columns, words)
+            break
+    else:
+        found = [c for c in texts if not is_called(header[c], OTHER_WORDS)]
+        words = ()
+    if len(found) == 1 and (words or not any(header)):
+        return found[0]
+    if not found:
+        return None
+    shown = ", ".join(header[c] or f"column {c + 1}" for c in found)
+    raise DatasetError(
+        f"{printable(named)}: which column is the class of each box: {printable(shown, limit=120)}?",
+        remedy="Call the column of the class `class`, and delete the others; delete all where there is one class.",
+    )
+
+
+def split_column(header: Sequence[str], body: Sequence[Sequence[str]], columns: Sequence[int]) -> int | None:
+    """The column whose cells are splits; None where there is none."""
+    return next((c for c in columns if _holds_splits(header[c], body, c)), None)
+
+
+def _holds_splits(title: str, body: Sequence[Sequence[str]], column: int) -> bool:
+    values = {row[column].lower() for row in body[:SAMPLED]}
+    spoken = bool(values) and all(split_of_words(value) for value in values if value)
+    return spoken and (is_called(title, SPLIT_WORDS) or "train" in values or "training" in values)
+
+
+def known_names(root: Path, disk: Disk) -> set[str]:
+    """The names of all images, with and without suffix, as `names_image` compares them."""
+    return {spellings(text)[2] for path in disk.images(root) for text in (path.name, path.stem)}
+
+
+def names_image(value: str, known: set[str]) -> bool:
+    """True if text ends in one of the `known` names."""
+    found = spellings(value.strip().replace("\\", "/").rpartition("/")[2])
+    return any(last and (last in known or Path(last).stem in known) for last in found[2:])
+
+
+def apart(title: str) -> str:
+    """`trainLabels` as `train_Labels`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", title)
+
+
+def is_called(title: str, words: Sequence[str]) -> bool:
+    """True if one of the words stands in a heading, alone or in the plural."""
+    parts = [part for part in re.split(r"[^a-z0-9]+", apart(title).lower()) if part]
+    return any(part in words or part.removesuffix("s") in words for part in parts)
+
+
+def is_number(value: str) -> bool:
+    """True of a cell that is a number or empty."""
+    try:
+        float(value)
+    except ValueError:
+        return not value
+    return True

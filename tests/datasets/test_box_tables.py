@@ -1,0 +1,270 @@
+"""Boxes in CSV tables: read where headings or the boxes themselves say what the numbers are, else refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from recommender.datasets import open_dataset
+from recommender.errors import DatasetError, WrongTaskError
+from recommender.records import Dataset
+from recommender.tasks import Task
+from tests.datasets.helpers import kinds
+
+SIZE = (96, 80)
+Box = tuple[float, float, float, float]  # corners
+Line = Callable[[str, str, Box], str]
+NUM_IMAGES = 24
+NAMES = ("cat", "dog")
+
+
+def boxes_of(number: int) -> list[tuple[str, Box]]:
+    """Three boxes: one at the upper left edge, one at the lower right, one in the middle."""
+    shift = float(number % 8)
+    boxes = [(0.0, shift, 30.0, 40.0), (60.0 + shift, 50.0, 96.0, 80.0), (40.0, 30.0, 60.0 + shift, 56.0)]
+    return [(NAMES[(number + k) % 2], box) for k, box in enumerate(boxes)]
+
+
+def images(folder: Path, count: int = NUM_IMAGES) -> list[str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    names = [f"photo_{number:03d}.png" for number in range(count)]
+    for name in names:
+        Image.fromarray(rng.integers(0, 255, (SIZE[1], SIZE[0], 3), np.uint8)).save(folder / name)
+    return names
+
+
+def table(folder: Path, line: Line, heading: str = "", file: str = "labels.csv") -> Path:
+    rows = [line(name, *each) for n, name in enumerate(images(folder / "images")) for each in boxes_of(n)]
+    (folder / file).write_text("\n".join(([heading] if heading else []) + rows) + "\n")
+    return folder
+
+
+def corners(dataset: Dataset) -> dict[str, list[tuple[str, Box]]]:
+    """Boxes in pixels by image."""
+    width, height = SIZE
+    found = {}
+    for image in dataset.images:
+        found[image.path.name] = [
+            (
+                dataset.class_names[c],
+                tuple(
+                    round(float(v), 2)
+                    for v in (
+                        (x - w / 2) * width,
+                        (y - h / 2) * height,
+                        (x + w / 2) * width,
+                        (y + h / 2) * height,
+                    )
+                ),
+            )
+            for c, (x, y, w, h) in zip(image.classes_M, image.boxes_M4, strict=True)
+        ]
+    return found  # type: ignore[return-value]
+
+
+def expected(*, named: bool = True) -> dict[str, list[tuple[str, Box]]]:
+    return {
+        f"photo_{n:03d}.png": [(name if named else "object", box) for name, box in boxes_of(n)]
+        for n in range(NUM_IMAGES)
+    }
+
+
+def sized(box: Box) -> str:
+    x1, y1, x2, y2 = box
+    return f"{x1:g},{y1:g},{x2 - x1:g},{y2 - y1:g}"
+
+
+def plain(box: Box) -> str:
+    return ",".join(f"{value:g}" for value in box)
+
+
+FORMS: dict[str, tuple[str, Line]] = {
+    "tensorflow": (
+        "filename,width,height,class,xmin,ymin,xmax,ymax",
+        lambda name, label, box: f"{name},96,80,{label},{plain(box)}",
+    ),
+    "retinanet": ("", lambda name, label, box: f"images/{name},{plain(box)},{label}"),
+    "sku-110k": ("", lambda name, label, box: f"{name},{plain(box)},{label},96,80"),
+    "makesense": ("", lambda name, label, box: f"{label},{sized(box)},{name},96,80"),
+    "open images": (
+        "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded",
+        lambda name, label, b: (
+            f"{name[:-4]},xclick,{label},1,{b[0] / 96},{b[2] / 96},{b[1] / 80},{b[3] / 80},0"
+        ),
+    ),
+    "columns of sizes": (
+        "image_id,x,y,w,h,label",
+        lambda name, label, box: f"{name[:-4]},{sized(box)},{label}",
+    ),
+    "columns of centres": (
+        "image,x_center,y_center,width,height,label",
+        lambda n, label, b: (
+            f"{n},{(b[0] + b[2]) / 2},{(b[1] + b[3]) / 2},{b[2] - b[0]},{b[3] - b[1]},{label}"
+        ),
+    ),
+    "cells of sizes": (
+        "image_id,width,height,bbox,category",
+        lambda name, label, box: f'{name},96,80,"[{sized(box)}]",{label}',
+    ),
+    "cells of corners": ("image_id;class;bbox", lambda name, label, box: f"{name};{label};[{plain(box)}]"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_boxes_are_read_as_they_are_meant(tmp_path: Path, form: str) -> None:
+    heading, line = FORMS[form]
+    folder = table(tmp_path / "set", line, heading)
+    for place in (folder, folder / "labels.csv"):
+        found = open_dataset(place)
+        assert found.task == "detect"
+        assert corners(found) == expected()
+        assert kinds(found) == {}
+
+
+def test_tables_without_a_class_have_one_which_is_told(tmp_path: Path) -> None:
+    def wheat(name: str, label: str, box: Box) -> str:
+        return f'{name[:-4]},96,80,"[{sized(box)}]",{"arvalis" if label == "cat" else "usask"}'
+
+    found = open_dataset(table(tmp_path / "set", wheat, "image_id,width,height,bbox,source"))
+    assert corners(found) == expected(named=False)
+    assert kinds(found) == {"names_missing": 1}
+
+
+def inner(number: int) -> Box:
+    return 40.0 + number % 5, 36.0, 50.0 + number % 5, 44.0
+
+
+DOUBTFUL: dict[str, tuple[str, Line, str]] = {
+    "widths called corners": (
+        "filename,class,xmin,ymin,xmax,ymax",
+        lambda name, label, box: f"{name},{label},{sized(box)}",
+        "inside out",
+    ),
+    "corners called widths": (
+        "filename,class,xmin,ymin,width,height",
+        lambda name, label, box: f"{name},{label},{plain(box)}",
+        "beyond their images",
+    ),
+    "axes exchanged": (
+        "filename,class,xmin,ymin,xmax,ymax",
+        lambda name, label, b: f"{name},{label},{b[1]},{b[0]},{b[3]},{b[2]}",
+        "beyond their images",
+    ),
+    "centres or corners": (
+        "filename,class,x,y,w,h",
+        lambda name, label, _: f"{name},{label},{sized(inner(int(name[6:9])))}",
+        "either keeps them",
+    ),
+    "fractions among pixels": (
+        "filename,class,xmin,ymin,xmax,ymax",
+        lambda n, label, b: f"{n},{label},{plain(b) if label == 'cat' else '0.1,0.1,0.4,0.5'}",
+        "fractions of the image",
+    ),
+    "percent": (
+        "filename,class,xmin,ymin,xmax,ymax",
+        lambda name, label, box: f"{name},{label},{plain(tuple(v / 4 for v in box))}",  # type: ignore[arg-type]
+        "upper left quarter",
+    ),
+    "a class that is not called so": (
+        "filename,xmin,ymin,xmax,ymax,fault,maker",
+        lambda name, label, box: f"{name},{plain(box)},{label},x",
+        "which column is the class",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DOUBTFUL)
+def test_what_is_doubtful_is_refused_with_a_remedy(tmp_path: Path, case: str) -> None:
+    heading, line, said = DOUBTFUL[case]
+    folder = table(tmp_path / "set", line, heading)
+    for place in (folder, folder / "labels.csv"):
+        with pytest.raises(DatasetError, match=said) as caught:
+            open_dataset(place)
+        assert caught.value.remedy
+
+
+def test_splits_come_from_the_names_of_tables(tmp_path: Path) -> None:
+    folder = table(tmp_path / "set", FORMS["tensorflow"][1], FORMS["tensorflow"][0], "raccoon_labels.csv")
+    heading, *rows = (folder / "raccoon_labels.csv").read_text().splitlines()
+    (folder / "train_labels.csv").write_text("\n".join([heading, *rows[:48]]))
+    (folder / "val_labels.csv").write_text("\n".join([heading, *rows[48:]]))
+    (folder / "metadata.csv").write_text("image,author\nphoto_000.png,me\n")
+    found = open_dataset(folder)
+    assert [len(found.of_split(split)) for split in ("train", "val", "test")] == [16, 8, 0]
+    assert found.split_origin == "given"
+    assert corners(found) == expected()
+    assert kinds(found) == {}
+
+
+@pytest.mark.parametrize(("extra", "told"), [(3, "image_without_label"), (40, "image_without_row")])
+def test_images_without_a_row_are_background_where_they_are_few(
+    tmp_path: Path, extra: int, told: str
+) -> None:
+    folder = table(tmp_path / "set", FORMS["retinanet"][1])
+    rng = np.random.default_rng(1)
+    for number in range(extra):
+        pixels = rng.integers(0, 255, (80, 96, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / "images" / f"other_{number}.png")
+    found = open_dataset(folder)
+    assert kinds(found) == {told: extra}
+    assert len(found.images) == NUM_IMAGES + (extra if told == "image_without_label" else 0)
+
+
+def test_rows_without_a_box_are_background_and_other_images_are_not(tmp_path: Path) -> None:
+    folder = table(tmp_path / "set", FORMS["retinanet"][1])
+    path = folder / "labels.csv"
+    rows = [row for row in path.read_text().splitlines() if not row.startswith("images/photo_00")]
+    path.write_text("\n".join([*rows, "images/photo_000.png,,,,,", "images/photo_001.png,,,,,nothing"]))
+    found = open_dataset(folder)
+    assert kinds(found) == {"image_tagged": 1, "image_without_row": 8}
+    assert sum(not len(image.classes_M) for image in found.images) == 2
+
+
+def class_folders(folder: Path, of: Callable[[int], str]) -> list[str]:
+    names = images(folder)
+    for number, name in enumerate(names):
+        place = folder / of(number)
+        place.mkdir(exist_ok=True)
+        (folder / name).rename(place / name)
+    return names
+
+
+@pytest.mark.parametrize("task", [None, "classify", "detect"])
+def test_class_folders_with_boxes_of_the_same_classes_stay_classes(tmp_path: Path, task: Task | None) -> None:
+    names = class_folders(tmp_path / "set", lambda number: NAMES[number % 2])
+    rows = [f"{name},{plain((5, 5, 60, 60))},{NAMES[n % 2]}" for n, name in enumerate(names)]
+    (tmp_path / "set" / "boxes.csv").write_text("\n".join(["file,x1,y1,x2,y2,label", *rows]))
+    found = open_dataset(tmp_path / "set", task=task)
+    assert found.task == (task or "classify")
+    assert kinds(found) == ({} if task == "detect" else {"form_beside": 1})
+
+
+def test_folders_that_are_no_classes_of_the_boxes_are_asked_about(tmp_path: Path) -> None:
+    names = class_folders(tmp_path / "set", lambda number: f"camera{number % 3}")
+    rows = [f"{name},{plain(box)},{label}" for n, name in enumerate(names) for label, box in boxes_of(n)]
+    (tmp_path / "set" / "boxes.csv").write_text("\n".join(["file,x1,y1,x2,y2,label", *rows]))
+    with pytest.raises(DatasetError, match="other classes than the boxes") as caught:
+        open_dataset(tmp_path / "set")
+    assert "--task detect" in (caught.value.remedy or "")
+    assert corners(open_dataset(tmp_path / "set", task="detect")) == expected()
+
+
+def test_sizes_of_images_beside_classes_are_no_boxes(tmp_path: Path) -> None:
+    names = images(tmp_path / "set")
+    rows = [f"{name},96,80,{NAMES[number % 2]}" for number, name in enumerate(names)]
+    (tmp_path / "set" / "labels.csv").write_text("\n".join(["image,width,height,label", *rows]))
+    assert open_dataset(tmp_path / "set").task == "classify"
+
+
+def test_a_table_of_one_box_an_image_is_no_classification(tmp_path: Path) -> None:
+    names = images(tmp_path / "set")
+    rows = [f"{name},{plain(boxes_of(n)[n % 3][1])},{NAMES[n % 2]}" for n, name in enumerate(names)]
+    (tmp_path / "set" / "annotations.csv").write_text("\n".join(rows))
+    assert open_dataset(tmp_path / "set").task == "detect"
+    with pytest.raises(WrongTaskError, match="boxes or outlines"):
+        open_dataset(tmp_path / "set", task="classify")
