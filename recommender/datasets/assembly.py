@@ -21,6 +21,7 @@ from recommender.datasets.content import content_hash
 from recommender.datasets.disk import Disk
 from recommender.datasets.frames import Frame
 from recommender.datasets.images import (
+    PASSED_OVER,
     SUFFIXES_OF,
     ImageError,
     ImageHeader,
@@ -79,6 +80,7 @@ def assemble(raw: RawSet, *, disk: Disk, seed: int, progress: Progress, task: Ta
     _refuse_without_objects(images, raw, task)
     defects = raw.log.defects()
     as_it_lies = origin == "given" and all(defect.severity == "info" for defect in defects)
+    as_it_lies = as_it_lies and all(image.path.suffix.lower() not in PASSED_OVER for image in images)
     return Dataset(
         name=raw.name,
         root=raw.root,

@@ -26,7 +26,7 @@ from recommender.errors import DatasetError
 from recommender.records import ByteArray
 from recommender.text import printable
 
-# What ultralytics trains on, less dng (its preview would be taken for the picture), plus gif.
+# What ultralytics trains on, less dng (its preview would be taken for the picture), plus those it passes over.
 IMAGE_SUFFIXES = frozenset(
     {
         ".avif",
@@ -34,6 +34,7 @@ IMAGE_SUFFIXES = frozenset(
         ".gif",
         ".heic",
         ".heif",
+        ".jfif",
         ".jp2",
         ".jpeg",
         ".jpg",
@@ -44,9 +45,10 @@ IMAGE_SUFFIXES = frozenset(
         ".webp",
     }
 )
+PASSED_OVER = frozenset({".gif", ".jfif"})  # by ultralytics, for their names alone: copies have others
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "JPEG2000", "AVIF", "PPM")
 SUFFIXES_OF = {
-    "JPEG": {".jpg", ".jpeg", ".mpo"},
+    "JPEG": {".jpg", ".jpeg", ".jfif", ".mpo"},
     "MPO": {".mpo", ".jpg", ".jpeg"},
     "PNG": {".png"},
     "BMP": {".bmp"},

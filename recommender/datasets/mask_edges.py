@@ -21,7 +21,7 @@ Values = NDArray[np.int32]
 
 def is_jpeg(path: Path) -> bool:
     """True by a file's name: JPEG keeps no value exactly."""
-    return path.suffix.lower() in (".jpg", ".jpeg")
+    return path.suffix.lower() in (".jpg", ".jpeg", ".jfif")
 
 
 def is_black_and_white(values: Values, counts: NDArray[np.int64]) -> bool:

@@ -43,7 +43,9 @@ def _image_stem(path: Path) -> str:
     """The stem of the image a label file is named after: `a.xml` and `a.png.json` both mean `a`."""
     stem, dot, suffix = path.stem.rpartition(".")
     plain = (
-        stem if dot and suffix.lower() in ("jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp") else path.stem
+        stem
+        if dot and suffix.lower() in ("jpg", "jpeg", "jfif", "png", "bmp", "tif", "tiff", "webp")
+        else path.stem
     )
     return spellings(plain)[2]
 

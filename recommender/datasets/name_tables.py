@@ -22,6 +22,7 @@ from recommender.errors import DatasetError
 from recommender.text import printable
 
 NUMBER = re.compile(r"\d{1,6}")
+CODE = re.compile(r"/[a-z]/\w+")
 LIST_NAME = re.compile(r"(?i)(^|[^a-z])(class(es)?|labels?|names|categories)([^a-z]|$)|classnames?")
 NUMBER_WORDS = re.compile(
     r"(?i)(^|[^a-z])(id|ids|number|num|no|index|idx|label|class|code)([^a-z]|$)|(class|label)id"
@@ -41,10 +42,12 @@ Table = Mapping[int, str]  # the name of each number
 
 
 def name_by_tables(raw: RawSet, root: Path, disk: Disk) -> None:
-    """Rename the classes of a classification set that are all numbers, in place, where a table beside them names them.
+    """Rename classes that are all numbers, or Open Images' codes, in place, where a table beside them names them.
 
     What was done, or why nothing was, is told in the set's log.
     """
+    if raw.class_names and all(CODE.fullmatch(name) for name in raw.class_names):
+        _name_codes(raw, root, disk)
     if not raw.class_names or not all(NUMBER.fullmatch(name) for name in raw.class_names):
         return
     numbers = [int(name) for name in raw.class_names]
@@ -67,6 +70,22 @@ def name_by_tables(raw: RawSet, root: Path, disk: Disk) -> None:
     shown = ", ".join(f"{number} is {printable(table[number])}" for number in sorted(numbers)[:SHOWN])
     raw.log.add("names_from_table", disk.name(path), shown, count=len(numbers))
     _rename(raw, [table[number] for number in numbers])
+
+
+def _name_codes(raw: RawSet, root: Path, disk: Disk) -> None:
+    """Rename codes that the first two columns of a CSV explain, each by a name of its own."""
+    for path in (path for path in _files(root, disk) if path.suffix.lower() == ".csv"):
+        try:
+            rows = csv.reader(io.StringIO(disk.read_text(path, disk.limits.yaml_bytes)))
+            table = {row[0]: row[1].strip() for row in rows if len(row) > 1 and CODE.fullmatch(row[0])}
+        except (DatasetError, csv.Error):
+            continue
+        names = [table.get(code, "") for code in raw.class_names]
+        if all(names) and len(set(names)) == len(names):
+            shown = f"{raw.class_names[0]} is {printable(names[0])}"
+            raw.log.add("names_from_table", disk.name(path), shown, count=len(names))
+            _rename(raw, names)
+            return
 
 
 def _rename(raw: RawSet, names: Sequence[str]) -> None:

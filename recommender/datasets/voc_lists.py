@@ -43,7 +43,8 @@ def find_image_sets(root: Path, disk: Disk, known: Set[str], folders: Sequence[s
 
     Lists lie in the first of `folders` that has some, ImageSets/Main for boxes, else in ImageSets itself, else beside
     everything, else beside the annotations. Lists of one class (`car_train.txt`) divide nothing. Outside ImageSets a
-    text of which most lines name no image is a note, and without a list of train what is not listed is train.
+    text of which most lines name no image is a note; without a list of train what is not listed is train, and beside
+    one list alone, of train, that names half of all and more, the rest is val (of trainval: test).
     """
     found: dict[int, list[tuple[Path, Path]]] = {}
     for path in disk.walk(root):
@@ -54,14 +55,20 @@ def find_image_sets(root: Path, disk: Disk, known: Set[str], folders: Sequence[s
             found.setdefault(place[0], []).append((place[1], path))
     lists = found[min(found)] if found else []
     beside = bool(found) and min(found) > len(folders)
-    without_train = beside and all(split_of_words(path.stem) != "train" for _, path in lists)
     stems: dict[Path, dict[str, Split]] = {}
     for base, path in sorted(lists, key=lambda entry: (entry[1].stem.lower() == "trainval", entry[1])):
         split = split_of_words(path.stem)
         for line in disk.read_text(path, disk.limits.list_file_bytes).splitlines():
             if split is not None and line.strip():
                 stems.setdefault(base, {}).setdefault(_stem(line, known), split)
-    return ImageSets(stems=stems, others="train" if without_train else None)
+    listed = {split for each in stems.values() for split in each.values()}
+    num_listed = sum(len(each.keys() & known) for each in stems.values())
+    others: Split | None = None
+    if beside and "train" not in listed:
+        others = "train"
+    elif beside and listed == {"train"} and 2 * num_listed >= len(known):
+        others = "test" if "trainval" in lists[0][1].stem.lower() else "val"
+    return ImageSets(stems=stems, others=others)
 
 
 def _names_images(path: Path, disk: Disk, known: Set[str]) -> bool:

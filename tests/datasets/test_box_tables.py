@@ -135,6 +135,16 @@ def test_tables_without_a_class_have_one_which_is_told(tmp_path: Path) -> None:
     assert kinds(found) == {"names_missing": 1}
 
 
+def test_codes_of_open_images_are_named_by_its_descriptions(tmp_path: Path) -> None:
+    heading, line = FORMS["open images"]
+    codes = {"cat": "/m/01yrx", "dog": "/m/0bt9lr"}
+    folder = table(tmp_path / "set", lambda name, label, box: line(name, codes[label], box), heading)
+    (folder / "class-descriptions.csv").write_text("/m/0bt9lr,dog\n/m/01yrx,cat\n/m/0dq75,raccoon\n")
+    found = open_dataset(folder)
+    assert corners(found) == expected()
+    assert kinds(found) == {"names_from_table": 2}
+
+
 def inner(number: int) -> Box:
     return 40.0 + number % 5, 36.0, 50.0 + number % 5, 44.0
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from recommender.datasets import ImageError, export_yolo, inspect_dataset, open_dataset, read_image
 from recommender.datasets.images import read_header
+from tests.datagen import make_dataset
 from tests.datagen import yolo_rows
 from tests.datasets.helpers import kinds, tree_digest, yolo_set
 
@@ -192,6 +193,17 @@ def test_wrong_extension_is_told_and_read(tmp_path: Path) -> None:
     assert kinds(dataset) == {"image_wrong_extension": 1}
     exported = export_yolo(dataset, tmp_path / "out").parent
     assert sorted(path.suffix for path in (exported / "images").rglob("*.*")) == [".png"] * 12
+
+
+def test_jpegs_called_jfif_are_trained_on_under_another_name(tmp_path: Path) -> None:
+    folder = make_dataset(tmp_path / "set", images=12, suffix=".jpg")
+    assert open_dataset(folder).config == folder / "data.yaml"
+    for path in folder.rglob("*.jpg"):
+        path.rename(path.with_suffix(".jfif"))
+    dataset = open_dataset(folder)
+    assert (len(dataset.images), dataset.defects, dataset.config) == (12, (), None)
+    data = export_yolo(dataset, tmp_path / "copy")
+    assert len(list(data.parent.rglob("*.jpg"))) == 12
 
 
 def test_damage_inside_an_image_is_found_by_inspection(tmp_path: Path) -> None:

@@ -153,6 +153,25 @@ def test_broken_everywhere_is_refused(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "num_listed", "counts", "told"),
+    [
+        ("train", 18, [18, 6, 0], {}),
+        ("trainval", 18, [14, 4, 6], {}),
+        ("train", 6, [5, 1, 0], {"image_unlisted": 18}),
+    ],
+)
+def test_one_list_of_train_leaves_the_rest_for_val(
+    folder: Path, name: str, num_listed: int, counts: list[int], told: dict[str, int]
+) -> None:
+    shutil.rmtree(folder / "ImageSets")
+    stems = sorted(path.stem for path in (folder / "Annotations").iterdir())
+    (folder / "Annotations" / f"{name}.txt").write_text("\n".join(stems[:num_listed]))
+    found = open_dataset(folder)
+    assert [len(found.of_split(split)) for split in SPLITS] == counts
+    assert kinds(found) == told
+
+
+@pytest.mark.parametrize(
     ("text", "counts"), [("to do: check the labels\n", None), ("shape_0003\nshape_0007.png\n", [22, 2])]
 )
 def test_a_text_at_the_top_drops_no_image(folder: Path, text: str, counts: list[int] | None) -> None:
