@@ -130,20 +130,23 @@ def box_class_column(
 
     Raises DatasetError where several may be, or where one holds words and its heading does not say what they are.
     """
-    texts = [c for c in columns if not all(is_number(row[c]) for row in body)]
     for words in (LABEL_WORDS, BOX_CLASS_WORDS):
         if any(is_called(header[c], words) for c in columns):
             found = class_columns(header, body, columns, words)
             break
     else:
+        texts = [c for c in columns if not all(is_number(row[c]) for row in body)]
         found = [c for c in texts if not is_called(header[c], OTHER_WORDS)]
-        words = ()
-    if len(found) == 1 and (words or not any(header)):
-        return found[0]
-    if not found:
-        return None
-    shown = ", ".join(header[c] or f"column {c + 1}" for c in found)
-    raise DatasetError(
+        if found and any(header):
+            raise _which_class(header, found, named)
+    if len(found) > 1:
+        raise _which_class(header, found, named)
+    return found[0] if found else None
+
+
+def _which_class(header: Sequence[str], columns: Sequence[int], named: str) -> DatasetError:
+    shown = ", ".join(header[c] or f"column {c + 1}" for c in columns)
+    return DatasetError(
         f"{printable(named)}: which column is the class of each box: {printable(shown, limit=120)}?",
         remedy="Call the column of the class `class`, and delete the others; delete all where there is one class.",
     )

@@ -12,8 +12,7 @@ from PIL import Image
 
 from recommender.datasets import ImageError, export_yolo, inspect_dataset, open_dataset, read_image
 from recommender.datasets.images import read_header
-from tests.datagen import make_dataset
-from tests.datagen import yolo_rows
+from tests.datagen import make_dataset, yolo_rows
 from tests.datasets.helpers import kinds, tree_digest, yolo_set
 
 WIDTH, HEIGHT = 96, 80
