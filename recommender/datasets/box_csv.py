@@ -45,6 +45,7 @@ BOX_MAKERS = {
     "upper left and size": box_from_size,
     "centre and size": box_from_centre,
 }
+SCORE_WORDS = ("score", "confidence", "conf", "probability")
 NUMBERS = re.compile(r"-?\d+(?:\.\d*)?(?:e[-+]?\d+)?", re.IGNORECASE)
 EMPTY = ("", "nan", "none", "null")
 UNREADABLE = ("", "", "", "")
@@ -82,7 +83,8 @@ def read_box_csv(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, 
     tables = find_box_tables(paths, root, disk, log)
     if not tables:
         raise DatasetError(
-            f"{printable(disk.name(paths[0]))} is a CSV of numbers that may be boxes, and no heading says so.",
+            f"{printable(disk.name(paths[0]))} holds no boxes that are read: no column says what they are or "
+            "names their images, or they have scores, as a detector's results have.",
             remedy=REMEDY,
         )
     index = ImageIndex(root, disk)
@@ -159,6 +161,8 @@ def _table(
         return None
     if num_uneven := len(rows) - boxes.headed - len(body):
         log.add("label_columns", disk.name(path), "rows of another length", count=num_uneven)
+    if any(is_called(header[c], SCORE_WORDS) and _are_scores([row[c] for row in body]) for c in free):
+        return None
     split = split_column(header, body, [c for c in free if c != file])
     size = _size_columns(header, free)
     label = box_class_column(
@@ -179,6 +183,11 @@ def _table(
             for row in body
         ),
     )
+
+
+def _are_scores(cells: Sequence[str]) -> bool:
+    """True if most cells are parts of one: of a detector's results, not of annotations that are sure."""
+    return 2 * sum(0 < number(cell) < 1 for cell in cells) > len(cells)
 
 
 def _boxes_in(row: Sequence[str], boxes: BoxColumns) -> tuple[Cells, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from recommender.datasets.class_folders import ClassTree, find_class_tree, read_class_folders
@@ -27,7 +27,7 @@ def read_classification(
     tree = find_class_tree(root, disk)
     if tree is None and boxes:
         return None
-    if tree is not None and boxes and _contradict(tree, boxes, disk):
+    if tree is not None and boxes and _are_others(tree, boxes, disk):
         raise DatasetError(
             f"{printable(root.name)}: the folders name other classes than the boxes in "
             f"{printable(disk.name(boxes[0].path))}.",
@@ -77,19 +77,32 @@ def _named(raw: RawSet, disk: Disk) -> RawSet:
     return raw
 
 
+def _are_others(tree: ClassTree, boxes: Sequence[LabelTable], disk: Disk) -> bool:
+    """True if the classes of boxes are not those of the folders: one that no folder has, or some of several folders."""
+    things = {label for table in boxes for _, label, _ in table.rows}
+    one = len(things) == 1 and things.isdisjoint(tree.class_names)
+    return one or _contradict(tree, boxes, disk)
+
+
 def _contradict(tree: ClassTree, tables: Sequence[LabelTable], disk: Disk) -> bool:
     """True if one folder's images have several labels, or one label several folders, in a table of most images."""
     folders_of: dict[str, set[str]] = {}
     paths = [(path, name) for _, name, place in tree.folders for path in disk.images(place)]
     for path, name in paths:
-        for key in {path.name, path.stem}:
+        for key in {path.name, path.stem, f"{path.parent.name}/{path.name}"}:
             folders_of.setdefault(key, set()).add(name)
     rows = [
         (*folders, label)
         for table in tables
         for reference, label, _ in table.rows
-        if len(folders := folders_of.get(reference.replace("\\", "/").rpartition("/")[2], ())) == 1
+        if len(folders := _folders(reference, folders_of)) == 1
     ]
     pairs = set(rows)
     covered = len(rows) > len(paths) / 2
     return covered and len(pairs) > max(len({a for a, _ in pairs}), len({b for _, b in pairs}))
+
+
+def _folders(reference: str, folders_of: Mapping[str, set[str]]) -> set[str]:
+    """The classes whose folders have the image of that name, with its folder where that is written."""
+    parts = reference.replace("\\", "/").split("/")
+    return folders_of.get("/".join(parts[-2:])) or folders_of.get(parts[-1], set())

@@ -64,9 +64,10 @@ class Format:
 OBB_REMEDY = "Oriented boxes are another task: export upright boxes as YOLO or COCO."
 # Of four columns or one, or in the first line four numbers.
 BOX_HEADINGS = (
-    rb"(?i)\A.*((x_?min|min_?x|x_?[01]|left|xtl|x_?cent(er|re)|cent(er|re)_?x|cx|xc)\b.*"
-    rb"(y_?min|min_?y|y_?[01]|top|ytl|y_?cent(er|re)|cent(er|re)_?y|cy|yc)\b"
-    rb"|(\b|_)x\b.*(\b|_)y\b.*(\b|_)w(idth)?\b|\b(b|bounding_?)?box(es)?(_?string)?\b|(-?[\d.]+[,;\t]){4})"
+    rb"(?i)\A.*((x[_ ]?min|min[_ ]?x|x[_ ]?[01]|left|xtl|x[_ ]?cent(er|re)|cent(er|re)[_ ]?x|cx|xc)\b.*"
+    rb"(y[_ ]?min|min[_ ]?y|y[_ ]?[01]|top|ytl|y[_ ]?cent(er|re)|cent(er|re)[_ ]?y|cy|yc)\b"
+    rb"|(\b|_)x\b.*(\b|_)y\b.*(\b|_)w(idth)?\b|\b(b|bounding[_ ]?)?box(es)?([_ ]?string)?\b"
+    rb"|(-?[\d.]+[,;\t]){4}|(-?[\d.]+,){2},,(-?[\d.]+,){2}|,{5})"
 )
 ANY_REMEDY = "Export as COCO or YOLO; of classified images, sort them into folders by class."
 FORMATS: tuple[Format, ...] = (
@@ -203,27 +204,32 @@ FORMATS: tuple[Format, ...] = (
         remedy="Convert to YOLO or COCO: columns 5 to 8 are the box's corners in pixels.",
     ),
     Format(
+        name="keras-yolo3 text",
+        suffixes=(".txt",),
+        marks=(rb"^\S.*\.(jpe?g|png|bmp) (\d+,){4}\d+( |\s*$)",),
+    ),
+    Format(
         name="WIDER FACE text",
         suffixes=(".txt",),
         marks=(rb"^\S+/\S+\.jpe?g\s*\n\d+\s*\n\d+ \d+ \d+ \d+( \d){6}",),
     ),
     Format(
         name="VGG Image Annotator CSV",
-        suffixes=(".csv",),
+        suffixes=(".csv", ".tsv"),
         marks=(rb"region_shape_attributes",),
         read=read_via,
         notes=True,
     ),
     Format(
         name="CSV of boxes",
-        suffixes=(".csv",),
+        suffixes=(".csv", ".tsv"),
         marks=(BOX_HEADINGS,),
         read=read_box_csv,
         notes=True,
     ),
     Format(
         name="CSV of boxes",
-        suffixes=(".csv",),
+        suffixes=(".csv", ".tsv"),
         marks=(
             rb"(?i)(xmin|x1|x_min|bbox|left).*(ymin|y1|y_min|top|bbox)|(-?[\d.]+,){4}|\[(-?[\d.]+, ?){3}",
         ),

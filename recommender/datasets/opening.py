@@ -248,7 +248,7 @@ def _masks(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet | None:
 
 def _tell_beside(found: tuple[Format, list[Path]] | None, raw: RawSet, disk: Disk, log: DefectLog) -> None:
     """Tell of annotations beside classes or masks, unless they look like the very table that was read."""
-    if found is not None and not (raw.format == "csv" and found[0].suffixes == (".csv",)):
+    if found is not None and not (raw.format == "csv" and ".csv" in found[0].suffixes):
         readable = "; --task detect reads it" if found[0].read is not None and raw.classified else ""
         log.add("form_beside", disk.name(found[1][0]), f"{found[0].name}{readable}")
 

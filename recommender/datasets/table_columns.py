@@ -84,14 +84,22 @@ def box_columns(rows: Sequence[Sequence[str]]) -> BoxColumns | None:
     sample = [row for row in rows[:SAMPLED] if len(row) == len(rows[0])]
     if len(sample) < len(rows[:SAMPLED]) or len(rows[0]) < 5:
         return None
-    kinds = "".join(
-        "n" if all(is_number(row[c]) for row in sample) and any(row[c] for row in sample) else "t"
-        for c in range(len(rows[0]))
-    )
-    found = re.search(r"(?<!n)n{4}(?!n)", kinds)
-    if found is None or "t" not in kinds:
-        return None
-    return BoxColumns(columns=tuple(range(*found.span())), readings=ANY, headed=False)
+    kinds = "".join(_kind([row[c] for row in sample]) for c in range(len(rows[0])))
+    if found := re.search(r"(?<!n)n{4}(?!n)", kinds):
+        return BoxColumns(columns=tuple(range(*found.span())), readings=ANY, headed=False)
+    if found := re.search(
+        r"(?<!n)nn(ee|nn)nn(ee|nn)(?!n)", kinds
+    ):  # Google's AutoML: two corners or all four
+        first = found.start()
+        return BoxColumns(columns=(first, first + 1, first + 4, first + 5), readings=CORNERS, headed=False)
+    return None
+
+
+def _kind(cells: Sequence[str]) -> str:
+    """e for empty cells, n for numbers and t for text."""
+    if not any(cells):
+        return "e"
+    return "n" if all(map(is_number, cells)) else "t"
 
 
 def file_column(header: Sequence[str], body: Sequence[Sequence[str]], known: set[str]) -> int | None:

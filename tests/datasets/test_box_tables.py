@@ -91,6 +91,18 @@ FORMS: dict[str, tuple[str, Line]] = {
     "retinanet": ("", lambda name, label, box: f"images/{name},{plain(box)},{label}"),
     "sku-110k": ("", lambda name, label, box: f"{name},{plain(box)},{label},96,80"),
     "makesense": ("", lambda name, label, box: f"{label},{sized(box)},{name},96,80"),
+    "automl": (
+        "",
+        lambda name, label, b: f"gs://b/{name},{label},{b[0] / 96},{b[1] / 80},,,{b[2] / 96},{b[3] / 80},,",
+    ),
+    "excel": (
+        "File Name;Class;X Min;Y Min;X Max;Y Max",
+        lambda n, label, b: f"{n};{label};{plain(b).replace(',', ';')}",
+    ),
+    "tabs": (
+        "file\tclass\tx1\ty1\tx2\ty2",
+        lambda n, label, b: f"{n}\t{label}\t" + plain(b).replace(",", "\t"),
+    ),
     "open images": (
         "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded",
         lambda name, label, b: (
@@ -118,8 +130,9 @@ FORMS: dict[str, tuple[str, Line]] = {
 @pytest.mark.parametrize("form", FORMS)
 def test_boxes_are_read_as_they_are_meant(tmp_path: Path, form: str) -> None:
     heading, line = FORMS[form]
-    folder = table(tmp_path / "set", line, heading)
-    for place in (folder, folder / "labels.csv"):
+    file = "labels.tsv" if form == "tabs" else "labels.csv"
+    folder = table(tmp_path / "set", line, heading, file)
+    for place in (folder, folder / file):
         found = open_dataset(place)
         assert found.task == "detect"
         assert corners(found) == expected()
@@ -198,6 +211,16 @@ def test_what_is_doubtful_is_refused_with_a_remedy(tmp_path: Path, case: str) ->
         assert caught.value.remedy
 
 
+def test_predictions_beside_a_table_are_no_labels(tmp_path: Path) -> None:
+    folder = table(tmp_path / "set", FORMS["tensorflow"][1], FORMS["tensorflow"][0])
+    rows = [f"photo_{n:03d}.png,cat,0.{n + 11},1,2,30,40" for n in range(NUM_IMAGES)]
+    path = folder / "predictions.csv"
+    path.write_text("\n".join(["filename,class,confidence,xmin,ymin,xmax,ymax", *rows]))
+    assert corners(open_dataset(folder)) == expected()
+    with pytest.raises(DatasetError, match="detector's results"):
+        open_dataset(path)
+
+
 def test_splits_come_from_the_names_of_tables(tmp_path: Path) -> None:
     folder = table(tmp_path / "set", FORMS["tensorflow"][1], FORMS["tensorflow"][0], "raccoon_labels.csv")
     heading, *rows = (folder / "raccoon_labels.csv").read_text().splitlines()
@@ -229,7 +252,7 @@ def test_rows_without_a_box_are_background_and_other_images_are_not(tmp_path: Pa
     folder = table(tmp_path / "set", FORMS["retinanet"][1])
     path = folder / "labels.csv"
     rows = [row for row in path.read_text().splitlines() if not row.startswith("images/photo_00")]
-    path.write_text("\n".join([*rows, "images/photo_000.png,,,,,", "images/photo_001.png,,,,,nothing"]))
+    path.write_text("\n".join(["images/photo_000.png,,,,,", *rows, "images/photo_001.png,,,,,nothing"]))
     found = open_dataset(folder)
     assert kinds(found) == {"image_tagged": 1, "image_without_row": 8}
     assert sum(not len(image.classes_M) for image in found.images) == 2
@@ -254,14 +277,25 @@ def test_class_folders_with_boxes_of_the_same_classes_stay_classes(tmp_path: Pat
     assert kinds(found) == ({} if task == "detect" else {"form_beside": 1})
 
 
-def test_folders_that_are_no_classes_of_the_boxes_are_asked_about(tmp_path: Path) -> None:
-    names = class_folders(tmp_path / "set", lambda number: f"camera{number % 3}")
-    rows = [f"{name},{plain(box)},{label}" for n, name in enumerate(names) for label, box in boxes_of(n)]
-    (tmp_path / "set" / "boxes.csv").write_text("\n".join(["file,x1,y1,x2,y2,label", *rows]))
+@pytest.mark.parametrize("one_class", [False, True])
+@pytest.mark.parametrize("same_names", [False, True])
+def test_folders_that_are_no_classes_of_the_boxes_are_asked_about(
+    tmp_path: Path, one_class: bool, same_names: bool
+) -> None:
+    folder = tmp_path / "set"
+    rows = ["file,x1,y1,x2,y2,label"]
+    for number, name in enumerate(images(folder)):
+        place = f"camera{number % 3}/{f'{number // 3}.png' if same_names else name}"
+        (folder / place).parent.mkdir(exist_ok=True)
+        (folder / name).rename(folder / place)
+        rows += [f"{place},{plain(box)},{'cat' if one_class else label}" for label, box in boxes_of(number)]
+    (folder / "boxes.csv").write_text("\n".join(rows))
     with pytest.raises(DatasetError, match="other classes than the boxes") as caught:
-        open_dataset(tmp_path / "set")
+        open_dataset(folder)
     assert "--task detect" in (caught.value.remedy or "")
-    assert corners(open_dataset(tmp_path / "set", task="detect")) == expected()
+    found = open_dataset(folder, task="detect")
+    assert sum(len(image.classes_M) for image in found.images) == 3 * NUM_IMAGES
+    assert open_dataset(folder, task="classify").class_names == ("camera0", "camera1", "camera2")
 
 
 def test_sizes_of_images_beside_classes_are_no_boxes(tmp_path: Path) -> None:

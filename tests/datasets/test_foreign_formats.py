@@ -65,6 +65,7 @@ UNREAD: dict[str, tuple[str, str, str]] = {
     "KITTI for YOLO": ("labels/shape_0000.txt", KITTI * 6, "KITTI"),
     "DOTA": ("labelTxt/a.txt", DOTA, "DOTA"),
     "CSV": ("tracks.csv", "frame,a,b,c,d,e\nshape_0000.png,3,0,0,1,1\n", "CSV of boxes"),
+    "keras-yolo3": ("train/_annotations.txt", "shape_0000.png 1,2,30,40,0 5,6,70,80,1\n", "keras-yolo3"),
     "TFRecord": ("cards.tfrecord", "binary", "TFRecord"),
     "Parquet": ("train.parquet", "PAR1", "Parquet"),
     "Hugging Face": (
