@@ -227,14 +227,13 @@ def _read_folder(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> R
         if labelled is not None:
             _tell_beside(found, labelled, disk, log)
             return labelled
-    if table is not None and table[0].read is not None:
-        return table[0].read(table[1], root, disk, log, name)
     refuse_results(root, disk)
     has_images = next(disk.images(root), None) is not None
-    if found is not None and (
-        has_images or not any(p.suffix.lower() in UNREAD_IMAGES for p in disk.walk(root))
-    ):
-        raise unread(found[0], found[1][0], root, disk)
+    if has_images or not any(path.suffix.lower() in UNREAD_IMAGES for path in disk.walk(root)):
+        if table is not None and table[0].read is not None:
+            return table[0].read(table[1], root, disk, log, name)
+        if found is not None:
+            raise unread(found[0], found[1][0], root, disk)
     raise refuse_no_classes(root) if has_images and task == "classify" else error_without_labels(root, disk)
 
 

@@ -123,12 +123,6 @@ def test_json_in_a_table_is_no_class(tmp_path: Path, cell: str, message: str) ->
         open_dataset(table(tmp_path, text))
 
 
-def test_a_table_of_outlines_is_refused_by_name(tmp_path: Path) -> None:
-    text = "filename,region_count,region_shape_attributes,region_attributes\n"
-    with pytest.raises(DatasetError, match=r"VGG Image Annotator CSV.*as JSON"):
-        open_dataset(table(tmp_path, text + 'cat_000.png,1,"{""name"":""polygon""}","{}"\n'))
-
-
 def test_without_splits_every_class_is_on_both_sides_and_copies_on_one(tmp_path: Path) -> None:
     for kind in ("cat", "dog", "bird"):
         paths = put(tmp_path / kind, kind, 10)

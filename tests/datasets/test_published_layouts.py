@@ -224,7 +224,7 @@ def people(root: Path) -> None:
 
 def boxes_in_rows(root: Path) -> None:
     """SKU-110K: a row for each box, without a heading."""
-    rows = [f"{path.name},2,2,9,9,object,32,32" for _, path in flat(root / "images", 3)]
+    rows = [f"{path.name},20,20,30,30,object,32,32" for _, path in flat(root / "images", 3)]
     write(root / "annotations" / "annotations_train.csv", *rows, *rows)
 
 
@@ -262,7 +262,7 @@ def coco_as_it_is(root: Path) -> None:
     [
         (faces, WrongTaskError, "no folders of images by class"),
         (people, WrongTaskError, "no folders of images by class"),
-        (boxes_in_rows, DatasetError, "CSV of boxes"),
+        (boxes_in_rows, WrongTaskError, "boxes or outlines within images"),
         (skin, WrongTaskError, "boxes or outlines within images"),
         (domains, DatasetError, "amazon and 1 folder beside it each hold the same folders"),
         (cities, DatasetError, "so they name no classes"),
