@@ -217,7 +217,7 @@ def _size(cells: Sequence[str]) -> Size | None:
 def _meaning(
     tables: Sequence[BoxTable], readings: Sequence[Reading], index: ImageIndex, disk: Disk
 ) -> tuple[Reading, Units]:
-    """What the numbers of tables with the same headings are."""
+    """The reading and the units of the boxes in tables with the same headings."""
     named = disk.name(tables[0].path)
     rows = [(table, row) for table in tables for row in table.rows]
     values_N4 = np.array([values for _, row in rows for values in _finite(row)]).reshape(-1, 4)

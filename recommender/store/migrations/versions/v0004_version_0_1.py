@@ -9,4 +9,4 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Nothing is older."""
+    """Do nothing: no older version is known."""
