@@ -62,12 +62,13 @@ class Format:
 
 
 OBB_REMEDY = "Oriented boxes are another task: export upright boxes as YOLO or COCO."
-# Of four columns or one, or in the first line four numbers.
+# Of four columns or one, or in the first line four numbers. Each part looks along the line once: it may be long.
 BOX_HEADINGS = (
-    rb"(?i)\A.*((x[_ ]?min|min[_ ]?x|x[_ ]?[01]|left|xtl|x[_ ]?cent(er|re)|cent(er|re)[_ ]?x|cx|xc)\b.*"
-    rb"(y[_ ]?min|min[_ ]?y|y[_ ]?[01]|top|ytl|y[_ ]?cent(er|re)|cent(er|re)[_ ]?y|cy|yc)\b"
-    rb"|(\b|_)x\b.*(\b|_)y\b.*(\b|_)w(idth)?\b|\b(b|bounding[_ ]?)?box(es)?([_ ]?string)?\b"
-    rb"|(-?[\d.]+[,;\t]){4}|(-?[\d.]+,){2},,(-?[\d.]+,){2}|,{5})"
+    rb"(?i)\A(?=.*(x[_ ]?min|min[_ ]?x|x[_ ]?[01]|left|xtl|x[_ ]?cent(er|re)|cent(er|re)[_ ]?x|cx|xc)\b)"
+    rb"(?=.*(y[_ ]?min|min[_ ]?y|y[_ ]?[01]|top|ytl|y[_ ]?cent(er|re)|cent(er|re)[_ ]?y|cy|yc)\b)"
+    rb"|\A(?=.*(\b|_)x\b)(?=.*(\b|_)y\b)(?=.*(\b|_)w(idth)?\b)"
+    rb"|\A.*\b(b|bounding[_ ]?)?box(es)?([_ ]?string)?\b"
+    rb"|\A.*((-?[\d.]{1,20}[,;\t]){4}|(-?[\d.]{1,20},){2},,(-?[\d.]{1,20},){2}|,{5})"
 )
 ANY_REMEDY = "Export as COCO or YOLO; of classified images, sort them into folders by class."
 FORMATS: tuple[Format, ...] = (
@@ -206,7 +207,7 @@ FORMATS: tuple[Format, ...] = (
     Format(
         name="keras-yolo3 text",
         suffixes=(".txt",),
-        marks=(rb"^\S.*\.(jpe?g|png|bmp) (\d+,){4}\d+( |\s*$)",),
+        marks=(rb"^\S.{0,200}\.(jpe?g|png|bmp) (\d{1,9},){4}\d{1,9}( |\s*$)",),
     ),
     Format(
         name="WIDER FACE text",
@@ -231,7 +232,8 @@ FORMATS: tuple[Format, ...] = (
         name="CSV of boxes",
         suffixes=(".csv", ".tsv"),
         marks=(
-            rb"(?i)(xmin|x1|x_min|bbox|left).*(ymin|y1|y_min|top|bbox)|(-?[\d.]+,){4}|\[(-?[\d.]+, ?){3}",
+            rb"(?i)(xmin|x1|x_min|bbox|left).{0,200}(ymin|y1|y_min|top|bbox)"
+            rb"|(-?[\d.]{1,20},){4}|\[(-?[\d.]{1,20}, ?){3}",
         ),
         remedy=BOX_REMEDY,
         notes=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from recommender.datasets import open_dataset
-from recommender.datasets.formats import FORMATS
+from recommender.datasets.formats import FORMATS, HEAD_BYTES
 from recommender.errors import DatasetError, WrongTaskError
 from tests.datagen import draw_images, make_dataset
 from tests.datasets import foreign
@@ -215,3 +216,12 @@ def test_heic_photos_are_called_that(tmp_path: Path) -> None:
     photo.with_suffix(".HEIC").write_bytes(b"\0\0\0\x1cftypheic\0\0\0\0mif1heicmiaf" + b"\0" * 200)
     (defect,) = (d for d in open_dataset(folder).defects if d.kind == "image_heic")
     assert "JPEG" in defect.remedy
+
+
+@pytest.mark.parametrize("word", ["left ", "x,y,", "x ", "1", "1,", "a.jpg 1,", "box", "x1 y", ","])
+def test_a_long_line_of_anything_is_soon_told_from_boxes(word: str) -> None:
+    line = (word * HEAD_BYTES)[:HEAD_BYTES].encode()
+    started = time.process_time()
+    for row in FORMATS:
+        row.matches(line)
+    assert time.process_time() - started < 2
