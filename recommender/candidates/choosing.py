@@ -150,12 +150,19 @@ def _same_weights_notes(files: Sequence[Sequence[Checkpoint]]) -> tuple[Notice, 
 
 
 def _by_file(checkpoints: Sequence[Checkpoint], sources: Mapping[str, Profile]) -> list[list[Checkpoint]]:
-    """Checkpoints with equal files taken together, first the name whose training data are known."""
+    """Checkpoints with equal files taken together, first the name whose training data are known, best by its makers."""
     groups: dict[str, list[Checkpoint]] = {}
     for checkpoint in checkpoints:
         groups.setdefault(checkpoint.sha256 or checkpoint.name, []).append(checkpoint)
     return [
-        sorted(group, key=lambda one: (one.source_hash not in sources, one.source_hash is None))
+        sorted(
+            group,
+            key=lambda one: (
+                one.source_hash not in sources,
+                one.source_hash is None,
+                one.origin == "registry",
+            ),
+        )
         for group in groups.values()
     ]
 

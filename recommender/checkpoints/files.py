@@ -6,6 +6,8 @@ import hashlib
 import json
 import math
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,11 +42,18 @@ def keep(file: Path) -> tuple[Path, str]:
         file.chmod(0o600)
         file.replace(place)  # also heals a damaged file of the same name
     except OSError as error:
-        raise StorageError(
-            f"The weights cannot be kept in {place.parent}: {error.strerror or error}.",
-            remedy="Free some space there, or point RECOMMENDER_HOME elsewhere.",
-        ) from error
+        raise _not_kept(place.parent, error) from error
     return place, sha256
+
+
+def keep_copy(file: Path) -> Path:
+    """The place by content of a copy of a safetensors file, which stays where it is. Raises StorageError as `keep`."""
+    with tempfile.TemporaryDirectory(prefix="copy-", dir=subfolder("checkpoints")) as folder:
+        try:
+            copied = Path(shutil.copyfile(file, Path(folder) / file.name))
+        except OSError as error:
+            raise _not_kept(Path(folder).parent, error) from error
+        return keep(copied)[0]
 
 
 def load_state(checkpoint: Checkpoint) -> dict[str, Tensor]:
@@ -106,6 +115,25 @@ def stored_shapes(path: Path) -> Shapes:
         ) from error
 
 
+def load_tensor(path: Path, key: str) -> Tensor:
+    """One tensor of a safetensors file, read alone and not verified: for a first look.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as stored:
+            tensor: Tensor = stored.get_tensor(key)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{path} is not a readable safetensors file ({error}).",
+            remedy="Add or fetch the checkpoint again.",
+        ) from error
+    return tensor
+
+
 def num_parameters(shapes: Shapes) -> int:
     """Parameters among stored tensors: all but the running statistics of batch norms."""
     return sum(math.prod(shape) for key, shape in shapes.items() if not key.endswith(_STATISTICS))
@@ -115,6 +143,13 @@ def sha256_of(file: Path) -> str:
     """The sha256 of the file's bytes, read in pieces."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _not_kept(folder: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"The weights cannot be kept in {folder}: {error.strerror or error}.",
+        remedy="Free some space there, or point RECOMMENDER_HOME elsewhere.",
+    )
 
 
 def _path_of(checkpoint: Checkpoint) -> Path:

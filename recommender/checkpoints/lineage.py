@@ -97,7 +97,8 @@ def with_lineage(checkpoint: Checkpoint, started_from: str | None, known: Sequen
     if checkpoint.from_scratch:
         return replace(checkpoint, lineage=())
     same = next((entry for entry in known if entry.sha256 and entry.sha256 == checkpoint.sha256), None)
-    if same is not None and same.lineage is not None:
+    if same is not None and (same.lineage is not None or same.origin != "registry"):
+        # Of the public ones nothing more is to be found: near COCO's weights are those that began from them.
         return replace(checkpoint, lineage=same.lineage)
     found = declared_lineage(started_from, known)
     if found is None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recommender.checkpoints.catalogue import catalogue, fetched, forget
 from recommender.checkpoints.containment import Admitted, admit
-from recommender.checkpoints.files import kept_path
+from recommender.checkpoints.files import keep_copy, kept_path, load_state
 from recommender.checkpoints.lineage import ancestry, with_lineage
+from recommender.checkpoints.same_network import same_network
 from recommender.checkpoints.zoo import zoo
 from recommender.errors import ConflictError, NotFoundError, UsageError
 from recommender.families.ultralytics.models import tensor_shapes
@@ -117,20 +119,23 @@ def add_checkpoint(
     check_name(store, name)
     began_from = None if parent is None else get_checkpoint(store, parent)
     progress("quarantine", 0, 1)
-    admitted = admit(file)
-    progress("quarantine", 1, 1)
-    if dataset is not None:
-        from recommender.profile.known import known_profile
+    with _admitted(store, file) as admitted:
+        progress("quarantine", 1, 1)
+        if dataset is not None:
+            from recommender.profile.known import known_profile
 
-        known_profile(dataset, store, progress=progress)
-    recorded = _record(name, admitted, dataset=dataset, licence=licence, source_licence=source_licence)
-    checkpoint = replace(recorded, from_scratch=from_scratch, owner=owner)
-    visible = [entry for entry in all_checkpoints(store) if entry.owner in (None, owner)]
-    if began_from is not None and not from_scratch:
-        checkpoint = replace(checkpoint, lineage=ancestry(began_from, "user"))
-    else:
-        checkpoint = with_lineage(checkpoint, admitted.started_from, visible)
-    store.checkpoints.put(checkpoint)
+            known_profile(dataset, store, progress=progress)
+        recorded = _record(name, admitted, dataset=dataset, licence=licence, source_licence=source_licence)
+        checkpoint = replace(recorded, from_scratch=from_scratch, owner=owner)
+        visible = [entry for entry in all_checkpoints(store) if entry.owner in (None, owner)]
+        twin = same_network(load_state(checkpoint), checkpoint.architecture, visible)
+        if twin is not None:
+            checkpoint = _as_known(checkpoint, twin)
+        if began_from is not None and not from_scratch:
+            checkpoint = replace(checkpoint, lineage=ancestry(began_from, "user"))
+        else:
+            checkpoint = with_lineage(checkpoint, admitted.started_from, visible)
+        store.checkpoints.put(checkpoint)
     return checkpoint
 
 
@@ -216,17 +221,47 @@ def _record(
     )
 
 
-def _register_file(store: Store, file: Path, *, keep: bool) -> Checkpoint:
+@contextmanager
+def _admitted(store: Store, file: Path) -> Iterator[Admitted]:
+    """The content of an untrusted file. Its weights go again at the end unless they were registered."""
     admitted = admit(file)
-    for known in (*zoo(), *store.checkpoints.of_weights([admitted.sha256])):
-        if known.sha256 == admitted.sha256:
+    try:
+        yield admitted
+    finally:
+        if not _in_use(store, admitted.sha256):
+            kept_path(admitted.sha256).unlink(missing_ok=True)
+
+
+def _as_known(checkpoint: Checkpoint, twin: Checkpoint) -> Checkpoint:
+    """The checkpoint with the weights and, where the user did not tell them, the facts of the same network."""
+    path = twin.path
+    if path is not None and twin.sha256 is not None and path != kept_path(twin.sha256):
+        path = keep_copy(path)  # another version of the package brings its weights elsewhere
+    told = checkpoint.source_hash is not None
+    known = replace(twin, name=checkpoint.name, origin="registry", owner=checkpoint.owner)
+    return replace(
+        checkpoint if told else known,
+        sha256=twin.sha256,
+        path=path,
+        from_scratch=checkpoint.from_scratch or twin.from_scratch,
+        class_names=checkpoint.class_names or twin.class_names,
+        licence=checkpoint.licence or twin.licence,
+        source_licence=checkpoint.source_licence or (None if told else twin.source_licence),
+    )
+
+
+def _register_file(store: Store, file: Path, *, keep: bool) -> Checkpoint:
+    with _admitted(store, file) as admitted:
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-._")[:48] or "file"
+        recorded = replace(_record(f"{stem}-{admitted.sha256[:8]}", admitted), kept=keep)
+        visible = all_checkpoints(store)
+        known = same_network(load_state(recorded), recorded.architecture, visible)
+        if known is not None:
             if keep and not known.kept:
-                store.checkpoints.put(replace(known, kept=True))
+                store.checkpoints.put(replace(known, kept=True), replace=True)
             return known
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-._")[:48] or "file"
-    recorded = replace(_record(f"{stem}-{admitted.sha256[:8]}", admitted), kept=keep)
-    checkpoint = with_lineage(recorded, admitted.started_from, all_checkpoints(store))
-    store.checkpoints.put(checkpoint)
+        checkpoint = with_lineage(recorded, admitted.started_from, visible)
+        store.checkpoints.put(checkpoint)
     return checkpoint
 
 

@@ -102,7 +102,7 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Register a checkpoint of yours: read in quarantine, its source data profiled."""
-    from recommender.checkpoints import add_checkpoint, check_name
+    from recommender.checkpoints import add_checkpoint, all_checkpoints, check_name
     from recommender.cli.console import out, progress_bars
     from recommender.report.checkpoints import checkpoint_summary
     from recommender.store import Store
@@ -123,6 +123,8 @@ def add(
             parent=parent,
             progress=progress,
         )
+        known = all_checkpoints(store)
+    _tell_same_network(checkpoint, known)
     _warn_of_other_classes(checkpoint, source)
     _warn_of_other_reading(checkpoint, source, asked=task is not None)
     _warn_of_other_task(checkpoint, checkpoint.task)
@@ -201,6 +203,26 @@ def remove(
         _confirm(f"Remove {chosen.name} and its weights?", yes)
         remove_checkpoint(store, chosen.name)
     out().print(f"removed {chosen.name}", markup=False)
+
+
+def _tell_same_network(checkpoint: Checkpoint, known: Sequence[Checkpoint]) -> None:
+    """Tells on stderr that a new name stands for weights that are known, and if other data are named for them."""
+    from recommender.checkpoints import names_of_files
+    from recommender.cli.console import err
+    from recommender.text import printable
+
+    first = next(one for one in known if one.name == names_of_files(known)[checkpoint.name][0])
+    if first.name == checkpoint.name:
+        return
+    other = ""
+    if first.source_name is not None and first.source_name != checkpoint.source_name:
+        told = printable(checkpoint.source_name or "unknown data", limit=60)
+        other = f" That one was trained on {printable(first.source_name, limit=60)}, this one is said to be on {told}."
+    err().print(
+        f"note: {checkpoint.name} is the very network of {first.name}: both are one start, and its runs count for "
+        f"both.{other}",
+        markup=False,
+    )
 
 
 def _warn_of_other_task(checkpoint: Checkpoint, task: Task) -> None:

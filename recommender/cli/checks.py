@@ -160,17 +160,29 @@ def store() -> Iterator[CheckResult]:
 
 
 def built_in_weights() -> Iterator[CheckResult]:
-    """Every checkpoint on this machine has the bytes that were recorded."""
-    from recommender.checkpoints import all_checkpoints, verify
+    """Every checkpoint on this machine has the bytes that were recorded, and has been trained."""
+    from recommender.checkpoints import all_checkpoints, load_state, verify
+    from recommender.checkpoints.quarantine.cleaning import never_trained
     from recommender.store import Store
 
     with Store.open_default() as opened:
         here = [checkpoint for checkpoint in all_checkpoints(opened) if checkpoint.available]
+    untrained = []  # from before such files were refused, and from before all of them were told
     for checkpoint in here:
-        verify(checkpoint)
+        if checkpoint.origin != "registry":
+            verify(checkpoint)
+        elif never_trained(load_state(checkpoint)):
+            untrained.append(checkpoint.name)
     yield CheckResult(
         part="weights", state="ok", said=f"{len(here)} checkpoints here, every checksum as recorded"
     )
+    if untrained:
+        yield CheckResult(
+            part="weights",
+            state="note",
+            said=f"never trained, so that their forecasts mean nothing: {', '.join(untrained)}",
+            remedy=f"recommend checkpoints remove {untrained[0]}",
+        )
 
 
 def offline_readiness() -> Iterator[CheckResult]:

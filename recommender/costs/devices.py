@@ -103,9 +103,13 @@ def device(name: str) -> Device:
 
 
 def known_name(name: str, known: Iterable[str]) -> str | None:
-    """The known device that a name means: of "NVIDIA GeForce RTX 5070 Ti" it is "rtx-5070ti"; None where none is."""
-    wanted = _essence(name)
-    return next((one for one in known if _essence(one) == wanted), None)
+    """The known device that a name means: of "NVIDIA GeForce RTX 5070 Ti" it is "rtx-5070ti"; None where none is.
+
+    Of variants it is the one that shares most with the name: "h100-pcie" of "NVIDIA H100 PCIe", "h100" of "H100 SXM".
+    """
+    wanted, told = _essence(name).removeprefix("rtx"), _variant(name)
+    same = (one for one in known if _essence(one).removeprefix("rtx") == wanted and _variant(one) <= told)
+    return max(same, key=lambda one: len(_variant(one)), default=None)
 
 
 def near_names(name: str, known: Iterable[str]) -> list[str]:
@@ -123,6 +127,12 @@ def memory_gb(name: str) -> int | None:
 def _essence(name: str) -> str:
     """The letters and numbers that tell a device from others, without its maker, slot and memory."""
     return re.sub(f"{MEMORY}|{BESIDE}| ", "", _words(name))
+
+
+def _variant(name: str) -> set[str]:
+    """The words that `_essence` leaves out, and the memory: {"nvidia", "pcie", "80 GB"}."""
+    said = memory_gb(name)
+    return {*re.findall(BESIDE, _words(name)), *([] if said is None else [f"{said} GB"])}
 
 
 def _words(name: str) -> str:

@@ -25,7 +25,7 @@ LEAST_STEP_S = 0.05  # of a batch
 BETWEEN_EPOCHS_S = 0.5
 GPU_START_S = 10.0  # before the first epoch
 # GB/s, and GB of the smallest model of that name, looked up on 26 November 2026 with makers or those who quote them.
-# The A100's are those of 40 GB, the H100's those of SXM, the RTX 3060's those of 12 GB.
+# Those without a slot or memory in their names: the A100's are of 40 GB, the H100's of SXM, the RTX 3060's of 12 GB.
 BANDWIDTH_AND_MEMORY: dict[str, tuple[float, int]] = {
     "t4": (320, 16),
     "l4": (300, 24),
@@ -35,18 +35,27 @@ BANDWIDTH_AND_MEMORY: dict[str, tuple[float, int]] = {
     "l40": (864, 48),
     "l40s": (864, 48),
     "v100": (V100_BANDWIDTH, 16),
+    "v100s": (1134, 32),
+    "a30": (933, 24),
     "a100": (1555, 40),
+    "a100-80gb": (1935, 80),
     "h100": (3350, 80),
+    "h100-pcie": (2000, 80),
+    "h100-nvl": (3938, 94),
     "h200": (4800, 141),
     "b200": (8000, 180),
     "mi300x": (5300, 192),
+    "rtx-a4000": (448, 16),
+    "rtx-a5000": (768, 24),
     "rtx-a6000": (768, 48),
     "rtx-6000-ada": (960, 48),
+    "rtx-2080ti": (616, 11),
     "rtx-3060": (360, 12),
     "rtx-3060ti": (448, 8),
     "rtx-3070": (448, 8),
     "rtx-3070ti": (608, 8),
     "rtx-3080": (760, 10),
+    "rtx-3080-12gb": (912, 12),
     "rtx-3080ti": (912, 12),
     "rtx-3090": (936, 24),
     "rtx-3090ti": (1008, 24),

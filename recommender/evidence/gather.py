@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -80,12 +81,21 @@ def gather(
 def choose(
     checkpoints: Sequence[Checkpoint], evidence: dict[str, Evidence], max_feature_candidates: int
 ) -> list[Checkpoint]:
-    """The most promising checkpoints that are here, best first, as many as the cap pays for."""
+    """The most promising checkpoints that are here, best first, as many as the cap pays for.
+
+    One of each source and classes comes before a second of any: fifty of one training leave room for the others.
+    """
     here = [c for c in checkpoints if c.available and c.sha256]
     order = sorted(here, key=lambda c: (-promise(c, evidence[c.name]), c.name))
+    seen: Counter[tuple[str | None, tuple[str, ...] | None]] = Counter()
+    turns = []
+    for place, checkpoint in enumerate(order):
+        training = checkpoint.source_hash, checkpoint.class_names
+        turns.append((seen[training], place))
+        seen[training] += 1
     chosen: list[Checkpoint] = []
     spent = 0.0
-    for checkpoint in order:
+    for checkpoint in (order[place] for _, place in sorted(turns)):
         cost = max(1.0, (checkpoint.num_parameters or LIGHT_PARAMETERS) / LIGHT_PARAMETERS)
         if spent + cost <= max_feature_candidates:
             chosen.append(checkpoint)

@@ -62,7 +62,8 @@ def builtin_history(task: Task) -> BuiltinHistory:
         raise StorageError(
             f"The built-in history {file} cannot be read: {error}.", remedy="Install the package again."
         ) from error
-    checkpoints = [from_parsed(Checkpoint, item) for item in content["checkpoints"]]
+    # Whoever registered them where the runs were made, here nobody did.
+    checkpoints = [from_parsed(Checkpoint, item | {"origin": "zoo"}) for item in content["checkpoints"]]
     return BuiltinHistory(
         runs=tuple(from_parsed(Run, item) for item in content["runs"]),
         checkpoints={c.sha256: c for c in checkpoints if c.sha256},

@@ -47,6 +47,7 @@ TRAINED_ON_SHARE = (
     0.5  # share of target images in a source from which on a checkpoint was trained on this very data
 )
 CLASSIFIER_VIEWS = 2000.0  # views after which full training of a classifier has made up for half of its lag
+MIN_SPREAD = 3  # checkpoints with a score, from which on it is told how far scores lie apart
 LEAK_SHARE = 0.02  # share of target images found in a source from which its similarity earns nothing
 
 
@@ -292,7 +293,7 @@ def _counts(score: Estimator, situation: Situation) -> bool:
 
 
 def _scores(situations: Sequence[Situation]) -> Matrix:
-    """z-scores among the distinct checkpoints of each target; 0 where nothing was measured.
+    """z-scores by the spread among the distinct checkpoints of each target; 0 where nothing was measured.
 
     They are scores of features as they are, which full training of a detector moves: there they say nothing beyond
     the other rules, so some of them count for frozen detectors alone. Of image classification all count, in both modes.
@@ -304,17 +305,42 @@ def _scores(situations: Sequence[Situation]) -> Matrix:
         by_target.setdefault(situation.target.dataset_hash, []).append(i)
     for column, rule in enumerate(SCORED):
         for rows in by_target.values():
-            scores = {
-                situations[i].start.checkpoint: situations[i].evidence.scores.get(rule.name) for i in rows
-            }
-            known = np.array([v for v in scores.values() if v is not None and math.isfinite(v)])
-            if len(known) < 3 or (deviation := known.std()) < 1e-12:
+            spread = _spread(rule.name, [situations[i] for i in rows])
+            if spread is None:
                 continue
-            mean = known.mean()
             for i in rows:
-                value = scores[situations[i].start.checkpoint]
-                if value is not None and math.isfinite(value) and _counts(rule, situations[i]):
-                    z = max(-2.5, min(2.5, (value - mean) / deviation))
+                value = _score(rule.name, situations[i])
+                if value is not None and _counts(rule, situations[i]):
+                    z = max(-2.5, min(2.5, (value - spread.mean) / spread.deviation))
                     z = min(z, 0.0) if leaks(situations[i]) else z
                     columns[i, column] = z * advantages[i]
     return columns
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Spread:
+    mean: float
+    deviation: float
+
+
+def _spread(name: str, situations: Sequence[Situation]) -> _Spread | None:
+    """The spread of a score among a target's public checkpoints; where fewer than MIN_SPREAD have it, among all.
+
+    What a user adds, weak networks or one network many times, must not move what is said of the others. None where
+    too few have the score, or all the same.
+    """
+    checkpoints = {s.start.checkpoint: s.checkpoint for s in situations}
+    scores = {s.start.checkpoint: _score(name, s) for s in situations}
+    known = {start: value for start, value in scores.items() if value is not None}
+    public = [
+        v for start, v in known.items() if (c := checkpoints[start]) is not None and c.origin != "registry"
+    ]
+    values = np.array(public if len(public) >= MIN_SPREAD else list(known.values()))
+    if len(values) < MIN_SPREAD or values.std() < 1e-12:
+        return None
+    return _Spread(mean=float(values.mean()), deviation=float(values.std()))
+
+
+def _score(name: str, situation: Situation) -> float | None:
+    value = situation.evidence.scores.get(name)
+    return value if value is not None and math.isfinite(value) else None

@@ -38,10 +38,10 @@ def _built(architecture: str, names: tuple[str, ...], seed: int) -> nn.Module:
 
 
 def as_if_trained(model: nn.Module) -> nn.Module:
-    """The model, its batch norms as if they had seen an image: untrained weights are refused."""
+    """The model, its batch norms as if they had learnt something: untrained weights are refused."""
     for layer in model.modules():
-        if isinstance(layer, nn.BatchNorm2d) and layer.running_mean is not None:
-            layer.running_mean.fill_(0.01)
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.constant_(layer.bias, 0.01)
     return model
 
 

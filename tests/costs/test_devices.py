@@ -84,13 +84,34 @@ def test_a_device_nobody_measured_is_refused_with_those_there_are() -> None:
         ("NVIDIA GeForce RTX 5070 Ti", "rtx-5070ti"),
         ("RTX 4070 Laptop", "rtx-4070-laptop"),
         ("rtx_4070ti_super", "rtx-4070ti-super"),
-        ("A100-SXM4-80GB", "a100"),
+        ("A100-SXM4-80GB", "a100-80gb"),
+        ("NVIDIA A100 80GB PCIe", "a100-80gb"),
+        ("NVIDIA A100-PCIE-40GB", "a100"),
+        ("NVIDIA H100 PCIe", "h100-pcie"),
+        ("NVIDIA H100 NVL", "h100-nvl"),
+        ("NVIDIA H100 80GB HBM3", "h100"),
+        ("H100 SXM", "h100"),
+        ("GeForce RTX 3080 12 GB", "rtx-3080-12gb"),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", "rtx-4090-laptop"),
+        ("4090", "rtx-4090"),
+        ("A6000", "rtx-a6000"),
+        ("Tesla T4", "t4"),
+        ("L40S", "l40s"),
         ("NVIDIA A10G", "a10g"),
         ("B200", "b200"),
     ],
 )
 def test_a_gpu_is_known_in_the_spellings_people_type(typed: str, known: str) -> None:
     assert gpu_speed(typed) == gpu_speed(known)
+
+
+def test_variants_of_a_gpu_with_another_memory_have_another_speed() -> None:
+    by_image = {name: gpu_speed(name).image_s for name in ("H100", "H100 PCIe", "A100", "A100 80GB", "V100S")}
+    assert by_image["H100 PCIe"] == pytest.approx(1.675 * by_image["H100"])
+    assert by_image["A100"] > 1.2 * by_image["A100 80GB"]
+    assert by_image["V100S"] < gpu_speed("V100").image_s
+    for part in ("NVIDIA A100-SXM4-80GB MIG 1g.10gb", "NVIDIA A100X", "Quadro RTX 6000"):
+        assert gpu_memory_mb(part) is None  # another chip, or a seventh of one
 
 
 def test_a_device_is_known_in_the_spellings_people_type() -> None:

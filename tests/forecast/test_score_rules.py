@@ -9,7 +9,7 @@ import pytest
 
 from recommender.forecast.rules import RULES, SCORED, features
 from recommender.forecast.situation import Situation
-from recommender.records import Evidence, Mode, TrainingStep
+from recommender.records import Checkpoint, Evidence, Mode, Start, TrainingStep
 from recommender.tasks import Task
 from tests.forecast.builders import profile, situation
 
@@ -43,6 +43,38 @@ def test_scores_count_where_the_features_stay(mode: Mode, task: Task, heeded: se
     columns = features(starts(mode, task))[:, len(RULES) :]
     assert {row.name for row, column in zip(SCORED, columns.T, strict=True) if column.any()} == heeded
     assert (np.diff(columns, axis=0) >= 0).all()
+
+
+def test_what_is_said_of_others_does_not_depend_on_what_a_user_adds() -> None:
+    """One weak network or fifty of it must not stretch the scale by which the public ones are told apart."""
+    public = [replace(one, checkpoint=of(one, origin="zoo")) for one in starts("freeze", "detect")]
+    mine = of_scores(public[0], "mine", 0.15)
+    alone = features([*public, mine])[:, len(RULES) :]
+    assert alone[-1].any()
+    for number in (1, 50):
+        weak = [of_scores(public[0], f"weak{i}", -9.0 - 1e-3 * i) for i in range(number)]
+        nothing = of_scores(public[0], "no number", float("nan"))
+        among = features([*public, mine, *weak, nothing])[:, len(RULES) :]
+        assert np.array_equal(among[: len(alone)], alone)
+        assert not among[-1].any()
+    # Where too few are public, there is nothing else to go by.
+    few = features([mine, of_scores(mine, "b", 0.1), of_scores(mine, "c", 0.3)])[:, len(RULES) :]
+    assert few.any()
+
+
+def of(situation: Situation, **changes: object) -> Checkpoint:
+    assert situation.checkpoint is not None
+    return replace(situation.checkpoint, **changes)  # type: ignore[arg-type]
+
+
+def of_scores(like: Situation, name: str, score: float) -> Situation:
+    """A registered checkpoint with this number for every score."""
+    return replace(
+        like,
+        start=Start(checkpoint=name, mode=like.start.mode),
+        checkpoint=of(like, name=name, origin="registry", sha256=name),
+        evidence=Evidence(scores={row.name: score for row in SCORED}),
+    )
 
 
 def test_a_detector_starts_masks_at_random_until_long_training_has_made_up_for_it() -> None:

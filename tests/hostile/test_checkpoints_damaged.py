@@ -18,6 +18,7 @@ from torch import nn
 
 from recommender.checkpoints.containment import admit
 from recommender.checkpoints.quarantine.__main__ import examine
+from recommender.checkpoints.quarantine.cleaning import never_trained
 from recommender.checkpoints.quarantine.refusal import RefusalError
 from recommender.errors import CheckpointError
 from recommender.families.ultralytics.recognition import recognise
@@ -44,6 +45,23 @@ def _torchscript(file: Path, _: bytes) -> None:
 def small_state() -> dict[str, torch.Tensor]:
     """A few tensors of a detector: enough where only their names and numbers matter."""
     return {"model.0.conv.weight": torch.rand(4, 3, 3, 3), "model.1.bn.running_var": torch.rand(4)}
+
+
+def drawn(*, forward: bool = True, steps: int = 0, frozen: bool = False) -> dict[str, torch.Tensor]:
+    """A small network as torch makes it, after an image in training mode and so many steps of training."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16), nn.Conv2d(16, 16, 3), nn.BatchNorm2d(16))
+    if frozen:
+        for layer in (model[1], model[3]):
+            layer.eval().requires_grad_(False)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=0.002)
+    for _ in range(steps):
+        loss = model(torch.rand(2, 3, 12, 12)).square().mean()
+        loss.backward()
+        optimiser.step()
+    if forward:
+        model(torch.rand(2, 3, 12, 12))
+    return {f"model.{key}": tensor for key, tensor in model.state_dict().items()}
 
 
 def _with(change: Callable[[dict[str, torch.Tensor]], object]) -> Make:
@@ -90,7 +108,11 @@ BAD: dict[str, tuple[Make, str]] = {
         "LFS",
     ),
     "nan": (_with(_nan), "NaN"),
-    "untrained": (_with(lambda s: s.update({"model.1.bn.running_mean": torch.zeros(4)})), "never trained"),
+    "untrained": (lambda file, _: torch.save(drawn(), file), "never trained"),
+    "untrained, in half": (
+        lambda file, _: torch.save({key: one.half() for key, one in drawn().items()}, file),
+        "never trained",
+    ),
     "infinite": (_with(lambda s: s["model.1.bn.running_var"].fill_(float("inf"))), "infinite"),
     "huge": (_with(lambda s: s["model.0.conv.weight"].fill_(1e30)), "impossible"),
     "negative variance": (_with(lambda s: s["model.1.bn.running_var"].fill_(-1.0)), "impossible"),
@@ -133,6 +155,37 @@ def test_other_kinds_of_models_are_refused_by_name(class_name: str, told: str, t
         setattr(tasks, class_name, original)
     with pytest.raises(RefusalError, match=told):
         examine(tmp_path / "x.pt", tmp_path)
+
+
+@pytest.mark.parametrize(("steps", "frozen"), [(1, False), (5, True)])
+def test_a_little_training_is_training(steps: int, frozen: bool, tmp_path: Path) -> None:
+    """Frozen batch norms stay as they were made, statistics and all; the convolutions tell."""
+    state = drawn(steps=steps, frozen=frozen)
+    assert frozen == (not state["model.1.running_mean"].any())
+    torch.save(state, tmp_path / "x.pt")
+    assert examine(tmp_path / "x.pt", tmp_path)[0].keys() == state.keys()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["yolo11n", "yolo12n", "yolov8n-cls", "yolo26n-seg", "rtdetr-l"])
+def test_random_weights_of_every_kind_are_known_as_such(name: str) -> None:
+    from recommender.checkpoints import build_model
+
+    torch.manual_seed(1)
+    model = build_model(name, 3)
+    assert never_trained(model.state_dict())
+    assert never_trained(model.half().state_dict())
+
+
+def test_no_built_in_checkpoint_counts_as_untrained() -> None:
+    from recommender.checkpoints import load_state, zoo
+
+    for entry in zoo():
+        state = load_state(entry)
+        assert not never_trained(state)
+        norms = {k: torch.ones_like(v) if k.endswith("bn.weight") else v for k, v in state.items()}
+        frozen = {k: torch.zeros_like(v) if k.endswith("bn.bias") else v for k, v in norms.items()}
+        assert not never_trained(frozen)  # by its convolutions alone
 
 
 def test_every_flipped_byte_of_a_small_header_is_survived(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from recommender.checkpoints.quarantine.refusal import RefusalError
@@ -16,6 +17,7 @@ MAX_ELEMENTS = 500_000_000  # five times the largest detector ultralytics ships
 MAX_KEY_LENGTH = 300
 MAX_CLASSES = 10_000
 MAX_MAGNITUDE = 1e8  # beyond any trained weight: a flipped bit of an exponent
+DRAWN_BELOW = 1.001  # of what torch draws a weight below, 1 / √inputs, and what half precision may add
 
 
 def clean(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -45,13 +47,33 @@ def clean(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _refuse_untrained(state: dict[str, Tensor]) -> None:
-    """Raise RefusalError where every running mean is what a new batch norm begins with: no image was ever seen."""
-    means = [tensor for key, tensor in state.items() if key.endswith(".running_mean")]
-    if means and not any(tensor.any() for tensor in means):
+    if never_trained(state):
         raise RefusalError(
-            "Its batch norms have seen no image: these weights were never trained.",
+            "Its batch norms and convolutions are as they were made at random: these weights were never trained.",
             "Add the file that the training wrote, best.pt; random weights are the start `scratch`.",
         )
+
+
+def never_trained(state: Mapping[str, Tensor]) -> bool:
+    """True where no batch norm has learnt and most convolutions keep to the bound within which torch draws them.
+
+    One step of training moves batch norms, unless they are frozen, and trained convolutions leave the bound: of every
+    built-in checkpoint each one does. Statistics say nothing: a look at one image moves them, frozen ones never move.
+    """
+    norms = [key.removesuffix("running_mean") for key in state if key.endswith(".running_mean")]
+    learnt = any(
+        f"{norm}{part}" in state and bool((state[f"{norm}{part}"] != value).any())
+        for norm in norms
+        for part, value in (("weight", 1.0), ("bias", 0.0))
+    )
+    if learnt or not norms:
+        return False
+    # Of the rest, attention and transformers begin otherwise, and a `dfl` counts from 0 to 15.
+    drawn = [one for key, one in state.items() if one.dim() == 4 and one.numel() and ".dfl." not in key]
+    inside = [
+        one for one in drawn if float(one.abs().max()) * math.sqrt(math.prod(one.shape[1:])) < DRAWN_BELOW
+    ]
+    return 2 * len(inside) > len(drawn)
 
 
 def _check_numbers(key: str, tensor: Tensor) -> None:
