@@ -312,7 +312,9 @@ def test_large_networks_count_several_times() -> None:
 
 def test_copies_of_one_training_leave_room_for_the_others(tmp_path: Path) -> None:
     card = replace(random_checkpoint(tmp_path), num_parameters=1_000_000)
-    copies = [replace(card, name=f"copy{i}", sha256=f"{i}", source_hash="s", source_images=10**6) for i in range(9)]
+    copies = [
+        replace(card, name=f"copy{i}", sha256=f"{i}", source_hash="s", source_images=10**6) for i in range(9)
+    ]
     other = replace(card, name="other", sha256="x", source_hash="t", source_images=100)
     chosen = choose([*copies, other], {c.name: Evidence() for c in (*copies, other)}, 3)
     assert [c.name for c in chosen] == ["copy0", "other", "copy1"]
