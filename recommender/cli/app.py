@@ -142,7 +142,8 @@ def _validation(error: Any) -> str:
             continue  # pydantic counts only the items that are well
         where = str(found["loc"][0]).replace("_", "-") if found["loc"] else ""
         what = plain_message(found["type"], found["msg"])
-        lines.append(f"--{OPTION_OF.get(where, where)} {found.get('input')!r}: {what}" if where else what)
+        given = "" if found["type"] == "too_short" else found.get("input")  # no value of several
+        lines.append(f"--{OPTION_OF.get(where, where)} {given!r}: {what}" if where else what)
     return "; ".join(lines)
 
 
@@ -154,6 +155,8 @@ def plain_message(kind: str, message: str) -> str:
         return "a whole number is wanted"
     if kind in ("float_parsing", "float_type"):
         return "a number is wanted"
+    if kind == "too_short":
+        return "nothing is named; leave it out for what is usual"
     if kind == "value_error":
         return message.removeprefix("Value error, ")
     return message.replace("Input should be", "it must be").replace("Tuple should have", "give")

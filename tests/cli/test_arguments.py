@@ -80,6 +80,7 @@ def test_a_config_file_gives_defaults_and_a_flag_beats_it(
     ("arguments", "said", "unsaid"),
     [
         (["--dataset", "signs", "--modes", "frozen"], "choose full, freeze or scratch", "modes.1"),
+        (["--dataset", "signs", "--modes", ""], "--modes '': nothing is named; leave it out", "validation"),
         (["--dataset", "signs", "--epochs", "0"], "--epochs 0: it must be greater", "Input should"),
         (["train"], "`recommend train --help`", "`recommend --help`"),
         (["runs", "show"], "`recommend runs show --help`", "error: ."),

@@ -113,6 +113,7 @@ BAD: dict[str, tuple[Make, str]] = {
         lambda file, _: torch.save({key: one.half() for key, one in drawn().items()}, file),
         "never trained",
     ),
+    "nothing but zeros": (_with(lambda s: s["model.0.conv.weight"].zero_()), "sees nothing"),
     "infinite": (_with(lambda s: s["model.1.bn.running_var"].fill_(float("inf"))), "infinite"),
     "huge": (_with(lambda s: s["model.0.conv.weight"].fill_(1e30)), "impossible"),
     "negative variance": (_with(lambda s: s["model.1.bn.running_var"].fill_(-1.0)), "impossible"),

@@ -42,6 +42,9 @@ def clean(state: dict[str, Tensor]) -> dict[str, Tensor]:
         kept[key] = plain.clone(memory_format=torch.contiguous_format)
     if not any(value.is_floating_point() for value in kept.values()):
         raise RefusalError("There are no weights in it.")
+    convolutions = [tensor for tensor in kept.values() if tensor.dim() == 4]
+    if convolutions and not any(tensor.any() for tensor in convolutions):
+        raise RefusalError("Every convolution in it is 0: it sees nothing.", "Copy or save it again.")
     _refuse_untrained(kept)
     return kept
 
