@@ -91,8 +91,10 @@ def _require_file(file: Path) -> int:
     try:
         status = file.stat()
     except OSError as error:
+        address = str(file).startswith(("http:", "https:"))
         raise CheckpointError(
-            f"{printable(file)} cannot be read: {error.strerror or error}.", remedy="Check the path."
+            f"{printable(file)} cannot be read: {error.strerror or error}.",
+            remedy="Download it first, and name the file." if address else "Check the path.",
         ) from error
     if not stat.S_ISREG(status.st_mode):
         best = next(

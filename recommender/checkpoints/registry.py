@@ -18,7 +18,7 @@ from recommender.checkpoints.zoo import zoo
 from recommender.errors import ConflictError, NotFoundError, UsageError
 from recommender.families.ultralytics.models import tensor_shapes
 from recommender.progress import Progress, silent
-from recommender.records import SCRATCH, Checkpoint, Dataset
+from recommender.records import SCRATCH, Checkpoint, Dataset, TrainingStep
 from recommender.text import printable
 
 if TYPE_CHECKING:
@@ -113,10 +113,17 @@ def add_checkpoint(
         parent: the checkpoint, by name, that its training began from; else the file and its weights are asked.
 
     Raises:
-        UsageError: impossible name. ConflictError: it is taken. CheckpointError: the file is refused.
-        NotFoundError: nobody knows the parent.
+        UsageError: impossible name, or it would have begun both at random and from a parent, or from itself.
+        ConflictError: the name is taken. CheckpointError: the file is refused. NotFoundError: nobody knows the parent.
     """
     check_name(store, name)
+    if parent is not None and parent.casefold() == SCRATCH:
+        parent, from_scratch = None, True
+    if parent is not None and from_scratch:
+        raise UsageError(
+            f"Its training began from random weights or from '{printable(parent)}', not from both.",
+            remedy="Keep one of --from and --from-scratch.",
+        )
     began_from = None if parent is None else get_checkpoint(store, parent)
     progress("quarantine", 0, 1)
     with _admitted(store, file) as admitted:
@@ -131,8 +138,8 @@ def add_checkpoint(
         twin = same_network(load_state(checkpoint), checkpoint.architecture, visible)
         if twin is not None:
             checkpoint = _as_known(checkpoint, twin)
-        if began_from is not None and not from_scratch:
-            checkpoint = replace(checkpoint, lineage=ancestry(began_from, "user"))
+        if began_from is not None:
+            checkpoint = replace(checkpoint, lineage=_lineage_from(began_from, checkpoint))
         else:
             checkpoint = with_lineage(checkpoint, admitted.started_from, visible)
         store.checkpoints.put(checkpoint)
@@ -230,6 +237,16 @@ def _admitted(store: Store, file: Path) -> Iterator[Admitted]:
     finally:
         if not _in_use(store, admitted.sha256):
             kept_path(admitted.sha256).unlink(missing_ok=True)
+
+
+def _lineage_from(parent: Checkpoint, checkpoint: Checkpoint) -> tuple[TrainingStep, ...]:
+    lineage = ancestry(parent, "user")
+    if checkpoint.sha256 in {step.sha256 for step in lineage}:
+        raise UsageError(
+            f"The file holds weights that {parent.name!r} is or began from: it cannot have begun from {parent.name!r}.",
+            remedy="Leave --from out, or name what its own training began from.",
+        )
+    return lineage
 
 
 def _as_known(checkpoint: Checkpoint, twin: Checkpoint) -> Checkpoint:

@@ -20,7 +20,7 @@ from recommender.checkpoints.lineage import (
 )
 from recommender.checkpoints.quarantine.__main__ import examine
 from recommender.cli.app import app
-from recommender.errors import NotFoundError
+from recommender.errors import NotFoundError, UsageError
 from recommender.profile.shipped import builtin_profiles
 from recommender.records import Checkpoint
 from recommender.report.checkpoints import checkpoint_summary
@@ -146,6 +146,14 @@ def test_add_takes_the_users_word_then_the_files_then_the_weights(tmp_path: Path
     assert (step["known_by"], step["source_images"]) == ("weights", 118_287)
     with pytest.raises(NotFoundError):
         add_checkpoint(store, file, name="orphan", parent="nobody")
+    assert names(add_checkpoint(store, file, name="at-random", parent="scratch")) == []
+    with pytest.raises(UsageError, match="not from both"):
+        add_checkpoint(store, file, name="both", parent="coco", from_scratch=True)
+    grown = replace(near, name="grown", sha256="0", lineage=ancestry(near, "user"))
+    store.checkpoints.put(grown)
+    for parent in ("near", "grown"):  # its own weights, and what began from them
+        with pytest.raises(UsageError, match="cannot have begun"):
+            add_checkpoint(store, tmp_path / "y.pt", name="circle", parent=parent)
     shown = CliRunner().invoke(app, ["checkpoints", "show", "near"])
     assert "COCO 118,287 images (coco-yolo11n) → its own data" in " ".join(shown.output.split())
 

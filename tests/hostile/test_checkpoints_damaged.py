@@ -386,6 +386,12 @@ def test_admission_raises_one_class_of_error(kind: str, tmp_path: Path, home: Pa
     assert list((home / "checkpoints").iterdir()) == []
 
 
+def test_an_address_is_to_be_downloaded_first(home: Path) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        admit(Path("https://example.org/best.pt"))
+    assert "Download it first" in str(caught.value.remedy)
+
+
 @pytest.mark.parametrize("place", ["absent.pt", "folder", "fifo"])
 def test_what_is_no_file_is_refused_at_once(place: str, tmp_path: Path, home: Path) -> None:
     import os
