@@ -62,21 +62,28 @@ def nearest_lineage(
     """The lineage by the early layers: of all known checkpoints that are near, the one with the fewest trainings.
 
     Two fine-tunings of one checkpoint are near each other too, so the nearest may be a sibling; what both began from
-    is an ancestor in any case. None where nothing is near.
+    is an ancestor in any case. Registered ones are looked at where no public one is near: there may be thousands, and
+    of those that nothing is known of none comes before COCO. None where nothing is near.
     """
+    fitting = [entry for entry in known if entry.architecture == architecture and entry.available]
+    for registered in (False, True):
+        near = _near(state, [entry for entry in fitting if (entry.origin == "registry") == registered])
+        if near:
+            return ancestry(min(near, key=lambda item: item[:2])[2], "weights")
+    return None
+
+
+def _near(state: Mapping[str, Tensor], known: Sequence[Checkpoint]) -> list[tuple[int, float, Checkpoint]]:
+    """Those near a state, each after the number of trainings behind it and its distance."""
     near: list[tuple[int, float, Checkpoint]] = []
     for entry in known:
-        if entry.architecture != architecture or not entry.available:
-            continue
         try:
             apart = distance(state, load_state(entry))
         except RecommenderError:
             continue  # its file is damaged, which its own use will say
         if apart is not None and apart < MAX_DISTANCE:
             near.append((len(entry.lineage or ()), apart, entry))
-    if not near:
-        return None
-    return ancestry(min(near, key=lambda item: item[:2])[2], "weights")
+    return near
 
 
 def distance(state: Mapping[str, Tensor], parent: Mapping[str, Tensor]) -> float | None:

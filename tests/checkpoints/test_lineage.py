@@ -80,6 +80,15 @@ def test_siblings_are_not_taken_for_parents(tmp_path: Path) -> None:
     assert found is not None
     assert [(step.checkpoint, step.known_by) for step in found] == [("coco-yolo11n", "weights")]
     assert nearest_lineage(state_of(), "yolo11n", list(ZOO.values())) is None
+    mine = stored(tmp_path, "mine", moved(sibling, 0.002, 1))  # of which nothing is known
+    found = nearest_lineage(sibling, "yolo11n", [mine, COCO])
+    assert found is not None
+    assert [step.checkpoint for step in found] == ["coco-yolo11n"]
+    found = nearest_lineage(
+        moved(state_of(), 0.01, 1), "yolo11n", [COCO, stored(tmp_path, "own", state_of())]
+    )
+    assert found is not None
+    assert [step.checkpoint for step in found] == ["own"]
     assert nearest_lineage(sibling, "yolo11s", list(ZOO.values())) is None
 
 
