@@ -260,6 +260,7 @@ def _as_known(checkpoint: Checkpoint, twin: Checkpoint) -> Checkpoint:
         checkpoint if told else known,
         sha256=twin.sha256,
         path=path,
+        kept=checkpoint.kept,
         from_scratch=checkpoint.from_scratch or twin.from_scratch,
         class_names=checkpoint.class_names or twin.class_names,
         licence=checkpoint.licence or twin.licence,

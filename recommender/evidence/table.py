@@ -42,7 +42,8 @@ class CandidateFeatures:
 class Estimator:
     """One row. `measure` returns None where the score is not defined; a higher one means better transfer.
 
-    Scores compare candidates on one target only, so the forecast takes them as z-scores among a target's candidates.
+    Scores compare candidates on one target only, so the forecast takes them as z-scores, by the mean and the spread of
+    the target's public checkpoints: what a user adds beside them changes nothing said of the others.
     """
 
     name: str  # in `Evidence.scores` and in every published answer

@@ -98,6 +98,13 @@ def test_a_file_named_once_can_be_kept_later(store: Store, nano_pt: Path) -> Non
 
 
 @pytest.mark.slow
+def test_a_file_named_once_and_added_later_takes_part(store: Store, nano_pt: Path) -> None:
+    once = get_checkpoint(store, str(nano_pt), allow_paths=True)
+    added = add_checkpoint(store, nano_pt, name="mine")
+    assert (once.kept, added.kept, added.sha256) == (False, True, once.sha256)
+
+
+@pytest.mark.slow
 def test_what_could_not_be_registered_leaves_no_weights(
     store: Store, nano_pt: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
