@@ -74,7 +74,7 @@ def nearest_lineage(
 
 
 def _near(state: Mapping[str, Tensor], known: Sequence[Checkpoint]) -> list[tuple[int, float, Checkpoint]]:
-    """Those near a state, each after the number of trainings behind it and its distance."""
+    """The known ones near a state, each after the number of trainings behind it and its distance."""
     near: list[tuple[int, float, Checkpoint]] = []
     for entry in known:
         try:
