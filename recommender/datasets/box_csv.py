@@ -148,7 +148,7 @@ def _table(
     path: Path, rows: Sequence[Sequence[str]], known: set[str], disk: Disk, log: DefectLog
 ) -> BoxTable | None:
     boxes = box_columns(rows)
-    if boxes is None:
+    if boxes is None or not boxes.readings:
         return None
     width = len(rows[0])
     header = rows[0] if boxes.headed else [""] * width
@@ -262,7 +262,7 @@ def _entries(
         grouped.setdefault((row.reference, row.split), []).append(row)
     for (reference, split), rows in grouped.items():
         where = f"{disk.name(table.path)}: {reference}"
-        objects = tuple(each for row in rows for each in _objects(row, reading, where, log))
+        objects = tuple(each for row in rows for each in _objects(row, reading, units, where, log))
         label = rows[0].label if table.named else ""
         if label and not objects:
             log.add("image_tagged", where, label)
@@ -271,8 +271,14 @@ def _entries(
         )
 
 
-def _objects(row: BoxRow, reading: Reading, where: str, log: DefectLog) -> Iterator[Object]:
+def _objects(row: BoxRow, reading: Reading, units: Units, where: str, log: DefectLog) -> Iterator[Object]:
     for cells in row.boxes:
         if not row.label:
             log.add("label_class_unknown", where, "no class")
-        yield row.label, BOX_MAKERS[reading](cells, where, log)
+        if units == "pixel" and all(
+            number(cell) <= 1 for cell in cells
+        ):  # VinBigData's `0 0 1 1` for nothing
+            log.add("label_zero_area", where, ", ".join(cells))
+            yield "", None
+        else:
+            yield row.label, BOX_MAKERS[reading](cells, where, log)

@@ -62,7 +62,10 @@ ONE_CELL = re.compile(r"b(ounding)?box(es)?(string)?|boxes(string)?")
 
 @dataclass(frozen=True, kw_only=True)
 class BoxColumns:
-    """The columns of a box, four or one that holds all four values, and the readings that their headings allow."""
+    """The columns of a box, four or one that holds all four values, and the readings that their headings allow.
+
+    None of either for four corners, which are no upright box.
+    """
 
     columns: tuple[int, ...]
     readings: tuple[Reading, ...]
@@ -74,7 +77,15 @@ def box_columns(rows: Sequence[Sequence[str]]) -> BoxColumns | None:
     if not rows:
         return None
     plain = [re.sub(r"[^a-z0-9]", "", cell.lower()) for cell in rows[0]]
-    short = [re.sub(r"^(bbox|bndbox|box|roi)(?=[a-z])", "", cell) for cell in plain]
+    of_box = [
+        match[1] if (match := re.fullmatch(r"(?:bbox|bndbox|box|roi)([a-z].*)", cell)) else ""
+        for cell in plain
+    ]
+    short = (
+        of_box if len(list(filter(None, of_box))) >= 4 else plain
+    )  # `width` beside `bbox_width` is the image's
+    if "x3" in short:
+        return BoxColumns(columns=(), readings=())
     for headings, readings in HEADINGS:
         if all(short.count(heading) == 1 for heading in headings.split()):
             return BoxColumns(columns=tuple(map(short.index, headings.split())), readings=readings)

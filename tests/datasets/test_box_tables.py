@@ -91,6 +91,10 @@ FORMS: dict[str, tuple[str, Line]] = {
     "retinanet": ("", lambda name, label, box: f"images/{name},{plain(box)},{label}"),
     "sku-110k": ("", lambda name, label, box: f"{name},{plain(box)},{label},96,80"),
     "makesense": ("", lambda name, label, box: f"{label},{sized(box)},{name},96,80"),
+    "sizes of boxes and images": (
+        "image_id,width,height,class,bbox_x,bbox_y,bbox_width,bbox_height",
+        lambda name, label, box: f"{name[:-4]},96,80,{label},{sized(box)}",
+    ),
     "automl": (
         "",
         lambda name, label, b: f"gs://b/{name},{label},{b[0] / 96},{b[1] / 80},,,{b[2] / 96},{b[3] / 80},,",
@@ -193,6 +197,11 @@ DOUBTFUL: dict[str, tuple[str, Line, str]] = {
         lambda name, label, box: f"{name},{label},{plain(tuple(v / 4 for v in box))}",  # type: ignore[arg-type]
         "upper left quarter",
     ),
+    "four corners": (
+        "filename,class,x1,y1,x2,y2,x3,y3,x4,y4",
+        lambda n, label, b: f"{n},{label},{b[0]},{b[1]},{b[2]},{b[1]},{b[2]},{b[3]},{b[0]},{b[3]}",
+        "no boxes that are read",
+    ),
     "a class that is not called so": (
         "filename,xmin,ymin,xmax,ymax,fault,maker",
         lambda name, label, box: f"{name},{plain(box)},{label},x",
@@ -219,6 +228,16 @@ def test_predictions_beside_a_table_are_no_labels(tmp_path: Path) -> None:
     assert corners(open_dataset(folder)) == expected()
     with pytest.raises(DatasetError, match="detector's results"):
         open_dataset(path)
+
+
+def test_a_box_of_one_pixel_says_that_nothing_was_found(tmp_path: Path) -> None:
+    folder = table(tmp_path / "set", FORMS["tensorflow"][1], FORMS["tensorflow"][0])
+    path = folder / "labels.csv"
+    heading, *rows = (row for row in path.read_text().splitlines() if not row.startswith("photo_000"))
+    path.write_text("\n".join([heading, "photo_000.png,96,80,nothing,0,0,1,1", *rows]))
+    found = open_dataset(folder)
+    assert kinds(found) == {"label_zero_area": 1, "image_unlabelled": 1}
+    assert found.class_names == NAMES
 
 
 def test_splits_come_from_the_names_of_tables(tmp_path: Path) -> None:
