@@ -12,41 +12,26 @@ from recommender.records import EpochMetrics, Job, JobEvent, Lease
 from recommender.store.clock import utc_now
 from recommender.store.job_models import JobEventRow, JobRow, OutboxRow
 from recommender.store.records_json import decode
+from recommender.store.rows import same_fields
 
-RECOMMENDATION = (
-    "recommendation"  # the kind that a service answers itself; all others are launched on a cluster
-)
+RECOMMENDATION = "recommendation"  # the kind that a service answers itself; a cluster runs all others
 
 
 def job_of(session: Session, row: JobRow) -> Job:
     """The record of a row."""
     outbox = session.get(OutboxRow, (row.id, row.attempt))
     return Job(
-        id=row.id,
-        kind=row.kind,
-        owner=row.owner,
-        key=row.key,
-        cluster=row.cluster,
-        status=row.status,  # type: ignore[arg-type]
-        spec=row.spec,
-        attempt=row.attempt,
-        submitted=outbox is not None and outbox.delivered,
-        cancel_requested=row.cancel_requested,
-        crashes=row.crashes,
-        collected=row.collected,
-        metrics=None if row.metrics is None else decode(EpochMetrics, row.metrics),
-        run_id=row.run_id,
-        checkpoint=row.checkpoint,
-        artefacts=row.artefacts,
-        error=row.error,
-        created_at=row.created_at,
-        ended_at=row.ended_at,
+        **same_fields(Job, row)
+        | {
+            "submitted": outbox is not None and outbox.delivered,
+            "metrics": None if row.metrics is None else decode(EpochMetrics, row.metrics),
+        }
     )
 
 
 def event_of(row: JobEventRow) -> JobEvent:
     """The record of a row."""
-    return JobEvent(seq=row.seq, attempt=row.attempt, kind=row.kind, data=row.data, at=row.at)
+    return JobEvent(**same_fields(JobEvent, row))
 
 
 def lease_of(row: JobRow) -> Lease:

@@ -57,17 +57,11 @@ class Jobs(Repository):
                 status="queued",
                 spec=spec,
                 attempt=1,
-                cancel_requested=False,
-                crashes=0,
-                collected=0,
-                last_seq=0,
-                lease_holder="",
-                lease_beat=0,
                 created_at=utc_now(),
             )
             session.add(row)
             session.flush()  # its outbox row refers to it
-            session.add(OutboxRow(job_id=id, attempt=1, begun=False, delivered=False))
+            session.add(OutboxRow(job_id=id, attempt=1))
             append_event(session, row, "status", {"status": "queued"})
             session.flush()
             return job_of(session, row), True

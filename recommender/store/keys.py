@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, delete, func, select, update
@@ -12,8 +13,9 @@ from recommender.errors import StorageError
 from recommender.store.clock import utc_now
 from recommender.store.database import require_key, storable
 from recommender.store.repository import Repository
+from recommender.store.rows import same_fields
 from recommender.store.service_models import ApiKeyRow, SessionRow
-from recommender.store.service_records import ApiKey, Role
+from recommender.store.service_records import ApiKey
 
 
 class Keys(Repository):
@@ -104,24 +106,10 @@ class Keys(Repository):
 
 
 def _row(key: ApiKey) -> ApiKeyRow:
-    return ApiKeyRow(
-        id=require_key("key id", key.id),
-        owner=require_key("owner", key.owner),
-        role=key.role,
-        digest=key.digest,
-        created_at=key.created_at,
-        expires_at=key.expires_at,
-        revoked_at=key.revoked_at,
-    )
+    require_key("key id", key.id)
+    require_key("owner", key.owner)
+    return ApiKeyRow(**asdict(key))
 
 
 def _key(row: ApiKeyRow) -> ApiKey:
-    return ApiKey(
-        id=row.id,
-        owner=row.owner,
-        role=cast(Role, row.role),
-        digest=row.digest,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        revoked_at=row.revoked_at,
-    )
+    return ApiKey(**same_fields(ApiKey, row))

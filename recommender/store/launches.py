@@ -135,7 +135,7 @@ class Launches(JobLeases):
             if row.attempt == attempt and row.ended_at is None:
                 row.attempt, row.status, row.collected = attempt + 1, "queued", 0
                 row.crashes += crashed
-                session.add(OutboxRow(job_id=id, attempt=attempt + 1, begun=False, delivered=False))
+                session.add(OutboxRow(job_id=id, attempt=attempt + 1))
                 append_event(session, row, "status", {"status": "queued", "reason": reason})
                 session.flush()
             return job_of(session, row)

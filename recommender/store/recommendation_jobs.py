@@ -7,8 +7,6 @@ answer, so no question is answered twice.
 
 from __future__ import annotations
 
-from typing import cast
-
 from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.orm import Session
 
@@ -18,6 +16,7 @@ from recommender.store.database import require_key, storable
 from recommender.store.job_leases import JobLeases
 from recommender.store.job_models import JobRow
 from recommender.store.job_rows import RECOMMENDATION, append_event, lease_of
+from recommender.store.rows import same_fields
 from recommender.store.service_records import Page, RecommendationJob, Status
 
 _OPEN = ("queued", "running")
@@ -188,16 +187,10 @@ def _row(job: RecommendationJob) -> JobRow:
         status=job.status,
         spec=job.question,
         attempt=0,
-        cancel_requested=False,
-        crashes=0,
-        collected=0,
-        last_seq=0,
         error=job.problem,
         dataset_id=job.dataset_id,
         dataset_hash=job.dataset_hash,
         result=job.document,
-        lease_holder="",
-        lease_beat=0,
         created_at=job.created_at,
         ended_at=job.finished_at or (None if job.status in _OPEN else utc_now()),
     )
@@ -205,14 +198,10 @@ def _row(job: RecommendationJob) -> JobRow:
 
 def _job(row: JobRow) -> RecommendationJob:
     return RecommendationJob(
-        id=row.id,
-        owner=row.owner,
-        dataset_id=row.dataset_id or "",
-        dataset_hash=row.dataset_hash or "",
+        **same_fields(RecommendationJob, row)
+        | {"dataset_id": row.dataset_id or "", "dataset_hash": row.dataset_hash or ""},
         question=row.spec,
         cache_key=row.body_digest,
-        status=cast(Status, row.status),
-        created_at=row.created_at,
         finished_at=row.ended_at,
         document=row.result,
         problem=row.error,
