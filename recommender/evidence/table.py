@@ -65,10 +65,6 @@ def _knn(features: CandidateFeatures) -> float | None:
     return knn_accuracy(features.together, sample.labels_M, groups_N=sample.images_M)
 
 
-def _h_score(features: CandidateFeatures) -> float | None:
-    return h_score(features.together, features.sample.labels_M)
-
-
 def _logme_classes(features: CandidateFeatures) -> float | None:
     return _best_level(
         features, lambda level_MR: logme_classes(with_intercept(level_MR), features.sample.labels_M)
@@ -82,18 +78,6 @@ def _logme_boxes(features: CandidateFeatures) -> float | None:
     return _best_level(features, lambda level_MR: logme(with_intercept(level_MR[objects]), sizes))
 
 
-def _zero_shot(features: CandidateFeatures) -> float | None:
-    return zero_shot_accuracy(features.checkpoint, features.sample)
-
-
-def _zero_shot_map(features: CandidateFeatures) -> float | None:
-    return zero_shot_map(features.checkpoint, features.sample)
-
-
-def _linear_probe(features: CandidateFeatures) -> float | None:
-    return ridge_accuracy(features.whole, features.sample.labels_M)
-
-
 ESTIMATORS: tuple[Estimator, ...] = (
     Estimator(name="knn_accuracy", label="k-NN accuracy", measure=_knn, weight=0.010, sd=0.02,
               paper="arXiv 2503.18528", cost="N²D", of_frozen=True),
@@ -102,17 +86,20 @@ ESTIMATORS: tuple[Estimator, ...] = (
     Estimator(name="logme_boxes", label="LogME, boxes", measure=_logme_boxes, weight=0.010, sd=0.02,
               paper="arXiv 2306.15306", cost="ND²", of_frozen=True,
               tasks=("detect", "segment")),  # whole images are all of one size
-    Estimator(name="h_score", label="H-score", measure=_h_score, weight=0.005, sd=0.02,
-              paper="arXiv 2110.06893", cost="ND² + D³"),
-    Estimator(name="linear_probe", label="linear probe", measure=_linear_probe, weight=0.03, sd=0.03,
-              paper="arXiv 1610.01644", cost="N³", tasks=("classify",)),
+    Estimator(name="h_score", label="H-score", measure=lambda of: h_score(of.together, of.sample.labels_M),
+              weight=0.005, sd=0.02, paper="arXiv 2110.06893", cost="ND² + D³"),
+    Estimator(name="linear_probe", label="linear probe",
+              measure=lambda of: ridge_accuracy(of.whole, of.sample.labels_M),
+              weight=0.03, sd=0.03, paper="arXiv 1610.01644", cost="N³", tasks=("classify",)),
     # No set of the built-in history shares two classes with a checkpoint that has not seen its images: shown alone.
-    Estimator(name="zero_shot", label="zero-shot accuracy", measure=_zero_shot, weight=0.0, sd=0.0,
-              paper="the checkpoint's own head", cost="N", tasks=("classify",),
+    Estimator(name="zero_shot", label="zero-shot accuracy",
+              measure=lambda of: zero_shot_accuracy(of.checkpoint, of.sample),
+              weight=0.0, sd=0.0, paper="the checkpoint's own head", cost="N", tasks=("classify",),
               said="untrained it puts {score:.0%} of your images of what it knows right"),
     # Nor can its effect be fitted: shown alone.
-    Estimator(name="zero_shot_map", label="zero-shot mAP50-95", measure=_zero_shot_map, weight=0.0, sd=0.0,
-              paper="the checkpoint's own head", cost="N", tasks=("detect", "segment"),
+    Estimator(name="zero_shot_map", label="zero-shot mAP50-95",
+              measure=lambda of: zero_shot_map(of.checkpoint, of.sample),
+              weight=0.0, sd=0.0, paper="the checkpoint's own head", cost="N", tasks=("detect", "segment"),
               said="untrained it reaches {metric} {score:.2f} on what it knows"),
 )  # fmt: skip
 
