@@ -40,22 +40,18 @@ def visible_map(services: Services, caller: Caller) -> MapAnswer:
     held = _own_datasets(services.store, caller)
     places = []
     for place in snapshot.points.values():
-        own = held.get(place.dataset_hash)
-        if (
-            own is None
-            and place.dataset_hash not in trained_on
-            and place.dataset_hash not in builtin_hashes()
-        ):
+        own = held.get(place.hash)
+        if own is None and place.hash not in trained_on and place.hash not in builtin_hashes():
             continue
         places.append(
             MapPlace(
-                hash=place.dataset_hash,
+                hash=place.hash,
                 name=own.name if own else place.name,
-                x=place.x,
-                y=place.y,
+                x=round(place.x, 4),
+                y=round(place.y, 4),
                 images=place.num_images,
                 kind="held" if own else "source",
-                checkpoints=trained_on.get(place.dataset_hash, ()),
+                checkpoints=trained_on.get(place.hash, ()),
             )
         )
     return MapAnswer(generation=snapshot.generation, places=tuple(places))

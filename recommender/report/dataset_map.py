@@ -17,6 +17,7 @@ class PlacedDataset:
 
     name: str
     hash: str
+    num_images: int
     x: float
     y: float
 
@@ -43,6 +44,12 @@ def dataset_map(profiles: Sequence[Profile]) -> tuple[PlacedDataset, ...]:
     middle = (plane.max(axis=0) + plane.min(axis=0)) / 2 if size else np.zeros(2)
     scaled = 0.5 + (plane - middle) / (span or 1.0)
     return tuple(
-        PlacedDataset(name=p.dataset_name, hash=p.dataset_hash, x=float(x), y=float(y))
+        PlacedDataset(
+            name=p.dataset_name,
+            hash=p.dataset_hash,
+            num_images=p.num_images.train + p.num_images.val + p.num_images.test,
+            x=float(x),
+            y=float(y),
+        )
         for p, (x, y) in zip(profiles, scaled, strict=True)
     )

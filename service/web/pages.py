@@ -168,12 +168,11 @@ def _restored(store: Store, asked: RecommendationJob) -> Recommendation | None:
 @router.get("/recommendations/{id}/report")
 def report(services: ServicesDep, asked: RecommendationDep) -> Response:
     """The answer as one page to keep or send around."""
-    profile = source_profile(asked.dataset_hash, services.store)
-    if asked.document is None or profile is None:
+    again = _restored(services.store, asked)
+    if again is None:
         raise NotFoundError("There is no answer to download.", remedy="Wait for the answer, or ask again.")
-    html = page(restored(RecommendationDocument.model_validate_json(asked.document), profile))
     disposition = f'attachment; filename="answer-{asked.id}.html"'
-    return Response(html, media_type="text/html", headers={"Content-Disposition": disposition})
+    return Response(page(again), media_type="text/html", headers={"Content-Disposition": disposition})
 
 
 @router.get("/trainings")

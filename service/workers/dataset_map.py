@@ -11,7 +11,7 @@ from recommender.profile import SourceIndex, open_index
 from recommender.profile.known import source_profiles
 from recommender.profile.shipped import builtin_profiles
 from recommender.records import Profile
-from recommender.report.dataset_map import dataset_map
+from recommender.report.dataset_map import PlacedDataset, dataset_map
 from recommender.store import Store
 from service.logs import logger, where
 from service.metrics import Metrics
@@ -20,24 +20,13 @@ CHECK_INTERVAL_S = 1.0
 MAX_MAP_POINTS = 300  # the layout compares all pairs
 
 
-@dataclass(frozen=True, kw_only=True)
-class MapPoint:
-    """One data set on the map; x and y are between 0 and 1."""
-
-    dataset_hash: str
-    name: str
-    num_images: int
-    x: float
-    y: float
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DatasetMap:
     """One snapshot: the index over data set profiles and their positions in two dimensions."""
 
     generation: str
     index: SourceIndex
-    points: Mapping[str, MapPoint]  # by data set hash
+    points: Mapping[str, PlacedDataset]  # by data set hash
 
 
 class DatasetMapRefresher:
@@ -95,17 +84,7 @@ class DatasetMapRefresher:
 def build_dataset_map(generation: str, index: SourceIndex, profiles: Collection[Profile]) -> DatasetMap:
     """The snapshot of this index, with positions for these profiles."""
     ordered = sorted(profiles, key=lambda profile: profile.dataset_hash)
-    sizes = {p.dataset_hash: p.num_images.train + p.num_images.val + p.num_images.test for p in ordered}
-    points = {
-        place.hash: MapPoint(
-            dataset_hash=place.hash,
-            name=place.name,
-            num_images=sizes[place.hash],
-            x=round(place.x, 4),
-            y=round(place.y, 4),
-        )
-        for place in dataset_map(ordered)
-    }
+    points = {place.hash: place for place in dataset_map(ordered)}
     return DatasetMap(generation=generation, index=index, points=points)
 
 
