@@ -10,9 +10,13 @@ import typer
 
 from recommender.cli.console import out, progress_bars
 from recommender.cli.options import AllowRoots, AsJson, TaskChoice, task_of
+from recommender.progress import Progress
+from recommender.records import Dataset
 from recommender.text import printable
 
 app = typer.Typer(help="Look into data sets.", no_args_is_help=True)
+
+Seed = Annotated[int, typer.Option(help="Of the split, where the data set has none.")]
 
 
 @app.command("inspect")
@@ -26,20 +30,14 @@ def inspect(
     as_json: AsJson = False,
     task: TaskChoice = None,
     allow_root: AllowRoots = None,
-    seed: Annotated[int, typer.Option(help="Of the split, where the data set has none.")] = 0,
+    seed: Seed = 0,
 ) -> None:
     """Report formats, counts, class balance, sizes, defects, duplicates and leaks between the splits."""
-    from recommender.datasets import inspect_dataset, open_dataset
+    from recommender.datasets import inspect_dataset
     from recommender.report.inspection import inspection_document, print_inspection
 
     with progress_bars() as progress:
-        dataset = open_dataset(
-            path,
-            task=task_of(task),
-            seed=seed,
-            allowed_roots=tuple(map(Path, allow_root or ())),
-            progress=progress,
-        )
+        dataset = _open(path, task, allow_root, seed, progress)
         inspection = inspect_dataset(dataset, progress=progress)
     if as_json:
         sys.stdout.write(inspection_document(inspection).to_json(indent=2) + "\n")
@@ -53,18 +51,21 @@ def export(
     folder: Annotated[Path, typer.Argument(help="New folder; an equal copy that is there already is kept.")],
     task: TaskChoice = None,
     allow_root: AllowRoots = None,
-    seed: Annotated[int, typer.Option(help="Of the split, where the data set has none.")] = 0,
+    seed: Seed = 0,
 ) -> None:
     """Write a clean copy that `yolo detect train data=FOLDER/data.yaml` and its counterparts for other tasks read."""
-    from recommender.datasets import export_yolo, open_dataset
+    from recommender.datasets import export_yolo
 
     with progress_bars() as progress:
-        dataset = open_dataset(
-            path,
-            task=task_of(task),
-            seed=seed,
-            allowed_roots=tuple(map(Path, allow_root or ())),
-            progress=progress,
-        )
+        dataset = _open(path, task, allow_root, seed, progress)
         written = export_yolo(dataset, folder.absolute(), seed=seed, splits=("train", "val", "test"))
     typer.echo(printable(written, limit=4096))
+
+
+def _open(
+    path: Path, task: str | None, allow_root: list[str] | None, seed: int, progress: Progress
+) -> Dataset:
+    from recommender.datasets import open_dataset
+
+    roots = tuple(map(Path, allow_root or ()))
+    return open_dataset(path, task=task_of(task), seed=seed, allowed_roots=roots, progress=progress)

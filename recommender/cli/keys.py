@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -44,17 +45,7 @@ def list_keys(
     with Store.open_default() as store:
         keys = store.keys.list()
     if as_json:
-        shown = [
-            {
-                "id": key.id,
-                "owner": key.owner,
-                "role": key.role,
-                "created_at": key.created_at,
-                "expires_at": key.expires_at,
-                "revoked_at": key.revoked_at,
-            }
-            for key in keys
-        ]
+        shown = [{name: told for name, told in asdict(key).items() if name != "digest"} for key in keys]
         sys.stdout.write(json.dumps({"keys": shown}, indent=2) + "\n")
         return
     from rich.table import Table
