@@ -20,38 +20,24 @@ from benchmarks.truth.entries import LONG, RANDOM_SUFFIX
 from benchmarks.truth.ledger import append_run, read_runs
 from benchmarks.truth.plan import plan
 from benchmarks.truth.run import key, key_of, ledger_of
-from recommender.records import SCRATCH, Environment, EpochMetrics, Recipe, Run, Start
+from recommender.records import SCRATCH, EpochMetrics, Recipe, Run, Start
 from recommender.store.records_json import encode
 from recommender.tasks import TASKS
 from tests.conftest import ROOT
+from tests.store.builders import run as finished_run
 from tune_jobs.training import TrainingJob
 
 POINT = EpochMetrics(epoch=1, score=0.25, details={"map50": 0.5, "precision": 0.5}, seconds=1.5)
 
 
 def a_run(number: int = 0) -> Run:
-    return Run(
-        id=f"run-{number}",
-        kind="full",
-        status="succeeded",
-        target_hash="t",
+    return finished_run(
+        f"run-{number}",
         target_name="mask_wearing",
         start=Start(checkpoint="coco-yolo11n", mode="full"),
-        weights_sha256="w",
-        source_hash=None,
-        architecture="yolo11n",
         recipe=Recipe(epochs=10, imgsz=192),
-        num_train_images=118,
         curve=(POINT,),
-        starting_score=None,
         best=POINT,
-        seconds=2.0,
-        peak_memory_mb=10.0,
-        batch_used=16,
-        optimizer_used="AdamW",
-        learning_rate_used=1e-3,
-        weights_transferred=0.99,
-        environment=Environment(hardware="h", device="cpu", num_threads=1, versions={}),
     )
 
 

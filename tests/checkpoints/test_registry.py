@@ -39,6 +39,7 @@ from recommender.store import Store
 from recommender.ultralytics_safety import prepare_ultralytics
 from tests.checkpoints.kit import NAMES, state_of, yolov5_state
 from tests.datagen import make_dataset
+from tests.store.builders import checkpoint
 
 
 def kept(home: Path, name: str = "mine", **changes: object) -> Checkpoint:
@@ -49,16 +50,7 @@ def kept(home: Path, name: str = "mine", **changes: object) -> Checkpoint:
     home.mkdir(exist_ok=True)
     save_file(state_of(), part)
     path, sha256 = keep(part)
-    plain = Checkpoint(
-        name=name,
-        origin="registry",
-        architecture="yolo11n",
-        family="yolo11",
-        class_names=NAMES,
-        sha256=sha256,
-        path=path,
-    )
-    return replace(plain, **changes)  # type: ignore[arg-type]
+    return replace(checkpoint(name, class_names=NAMES, sha256=sha256, path=path), **changes)  # type: ignore[arg-type]
 
 
 # ── names ────────────────────────────────────────────────────────────────────

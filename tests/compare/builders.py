@@ -29,10 +29,10 @@ from recommender.records import (
     LayerTransfer,
     Mode,
     Recipe,
-    Run,
     Start,
     TransferCoverage,
 )
+from tests.store.builders import run as finished_run
 
 NUM_TRAIN = 100
 SCRATCH = Start(checkpoint="scratch", mode="scratch")
@@ -79,34 +79,22 @@ def trained(
     )
     best = max(points, key=lambda p: (p.score, p.epoch))
     rate = recipe.learning_rate or 1e-3
-    run = Run(
-        id=hashlib.sha256(f"{start} {fraction} {seed} {rate}".encode()).hexdigest()[:24],
+    run = finished_run(
+        hashlib.sha256(f"{start} {fraction} {seed} {rate}".encode()).hexdigest()[:24],
         kind="trial",
-        status="succeeded",
-        target_hash="t" * 64,
-        target_name="masks",
+        target="t" * 64,
         start=start,
-        weights_sha256=None,
-        source_hash=None,
-        architecture="yolo11n",
         recipe=recipe,
         num_train_images=round(fraction * NUM_TRAIN),
         curve=tuple(points),
-        starting_score=None,
         best=best,
         seconds=points[-1].seconds,
-        peak_memory_mb=None,
         batch_used=recipe.batch,
-        optimizer_used="AdamW",
         learning_rate_used=rate,
-        weights_transferred=None,
         environment=Environment(hardware="a processor", device="cpu", num_threads=1, versions={}),
     )
     run = replace(run, **{k: v for k, v in changes.items() if k not in names})
-    score = Score(
-        score=best.score,
-        details=best.details,
-    )
+    score = Score(score=best.score, details=best.details)
     return FinishedTraining(
         run=run, evaluation=Evaluation(run_id=run.id, split="val", score=score, boxes=boxes or {})
     )

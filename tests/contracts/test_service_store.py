@@ -9,10 +9,9 @@ from dataclasses import replace
 import pytest
 
 from recommender.errors import NotFoundError, UsageError
-from recommender.records import Lease, SplitCounts
+from recommender.records import Lease
 from recommender.store import Store
 from recommender.store.clock import utc_now
-from recommender.store.service_records import RegisteredDataset
 from service.auth import (
     caller_of_cookie,
     caller_of_key,
@@ -22,25 +21,9 @@ from service.auth import (
     open_session,
 )
 from tests.store.builders import recommendation_job
+from tests.store.builders import registered_dataset as held
 
 NOBODY = Lease(holder="", beat=0)
-
-
-def held(id: str = "ds_1", **changes: object) -> RegisteredDataset:
-    dataset = RegisteredDataset(
-        id=id,
-        owner="ada",
-        name="<b>masks</b>\x00\ud800",
-        dataset_hash="hash",
-        origin="upload",
-        path="/uploads/1/a.zip",
-        format="yolo",
-        class_names=("a", "b\n"),
-        num_images=SplitCounts(train=3, val=1),
-        num_objects=7,
-        created_at=utc_now(),
-    )
-    return replace(dataset, **changes)  # type: ignore[arg-type]
 
 
 class TestKeys:

@@ -11,7 +11,6 @@ import pytest
 from recommender.costs.notices import cost_notes
 from recommender.records import (
     Dataset,
-    Evidence,
     Interval,
     LabelledImage,
     Notice,
@@ -19,6 +18,7 @@ from recommender.records import (
     SizeOption,
 )
 from tests.forecast.builders import profile
+from tests.report.kit import ranked
 
 
 def notes_on(side: float, longer: int, larger: SizeOption | None, imgsz: int = 640) -> tuple[Notice, ...]:
@@ -48,23 +48,9 @@ def notes_on(side: float, longer: int, larger: SizeOption | None, imgsz: int = 6
 
 
 def row(imgsz: int, larger: SizeOption | None) -> RankedStart:
+    sizes = () if larger is None else (SizeOption(imgsz=imgsz, score=0.3, allowed=True), larger)
     score = Interval(mean=0.3, low=0.2, high=0.4)
-    return RankedStart(
-        rank=1,
-        checkpoint="coco",
-        mode="full",
-        flops_b=6.5,
-        latency_ms=10.0,
-        score=score,
-        p_best=1.0,
-        expected_loss=0.0,
-        gain_over_scratch=score,
-        evidence=Evidence(),
-        reasons=(),
-        available=True,
-        imgsz=imgsz,
-        sizes=() if larger is None else (SizeOption(imgsz=imgsz, score=0.3, allowed=True), larger),
-    )
+    return ranked(1, "coco", "full", score=score, flops_b=6.5, latency_ms=10.0, imgsz=imgsz, sizes=sizes)
 
 
 NEXT = SizeOption(imgsz=960, score=0.34, flops_b=14.6, latency_ms=22.0, allowed=True)

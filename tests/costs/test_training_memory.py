@@ -11,7 +11,7 @@ from benchmarks.training_memory import PUBLISHED_GB, count
 from recommender.checkpoints import catalogue
 from recommender.costs.notices import _too_large
 from recommender.costs.training_memory import FILE, FRAMEWORK_MB, largest_batch, training_memory_mb
-from recommender.records import Evidence, Interval, RankedStart
+from tests.report.kit import ranked
 
 
 def test_it_grows_with_batch_size_and_model() -> None:
@@ -50,21 +50,8 @@ def test_the_batch_that_fits_is_the_largest() -> None:
 
 
 def test_a_gpu_that_does_not_hold_the_batch_is_told_with_one_that_it_does() -> None:
-    row = RankedStart(
-        rank=1,
-        checkpoint="yolo11x",
-        mode="full",
-        score=Interval(mean=0.3, low=0.2, high=0.4),
-        p_best=1.0,
-        expected_loss=0.0,
-        gain_over_scratch=Interval(mean=0.1, low=0.0, high=0.2),
-        evidence=Evidence(),
-        reasons=(),
-        available=True,
-        architecture="yolo11x",
-        imgsz=1280,
-        training_mb=training_memory_mb("yolo11x", 1280, 16),
-    )
+    needed = training_memory_mb("yolo11x", 1280, 16)
+    row = ranked(1, "yolo11x", "full", architecture="yolo11x", imgsz=1280, training_mb=needed)
     (note,) = _too_large(row, "T4")
     fits = largest_batch("yolo11x", 1280, 16 * 1024)
     assert f"--batch {fits}." in note.message

@@ -26,6 +26,7 @@ from recommender.store import Store
 from tests.datagen import make_dataset
 from tests.evidence.kit import random_checkpoint, stored
 from tests.profile.synthetic import synthetic_profile
+from tests.store.builders import checkpoint as known
 
 
 class Checkpoints(NamedTuple):
@@ -288,15 +289,7 @@ def test_a_damaged_file_costs_its_own_features_only(
 
 def test_large_networks_count_several_times() -> None:
     def card(name: str, parameters: float) -> Checkpoint:
-        return Checkpoint(
-            name=name,
-            origin="zoo",
-            architecture="yolo11n",
-            family="yolo11",
-            num_parameters=int(parameters),
-            sha256=name,
-            path=Path(name),
-        )
+        return known(name, origin="zoo", num_parameters=int(parameters), sha256=name, path=Path(name))
 
     cards = [card("a", 2e6), card("b", 40e6), card("c", 2e6), card("d", 8e6)]
     evidence = {

@@ -11,16 +11,15 @@ from recommender.records import (
     SCRATCH,
     Budget,
     Checkpoint,
-    Environment,
     EpochMetrics,
     Evidence,
     Mode,
     Profile,
     Recipe,
-    Run,
     SplitCounts,
     Start,
 )
+from tests.store.builders import run as finished_run
 
 
 def profile(name: str, angle: float, *, train: int = 150) -> Profile:
@@ -99,27 +98,17 @@ def observation(of: Situation, score: float) -> Observation:
     point = EpochMetrics(
         epoch=1, score=score, details={"map50": score, "precision": 0.5, "recall": 0.5}, seconds=1.0
     )
-    run = Run(
-        id=f"{of.target.dataset_name}-{of.start}",
-        kind="full",
-        status="succeeded",
-        target_hash=of.target.dataset_hash,
+    run = finished_run(
+        f"{of.target.dataset_name}-{of.start}",
+        target=of.target.dataset_hash,
         target_name=of.target.dataset_name,
         start=of.start,
         weights_sha256=of.checkpoint.sha256 if of.checkpoint else None,
         source_hash=of.source.dataset_hash if of.source else None,
-        architecture="yolo11n",
         recipe=Recipe(epochs=of.budget.epochs, imgsz=of.budget.imgsz),
         num_train_images=of.num_train_images,
         curve=(point,),
-        starting_score=None,
         best=point,
         seconds=1.0,
-        peak_memory_mb=None,
-        batch_used=16,
-        optimizer_used="AdamW",
-        learning_rate_used=1e-3,
-        weights_transferred=None,
-        environment=Environment(hardware="test", device="cpu", num_threads=1, versions={}),
     )
     return Observation(situation=of, run=run)

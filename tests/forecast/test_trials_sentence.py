@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from recommender.forecast.reasons import trials_sentence
-from recommender.records import Evidence, Interval, RankedStart, TrialResult
+from recommender.records import Interval, RankedStart, TrialResult
+from tests.report.kit import ranked as row
 
 ANY = Interval(mean=0.3, low=0.2, high=0.4, level=0.8)
 
@@ -12,19 +13,7 @@ def ranked(
     *names: str, p_best: float, trials: dict[str, TrialResult] | None = None
 ) -> tuple[RankedStart, ...]:
     return tuple(
-        RankedStart(
-            rank=i + 1,
-            checkpoint=name,
-            mode="full",
-            score=ANY,
-            p_best=p_best if i == 0 else 0.1,
-            expected_loss=0.0,
-            gain_over_scratch=ANY,
-            evidence=Evidence(),
-            reasons=(),
-            available=True,
-            trial=(trials or {}).get(name),
-        )
+        row(i + 1, name, "full", p_best=p_best if i == 0 else 0.1, trial=(trials or {}).get(name))
         for i, name in enumerate(names)
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from recommender.records import (
@@ -19,11 +20,18 @@ from tests.forecast.builders import profile
 
 
 def ranked(
-    rank: int, name: str, mode: Mode, *, loss: float = 0.0, p_best: float = 0.17, seen: float = 0.0
+    rank: int,
+    name: str,
+    mode: Mode,
+    *,
+    loss: float = 0.0,
+    p_best: float = 0.17,
+    seen: float = 0.0,
+    **changes: object,
 ) -> RankedStart:
-    """A row that ends `loss` below the best."""
+    """A row that ends `loss` below the best; `changes` are its other fields."""
     mean = 0.5 - loss
-    return RankedStart(
+    made = RankedStart(
         rank=rank,
         checkpoint=name,
         mode=mode,
@@ -37,6 +45,7 @@ def ranked(
         reasons=("a reason",),
         available=True,
     )
+    return replace(made, **changes)  # type: ignore[arg-type]
 
 
 def answer_of(*rows: RankedStart, tied: int = 1, **changes: Any) -> Recommendation:

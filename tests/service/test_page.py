@@ -12,15 +12,13 @@ from typing import Any
 
 import pytest
 
-from recommender.records import SplitCounts
-from recommender.store.clock import utc_now
 from recommender.store.service_records import RegisteredDataset
 from service.auth import COOKIE, caller_of_key, open_session
 from service.page_templates import STATIC
 from service.web.actions import num_trials
 from tests.service.kit import Service
 from tests.service.test_recommendations import DOCUMENT
-from tests.store.builders import recommendation_job
+from tests.store.builders import recommendation_job, registered_dataset
 from tests.store.builders import run as stored_run
 
 HOSTILE = "<script>alert(1)</script>\n\x1b[31m\u202e\"'><img src=x onerror=alert(1)>"
@@ -81,18 +79,13 @@ def hostile(service: Service) -> Iterator[RegisteredDataset]:
             {"kind": "x", "severity": "warning", "count": 1, "examples": [HOSTILE], "remedy": HOSTILE}
         ],
     }
-    held = RegisteredDataset(
-        id="ds_hostile",
-        owner="ada",
+    held = registered_dataset(
+        "ds_hostile",
         name=HOSTILE,
         dataset_hash="hostile",
         origin="path",
         path="/nowhere",
-        format="yolo",
         class_names=(HOSTILE,),
-        num_images=SplitCounts(train=1, val=1),
-        num_objects=3,
-        created_at=utc_now(),
         health=json.dumps(health),
     )
     service.store.datasets.add(held)

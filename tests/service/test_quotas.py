@@ -15,9 +15,8 @@ from PIL import Image
 from recommender.errors import ConflictError, UnsafeInputError
 from recommender.home import subfolder
 from recommender.leftovers import UPLOAD_QUIET_S, sweep_leftovers
-from recommender.records import Checkpoint, Lease, SplitCounts
+from recommender.records import Checkpoint, Lease
 from recommender.store.datasets import _row
-from recommender.store.service_records import RegisteredDataset
 from service.auth import Caller
 from service.problems import HTTPProblem
 from service.workers import tasks
@@ -25,7 +24,7 @@ from service.workers.recommendation_queue import in_turn
 from service.workers.thumbnails import thumbnail_folder
 from tests.datagen import make_dataset, zip_of
 from tests.service.kit import Service, running, wait_until
-from tests.store.builders import recommendation_job
+from tests.store.builders import recommendation_job, registered_dataset
 
 
 def bulky_zip(folder: Path, number: int) -> Path:
@@ -92,20 +91,7 @@ def test_the_quota_counts_what_is_unpacked(tmp_path: Path) -> None:
 
 def test_the_quota_counts_more_data_sets_than_a_page_holds(tmp_path: Path) -> None:
     with running(tmp_path, max_held_mb=500) as service:
-        one = RegisteredDataset(
-            id="ds_0",
-            owner="ada",
-            name="n",
-            dataset_hash="h",
-            origin="upload",
-            path="/d",
-            format="yolo",
-            class_names=("a",),
-            num_images=SplitCounts(train=1, val=1, test=0),
-            num_objects=1,
-            created_at="2026-01-01",
-            num_bytes=2**20,
-        )
+        one = registered_dataset(num_bytes=2**20)
         rows = [replace(one, id=f"ds_{i}", dataset_hash=f"h{i}") for i in range(502)]
         service.store.write(lambda session: session.add_all(map(_row, rows)))
         caller = Caller(owner="ada", role="user", key_id="k", by_cookie=False)

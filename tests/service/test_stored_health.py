@@ -9,17 +9,15 @@ from typing import Any
 
 from recommender.datasets import open_dataset
 from recommender.datasets.inspection import inspect_dataset
-from recommender.records import SplitCounts
 from recommender.report.inspection import InspectionDocument, inspection_document
 from recommender.store import Store
-from recommender.store.clock import utc_now
-from recommender.store.service_records import RegisteredDataset
 from service.dataset_storage import MAX_INSPECTIONS, DatasetStorage
 from service.schemas.datasets import InspectionFailed
 from service.schemas.from_records import health_of
 from service.settings import ServiceSettings
 from service.workers.pools import TaskResult, WorkerPools
 from tests.datagen import make_dataset
+from tests.store.builders import registered_dataset
 
 
 def test_what_was_stored_is_published_whole_and_a_failure_says_why(tmp_path: Path) -> None:
@@ -47,19 +45,7 @@ def test_an_inspection_that_died_is_tried_again_and_not_for_ever(tmp_path: Path)
 
     pools = Pools()
     with Store(tmp_path / "store.sqlite3") as store:
-        wanted = RegisteredDataset(
-            id="ds_1",
-            owner="ada",
-            name="shapes",
-            path=str(tmp_path),
-            origin="path",
-            dataset_hash="h",
-            format="yolo",
-            class_names=("a",),
-            num_images=SplitCounts(train=1, val=1, test=0),
-            num_objects=2,
-            created_at=utc_now(),
-        )
+        wanted = registered_dataset("ds_1", path=str(tmp_path), origin="path")
         store.datasets.add(wanted)
         storage = DatasetStorage(store, pools, ServiceSettings())
         for _ in range(MAX_INSPECTIONS - 1):

@@ -21,7 +21,7 @@ from recommender.records import (
     Start,
 )
 from recommender.store.clock import utc_now
-from recommender.store.service_records import RecommendationJob
+from recommender.store.service_records import RecommendationJob, RegisteredDataset
 
 
 def profile(name: str = "masks", *, seed: int = 0, encoder: str = "probe-1", images: int = 7) -> Profile:
@@ -61,9 +61,9 @@ def assert_same_profile(one: Profile, other: Profile) -> None:
             assert value == found, name
 
 
-def checkpoint(name: str = "faces", *, images: int = 100) -> Checkpoint:
+def checkpoint(name: str = "faces", *, images: int = 100, **changes: object) -> Checkpoint:
     """A registered checkpoint."""
-    return Checkpoint(
+    made = Checkpoint(
         name=name,
         origin="registry",
         architecture="yolo11n",
@@ -73,10 +73,18 @@ def checkpoint(name: str = "faces", *, images: int = 100) -> Checkpoint:
         sha256="ab" * 32,
         path=Path("/weights/faces.safetensors"),
     )
+    return replace(made, **changes)  # type: ignore[arg-type]
 
 
-def run(id: str = "run-1", *, status: str = "succeeded", target: str = "target-1", score: float = 0.4) -> Run:
-    """A finished training of three epochs."""
+def run(
+    id: str = "run-1",
+    *,
+    status: str = "succeeded",
+    target: str = "target-1",
+    score: float = 0.4,
+    **changes: object,
+) -> Run:
+    """A finished training of three epochs; `changes` are fields of the run."""
     curve = tuple(
         EpochMetrics(
             epoch=epoch,
@@ -110,7 +118,7 @@ def run(id: str = "run-1", *, status: str = "succeeded", target: str = "target-1
         environment=Environment(hardware="x86", device="cpu", num_threads=2, versions={"torch": "2"}),
         created_at="2026-01-01T00:00:00Z",
     )
-    return replace(made, status=status)  # type: ignore[arg-type]
+    return replace(made, status=status, **changes)  # type: ignore[arg-type]
 
 
 # Any character at all: NUL, lone surrogates (file names that are not UTF-8), quotes, emoji.
@@ -219,3 +227,21 @@ def recommendation_job(id: str = "rec_1", **changes: object) -> RecommendationJo
         created_at=utc_now(),
     )
     return replace(job, **changes)  # type: ignore[arg-type]
+
+
+def registered_dataset(id: str = "ds_1", **changes: object) -> RegisteredDataset:
+    """A data set that was uploaded to a service, with names that must be escaped."""
+    dataset = RegisteredDataset(
+        id=id,
+        owner="ada",
+        name="<b>masks</b>\x00\ud800",
+        dataset_hash="hash",
+        origin="upload",
+        path="/uploads/1/a.zip",
+        format="yolo",
+        class_names=("a", "b\n"),
+        num_images=SplitCounts(train=3, val=1),
+        num_objects=7,
+        created_at=utc_now(),
+    )
+    return replace(dataset, **changes)  # type: ignore[arg-type]

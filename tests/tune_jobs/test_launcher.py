@@ -18,6 +18,7 @@ from recommender.records import Checkpoint, Job
 from recommender.report.runs import training_document
 from recommender.requests import SweepRequest
 from recommender.store.records_json import decode
+from tests.store.builders import checkpoint as registered
 from tests.tune_jobs.launch_kit import Workshop, finished, until
 from tune_jobs.artefact_transfer import pack_dataset
 from tune_jobs.launcher import Capacity
@@ -49,16 +50,8 @@ def make_checkpoint(workshop: Workshop, content: bytes = b"weights") -> Checkpoi
 
     path = workshop.folder / "mine.safetensors"
     path.write_bytes(content)
-    checkpoint = Checkpoint(
-        name="mine",
-        origin="registry",
-        architecture="yolo11n",
-        family="yolo11",
-        licence="MIT",
-        class_names=("a",),
-        sha256=hashlib.sha256(content).hexdigest(),
-        path=path,
-    )
+    sha256 = hashlib.sha256(content).hexdigest()
+    checkpoint = registered("mine", licence="MIT", class_names=("a",), sha256=sha256, path=path)
     workshop.store.checkpoints.put(checkpoint)
     return checkpoint
 
