@@ -14,7 +14,7 @@ import json
 from pathlib import Path
 
 from recommender.datasets import open_dataset
-from recommender.profile import profile_dataset
+from recommender.profile.profiling import profile_dataset
 from recommender.store.codec import compact, save_profile
 from recommender.tasks import TASKS
 

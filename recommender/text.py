@@ -37,6 +37,11 @@ def sparkline(values: Sequence[float], width: int, *, top: float | None = None) 
     return "".join(BARS[max(0, min(len(BARS) - 1, int(value / top * len(BARS))))] for value in values)
 
 
+def shown(value: float | None, form: str) -> str:
+    """The number in a format such as ".3f"; "" where it is not known."""
+    return "" if value is None else f"{value:{form}}"
+
+
 def two_figures(value: float) -> str:
     """The number to two figures, and to all before the point: "0.052", "5.2", "760"."""
     return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.2g}"

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -20,18 +19,6 @@ from recommender.text import printable
 
 if TYPE_CHECKING:
     from recommender.pipeline import Study
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExtraOutputs:
-    """Options beyond the recommendation itself: trials, the launch, and the form of the output."""
-
-    trials: TrialsRequest | None
-    address: str | None
-    as_json: bool
-    html: str | None
-    launch: bool
-    expand: bool
 
 
 def trials_of(context: typer.Context) -> TrialsRequest | None:
@@ -56,26 +43,25 @@ def main_job(context: typer.Context) -> None:
 
     began_at = time.monotonic()
     request = request_of(RecommendRequest, context)
-    named = ("address", "as_json", "html", "launch", "expand")
-    extras = ExtraOutputs(trials=trials_of(context), **{name: context.params[name] for name in named})
-    if extras.html:
-        _check_writable(Path(extras.html))
+    trials, given = trials_of(context), context.params
+    if given["html"]:
+        _check_writable(Path(given["html"]))
     keep_freed_memory()
     with Store.open_default() as store:
         request = with_paths_registered(request, store)
         with progress_bars() as progress:
             case = study(request, store=store, progress=progress)
-        if extras.trials is None:
+        if trials is None:
             recommendation = conclude(case)
         else:
             from recommender.cli.trials import after_trials
 
-            recommendation = after_trials(case, extras.trials, store, began_at=began_at)
-        _show(recommendation, case, extras)
-        if extras.launch:
+            recommendation = after_trials(case, trials, store, began_at=began_at)
+        _show(recommendation, case, given)
+        if given["launch"]:
             from recommender.cli.train import launch_first
 
-            launch_first(store, recommendation, request, address=extras.address, as_json=extras.as_json)
+            launch_first(store, recommendation, request, address=given["address"], as_json=given["as_json"])
 
 
 def _check_writable(file: Path) -> None:
@@ -85,15 +71,16 @@ def _check_writable(file: Path) -> None:
         raise UsageError(f"--html {file} cannot be written.", remedy="Name a file in a folder that exists.")
 
 
-def _show(recommendation: Recommendation, case: Study, extras: ExtraOutputs) -> None:
-    if extras.html:
+def _show(recommendation: Recommendation, case: Study, given: dict[str, Any]) -> None:
+    """The answer as the options of the command line ask for it."""
+    if given["html"]:
         from recommender.report.answer_pictures import pictures_of
         from recommender.report.page import page
 
         html = page(recommendation, pictures_of(case, recommendation))
-        Path(extras.html).write_text(html, encoding="utf-8")
-        err().print(f"wrote {printable(extras.html)}", markup=False)
-    if extras.as_json:
+        Path(given["html"]).write_text(html, encoding="utf-8")
+        err().print(f"wrote {printable(given['html'])}", markup=False)
+    if given["as_json"]:
         from recommender.report.document import document
 
         sys.stdout.write(document(recommendation).model_dump_json(indent=2) + "\n")
@@ -102,4 +89,4 @@ def _show(recommendation: Recommendation, case: Study, extras: ExtraOutputs) -> 
         from recommender.report.table import print_recommendation
 
         limit = DEFAULT_ROWS if case.request.top is None else None  # else the ranking was cut already
-        print_recommendation(recommendation, out(), limit=limit, expand=extras.expand)
+        print_recommendation(recommendation, out(), limit=limit, expand=given["expand"])

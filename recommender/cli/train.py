@@ -31,7 +31,7 @@ from recommender.starts import SCRATCH
 
 if TYPE_CHECKING:
     from recommender.progress import Progress
-    from recommender.records import Dataset, Job, Notice, Profile, RankedStart, Recommendation, Run
+    from recommender.records import Dataset, Job, Notice, Profile, Recommendation, Run
     from recommender.requests import RecommendRequest, TrainingRequest
     from recommender.store import Store
     from tune_jobs.hosting import JobLocation
@@ -148,11 +148,6 @@ def launch_first(
     _fail_unless_well(job)
 
 
-def first_row(recommendation: Recommendation) -> RankedStart:
-    """The first of the ranking whose weights are on this machine."""
-    return next(row for row in recommendation.ranking if row.available)
-
-
 def with_first_start(
     request: TrainingRequest, recommendation: Recommendation, store: Store
 ) -> TrainingRequest:
@@ -162,8 +157,9 @@ def with_first_start(
     from recommender.cli.console import err
     from recommender.text import printable
 
-    row, architecture = first_row(recommendation), request.architecture
     leading = recommendation.ranking[0]
+    row = next(row for row in recommendation.ranking if row.available)
+    architecture = request.architecture
     if not leading.available:
         err().print(
             f"{printable(leading.start)} leads but is not on this machine (recommend checkpoints fetch "

@@ -31,7 +31,7 @@ def sentences(
     others = (
         _warning(losses),
         _modes(rows, noise, metric),
-        _sizes(sizes),
+        None if sizes is None else f"{size_text(sizes)}.",
         _trust(forecast_error, metric),
         _quickest(rows, metric),
     )
@@ -166,10 +166,6 @@ def _modes(rows: Sequence[ComparisonRow], noise: SeedNoise, metric: str) -> str 
             f"training time by {-saved:+.0%}."
         )
     return None
-
-
-def _sizes(sizes: SizeFinding | None) -> str | None:
-    return f"{size_text(sizes)}." if sizes is not None else None
 
 
 def size_text(sizes: SizeFinding) -> str:

@@ -131,13 +131,9 @@ def _step_s(model: Module, device: torch.device) -> float:
     def step() -> None:
         model.zero_grad()
         outputs = model.train()(batch)
-        sum(_total(output) for output in _tensors(outputs)).backward()  # type: ignore[union-attr]
+        sum(output.float().mean() for output in _tensors(outputs)).backward()  # type: ignore[union-attr]
 
     return _median_s(step, device) / TRAIN_BATCH
-
-
-def _total(output: torch.Tensor) -> torch.Tensor:
-    return output.float().mean()
 
 
 def _tensors(outputs: object) -> list[torch.Tensor]:

@@ -101,16 +101,12 @@ def operations(checkpoint: Checkpoint) -> float | None:
 
 def operations_of(architecture: str) -> float | None:
     """10^9 operations at 640 pixels of an architecture of the catalogue; None for others."""
-    return _operations().get(architecture)
-
-
-def known_operations() -> Mapping[str, float]:
-    """10^9 operations at 640 pixels of every architecture of the catalogue, by its name."""
-    return _operations()
+    return known_operations().get(architecture)
 
 
 @functools.cache
-def _operations() -> dict[str, float]:
+def known_operations() -> Mapping[str, float]:
+    """10^9 operations at 640 pixels of every architecture of the catalogue, by its name."""
     return {entry.architecture: entry.flops_b for entry in catalogue() if entry.flops_b}
 
 

@@ -3,21 +3,16 @@
 from recommender.datasets.disk import Disk
 from recommender.datasets.duplicates import image_hash, near_duplicates
 from recommender.datasets.export import class_folder, export_yolo, write_data_yaml
-from recommender.datasets.images import ImageError, decode_image, read_image
-from recommender.datasets.inspection import Copy, Inspection, SplitHealth, inspect_dataset
-from recommender.datasets.limits import LIMITS, DatasetLimits
+from recommender.datasets.images import ImageError, read_image
+from recommender.datasets.inspection import inspect_dataset
+from recommender.datasets.limits import DatasetLimits
 from recommender.datasets.opening import open_dataset
 
 __all__ = [
-    "LIMITS",
-    "Copy",
     "DatasetLimits",
     "Disk",
     "ImageError",
-    "Inspection",
-    "SplitHealth",
     "class_folder",
-    "decode_image",
     "export_yolo",
     "image_hash",
     "inspect_dataset",

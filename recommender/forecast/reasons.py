@@ -48,7 +48,7 @@ def trials_sentence(
             if ended
             else f"No trial was run: none is expected to improve the choice of {first.start} enough to be worth it."
         )
-    trials = f"{num_trials} trial{'s' * (num_trials > 1)}"
+    trials = counted(num_trials, "trial")
     if now.start == first.start:
         change = f"from {first.p_best:.0%} to {now.p_best:.0%}"
         said = (
@@ -60,17 +60,13 @@ def trials_sentence(
             f"best, now it is {now.start} with {now.p_best:.0%}"
         )
     reached = [
-        f"{row.start} reached {row.trial.score:.3f} in {_epochs(row.trial.epochs)}"
+        f"{row.start} reached {row.trial.score:.3f} in {counted(row.trial.epochs, 'epoch')}"
         for row in sorted(after, key=lambda row: row.start != now.start)
         if row.start in (now.start, first.start) and row.trial is not None and row.trial.score is not None
     ]
     shown = f" ({', '.join(reached)})" if reached else ""
     done = "" if ended else " Another trial is not expected to be worth its cost."
     return f"{said}{shown}.{until}{done}"
-
-
-def _epochs(count: int) -> str:
-    return f"{count} epoch{'s' * (count != 1)}"
 
 
 def _scratch(forecast: StartForecast) -> list[str]:

@@ -29,10 +29,10 @@ from recommender.records.datasets import (
     Split,
     SplitCounts,
 )
-from recommender.records.jobs import JOB_ENDED, Job, JobEvent, JobStatus, Lease
+from recommender.records.jobs import JOB_ENDED, Job, JobEvent, Lease
 from recommender.records.profiles import Profile
 from recommender.records.runs import Environment, EpochMetrics, Estimate, Recipe, Run
-from recommender.starts import MODES, SCRATCH, FreezeDepth, Mode
+from recommender.starts import MODES, SCRATCH, Mode
 
 __all__ = [
     "BOX_QUANTILES",
@@ -52,12 +52,10 @@ __all__ = [
     "Estimate",
     "Evidence",
     "FloatArray",
-    "FreezeDepth",
     "IntArray",
     "Interval",
     "Job",
     "JobEvent",
-    "JobStatus",
     "LabelledImage",
     "LayerTransfer",
     "Lease",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from recommender.costs.training_memory import FRAMEWORK_MB
 from recommender.profile import NOTHING_SIMILAR
 from recommender.records import RankedStart
-from recommender.text import two_figures
+from recommender.text import shown, two_figures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +29,7 @@ def _loss(row: RankedStart, num_classes: int) -> str:
 
 
 def _similarity(row: RankedStart, num_classes: int) -> str:
-    value = row.evidence.similarity
-    return "" if value is None else f"{value:.2f}"
+    return shown(row.evidence.similarity, ".2f")
 
 
 def _classes(row: RankedStart, num_classes: int) -> str:
@@ -39,8 +38,7 @@ def _classes(row: RankedStart, num_classes: int) -> str:
 
 
 def _weights(row: RankedStart, num_classes: int) -> str:
-    value = row.evidence.weights_transferred
-    return "" if value is None else f"{value:.0%}"
+    return shown(row.evidence.weights_transferred, ".0%")
 
 
 def _imgsz(row: RankedStart, num_classes: int) -> str:
@@ -65,7 +63,7 @@ def _memory(row: RankedStart, num_classes: int) -> str:
 
 
 def _money(row: RankedStart, num_classes: int) -> str:
-    return "" if row.money is None else f"{row.money:.2f}"
+    return shown(row.money, ".2f")
 
 
 def _fetch(row: RankedStart, num_classes: int) -> str:

@@ -15,7 +15,7 @@ from recommender.records import Job, Run
 from recommender.report.runs import repeat_command
 from recommender.starts import DEPTHS_OF_MODE
 from recommender.tasks import task_definition
-from recommender.text import printable, sparkline
+from recommender.text import printable, shown, sparkline
 
 CURVE_WIDTH = 24  # characters
 PIPED_WIDTH = 300  # characters, more than any row takes
@@ -63,7 +63,7 @@ def print_runs(
             f"{run.recipe.fraction:.0%}",
             str(run.recipe.seed),
             f"{run.seconds:.0f}",
-            *((_whole(run.expected_seconds),) if estimated else ()),
+            *((shown(run.expected_seconds, ".0f"),) if estimated else ()),
         )
     if not runs:
         none = "No such run: `recommend runs list` alone shows all there are."
@@ -139,11 +139,11 @@ def print_comparison(runs: Sequence[Run], console: Console) -> None:
             Text(printable(run.start)),
             Text(printable(run.target_name)),
             curve(run),
-            _number(run.starting_score),
-            *(_number(score) for score in scores),
+            shown(run.starting_score, ".3f"),
+            *(shown(score, ".3f") for score in scores),
             str(best.epoch) if best else "",
             f"{run.seconds:.0f}",
-            _whole(run.expected_seconds),
+            shown(run.expected_seconds, ".0f"),
         )
     console.print(table)
 
@@ -180,12 +180,4 @@ def _recipe(run: Run) -> list[tuple[str, object]]:
 
 
 def _score(run: Run) -> str:
-    return _number(run.best.score if run.best else None)
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
-
-
-def _whole(value: float | None) -> str:
-    return "" if value is None else f"{value:.0f}"
+    return shown(run.best.score if run.best else None, ".3f")

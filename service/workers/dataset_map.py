@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from recommender.errors import RecommenderError
-from recommender.profile import SourceIndex, open_index
+from recommender.profile.index import SourceIndex
+from recommender.profile.index_files import open_index
 from recommender.profile.known import source_profiles
 from recommender.profile.shipped import builtin_profiles
 from recommender.records import Profile

@@ -19,8 +19,8 @@ from recommender.datasets import open_dataset
 from recommender.evidence import EVIDENCE_VERSION, estimators_for, gather, metadata_evidence
 from recommender.evidence.gather import choose
 from recommender.evidence.nearest import NEAREST_OBJECTS, nearest_sources
-from recommender.profile import profile_dataset
 from recommender.profile.embedding import ENCODER
+from recommender.profile.profiling import profile_dataset
 from recommender.records import Checkpoint, Dataset, Evidence, Profile
 from recommender.store import Store
 from tests.datagen import make_dataset

@@ -12,11 +12,11 @@ import pytest
 
 from recommender.datasets import open_dataset
 from recommender.errors import DatasetError
-from recommender.profile import compare, images_seen, profile_dataset
+from recommender.profile import compare, images_seen
 from recommender.profile.embedding_workers import ImageTask, embed_images
 from recommender.profile.images import MAX_OBJECTS_PER_IMAGE
 from recommender.profile.probe import BATCH_IMAGES, load_probe
-from recommender.profile.profiling import MAX_SAMPLED_OBJECTS
+from recommender.profile.profiling import MAX_SAMPLED_OBJECTS, profile_dataset
 from recommender.records import Dataset, Profile
 from recommender.store.codec import from_bytes, to_bytes
 from tests.datagen import make_dataset
