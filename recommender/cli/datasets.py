@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recommender.cli.console import out, progress_bars
 from recommender.cli.options import AllowRoots, AsJson, TaskChoice, task_of
-from recommender.progress import Progress
-from recommender.records import Dataset
 from recommender.text import printable
+
+if TYPE_CHECKING:
+    from recommender.progress import Progress
+    from recommender.records import Dataset
 
 app = typer.Typer(help="Look into data sets.", no_args_is_help=True)
 
