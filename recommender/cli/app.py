@@ -77,7 +77,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         defaults = configuration(command, Path.cwd())
         set_quiet(quiet or bool(defaults.get("quiet")))
         code = command(
-            args=with_dataset(given),
+            args=with_dataset(given, command),
             prog_name="recommend",
             standalone_mode=False,
             default_map=defaults,

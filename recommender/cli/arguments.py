@@ -22,12 +22,21 @@ def split_quiet(arguments: Sequence[str]) -> tuple[list[str], bool]:
     return kept, len(kept) < len(arguments)
 
 
-def with_dataset(arguments: Sequence[str]) -> list[str]:
-    """`recommend data/signs` as `recommend --dataset data/signs`; anything else as it is."""
-    first = arguments[0] if arguments else ""
-    looks_like_path = bool(first) and not first.startswith("-") and first not in SUBCOMMANDS
+def with_dataset(arguments: Sequence[str], command: Any) -> list[str]:
+    """`recommend --json data/signs` as `recommend --json --dataset data/signs`; anything else as it is.
+
+    `command` is the main command, whose options tell which words are values.
+    """
+    flags = {name for option in command.params if option.is_flag or option.count for name in option.opts}
+    place = 0
+    while place < len(arguments) and arguments[place].startswith("-"):
+        option = arguments[place]
+        has_value_beside = option not in flags and "=" not in option
+        place += 2 if has_value_beside else 1
+    first = arguments[place] if place < len(arguments) else ""
+    looks_like_path = bool(first) and first not in SUBCOMMANDS
     if looks_like_path and ("/" in first or "." in first or _is_there(first)):
-        return ["--dataset", *arguments]
+        return [*arguments[:place], "--dataset", *arguments[place:]]
     return list(arguments)
 
 

@@ -245,6 +245,8 @@ def _sizes(first: RankedStart, target: Dataset, profile: Profile) -> tuple[Notic
         )
     elif larger is None and longer <= imgsz:
         said.append("The images hold no more detail than that: only larger originals would help.")
+    elif tiny >= MANY and larger is None:
+        said.append("Your images hold little more detail than that: only larger originals would help.")
     return (Notice(code="small_objects", message=" ".join(said)),)
 
 

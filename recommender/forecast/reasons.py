@@ -102,7 +102,8 @@ def _nearest(situation: Situation) -> list[str]:
     if not nearest or source is None or checkpoint is None:
         return []
     own = nearest.count(source.dataset_name)
-    return [f"{own} of the {len(nearest)} known objects nearest to yours are from them"] if own else []
+    are = "is" if own == 1 else "are"
+    return [f"{own} of the {len(nearest)} known objects nearest to yours {are} from them"] if own else []
 
 
 def _transfer(situation: Situation) -> list[str]:

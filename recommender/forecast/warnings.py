@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recommender.checkpoints import RECOVERED_FROM
-from recommender.forecast.budget import gain_share
+from recommender.forecast.budget import distinct_images, gain_share
 from recommender.forecast.ranking import StartForecast
 from recommender.forecast.reasons import LITTLE_LEARNT
 from recommender.forecast.rules import head_start, leaks, source_unknown, trained_on_target
@@ -17,6 +17,8 @@ from recommender.text import counted, printable
 
 BROAD_SOURCE = 500_000  # images: ImageNet, Open Images, Objects365
 SMALL_BATCH_IMAGES = 16  # below one usual batch, batch norm sees fewer than it needs
+FEW_VAL = 10  # images below which a score on them says little
+MOSTLY_REPEATS = 0.5  # share of distinct images below which a data set is said to repeat itself
 NO_GAIN = 0.02  # mAP within which a pretrained start counts as no better than scratch
 FAR_BEHIND = (
     0.1  # mAP from which on scratch is warned of; recorded gaps differ from forecast ones by half of it
@@ -56,6 +58,8 @@ def warnings(
         *_negative(forecasts),
         *_small_for_scratch(forecasts, scratch_asked),
         *_small_batch(forecasts, batch),
+        *_few_val(forecasts),
+        *_repeated(forecasts),
         *_unknown_licence(forecasts),
     )
 
@@ -212,8 +216,38 @@ def _small_batch(forecasts: Sequence[StartForecast], batch: int) -> list[Notice]
     return [
         Notice(
             code="small_batch",
-            message=f"Only {min(batch, images)} training images in a batch: too few for batch norm. Freeze the "
-            "backbone, accumulate batches, or use group norm from scratch.",
+            message=f"Only {counted(min(batch, images), 'training image')} in a batch: few for batch norm, so that the "
+            "result varies more. A frozen backbone keeps its own; `recommend compare --seeds 3` shows how much it is.",
+        )
+    ]
+
+
+def _few_val(forecasts: Sequence[StartForecast]) -> list[Notice]:
+    num_val = forecasts[0].situation.target.num_images.val if forecasts else FEW_VAL
+    if num_val >= FEW_VAL:
+        return []
+    return [
+        Notice(
+            code="few_val",
+            message=f"{counted(num_val, 'val image')}: with others the score would differ by more than most starts do. "
+            "Label more for val, or compare the starts on several splits.",
+        )
+    ]
+
+
+def _repeated(forecasts: Sequence[StartForecast]) -> list[Notice]:
+    """The number of images that the forecast goes by where most are near duplicates, such as frames of one film."""
+    if not forecasts:
+        return []
+    situation = forecasts[0].situation
+    distinct = round(distinct_images(situation))
+    if distinct > MOSTLY_REPEATS * situation.num_train_images:
+        return []
+    return [
+        Notice(
+            code="repeated_images",
+            message=f"Your {counted(situation.num_train_images, 'training image')} count as about {distinct:,}: the "
+            "others nearly repeat them. New scenes help more than more of the same.",
         )
     ]
 

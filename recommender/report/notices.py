@@ -16,6 +16,8 @@ TITLES = {
     "negative_transfer": "worse than random weights",
     "small_for_scratch": "too few images for scratch",
     "small_batch": "very few images",
+    "few_val": "very few val images",
+    "repeated_images": "images that repeat others",
     "licence": "licence",
     "only_scratch": "only scratch is left",
     "recovered_weights": "not the official weights",

@@ -10,7 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from recommender.cli.app import app, run
-from recommender.cli.arguments import configuration
+from recommender.cli.arguments import configuration, with_dataset
 from recommender.cli.options import parameters_from
 from recommender.cli.train import gpus_of
 from recommender.errors import UsageError
@@ -40,6 +40,21 @@ def answer(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str
 
 def starts(found: dict[str, object]) -> set[str]:
     return {f"{row['checkpoint']}:{row['mode']}" for row in found["ranking"]}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("signs --json", "--dataset signs --json"),
+        ("--json signs --epochs 5", "--json --dataset signs --epochs 5"),
+        ("--epochs 5 --imgsz=320 signs", "--epochs 5 --imgsz=320 --dataset signs"),
+        ("-d signs --json", "-d signs --json"),
+        ("--epochs 5 train -d signs", "--epochs 5 train -d signs"),
+        ("--html signs", "--html signs"),
+    ],
+)
+def test_a_bare_path_is_the_data_set_wherever_it_stands(data: Path, given: str, read: str) -> None:
+    assert with_dataset(given.split(), typer.main.get_command(app)) == read.split()
 
 
 @pytest.mark.slow

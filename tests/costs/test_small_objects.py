@@ -64,6 +64,7 @@ NEXT = SizeOption(imgsz=960, score=0.34, flops_b=14.6, latency_ms=22.0, allowed=
         (0.02, 2000, replace(NEXT, allowed=False), ("beyond your limits",)),
         (0.01, 4000, NEXT, ("100% of your objects are below 8 pixels", "tiles of 640 px", "6.2 times as large")),
         (0.02, 400, None, ("only larger originals would help",)),
+        (0.01, 700, None, ("only larger originals would help",)),
     ],
 )  # fmt: skip
 def test_small_objects_are_said_with_what_helps(

@@ -9,7 +9,7 @@ import pytest
 from recommender.forecast.ranking import rank_starts
 from recommender.forecast.reasons import reasons
 from recommender.forecast.situation import Observation, PartialRun
-from recommender.records import Budget, Profile
+from recommender.records import Budget, Evidence, Profile
 from tests.forecast.builders import observation, profile, situation
 
 TARGET, OURS, OTHER = profile("target", 0.0), profile("ours", 0.1), profile("other", 0.5)
@@ -72,3 +72,9 @@ def test_a_start_that_was_compared_with_none_says_nothing_of_the_past() -> None:
 def test_scratch_is_judged_by_what_random_weights_have_learnt(images: int, epochs: int, learnt: str) -> None:
     (forecast,) = rank_starts([], [situation(profile("target", 0.0, train=images), None, epochs=epochs)])
     assert reasons(forecast, ()) == (f"random weights; it would see {learnt}",)
+
+
+def test_one_nearest_object_is_counted_as_one() -> None:
+    evidence = Evidence(similarity=0.5, nearest_sources=("ours", "other", "other"))
+    (forecast,) = rank_starts([], [situation(TARGET, OURS, evidence=evidence)])
+    assert "1 of the 3 known objects nearest to yours is from them" in reasons(forecast, [])

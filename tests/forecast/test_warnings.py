@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from recommender.forecast.ranking import StartForecast, rank_starts
 from recommender.forecast.warnings import notes, warnings
-from recommender.records import Evidence
+from recommender.records import Evidence, SplitCounts
 from recommender.tasks import Task
 from tests.forecast.builders import profile, situation
 
@@ -117,3 +118,31 @@ def test_a_known_licence_is_a_note_and_an_unknown_one_a_warning() -> None:
     assert ("licence" in said("AGPL-3.0")[0], "licence" in said("AGPL-3.0")[1]) == (False, True)
     assert ("licence" in said(None)[0], "licence" in said(None)[1]) == (True, False)
     assert ("licence" in said("MIT")[0], "licence" in said("MIT")[1]) == (False, False)
+
+
+def said_of(train: int, val: int, hashes: np.ndarray | None = None) -> dict[str, str]:
+    target = replace(TARGET, num_images=SplitCounts(train=train, val=val))
+    if hashes is not None:
+        target = replace(target, image_hashes_NB=hashes)
+    starts = [situation(target, SIMILAR), situation(target, None)]
+    return {notice.code: notice.message for notice in warnings(rank_starts([], starts))}
+
+
+def test_a_val_split_of_a_few_images_is_told() -> None:
+    assert said_of(10, 2)["few_val"].startswith("2 val images:")
+    assert "few_val" not in said_of(100, 20)
+
+
+def test_few_train_images_are_told_without_advice_that_the_first_start_may_contradict() -> None:
+    message = said_of(10, 20)["small_batch"]
+    assert "10 training images" in message
+    assert "Freeze the backbone" not in message
+    assert "accumulate" not in message  # it does not mend the statistics of batch norm
+
+
+def test_frames_of_one_film_are_told_with_the_number_that_counts() -> None:
+    scenes = np.random.default_rng(0).integers(0, 256, (10, 32), dtype=np.uint8)
+    said = said_of(100, 20, np.repeat(scenes, 10, axis=0))
+    assert said["repeated_images"].startswith("Your 100 training images count as about 10: ")
+    apart = np.random.default_rng(1).integers(0, 256, (100, 32), dtype=np.uint8)
+    assert "repeated_images" not in said_of(100, 20, apart)
