@@ -39,9 +39,8 @@ def omit_starts(
         return tuple(situations), ()
     means_N = posterior(history, situations, scales).expected_scores()
     expected = {one: float(mean) for one, mean in zip(situations, means_N, strict=True)}
-    here = [one for one in situations if _is_here(one) and not trained_on_target(one.evidence)]
     limited = request.max_latency is not None or request.max_memory is not None
-    best_here = max(here, key=lambda one: expected[one], default=None)
+    best_here = max(_rivals(situations), key=lambda one: expected[one], default=None)
     unpromising: dict[Situation, Situation] = {}
     if best_here is not None and best_here.checkpoint is not None and not request.chooses:
         for one in expected:
@@ -71,11 +70,16 @@ def rescored(
     history: Sequence[Observation],
     scales: PriorScales,
 ) -> tuple[OmittedStart, ...]:
-    """The omitted starts with the scores that a history with trials gives them."""
+    """The omitted starts with the scores that a history with trials gives them, and the best that is here by these."""
     both = (*situations, *kept)
     means_N = posterior(history, both, scales).expected_scores()
     expected = {one.start: float(mean) for one, mean in zip(both, means_N, strict=True)}
-    anew = [replace(one, score=expected[one.start], instead_score=expected[one.instead]) for one in omitted]
+    here = {one.start for one in kept if _is_here(one)}
+    best_here = max(_rivals(kept), key=lambda one: expected[one.start], default=None)
+    anew = []
+    for one in omitted:
+        instead = best_here.start if best_here is not None and one.instead in here else one.instead
+        anew.append(replace(one, score=expected[one.start], instead=instead, instead_score=expected[instead]))
     return tuple(sorted(anew, key=lambda one: (-one.score, one.start)))
 
 
@@ -128,6 +132,11 @@ def _best_of_families(expected: dict[Situation, float], *, worth: float) -> dict
 def _operations(situation: Situation) -> float:
     known = operations(situation.checkpoint) if situation.checkpoint else None
     return float(np.inf) if known is None else known
+
+
+def _rivals(situations: Sequence[Situation]) -> list[Situation]:
+    """The starts that are here and may be advised."""
+    return [one for one in situations if _is_here(one) and not trained_on_target(one.evidence)]
 
 
 def _is_here(situation: Situation) -> bool:

@@ -93,6 +93,24 @@ def test_scores_of_folded_starts_move_with_trials() -> None:
     assert [one.score for one in anew] == sorted((one.score for one in anew), reverse=True)
 
 
+def test_after_trials_they_are_held_against_the_start_that_leads_then() -> None:
+    first, *fetched, scratch = starts(EASY, 100)
+    assert first.checkpoint is not None
+    second = situation(EASY, profile("second", 0.5))
+    assert second.checkpoint is not None
+    second = replace(
+        second, checkpoint=replace(second.checkpoint, path=first.checkpoint.path), num_train_images=100
+    )
+    situations = [first, second, *fetched, scratch]
+    ranked, omitted = omit_starts(situations, (), PriorScales(), request=ask(), cost_of=costs)
+    (led,) = {one.instead for one in omitted}
+    loser, winner = (first, second) if led == first.start else (second, first)
+    left_out = [one for one in situations if one not in ranked]
+    trials = [observation(loser, 0.05), observation(winner, 0.6)]
+    anew = rescored(omitted, left_out, ranked, trials, PriorScales())
+    assert {one.instead for one in anew} == {winner.start}
+
+
 def test_one_of_a_family_stands_for_it_and_a_limit_takes_the_best() -> None:
     ranked = kept(EASY, 100, ask(everything=True)) - {"here", "scratch"}
     assert sorted(name[:6] for name in ranked) == ["yolo11", "yolo12"]
