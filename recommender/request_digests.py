@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from recommender.requests import SweepRequest, TrainingRequest
+from recommender.requests import STRIDE, SweepRequest, TrainingRequest
 
 # Fields that version 0.1 did not have, in the order in which they came.
 ADDED_FIELDS = (("class_map",), ("task",), ("axes", "freeze"))
@@ -22,7 +22,10 @@ def request_digests(request: TrainingRequest | SweepRequest, *beside: str) -> tu
 
 
 def request_texts(request: TrainingRequest | SweepRequest) -> tuple[str, ...]:
-    """A request as JSON in the forms that `request_digests` takes, without repetitions."""
+    """A request as JSON in the forms that `request_digests` takes, without repetitions.
+
+    Earlier versions kept the image size as it was named, which is now the next multiple of 32.
+    """
     kind = type(request)
     unused = [
         {
@@ -34,4 +37,5 @@ def request_texts(request: TrainingRequest | SweepRequest) -> tuple[str, ...]:
         for added in ADDED_FIELDS
     ]
     without = (set().union(*unused[version:]) for version in range(len(unused) + 1))
-    return tuple(dict.fromkeys(request.model_dump_json(exclude=names) for names in without))
+    asked = [request.model_copy(update={"imgsz": request.imgsz - less}) for less in range(STRIDE)]
+    return tuple(dict.fromkeys(one.model_dump_json(exclude=names) for names in without for one in asked))

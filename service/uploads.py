@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
+from unicodedata import category
 
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
@@ -24,7 +25,7 @@ from service.problems import HTTPProblem
 FLUSH_BYTES = 1024 * 1024
 MAX_FIELD_BYTES = 4096
 MAX_PARTS = 8
-_UNSAFE = re.compile(r"[^A-Za-z0-9._ -]+")
+MAX_NAME_BYTES = 200  # file systems allow 255
 
 
 @dataclass(kw_only=True)
@@ -182,7 +183,8 @@ class _Form:
 
 
 def safe_name(name: str) -> str:
-    """A file name that cannot leave its folder, close to the one given."""
+    """A file name that cannot leave its folder, close to the one given: letters of any script are kept."""
     last = re.split(r"[/\\]", name)[-1]
-    safe = _UNSAFE.sub("_", last).strip(". ")[-100:].lstrip(". ")
-    return safe or "upload"
+    known = "".join(one if category(one)[0] in "LMN" or one in "._ -" else "\0" for one in last)
+    safe = re.sub("\0+", "_", known).strip(". ")
+    return safe.encode()[-MAX_NAME_BYTES:].decode(errors="ignore").lstrip(". ") or "upload"

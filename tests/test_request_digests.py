@@ -58,3 +58,15 @@ def test_what_only_later_versions_can_ask_is_another_request(added: dict[str, ob
 def test_axes_are_another_sweep() -> None:
     asked = SweepRequest.model_validate({**json.loads(SWEEP), "axes": ("lr",)})
     assert digest(SWEEP) not in request_digests(asked, "hash")
+
+
+@pytest.mark.parametrize(("former", "kind"), [(TRAINING, TrainingRequest), (SWEEP_BEFORE_AXES, SweepRequest)])
+def test_an_image_size_is_recognised_as_it_was_named_before_sizes_were_rounded(
+    former: str, kind: type[TrainingRequest] | type[SweepRequest]
+) -> None:
+    former = former.replace('"imgsz":640', '"imgsz":100')
+    asked = kind.model_validate_json(former)
+    assert asked.imgsz == 128
+    assert digest(former) in request_digests(asked, "hash")
+    for other in (96, 160):
+        assert digest(former) not in request_digests(asked.model_copy(update={"imgsz": other}), "hash")

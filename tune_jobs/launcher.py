@@ -111,9 +111,9 @@ class Launcher:
             except ConflictError as error:  # another launcher was faster: the store is right
                 log.info("job %s: %s", job.id, error)
             except (UnavailableError, StorageError) as error:
-                log.warning("job %s: %s", job.id, error)
                 self.trouble = str(error)
-                tell_once(self._store, job, self.trouble)
+                if tell_once(self._store, job, self.trouble):  # not twice a second for as long as it lasts
+                    log.warning("job %s: %s", job.id, error)
         return len(active)
 
     def _advance(self, job: Job, spec: TrainingSpec) -> None:
@@ -258,9 +258,11 @@ class Launcher:
                 self._storage.remove(attempt(job.id, number, "results"))
 
 
-def tell_once(store: Store, job: Job, message: str) -> None:
-    """A note for whoever follows the job, unless it is the last one already."""
+def tell_once(store: Store, job: Job, message: str) -> bool:
+    """A note for whoever follows the job, unless it is the last one already; returns whether it was made."""
     with contextlib.suppress(ConflictError, StorageError):  # another attempt counts, or the store is away
         last = store.jobs.last_event(job.id, "note")
         if last is None or json.loads(last.data).get("message") != message:
             store.launches.note(job.id, job.attempt, message)
+            return True
+    return False

@@ -115,7 +115,7 @@ class RayJobs:
 
     def _unavailable(self, error: Exception) -> UnavailableError:
         self._client = None
-        reason = " ".join(str(error).split())[-300:]
+        reason = " ".join(str(error).split())[-300:].rstrip(".")
         return UnavailableError(
             f"The job server at {self._address} does not answer: {reason}.",
             remedy="Check that the Ray cluster runs and that its token is set; `recommend doctor` tests it.",

@@ -18,7 +18,7 @@ from recommender.records import Recommendation
 from recommender.report.columns import cost_columns
 from recommender.report.cost_picture import cost_picture
 from recommender.report.document import RecommendationDocument, restored
-from recommender.report.headline import LABELS
+from recommender.report.headline import LABELS, trials_worth
 from recommender.report.page import page
 from recommender.report.rows import names_of, shown_rows
 from recommender.report.runs import RunDetail, run_summary
@@ -149,6 +149,7 @@ def recommendation(
         trials={top: actions.num_trials(asked, top) for top in (2, 4, 8)},
         budgets=sweep_budgets(services.settings.max_budget),
         costs=cost_picture(again) if again else None,
+        worth=trials_worth(again) if again else None,
         columns=columns,
         cells={
             row.rank: [column.cell(row, num_classes) for column in columns]
@@ -193,11 +194,13 @@ def trainings(request: Request, services: ServicesDep, caller: CallerDep, paging
 def sweep(request: Request, services: ServicesDep, job: SweepDep) -> Response:
     """Trials with their curves, live while they run."""
     told = [json.loads(event.data) for event in services.store.jobs.every_event(job.id, "trial")]
+    held = services.store.datasets.at_paths(job.owner, json.loads(job.spec)["datasets"])
     return render(
         request,
         "sweep.html",
         sweep=sweep_answer(services.store, job),
         trials=told,
+        held=held,
         live=not job.ended,
     )
 

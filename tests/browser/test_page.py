@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
+from recommender.requests import TrainingRequest
 from tests.browser.conftest import DESK, PHONE, Visit, log_in
 from tests.datagen import make_dataset, zip_of
 from tests.service.kit import Live
+from tests.store.builders import run as stored_run
+from tune_jobs.training_spec import Target, submit_training
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\x1b[31m"
@@ -171,6 +175,38 @@ def test_nothing_is_wider_than_a_phone(chromium: Browser, server: Live, theme: s
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
     visit.assert_clean()
     context.close()
+
+
+def test_tables_break_no_word_and_phones_show_no_empty_line(chromium: Browser, server: Live) -> None:
+    server.store.runs.add(replace(stored_run("of-many-columns"), target_name="soda_cans"))
+    broken = """() => [...document.querySelectorAll(".status, td[data-label='Rate'], tbody th a")].filter(
+        (one) => { const range = document.createRange(); range.selectNodeContents(one);
+        return new Set([...range.getClientRects()].map((line) => Math.round(line.top / 9))).size > 1 })
+        .map((one) => one.textContent)"""
+    context = chromium.new_context(viewport=DESK)  # type: ignore[arg-type]
+    visit = log_in(context, server)
+    visit.go("/runs")
+    assert visit.page.evaluate(broken) == []
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= DESK["width"]
+    visit.page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    cell = visit.page.locator("td[data-label=Seed]").first
+    expect(cell).to_be_visible()
+    cell.evaluate("(cell) => { cell.textContent = '' }")
+    expect(cell).to_be_hidden()
+    context.close()
+
+
+def test_what_was_in_the_way_is_not_told_of_a_training_that_runs(visit: Visit) -> None:
+    store = visit.server.store  # type: ignore[attr-defined]
+    target = Target(path="/nowhere", hash="h", name="signs")
+    request = TrainingRequest.model_validate({"dataset": "/nowhere", "start": "scratch", "epochs": 2})
+    job, _ = submit_training(store, request, target, key="k", cluster="of nobody", owner="ada")
+    visit.go(f"/trainings/{job.id}")
+    store.launches.note(job.id, 1, "The job server does not answer.")
+    expect(visit.page.get_by_text("does not answer")).to_be_visible()
+    store.launches.mark_running(job.id, 1)
+    expect(visit.page.get_by_text("Waiting for the first epoch")).to_be_visible()
+    expect(visit.page.get_by_text("does not answer")).to_have_count(0)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -248,6 +248,10 @@ def test_the_trials_form_asks_for_the_first_starts(service: Service, small_zip: 
     sweep = service.get(f"/v1{first.headers['location']}").json()
     assert (sweep["status"], sweep["budget"]) == ("queued", "10m")
     assert service.get(first.headers["location"]).status_code == 200
+    service.store.launches.finish(first.headers["location"].rpartition("/")[2], 1, status="succeeded")
+    assert f'rank the starts again, which takes the trials into account: <a href="/datasets/{held}">' in (
+        service.get(first.headers["location"]).text
+    )
     train = {"rank": "2", "token": "t"}
     launched = [service.post("/recommendations/rec_try/train", data=train) for _ in range(2)]
     assert len({answer.headers["location"] for answer in launched}) == 1

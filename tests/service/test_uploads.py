@@ -100,7 +100,9 @@ def test_a_full_disk_is_told_and_leaves_nothing(home: Path, monkeypatch: pytest.
         (".hidden", "hidden"),
         ("", "upload"),
         ("<b>\n\x00.zip", "_b_.zip"),
-        ("a" * 300 + ".zip", "a" * 96 + ".zip"),
+        ("a" * 300 + ".zip", "a" * 196 + ".zip"),
+        ("é" * 300 + ".zip", "é" * 98 + ".zip"),
+        ("Döner 数据 हिन्दी.zip", "Döner 数据 हिन्दी.zip"),
         ("\u202egpj.zip", "_gpj.zip"),
     ],
 )

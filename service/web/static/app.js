@@ -81,7 +81,7 @@ const training = document.querySelector("[data-follow-training]");
 if (training) {
   const now = byId("now"), status = byId("status");
   follow(training.dataset.followTraining, {
-    status: (name) => { const chip = status.querySelector(".status"); chip.textContent = name; chip.className = `status ${name}`; },
+    status: (name) => { const chip = status.querySelector(".status"); chip.textContent = name; chip.className = `status ${name}`; if (name === "running") now.textContent = points.length ? "" : "Waiting for the first epoch …"; },
     epoch: (point) => {
       if (points.some((known) => known.epoch === point.epoch)) return;
       points.push(point);
