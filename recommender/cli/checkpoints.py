@@ -104,11 +104,18 @@ def add(
     """Register a checkpoint of yours: read in quarantine, its source data profiled."""
     from recommender.checkpoints import add_checkpoint, all_checkpoints, check_name
     from recommender.cli.console import out, progress_bars
+    from recommender.errors import UsageError
     from recommender.report.checkpoints import checkpoint_summary
     from recommender.store import Store
+    from recommender.text import printable
 
     with Store.open_default() as store, progress_bars() as progress:
         check_name(store, name)  # before the minutes that opening a large data set may take
+        if parent is not None and Path(parent).is_file():
+            raise UsageError(
+                f"--from takes the name of a checkpoint; {printable(parent)} is a file.",
+                remedy="Add that file first, with a --name, and give the name here.",
+            )
         if dataset is None:
             _confirm("Without --dataset nothing can be said about its similarity to a target. Go on?", yes)
         source = None if dataset is None else _open(dataset, task_of(task))

@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from recommender.checkpoints import build_model
 from recommender.cli.checkpoints import app
+from recommender.cli.checks import built_in_weights
 from recommender.datasets import open_dataset
-from recommender.errors import ConflictError, NotFoundError, RecommenderError
+from recommender.errors import ConflictError, NotFoundError, RecommenderError, UsageError
 from recommender.store import Store
 from tests.checkpoints.test_registry import kept
 from tests.datagen import make_dataset
 from tests.datasets.test_classification import two_splits
+from tests.evidence.kit import stored
 
 
 def recommend(*arguments: str | Path) -> Result:
@@ -53,6 +56,25 @@ def test_names_of_one_file_are_one_row_and_each_others_aliases(store: Store, hom
     assert (listed["mine"], listed["again"], listed["other"]) == (["again"], ["mine"], [])
     rows = [line for line in recommend("list", "--available").stdout.splitlines() if "again" in line]
     assert [row.split("  ")[0] for row in rows] == ["again = mine"]
+
+
+def test_the_doctor_tells_of_untrained_weights_that_were_added_before_such_were_refused(
+    store: Store, home: Path, tmp_path: Path
+) -> None:
+    store.checkpoints.put(kept(home))
+    (finding,) = built_in_weights()
+    assert finding.state == "ok"
+    drawn = build_model("yolo11n", 2).state_dict()
+    store.checkpoints.put(stored(tmp_path, "drawn", drawn))
+    _, told = built_in_weights()
+    assert (told.state, told.said.split(": ")[1]) == ("note", "drawn")
+    assert told.remedy == "recommend checkpoints remove drawn"
+
+
+def test_a_parent_is_named_by_its_name(store: Store, home: Path, nano_pt: Path) -> None:
+    with pytest.raises(UsageError, match="is a file") as caught:
+        recommend("add", nano_pt, "--name", "child", "--from", nano_pt, "--yes")
+    assert "Add that file first" in str(caught.value.remedy)
 
 
 def test_the_table_shows_names_letter_by_letter(store: Store, home: Path) -> None:
