@@ -24,7 +24,8 @@ from recommender.training_recipe import recipe_of
 from tests.datagen import make_dataset
 from tests.forecast.builders import profile
 from tests.store.builders import run as stored_run
-from tune_jobs.training import TrainingJob, prepare_environment
+from tests.store.builders import training_job
+from tune_jobs.training import prepare_environment
 
 NOT_THE_RECIPE = {"model", "data", "save_dir", "device", "freeze", "pretrained"}
 
@@ -60,16 +61,7 @@ def test_the_yolo_command_trains_the_recipe_of_our_own_training(mode: Mode, tmp_
     request = TrainingRequest.model_validate(
         {"dataset": str(data), "start": str(asked.start), "epochs": 30, "imgsz": 320}
     )
-    job = TrainingJob(
-        data=data,
-        output=tmp_path,
-        start=asked.start,
-        architecture="yolo11n",
-        recipe=recipe_of(request),
-        kind="full",
-        target_hash="t",
-        target_name="t",
-    )
+    job = training_job(data, output=tmp_path, start=asked.start, recipe=recipe_of(request))
     ours = trainer_arguments(job, save_dir=str(tmp_path), freeze=11 if mode == "freeze" else None)
     shared = set(said) - NOT_THE_RECIPE
     assert {

@@ -50,16 +50,12 @@ def job_events(store: Store, id: str) -> Fetch:
                 seq=event.seq,
                 kind=event.kind,
                 data=without_server_paths(event.data),
-                last=_ends(event.kind, event.data),
+                last=event.kind == "status" and json.loads(event.data).get("status") in FINAL,
             )
             for event in store.jobs.events(id, after=after)
         ]
 
     return fetch
-
-
-def _ends(kind: str, data: str) -> bool:
-    return kind == "status" and json.loads(data).get("status") in FINAL
 
 
 def _number(text: str | None) -> int:

@@ -20,12 +20,12 @@ from benchmarks.truth.entries import LONG, RANDOM_SUFFIX
 from benchmarks.truth.ledger import append_run, read_runs
 from benchmarks.truth.plan import plan
 from benchmarks.truth.run import key, key_of, ledger_of
-from recommender.records import SCRATCH, EpochMetrics, Recipe, Run, Start
+from recommender.records import EpochMetrics, Recipe, Run, Start
 from recommender.store.records_json import encode
 from recommender.tasks import TASKS
 from tests.conftest import ROOT
 from tests.store.builders import run as finished_run
-from tune_jobs.training import TrainingJob
+from tests.store.builders import training_job
 
 POINT = EpochMetrics(epoch=1, score=0.25, details={"map50": 0.5, "precision": 0.5}, seconds=1.5)
 
@@ -130,16 +130,7 @@ def test_a_killed_worker_is_told_for_every_run_it_takes_along() -> None:
 
 @pytest.mark.slow
 def test_training_elsewhere_ends_badly_where_a_run_could_not_begin(tmp_path: Path) -> None:
-    job = TrainingJob(
-        data=tmp_path,
-        output=tmp_path,
-        start=Start(checkpoint=SCRATCH, mode="scratch"),
-        architecture="yolo11n",
-        recipe=Recipe(epochs=1, imgsz=32),
-        kind="full",
-        target_hash="t",
-        target_name="missing",
-    )
+    job = training_job(tmp_path, recipe=Recipe(epochs=1, imgsz=32), target_name="missing")
     jobs, runs = tmp_path / "jobs.jsonl", tmp_path / "runs.jsonl"
     jobs.write_text(encode(job) + "\n", encoding="utf-8")
     words = ["train", str(tmp_path), str(jobs), "--runs", str(runs), "--device", "cpu", "--minutes", "2"]

@@ -28,11 +28,11 @@ from recommender.store import Store
 from recommender.store.records_json import decode, encode
 from tests.store.builders import checkpoint as make_checkpoint
 from tests.store.builders import run as make_run
+from tests.store.builders import training_job
 from tune_jobs.artefact_transfer import Artefact
 from tune_jobs.sweep.estimated import cost_in_words, estimates_of
 from tune_jobs.sweep.run_recorder import RunRecorder
 from tune_jobs.sweep.trial_spec import TrialSpec
-from tune_jobs.training import TrainingJob
 
 SPEED = Speed(factor=2.0, num_runs=3, hardware="x")
 IMAGES = SplitCounts(train=100, val=30)
@@ -221,16 +221,7 @@ def test_trials_on_processors_are_not_told_a_gpu_s_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RECOMMENDER_HOME", str(tmp_path))
-    job = TrainingJob(
-        data=tmp_path,
-        output=tmp_path,
-        start=Start(checkpoint="scratch", mode="scratch"),
-        architecture="yolo11n",
-        recipe=Recipe(epochs=3, imgsz=64),
-        kind="trial",
-        target_hash="t",
-        target_name="t",
-    )
+    job = training_job(tmp_path, kind="trial")
     data = Artefact(source=tmp_path, key="k", kind="dataset", sha256="0" * 64, num_bytes=1)
     spec = TrialSpec(job=job, data=data, weights=None, num_images=IMAGES)
     with Store(f"sqlite:///{tmp_path / 'store.db'}") as store:

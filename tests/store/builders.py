@@ -22,6 +22,7 @@ from recommender.records import (
 )
 from recommender.store.clock import utc_now
 from recommender.store.service_records import RecommendationJob, RegisteredDataset
+from tune_jobs.training import TrainingJob
 
 
 def profile(name: str = "masks", *, seed: int = 0, encoder: str = "probe-1", images: int = 7) -> Profile:
@@ -245,3 +246,18 @@ def registered_dataset(id: str = "ds_1", **changes: object) -> RegisteredDataset
         created_at=utc_now(),
     )
     return replace(dataset, **changes)  # type: ignore[arg-type]
+
+
+def training_job(folder: Path, **changes: object) -> TrainingJob:
+    """A training of random weights on the data in a folder."""
+    job = TrainingJob(
+        data=folder,
+        output=folder,
+        start=Start(checkpoint="scratch", mode="scratch"),
+        architecture="yolo11n",
+        recipe=Recipe(epochs=3, imgsz=64),
+        kind="full",
+        target_hash="t",
+        target_name="t",
+    )
+    return replace(job, **changes)  # type: ignore[arg-type]

@@ -265,7 +265,12 @@ def _comparison_input(
     unscored = sum(one.evaluation is None and trained_path(one.run.id).exists() for one in trained)
     if unscored:
         reasons.append(f"the budget is spent, {unscored} trained models are still to be scored")
-    missing = (_failure(trial) for result in results for trial in result.trials if _is_missing(trial))
+    missing = (
+        _failure(trial)
+        for result in results
+        for trial in result.trials
+        if trial.state != "finished" or trial.run is None or trial.run.best is None
+    )
     return ComparisonInput(
         id="",
         task=target.task,
@@ -304,10 +309,6 @@ def _plan_of(request: CompareRequest, target: Dataset, starts: tuple[Start, ...]
         multi_scale=MULTI_SCALE if request.multi_scale else 0.0,
         tta=request.tta,
     )
-
-
-def _is_missing(trial: TrialView) -> bool:
-    return trial.state != "finished" or trial.run is None or trial.run.best is None
 
 
 def _failure(trial: TrialView) -> FailedTraining:
