@@ -121,5 +121,8 @@ def _without_traces(_logger: object, _method: str, event: dict[str, Any]) -> dic
         error = sys.exc_info()[1]
     if isinstance(error, BaseException):
         event["failed_in"] = where(error)
-    event["event"] = printable(event.get("event", ""), limit=1000)
+    text = str(event.get("event", ""))
+    if text.startswith("Traceback "):  # as uvicorn writes what start and stop raise
+        text, event["failed_in"] = "failed", text.rstrip().rpartition("\n")[2].partition(":")[0]
+    event["event"] = printable(text, limit=1000)
     return event

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 
 from recommender import __version__
 from recommender.checkpoints.catalogue import fetched_names
-from recommender.errors import ConflictError, RecommenderError
+from recommender.errors import ConflictError, RecommenderError, StorageError
 from recommender.profile import ENCODER
 from recommender.records import Lease
 from recommender.requests import RecommendRequest, at_usual_size
@@ -81,7 +82,8 @@ class RecommendationQueue:
             self._thread.join(timeout=30)
         for entry in self._running.values():
             entry.future.cancel()
-        self._store.recommendations.release(self._holder)
+        with contextlib.suppress(StorageError):  # away: the leases run out by themselves
+            self._store.recommendations.release(self._holder)
 
     def submit(
         self,

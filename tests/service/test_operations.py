@@ -141,3 +141,8 @@ def test_probes_leave_no_line_in_the_log(
         assert service.client.head(path).content == b""
         assert service.client.head(path).status_code == service.client.get(path).status_code
         assert "request" not in capsys.readouterr().out
+
+
+def test_a_service_stops_whole_while_its_store_is_away(tmp_path: Path) -> None:
+    with running(tmp_path, launcher=False):  # which raises what the stop raises
+        (tmp_path / "store.sqlite3").write_bytes(b"no database")
