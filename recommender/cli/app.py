@@ -111,6 +111,12 @@ def _ready_streams() -> None:
                 stream.reconfigure(encoding="utf-8")
 
 
+UNREADABLE = {
+    "int_parsing": "Input should be a valid integer",
+    "float_parsing": "Input should be a valid number",
+}  # how the parser's message about a value begins, by its kind
+
+
 def _unexpected(error: Exception) -> int:
     if type(error).__name__ == "Abort":  # click's, which typer carries a copy of
         return _fail("aborted; nothing was changed.", 1)
@@ -118,9 +124,13 @@ def _unexpected(error: Exception) -> int:
         said = error.format_message().rstrip(".").replace("Value error, ", "")
         if not said:  # its help was printed instead
             return 2
+        for kind, start in UNREADABLE.items():
+            if start in said:
+                said = said.partition(start)[0] + plain_message(kind, "")
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "recommend"
-        return _fail(f"{said}. `{command} --help` shows what there is.", 2)
+        stop = "" if said.endswith("?") else "."
+        return _fail(f"{said}{stop} `{command} --help` shows what there is.", 2)
     if type(error).__name__ == "ValidationError" and hasattr(error, "errors"):
         return _fail(_validation(error), 2)
     if os.environ.get("RECOMMENDER_DEBUG"):

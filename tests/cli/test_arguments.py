@@ -277,3 +277,18 @@ def test_a_path_that_cannot_be_is_told_as_missing(
 ) -> None:
     assert run([*arguments, path]) == 2
     assert "our fault" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--epochs", "abc"], "Invalid value for '--epochs': a whole number is wanted."),
+        (["train", "--learning-rate", "abc"], "Invalid value for '--learning-rate': a number is wanted."),
+        (["dataset"], "Did you mean 'datasets'? `recommend --help`"),
+    ],
+)
+def test_what_cannot_be_read_is_said_in_plain_words(
+    given: list[str], said: str, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(given) == 2
+    assert said in capsys.readouterr().err
