@@ -50,7 +50,8 @@ def print_comparison(comparison: ComparisonInput, findings: Findings, console: C
         )
     console.print(table)
     scored = "held-out test" if comparison.held.is_held_out else "validation"
-    console.print(Text(f"{scored} images; mean ± deviation over seeds", style="dim"))
+    spread = "; mean ± deviation over seeds" if comparison.plan.seeds > 1 else "; one seed"
+    console.print(Text(f"{scored} images{spread}", style="dim"))
 
 
 def _whole(spread: SeedSpread | None) -> str:

@@ -175,6 +175,20 @@ def test_what_did_not_finish_is_told() -> None:
     assert "Ended early: the budget is spent" in html
 
 
+def test_one_seed_is_not_called_a_mean_over_seeds(
+    made: tuple[ComparisonInput, Findings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rich.console import Console
+
+    from recommender.report.comparison_table import print_comparison
+
+    for seeds, told in ((2, True), (1, False)):
+        material = replace(made[0], plan=replace(made[0].plan, seeds=seeds))
+        print_comparison(material, made[1], Console(width=200))
+        assert ("deviation over seeds" in capsys.readouterr().out) == told
+        assert ("deviation over seeds" in comparison_page(material, made[1], grey)) == told
+
+
 def test_a_column_for_test_time_augmentation_where_it_was_asked_for(
     made: tuple[ComparisonInput, Findings], capsys: pytest.CaptureFixture[str]
 ) -> None:
