@@ -18,6 +18,7 @@ from recommender.store import Store
 from recommender.store.records_json import decode
 from recommender.store.service_records import RecommendationJob, RegisteredDataset
 from recommender.tasks import Task
+from recommender.text import counted
 from service.auth import Caller
 from service.dataset_task import known_task, require_task, task_of
 from service.dependencies import Paging, Services, find_dataset
@@ -214,7 +215,7 @@ def _check_number(services: Services, caller: Caller, kind: str, most: int) -> N
         raise HTTPProblem(
             429,
             "quota",
-            f"{len(running)} of your {kind}s are under way; more are not allowed at a time.",
+            f"You have {counted(len(running), kind)} under way, as many as are allowed at a time.",
             remedy="Wait for one to end, or cancel one.",
             headers={"Retry-After": "60"},
         )

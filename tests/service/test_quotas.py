@@ -124,6 +124,8 @@ def test_launches_at_the_same_moment_are_counted_one_after_the_other(tmp_path: P
         with ThreadPoolExecutor(8) as threads:
             found = list(threads.map(lambda _: service.post("/v1/trainings", json=body), range(8)))
     assert sorted(one.status_code for one in found) == [202] + 7 * [429]
+    refused = next(one.json() for one in found if one.status_code == 429)
+    assert refused["detail"] == "You have 1 training under way, as many as are allowed at a time."
 
 
 @pytest.mark.slow
