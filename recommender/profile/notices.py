@@ -22,10 +22,11 @@ def dataset_notices(dataset: Dataset, profile: Profile) -> tuple[Notice, ...]:
     near = val_images_in_train(profile) - exact
     told = [_notice(d) for d in defects if d.severity != "info" or d.kind in ALWAYS_TOLD]
     if near > 0:
+        look = "looks" if near == 1 else "look"
         told.append(
             Notice(
                 code="near_duplicate_leak",
-                message=f"{near} of {profile.num_images.val} val images look like images of train. "
+                message=f"{near} of {profile.num_images.val} val images {look} like images of train. "
                 + KINDS["near_duplicate_leak"].remedy,
             )
         )

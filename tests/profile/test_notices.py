@@ -69,6 +69,7 @@ def test_a_renamed_copy_of_a_known_set_has_the_same_leaks(faulty: Path, home: Pa
         second = dataset_notices(other, known_profile(other, store))
     near = [[n.message for n in notices if n.code == "near_duplicate_leak"] for notices in (first, second)]
     assert near[0] == near[1] != []
+    assert "val images looks like images of train" in near[0][0]  # one of them does
 
 
 @pytest.mark.slow
