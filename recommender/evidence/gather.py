@@ -119,7 +119,7 @@ def _measure(
     unique = {sha256: checkpoint for sha256, checkpoint in unique.items() if _is_whole(checkpoint)}
     if not unique:
         return {}
-    progress("evidence", 0, len(unique))
+    progress("measuring checkpoints on the images", 0, len(unique))
     sample = sample_target(target)
     scores = {}
     with _measuring_threads() as pool:
@@ -132,7 +132,7 @@ def _measure(
                 Exception
             ) as error:  # a network that breaks when it runs must not end the ranking of the others
                 logger.warning("no feature evidence for %s: %s", checkpoint.name, error)
-            progress("evidence", done, len(unique))
+            progress("measuring checkpoints on the images", done, len(unique))
     return scores
 
 

@@ -68,7 +68,7 @@ def profile_dataset(
             if seen.value is not None:
                 collector.add(seen.task.image, seen.value, seen.classes_M)
         done += len(batch)
-        progress("profile", done, len(dataset.images))
+        progress("embedding images", done, len(dataset.images))
     if not decoded:
         raise DatasetError(
             f"None of the {len(dataset.images)} images of {dataset.name!r} can be decoded.",

@@ -133,7 +133,7 @@ def test_a_crowded_image_counts_for_a_bounded_number_of_objects(dataset: Dataset
 def test_progress_reaches_the_end(dataset: Dataset) -> None:
     seen: list[tuple[str, int, int]] = []
     profile_dataset(dataset, progress=lambda stage, done, total: seen.append((stage, done, total)))
-    assert seen[-1] == ("profile", 20, 20)
+    assert seen[-1] == ("embedding images", 20, 20)
     assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
 
 
