@@ -154,8 +154,8 @@ def test_everybody_has_metadata_and_those_at_hand_features(
         assert (
             evidence.nearest_sources == ()
         )  # the target is not its own neighbour, and one source has no rival
-    assert seen[0] == ("evidence", 0, 3)
-    assert seen[-1] == ("evidence", 3, 3)
+    assert seen[0] == ("measuring checkpoints on the images", 0, 3)
+    assert seen[-1] == ("measuring checkpoints on the images", 3, 3)
 
 
 @pytest.mark.slow
