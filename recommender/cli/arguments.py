@@ -29,13 +29,14 @@ def with_dataset(arguments: Sequence[str], command: Any) -> list[str]:
     """
     flags = {name for option in command.params if option.is_flag or option.count for name in option.opts}
     place = 0
+    named = any(one == "-d" or one.partition("=")[0] == "--dataset" for one in arguments)
     while place < len(arguments) and arguments[place].startswith("-"):
         option = arguments[place]
         has_value_beside = option not in flags and "=" not in option
         place += 2 if has_value_beside else 1
     first = arguments[place] if place < len(arguments) else ""
     looks_like_path = bool(first) and first not in SUBCOMMANDS
-    if looks_like_path and ("/" in first or "." in first or _is_there(first)):
+    if looks_like_path and not named and ("/" in first or "." in first or _is_there(first)):
         return [*arguments[:place], "--dataset", *arguments[place:]]
     return list(arguments)
 

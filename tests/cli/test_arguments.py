@@ -51,6 +51,8 @@ def starts(found: dict[str, object]) -> set[str]:
         ("-d signs --json", "-d signs --json"),
         ("--epochs 5 train -d signs", "--epochs 5 train -d signs"),
         ("--html signs", "--html signs"),
+        ("--dataset other signs", "--dataset other signs"),
+        ("signs -d other", "signs -d other"),
     ],
 )
 def test_a_bare_path_is_the_data_set_wherever_it_stands(data: Path, given: str, read: str) -> None:
