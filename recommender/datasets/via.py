@@ -10,7 +10,7 @@ from typing import Any
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.json_text import load_json, parse_json
-from recommender.datasets.label_rows import read_rows
+from recommender.datasets.label_rows import TABLE_SUFFIXES, read_rows
 from recommender.datasets.named import NamedImage, Object, named_set
 from recommender.datasets.raw import Corners, RawSet, Shape
 from recommender.datasets.shapes import box_from_size, outline_from_ellipse, outline_from_points, text
@@ -30,7 +30,7 @@ def read_via(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name
     """Read the files of regions; the class is the regions' one attribute. Raises DatasetError for several."""
     entries = []
     for path in paths:
-        content = _of_csv(path, disk) if path.suffix.lower() == ".csv" else load_json(path, disk)
+        content = _of_csv(path, disk) if path.suffix.lower() in TABLE_SUFFIXES else load_json(path, disk)
         files = content.get("_via_img_metadata", content) if isinstance(content, dict) else {}
         rows = [row for row in files.values() if isinstance(row, dict) and "regions" in row]
         attribute = _class_attribute(rows, disk.name(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import time
 import zipfile
@@ -141,6 +142,16 @@ def test_shapes_of_cvat_other_than_boxes(tmp_path: Path) -> None:
     }
     assert (10, 20, 30, 50) in corners
     assert len(image.classes_M) == 4  # polygon and ellipse are one box of one class
+
+
+def test_regions_in_columns_between_tabs(tmp_path: Path) -> None:
+    folder = foreign.via_csv(tmp_path / "set", draw_images(12, NAMES), NAMES)
+    expected = [image.boxes_M4.tolist() for image in open_dataset(folder).images]
+    for path in sorted(folder.rglob("*.csv")):
+        with path.open(newline="") as file, path.with_suffix(".tsv").open("w", newline="") as other:
+            csv.writer(other, delimiter="\t").writerows(csv.reader(file))
+        path.unlink()
+    assert [image.boxes_M4.tolist() for image in open_dataset(folder).images] == expected
 
 
 def test_an_attribute_of_many_that_is_no_class_is_asked_for(tmp_path: Path) -> None:

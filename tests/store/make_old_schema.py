@@ -6,12 +6,13 @@ Run before a migration is added, into `old_schemas/REVISION.sqlite3`; those file
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from recommender.store import Store
 from tests.store.builders import checkpoint, profile, run
 
 if __name__ == "__main__":
-    with Store(sys.argv[1]) as store:
+    with Store(Path(sys.argv[1])) as store:
         store.runs.add(run())
         store.checkpoints.put(checkpoint())
         store.profiles.put(profile())

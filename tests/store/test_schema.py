@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import runpy
 import shutil
 import sqlite3
 import subprocess
@@ -54,6 +55,16 @@ def _refused(file: Path, match: str) -> StorageError:
     assert _sha256(file) == before
     assert not list(file.parent.glob("*.part"))
     return caught.value
+
+
+def test_a_store_of_todays_schema_is_made_as_its_module_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["make_old_schema", str(tmp_path / "today.sqlite3")])
+    runpy.run_module("tests.store.make_old_schema", run_name="__main__")
+    with Store(tmp_path / "today.sqlite3") as store:
+        assert store.checkpoints.list()
+        assert store.runs.list()
 
 
 def test_the_newest_migration_is_the_one_the_models_name() -> None:
