@@ -20,6 +20,7 @@ from recommender.datasets.name_tables import name_by_tables
 from recommender.datasets.named import NamedImage, Object, named_set
 from recommender.datasets.raw import RawSet
 from recommender.datasets.shapes import box_from_centre, box_from_corners, box_from_size, number
+from recommender.datasets.split_lists import take_splits
 from recommender.datasets.split_names import split_of_words, without_trainval
 from recommender.datasets.table_columns import (
     FILE_WORDS,
@@ -102,6 +103,8 @@ def read_box_csv(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, 
         raw.images = [image for image in raw.images if image.labelled]
         for image in silent:
             log.add("image_without_row", image.name)
+    if all(image.split is None for image in raw.images):
+        take_splits(raw, (), root, disk)
     name_by_tables(raw, root, disk)
     return raw
 

@@ -15,7 +15,8 @@ from recommender.datasets.split_names import split_of_words
 from recommender.errors import DatasetError
 from recommender.text import printable
 
-FILE_WORDS = ("file", "filename", "image", "img", "path", "filepath", "photo", "picture", "id", "name")
+PICTURE_WORDS = ("file", "filename", "image", "img", "path", "filepath", "photo", "picture", "imageid")
+FILE_WORDS = (*PICTURE_WORDS, "id", "name")
 LABEL_WORDS = (
     "label",
     "class",
@@ -29,6 +30,7 @@ LABEL_WORDS = (
     "tag",
     "y",
 )
+CLASS_WORDS = (*LABEL_WORDS, "classname", "labelname", "object")  # in whose columns `train` goes on rails
 BOX_CLASS_WORDS = ("classname", "classid", "labelname", "name", "object", "type")
 # Of a column of words beside boxes: no class, such as Global Wheat's laboratories and Open Images' annotators.
 OTHER_WORDS = ("source", "domain", "id", "url", "date", "time", "timestamp", "comment", "user", "usage")
@@ -43,7 +45,7 @@ EITHER: tuple[Reading, ...] = ("upper left and size", "centre and size")
 ANY: tuple[Reading, ...] = ("corners", *EITHER)
 UPPER_LEFT = ("xmin ymin", "left top", "x0 y0", "x1 y1")
 CENTRE = ("xcenter ycenter", "xcentre ycentre", "centerx centery", "cx cy", "xc yc")
-SIZES = ("width height", "w h")
+SIZES = ("w h", "width height")  # `width` beside `w` is the image's
 # Headings of the four columns, without marks and without `bbox` before them; the first that are all there count.
 HEADINGS: tuple[tuple[str, tuple[Reading, ...]], ...] = (
     ("xmin ymin xmax ymax", CORNERS),
@@ -54,8 +56,8 @@ HEADINGS: tuple[tuple[str, tuple[Reading, ...]], ...] = (
     ("xtl ytl xbr ybr", CORNERS),
     *((f"{start} {size}", FROM_CORNER) for start in UPPER_LEFT for size in SIZES),
     *((f"{start} {size}", FROM_CENTRE) for start in CENTRE for size in SIZES),
-    ("x y width height", EITHER),
     ("x y w h", EITHER),
+    ("x y width height", EITHER),
 )
 ONE_CELL = re.compile(r"b(ounding)?box(es)?(string)?|boxes(string)?")
 
@@ -120,7 +122,10 @@ def file_column(header: Sequence[str], body: Sequence[Sequence[str]], known: set
         sum(names_image(row[c], known) for row in sample) / max(1, len(sample)) for c in range(len(header))
     ]
     columns = [c for c in range(len(header)) if shares[c] > MIN_SHARE]
-    return next((c for c in columns if is_called(header[c], FILE_WORDS)), columns[0] if columns else None)
+    called = [c for c in columns if is_called(header[c], FILE_WORDS)] or columns[:1]
+    worded = [c for c in called if not all(is_number(row[c]) for row in sample)]
+    # Numbers may count the rows: `image_id` before `id`.
+    return next(iter(worded or sorted(called, key=lambda c: not is_called(header[c], PICTURE_WORDS))), None)
 
 
 def class_columns(
@@ -149,12 +154,13 @@ def box_class_column(
 
     Raises DatasetError where several may be, or where one holds words and its heading does not say what they are.
     """
-    for words in (LABEL_WORDS, BOX_CLASS_WORDS):
-        if any(is_called(header[c], words) for c in columns):
-            found = class_columns(header, body, columns, words)
+    texts = [c for c in columns if not all(is_number(row[c]) for row in body)]
+    of_words = [(words, among) for among in (texts, columns) for words in (LABEL_WORDS, BOX_CLASS_WORDS)]
+    for words, among in of_words:
+        if any(is_called(header[c], words) for c in among):
+            found = class_columns(header, body, among, words)
             break
     else:
-        texts = [c for c in columns if not all(is_number(row[c]) for row in body)]
         found = [c for c in texts if not is_called(header[c], OTHER_WORDS)]
         if found and any(header):
             raise _which_class(header, found, named)
@@ -179,7 +185,9 @@ def split_column(header: Sequence[str], body: Sequence[Sequence[str]], columns: 
 def _holds_splits(title: str, body: Sequence[Sequence[str]], column: int) -> bool:
     values = {row[column].lower() for row in body[:SAMPLED]}
     spoken = bool(values) and all(split_of_words(value) for value in values if value)
-    return spoken and (is_called(title, SPLIT_WORDS) or "train" in values or "training" in values)
+    if is_called(title, SPLIT_WORDS):
+        return spoken
+    return spoken and not is_called(title, CLASS_WORDS) and not values.isdisjoint({"train", "training"})
 
 
 def known_names(root: Path, disk: Disk) -> set[str]:

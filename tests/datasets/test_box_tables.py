@@ -127,6 +127,14 @@ FORMS: dict[str, tuple[str, Line]] = {
         "image_id,width,height,bbox,category",
         lambda name, label, box: f'{name},96,80,"[{sized(box)}]",{label}',
     ),
+    "sizes in short beside the image's": (
+        "filename,width,height,class,x,y,w,h",
+        lambda name, label, box: f"{name},96,80,{label},{sized(box)}",
+    ),
+    "a class's number and name": (
+        "class,filename,name,xmin,ymin,xmax,ymax",
+        lambda name, label, box: f"{NAMES.index(label)},{name},{label},{plain(box)}",
+    ),
     "cells of corners": ("image_id;class;bbox", lambda name, label, box: f"{name};{label};[{plain(box)}]"),
 }
 
@@ -331,3 +339,55 @@ def test_a_table_of_one_box_an_image_is_no_classification(tmp_path: Path) -> Non
     assert open_dataset(tmp_path / "set").task == "detect"
     with pytest.raises(WrongTaskError, match="boxes or outlines"):
         open_dataset(tmp_path / "set", task="classify")
+
+
+@pytest.mark.parametrize("heading", ["id,filename,class", "id,image_id,class", "filename,id,class"])
+@pytest.mark.parametrize("of_boxes", [True, False])
+def test_numbers_of_rows_are_not_taken_for_images_called_by_numbers(
+    tmp_path: Path, heading: str, of_boxes: bool
+) -> None:
+    folder = tmp_path / "set"
+    rows = []
+    for number, name in enumerate(images(folder)):
+        other = NUM_IMAGES - 1 - number
+        (folder / name).rename(folder / f"{other}.png")
+        cells = {
+            "id": str(number),
+            "filename": f"{other}.png",
+            "image_id": str(other),
+            "class": NAMES[other % 2],
+        }
+        rows.append(",".join(cells[one] for one in heading.split(",")) + f",{other},1,60,50" * of_boxes)
+    (folder / "labels.csv").write_text("\n".join([heading + ",xmin,ymin,xmax,ymax" * of_boxes, *rows]))
+    found = open_dataset(folder)
+    assert found.task == ("detect" if of_boxes else "classify")
+    for image in found.images:
+        number = int(image.path.stem)
+        assert found.class_names[image.classes_M[0]] == NAMES[number % 2]
+        if of_boxes:
+            x, _, w, _ = image.boxes_M4[0]
+            assert round(float(x - w / 2) * SIZE[0]) == number
+
+
+@pytest.mark.parametrize("heading", ["class", "object_name"])
+def test_a_class_called_train_is_no_split(tmp_path: Path, heading: str) -> None:
+    folder = table(
+        tmp_path / "set",
+        lambda name, _, box: f"{name},train,{plain(box)}",
+        f"filename,{heading},xmin,ymin,xmax,ymax",
+    )
+    found = open_dataset(folder)
+    assert found.class_names == ("train",)
+    assert found.split_origin != "given"
+    assert kinds(found) == {}
+
+
+def test_lists_beside_a_table_divide_its_images(tmp_path: Path) -> None:
+    folder = table(tmp_path / "set", FORMS["tensorflow"][1], FORMS["tensorflow"][0])
+    for split, first, last in (("train", 0, 15), ("val", 15, NUM_IMAGES)):
+        lines = [f"photo_{number:03d}" for number in range(first, last)]
+        (folder / f"{split}.txt").write_text("\n".join(lines))
+    found = open_dataset(folder)
+    assert found.split_origin == "given"
+    assert [len(found.of_split(split)) for split in ("train", "val")] == [15, 9]
+    assert kinds(found) == {}
