@@ -107,6 +107,8 @@ def _launch_sweep(
         before = json.loads(known.spec)
         fields["budget"] = body.budget or before.get("budget")
         fields["task"] = body.task or before.get("task")
+        if "epochs" not in body.model_fields_set:  # version 0.1 had another default
+            fields["epochs"] = before.get("epochs", fields["epochs"])
     request = SweepRequest(datasets=tuple(dataset.path for dataset in held), **fields)
     job, new = services.store.jobs.create(
         kind=SWEEP,

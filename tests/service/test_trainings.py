@@ -95,6 +95,28 @@ def test_a_retry_is_recognised_from_before_learning_rate_and_freeze_depth_could_
         service.delete(f"/v1/{kind}s/{job.id}")
 
 
+def test_a_retry_of_a_sweep_without_epochs_is_recognised_from_before_the_default_changed(
+    service: Service, held: str
+) -> None:
+    stored = service.store.datasets.get(held)
+    assert stored is not None
+    spec = SWEEP.replace("/d", stored.path).replace('"epochs":3,', '"epochs":25,')
+    job, _ = service.store.jobs.create(
+        kind="sweep",
+        owner="ada",
+        key="former-epochs",
+        body_digests=(hashlib.sha256((spec + stored.dataset_hash).encode()).hexdigest(),),
+        cluster="away",
+        spec=spec,
+    )
+    headers = {"Idempotency-Key": "former-epochs"}
+    body = {"datasets": [held], "budget": "10m"}
+    again = service.post("/v1/sweeps", headers=headers, json=body)
+    assert (again.status_code, again.json().get("id")) == (200, job.id), again.text
+    assert service.post("/v1/sweeps", headers=headers, json={**body, "epochs": 100}).status_code == 422
+    service.delete(f"/v1/sweeps/{job.id}")
+
+
 def test_a_retry_without_a_start_is_recognised_from_before_advice_named_a_network(
     service: Service, held: str
 ) -> None:
