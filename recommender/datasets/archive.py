@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
+from unicodedata import category
 
 from recommender.atomic_files import filling
 from recommender.datasets.archive_names import in_encoding, names_encoding
@@ -33,6 +34,7 @@ from recommender.text import printable
 
 MARKER = ".unpacked"  # written last
 UNPACKING = "2"  # of what unpacking makes of an archive; another one than before is unpacked anew
+MAX_STEM_BYTES = 160  # with the digest before it well below the 255 of file systems
 JUNK = ("__MACOSX",)
 END_OF_DIRECTORY = b"PK\x05\x06"
 ZIP64_RECORD = b"PK\x06\x06"
@@ -129,8 +131,8 @@ def _digest(path: Path) -> str:
 
 def _safe_stem(path: Path) -> str:
     stem = path.name.split(".")[0]
-    kept = "".join(c if c.isalnum() or c in "-_ " else "_" for c in stem)[:80].strip()
-    return kept or "dataset"
+    kept = "".join(c if category(c)[0] in "LMN" or c in "-_ " else "_" for c in stem)
+    return kept.encode()[:MAX_STEM_BYTES].decode(errors="ignore").strip() or "dataset"
 
 
 def _unpack(path: Path, folder: Path, limits: DatasetLimits) -> None:

@@ -46,6 +46,17 @@ def test_archives_hold_any_format(tmp_path: Path, home: Path, form: Format, pref
     assert open_dataset(packed).root == dataset.root  # unpacked once
 
 
+@pytest.mark.parametrize("name", ["हिन्दी", "Stra\u00dfe fu\u0308r", "数据-1"])
+def test_an_archive_keeps_its_name_in_any_script(tmp_path: Path, home: Path, name: str) -> None:
+    packed = zip_of(make_dataset(tmp_path / "plain"), tmp_path / "signs.zip")
+    assert open_dataset(packed.rename(tmp_path / f"{name}.zip")).name == name
+
+
+def test_a_long_name_of_an_archive_is_cut_to_what_file_systems_hold(tmp_path: Path, home: Path) -> None:
+    packed = zip_of(make_dataset(tmp_path / "plain"), tmp_path / "signs.zip")
+    assert open_dataset(packed.rename(tmp_path / f"{'字' * 83}.zip")).name == "字" * 53
+
+
 def test_boxes_are_where_they_were_drawn(tmp_path: Path) -> None:
     from tests.datagen import draw_images
 
