@@ -90,13 +90,14 @@ class Launcher:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._leases = Leases(store.launches, self.name, ttl_s=settings.ttl_s, clock=clock)
         self.trouble: str | None = None  # why the last step could not do everything
+        self._troubles: dict[str, str] = {}  # the same by job
 
     def step(self) -> int:
         """Move every job on by what is possible now; returns how many have not ended.
 
         Raises StorageError while the store cannot be reached.
         """
-        self.trouble = None
+        self.trouble, before, self._troubles = None, self._troubles, {}
         active = [
             (job, lease)
             for job, lease in self._store.launches.active(self._settings.cluster)
@@ -111,9 +112,10 @@ class Launcher:
             except ConflictError as error:  # another launcher was faster: the store is right
                 log.info("job %s: %s", job.id, error)
             except (UnavailableError, StorageError) as error:
-                self.trouble = str(error)
-                if tell_once(self._store, job, self.trouble):  # not twice a second for as long as it lasts
+                self.trouble = self._troubles[job.id] = str(error)
+                if before.get(job.id) != self.trouble:  # not twice a second for as long as it lasts
                     log.warning("job %s: %s", job.id, error)
+                tell_once(self._store, job, self.trouble)
         return len(active)
 
     def _advance(self, job: Job, spec: TrainingSpec) -> None:
@@ -258,11 +260,10 @@ class Launcher:
                 self._storage.remove(attempt(job.id, number, "results"))
 
 
-def tell_once(store: Store, job: Job, message: str) -> bool:
-    """A note for whoever follows the job, unless it is the last one already; returns whether it was made."""
+def tell_once(store: Store, job: Job, message: str) -> None:
+    """A note for whoever follows the job, unless it stands already: no change of its status came after it."""
     with contextlib.suppress(ConflictError, StorageError):  # another attempt counts, or the store is away
-        last = store.jobs.last_event(job.id, "note")
-        if last is None or json.loads(last.data).get("message") != message:
+        note, status = (store.jobs.last_event(job.id, kind) for kind in ("note", "status"))
+        stands = note is not None and (status is None or note.seq > status.seq)
+        if note is None or not stands or json.loads(note.data).get("message") != message:
             store.launches.note(job.id, job.attempt, message)
-            return True
-    return False

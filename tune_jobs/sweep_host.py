@@ -125,10 +125,11 @@ class SweepHost:
 
     def _wait(self, job: Job, reason: str) -> None:
         """Owe another attempt, after a pause twice as long as the one before; as for trainings, it is no crash."""
+        if job.id not in self._waiting:
+            tell_once(self._store, job, reason)
         _, pause_s = self._waiting.get(job.id, (0.0, LOOK_EVERY_S / 2))
         pause_s = min(2 * pause_s, MAX_PAUSE_S)
         self._waiting[job.id] = (time.monotonic() + pause_s, pause_s)
-        tell_once(self._store, job, reason)
         self._store.launches.next_attempt(job.id, job.attempt, reason=reason, crashed=False)
 
     def _again(self, job: Job, reason: str) -> bool:

@@ -13,15 +13,16 @@ import pytest
 
 from recommender.checkpoints.scratch import checkpoints_at_hand, scratch_architecture
 from recommender.datasets import open_dataset
-from recommender.errors import ConflictError, NotFoundError, UsageError
+from recommender.errors import ConflictError, NotFoundError, UnavailableError, UsageError
 from recommender.records import Checkpoint, Job
 from recommender.report.runs import training_document
 from recommender.requests import SweepRequest
+from recommender.store import Store
 from recommender.store.records_json import decode
 from tests.store.builders import checkpoint as registered
 from tests.tune_jobs.launch_kit import Workshop, finished, until
 from tune_jobs.artefact_transfer import pack_dataset
-from tune_jobs.launcher import Capacity
+from tune_jobs.launcher import Capacity, tell_once
 from tune_jobs.ray_jobs import Submission
 from tune_jobs.storage import attempt
 from tune_jobs.sweep.planning import plan_sweep
@@ -244,6 +245,37 @@ def test_results_damaged_on_the_way_are_not_registered(workshop: Workshop) -> No
     assert ended.status == "failed"
     assert "damaged" in str(ended.error)
     assert workshop.store.checkpoints.list() == ()
+
+
+@pytest.mark.slow
+def test_trouble_that_comes_again_is_logged_again(
+    workshop: Workshop, caplog: pytest.LogCaptureFixture
+) -> None:
+    away, faster = UnavailableError("The server is away."), ConflictError("Another launcher was faster.")
+    answers = iter((away, away, faster, away, away))
+
+    def guard(job: Job) -> None:
+        raise next(answers)
+
+    launcher = workshop.launcher(guard=guard)
+    workshop.ask("key")
+    logged = []
+    for _ in range(5):
+        launcher.step()
+        logged.append(len(caplog.records))
+    assert logged == [1, 1, 1, 2, 2]
+
+
+def test_trouble_that_comes_again_is_told_again(store: Store) -> None:
+    job, _ = store.jobs.create(
+        kind="training", owner="", key="k", body_digests=("b",), cluster="c", spec="{}"
+    )
+    for _ in range(2):
+        tell_once(store, job, "The server is away.")
+    store.launches.mark_running(job.id, job.attempt)
+    for _ in range(2):
+        tell_once(store, job, "The server is away.")
+    assert [event.kind for event in store.jobs.events(job.id)] == ["status", "note", "status", "note"]
 
 
 @pytest.mark.slow
