@@ -73,15 +73,26 @@ def _upgrade(connection: Connection, revision: str | None, place: str) -> None:
     config.attributes["connection"] = connection
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if revision is not None and revision not in known:
-        raise StorageError(
-            f"The store {place} has schema {revision}; this version knows {HEAD}. It was left untouched.",
-            remedy="Update checkpoint-recommender, or name another store with RECOMMENDER_STORE_URL.",
-        )
+        raise _unknown(place, revision)
     if revision is None:
         Base.metadata.create_all(connection, checkfirst=False)
         command.stamp(config, HEAD)
     else:
         command.upgrade(config, HEAD)
+
+
+def _unknown(place: str, revision: str) -> StorageError:
+    """The refusal of a store of a later version, or of a build between two versions, which nobody brings over."""
+    if revision < HEAD:
+        return StorageError(
+            f"The store {place} has schema {revision}, made by an unreleased build; only stores of 0.1 are brought "
+            "over. It was left untouched.",
+            remedy="Move it away, or name another store with RECOMMENDER_STORE_URL.",
+        )
+    return StorageError(
+        f"The store {place} has schema {revision}; this version knows {HEAD}. It was left untouched.",
+        remedy="Update checkpoint-recommender, or name another store with RECOMMENDER_STORE_URL.",
+    )
 
 
 def _check_file(path: Path) -> None:

@@ -157,6 +157,21 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     assert "Update checkpoint-recommender" in str(_refused(file, f"schema 9999; this version knows {HEAD}"))
 
 
+@pytest.mark.parametrize("revision", ["0003", "0007"])
+def test_the_schema_of_an_unreleased_build_is_refused_without_advice_to_update(
+    tmp_path: Path, revision: str
+) -> None:
+    file = tmp_path / "store.sqlite3"
+    Store(file).close()
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+        connection.commit()
+    said = _refused(
+        file, f"schema {revision}, made by an unreleased build; only stores of 0.1 are brought over"
+    )
+    assert str(said.remedy).startswith("Move it away")
+
+
 def test_a_newer_schema_on_postgresql_is_refused(postgres: PostgresServer) -> None:
     import psycopg
 
