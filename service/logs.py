@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import queue
+import re
 import sys
 import threading
 import time
@@ -19,6 +20,7 @@ from recommender.text import printable
 LOGGER = "service"
 MAX_PENDING_LINES = 10_000
 FLUSH_S = 2.0
+RAISED = re.compile(r"^(?: *\| )?([A-Za-z_][\w.]*)(?::|$)", re.MULTILINE)  # the class below a trace's frames
 
 
 def logger() -> Any:
@@ -122,7 +124,8 @@ def _without_traces(_logger: object, _method: str, event: dict[str, Any]) -> dic
     if isinstance(error, BaseException):
         event["failed_in"] = where(error)
     text = str(event.get("event", ""))
-    if text.startswith("Traceback "):  # as uvicorn writes what start and stop raise
-        text, event["failed_in"] = "failed", text.rstrip().rpartition("\n")[2].partition(":")[0]
+    if "Traceback (most recent call last)" in text:  # as uvicorn writes what start and stop raise
+        raised = RAISED.search(text.rpartition("Traceback (most recent call last)")[2])
+        text, event["failed_in"] = "failed", raised[1] if raised else "Exception"
     event["event"] = printable(text, limit=1000)
     return event

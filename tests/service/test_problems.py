@@ -227,12 +227,22 @@ def test_logs_are_one_json_object_a_line_whatever_users_send(service: Service, l
     except ValueError:
         logging.getLogger("uvicorn.error").exception("Exception in ASGI application")
         logging.getLogger("uvicorn.error").error(traceback.format_exc())  # of its start and its stop
+    try:
+        raise ExceptionGroup("several", [ValueError(f"{CANARY}\n{CANARY}: {CANARY}"), KeyError(CANARY)])
+    except ExceptionGroup:
+        logging.getLogger("uvicorn.error").error(traceback.format_exc())
+    try:
+        raise OSError(f"{CANARY}\n{CANARY}: {CANARY}")
+    except OSError:
+        logging.getLogger("uvicorn.error").error(traceback.format_exc())
     lines = log.getvalue().splitlines()
     assert lines
     records = [json.loads(line) for line in lines]
     assert all("\x1b" not in line for line in lines)
-    assert [one["failed_in"].partition(" ")[0] for one in records[-2:]] == ["ValueError", "ValueError"]
+    failed_in = [one["failed_in"].partition(" ")[0] for one in records[-4:]]
+    assert failed_in == ["ValueError", "ValueError", "ExceptionGroup", "OSError"]
     assert "Traceback" not in log.getvalue()
+    assert all(CANARY not in line for line in lines[-4:])
 
 
 @pytest.mark.parametrize(
