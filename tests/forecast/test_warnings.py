@@ -129,7 +129,9 @@ def said_of(train: int, val: int, hashes: np.ndarray | None = None) -> dict[str,
 
 
 def test_a_val_split_of_a_few_images_is_told() -> None:
-    assert said_of(10, 2)["few_val"].startswith("2 val images:")
+    message = said_of(10, 2)["few_val"]
+    assert message.startswith("2 val images:")
+    assert message.endswith("Label more for val.")
     assert "few_val" not in said_of(100, 20)
 
 
@@ -144,5 +146,7 @@ def test_frames_of_one_film_are_told_with_the_number_that_counts() -> None:
     scenes = np.random.default_rng(0).integers(0, 256, (10, 32), dtype=np.uint8)
     said = said_of(100, 20, np.repeat(scenes, 10, axis=0))
     assert said["repeated_images"].startswith("Your 100 training images count as about 10: ")
+    pairs = np.repeat(np.random.default_rng(2).integers(0, 256, (50, 32), dtype=np.uint8), 2, axis=0)
+    assert "repeated_images" not in said_of(100, 20, pairs)  # as far as plain textures are taken for repeats
     apart = np.random.default_rng(1).integers(0, 256, (100, 32), dtype=np.uint8)
     assert "repeated_images" not in said_of(100, 20, apart)
