@@ -14,14 +14,14 @@ from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.images import ImageError, read_header
 from recommender.datasets.label_csv import LabelTable
-from recommender.datasets.label_rows import is_table, read_rows
+from recommender.datasets.label_rows import TABLE_SUFFIXES, is_table, read_rows
 from recommender.datasets.lookup import ImageIndex
 from recommender.datasets.name_tables import name_by_tables
 from recommender.datasets.named import NamedImage, Object, named_set
 from recommender.datasets.raw import RawSet
 from recommender.datasets.shapes import box_from_centre, box_from_corners, box_from_size, number
 from recommender.datasets.split_lists import take_splits
-from recommender.datasets.split_names import split_of_words, without_trainval
+from recommender.datasets.split_names import split_of_words, without_split_words, without_trainval
 from recommender.datasets.table_columns import (
     FILE_WORDS,
     BoxColumns,
@@ -79,9 +79,10 @@ class BoxTable:
 def read_box_csv(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
     """Read the tables; classes are sorted by name. Raises DatasetError where it is doubtful what the boxes mean.
 
-    Images without a row are background, unless the table has rows for empty images or names fewer than half.
+    Images without a row are background, unless the table has rows for empty images, names fewer than half, or another
+    that was not read names some. Of one table called after a split those beside it of the other splits are read, too.
     """
-    tables = find_box_tables(paths, root, disk, log)
+    tables = find_box_tables([*paths, *_of_other_splits(paths, disk)], root, disk, log)
     if not tables:
         raise DatasetError(
             f"{printable(disk.name(paths[0]))} holds no boxes that are read: no column says what they are or "
@@ -99,7 +100,10 @@ def read_box_csv(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, 
             log.add("names_missing", disk.name(table.path), f"all are called {NAMELESS}")
     raw = named_set(entries, format="csv", root=root, disk=disk, log=log, name=name, background=True)
     silent = [image for image in raw.images if not image.labelled]
-    if 2 * len(silent) > len(raw.images) or any(not entry.objects for entry in entries):
+    unread = _unread_tables(tables, {image.path for image in silent}, index, root, disk)
+    for path in unread:
+        log.add("table_unread", disk.name(path))
+    if unread or 2 * len(silent) > len(raw.images) or any(not entry.objects for entry in entries):
         raw.images = [image for image in raw.images if image.labelled]
         for image in silent:
             log.add("image_without_row", image.name)
@@ -107,6 +111,40 @@ def read_box_csv(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, 
         take_splits(raw, (), root, disk)
     name_by_tables(raw, root, disk)
     return raw
+
+
+def _of_other_splits(paths: Sequence[Path], disk: Disk) -> list[Path]:
+    """The tables beside a single one that are called as it is but for the split."""
+    given = paths[0]
+    if len(paths) > 1 or split_of_words(apart(given.stem)) is None:
+        return []
+    beside = [given.parent / name for name in disk.listing(given.parent).files]
+    return [
+        path
+        for path in beside
+        if path.suffix.lower() == given.suffix.lower()
+        and split_of_words(apart(path.stem)) not in (None, split_of_words(apart(given.stem)))
+        and without_split_words(apart(path.stem)) == without_split_words(apart(given.stem))
+    ]
+
+
+def _unread_tables(
+    read: Sequence[BoxTable], silent: set[Path], index: ImageIndex, root: Path, disk: Disk
+) -> list[Path]:
+    """The tables of boxes below `root`, other than those `read`, that name images without a row in these."""
+    known = {table.path for table in read}
+    found = []
+    for path in disk.walk(root) if silent else ():
+        if path in known or path.suffix.lower() not in TABLE_SUFFIXES:
+            continue
+        try:
+            tables = find_box_tables([path], root, disk, DefectLog())
+            references = {(row.reference, row.split) for table in tables for row in table.rows}
+            names_some = any(index.of_name(name, path, split) in silent for name, split in references)
+        except DatasetError:  # doubtful: it may
+            names_some = True
+        found += [path] if names_some else []
+    return found
 
 
 def class_tables(paths: Sequence[Path], root: Path, disk: Disk) -> list[LabelTable]:

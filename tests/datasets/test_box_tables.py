@@ -391,3 +391,41 @@ def test_lists_beside_a_table_divide_its_images(tmp_path: Path) -> None:
     assert found.split_origin == "given"
     assert [len(found.of_split(split)) for split in ("train", "val")] == [15, 9]
     assert kinds(found) == {}
+
+
+def cut(folder: Path, **shares: slice) -> Path:
+    """The table in several, each with the rows of so many images."""
+    heading, *rows = (folder / "labels.csv").read_text().splitlines()
+    (folder / "labels.csv").unlink()
+    for name, share in shares.items():
+        kept = rows[slice(*(None if n is None else 3 * n for n in (share.start, share.stop)))]
+        (folder / f"{name}.csv").write_text("\n".join([heading, *kept]))
+    return folder
+
+
+@pytest.mark.parametrize("given", ["", "train.csv", "val.csv"])
+def test_one_table_of_several_splits_is_read_with_the_others(tmp_path: Path, given: str) -> None:
+    folder = table(tmp_path / "set", FORMS["tensorflow"][1], FORMS["tensorflow"][0])
+    found = open_dataset(cut(folder, train=slice(18), val=slice(18, None)) / given)
+    assert corners(found) == expected()
+    assert [len(found.of_split(split)) for split in ("train", "val")] == [18, 6]
+    assert kinds(found) == {}
+
+
+@pytest.mark.parametrize("given", ["", "train.csv"])
+def test_images_of_a_table_that_is_not_read_are_no_background(tmp_path: Path, given: str) -> None:
+    folder = table(tmp_path / "set", FORMS["tensorflow"][1], FORMS["tensorflow"][0])
+    cut(folder, train=slice(14), val=slice(14, 18), extra=slice(18, 22))
+    found = open_dataset(folder / given)
+    assert [len(found.of_split(split)) for split in ("train", "val")] == [14, 4]
+    assert all(len(image.classes_M) for image in found.images)
+    assert kinds(found) == {"table_unread": 1, "image_without_row": 6}
+
+
+def test_a_file_given_alone_makes_no_background_of_the_images_of_another(tmp_path: Path) -> None:
+    folder = table(tmp_path / "set", FORMS["tensorflow"][1], FORMS["tensorflow"][0])
+    cut(folder, first=slice(14), second=slice(14, None))
+    assert corners(open_dataset(folder)) == expected()
+    found = open_dataset(folder / "first.csv")
+    assert len(found.images) == 14
+    assert kinds(found) == {"table_unread": 1, "image_without_row": 10}
