@@ -6,6 +6,7 @@ exists, so that a refusal tells nothing about the machine.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -197,7 +198,10 @@ class Disk:
         except (FileNotFoundError, NotADirectoryError):
             return Listing(files=(), folders=())
         except OSError as error:
-            raise DatasetError(f"{printable(self.name(folder))} cannot be read: {error.strerror}.") from error
+            raise DatasetError(
+                f"{printable(self.name(folder))} cannot be read: {error.strerror}.",
+                remedy="Make it and what its links lead to readable, or move it out of the data set.",
+            ) from error
         if self._is_output(folder, files, folders):
             return Listing(files=(), folders=())
         return Listing(files=tuple(sorted(files)), folders=tuple(sorted(folders)))
@@ -224,10 +228,15 @@ class Disk:
         wanted = any(
             suffix in each for each in (READ_SUFFIXES, CACHE_SUFFIXES, ARCHIVE_SUFFIXES, NAMED_SUFFIXES)
         )
-        if entry.is_symlink() and (wanted or entry.is_dir()):
-            self.admit(folder / entry.name, self.name(folder / entry.name))
-        if entry.is_dir():
-            return "folder"
+        try:
+            if entry.is_symlink() and (wanted or entry.is_dir()):
+                self.admit(folder / entry.name, self.name(folder / entry.name))
+            if entry.is_dir():
+                return "folder"
+        except OSError as error:
+            if error.errno == errno.ELOOP:  # a link in a circle leads nowhere, as one to a missing file does
+                return None
+            raise
         if not wanted or not entry.is_file():
             return None
         self._num_files += 1

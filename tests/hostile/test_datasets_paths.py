@@ -138,6 +138,13 @@ def test_a_linked_folder_that_leads_to_itself_ends(folder: Path) -> None:
     assert len(open_dataset(folder).images) == 12
 
 
+@pytest.mark.parametrize("name", ["again", "images/train/again.jpg", "labels/train/again.txt"])
+def test_a_link_in_a_circle_is_passed_over_as_one_that_leads_nowhere(folder: Path, name: str) -> None:
+    expected = open_dataset(folder).content_hash
+    (folder / name).symlink_to(Path(name).name)
+    assert open_dataset(folder).content_hash == expected
+
+
 def test_allowed_roots_open_what_they_name_and_no_more(folder: Path) -> None:
     secret = folder.parent / "secret"
     path = describe(folder, path=str(secret))
