@@ -17,11 +17,18 @@ from recommender.text import printable
 
 
 def read_classification(
-    root: Path, disk: Disk, log: DefectLog, name: str, boxes: Sequence[LabelTable] = ()
+    root: Path,
+    disk: Disk,
+    log: DefectLog,
+    name: str,
+    boxes: Sequence[LabelTable] = (),
+    *,
+    asked: bool = False,
 ) -> RawSet | None:
     """The folder as a classification set, numbers named by tables beside them; None where it is none.
 
     `boxes` are the classes that tables of boxes give: they count before tables of whole images, folders before them.
+    Where classification was `asked` for, those of one box an image give classes.
     Raises WrongTaskError for several classes an image, DatasetError where folders and CSV contradict each other.
     """
     tree = find_class_tree(root, disk)
@@ -34,7 +41,9 @@ def read_classification(
             remedy="Read the boxes with --task detect, or the folders with --task classify.",
         )
     try:
-        tables = find_label_tables(root, disk, beside_folders=tree is not None)
+        tables = find_label_tables(
+            root, disk, beside_folders=tree is not None, of_boxes=asked and tree is None
+        )
     except DatasetError:
         if tree is None:
             raise
@@ -53,9 +62,14 @@ def read_classification(
     return _named(raw, disk)
 
 
-def read_csv_file(path: Path, root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
-    """Read one CSV of file and label. Raises WrongTaskError, DatasetError."""
-    tables = find_label_tables(root, disk, only=path)
+def read_csv_file(
+    path: Path, root: Path, disk: Disk, log: DefectLog, name: str, *, asked: bool = False
+) -> RawSet:
+    """Read one CSV of file and label; with a box an image where classification was `asked` for.
+
+    Raises WrongTaskError, DatasetError.
+    """
+    tables = find_label_tables(root, disk, only=path, of_boxes=asked)
     if not tables:
         raise DatasetError(
             f"{printable(path.name)} is no list of images of this folder with their classes.",

@@ -68,7 +68,7 @@ BOX_HEADINGS = (
     rb"(?=.*(y[_ ]?min|min[_ ]?y|y[_ ]?[01]|top|ytl|y[_ ]?cent(er|re)|cent(er|re)[_ ]?y|cy|yc)\b)"
     rb"|\A(?=.*(\b|_)x\b)(?=.*(\b|_)y\b)(?=.*(\b|_)w(idth)?\b)"
     rb"|\A.*\b(b|bounding[_ ]?)?box(es)?([_ ]?string)?\b"
-    rb"|\A.*((-?[\d.]{1,20}[,;\t]){4}|(-?[\d.]{1,20},){2},,(-?[\d.]{1,20},){2}|,{5})"
+    rb"|\A.*((-?[\d.]{1,20}[,;\t]){3}-?[\d.]{1,20}([,;\t]|\r?$)|(-?[\d.]{1,20},){2},,(-?[\d.]{1,20},){2}|,{5})"
 )
 ANY_REMEDY = "Export as COCO or YOLO; of classified images, sort them into folders by class."
 FORMATS: tuple[Format, ...] = (

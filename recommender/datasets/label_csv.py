@@ -48,17 +48,19 @@ class LabelTable:
 
 
 def find_label_tables(
-    root: Path, disk: Disk, only: Path | None = None, *, beside_folders: bool = False
+    root: Path, disk: Disk, only: Path | None = None, *, beside_folders: bool = False, of_boxes: bool = False
 ) -> list[LabelTable]:
     """The CSV files below `root` that give images a class; those called after splits alone where train is among them.
 
     A table of boxes without a heading counts only `beside_folders` of classes: Tiny ImageNet's names the class, too.
+    Where no other does and they are asked for, those `of_boxes` count that have one row an image.
 
     Raises WrongTaskError for several classes an image, DatasetError where no column can be told to be the class.
     """
     known = known_names(root, disk)
     paths = [only] if only else [path for path in disk.walk(root) if is_table(path)]
     tables = []
+    located = []
     of_runs: list[Path] = []
     for path in paths:
         rows = read_rows(path, disk, lambda text: names_image(text, known))
@@ -69,6 +71,12 @@ def find_label_tables(
         if rows and (boxes is None or (beside_folders and not boxes.headed)):
             table = _read_table(path, rows, known, disk, insist=only is not None)
             tables += [] if table is None else [table]
+        elif of_boxes and boxes is not None and boxes.readings:
+            located.append((path, _without(rows, boxes.columns)))
+    for path, rows in located if not tables else ():
+        table = _read_table(path, rows, known, disk, insist=only is not None)
+        if table is not None and len({reference for reference, _, _ in table.rows}) == len(table.rows):
+            tables.append(table)
     if of_runs and not tables:
         raise DatasetError(
             f"{printable(disk.name(of_runs[0]))} holds masks as run lengths, which are not read from a CSV.",
@@ -78,6 +86,13 @@ def find_label_tables(
         tables = [table for table in tables if table.split is not None]
     paths = without_trainval([table.path for table in tables])
     return [table for table in tables if table.path in paths]
+
+
+def _without(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> list[list[str]]:
+    """The rows as long as the first less these columns."""
+    return [
+        [cell for c, cell in enumerate(row) if c not in columns] for row in rows if len(row) == len(rows[0])
+    ]
 
 
 def read_label_tables(

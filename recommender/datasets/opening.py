@@ -131,7 +131,8 @@ def _read(
         root = root_of(place)
         disk = Disk((root, *allowed_roots), limits=limits)
         try:
-            raw = read_csv_file(place, root, disk, log, root.name or place.stem)
+            name = root.name or place.stem
+            raw = read_csv_file(place, root, disk, log, name, asked=task == "classify")
         except DatasetError:
             if find_format([place], disk) is None:
                 raise
@@ -190,7 +191,8 @@ def _read_yaml(place: Path, disk: Disk, log: DefectLog) -> RawSet:
 def _read_folder(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> RawSet:
     """Try the formats from the most to the least explicit."""
     name = root.name or "dataset"
-    if task == "classify" and (classes := read_classification(root, disk, log, name)) is not None:
+    classes = read_classification(root, disk, log, name, asked=True) if task == "classify" else None
+    if classes is not None:
         _tell_beside(find_format(list(disk.walk(root)), disk), classes, disk, log)
         for path in [path for path in disk.walk(root) if path.suffix.lower() == ".json"][:SAMPLED]:
             if COCO_START.search(disk.head(path, HEAD_BYTES)):

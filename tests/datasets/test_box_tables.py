@@ -332,13 +332,31 @@ def test_sizes_of_images_beside_classes_are_no_boxes(tmp_path: Path) -> None:
     assert open_dataset(tmp_path / "set").task == "classify"
 
 
-def test_a_table_of_one_box_an_image_is_no_classification(tmp_path: Path) -> None:
+ONE_AN_IMAGE: dict[str, tuple[str, Line]] = {
+    "headed": ("filename,label,x,y,w,h", lambda name, label, box: f"{name},{label},{sized(box)}"),
+    "numbers": ("file,label,x,y,w,h", lambda name, label, box: f"{name},{NAMES.index(label)},{sized(box)}"),
+    "class last": ("", lambda name, label, box: f"{name},{plain(box)},{label}"),
+    "box last": ("", lambda name, label, box: f"{name},{label},{plain(box)}"),
+}
+
+
+@pytest.mark.parametrize("form", ONE_AN_IMAGE)
+def test_a_table_of_one_box_an_image_is_a_classification_where_that_is_asked(
+    tmp_path: Path, form: str
+) -> None:
+    heading, line = ONE_AN_IMAGE[form]
     names = images(tmp_path / "set")
-    rows = [f"{name},{plain(boxes_of(n)[n % 3][1])},{NAMES[n % 2]}" for n, name in enumerate(names)]
-    (tmp_path / "set" / "annotations.csv").write_text("\n".join(rows))
-    assert open_dataset(tmp_path / "set").task == "detect"
+    rows = [line(name, NAMES[n % 2], boxes_of(n)[n % 3][1]) for n, name in enumerate(names)]
+    (tmp_path / "set" / "labels.csv").write_text("\n".join([heading] * bool(heading) + rows))
+    for place in (tmp_path / "set", tmp_path / "set" / "labels.csv"):
+        assert open_dataset(place).task == "detect"
+        found = open_dataset(place, task="classify")
+        assert {image.path.name: int(image.classes_M[0]) for image in found.images} == {
+            name: n % 2 for n, name in enumerate(names)
+        }
+    table(tmp_path / "other", line, heading)
     with pytest.raises(WrongTaskError, match="boxes or outlines"):
-        open_dataset(tmp_path / "set", task="classify")
+        open_dataset(tmp_path / "other", task="classify")
 
 
 @pytest.mark.parametrize("heading", ["id,filename,class", "id,image_id,class", "filename,id,class"])
