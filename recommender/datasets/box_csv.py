@@ -47,8 +47,10 @@ BOX_MAKERS = {
     "centre and size": box_from_centre,
 }
 SCORE_WORDS = ("score", "confidence", "conf", "probability")
-NUMBERS = re.compile(r"-?\d+(?:\.\d*)?(?:e[-+]?\d+)?", re.IGNORECASE)
+NUMBERS = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
+KEYS = re.compile(r"[a-df-z]", re.IGNORECASE)  # the numbers of `x1` and `y2` are no values
 EMPTY = ("", "nan", "none", "null")
+NO_BOX = ({0.0}, {-1.0})
 UNREADABLE = ("", "", "", "")
 SAMPLED_IMAGES = 400  # whose sizes tell how boxes are meant
 Size = tuple[float, float]
@@ -232,16 +234,15 @@ def _are_scores(cells: Sequence[str]) -> bool:
 
 
 def _boxes_in(row: Sequence[str], boxes: BoxColumns) -> tuple[Cells, ...]:
-    """The values of each box; those of a cell that holds something else are empty."""
+    """The values of each box, none where zeros or -1 say so; those of a cell that holds something else are empty."""
     cells = [row[c] for c in boxes.columns]
     if all(cell.lower() in EMPTY for cell in cells):
         return ()
-    if len(cells) == 4:
-        return (tuple(cells),)
-    found = NUMBERS.findall(cells[0])
-    if len(found) % 4:
+    found = cells if len(cells) == 4 else NUMBERS.findall(cells[0])
+    if len(found) % 4 or (len(cells) == 1 and KEYS.search(cells[0])):
         return (UNREADABLE,)
-    return tuple(tuple(found[i : i + 4]) for i in range(0, len(found), 4))
+    boxes_in = (tuple(found[i : i + 4]) for i in range(0, len(found), 4))
+    return tuple(box for box in boxes_in if {number(cell) for cell in box} not in NO_BOX)
 
 
 def _size_columns(header: Sequence[str], free: Sequence[int]) -> tuple[int, ...]:
@@ -275,9 +276,10 @@ def _meaning(
 
 
 def _finite(row: BoxRow) -> Iterator[list[float]]:
+    """The values of the boxes that have an extent in some reading."""
     for cells in row.boxes:
         values = [number(cell) for cell in cells]
-        if np.isfinite(values).all():
+        if np.isfinite(values).all() and min(values[2:]) > 0:
             yield values
 
 

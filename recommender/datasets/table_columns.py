@@ -98,7 +98,8 @@ def box_columns(rows: Sequence[Sequence[str]]) -> BoxColumns | None:
     if len(sample) < len(rows[:SAMPLED]) or len(rows[0]) < 5:
         return None
     kinds = "".join(_kind([row[c] for row in sample]) for c in range(len(rows[0])))
-    if found := re.search(r"(?<!n)n{4}(?!n)", kinds):
+    found = re.search(r"(?<!n)n{4}(?!n)", kinds)
+    if found and not {cell for row in sample for cell in row[slice(*found.span())]} <= {"0", "1"}:  # flags
         return BoxColumns(columns=tuple(range(*found.span())), readings=ANY, headed=False)
     if found := re.search(
         r"(?<!n)nn(ee|nn)nn(ee|nn)(?!n)", kinds

@@ -447,3 +447,47 @@ def test_a_file_given_alone_makes_no_background_of_the_images_of_another(tmp_pat
     found = open_dataset(folder / "first.csv")
     assert len(found.images) == 14
     assert kinds(found) == {"table_unread": 1, "image_without_row": 10}
+
+
+@pytest.mark.parametrize("nothing", ["0,0,0,0", "-1,-1,-1,-1", "0.0,0.0,0.0,0.0"])
+@pytest.mark.parametrize("form", ["tensorflow", "columns of sizes", "cells of corners"])
+def test_four_zeros_or_minus_ones_say_that_nothing_is_there(tmp_path: Path, form: str, nothing: str) -> None:
+    heading, line = FORMS[form]
+    folder = table(tmp_path / "set", line, heading)
+    path = folder / "labels.csv"
+    first, *rows = path.read_text().splitlines()
+    rest = [row for row in rows if not row.startswith("photo_00")]
+    box = tuple(map(float, nothing.split(",")))
+    if form == "columns of sizes":
+        empty = [f"photo_00{n},{nothing},none" for n in range(9)]
+    else:
+        empty = [line(f"photo_00{n}.png", "none", box) for n in range(9)]  # type: ignore[arg-type]
+    path.write_text("\n".join([first, *empty, *rest]))
+    found = open_dataset(folder)
+    assert found.class_names == NAMES
+    assert sum(not len(image.classes_M) for image in found.images) == 9
+    assert kinds(found) == {"image_tagged": 9, "image_without_row": 1}
+
+
+def test_numbers_within_names_of_values_are_no_values(tmp_path: Path) -> None:
+    def named(name: str, label: str, box: Box) -> str:
+        keys = ("x1", "y1", "x2", "y2")
+        return f'{name};{label};"{dict(zip(keys, box, strict=True))}"'
+
+    with pytest.raises(DatasetError, match="label_not_finite"):
+        open_dataset(table(tmp_path / "set", named, "image;class;bbox"))
+
+
+def test_fractions_may_begin_with_the_point(tmp_path: Path) -> None:
+    def fractions(name: str, label: str, b: Box) -> str:
+        values = (b[0] / 96, b[1] / 80, b[2] / 96, b[3] / 80)
+        return f"{name};{label};[{', '.join(f'{v:.5f}'.lstrip('0') for v in values)}]"
+
+    assert corners(open_dataset(table(tmp_path / "set", fractions, "image;class;bbox"))) == expected()
+
+
+def test_flags_beside_a_class_are_no_box(tmp_path: Path) -> None:
+    names = images(tmp_path / "set")
+    rows = [f"{name},{n // 2 % 2},{n // 4 % 2},1,{n % 3 // 2},{NAMES[n % 2]}" for n, name in enumerate(names)]
+    (tmp_path / "set" / "labels.csv").write_text("\n".join(rows))
+    assert open_dataset(tmp_path / "set").task == "classify"
