@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recommender.checkpoints.files import keep, stored_shapes
+from recommender.checkpoints.files import keep, kept_path, sha256_of, stored_shapes
 from recommender.errors import CheckpointError, RecommenderError, StorageError, UnavailableError
 from recommender.families.row import Shapes
 from recommender.families.ultralytics.recognition import Recognised, recognise
@@ -31,6 +31,7 @@ class Admitted:
 
     path: Path
     sha256: str
+    is_new: bool  # these weights were not here before
     shapes: Shapes
     recognised: Recognised
     class_names: tuple[str, ...] | None
@@ -70,12 +71,14 @@ def admit(file: Path) -> Admitted:
             activation=facts.get("activation"),
             layers=facts.get("layers"),
         )
+        is_new = not kept_path(sha256_of(weights)).exists()
         path, sha256 = keep(weights)
     names = facts["class_names"]
     fits = names is not None and recognised.num_classes in (None, len(names))
     return Admitted(
         path=path,
         sha256=sha256,
+        is_new=is_new,
         shapes=shapes,
         recognised=recognised,
         class_names=tuple(names) if fits else None,

@@ -230,12 +230,15 @@ def _record(
 
 @contextmanager
 def _admitted(store: Store, file: Path) -> Iterator[Admitted]:
-    """The content of an untrusted file. Its weights go again at the end unless they were registered."""
+    """The content of an untrusted file. Weights that it brought go again at the end unless they were registered.
+
+    Those that were here before may be another store's.
+    """
     admitted = admit(file)
     try:
         yield admitted
     finally:
-        if not _in_use(store, admitted.sha256):
+        if admitted.is_new and not _in_use(store, admitted.sha256):
             kept_path(admitted.sha256).unlink(missing_ok=True)
 
 

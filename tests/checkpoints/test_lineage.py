@@ -10,7 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from recommender.checkpoints import add_checkpoint, load_state, zoo
+from recommender.checkpoints import add_checkpoint, load_state, remove_checkpoint, zoo
 from recommender.checkpoints.lineage import (
     MAX_DISTANCE,
     ancestry,
@@ -165,6 +165,24 @@ def test_add_takes_the_users_word_then_the_files_then_the_weights(tmp_path: Path
             add_checkpoint(store, tmp_path / "y.pt", name="circle", parent=parent)
     shown = CliRunner().invoke(app, ["checkpoints", "show", "near"])
     assert "COCO 118,287 images (coco-yolo11n) → its own data" in " ".join(shown.output.split())
+
+
+@pytest.mark.slow
+def test_a_refused_file_leaves_the_weights_of_another_store_of_one_home(tmp_path: Path, store: Store) -> None:
+    file = save_ultralytics(tmp_path / "x.pt", random_model())
+    added = add_checkpoint(store, file, name="mine", parent="coco")
+    grown = replace(added, name="grown", sha256="0", lineage=ancestry(added, "user"))
+    with Store(tmp_path / "other.sqlite3") as other:
+        other.checkpoints.put(grown)
+        with pytest.raises(UsageError, match="cannot have begun"):
+            add_checkpoint(other, file, name="circle", parent="grown")
+    assert load_state(added)
+    remove_checkpoint(store, "mine")
+    store.checkpoints.put(grown)
+    with pytest.raises(UsageError, match="cannot have begun"):
+        add_checkpoint(store, file, name="circle", parent="grown")
+    assert added.path is not None
+    assert not added.path.exists()
 
 
 def test_a_record_of_an_older_version_has_no_lineage(tmp_path: Path) -> None:
