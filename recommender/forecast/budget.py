@@ -40,7 +40,7 @@ HALF_OBJECT = 24.0  # pixels
 USUAL_OBJECT = 32.0  # pixels
 LEVEL_SIZE = 192  # pixels: the image size at which objects' sides say how hard a data set is
 MOST_ENLARGED = 1.5  # times the images' own size, beyond which more pixels show nothing more
-FEWEST_EPOCHS, FEWEST_PIXELS = 8.0, 128.0  # below, results say little of any other budget
+FEWEST_PIXELS = 96.0  # the smallest on record; below, results say little of any other budget
 COPY_DISTANCE, COPY_SHARE = 24, 0.25  # half of what a leak may differ by: frames of one film still teach
 REPEATS_SAMPLE = 512  # images whose copies are counted
 
@@ -177,10 +177,8 @@ def drift_covariance(budgets_B3: Matrix, *, beyond: float = 0.0) -> Matrix:
 
 
 def small_budget_sd(situation: Situation) -> float:
-    """Standard deviation that results of very short or very small trainings have beyond what the rules explain."""
-    small = 0.2 * max(0.0, math.log2(FEWEST_PIXELS / situation.budget.imgsz))
-    short = 0.15 * max(0.0, math.log10(FEWEST_EPOCHS / max(situation.budget.epochs, 1)))
-    return math.hypot(small, short)
+    """Standard deviation that results at very small image sizes have beyond what the rules explain."""
+    return 0.2 * max(0.0, math.log2(FEWEST_PIXELS / situation.budget.imgsz))
 
 
 SUPPORTED_DISTANCE = 1.0

@@ -30,7 +30,7 @@ from recommender.tasks import Task
 if TYPE_CHECKING:
     from recommender.profile.index import SourceIndex
 
-EXACT_RUNS = 800  # the cost is cubic in it; a history of no more is used whole
+OWN_RUNS = 200  # of a user, beside all built-in ones: the cost is cubic in their sum
 RUNS_PER_TARGET = 32
 MAX_TARGETS = 64
 FOLDER = Path(__file__).parent / "builtin"
@@ -104,9 +104,9 @@ def known_history(
     Runs of one task alone, the target's where one is given, else `task`: an accuracy says nothing of an mAP. Of runs
     that differ in learning rate and freeze depth alone the best one.
 
-    All of them where they are at most EXACT_RUNS, or where no `target` is given. Of a longer history all built-in runs,
-    which alone may know other budgets, and of the user's those on the target itself and on the targets nearest to it,
-    with at most RUNS_PER_TARGET of each: a run speaks through the similarity of its target, and only together with
+    All built-in runs, which alone may know other budgets. The user's too where they are at most OWN_RUNS, or where no
+    `target` is given; of more, OWN_RUNS on the target itself and on the targets nearest to it, with at most
+    RUNS_PER_TARGET of each other one: a run speaks through the similarity of its target, and only together with
     others of the same target, whose level is unknown. Among one target's runs those of `starts` (checkpoint names) come
     first, then one of each start. A subset of data
     (Rasmussen & Williams 2006, section 8.3.3; Chalupka, Williams & Murray 2013), chosen by neighbours as in
@@ -115,7 +115,7 @@ def known_history(
     task = task if target is None else target.task
     builtin = builtin_history(task)
     counts, ignored = store.runs.by_target(), store.runs.ignored()
-    if target is None or len(builtin.runs) + sum(counts.values()) <= EXACT_RUNS:
+    if target is None or sum(counts.values()) <= OWN_RUNS:
         own = store.runs.list(statuses=RANKABLE)
         runs = {run.id: run for run in (*builtin.runs, *own)}
     else:
@@ -144,7 +144,6 @@ def _nearest_runs(
     from recommender.profile.index_files import open_index  # here: it loads faiss
 
     runs = {run.id: run for run in builtin_history(target.task).runs}
-    room = max(0, EXACT_RUNS - len(runs))
     targets = nearest_targets(open_index(store), target, counts)
     by_target: dict[str, list[RunResult]] = {one: [] for one in targets}
     for result in store.runs.results(targets):
@@ -152,9 +151,9 @@ def _nearest_runs(
             by_target[result.target_hash].append(result)
     chosen: list[str] = []
     for one, results in by_target.items():
-        most = room // 2 if one == target.dataset_hash else RUNS_PER_TARGET
+        most = OWN_RUNS // 2 if one == target.dataset_hash else RUNS_PER_TARGET
         chosen.extend(_telling(results, starts)[:most])
-    return runs | {run.id: run for run in store.runs.of_ids(chosen[:room])}
+    return runs | {run.id: run for run in store.runs.of_ids(chosen[:OWN_RUNS])}
 
 
 def _telling(results: Sequence[RunResult], starts: Collection[str]) -> list[str]:

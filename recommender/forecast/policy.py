@@ -44,9 +44,8 @@ class Race:
     trials: tuple[Observation, ...] = ()  # finished or broken off, on this target
     running: tuple[Start, ...] = ()
     trial_epochs: int = 5
-    tolerance: float = (
-        0.01  # share of the best score: price of a whole trial; least worth of all that break off
-    )
+    # Share of the best score: price of a whole trial; least worth of all that break off.
+    tolerance: float = 0.0125
     scales: PriorScales = field(default_factory=PriorScales)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
@@ -24,6 +25,7 @@ from recommender.forecast.situation import Observation
 # What a budget buys is not (its slopes): a few sets at few budgets say less of it than published tables do.
 FITTED = ("level", "budget", "gain", "mode", "pair", "young", "start", "start_on_similar", "source_length",
           "target_length", "across_modes", "across_checkpoints", "full_share", "noise", "seed")  # fmt: skip
+MOST_RUNS = 500  # the cost is cubic in it, and so many tell the scales
 MAX_STEPS = 200  # it converges in 20 to 60
 PRIOR_SD = 0.7  # standard deviation of the logarithm around the default
 MEASURED_SD = 0.3  # the same of what replicates were measured for
@@ -41,15 +43,17 @@ def fitted_scales(history: tuple[Observation, ...]) -> PriorScales:
     targets = {observation.situation.target.dataset_hash for observation in finished}
     if len(finished) < MIN_RUNS or len(targets) < MIN_TARGETS:
         return PriorScales()
-    inputs = kernel_inputs([observation.situation for observation in finished])
+    # By a hash of their ids: a sample of all, in which a run is or is not whatever else is known.
+    some = sorted(finished, key=lambda observation: zlib.crc32(observation.run.id.encode()))[:MOST_RUNS]
     found = minimize(
-        ScalesPosterior(inputs, finished),
+        ScalesPosterior(kernel_inputs([observation.situation for observation in some]), some),
         np.zeros(len(FITTED)),
         jac=True,
         method="L-BFGS-B",
         bounds=[(-MOST, _most(name)) for name in FITTED],  # a line search may try anything, a length of 0 too
         options={"maxiter": MAX_STEPS},
     )
+    inputs = kernel_inputs([observation.situation for observation in finished])
     return calibrated_scales(inputs, finished, _at(found.x))
 
 

@@ -491,17 +491,3 @@ def test_flags_beside_a_class_are_no_box(tmp_path: Path) -> None:
     rows = [f"{name},{n // 2 % 2},{n // 4 % 2},1,{n % 3 // 2},{NAMES[n % 2]}" for n, name in enumerate(names)]
     (tmp_path / "set" / "labels.csv").write_text("\n".join(rows))
     assert open_dataset(tmp_path / "set").task == "classify"
-
-
-@pytest.mark.parametrize(
-    ("heading", "told"), [("image,bbox,class", 1), ("image,xmin,ymin,xmax,ymax,class", 0)]
-)
-def test_an_order_that_nothing_tells_is_told(tmp_path: Path, heading: str, told: int) -> None:
-    def line(name: str, label: str, b: Box) -> str:
-        values = plain((b[0] * 0.8, b[1], b[2] * 0.8, b[3]))
-        return f"{name},{values},{label}" if "xmin" in heading else f'{name},"[{values}]",{label}'
-
-    folder = table(tmp_path / "set", line, heading)
-    for path in (folder / "images").iterdir():
-        Image.open(path).crop((0, 0, 80, 80)).save(path)
-    assert kinds(open_dataset(folder)).get("box_order_assumed", 0) == told

@@ -285,5 +285,5 @@ def test_where_all_ends_near_nothing_no_choice_is_expected_to_lose_much(
 ) -> None:
     found = forecast(history, starts_on(history, target, images=150, epochs=1, imgsz=32))
     first = next(iter(found.values()))
-    assert first.score.mean < 0.16
+    assert first.score.mean < 0.15
     assert first.expected_loss < max(0.04, first.score.mean)

@@ -112,10 +112,10 @@ def chosen_ids(store: Store, target: Profile, *starts: str) -> list[str]:
     return found
 
 
-def test_a_history_of_no_more_than_the_exact_size_is_used_whole(
+def test_no_more_runs_of_ones_own_than_there_is_room_for_are_used_whole(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "EXACT_RUNS", 30)
+    monkeypatch.setattr(history, "OWN_RUNS", 30)
     long_history(store, synthetic_profile("near", centre=0.1), synthetic_profile("far", centre=3.0), each=10)
     assert len(chosen_ids(store, TARGET)) == 30
 
@@ -126,7 +126,7 @@ def test_of_a_longer_history_the_target_and_those_nearest_to_it_speak(
     target = synthetic_profile("asked", centre=0.0)
     near, far = synthetic_profile("near", centre=0.1), synthetic_profile("far", centre=3.0)
     store.profiles.put_all([near, far])
-    for name, value in {"MAX_TARGETS": 2, "EXACT_RUNS": 60, "RUNS_PER_TARGET": 20}.items():
+    for name, value in {"MAX_TARGETS": 2, "OWN_RUNS": 60, "RUNS_PER_TARGET": 20}.items():
         monkeypatch.setattr(history, name, value)
     monkeypatch.setattr(sys.modules[__name__], "TARGET", target)
     long_history(store, near, far, each=50)
