@@ -30,6 +30,7 @@ from recommender.datasets.table_columns import (
     box_class_column,
     box_columns,
     file_column,
+    has_scores,
     is_called,
     known_names,
     names_image,
@@ -46,7 +47,6 @@ BOX_MAKERS = {
     "upper left and size": box_from_size,
     "centre and size": box_from_centre,
 }
-SCORE_WORDS = ("score", "confidence", "conf", "probability")
 NUMBERS = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
 KEYS = re.compile(r"[a-df-z]", re.IGNORECASE)  # the numbers of `x1` and `y2` are no values
 EMPTY = ("", "nan", "none", "null")
@@ -204,7 +204,7 @@ def _table(
         return None
     if num_uneven := len(rows) - boxes.headed - len(body):
         log.add("label_columns", disk.name(path), "rows of another length", count=num_uneven)
-    if any(is_called(header[c], SCORE_WORDS) and _are_scores([row[c] for row in body]) for c in free):
+    if has_scores(header, body, free):
         return None
     split = split_column(header, body, [c for c in free if c != file])
     size = _size_columns(header, free)
@@ -226,11 +226,6 @@ def _table(
             for row in body
         ),
     )
-
-
-def _are_scores(cells: Sequence[str]) -> bool:
-    """True if most cells are parts of one: of a detector's results, not of annotations that are sure."""
-    return 2 * sum(0 < number(cell) < 1 for cell in cells) > len(cells)
 
 
 def _boxes_in(row: Sequence[str], boxes: BoxColumns) -> tuple[Cells, ...]:

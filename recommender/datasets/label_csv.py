@@ -16,11 +16,13 @@ from recommender.datasets.lookup import ImageIndex, is_mask
 from recommender.datasets.raw import RawSet
 from recommender.datasets.split_names import split_of_path, split_of_words, without_trainval
 from recommender.datasets.table_columns import (
+    MIN_SHARE,
     SPLIT_WORDS,
     apart,
     box_columns,
     class_columns,
     file_column,
+    has_scores,
     is_called,
     is_number,
     known_names,
@@ -72,10 +74,16 @@ def find_label_tables(
             table = _read_table(path, rows, known, disk, insist=only is not None)
             tables += [] if table is None else [table]
         elif of_boxes and boxes is not None and boxes.readings:
-            located.append((path, _without(rows, boxes.columns)))
+            rows = _without(rows, boxes.columns)
+            if not has_scores(rows[0], rows[1:], range(len(rows[0]))):
+                located.append((path, rows))
     for path, rows in located if not tables else ():
         table = _read_table(path, rows, known, disk, insist=only is not None)
-        if table is not None and len({reference for reference, _, _ in table.rows}) == len(table.rows):
+        if table is None or len(table.rows) < MIN_SHARE * sum(
+            1 for _ in disk.images(root)
+        ):  # beside other labels
+            continue
+        if len({reference for reference, _, _ in table.rows}) == len(table.rows):
             tables.append(table)
     if of_runs and not tables:
         raise DatasetError(

@@ -11,6 +11,7 @@ from typing import Literal
 from recommender.datasets.disk import Disk
 from recommender.datasets.label_rows import SAMPLED
 from recommender.datasets.matching import spellings
+from recommender.datasets.shapes import number
 from recommender.datasets.split_names import split_of_words
 from recommender.errors import DatasetError
 from recommender.text import printable
@@ -34,6 +35,7 @@ CLASS_WORDS = (*LABEL_WORDS, "classname", "labelname", "object")  # in whose col
 BOX_CLASS_WORDS = ("classname", "classid", "labelname", "name", "object", "type")
 # Of a column of words beside boxes: no class, such as Global Wheat's laboratories and Open Images' annotators.
 OTHER_WORDS = ("source", "domain", "id", "url", "date", "time", "timestamp", "comment", "user", "usage")
+SCORE_WORDS = ("score", "confidence", "conf", "probability")
 SPLIT_WORDS = ("split", "subset", "set", "usage", "partition", "phase")
 MIN_SHARE = 0.5  # of these rows that name an image
 
@@ -156,7 +158,17 @@ def box_class_column(
     Raises DatasetError where several may be, or where one holds words and its heading does not say what they are.
     """
     texts = [c for c in columns if not all(is_number(row[c]) for row in body)]
-    of_words = [(words, among) for among in (texts, columns) for words in (LABEL_WORDS, BOX_CLASS_WORDS)]
+    codes = [
+        c for c in columns if c not in texts and is_called(header[c], LABEL_WORDS) and _are_codes(body, c)
+    ]
+    # Beside the codes of classes a column of words holds their names, or something else: annotators, the weather.
+    names = [c for c in texts if not codes or any(_one_to_one(body, c, code) for code in codes)]
+    of_words = [
+        (LABEL_WORDS, texts),
+        (BOX_CLASS_WORDS, names),
+        (LABEL_WORDS, columns),
+        (BOX_CLASS_WORDS, columns),
+    ]
     for words, among in of_words:
         if any(is_called(header[c], words) for c in among):
             found = class_columns(header, body, among, words)
@@ -170,6 +182,22 @@ def box_class_column(
     return found[0] if found else None
 
 
+def _are_codes(body: Sequence[Sequence[str]], column: int) -> bool:
+    values = {row[column] for row in body}
+    return len(values) > 1 and all(value.isdecimal() for value in values if value)
+
+
+def _one_to_one(body: Sequence[Sequence[str]], one: int, other: int) -> bool:
+    pairs = {(row[one], row[other]) for row in body}
+    return len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
+
+
+def has_scores(header: Sequence[str], body: Sequence[Sequence[str]], columns: Sequence[int]) -> bool:
+    """True where a column called so holds parts of one in most rows: a detector's results, annotations are sure."""
+    called = [c for c in columns if is_called(header[c], SCORE_WORDS)]
+    return any(2 * sum(0 < number(row[c]) < 1 for row in body) > len(body) for c in called)
+
+
 def _which_class(header: Sequence[str], columns: Sequence[int], named: str) -> DatasetError:
     shown = ", ".join(header[c] or f"column {c + 1}" for c in columns)
     return DatasetError(
@@ -180,15 +208,18 @@ def _which_class(header: Sequence[str], columns: Sequence[int], named: str) -> D
 
 def split_column(header: Sequence[str], body: Sequence[Sequence[str]], columns: Sequence[int]) -> int | None:
     """The column whose cells are splits; None where there is none."""
-    return next((c for c in columns if _holds_splits(header[c], body, c)), None)
+    classes = [c for c in columns if is_called(header[c], CLASS_WORDS)]
+    return next((c for c in columns if _holds_splits(header[c], body, c, only_class=classes == [c])), None)
 
 
-def _holds_splits(title: str, body: Sequence[Sequence[str]], column: int) -> bool:
+def _holds_splits(title: str, body: Sequence[Sequence[str]], column: int, *, only_class: bool) -> bool:
     values = {row[column].lower() for row in body[:SAMPLED]}
     spoken = bool(values) and all(split_of_words(value) for value in values if value)
     if is_called(title, SPLIT_WORDS):
         return spoken
-    return spoken and not is_called(title, CLASS_WORDS) and not values.isdisjoint({"train", "training"})
+    if is_called(title, CLASS_WORDS) and (only_class or len(values) == 1):
+        return False
+    return spoken and not values.isdisjoint({"train", "training"})
 
 
 def known_names(root: Path, disk: Disk) -> set[str]:

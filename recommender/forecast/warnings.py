@@ -220,7 +220,7 @@ def _small_batch(forecasts: Sequence[StartForecast], batch: int) -> list[Notice]
         Notice(
             code="small_batch",
             message=f"Only {counted(min(batch, images), 'training image')} in a batch: few for batch norm, so that the "
-            "result varies more. A frozen backbone keeps its own; `recommend compare --seeds 3` shows how much it is.",
+            "result varies more. A frozen backbone keeps its own; a second seed shows how much it is.",
         )
     ]
 

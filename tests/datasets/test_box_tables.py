@@ -491,3 +491,41 @@ def test_flags_beside_a_class_are_no_box(tmp_path: Path) -> None:
     rows = [f"{name},{n // 2 % 2},{n // 4 % 2},1,{n % 3 // 2},{NAMES[n % 2]}" for n, name in enumerate(names)]
     (tmp_path / "set" / "labels.csv").write_text("\n".join(rows))
     assert open_dataset(tmp_path / "set").task == "classify"
+
+
+@pytest.mark.parametrize("heading", ["label,camera_name", "class_id,annotator_name", "class,object"])
+def test_words_beside_codes_are_names_only_where_each_code_has_one(tmp_path: Path, heading: str) -> None:
+    """The codes of classes stand beside who drew the box, or where: no class."""
+
+    def line(name: str, label: str, box: Box) -> str:
+        return f"{name},{NAMES.index(label)},place {int(name[6:9]) % 3},{','.join(f'{v:g}' for v in box)}"
+
+    dataset = open_dataset(table(tmp_path, line, f"image_id,{heading},xmin,ymin,xmax,ymax"))
+    assert dataset.class_names == ("0", "1")
+
+
+def test_results_of_a_detector_are_no_classification_though_one_is_asked_for(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    rows = [f"{name},{NAMES[n % 2]},0.9,1,2,30,40" for n, name in enumerate(images(folder))]
+    (tmp_path / "predictions.csv").write_text(
+        "\n".join(["image,class,confidence,xmin,ymin,xmax,ymax", *rows])
+    )
+    with pytest.raises((DatasetError, WrongTaskError)):
+        open_dataset(tmp_path, task="classify")
+
+
+def test_boxes_of_a_part_of_the_images_classify_none(tmp_path: Path) -> None:
+    rows = [f"{name},{NAMES[n % 2]},1,2,30,40" for n, name in enumerate(images(tmp_path / "images"))][:7]
+    (tmp_path / "boxes.csv").write_text("\n".join(["image,class,xmin,ymin,xmax,ymax", *rows]))
+    with pytest.raises((DatasetError, WrongTaskError)):
+        open_dataset(tmp_path, task="classify")
+
+
+@pytest.mark.parametrize("second", ["category", "tag", "target"])
+def test_a_second_column_called_a_class_may_hold_the_splits(tmp_path: Path, second: str) -> None:
+    names = images(tmp_path / "images")
+    rows = [f"{name},{NAMES[n % 2]},{'train' if n % 4 else 'test'}" for n, name in enumerate(names)]
+    (tmp_path / "labels.csv").write_text("\n".join([f"image,label,{second}", *rows]))
+    dataset = open_dataset(tmp_path, task="classify")
+    assert dataset.class_names == ("cat", "dog")
+    assert sum(image.split == "test" for image in dataset.images) == 6

@@ -16,6 +16,7 @@ from recommender.store.service_records import RegisteredDataset
 from service.auth import COOKIE, caller_of_key, open_session
 from service.page_templates import STATIC
 from service.web.actions import num_trials
+from tests.checkpoints.kit import random_model, save_ultralytics
 from tests.service.kit import Service
 from tests.service.test_recommendations import DOCUMENT
 from tests.store.builders import recommendation_job, registered_dataset
@@ -306,13 +307,14 @@ def test_weights_are_added_by_a_form_and_linked_to_their_data(
 
 @pytest.mark.slow
 def test_weights_may_be_linked_to_no_data_and_never_to_another_owners(
-    service: Service, small_zip: Path, nano_pt: Path
+    service: Service, small_zip: Path, tmp_path: Path
 ) -> None:
+    weights = save_ultralytics(tmp_path / "best.pt", random_model(seed=7))  # of no network that is known
     of_bob = service.upload(small_zip, service.bob).json()["id"]
     assert of_bob not in service.get("/checkpoints").text
-    assert an_added_checkpoint(service, nano_pt, name="not-mine", dataset=of_bob).status_code == 404
+    assert an_added_checkpoint(service, weights, name="not-mine", dataset=of_bob).status_code == 404
     assert service.get("/v1/checkpoints/not-mine").status_code == 404
-    alone = an_added_checkpoint(service, nano_pt, name="without-data")
+    alone = an_added_checkpoint(service, weights, name="without-data")
     assert (
         "without-data</strong> was added, without a data set" in service.get(alone.headers["location"]).text
     )
