@@ -77,13 +77,11 @@ def find_label_tables(
             rows = _without(rows, boxes.columns)
             if not has_scores(rows[0], rows[1:], range(len(rows[0]))):
                 located.append((path, rows))
+    # A table of boxes that tells of a part of the images stands beside other labels.
+    fewest = MIN_SHARE * sum(1 for _ in disk.images(root)) if located else 0.0
     for path, rows in located if not tables else ():
         table = _read_table(path, rows, known, disk, insist=only is not None)
-        if table is None or len(table.rows) < MIN_SHARE * sum(
-            1 for _ in disk.images(root)
-        ):  # beside other labels
-            continue
-        if len({reference for reference, _, _ in table.rows}) == len(table.rows):
+        if table is not None and len(table.rows) >= fewest and _one_each(table):
             tables.append(table)
     if of_runs and not tables:
         raise DatasetError(
@@ -94,6 +92,10 @@ def find_label_tables(
         tables = [table for table in tables if table.split is not None]
     paths = without_trainval([table.path for table in tables])
     return [table for table in tables if table.path in paths]
+
+
+def _one_each(table: LabelTable) -> bool:
+    return len({reference for reference, _, _ in table.rows}) == len(table.rows)
 
 
 def _without(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> list[list[str]]:

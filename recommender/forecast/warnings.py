@@ -18,10 +18,8 @@ from recommender.text import counted, printable
 BROAD_SOURCE = 500_000  # images: ImageNet, Open Images, Objects365
 SMALL_BATCH_IMAGES = 16  # below one usual batch, batch norm sees fewer than it needs
 FEW_VAL = 10  # images below which a score on them says little
-MOSTLY_REPEATS = (
-    0.4  # share of distinct images below which a data set is said to repeat itself; plain textures that
-)
-# are merely alike come to a half
+# Share of distinct images below which a data set is said to repeat itself; plain textures, only alike, come to a half.
+MOSTLY_REPEATS = 0.4
 NO_GAIN = 0.02  # mAP within which a pretrained start counts as no better than scratch
 FAR_BEHIND = (
     0.1  # mAP from which on scratch is warned of; recorded gaps differ from forecast ones by half of it
