@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from recommender import __version__
-from recommender.report.notices import notice_title
+from recommender.report.notices import coded, notice_title
 from recommender.text import printable
 
 FOLDER = Path(__file__).parent / "web"
@@ -92,15 +91,6 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def coded(text: str) -> Markup:
-    """Escaped HTML, with text between backticks as <code>."""
-    parts = [escape(part) for part in text.split("`")]
-    return Markup("").join(
-        Markup("<code>{}</code>").format(part) if i % 2 and i < len(parts) - 1 else part
-        for i, part in enumerate(parts)
-    )
 
 
 def axis_top(highest: float) -> float:

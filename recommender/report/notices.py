@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from markupsafe import Markup, escape
 from rich.console import Console
 from rich.text import Text
 
@@ -34,6 +35,15 @@ TITLES = {
 def notice_title(code: str) -> str:
     """The title of a notice, in plain words."""
     return TITLES.get(code) or printable(code, limit=60).replace("_", " ")
+
+
+def coded(text: str) -> Markup:
+    """Escaped HTML, with text between backticks as <code>; the text after a lone last one stays as it is."""
+    parts = [escape(part) for part in text.split("`")]
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if i % 2 and i < len(parts) - 1 else part
+        for i, part in enumerate(parts)
+    )
 
 
 def print_notices(notices: Sequence[Notice], console: Console, *, mark: str = "!") -> None:

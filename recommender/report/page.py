@@ -16,7 +16,7 @@ from recommender.report.cost_picture import cost_picture
 from recommender.report.dataset_map import PlacedDataset, dataset_map
 from recommender.report.document import as_published
 from recommender.report.headline import LABELS, MODE_WORDS, UNSUPPORTED, about, headline, trials_worth
-from recommender.report.notices import notice_title
+from recommender.report.notices import coded, notice_title
 from recommender.report.rows import names_of, shown_rows
 from recommender.tasks import task_definition
 from recommender.text import counted, printable
@@ -80,7 +80,12 @@ def fragment(recommendation: Recommendation) -> str:
 def environment() -> Environment:
     """Templates that escape everything they show and fail on what they do not know."""
     made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
-    filters: dict[str, Any] = {"printable": printable, "counted": counted, "notice_title": notice_title}
+    filters: dict[str, Any] = {
+        "printable": printable,
+        "counted": counted,
+        "notice_title": notice_title,
+        "coded": coded,
+    }
     made.filters.update(filters)
     return made
 

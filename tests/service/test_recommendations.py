@@ -210,8 +210,13 @@ def test_an_answer_is_read_first_in_lines_and_downloads_as_a_page(
 
 
 def test_an_answer_filed_by_another_service_is_found(service: Service, small_zip: Path) -> None:
+    """Its page shows a command inside a notice as one."""
     held = service.upload(small_zip).json()
-    document = DOCUMENT | {"dataset": DOCUMENT["dataset"] | {"hash": held["hash"]}}  # type: ignore[operator]
+    notice = {
+        "code": "unknown_source",
+        "message": "Name its set (`recommend checkpoints add <FILE> --dataset PATH`).",
+    }
+    document = DOCUMENT | {"dataset": DOCUMENT["dataset"] | {"hash": held["hash"]}, "warnings": [notice]}  # type: ignore[operator]
     done = recommendation_job(
         "rec_elsewhere", dataset_id=held["id"], status="succeeded", document=json.dumps(document)
     )
@@ -219,6 +224,8 @@ def test_an_answer_filed_by_another_service_is_found(service: Service, small_zip
     answer = service.get("/v1/recommendations/rec_elsewhere")
     assert answer.status_code == 200
     assert RecommendationAnswer.model_validate_json(answer.text).method == "rules"
+    page = service.get("/recommendations/rec_elsewhere").text
+    assert "Name its set (<code>recommend checkpoints add &lt;FILE&gt; --dataset PATH</code>)." in page
     assert service.get("/v1/recommendations/rec_elsewhere", service.bob).status_code == 404
     assert service.delete("/v1/recommendations/rec_elsewhere").status_code == 409
 
