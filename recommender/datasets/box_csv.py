@@ -23,6 +23,7 @@ from recommender.datasets.shapes import box_from_centre, box_from_corners, box_f
 from recommender.datasets.split_lists import take_splits
 from recommender.datasets.split_names import split_of_words, without_split_words, without_trainval
 from recommender.datasets.table_columns import (
+    ANY,
     FILE_WORDS,
     BoxColumns,
     Reading,
@@ -95,7 +96,7 @@ def read_box_csv(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, 
     entries: list[NamedImage] = []
     for readings in dict.fromkeys(table.readings for table in tables):
         alike = [table for table in tables if table.readings == readings]
-        reading, units = _meaning(alike, readings, index, disk)
+        reading, units = _meaning(alike, readings, index, disk, log)
         entries += [entry for table in alike for entry in _entries(table, reading, units, disk, log)]
     for table in tables:
         if not table.named:
@@ -252,9 +253,12 @@ def _size(cells: Sequence[str]) -> Size | None:
 
 
 def _meaning(
-    tables: Sequence[BoxTable], readings: Sequence[Reading], index: ImageIndex, disk: Disk
+    tables: Sequence[BoxTable], readings: Sequence[Reading], index: ImageIndex, disk: Disk, log: DefectLog
 ) -> tuple[Reading, Units]:
-    """The reading and the units of the boxes in tables with the same headings."""
+    """The reading and the units of the boxes in tables with the same headings.
+
+    Where neither headings nor shapes of images say that x comes before y, that is told.
+    """
     named = disk.name(tables[0].path)
     rows = [(table, row) for table in tables for row in table.rows]
     values_N4 = np.array([values for _, row in rows for values in _finite(row)]).reshape(-1, 4)
@@ -267,7 +271,10 @@ def _meaning(
     ]
     measured_N4 = np.array([values for values, _ in sized]).reshape(-1, 4)
     sizes_N2 = np.array([size for _, size in sized]).reshape(-1, 2)
-    return reading_of(measured_N4, sizes_N2, readings, units, named), units
+    reading = reading_of(measured_N4, sizes_N2, readings, units, named)
+    if readings == ANY and (sizes_N2[:, 0] == sizes_N2[:, 1]).all():
+        log.add("box_order_assumed", named, f"read as {reading}, x before y")
+    return reading, units
 
 
 def _finite(row: BoxRow) -> Iterator[list[float]]:

@@ -529,3 +529,17 @@ def test_a_second_column_called_a_class_may_hold_the_splits(tmp_path: Path, seco
     dataset = open_dataset(tmp_path, task="classify")
     assert dataset.class_names == ("cat", "dog")
     assert sum(image.split == "test" for image in dataset.images) == 6
+
+
+@pytest.mark.parametrize(
+    ("heading", "told"), [("image,bbox,class", 1), ("image,xmin,ymin,xmax,ymax,class", 0)]
+)
+def test_an_order_that_nothing_tells_is_told(tmp_path: Path, heading: str, told: int) -> None:
+    def line(name: str, label: str, b: Box) -> str:
+        values = plain((b[0] * 0.8, b[1], b[2] * 0.8, b[3]))
+        return f"{name},{values},{label}" if "xmin" in heading else f'{name},"[{values}]",{label}'
+
+    folder = table(tmp_path / "set", line, heading)
+    for path in (folder / "images").iterdir():
+        Image.open(path).crop((0, 0, 80, 80)).save(path)
+    assert kinds(open_dataset(folder)).get("box_order_assumed", 0) == told
