@@ -66,6 +66,11 @@ def fetched_names() -> tuple[str, ...]:
     return tuple(sorted(file.stem.removeprefix("fetched-") for file in found))
 
 
+def is_fetched(sha256: str) -> bool:
+    """True if the weights of a fetched entry have this sha256."""
+    return any(record.sha256 == sha256 for name in fetched_names() if (record := fetched(name)) is not None)
+
+
 def remember(name: str, record: Fetched) -> None:
     """Note a finished fetch: written last, so that its presence means complete."""
     write_json(_record(name), {"sha256": record.sha256, "download_sha256": record.download_sha256})

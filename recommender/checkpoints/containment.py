@@ -8,6 +8,8 @@ import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,24 @@ def admit(file: Path) -> Admitted:
         score=facts.get("score"),
         foreign_task=facts["task"] if facts.get("task") in FOREIGN_TASKS else None,
     )
+
+
+@contextmanager
+def admission(file: Path, in_use: Callable[[str], bool]) -> Iterator[Admitted]:
+    """`admit`, by one process at a time for the same file. Weights that it brought go again unless they are in use.
+
+    Those that were here before may be another store's. Raises as `admit`.
+    """
+    from filelock import FileLock
+
+    lock = f"admitting-{_require_file(file) % 256}.lock"  # by its size, so that a copy of it waits too
+    with FileLock(subfolder("downloads") / lock):
+        admitted = admit(file)
+        try:
+            yield admitted
+        finally:
+            if admitted.is_new and not in_use(admitted.sha256):
+                admitted.path.unlink(missing_ok=True)
 
 
 def _require_file(file: Path) -> int:

@@ -10,11 +10,12 @@ from recommender.checkpoints.catalogue import (
     Fetched,
     catalogue,
     file_name,
+    is_fetched,
     published_sha256,
     remember,
 )
 from recommender.checkpoints.catalogue import base_url as base_url_of
-from recommender.checkpoints.containment import Admitted, admit
+from recommender.checkpoints.containment import Admitted, admission
 from recommender.checkpoints.downloading import download
 from recommender.checkpoints.files import sha256_of
 from recommender.errors import CheckpointError, IntegrityError, UsageError
@@ -81,17 +82,16 @@ def _admit_expected(file: Path, checkpoint: Checkpoint) -> Admitted:
             remedy="Fetch it again. If a new version was really published, first forget the old one: "
             f"recommend checkpoints remove {checkpoint.name}",
         )
-    admitted = admit(file)
-    what = admitted.recognised
     num_classes = len(checkpoint.class_names or ())
-    if what.architecture.name != checkpoint.architecture or what.num_classes != num_classes:
-        raise CheckpointError(
-            f"{file.name} holds {what.architecture.name} with {what.num_classes} classes, "
-            f"not {checkpoint.architecture} with {num_classes}.",
-            remedy="Check the base URL or the file.",
-        )
-    record = Fetched(sha256=admitted.sha256, download_sha256=found)
-    remember(checkpoint.name, record)
+    with admission(file, is_fetched) as admitted:
+        what = admitted.recognised
+        if what.architecture.name != checkpoint.architecture or what.num_classes != num_classes:
+            raise CheckpointError(
+                f"{file.name} holds {what.architecture.name} with {what.num_classes} classes, "
+                f"not {checkpoint.architecture} with {num_classes}.",
+                remedy="Check the base URL or the file.",
+            )
+        remember(checkpoint.name, Fetched(sha256=admitted.sha256, download_sha256=found))
     return admitted
 
 

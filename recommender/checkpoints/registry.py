@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recommender.checkpoints.catalogue import catalogue, fetched, forget
-from recommender.checkpoints.containment import Admitted, admit
+from recommender.checkpoints.catalogue import catalogue, forget, is_fetched
+from recommender.checkpoints.containment import Admitted, admission
 from recommender.checkpoints.files import keep_copy, kept_path, load_state
 from recommender.checkpoints.lineage import ancestry, with_lineage
 from recommender.checkpoints.same_network import same_network
@@ -126,7 +126,7 @@ def add_checkpoint(
         )
     began_from = None if parent is None else get_checkpoint(store, parent)
     progress("quarantine", 0, 1)
-    with _admitted(store, file) as admitted:
+    with admission(file, partial(_in_use, store)) as admitted:
         progress("quarantine", 1, 1)
         if dataset is not None:
             from recommender.profile.known import known_profile
@@ -228,20 +228,6 @@ def _record(
     )
 
 
-@contextmanager
-def _admitted(store: Store, file: Path) -> Iterator[Admitted]:
-    """The content of an untrusted file. Weights that it brought go again at the end unless they were registered.
-
-    Those that were here before may be another store's.
-    """
-    admitted = admit(file)
-    try:
-        yield admitted
-    finally:
-        if admitted.is_new and not _in_use(store, admitted.sha256):
-            kept_path(admitted.sha256).unlink(missing_ok=True)
-
-
 def _lineage_from(parent: Checkpoint, checkpoint: Checkpoint) -> tuple[TrainingStep, ...]:
     lineage = ancestry(parent, "user")
     if checkpoint.sha256 in {step.sha256 for step in lineage}:
@@ -272,7 +258,7 @@ def _as_known(checkpoint: Checkpoint, twin: Checkpoint) -> Checkpoint:
 
 
 def _register_file(store: Store, file: Path, *, keep: bool) -> Checkpoint:
-    with _admitted(store, file) as admitted:
+    with admission(file, partial(_in_use, store)) as admitted:
         stem = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-._")[:48] or "file"
         recorded = replace(_record(f"{stem}-{admitted.sha256[:8]}", admitted), kept=keep)
         visible = all_checkpoints(store)
@@ -288,5 +274,4 @@ def _register_file(store: Store, file: Path, *, keep: bool) -> Checkpoint:
 
 def _in_use(store: Store, sha256: str) -> bool:
     """True if a registered or fetched checkpoint has these weights."""
-    public = {record.sha256 for entry in catalogue() if (record := fetched(entry.name)) is not None}
-    return sha256 in public or bool(store.checkpoints.of_weights([sha256]))
+    return is_fetched(sha256) or bool(store.checkpoints.of_weights([sha256]))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from recommender.forecast.calibration import DEAD
 from recommender.forecast.rules import trained_on_target
+from recommender.forecast.warnings import FEW_VAL
 from recommender.records import SCRATCH, Interval, Mode, RankedStart, Recommendation
 from recommender.tasks import task_definition
 from recommender.text import counted, printable
@@ -66,9 +67,11 @@ def _chance(recommendation: Recommendation, first: RankedStart, label: str) -> s
     num_starts = recommendation.decision.num_starts
     if num_starts == 1:
         return "no choice was made: there is nothing to compare it with"
+    num_val = recommendation.profile.num_images.val
+    unsure = f"; {counted(num_val, 'val image')} can hardly show which is" if num_val < FEW_VAL else ""
     return (
         f"{first.p_best:.0%} to be the best of {counted(num_starts, 'start')}; "
-        f"choosing it is expected to lose {loss(first.expected_loss)} {label} against the best"
+        f"choosing it is expected to lose {loss(first.expected_loss)} {label} against the best{unsure}"
     )
 
 

@@ -194,6 +194,7 @@ def test_another_checkpoint_under_the_name_is_refused(home: Path, nano_pt: Path)
     with pytest.raises(CheckpointError, match="yolo11n with 3 classes"):
         fetch(entry(), file=nano_pt)
     assert not entry().available
+    assert list((home / "checkpoints").glob("*.safetensors")) == []
 
 
 def test_bytes_that_differ_from_the_first_fetch_are_refused(home: Path, nano_pt: Path) -> None:

@@ -21,6 +21,14 @@ def test_every_number_of_the_headline_stands_in_the_first_row() -> None:
     assert said.command == "recommend train --dataset target --start coco:freeze"
 
 
+def test_how_little_a_few_val_images_show_stands_beside_the_chance() -> None:
+    answer = answer_of(ranked(1, "coco", "freeze", p_best=0.89), ranked(2, "b", "full", loss=0.1))
+    assert "val image" not in headline(answer).chance
+    few = replace(answer.profile, num_images=replace(answer.profile.num_images, val=2))
+    said = headline(replace(answer, profile=few)).chance
+    assert said.endswith("against the best; 2 val images can hardly show which is")
+
+
 def test_the_latency_stands_beside_the_start_where_a_device_was_named() -> None:
     row = replace(ranked(1, "coco", "full"), latency_ms=81.24, latency_basis="measured", imgsz=480)
     assert headline(answer_of(row)).start.endswith("expected, 81.2 ms an image at 480 px")
