@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recommender.datasets.box_readings import REMEDY, Units, reading_of, units_of
+from recommender.datasets.box_readings import REMEDY, Units, is_order_open, reading_of, units_of
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.images import ImageError, read_header
@@ -21,7 +21,7 @@ from recommender.datasets.named import NamedImage, Object, named_set
 from recommender.datasets.raw import RawSet
 from recommender.datasets.shapes import box_from_centre, box_from_corners, box_from_size, number
 from recommender.datasets.split_lists import take_splits
-from recommender.datasets.split_names import split_of_words, without_split_words, without_trainval
+from recommender.datasets.split_names import split_of_words, without_split_words
 from recommender.datasets.table_columns import (
     ANY,
     FILE_WORDS,
@@ -35,7 +35,9 @@ from recommender.datasets.table_columns import (
     is_called,
     known_names,
     names_image,
+    of_splits,
     split_column,
+    split_of_table,
 )
 from recommender.errors import DatasetError
 from recommender.records import Split
@@ -49,10 +51,12 @@ BOX_MAKERS = {
     "centre and size": box_from_centre,
 }
 NUMBERS = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
+DECIMAL_COMMA = re.compile(r"\A(?!-?[1-9]\d{0,2},\d{3}\Z)(-?\d+),(\d+)\Z")  # 1,234 may be a thousand
 KEYS = re.compile(r"[a-df-z]", re.IGNORECASE)  # the numbers of `x1` and `y2` are no values
 EMPTY = ("", "nan", "none", "null")
 NO_BOX = ({0.0}, {-1.0})
 UNREADABLE = ("", "", "", "")
+SHOWN = 3  # names of tables
 SAMPLED_IMAGES = 400  # whose sizes tell how boxes are meant
 Size = tuple[float, float]
 Cells = tuple[str, ...]
@@ -103,7 +107,9 @@ def read_box_csv(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, 
             log.add("names_missing", disk.name(table.path), f"all are called {NAMELESS}")
     raw = named_set(entries, format="csv", root=root, disk=disk, log=log, name=name, background=True)
     silent = [image for image in raw.images if not image.labelled]
-    unread = _unread_tables(tables, {image.path for image in silent}, index, root, disk)
+    unread = _unread_tables(
+        {table.path for table in tables}, {image.path for image in silent}, index, root, disk
+    )
     for path in unread:
         log.add("table_unread", disk.name(path))
     if unread or 2 * len(silent) > len(raw.images) or any(not entry.objects for entry in entries):
@@ -132,22 +138,35 @@ def _of_other_splits(paths: Sequence[Path], disk: Disk) -> list[Path]:
 
 
 def _unread_tables(
-    read: Sequence[BoxTable], silent: set[Path], index: ImageIndex, root: Path, disk: Disk
+    read: set[Path], silent: set[Path], index: ImageIndex, root: Path, disk: Disk
 ) -> list[Path]:
-    """The tables of boxes below `root`, other than those `read`, that name images without a row in these."""
-    known = {table.path for table in read}
+    """The tables below `root`, other than those `read`, that name images without a row in these.
+
+    Such as have boxes, or name no others: notes on all images tell nothing.
+    """
+    known = known_names(root, disk)
     found = []
     for path in disk.walk(root) if silent else ():
-        if path in known or path.suffix.lower() not in TABLE_SUFFIXES:
+        if path in read or path.suffix.lower() not in TABLE_SUFFIXES:
             continue
         try:
-            tables = find_box_tables([path], root, disk, DefectLog())
-            references = {(row.reference, row.split) for table in tables for row in table.rows}
-            names_some = any(index.of_name(name, path, split) in silent for name, split in references)
+            rows = read_rows(path, disk, lambda text: names_image(text, known))
+            file = file_column(rows[0], rows, range(len(rows[0])), known) if rows else None
+            cells = {row[file] for row in rows if file is not None and len(row) == len(rows[0])}
+            named = {index.of_name(cell, path, split_of_table(path, root)) for cell in cells} - {None}
         except DatasetError:  # doubtful: it may
-            names_some = True
-        found += [path] if names_some else []
+            named = set(silent)
+        if named & silent and (named <= silent or holds_boxes(path, root, disk)):
+            found.append(path)
     return found
+
+
+def holds_boxes(path: Path, root: Path, disk: Disk) -> bool:
+    """True of a table of boxes, those included that are refused as doubtful."""
+    try:
+        return bool(find_box_tables([path], root, disk, DefectLog()))
+    except DatasetError:
+        return True
 
 
 def class_tables(paths: Sequence[Path], root: Path, disk: Disk) -> list[LabelTable]:
@@ -176,20 +195,14 @@ def find_box_tables(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLo
     tables = []
     for path in filter(is_table, paths):
         rows = read_rows(path, disk, lambda text: names_image(text, known))
-        table = _table(path, rows, known, disk, log)
+        table = _table(path, rows, known, root, disk, log)
         tables += [] if table is None else [table]
-    if any(_split_of_file(table.path) == "train" for table in tables):
-        tables = [table for table in tables if _split_of_file(table.path)]
-    alone = without_trainval([table.path for table in tables])
-    return [table for table in tables if table.path in alone]
-
-
-def _split_of_file(path: Path) -> Split | None:
-    return split_of_words(apart(path.stem)) or split_of_words(path.parent.name)
+    kept = of_splits([table.path for table in tables], root)
+    return [table for table in tables if table.path in kept]
 
 
 def _table(
-    path: Path, rows: Sequence[Sequence[str]], known: set[str], disk: Disk, log: DefectLog
+    path: Path, rows: Sequence[Sequence[str]], known: set[str], root: Path, disk: Disk, log: DefectLog
 ) -> BoxTable | None:
     boxes = box_columns(rows)
     if boxes is None or not boxes.readings:
@@ -198,7 +211,7 @@ def _table(
     header = rows[0] if boxes.headed else [""] * width
     body = [row for row in rows[boxes.headed :] if len(row) == width]
     free = [c for c in range(width) if c not in boxes.columns]
-    file = file_column(header, body, known)
+    file = file_column(header, body, free, known)
     if file is None:
         file = next((c for c in free if is_called(header[c], FILE_WORDS)), None)
     if file is None or not body:
@@ -207,7 +220,7 @@ def _table(
         log.add("label_columns", disk.name(path), "rows of another length", count=num_uneven)
     if has_scores(header, body, free):
         return None
-    split = split_column(header, body, [c for c in free if c != file])
+    split = split_column(header, body, [c for c in free if c != file], disk.name(path))
     size = _size_columns(header, free)
     label = box_class_column(
         header, body, [c for c in free if c not in (file, split, *size)], disk.name(path)
@@ -221,7 +234,7 @@ def _table(
                 reference=row[file],
                 label=NAMELESS if label is None else row[label],
                 boxes=_boxes_in(row, boxes),
-                split=(None if split is None else split_of_words(row[split])) or _split_of_file(path),
+                split=(None if split is None else split_of_words(row[split])) or split_of_table(path, root),
                 size=_size([row[c] for c in size]),
             )
             for row in body
@@ -234,7 +247,8 @@ def _boxes_in(row: Sequence[str], boxes: BoxColumns) -> tuple[Cells, ...]:
     cells = [row[c] for c in boxes.columns]
     if all(cell.lower() in EMPTY for cell in cells):
         return ()
-    found = cells if len(cells) == 4 else NUMBERS.findall(cells[0])
+    found = [DECIMAL_COMMA.sub(r"\1.\2", cell) for cell in cells]
+    found = found if len(cells) == 4 else NUMBERS.findall(cells[0])
     if len(found) % 4 or (len(cells) == 1 and KEYS.search(cells[0])):
         return (UNREADABLE,)
     boxes_in = (tuple(found[i : i + 4]) for i in range(0, len(found), 4))
@@ -259,7 +273,7 @@ def _meaning(
 
     Where neither headings nor shapes of images say that x comes before y, that is told.
     """
-    named = disk.name(tables[0].path)
+    named = ", ".join(disk.name(table.path) for table in tables[:SHOWN])
     rows = [(table, row) for table in tables for row in table.rows]
     values_N4 = np.array([values for _, row in rows for values in _finite(row)]).reshape(-1, 4)
     units = units_of(values_N4, named) if len(values_N4) else "pixel"
@@ -272,7 +286,7 @@ def _meaning(
     measured_N4 = np.array([values for values, _ in sized]).reshape(-1, 4)
     sizes_N2 = np.array([size for _, size in sized]).reshape(-1, 2)
     reading = reading_of(measured_N4, sizes_N2, readings, units, named)
-    if readings == ANY and (sizes_N2[:, 0] == sizes_N2[:, 1]).all():
+    if readings == ANY and is_order_open(measured_N4, sizes_N2, reading, units):
         log.add("box_order_assumed", named, f"read as {reading}, x before y")
     return reading, units
 

@@ -49,9 +49,7 @@ def reading_of(
     """
     if not len(values_N4):
         return readings[0]
-    if units == "fraction":
-        values_N4 = values_N4 * np.tile(sizes_N2, 2)
-    outside = {each: _num_outside(corners_of(values_N4, each), sizes_N2) for each in readings}
+    outside = {each: _num_outside(values_N4, sizes_N2, each, units) for each in readings}
     best = min(readings, key=outside.__getitem__)
     if outside[best] > max(FEW, NOISE * len(values_N4)):
         raise DatasetError(
@@ -67,7 +65,7 @@ def reading_of(
             f"{printable(named)}: the boxes may be {best} or {rival}, and either keeps them within their images.",
             remedy=REMEDY,
         )
-    reach_N2 = corners_of(values_N4, best)[:, 2:] / sizes_N2
+    reach_N2 = corners_of(values_N4, best)[:, 2:] / (sizes_N2 if units == "pixel" else 1.0)
     if len(reach_N2) >= MANY and reach_N2.max() <= 0.5:
         raise DatasetError(
             f"{printable(named)}: every box lies in the upper left quarter of its image: pixels of smaller images, or "
@@ -87,8 +85,17 @@ def corners_of(values_N4: Float64Array, reading: Reading) -> Float64Array:
     return np.hstack([starts_N2, starts_N2 + ends_N2])
 
 
-def _num_outside(corners_N4: Float64Array, sizes_N2: Float64Array) -> int:
-    """The number of boxes that reach beyond their image, or end before they begin."""
+def is_order_open(values_N4: Float64Array, sizes_N2: Float64Array, reading: Reading, units: Units) -> bool:
+    """True if y before x would keep boxes that are written so within images of these sizes nearly as well."""
+    turned = _num_outside(values_N4[:, [1, 0, 3, 2]], sizes_N2, reading, units)
+    return turned < FEW * (1 + _num_outside(values_N4, sizes_N2, reading, units))
+
+
+def _num_outside(values_N4: Float64Array, sizes_N2: Float64Array, reading: Reading, units: Units) -> int:
+    """The number of boxes written so that reach beyond their image, or end before they begin."""
+    corners_N4 = corners_of(values_N4, reading)
+    if units == "fraction":
+        corners_N4 = corners_N4 * np.tile(sizes_N2, 2)
     inverted_N = (corners_N4[:, :2] > corners_N4[:, 2:]).any(axis=1)
     beyond_N = (corners_N4[:, :2] < -SLACK).any(axis=1) | (corners_N4[:, 2:] > sizes_N2 + SLACK).any(axis=1)
     return int((inverted_N | beyond_N).sum())

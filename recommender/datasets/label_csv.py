@@ -14,11 +14,10 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.label_rows import is_table, read_rows
 from recommender.datasets.lookup import ImageIndex, is_mask
 from recommender.datasets.raw import RawSet
-from recommender.datasets.split_names import split_of_path, split_of_words, without_trainval
+from recommender.datasets.split_names import split_of_path, split_of_words
 from recommender.datasets.table_columns import (
     MIN_SHARE,
     SPLIT_WORDS,
-    apart,
     box_columns,
     class_columns,
     file_column,
@@ -27,15 +26,21 @@ from recommender.datasets.table_columns import (
     is_number,
     known_names,
     names_image,
+    of_splits,
     split_column,
+    split_of_table,
+    which_class,
 )
 from recommender.errors import DatasetError, WrongTaskError
 from recommender.records import Split
 from recommender.text import printable
 
 RUN_WORDS = re.compile(r"(?i)encoded_?pixels|(^|[^a-z])rle([^a-z]|$)|run_?lengths?")
-FLAGS = frozenset({"0", "1", "-1", "0.0", "1.0"})
+ON = frozenset({"1", "1.0", "true"})
+FLAGS = ON | {"0", "-1", "0.0", "false"}
 SEVERAL = re.compile(r"\s*[|;,]\s*")
+BARS = re.compile(r"\s*[|;]\s*")
+VALUES = re.compile(r"(?:-?\d+\.?\d*\s+){3}-?\d")  # four numbers: boxes of an image, in one cell
 MANY_CLASSES = 0.5  # of the rows: more classes than that are no classes
 FEW_ROWS = 20
 
@@ -71,7 +76,7 @@ def find_label_tables(
             continue
         boxes = box_columns(rows)
         if rows and (boxes is None or (beside_folders and not boxes.headed)):
-            table = _read_table(path, rows, known, disk, insist=only is not None)
+            table = _read_table(path, rows, known, root, disk, insist=only is not None)
             tables += [] if table is None else [table]
         elif of_boxes and boxes is not None and boxes.readings:
             rows = _without(rows, boxes.columns)
@@ -80,7 +85,7 @@ def find_label_tables(
     # A table of boxes that tells of a part of the images stands beside other labels.
     fewest = MIN_SHARE * sum(1 for _ in disk.images(root)) if located else 0.0
     for path, rows in located if not tables else ():
-        table = _read_table(path, rows, known, disk, insist=only is not None)
+        table = _read_table(path, rows, known, root, disk, insist=only is not None)
         if table is not None and len(table.rows) >= fewest and _one_each(table):
             tables.append(table)
     if of_runs and not tables:
@@ -88,10 +93,8 @@ def find_label_tables(
             f"{printable(disk.name(of_runs[0]))} holds masks as run lengths, which are not read from a CSV.",
             remedy="Export COCO JSON with run lengths, or a mask picture of each object.",
         )
-    if any(table.split == "train" for table in tables):
-        tables = [table for table in tables if table.split is not None]
-    paths = without_trainval([table.path for table in tables])
-    return [table for table in tables if table.path in paths]
+    kept = of_splits([table.path for table in tables], root)
+    return [table for table in tables if table.path in kept]
 
 
 def _one_each(table: LabelTable) -> bool:
@@ -182,16 +185,16 @@ def labels_of(
 
 
 def _read_table(
-    path: Path, rows: Sequence[Sequence[str]], known: set[str], disk: Disk, *, insist: bool
+    path: Path, rows: Sequence[Sequence[str]], known: set[str], root: Path, disk: Disk, *, insist: bool
 ) -> LabelTable | None:
     width = len(rows[0])
     headed = not any(names_image(cell, known) for cell in rows[0])
     header = rows[0] if headed else [""] * width
-    file = file_column(header, rows[1:], known)
+    file = file_column(header, rows[1:], range(width), known)
     if file is None or width < 2:
         return None
     body = [row for row in rows[headed:] if len(row) == width]
-    split = split_column(header, body, [c for c in range(width) if c != file])
+    split = split_column(header, body, [c for c in range(width) if c != file], disk.name(path))
     free = [c for c in range(width) if c not in (file, split)]
     others = [c for c in free if not is_called(header[c], SPLIT_WORDS)] or _of_two_meanings(
         header, body, free
@@ -205,9 +208,14 @@ def _read_table(
     references = [row[file] for row in body]
     if not headed and width > 2 and (len(set(references)) < len(body) or len(set(labels)) < 2):
         return None  # a row for each box
+    if (num_uneven := len(rows) - headed - len(body)) > disk.limits.unusable_share * len(rows):
+        raise DatasetError(
+            f"{printable(disk.name(path))}: {num_uneven} of {len(rows)} rows have not {width} cells as the first.",
+            remedy="Write a row for each image, and cells that hold a separator in quotation marks.",
+        )
     return LabelTable(
         path=path,
-        split=split_of_words(apart(path.stem)) or split_of_words(path.parent.name),
+        split=split_of_table(path, root),
         rows=tuple(zip(references, labels, splits, strict=True)),
     )
 
@@ -230,20 +238,17 @@ def _labels(
     insist: bool,
 ) -> list[str] | None:
     """The class of each row; None where no column gives one."""
-    flags = [c for c in columns if {row[c] for row in body} <= FLAGS]
+    flags = [c for c in columns if {row[c].lower() for row in body} <= FLAGS]
     if len(flags) > 1 and len(flags) == len(columns) and header[flags[0]]:
         return _of_flags(path, header, body, flags, disk)
     chosen = class_columns(header, body, columns)
     if len(chosen) != 1:
         if insist or len(chosen) > 1:
-            shown = ", ".join(header[c] or f"column {c + 1}" for c in chosen or columns)
-            raise DatasetError(
-                f"{printable(disk.name(path))}: which column is the class: {printable(shown, limit=120)}?",
-                remedy="Call the column of the class `label`, and keep one.",
-            )
+            remedy = "Call the column of the class `label`, and keep one."
+            raise which_class(header, chosen or columns, disk.name(path), remedy)
         return None
     labels = [row[chosen[0]] for row in body]
-    _refuse_json(path, labels, disk)
+    _refuse_several_in_one(path, labels, disk)
     _refuse_several(path, labels, disk)
     _refuse_measures(path, labels, disk)
     return labels
@@ -255,7 +260,7 @@ def _of_flags(
     """Classes from columns of 0 and 1, one a class."""
     found = []
     for row in body:
-        on = [header[c] for c in columns if float(row[c]) == 1]
+        on = [header[c] for c in columns if row[c].lower() in ON]
         if len(on) != 1:
             raise _several(path, disk, f"a row has {len(on)} classes{': ' if on else ''}{', '.join(on[:3])}")
         found.append(on[0])
@@ -272,25 +277,26 @@ def _of_names(body: Sequence[Sequence[str]], file: int, columns: Sequence[int]) 
     return None
 
 
-def _refuse_json(path: Path, labels: Sequence[str], disk: Disk) -> None:
-    """Raise where Label Studio's table holds regions, or several choices of an image, in place of a class."""
-    found = next((label for label in labels if label.startswith(('{"', "[{"))), None)
+def _refuse_several_in_one(path: Path, labels: Sequence[str], disk: Disk) -> None:
+    """Raise where cells hold regions or several choices as Label Studio writes them, or boxes, in place of a class."""
+    found = next((label for label in labels if label.startswith(('{"', "[{")) or VALUES.search(label)), None)
     if found is None:
         return
     if '"choices"' in found:
         raise _several(path, disk, found)
     raise DatasetError(
-        f"{printable(disk.name(path))} holds JSON in the column of the class.",
+        f"{printable(disk.name(path))} holds boxes or JSON in the column of the class.",
         remedy="Export the annotations as COCO, or as the JSON of the tool they were made with.",
     )
 
 
 def _refuse_several(path: Path, labels: Sequence[str], disk: Disk) -> None:
-    known = Counter(labels)
+    known = set(labels)
+    shared = Counter(part for label in known for part in BARS.split(label))
     for label in known:
         parts = [part for part in SEVERAL.split(label) if part]
         words = label.split()
-        apart = len(parts) > 1 and any(part in known for part in parts)
+        apart = len(parts) > 1 and any(part in known or shared[part] > 1 for part in parts)
         if apart or (len(words) > 1 and all(word in known for word in words)):
             raise _several(path, disk, repr(label))
 
@@ -308,5 +314,6 @@ def _several(path: Path, disk: Disk, example: str) -> WrongTaskError:
     return WrongTaskError(
         f"{printable(disk.name(path))} gives images several classes ({printable(example, limit=100)}): multi-label "
         "classification, which is not served.",
-        remedy="Keep one class for each image, or make a data set for each question.",
+        remedy="Keep one class for each image, or make a data set for each question. Head columns of boxes xmin, ymin, "
+        "xmax, ymax.",
     )

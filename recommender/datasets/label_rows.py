@@ -41,12 +41,14 @@ def read_rows(path: Path, disk: Disk, is_image: Callable[[str], bool]) -> list[l
     if suffix == ".txt" and "\t" not in content.partition("\n")[0]:
         return _of_lines(content, is_image)
     first = content.split("\n", 1)[0]
-    lines = csv.reader(io.StringIO(content), delimiter=max(",;\t|", key=first.count))
+    # Strict: a mark of quotation that is never closed would swallow the rows below it.
+    lines = csv.reader(io.StringIO(content), delimiter=max(",;\t|", key=first.count), strict=True)
     try:
         return [[cell.strip() for cell in row] for row in lines if any(cell.strip() for cell in row)]
     except csv.Error as error:  # a field without end, a NUL
         raise DatasetError(
-            f"{printable(disk.name(path))} is no valid CSV: {error}.", remedy="Export it again."
+            f"{printable(disk.name(path))} is no valid CSV: {error}.",
+            remedy="Close quotation marks, and write those within a cell twice.",
         ) from error
 
 

@@ -240,9 +240,6 @@ def _only(columns: Sequence[int], header: Sequence[str], words: re.Pattern[str])
 
 
 def _is_name(text: str) -> bool:
-    plain = text.strip()
-    return (
-        bool(plain)
-        and not re.fullmatch(r"[\d.,+-]+", plain)
-        and Path(plain).suffix.lower() not in IMAGE_SUFFIXES
-    )
+    """True of text with a letter that is no file of an image: `[1, 2, 30, 40]` is a box."""
+    lettered = re.search(r"[^\W\d_]", text) is not None
+    return lettered and Path(text.strip()).suffix.lower() not in IMAGE_SUFFIXES

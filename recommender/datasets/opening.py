@@ -9,7 +9,7 @@ from pathlib import Path
 
 from recommender.datasets.archive import is_archive, packed_kind, remove_unpacked, unpacked
 from recommender.datasets.assembly import assemble
-from recommender.datasets.box_csv import class_tables
+from recommender.datasets.box_csv import class_tables, holds_boxes
 from recommender.datasets.classification import read_classification, read_csv_file, refuse_no_classes
 from recommender.datasets.coco import read_coco
 from recommender.datasets.coco_files import find_coco, refuse_results, root_of, siblings_of
@@ -193,7 +193,7 @@ def _read_folder(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> R
     name = root.name or "dataset"
     classes = read_classification(root, disk, log, name, asked=True) if task == "classify" else None
     if classes is not None:
-        _tell_beside(find_format(list(disk.walk(root)), disk), classes, disk, log)
+        _tell_beside(find_format(list(disk.walk(root)), disk), classes, disk, log, asked=True)
         for path in [path for path in disk.walk(root) if path.suffix.lower() == ".json"][:SAMPLED]:
             if COCO_START.search(disk.head(path, HEAD_BYTES)):
                 log.add("form_beside", disk.name(path), "COCO JSON")
@@ -227,7 +227,7 @@ def _read_folder(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> R
             boxes = class_tables(table[1], root, disk) if table is not None else []
             labelled = read_classification(root, disk, log, name, boxes)
         if labelled is not None:
-            _tell_beside(found, labelled, disk, log)
+            _tell_beside(found, labelled, disk, log, asked=False)
             return labelled
     refuse_results(root, disk)
     has_images = next(disk.images(root), None) is not None
@@ -247,9 +247,15 @@ def _masks(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet | None:
     return raw
 
 
-def _tell_beside(found: tuple[Format, list[Path]] | None, raw: RawSet, disk: Disk, log: DefectLog) -> None:
-    """Tell of annotations beside classes or masks, unless they look like the very table that was read."""
-    if found is not None and not (raw.format == "csv" and ".csv" in found[0].suffixes):
+def _tell_beside(
+    found: tuple[Format, list[Path]] | None, raw: RawSet, disk: Disk, log: DefectLog, *, asked: bool
+) -> None:
+    """Tell of annotations beside classes or masks, unless they may be the very table that was read.
+
+    Of a table of boxes classes are read only where these were `asked` for.
+    """
+    may_be_read = raw.format == "csv" and found is not None and ".csv" in found[0].suffixes
+    if found is not None and not (may_be_read and (asked or not holds_boxes(found[1][0], raw.root, disk))):
         readable = "; --task detect reads it" if found[0].read is not None and raw.classified else ""
         log.add("form_beside", disk.name(found[1][0]), f"{found[0].name}{readable}")
 

@@ -17,6 +17,7 @@ SPLIT_WORDS: dict[str, Split] = {
     "val": "val",
     "valid": "val",
     "validation": "val",
+    "validate": "val",
     "dev": "val",
     "valset": "val",
     "validset": "val",

@@ -12,11 +12,23 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.label_rows import SAMPLED
 from recommender.datasets.matching import spellings
 from recommender.datasets.shapes import number
-from recommender.datasets.split_names import split_of_words
+from recommender.datasets.split_names import split_of_path, split_of_words, without_trainval
 from recommender.errors import DatasetError
+from recommender.records import Split
 from recommender.text import printable
 
-PICTURE_WORDS = ("file", "filename", "image", "img", "path", "filepath", "photo", "picture", "imageid")
+PICTURE_WORDS = (
+    "file",
+    "filename",
+    "image",
+    "img",
+    "path",
+    "filepath",
+    "photo",
+    "picture",
+    "imageid",
+    "frame",
+)
 FILE_WORDS = (*PICTURE_WORDS, "id", "name")
 LABEL_WORDS = (
     "label",
@@ -30,6 +42,7 @@ LABEL_WORDS = (
     "dx",
     "tag",
     "y",
+    *("clase", "classe", "klasse", "kategorie", "categoria"),
 )
 CLASS_WORDS = (*LABEL_WORDS, "classname", "labelname", "object")  # in whose columns `train` goes on rails
 BOX_CLASS_WORDS = ("classname", "classid", "labelname", "name", "object", "type")
@@ -37,6 +50,10 @@ BOX_CLASS_WORDS = ("classname", "classid", "labelname", "name", "object", "type"
 OTHER_WORDS = ("source", "domain", "id", "url", "date", "time", "timestamp", "comment", "user", "usage")
 SCORE_WORDS = ("score", "confidence", "conf", "probability")
 SPLIT_WORDS = ("split", "subset", "set", "usage", "partition", "phase")
+BOX_CLASS_REMEDY = (
+    "Call the column of the class `class`, and delete the others; delete all where there is one class. Where another "
+    "table holds the boxes, give that file."
+)
 MIN_SHARE = 0.5  # of these rows that name an image
 
 Reading = Literal["corners", "upper left and size", "centre and size"]
@@ -61,14 +78,14 @@ HEADINGS: tuple[tuple[str, tuple[Reading, ...]], ...] = (
     ("x y w h", EITHER),
     ("x y width height", EITHER),
 )
-ONE_CELL = re.compile(r"b(ounding)?box(es)?(string)?|boxes(string)?")
+ONE_CELL = re.compile(r"(b|bounding)?box(es)?(string)?")
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoxColumns:
     """The columns of a box, four or one that holds all four values, and the readings that their headings allow.
 
-    None of either for four corners, which are no upright box.
+    None of either for four corners, which are no upright box, and for two boxes a row.
     """
 
     columns: tuple[int, ...]
@@ -88,7 +105,7 @@ def box_columns(rows: Sequence[Sequence[str]]) -> BoxColumns | None:
     short = (
         of_box if len(list(filter(None, of_box))) >= 4 else plain
     )  # `width` beside `bbox_width` is the image's
-    if "x3" in short:
+    if not {"x3", "x11", "xmin1"}.isdisjoint(short):  # four corners, or a second box
         return BoxColumns(columns=(), readings=())
     for headings, readings in HEADINGS:
         if all(short.count(heading) == 1 for heading in headings.split()):
@@ -118,17 +135,21 @@ def _kind(cells: Sequence[str]) -> str:
     return "n" if all(map(is_number, cells)) else "t"
 
 
-def file_column(header: Sequence[str], body: Sequence[Sequence[str]], known: set[str]) -> int | None:
-    """The column whose cells name images, one that is called so first; None where none does."""
-    sample = [row for row in body[:SAMPLED] if len(row) == len(header)]
-    shares = [
-        sum(names_image(row[c], known) for row in sample) / max(1, len(sample)) for c in range(len(header))
-    ]
-    columns = [c for c in range(len(header)) if shares[c] > MIN_SHARE]
-    called = [c for c in columns if is_called(header[c], FILE_WORDS)] or columns[:1]
-    worded = [c for c in called if not all(is_number(row[c]) for row in sample)]
-    # Numbers may count the rows: `image_id` before `id`.
-    return next(iter(worded or sorted(called, key=lambda c: not is_called(header[c], PICTURE_WORDS))), None)
+def file_column(
+    header: Sequence[str], body: Sequence[Sequence[str]], columns: Sequence[int], known: set[str]
+) -> int | None:
+    """The one of `columns` whose cells name images, best by words and below a heading that says so; None without."""
+    body = [row for row in body if len(row) == len(header)]
+    sample = body[:: 1 + len(body) // SAMPLED]
+    named = {c: sum(names_image(row[c], known) for row in sample) for c in columns}
+
+    def doubts(c: int) -> tuple[bool, bool, bool, bool, int, int]:
+        """Numbers may be those of rows or classes: `image_id` before `id`, and what differs most before others."""
+        numbers, called = all(is_number(row[c]) for row in sample), is_called(header[c], FILE_WORDS)
+        pictured, classes = is_called(header[c], PICTURE_WORDS), is_called(header[c], CLASS_WORDS)
+        return numbers, classes, not called, not pictured, -named[c], -len({row[c] for row in body})
+
+    return min((c for c in columns if named[c] > MIN_SHARE * len(sample)), key=doubts, default=None)
 
 
 def class_columns(
@@ -155,7 +176,8 @@ def box_class_column(
 ) -> int | None:
     """The column of the class of boxes; None where no column can be it.
 
-    Raises DatasetError where several may be, or where one holds words and its heading does not say what they are.
+    Raises DatasetError where several may be, where one holds words and its heading does not say what they are, and
+    where cells of the one hold lists.
     """
     texts = [c for c in columns if not all(is_number(row[c]) for row in body)]
     codes = [
@@ -175,16 +197,22 @@ def box_class_column(
             break
     else:
         found = [c for c in texts if not is_called(header[c], OTHER_WORDS)]
-        if found and any(header):
-            raise _which_class(header, found, named)
+        unsure = found if any(header) else [c for c in columns if not found and _are_codes(body, c)]
+        if unsure:
+            raise which_class(header, unsure, named, BOX_CLASS_REMEDY)
     if len(found) > 1:
-        raise _which_class(header, found, named)
+        raise which_class(header, found, named, BOX_CLASS_REMEDY)
+    if any(row[c].startswith(("[", "{")) for row in body for c in found):
+        raise DatasetError(
+            f"{printable(named)} holds lists in the column of the class.",
+            remedy="Write a row for each box, with one class.",
+        )
     return found[0] if found else None
 
 
 def _are_codes(body: Sequence[Sequence[str]], column: int) -> bool:
     values = {row[column] for row in body}
-    return len(values) > 1 and all(value.isdecimal() for value in values if value)
+    return 1 < len(values) < len(body) and all(value.isdecimal() for value in values if value)
 
 
 def _one_to_one(body: Sequence[Sequence[str]], one: int, other: int) -> bool:
@@ -193,33 +221,60 @@ def _one_to_one(body: Sequence[Sequence[str]], one: int, other: int) -> bool:
 
 
 def has_scores(header: Sequence[str], body: Sequence[Sequence[str]], columns: Sequence[int]) -> bool:
-    """True where a column called so holds parts of one in most rows: a detector's results, annotations are sure."""
+    """True where a column called so holds no whole number in most rows: a detector's results, annotations are sure."""
     called = [c for c in columns if is_called(header[c], SCORE_WORDS)]
-    return any(2 * sum(0 < number(row[c]) < 1 for row in body) > len(body) for c in called)
+    return any(2 * sum(number(row[c]) % 1 > 0 for row in body) > len(body) for c in called)
 
 
-def _which_class(header: Sequence[str], columns: Sequence[int], named: str) -> DatasetError:
+def which_class(header: Sequence[str], columns: Sequence[int], named: str, remedy: str) -> DatasetError:
+    """The refusal of a table several of whose columns may be the class."""
     shown = ", ".join(header[c] or f"column {c + 1}" for c in columns)
     return DatasetError(
-        f"{printable(named)}: which column is the class of each box: {printable(shown, limit=120)}?",
-        remedy="Call the column of the class `class`, and delete the others; delete all where there is one class.",
+        f"{printable(named)}: which column is the class: {printable(shown, limit=120)}?", remedy=remedy
     )
 
 
-def split_column(header: Sequence[str], body: Sequence[Sequence[str]], columns: Sequence[int]) -> int | None:
-    """The column whose cells are splits; None where there is none."""
+def split_column(
+    header: Sequence[str], body: Sequence[Sequence[str]], columns: Sequence[int], named: str
+) -> int | None:
+    """The column whose cells are splits; None where there is none.
+
+    Raises DatasetError where a column called so holds other words in a few rows.
+    """
     classes = [c for c in columns if is_called(header[c], CLASS_WORDS)]
-    return next((c for c in columns if _holds_splits(header[c], body, c, only_class=classes == [c])), None)
+    return next(
+        (c for c in columns if _holds_splits(header[c], body, c, named, only_class=classes == [c])), None
+    )
 
 
-def _holds_splits(title: str, body: Sequence[Sequence[str]], column: int, *, only_class: bool) -> bool:
-    values = {row[column].lower() for row in body[:SAMPLED]}
-    spoken = bool(values) and all(split_of_words(value) for value in values if value)
+def _holds_splits(
+    title: str, body: Sequence[Sequence[str]], column: int, named: str, *, only_class: bool
+) -> bool:
+    values = {row[column].lower() for row in body}
+    others = sorted(value for value in values if value and split_of_words(value) is None)
+    spoken = bool(values) and not others
     if is_called(title, SPLIT_WORDS):
+        if others and 2 * sum(split_of_words(row[column]) is not None for row in body) > len(body):
+            raise DatasetError(
+                f"{printable(named)}: which split is '{printable(others[0])}' in the column {printable(title)}?",
+                remedy="Write train, val or test, or delete the column.",
+            )
         return spoken
     if is_called(title, CLASS_WORDS) and (only_class or len(values) == 1):
         return False
     return spoken and not values.isdisjoint({"train", "training"})
+
+
+def split_of_table(path: Path, root: Path) -> Split | None:
+    """The split that a table is called after, or a folder between `root` and it."""
+    return split_of_words(apart(path.stem)) or split_of_path(path, root)
+
+
+def of_splits(paths: Sequence[Path], root: Path) -> set[Path]:
+    """These tables; those called after splits alone where train is among them, without those of train and val."""
+    splits = {path: split_of_table(path, root) for path in paths}
+    trained = "train" in splits.values()
+    return set(without_trainval(path for path in paths if splits[path] or not trained))
 
 
 def known_names(root: Path, disk: Disk) -> set[str]:
