@@ -21,13 +21,18 @@ from recommender.datasets.named import NamedImage, Object, named_set
 from recommender.datasets.raw import RawSet
 from recommender.datasets.shapes import box_from_centre, box_from_corners, box_from_size, number
 from recommender.datasets.split_lists import take_splits
-from recommender.datasets.split_names import split_of_words, without_split_words
+from recommender.datasets.split_names import (
+    apart,
+    of_splits,
+    split_of_file,
+    split_of_words,
+    without_split_words,
+)
 from recommender.datasets.table_columns import (
     ANY,
     FILE_WORDS,
     BoxColumns,
     Reading,
-    apart,
     box_class_column,
     box_columns,
     file_column,
@@ -35,9 +40,7 @@ from recommender.datasets.table_columns import (
     is_called,
     known_names,
     names_image,
-    of_splits,
     split_column,
-    split_of_table,
 )
 from recommender.errors import DatasetError
 from recommender.records import Split
@@ -153,7 +156,7 @@ def _unread_tables(
             rows = read_rows(path, disk, lambda text: names_image(text, known))
             file = file_column(rows[0], rows, range(len(rows[0])), known) if rows else None
             cells = {row[file] for row in rows if file is not None and len(row) == len(rows[0])}
-            named = {index.of_name(cell, path, split_of_table(path, root)) for cell in cells} - {None}
+            named = {index.of_name(cell, path, split_of_file(path, root)) for cell in cells} - {None}
         except DatasetError:  # doubtful: it may
             named = set(silent)
         if named & silent and (named <= silent or holds_boxes(path, root, disk)):
@@ -234,7 +237,7 @@ def _table(
                 reference=row[file],
                 label=NAMELESS if label is None else row[label],
                 boxes=_boxes_in(row, boxes),
-                split=(None if split is None else split_of_words(row[split])) or split_of_table(path, root),
+                split=(None if split is None else split_of_words(row[split])) or split_of_file(path, root),
                 size=_size([row[c] for c in size]),
             )
             for row in body

@@ -11,7 +11,7 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.json_text import load_json
 from recommender.datasets.split_names import (
     ANNOTATION_FOLDERS,
-    split_of_path,
+    split_of_file,
     split_of_words,
     without_split_words,
 )
@@ -120,7 +120,7 @@ def load_coco(path: Path, root: Path, disk: Disk) -> CocoFile | None:
     categories = content.get("categories")
     return CocoFile(
         path=path,
-        split=split_of_words(path.stem) or split_of_path(path, root),
+        split=split_of_file(path, root),
         images=content["images"],
         annotations=annotations,
         categories=categories if isinstance(categories, list) else [],

@@ -14,7 +14,7 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.label_rows import is_table, read_rows
 from recommender.datasets.lookup import ImageIndex, is_mask
 from recommender.datasets.raw import RawSet
-from recommender.datasets.split_names import split_of_path, split_of_words
+from recommender.datasets.split_names import of_splits, split_of_file, split_of_path, split_of_words
 from recommender.datasets.table_columns import (
     MIN_SHARE,
     SPLIT_WORDS,
@@ -26,9 +26,7 @@ from recommender.datasets.table_columns import (
     is_number,
     known_names,
     names_image,
-    of_splits,
     split_column,
-    split_of_table,
     which_class,
 )
 from recommender.errors import DatasetError, WrongTaskError
@@ -79,14 +77,15 @@ def find_label_tables(
             table = _read_table(path, rows, known, root, disk, insist=only is not None)
             tables += [] if table is None else [table]
         elif of_boxes and boxes is not None and boxes.readings:
-            rows = _without(rows, boxes.columns)
+            inside = [row for row in rows if len(row) == len(rows[0])]
+            rows = [[cell for c, cell in enumerate(row) if c not in boxes.columns] for row in inside]
             if not has_scores(rows[0], rows[1:], range(len(rows[0]))):
                 located.append((path, rows))
     # A table of boxes that tells of a part of the images stands beside other labels.
     fewest = MIN_SHARE * sum(1 for _ in disk.images(root)) if located else 0.0
     for path, rows in located if not tables else ():
         table = _read_table(path, rows, known, root, disk, insist=only is not None)
-        if table is not None and len(table.rows) >= fewest and _one_each(table):
+        if table is not None and fewest <= len(table.rows) == len({row[0] for row in table.rows}):
             tables.append(table)
     if of_runs and not tables:
         raise DatasetError(
@@ -95,17 +94,6 @@ def find_label_tables(
         )
     kept = of_splits([table.path for table in tables], root)
     return [table for table in tables if table.path in kept]
-
-
-def _one_each(table: LabelTable) -> bool:
-    return len({reference for reference, _, _ in table.rows}) == len(table.rows)
-
-
-def _without(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> list[list[str]]:
-    """The rows as long as the first less these columns."""
-    return [
-        [cell for c, cell in enumerate(row) if c not in columns] for row in rows if len(row) == len(rows[0])
-    ]
 
 
 def read_label_tables(
@@ -215,7 +203,7 @@ def _read_table(
         )
     return LabelTable(
         path=path,
-        split=split_of_table(path, root),
+        split=split_of_file(path, root),
         rows=tuple(zip(references, labels, splits, strict=True)),
     )
 

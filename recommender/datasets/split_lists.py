@@ -11,8 +11,8 @@ from recommender.datasets.label_csv import LabelTable
 from recommender.datasets.label_rows import SAMPLED
 from recommender.datasets.lookup import ImageIndex
 from recommender.datasets.raw import RawSet
-from recommender.datasets.split_names import split_of_words, without_trainval
-from recommender.datasets.table_columns import apart, known_names, names_image
+from recommender.datasets.split_names import apart, split_of_words, without_trainval
+from recommender.datasets.table_columns import known_names, names_image
 from recommender.errors import DatasetError
 from recommender.records import Split
 

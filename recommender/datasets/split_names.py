@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from recommender.datasets.defects import DefectLog
@@ -54,6 +54,23 @@ def split_of_path(path: Path, root: Path) -> Split | None:
     """The split the folders between `root` and a file speak of, the innermost first."""
     folders = path.relative_to(root).parts[:-1] if path.is_relative_to(root) else ()
     return next((split for folder in reversed(folders) if (split := split_of_words(folder))), None)
+
+
+def split_of_file(path: Path, root: Path) -> Split | None:
+    """The split that a file of annotations is called after, or a folder between `root` and it."""
+    return split_of_words(apart(path.stem)) or split_of_path(path, root)
+
+
+def of_splits(paths: Sequence[Path], root: Path) -> set[Path]:
+    """These tables; those called after splits alone where train is among them, without those of train and val."""
+    splits = {path: split_of_file(path, root) for path in paths}
+    trained = "train" in splits.values()
+    return set(without_trainval(path for path in paths if splits[path] or not trained))
+
+
+def apart(title: str) -> str:
+    """`trainLabels` as `train_Labels`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", title)
 
 
 def tell_split_folders(paths: Iterable[Path], root: Path, log: DefectLog) -> None:

@@ -12,9 +12,8 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.label_rows import SAMPLED
 from recommender.datasets.matching import spellings
 from recommender.datasets.shapes import number
-from recommender.datasets.split_names import split_of_path, split_of_words, without_trainval
+from recommender.datasets.split_names import apart, split_of_words
 from recommender.errors import DatasetError
-from recommender.records import Split
 from recommender.text import printable
 
 PICTURE_WORDS = (
@@ -31,17 +30,7 @@ PICTURE_WORDS = (
 )
 FILE_WORDS = (*PICTURE_WORDS, "id", "name")
 LABEL_WORDS = (
-    "label",
-    "class",
-    "category",
-    "choice",
-    "target",
-    "breed",
-    "species",
-    "diagnosis",
-    "dx",
-    "tag",
-    "y",
+    *("label", "class", "category", "choice", "target", "breed", "species", "diagnosis", "dx", "tag", "y"),
     *("clase", "classe", "klasse", "kategorie", "categoria"),
 )
 CLASS_WORDS = (*LABEL_WORDS, "classname", "labelname", "object")  # in whose columns `train` goes on rails
@@ -143,13 +132,13 @@ def file_column(
     sample = body[:: 1 + len(body) // SAMPLED]
     named = {c: sum(names_image(row[c], known) for row in sample) for c in columns}
 
-    def doubts(c: int) -> tuple[bool, bool, bool, bool, int, int]:
+    def rank(c: int) -> tuple[bool, bool, bool, bool, int, int]:
         """Numbers may be those of rows or classes: `image_id` before `id`, and what differs most before others."""
         numbers, called = all(is_number(row[c]) for row in sample), is_called(header[c], FILE_WORDS)
         pictured, classes = is_called(header[c], PICTURE_WORDS), is_called(header[c], CLASS_WORDS)
         return numbers, classes, not called, not pictured, -named[c], -len({row[c] for row in body})
 
-    return min((c for c in columns if named[c] > MIN_SHARE * len(sample)), key=doubts, default=None)
+    return min((c for c in columns if named[c] > MIN_SHARE * len(sample)), key=rank, default=None)
 
 
 def class_columns(
@@ -265,18 +254,6 @@ def _holds_splits(
     return spoken and not values.isdisjoint({"train", "training"})
 
 
-def split_of_table(path: Path, root: Path) -> Split | None:
-    """The split that a table is called after, or a folder between `root` and it."""
-    return split_of_words(apart(path.stem)) or split_of_path(path, root)
-
-
-def of_splits(paths: Sequence[Path], root: Path) -> set[Path]:
-    """These tables; those called after splits alone where train is among them, without those of train and val."""
-    splits = {path: split_of_table(path, root) for path in paths}
-    trained = "train" in splits.values()
-    return set(without_trainval(path for path in paths if splits[path] or not trained))
-
-
 def known_names(root: Path, disk: Disk) -> set[str]:
     """The names of all images, with and without suffix, as `names_image` compares them."""
     return {spellings(text)[2] for path in disk.images(root) for text in (path.name, path.stem)}
@@ -286,11 +263,6 @@ def names_image(value: str, known: set[str]) -> bool:
     """True if text ends in one of the `known` names."""
     found = spellings(value.strip().replace("\\", "/").rpartition("/")[2])
     return any(last and (last in known or Path(last).stem in known) for last in found[2:])
-
-
-def apart(title: str) -> str:
-    """`trainLabels` as `train_Labels`."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", title)
 
 
 def is_called(title: str, words: Sequence[str]) -> bool:
