@@ -25,25 +25,33 @@ def split_quiet(arguments: Sequence[str]) -> tuple[list[str], bool]:
 def with_dataset(arguments: Sequence[str], command: Any) -> list[str]:
     """`recommend --json data/signs` as `recommend --json --dataset data/signs`; anything else as it is.
 
-    `command` is the main command, whose options tell which words are values.
+    `command` is the main command, whose options tell which words are values. Raises UsageError for several data sets
+    where one is read: the parser would take the last without a word.
     """
     flags = {name for option in command.params if option.is_flag or option.count for name in option.opts}
     place = 0
-    named = any(one == "-d" or one.partition("=")[0] == "--dataset" for one in arguments)
+    named = sum(one == "-d" or one.partition("=")[0] == "--dataset" for one in arguments)
     while place < len(arguments) and arguments[place].startswith("-"):
         option = arguments[place]
         has_value_beside = option not in flags and "=" not in option
         place += 2 if has_value_beside else 1
-    first = arguments[place] if place < len(arguments) else ""
-    looks_like_path = bool(first) and first not in SUBCOMMANDS
-    if looks_like_path and not named and ("/" in first or "." in first or _is_there(first)):
+    first, second = (*arguments[place : place + 2], "", "")[:2]
+    bare = [_looks_like_path(first), _looks_like_path(first) and _looks_like_path(second)]
+    if named + sum(bare) > 1 and first != "sweep":
+        raise UsageError(
+            "Several data sets are named.",
+            remedy="Ask about each on its own; `recommend sweep` takes several.",
+        )
+    if bare[0]:
         return [*arguments[:place], "--dataset", *arguments[place:]]
     return list(arguments)
 
 
-def _is_there(path: str) -> bool:
+def _looks_like_path(word: str) -> bool:
     try:
-        return expanded(path).exists()
+        if not word or word.startswith("-") or word in SUBCOMMANDS:
+            return False
+        return "/" in word or "." in word or expanded(word).exists()
     except OSError:  # longer than a name may be
         return False
 

@@ -51,12 +51,29 @@ def starts(found: dict[str, object]) -> set[str]:
         ("-d signs --json", "-d signs --json"),
         ("--epochs 5 train -d signs", "--epochs 5 train -d signs"),
         ("--html signs", "--html signs"),
-        ("--dataset other signs", "--dataset other signs"),
-        ("signs -d other", "signs -d other"),
+        ("sweep -d signs -d other", "sweep -d signs -d other"),
+        ("checkpoints add best.pt -d signs", "checkpoints add best.pt -d signs"),
     ],
 )
 def test_a_bare_path_is_the_data_set_wherever_it_stands(data: Path, given: str, read: str) -> None:
     assert with_dataset(given.split(), typer.main.get_command(app)) == read.split()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "--dataset other signs",
+        "signs -d other",
+        "signs ./other --json",
+        "-d signs -d other",
+        "train -d a -d b",
+    ],
+)
+def test_several_data_sets_are_refused_where_one_is_read(
+    data: Path, home: Path, capsys: pytest.CaptureFixture[str], given: str
+) -> None:
+    assert run(given.split()) == 2
+    assert "error: Several data sets are named. Ask about each on its own" in capsys.readouterr().err
 
 
 @pytest.mark.slow
