@@ -93,11 +93,13 @@ def connect(
     import ray
 
     if ray.is_initialized():
-        yield _describe("this process's", is_local=False)
+        with _no_messages_of_ray():
+            yield _describe("this process's", is_local=False)
         return
     wanted = address or os.environ.get("RAY_ADDRESS") or "local"
     with contextlib.ExitStack() as stack:
         stack.enter_context(environment(QUIET_VARIABLES))
+        stack.enter_context(_no_messages_of_ray())
         if wanted == "local":
             stack.enter_context(loopback_only())
             _start_local(num_cpus)
@@ -107,6 +109,12 @@ def connect(
             yield _describe(wanted, is_local=wanted == "local")
         finally:
             ray.shutdown()
+
+
+def require_cluster(address: str | None, *, allow_loopback: bool = True) -> None:
+    """Raise as `connect` would where `address` names no cluster that can be used, before any work is done for it."""
+    if address not in (None, "local"):
+        _require_usable(str(address), allow_loopback=allow_loopback)
 
 
 def trial_resources(
@@ -196,11 +204,36 @@ def _require_closed() -> None:
         )
 
 
-def _join(address: str, *, allow_loopback: bool) -> None:
+@contextlib.contextmanager
+def _no_messages_of_ray() -> Iterator[None]:
+    """Inside, Ray prints nothing about nodes that die: it would go to stdout, between the lines of an answer."""
+    from ray._private import worker
+
+    before = worker._worker_logs_enabled
+    worker._worker_logs_enabled = False
+    try:
+        yield
+    finally:
+        worker._worker_logs_enabled = before
+
+
+def _require_usable(address: str, *, allow_loopback: bool) -> str:
+    """The head's address."""
+    if address.startswith(("http://", "https://")):
+        raise UsageError(
+            f"{address!r} is the address of a job server, which sweeps and trials do not take.",
+            remedy="Give the head's host:port (often port 6379), ray://host:10001 from outside, or submit the "
+            "command by `ray job submit` without an address.",
+        )
     head = require_head(address)
     require_token(head, allow_loopback=allow_loopback)
     if not os.environ.get("RAY_USE_TLS"):
         require_entrance(head)
+    return head
+
+
+def _join(address: str, *, allow_loopback: bool) -> None:
+    head = _require_usable(address, allow_loopback=allow_loopback)
     try:
         _init_joined(head)
     except Exception as error:  # connection, authentication, version: Ray has an error for each

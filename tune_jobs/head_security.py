@@ -9,7 +9,7 @@ import secrets
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from recommender.errors import UnavailableError, UsageError
@@ -101,9 +101,18 @@ def current_head() -> str | None:
 def require_entrance(address: str) -> None:
     """Refuse at once where Ray itself would try for half a minute: the head asks for a token and ours is not it.
 
-    Raises UnavailableError.
+    Raises UnavailableError, for something else than a head too.
     """
-    if not _answers_question(address, None) and not _answers_question(address, _own_token()):
+    said = _ask(address, None)
+    if said == "refused":
+        said = _ask(address, _own_token())
+    if said == "nothing":
+        host, port = _host_and_port(address)
+        raise UnavailableError(
+            f"What listens at {host}:{port} does not answer as a Ray head does.",
+            remedy="Check the port: the head's is often 6379, that for ray:// 10001; `ray status` tells.",
+        )
+    if said == "refused":
         have = "none is set here" if _own_token() is None else "the one set here is not it"
         raise UnavailableError(
             f"The Ray cluster at {address!r} asks for a token, and {have}.",
@@ -115,11 +124,11 @@ def is_open(address: str) -> bool:
     """True if the head answers a question that comes without a token."""
     if address.startswith(("http://", "https://")):
         return _http_is_open(address)
-    return _answers_question(address, None)
+    return _ask(address, None) == "answered"
 
 
-def _answers_question(address: str, token: str | None) -> bool:
-    """Ask for something harmless; False when refused, and for a head that speaks TLS."""
+def _ask(address: str, token: str | None) -> Literal["answered", "refused", "nothing"]:
+    """Ask for something harmless. "refused": for want of the right token; a head that speaks TLS says nothing."""
     import grpc
     from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc, ray_client_pb2, ray_client_pb2_grpc
 
@@ -136,9 +145,10 @@ def _answers_question(address: str, token: str | None) -> bool:
             else:
                 service = gcs_service_pb2_grpc.InternalKVGcsServiceStub(channel)
                 service.InternalKVKeys(gcs_service_pb2.InternalKVKeysRequest(prefix=b"probe"), **options)
-        except grpc.RpcError:
-            return False
-    return True
+        except grpc.RpcError as error:
+            denied = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+            return "refused" if error.code() in denied else "nothing"
+    return "answered"
 
 
 def _own_token() -> str | None:

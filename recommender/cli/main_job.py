@@ -46,6 +46,10 @@ def main_job(context: typer.Context) -> None:
     trials, given = trials_of(context), context.params
     if given["html"]:
         _check_writable(Path(given["html"]))
+    if trials is not None:
+        from tune_jobs.cluster import require_cluster
+
+        require_cluster(trials.address)
     keep_freed_memory()
     with Store.open_default() as store:
         request = with_paths_registered(request, store)

@@ -34,12 +34,14 @@ class Nodes:
     def home_of(self, name: str) -> Path:
         return self.folder / name
 
-    def add(self, name: str, *, num_cpus: int = 1) -> None:
+    def add(self, name: str, *, num_cpus: int = 1, **variables: str) -> None:
         """Start a node that shares no cache with the others."""
         home = self.home_of(name)
         home.mkdir(parents=True)
         self.added[name] = self.cluster.add_node(
-            num_cpus=num_cpus, env_vars={"RECOMMENDER_HOME": str(home)}, include_log_monitor=False
+            num_cpus=num_cpus,
+            env_vars={"RECOMMENDER_HOME": str(home), **variables},
+            include_log_monitor=False,
         )
 
     def kill(self, name: str) -> None:

@@ -89,7 +89,10 @@ def test_a_policy_stops_trials_and_the_budget_all(
 
 
 def test_nodes_and_workers_die_in_the_middle_and_nothing_counts_twice(
-    nodes: Nodes, targets: tuple[Artefact, Artefact], store: Store
+    nodes: Nodes,
+    targets: tuple[Artefact, Artefact],
+    store: Store,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Row R3, and the issue's "three-node cluster, a node killed in the middle"."""
     nodes.add("doomed")
@@ -129,6 +132,7 @@ def test_nodes_and_workers_die_in_the_middle_and_nothing_counts_twice(
     patient = SweepSettings(limits=TrialLimits(idle_s=600))  # for those held
     result = run_trials(specs, store=store, settings=patient, display=saboteur)
     assert killed == ["node", "actor"]
+    assert capfd.readouterr().out == ""  # where an answer's JSON goes
     assert result.reason is None
     assert {trial.state for trial in result.trials} == {"finished"}
     runs = store.runs.list()
@@ -138,6 +142,35 @@ def test_nodes_and_workers_die_in_the_middle_and_nothing_counts_twice(
     assert "doomed" in saboteur.nodes
     assert len(saboteur.nodes) >= 3
     wait_for_no_training(nodes.folder)
+
+
+@pytest.mark.parametrize("lacks", ["a disk", "the version"])
+def test_a_node_that_cannot_train_spoils_no_trial(
+    lacks: str, nodes: Nodes, targets: tuple[Artefact, Artefact], store: Store, tmp_path: Path
+) -> None:
+    """Alone it would fail every trial within seconds, before the good nodes have ended one."""
+    other = tmp_path / "ultralytics-8.0.0.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: ultralytics\nVersion: 8.0.0\n")
+    name = lacks.replace(" ", "-")
+    if lacks == "a disk":
+        nodes.add(name)
+        (nodes.home_of(name) / "node_cache").touch()  # where nothing can be put any more
+    else:
+        nodes.add(name, PYTHONPATH=str(tmp_path))
+    specs = [trial(targets[0], epochs=1, seed=seed) for seed in range(5)]
+    seen: set[str] = set()
+
+    class Notes:
+        def show(self, view: SweepView) -> None:
+            seen.update(trial.note or "" for trial in view.trials)
+
+    result = run_trials(specs, store=store, settings=SweepSettings(), display=Notes())
+    nodes.kill(name)
+    assert {trial.state for trial in result.trials} == {"finished"}
+    assert store.runs.list(statuses=("failed",)) == ()
+    why = "node_cache" if lacks == "a disk" else "ultralytics 8.0.0 where the driver has"
+    assert any(why in note for note in seen), seen
 
 
 def test_data_reach_each_node_once(

@@ -106,10 +106,15 @@ def finished(spec: TrialSpec, values: Sequence[float], *, status: str = "succeed
 
 
 def actor_event(
-    token: str, kind: str, *, epoch: EpochMetrics | None = None, run: Run | None = None
+    token: str,
+    kind: str,
+    *,
+    epoch: EpochMetrics | None = None,
+    run: Run | None = None,
+    note: str | None = None,
 ) -> dict[str, Any]:
     """An actor's report."""
-    event: dict[str, Any] = {"token": token, "kind": kind, "node": "10.0.0.1", "process": 7, "note": None}
+    event: dict[str, Any] = {"token": token, "kind": kind, "node": "10.0.0.1", "process": 7, "note": note}
     if epoch is not None:
         event["point"] = encode(epoch)
     if run is not None:

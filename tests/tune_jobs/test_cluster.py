@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from recommender.cli.app import run
 from recommender.errors import UnavailableError, UsageError
 from recommender.requests import TrainingRequest
 from recommender.store import Store
 from tests.datagen import make_dataset
 from tests.faults.ray_heads import TOKEN, free_port, running_head, wait_for_port, with_token, without_ray
-from tune_jobs.cluster import _start_local, connect
-from tune_jobs.head_security import ensure_token, is_loopback, is_open, require_token
+from tune_jobs.cluster import _start_local, connect, require_cluster
+from tune_jobs.head_security import ensure_token, is_loopback, is_open, require_entrance, require_token
 
 
 @pytest.mark.parametrize("address", ["head", "head:port", "ray://", ":6379", "head:99999"])
@@ -48,6 +49,33 @@ def test_a_head_that_is_not_there_is_named_at_once() -> None:
         require_token(address)
     with pytest.raises(UnavailableError, match="No Ray head answers"), connect(address):
         pass
+
+
+def test_what_is_no_ray_head_is_not_taken_for_one_with_another_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tune_jobs.head_security.PROBE_TIMEOUT_S", 0.5)
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        for scheme in ("", "ray://"):
+            with pytest.raises(UnavailableError, match="does not answer as a Ray head does"):
+                require_entrance(f"{scheme}127.0.0.1:{mute.getsockname()[1]}")
+
+
+def test_a_job_server_s_address_is_told_from_a_head_s() -> None:
+    with pytest.raises(UsageError, match="address of a job server") as caught:
+        require_cluster("http://127.0.0.1:8265")
+    assert "ray job submit" in str(caught.value.remedy)
+
+
+@pytest.mark.parametrize(
+    "command", ["sweep -d", "compare --start coco:full --start scratch -d", "--trials 1 -d"]
+)
+def test_an_address_where_nobody_listens_is_told_before_any_data_are_read(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    assert run([*command.split(), str(tmp_path / "no data here"), "--address", address]) != 0
+    assert f"No Ray head answers at {address}" in capsys.readouterr().err
 
 
 def test_a_cluster_of_our_own_gets_a_token(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,6 +118,38 @@ def test_plain_lines_say_each_thing_once(halfway: TrialDriver) -> None:
     assert sum("failed: out of memory" in line for line in lines) == 1
 
 
+def test_a_trial_that_waits_for_the_cluster_is_not_said_to_run(store: Store) -> None:
+    """Another sweep has every slot, or the trial's node died and no other is free."""
+    (spec,) = paper_trials(1)
+    driver = trial_driver([spec], store, slots=3)
+    lines: list[str] = []
+    log = PlainLines(lines.append)
+
+    def look() -> str:
+        log.show(driver.view())
+        return summary_of(driver.view())
+
+    assert driver.next_id() == spec.id
+    assert "0 running on 3 slots · 1 waiting for the cluster" in look()
+    assert "waiting for the cluster" in rendered(table_of(driver.view()))
+    driver.started(spec.id)
+    driver.receive(spec.id, actor_event("a", "beat"))
+    assert "1 running on 3 slots · 0 s" in look()
+    driver.worker_lost(spec.id, "its node died")
+    assert "0 running on 3 slots · 1 waiting" in look()
+    driver.started(spec.id)
+    driver.receive(spec.id, actor_event("b", "beat"))
+    look()
+    assert ["running" in line for line in lines] == [True, False, True]
+    assert "waiting for the cluster: its node died" in lines[1]
+
+
+def test_a_summary_names_no_slots_where_no_cluster_was_needed(store: Store) -> None:
+    (spec,) = paper_trials(1)
+    store.runs.add(finished(spec, [0.1]))
+    assert summary_of(trial_driver([spec], store, slots=0).view()).startswith("1 of 1 done · 0 s elapsed")
+
+
 def test_lines_tell_settings_apart(store: Store) -> None:
     (spec,) = paper_trials(1)
     recipe = replace(spec.job.recipe, learning_rate=0.003, freeze="stem")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recommender.errors import StorageError
+from recommender.errors import StorageError, UnavailableError
 from recommender.records import Run
 from recommender.store import RANKABLE, Store
 from recommender.store.runs import Runs
@@ -134,6 +134,39 @@ def test_a_node_that_was_given_up_and_comes_back_is_not_heard(store: Store) -> N
     run = store.runs.get(spec.id)
     assert run is not None
     assert run.best == point(3, 0.3)
+
+
+def test_a_node_that_cannot_train_loses_its_slot_and_the_trial_runs_elsewhere(store: Store) -> None:
+    """It would be the quickest of all, and take one trial after another."""
+    specs = paper_trials(3)
+    driver = trial_driver(specs, store)
+    for spec in specs[:2]:
+        assert driver.next_id() == spec.id
+        driver.started(spec.id)
+    driver.receive(specs[0].id, actor_event("full", "unfit", note="10.0.0.1: no space left"))
+    assert driver.view().num_slots == 1
+    assert driver.next_id() is None  # the other slot is taken
+    driver.receive(specs[1].id, actor_event("good", "run", run=finished(specs[1], [0.1, 0.2, 0.3])))
+    assert driver.next_id() == specs[0].id
+    driver.started(specs[0].id)
+    driver.receive(specs[0].id, actor_event("full", "beat"))  # by then nobody's
+    driver.receive(specs[0].id, actor_event("good2", "run", run=finished(specs[0], [0.1, 0.2, 0.3])))
+    assert [trial.state for trial in driver.view().trials] == ["finished", "finished", "waiting"]
+    assert driver.stop_reason() is None
+    assert {run.status for run in store.runs.list()} == {"succeeded"}
+
+
+def test_without_a_node_that_can_train_the_sweep_ends_and_no_trial_is_blamed(store: Store) -> None:
+    specs = paper_trials(3)
+    driver = trial_driver(specs, store)
+    for number in range(2):
+        id = driver.next_id() or ""
+        driver.started(id)
+        driver.receive(id, actor_event(str(number), "unfit", note="10.0.0.1: no space left"))
+    assert driver.is_over()
+    with pytest.raises(UnavailableError, match=r"No node is left that can train: 10\.0\.0\.1: no space left"):
+        raise driver.error or AssertionError
+    assert store.runs.list(statuses=("failed",)) == ()
 
 
 def test_a_driver_that_was_replaced_writes_nothing(store: Store) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -64,3 +68,30 @@ def test_a_tracker_out_of_reach_fails_no_training(tmp_path: Path, monkeypatch: p
     tracking.end("failed")
     assert len(tracking.notes) == 1
     assert "mlflow" in tracking.notes[0]
+
+
+@pytest.mark.slow  # importing mlflow takes seconds
+def test_a_sweep_lets_no_tracker_phone_home(tmp_path: Path) -> None:
+    """Ray Tune imports MLflow where it is installed, to count the callbacks of its own that are used."""
+    pytest.importorskip("mlflow")
+    code = """
+        from tune_jobs.sweep.tuning import _tune_settings
+        with _tune_settings():
+            from ray.air._internal.usage import tag_callbacks
+            tag_callbacks([object()])
+            import mlflow.telemetry
+            print(mlflow.telemetry.get_telemetry_client())
+    """
+    outside_ci = {
+        name: value for name, value in os.environ.items() if name not in ("CI", "PYTEST_CURRENT_TEST")
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],  # outside CI, where MLflow is silent anyway
+        env={**outside_ci, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    assert done.stdout.split() == ["None"]
+    assert not list(tmp_path.rglob("telemetry.json"))

@@ -76,9 +76,9 @@ class PlainLines:
         """Say what changed since the last time."""
         for trial in view.trials:
             state = f"{trial.state}{trial.process or ''}" if trial.state == "running" else trial.state
-            if self._states.get(trial.id, "waiting") != state and not (
-                trial.state == "running" and trial.process is None
-            ):
+            if trial.state == "running" and not trial.placed:
+                state = "waiting"
+            if self._states.get(trial.id, "waiting") != state and state != "running":
                 self._say(line_of(trial))
                 self._states[trial.id] = state
         if time.monotonic() - self._said_at >= LINE_EVERY_S:
@@ -132,7 +132,7 @@ def summary_of(view: SweepView, wanted: int | None = None) -> str:
     parts = [
         f"{ended} of {min(wanted or len(view.trials), len(view.trials))} done",
         *([f"{failed} failed"] if failed else []),
-        f"{len(view.of_state('running'))} running on {view.num_slots} slots",
+        *_occupation(view),
         f"{duration(view.elapsed_s)} elapsed",
         f"{duration(view.device_seconds)} of {view.device.upper()} time",
     ]
@@ -142,6 +142,16 @@ def summary_of(view: SweepView, wanted: int | None = None) -> str:
             f"{duration(max(0.0, view.limit_s - view.spent_s))} left of {duration(view.limit_s)}{what}"
         )
     return " · ".join(parts)
+
+
+def _occupation(view: SweepView) -> list[str]:
+    """The counts of trials that run, of how many can, and of those for which others' work leaves no slot."""
+    if not view.num_slots:
+        return []  # everything was known: no cluster was joined
+    running = view.of_state("running")
+    unplaced = sum(not trial.placed for trial in running)
+    slots = f"{len(running) - unplaced} running on {view.num_slots} slots"
+    return [slots, *([f"{unplaced} waiting for the cluster"] if unplaced else [])]
 
 
 def line_of(trial: TrialView) -> str:
@@ -187,6 +197,7 @@ def _state(trial: TrialView) -> str:
     if trial.state == "finished":
         stopped = trial.run is not None and trial.run.status == "stopped"
         return ("known" if trial.reused else "done") + (", stopped" if stopped else "")
+    state = "waiting for the cluster" if trial.state == "running" and not trial.placed else trial.state
     if trial.note:
-        return f"{trial.state}: {printable(trial.note, limit=70)}"
-    return trial.state
+        return f"{state}: {printable(trial.note, limit=70)}"
+    return state

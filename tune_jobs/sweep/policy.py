@@ -24,6 +24,7 @@ class TrialView:
     seconds: float = 0.0  # its slot was taken, restarts included
     run: Run | None = None  # once finished or failed
     reused: bool = False  # was in the history before
+    placed: bool = True  # of one that runs: False while it waits for a free slot of the cluster
     node: str | None = None
     process: int | None = None  # of the training on that node
     note: str | None = None

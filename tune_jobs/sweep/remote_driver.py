@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import queue
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -154,7 +154,13 @@ class Host:
         place = trained_path(id)
         return chunk_at(place, number * CHUNK_BYTES) if place.exists() else b""
 
-    def fit(self, specs: Sequence[TrialSpec], limits: TrialLimits, resources: TrialResources) -> None:
+    def fit(
+        self,
+        specs: Sequence[TrialSpec],
+        limits: TrialLimits,
+        resources: TrialResources,
+        versions: Mapping[str, str],
+    ) -> None:
         """Run Ray Tune here until the trial driver is over."""
         import ray
 
@@ -170,6 +176,7 @@ class Host:
             home_node=here,
             num_gpus=resources.gpus,
             num_threads=resources.num_threads,
+            versions=versions,
         )
         run_fit(self._trial_driver, config, cpus=resources.cpus, on_step=lambda: None)
 
@@ -201,7 +208,9 @@ def fit_from_outside(
     """Run one fit on the host and answer its questions. Raises what broke the fit."""
     import ray
 
-    future = host.fit.remote(list(specs), limits, resources)
+    from tune_jobs.sweep.trainable import versions_of_training
+
+    future = host.fit.remote(list(specs), limits, resources, versions_of_training())
     answers: dict[int, Any] = {}
     while not ray.wait([future], timeout=0)[0]:
         questions = ray.get(host.exchange.remote(answers, status_of(trial_driver)))

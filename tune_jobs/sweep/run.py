@@ -184,7 +184,7 @@ def _fit_on(
     """One fit of Ray Tune: in this process, or on the cluster when this one is outside."""
     from tune_jobs.sweep.artefact_store import open_artefact_store
     from tune_jobs.sweep.remote_driver import fit_from_outside, open_host
-    from tune_jobs.sweep.trainable import SweepConfig
+    from tune_jobs.sweep.trainable import SweepConfig, versions_of_training
     from tune_jobs.sweep.tuning import run_fit
 
     if cluster.node_id is None:
@@ -200,6 +200,7 @@ def _fit_on(
         home_node=cluster.node_id,
         num_gpus=resources.gpus,
         num_threads=resources.num_threads,
+        versions=versions_of_training(),
     )
     return partial(run_fit, trial_driver, config, cpus=resources.cpus, on_step=on_step)
 

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
 
+from recommender.errors import StorageError
 from recommender.home import subfolder
 from recommender.store.records_json import encode
 from tune_jobs.sweep.artefact_store import deliver_from, fetch_state, send_state, send_weights
-from tune_jobs.sweep.trial_runner import TrialRunner, WorkerConfig
+from tune_jobs.sweep.trial_runner import TrialEvent, TrialRunner, WorkerConfig
 from tune_jobs.sweep.trial_spec import TrialLimits, TrialSpec
+from tune_jobs.training.hardware import installed_versions
 
+SAME_EVERYWHERE = ("checkpoint-recommender", "ultralytics")  # else one run's id would mean several trainings
 BEAT_S = 2.0  # the driver hears from every trial at least this often
 
 
@@ -29,6 +35,12 @@ class SweepConfig:
     home_node: str  # the Ray node on which the artefacts lie
     num_gpus: float
     num_threads: int
+    versions: Mapping[str, str]  # of `SAME_EVERYWHERE` on the driver's machine
+
+
+def versions_of_training() -> dict[str, str]:
+    """The versions installed here of the packages that every node must have alike."""
+    return installed_versions(SAME_EVERYWHERE)
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
@@ -40,8 +52,14 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         node = ray.get_runtime_context().get_node_id()
         artefact_store = None if node == sweep.home_node else sweep.artefact_store
         self._node = ray.util.get_node_ip_address()
+        self._unfit = _difference(sweep.versions)
+        folder = Path()
+        try:
+            folder = subfolder("work") / uuid.uuid4().hex[:12]
+        except StorageError as error:
+            self._unfit = str(error)
         self._bench = WorkerConfig(
-            folder=subfolder("work") / uuid.uuid4().hex[:12],
+            folder=folder,
             device="cuda:0" if sweep.num_gpus > 0 else "cpu",  # Ray shows the process its own GPUs only
             num_threads=sweep.num_threads,
             limits=sweep.limits,
@@ -50,25 +68,27 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             fetch_state=lambda id, path: fetch_state(artefact_store, id, path),
             send_weights=lambda id, path: send_weights(artefact_store, self._token, id, path),
         )
-        self._begin(config["id"], None)
+        self._runner: TrialRunner | None = None
+        self._begin(config["id"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take up the next trial with the same process."""
-        self._runner.abandon()
-        self._begin(new_config["id"], self._runner)
+        if self._runner is not None:
+            self._runner.abandon()
+        self._begin(new_config["id"])
         return True
 
     def step(self) -> dict[str, Any]:
         """Wait for the next event of the trial, at most `BEAT_S`."""
-        event = self._runner.step(BEAT_S)
+        event = self._next_event()
         result: dict[str, Any] = {
-            "id": self._runner.spec.id,
+            "id": self._id,
             "token": self._token,
             "kind": event.kind,
-            "note": event.note,
+            "note": f"{self._node}: {event.note}" if event.kind == "unfit" else event.note,
             "node": self._node,
-            "process": self._runner.process.pid,
-            "memory_mb": self._runner.memory_mb,
+            "process": None if self._runner is None else self._runner.process.pid,
+            "memory_mb": 0.0 if self._runner is None else self._runner.memory_mb,
             "done": event.kind == "run",
         }
         for name, record in (("point", event.point), ("run", event.run)):
@@ -76,20 +96,50 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
                 result[name] = encode(record)
         return result
 
+    def _next_event(self) -> TrialEvent:
+        """The next event of the runner; on a node that cannot train always that, to keep other trials from its slot."""
+        if self._runner is None:
+            time.sleep(BEAT_S)
+            return TrialEvent(kind="unfit", note=self._unfit)
+        event = self._runner.step(BEAT_S)
+        if event.kind == "unfit":
+            self._unfit = event.note
+            self.cleanup()
+        return event
+
     def request_stop(self, id: str, reason: str) -> None:
         """End the trial of that id cleanly at its next epoch."""
-        if self._runner.spec.id == id:
+        if self._runner is not None and self._id == id:
             self._runner.stop(reason)
 
     def cleanup(self) -> None:
         """Called by Ray Tune at the end: leave no process and no file behind."""
+        if self._runner is None:
+            return
         self._runner.abandon()
         self._runner.process.kill()
         with contextlib.suppress(OSError):
             self._runner.process.log.unlink()
             self._bench.folder.rmdir()
+        self._runner = None
 
-    def _begin(self, id: str, previous: TrialRunner | None) -> None:
-        self._token = uuid.uuid4().hex
-        process = None if previous is None else previous.process
-        self._runner = TrialRunner(self._sweep.specs[id], self._bench, process)
+    def _begin(self, id: str) -> None:
+        self._id, self._token = id, uuid.uuid4().hex
+        if self._unfit is not None:
+            return
+        process = None if self._runner is None else self._runner.process
+        try:
+            self._runner = TrialRunner(self._sweep.specs[id], self._bench, process)
+        except OSError as error:  # a full disk lets nothing begin
+            self._runner, self._unfit = None, str(error)
+
+
+def _difference(wanted: Mapping[str, str]) -> str | None:
+    """The reason why this node must not train: it has other versions than the driver. None where it has the same."""
+    here = versions_of_training()
+    different = [
+        f"{name} {here.get(name, 'not at all')} where the driver has {version}"
+        for name, version in wanted.items()
+        if here.get(name) != version
+    ]
+    return f"this node has {', '.join(different)}" if different else None

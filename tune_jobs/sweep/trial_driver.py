@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from recommender.errors import RecommenderError, StorageError
+from recommender.errors import RecommenderError, StorageError, UnavailableError
 from recommender.records import EpochMetrics, Run
 from recommender.store.records_json import decode
 from tune_jobs.sweep.compute_budget import ComputeBudget
@@ -75,6 +75,7 @@ class TrialDriver:
         self._clock = clock
         self._began_at = clock() if began_at is None else began_at
         self._device_s_before = device_s_before  # by attempts at this sweep before: they count too
+        self._num_unfit = 0  # slots whose node cannot train
         self._reason: str | None = None
         self._asked_to_stop: str | None = (
             None  # written by `stop` alone, which may interrupt any other assignment
@@ -87,7 +88,7 @@ class TrialDriver:
 
     def next_id(self) -> str | None:
         """The trial to start now, or None. Trials known by now, or too long for the budget, are passed over."""
-        while self.stop_reason() is None and self._num_running() < self.slots.count:
+        while self.stop_reason() is None and self._num_running() < self.slots.count - self._num_unfit:
             id = self._guarded(self._policy.next, self.view())
             trial = self._trials.get(id or "")
             if trial is None or trial.state != "waiting":
@@ -130,7 +131,9 @@ class TrialDriver:
 
     def started(self, id: str) -> None:
         """An actor takes the trial up: from now on only its result counts."""
-        trial = self._trials[id]
+        trial = self._trials.get(id)
+        if trial is None:
+            return
         self._end_attempt(trial)
         trial.state, trial.since = "running", self._clock()
         trial.last_event_at = trial.since
@@ -138,7 +141,7 @@ class TrialDriver:
 
     def accepts(self, id: str) -> bool:
         """True if what this trial says still matters."""
-        return self._trials[id].state == "running"
+        return id in self._trials and self._trials[id].state == "running"
 
     def receive(self, id: str, event: dict[str, Any]) -> str | None:
         """Take in what an actor says. Returns why the trial should stop, or None."""
@@ -152,14 +155,16 @@ class TrialDriver:
         trial.memory_mb = float(event.get("memory_mb") or 0.0)
         if event["kind"] == "epoch":
             return self._on_epoch(trial, decode(EpochMetrics, event["point"]))
+        if event["kind"] == "unfit":
+            self._give_back(trial)
         if event["kind"] == "run":
             self._finish(trial, decode(Run, event["run"]))
         return None
 
     def worker_lost(self, id: str, why: str) -> bool:
         """The trial's actor or node died. Returns whether it may be started again."""
-        trial = self._trials[id]
-        if trial.state != "running":
+        trial = self._trials.get(id)
+        if trial is None or trial.state != "running":
             return False
         self._end_attempt(trial)
         trial.restarts += 1
@@ -182,6 +187,7 @@ class TrialDriver:
         Memory is what breaks a whole fit, so only the trial that held most of it is blamed: the others restart
         as often as it takes.
         """
+        self._num_unfit = 0  # what kept their slots from others is gone too
         running = [trial for trial in self._trials.values() if trial.state == "running"]
         largest = max(running, key=lambda trial: trial.memory_mb, default=None)
         for trial in running:
@@ -226,7 +232,7 @@ class TrialDriver:
             budget_kind=self.compute_budget.kind,
             device_seconds=self._device_seconds(),
             device=self.slots.device,
-            num_slots=self.slots.count,
+            num_slots=self.slots.count - self._num_unfit,
         )
 
     # ── inside ──
@@ -240,6 +246,18 @@ class TrialDriver:
         trial.curve = [known for known in trial.curve if known.epoch < point.epoch] + [point]
         reason: str | None = self._guarded(self._policy.judge, self.view(), self._view_of(trial))
         return reason
+
+    def _give_back(self, trial: _Trial) -> None:
+        """Let another slot have a trial that its node cannot train; that slot is gone for this sweep."""
+        self._end_attempt(trial)
+        trial.state = "waiting"
+        self._num_unfit += 1
+        if self._num_unfit >= self.slots.count:
+            self.error = self.error or UnavailableError(
+                f"No node is left that can train: {trial.note}",
+                remedy="Mend that; the same command goes on with what is finished.",
+            )
+            self._reason = self._reason or "no node is left that can train"
 
     def _finish(self, trial: _Trial, run: Run) -> None:
         self._end_attempt(trial)
@@ -321,6 +339,7 @@ class TrialDriver:
             seconds=self._seconds(trial),
             run=trial.run,
             reused=trial.reused,
+            placed=trial.since is not None,
             node=trial.node,
             process=trial.process,
             note=trial.note,

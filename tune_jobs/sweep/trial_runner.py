@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -11,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from recommender.errors import RecommenderError
+from recommender.errors import RecommenderError, StorageError
 from recommender.records import EpochMetrics, Run
 from tune_jobs.artefact_transfer import Artefact
 from tune_jobs.sweep.trial_spec import TrialLimits, TrialSpec
@@ -24,6 +26,7 @@ from tune_jobs.training.process import TrainingProcess
 LOOK_S = 0.5  # between two looks at what the process uses
 STATE_SHARE = 0.1  # of the time may go into carrying states away
 REST_S = 10.0
+DISK_FULL = os.strerror(errno.ENOSPC)
 MAX_CRASHES = 2  # of one trial on one node: the first may be the machine's fault
 
 ResultT = TypeVar("ResultT")
@@ -46,9 +49,11 @@ class WorkerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialEvent:
-    """An event of a trial: a sign of life, an epoch, a new beginning after a crash, or the run."""
+    """An event of a trial: a sign of life, an epoch, a new beginning after a crash, a node that cannot train, or
+    the run.
+    """
 
-    kind: Literal["beat", "epoch", "again", "run"]
+    kind: Literal["beat", "epoch", "again", "unfit", "run"]
     point: EpochMetrics | None = None
     run: Run | None = None
     note: str | None = None
@@ -137,6 +142,8 @@ class TrialRunner:
             return None
         try:
             data, weights = self._delivery.result()
+        except (StorageError, OSError) as error:  # no fault of the trial's: elsewhere there may be room
+            return TrialEvent(kind="unfit", note=str(error))
         except RecommenderError as error:
             return self._failed(str(error))
         self._job = self.spec.on_node(
@@ -217,6 +224,8 @@ class TrialRunner:
         return TrialEvent(kind="again", note=how)
 
     def _failed(self, error: str) -> TrialEvent:
+        if DISK_FULL in error:
+            return TrialEvent(kind="unfit", note=error)
         job = self._job or self.spec.job
         return TrialEvent(kind="run", run=failed_run(job, error, curve=self._curve))
 

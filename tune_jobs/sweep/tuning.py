@@ -18,10 +18,12 @@ from ray.tune.search import Searcher
 from recommender.leftovers import TEMPORARY
 from tune_jobs.sweep.trainable import SweepConfig, TrialActor
 
+UNFIT = ""  # stands for our trial in one of Tune's that only keeps the slot of a node that cannot train
 ENDLESS = -1  # restarts are the trial driver's to count
 TUNE_VARIABLES = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard file per trial
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # Tune imports MLflow where it is installed, to count who uses it
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_MAX_PENDING_TRIALS_PG": "1",
     "TUNE_FORCE_TRIAL_CLEANUP_S": "10",
@@ -143,9 +145,13 @@ class _Scheduler(_Tied, FIFOScheduler):  # type: ignore[misc]
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         id = self._searcher.ids[trial.trial_id]
+        if id == UNFIT and result.get("kind") == "unfit" and not self._trial_driver.is_over():
+            return str(TrialScheduler.CONTINUE)
         if not self._trial_driver.accepts(id):
             return str(TrialScheduler.STOP)
         if result.get("id") == id:
+            if result.get("kind") == "unfit":
+                self._searcher.ids[trial.trial_id] = UNFIT
             reason = self._trial_driver.receive(id, result)
             actor = trial.temporary_state.ray_actor
             if reason is not None and actor is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -21,14 +22,15 @@ def describe_environment(device: str, num_threads: int, num_processes: int = 1) 
         hardware=_accelerator(device) or _processor(),
         device=device,
         num_threads=num_threads,
-        versions={"python": platform.python_version()} | _versions(),
+        versions={"python": platform.python_version()} | installed_versions(PACKAGES),
         num_processes=num_processes,
     )
 
 
-def _versions() -> dict[str, str]:
+def installed_versions(names: Iterable[str]) -> dict[str, str]:
+    """The versions of those packages that are installed here, by name."""
     found = {}
-    for name in PACKAGES:
+    for name in names:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
