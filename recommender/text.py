@@ -29,6 +29,18 @@ def _shown(character: str) -> str:
     return character
 
 
+def unicode_text(name: str) -> str:
+    """A name that can be written anywhere: bytes of a file name that were no UTF-8 are read as Latin-1."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        try:
+            return name.encode("utf-8", "surrogateescape").decode("latin-1")
+        except UnicodeEncodeError:  # no bytes: broken text of a JSON file
+            return name.encode("utf-8", "replace").decode()
+    return name
+
+
 def sparkline(values: Sequence[float], width: int, *, top: float | None = None) -> str:
     """A curve as at most `width` bars from 0 to `top`, by default its own maximum; the last of each stretch counts."""
     if len(values) > width:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from recommender.checkpoints import all_checkpoints
 from recommender.errors import UnavailableError
@@ -103,7 +104,9 @@ def _pairs(
 ) -> tuple[NearPair, ...]:
     """Objects from different images of the target, each with its nearest from the sources."""
     own_pictures = ThumbnailIndex(held.dataset_hash)
-    visible = _own_datasets(store, caller)
+    near_one = functools.partial(
+        _near, visible=_own_datasets(store, caller), pictures=functools.cache(ThumbnailIndex)
+    )
     rows = _varied_rows(profile, own_pictures)[:NUM_PAIRS]
     found = snapshot.index.search_objects(profile.object_vectors_MK[rows], 3 * NUM_NEAREST, among=among)
     near = {hit.dataset_hash for hits in found for hit in hits}
@@ -116,7 +119,7 @@ def _pairs(
             if source is None:
                 continue
             image = source.object_images[hit.row]
-            nearest.setdefault((hit.dataset_hash, image), _near(source, hit.row, hit.cosine, visible))
+            nearest.setdefault((hit.dataset_hash, image), near_one(source, hit.row, hit.cosine))
         pairs.append(
             NearPair(
                 image=profile.object_images[row],
@@ -128,11 +131,18 @@ def _pairs(
     return tuple(pairs)
 
 
-def _near(source: Profile, row: int, cosine: float, visible: Mapping[str, RegisteredDataset]) -> NearObject:
+def _near(
+    source: Profile,
+    row: int,
+    cosine: float,
+    *,
+    visible: Mapping[str, RegisteredDataset],
+    pictures: Callable[[str], ThumbnailIndex],
+) -> NearObject:
     holder = visible.get(source.dataset_hash)
     picture = None
     if holder is not None:
-        number = ThumbnailIndex(source.dataset_hash).number_of(source.object_images[row])
+        number = pictures(source.dataset_hash).number_of(source.object_images[row])
         picture = thumbnail_url(holder.id, number)
     return NearObject(
         source=holder.name if holder else source.dataset_name,

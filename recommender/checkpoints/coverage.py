@@ -8,7 +8,7 @@ from recommender.checkpoints.files import stored_shapes
 from recommender.errors import UsageError
 from recommender.families.row import Shapes
 from recommender.families.ultralytics.architectures import frozen_layers, of_task
-from recommender.families.ultralytics.models import tensor_shapes
+from recommender.families.ultralytics.models import REFERENCE_CLASSES, tensor_shapes
 from recommender.families.ultralytics.transfer import count_transfer, fitting_class_width, plan_transfer
 from recommender.records import Checkpoint, TransferCoverage
 from recommender.starts import FreezeDepth, Mode
@@ -44,8 +44,10 @@ def require_freezable(
     """
     num_frozen = frozen_layers(checkpoint.architecture, mode, depth)
     if num_frozen:
-        found = coverage(checkpoint, None, ("object",))  # the classes do not reach below the head
-        require_filled(checkpoint.name, found, num_frozen)
+        # The classes do not reach below the head: with the reference's own number nothing is built, nor torch loaded.
+        target = tensor_shapes(checkpoint.architecture, REFERENCE_CLASSES)
+        plan = plan_transfer(_shapes_of(checkpoint), (), target, ())
+        require_filled(checkpoint.name, count_transfer(plan, target, REFERENCE_CLASSES), num_frozen)
 
 
 def require_filled(name: str, found: TransferCoverage, num_frozen: int) -> None:

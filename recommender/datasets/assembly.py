@@ -40,7 +40,7 @@ from recommender.errors import DatasetError, WrongTaskError
 from recommender.progress import Progress
 from recommender.records import SPLITS, Dataset, FloatArray, IntArray, LabelledImage, Split
 from recommender.tasks import Task, task_definition
-from recommender.text import printable
+from recommender.text import printable, unicode_text
 
 CLIP_TOLERANCE = 1e-3  # of the image's side; less is rounding and not told
 DARK = 16  # the upper 8 bits of what 12 bits can say
@@ -57,8 +57,9 @@ def assemble(raw: RawSet, *, disk: Disk, seed: int, progress: Progress, task: Ta
     if task == "segment":
         raw.log.forget("label_outline")
     raw.images = _joined(raw)
+    raw.name, raw.class_names = unicode_text(raw.name), tuple(map(unicode_text, raw.class_names))
     for found in raw.images:
-        found.path = disk.without_links(found.path)
+        found.path, found.name = disk.without_links(found.path), unicode_text(found.name)
     _judge_names(raw)
     pairs: list[tuple[RawImage, ImageHeader]] = []
     for number, (annotated, header) in enumerate(_headers(raw, limits), 1):

@@ -27,6 +27,8 @@ from service.server_paths import without_server_paths
 from tune_jobs.sweep.documents import SweepCost, SweepDocument
 from tune_jobs.training_spec import TrainingSpec
 
+_HEALTH = TypeAdapter[InspectionDocument | InspectionFailed](InspectionDocument | InspectionFailed)
+
 
 def dataset_answer(
     store: Store, held: RegisteredDataset, findings: Collection[str] | None = None
@@ -59,9 +61,8 @@ def dataset_answer(
 
 def health_of(stored: str) -> InspectionDocument | InspectionFailed:
     """The inspection of a data set that was stored as JSON, or what kept it from being inspected."""
-    forms = InspectionDocument | InspectionFailed
     try:
-        return TypeAdapter[InspectionDocument | InspectionFailed](forms).validate_json(stored)
+        return _HEALTH.validate_json(stored)
     except ValidationError:
         return InspectionFailed(error="Another version inspected it, whose report is not understood here.")
 

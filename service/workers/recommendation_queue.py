@@ -67,6 +67,7 @@ class RecommendationQueue:
             OrderedDict()
         )  # by key, owner and data set
         self._lock = threading.Lock()
+        self._asking = threading.Lock()
         self._leases = Leases(store.recommendations, self._holder)
         self._thread = threading.Thread(target=self._run, name="recommendation-queue", daemon=True)
 
@@ -108,26 +109,29 @@ class RecommendationQueue:
         question = json.dumps(request.model_dump(exclude=unasked), sort_keys=True)
         key = self._cache_key(held.dataset_hash, question)
         known = self._cached_answer(key, caller.owner, held.id)
-        for status in ("queued", "running"):
-            known = known or self._store.recommendations.find(key, status=status, owner=caller.owner)
-        if known is not None and known.dataset_id == held.id:
+        if known is not None:
             return known
-        on_new_work()
-        ask = RecommendationJob(
-            id=f"rec_{secrets.token_hex(8)}",
-            owner=caller.owner,
-            dataset_id=held.id,
-            dataset_hash=held.dataset_hash,
-            question=question,
-            cache_key=key,
-            status="queued",
-            created_at=utc_now(),
-        )
-        if self._store.recommendations.count_open(caller.owner) >= self._settings.max_waiting:
-            raise HTTPProblem(
-                429, "too-many", "Too many of your questions wait already.", headers={"Retry-After": "30"}
+        with self._asking:  # of the same question twice at once, the second finds the first
+            for status in ("queued", "running"):
+                known = self._store.recommendations.find(key, status=status, owner=caller.owner)
+                if known is not None and known.dataset_id == held.id:
+                    return known
+            on_new_work()
+            ask = RecommendationJob(
+                id=f"rec_{secrets.token_hex(8)}",
+                owner=caller.owner,
+                dataset_id=held.id,
+                dataset_hash=held.dataset_hash,
+                question=question,
+                cache_key=key,
+                status="queued",
+                created_at=utc_now(),
             )
-        self._store.recommendations.add(ask)
+            if self._store.recommendations.count_open(caller.owner) >= self._settings.max_waiting:
+                raise HTTPProblem(
+                    429, "too-many", "Too many of your questions wait already.", headers={"Retry-After": "30"}
+                )
+            self._store.recommendations.add(ask)
         self._wake.set()
         return ask
 

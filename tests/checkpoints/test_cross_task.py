@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from recommender.checkpoints import (
 from recommender.checkpoints.quarantine.reading import facts_of
 from recommender.checkpoints.scratch import scratch_architecture
 from recommender.errors import UsageError
+from recommender.families.ultralytics.models import REFERENCE_CLASSES, tensor_shapes
 from recommender.records import Checkpoint
 from recommender.tasks import Task
 from tests.checkpoints.kit import NAMES, state_of
@@ -105,3 +108,16 @@ def test_scratch_is_as_those_that_were_trained_for_the_task(tmp_path: Path) -> N
 )
 def test_what_a_training_reached_is_its_own_tasks_score(metrics: dict[str, float], score: float) -> None:
     assert facts_of({"train_metrics": metrics}, None)["score"] == score
+
+
+def test_what_can_be_frozen_is_told_without_torch(tmp_path: Path) -> None:
+    """A service asks before it takes a training: torch would take half a gigabyte of it for good."""
+    tensor_shapes("yolo11n", REFERENCE_CLASSES)  # kept in the cache, as by any answer
+    code = (
+        "import sys; from pathlib import Path; from recommender.store import Store; "
+        "from recommender.checkpoints import get_checkpoint, require_freezable; "
+        f"require_freezable(get_checkpoint(Store(Path({str(tmp_path / 'store.sqlite3')!r})), 'coco')); "
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

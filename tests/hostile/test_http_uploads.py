@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,6 +129,20 @@ def test_planted_caches_are_reported_and_never_loaded(service: Service, tmp_path
     kinds = [defect["kind"] for defect in service.get(address).json()["health"]["defects"]]
     assert "planted_cache" in kinds
     assert not marker.exists()
+
+
+@pytest.mark.slow
+def test_names_of_another_encoding_are_read_and_break_no_list(service: Service, tmp_path: Path) -> None:
+    """As packed where file names are Latin-1: every list that named such a class was an error from then on."""
+    archive, picture = tmp_path / "set.tar", tmp_path / "picture.png"
+    with tarfile.open(archive, "w", encoding="latin-1") as packed:
+        for number, kind in enumerate(("caf\u00e9", "tulip") * 8):
+            picture.write_bytes(png_of(32, 32 + number))
+            packed.add(picture, f"set/{kind}/{number}\u00e9.png")
+    answer = service.upload(archive)
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["classes"] == ["caf\u00e9", "tulip"]
+    assert service.get("/v1/datasets").status_code == 200
 
 
 @pytest.mark.slow

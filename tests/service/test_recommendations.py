@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,9 @@ from recommender.requests import RecommendRequest
 from recommender.store import Store
 from service.auth import Caller
 from service.schemas.recommendations import RecommendationAnswer
+from service.workers.recommendation_queue import RecommendationQueue
 from tests.datagen import make_dataset, zip_of
-from tests.service.kit import Service, running, wait_until
+from tests.service.kit import Service, SharedPools, running, wait_until
 from tests.service.test_dataset_task import HELD
 from tests.store.builders import recommendation_job
 
@@ -228,6 +231,33 @@ def test_an_answer_filed_by_another_service_is_found(service: Service, small_zip
     assert "Name its set (<code>recommend checkpoints add &lt;FILE&gt; --dataset PATH</code>)." in page
     assert service.get("/v1/recommendations/rec_elsewhere", service.bob).status_code == 404
     assert service.delete("/v1/recommendations/rec_elsewhere").status_code == 409
+
+
+def test_the_same_question_twice_at_once_is_one(
+    tmp_path: Path, pools: SharedPools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two clicks, or two programs of one owner: each answer may take a minute of a worker."""
+    monkeypatch.setattr(RecommendationQueue, "open", lambda _: None)
+    with running(tmp_path, pools=pools) as service:
+        find = service.store.recommendations.find
+
+        def slow_find(*arguments: Any, **named: Any) -> Any:
+            found = find(*arguments, **named)
+            time.sleep(0.05)
+            return found
+
+        monkeypatch.setattr(service.store.recommendations, "find", slow_find)
+        caller = Caller(owner="ada", role="user", key_id="k", by_cookie=False)
+        question = RecommendRequest.model_validate({"dataset": HELD.id, "epochs": 7})
+        new: list[None] = []
+
+        def ask(_: int) -> str:
+            queue = service.services.queue
+            return queue.submit(caller, HELD, question, on_new_work=lambda: new.append(None)).id
+
+        with ThreadPoolExecutor(8) as threads:
+            ids = set(threads.map(ask, range(8)))
+        assert (len(ids), len(new)) == (1, 1)
 
 
 @pytest.mark.slow
