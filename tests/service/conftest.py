@@ -1,4 +1,4 @@
-"""One service for all tests that leave no trace in it, and a small data set to upload."""
+"""One service for the tests of a file, and a small data set to upload."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.datagen import make_dataset, zip_of
-from tests.service.kit import Service, quiet, running
+from tests.service.kit import Service, SharedPools, quiet, running, settings_for_tests
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -17,9 +17,17 @@ def _quiet() -> None:
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Shared by tests that only add things of their own."""
-    with running(tmp_path_factory.mktemp("service")) as made:
+def pools() -> Iterator[SharedPools]:
+    """The worker processes of all services of these tests."""
+    made = SharedPools(recommendation_workers=1, task_memory_mb=settings_for_tests().task_memory_mb)
+    yield made
+    made.end()
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, pools: SharedPools) -> Iterator[Service]:
+    """Shared by tests of one file that only add things of their own: what a file leaves, no other file meets."""
+    with running(tmp_path_factory.mktemp("service"), pools=pools) as made:
         yield made
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import structlog
 from fastapi import FastAPI
 from starlette.testclient import TestClient
@@ -21,6 +22,7 @@ from service.auth import create_key
 from service.dependencies import Services
 from service.server import Server
 from service.settings import ServiceSettings
+from service.workers.pools import WorkerPools
 
 BASE = "http://127.0.0.1"
 
@@ -81,10 +83,27 @@ def settings_for_tests(**changes: Any) -> ServiceSettings:
     return ServiceSettings.model_validate(usual | changes)
 
 
+class SharedPools(WorkerPools):
+    """Worker pools for one service after the other: starting processes costs more than all else of a service."""
+
+    def close(self) -> None:
+        """Drop what one service has left waiting."""
+        for waiting in (self._reads, self._inspections):
+            self._starter.submit(waiting.drop_waiting).result()
+
+    def end(self) -> None:
+        """End every process."""
+        super().close()
+
+
 @contextlib.contextmanager
-def running(folder: Path, store_url: str | None = None, **changes: Any) -> Iterator[Service]:
-    """A service with a store of its own."""
-    with Store(store_url or folder / "store.sqlite3") as store:
+def running(
+    folder: Path, store_url: str | None = None, *, pools: WorkerPools | None = None, **changes: Any
+) -> Iterator[Service]:
+    """A service with a store of its own, and with worker pools of its own unless some are lent to it."""
+    with Store(store_url or folder / "store.sqlite3") as store, pytest.MonkeyPatch.context() as patch:
+        if pools is not None:
+            patch.setattr("service.app.WorkerPools", lambda **_: pools)
         app = create_app(settings_for_tests(**changes), store)
         keys = {
             name: create_key(store, owner=owner, role=role)[1]  # type: ignore[arg-type]
