@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from recommender.checkpoints import all_checkpoints
 from recommender.errors import UnavailableError
@@ -31,14 +31,13 @@ NUM_SOURCES = 8
 NUM_PAIRS = 6
 NUM_NEAREST = 3
 NUM_CANDIDATES = 40  # objects of the target among which pairs are chosen
-MAX_OWN_DATASETS = 200
 
 
 def visible_map(services: Services, caller: Caller) -> MapAnswer:
     """The map of the sources of checkpoints and the caller's own data sets."""
     snapshot = _current_map(services)
     trained_on = checkpoints_by_source(services.store)
-    held = _own_datasets(services.store, caller)
+    held = _own_datasets(services.store, caller, snapshot.points)
     places = []
     for place in snapshot.points.values():
         own = held.get(place.hash)
@@ -104,12 +103,12 @@ def _pairs(
 ) -> tuple[NearPair, ...]:
     """Objects from different images of the target, each with its nearest from the sources."""
     own_pictures = ThumbnailIndex(held.dataset_hash)
-    near_one = functools.partial(
-        _near, visible=_own_datasets(store, caller), pictures=functools.cache(ThumbnailIndex)
-    )
     rows = _varied_rows(profile, own_pictures)[:NUM_PAIRS]
     found = snapshot.index.search_objects(profile.object_vectors_MK[rows], 3 * NUM_NEAREST, among=among)
     near = {hit.dataset_hash for hits in found for hit in hits}
+    near_one = functools.partial(
+        _near, visible=_own_datasets(store, caller, near), pictures=functools.cache(ThumbnailIndex)
+    )
     sources = {dataset_hash: source_profile(dataset_hash, store) for dataset_hash in near}
     pairs = []
     for row, hits in zip(rows, found, strict=True):
@@ -178,9 +177,9 @@ def _class_name(profile: Profile, row: int) -> str:
     return profile.class_names[number] if number < len(profile.class_names) else str(number)
 
 
-def _own_datasets(store: Store, caller: Caller) -> dict[str, RegisteredDataset]:
-    items = store.datasets.page(owner=caller.scope, limit=MAX_OWN_DATASETS).items
-    return {held.dataset_hash: held for held in reversed(items)}
+def _own_datasets(store: Store, caller: Caller, hashes: Collection[str]) -> dict[str, RegisteredDataset]:
+    """The newest data set of each content that the caller may see."""
+    return {held.dataset_hash: held for held in store.datasets.of_hashes(hashes) if caller.sees(held.owner)}
 
 
 def _current_map(services: Services) -> DatasetMap:

@@ -251,14 +251,16 @@ def checkpoints(
     request: Request,
     services: ServicesDep,
     caller: CallerDep,
+    paging: PagingDep,
     added: Annotated[str | None, Query(max_length=64)] = None,
 ) -> Response:
     """The checkpoints, the form to add one, and a word on the one just added."""
-    found = list_checkpoints(services, Paging(limit=500, cursor=None), None)
+    found = list_checkpoints(services, Paging(limit=MAX_PAGE, cursor=paging.cursor), None)
     return render(
         request,
         "checkpoints.html",
         checkpoints=found.checkpoints,
+        next=found.next,
         added=services.store.checkpoints.get(added) if added else None,
         datasets=services.store.datasets.page(owner=caller.scope, limit=MAX_PAGE).items,
         may_add=caller.may("POST"),

@@ -329,6 +329,20 @@ def test_what_is_no_checkpoint_is_refused_in_words(service: Service, tmp_path: P
     assert service.get("/v1/checkpoints/broken").status_code == 404
 
 
+def test_checkpoints_come_page_by_page(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the first page they were not shown, nor was it said."""
+    monkeypatch.setattr("service.web.pages.MAX_PAGE", 60)
+    found: list[str] = []
+    address: str | None = ""
+    while address is not None:
+        text = service.get(f"/checkpoints{address}").text
+        found += re.findall('<th scope="row">([^<]+)</th>', text)
+        address = next((link["href"] for link in Page(text).all("a") if link.get("rel") == "next"), None)
+    listed = service.get("/v1/checkpoints?limit=500").json()["checkpoints"]
+    assert len(listed) > 60
+    assert found == [one["name"] for one in listed]
+
+
 def test_readers_are_offered_no_form_that_would_refuse_them(service: Service) -> None:
     assert 'action="/checkpoints/add"' not in service.get("/checkpoints", service.reader).text
 
