@@ -26,6 +26,7 @@ from recommender.datasets.table_columns import (
     is_number,
     known_names,
     names_image,
+    refuse_lists,
     split_column,
     which_class,
 )
@@ -38,7 +39,6 @@ ON = frozenset({"1", "1.0", "true"})
 FLAGS = ON | {"0", "-1", "0.0", "false"}
 SEVERAL = re.compile(r"\s*[|;,]\s*")
 BARS = re.compile(r"\s*[|;]\s*")
-VALUES = re.compile(r"(?:-?\d+\.?\d*\s+){3}-?\d")  # four numbers: boxes of an image, in one cell
 MANY_CLASSES = 0.5  # of the rows: more classes than that are no classes
 FEW_ROWS = 20
 
@@ -184,9 +184,11 @@ def _read_table(
     body = [row for row in rows[headed:] if len(row) == width]
     split = split_column(header, body, [c for c in range(width) if c != file], disk.name(path))
     free = [c for c in range(width) if c not in (file, split)]
-    others = [c for c in free if not is_called(header[c], SPLIT_WORDS)] or _of_two_meanings(
-        header, body, free
-    )
+    # The phase of an operation and the set of a toy tell what is seen, where no other column does.
+    words = [
+        c for c in free if is_called(header[c], ("phase", "set")) and not all(is_number(r[c]) for r in body)
+    ]
+    others = [c for c in free if not is_called(header[c], SPLIT_WORDS)] or words
     labels = _labels(path, header, body, others, disk, insist=insist)
     if labels is None and not headed:
         labels = _of_names(body, file, others)
@@ -206,14 +208,6 @@ def _read_table(
         split=split_of_file(path, root),
         rows=tuple(zip(references, labels, splits, strict=True)),
     )
-
-
-def _of_two_meanings(
-    header: Sequence[str], body: Sequence[Sequence[str]], columns: Sequence[int]
-) -> list[int]:
-    """Columns of words that tell what is seen where no other does: the phase of an operation, the set of a toy."""
-    named = [c for c in columns if is_called(header[c], ("phase", "set"))]
-    return [c for c in named if not all(is_number(row[c]) for row in body)]
 
 
 def _labels(
@@ -236,7 +230,10 @@ def _labels(
             raise which_class(header, chosen or columns, disk.name(path), remedy)
         return None
     labels = [row[chosen[0]] for row in body]
-    _refuse_several_in_one(path, labels, disk)
+    choices = next((label for label in labels if '"choices"' in label), None)  # of Label Studio
+    if choices is not None:
+        raise _several(path, disk, choices)
+    refuse_lists(labels, disk.name(path))
     _refuse_several(path, labels, disk)
     _refuse_measures(path, labels, disk)
     return labels
@@ -265,21 +262,8 @@ def _of_names(body: Sequence[Sequence[str]], file: int, columns: Sequence[int]) 
     return None
 
 
-def _refuse_several_in_one(path: Path, labels: Sequence[str], disk: Disk) -> None:
-    """Raise where cells hold regions or several choices as Label Studio writes them, or boxes, in place of a class."""
-    found = next((label for label in labels if label.startswith(('{"', "[{")) or VALUES.search(label)), None)
-    if found is None:
-        return
-    if '"choices"' in found:
-        raise _several(path, disk, found)
-    raise DatasetError(
-        f"{printable(disk.name(path))} holds boxes or JSON in the column of the class.",
-        remedy="Export the annotations as COCO, or as the JSON of the tool they were made with.",
-    )
-
-
 def _refuse_several(path: Path, labels: Sequence[str], disk: Disk) -> None:
-    known = set(labels)
+    known = dict.fromkeys(labels)
     shared = Counter(part for label in known for part in BARS.split(label))
     for label in known:
         parts = [part for part in SEVERAL.split(label) if part]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -43,6 +43,7 @@ BOX_CLASS_REMEDY = (
     "Call the column of the class `class`, and delete the others; delete all where there is one class. Where another "
     "table holds the boxes, give that file."
 )
+VALUES = re.compile(r"(?:-?\d+\.?\d*\s+){3}-?\d")  # four numbers: boxes of an image, in one cell
 MIN_SHARE = 0.5  # of these rows that name an image
 
 Reading = Literal["corners", "upper left and size", "centre and size"]
@@ -191,11 +192,7 @@ def box_class_column(
             raise which_class(header, unsure, named, BOX_CLASS_REMEDY)
     if len(found) > 1:
         raise which_class(header, found, named, BOX_CLASS_REMEDY)
-    if any(row[c].startswith(("[", "{")) for row in body for c in found):
-        raise DatasetError(
-            f"{printable(named)} holds lists in the column of the class.",
-            remedy="Write a row for each box, with one class.",
-        )
+    refuse_lists((row[c] for row in body for c in found), named)
     return found[0] if found else None
 
 
@@ -223,6 +220,15 @@ def which_class(header: Sequence[str], columns: Sequence[int], named: str, remed
     )
 
 
+def refuse_lists(labels: Iterable[str], named: str) -> None:
+    """Raise DatasetError where the cells of classes hold lists or JSON, or the boxes of an image."""
+    if any(label.startswith(("[", "{")) or VALUES.search(label) for label in set(labels)):
+        raise DatasetError(
+            f"{printable(named)} holds lists or JSON in the column of the class.",
+            remedy="Write a row for each box or image, with one class, or export as COCO.",
+        )
+
+
 def split_column(
     header: Sequence[str], body: Sequence[Sequence[str]], columns: Sequence[int], named: str
 ) -> int | None:
@@ -231,27 +237,22 @@ def split_column(
     Raises DatasetError where a column called so holds other words in a few rows.
     """
     classes = [c for c in columns if is_called(header[c], CLASS_WORDS)]
-    return next(
-        (c for c in columns if _holds_splits(header[c], body, c, named, only_class=classes == [c])), None
-    )
-
-
-def _holds_splits(
-    title: str, body: Sequence[Sequence[str]], column: int, named: str, *, only_class: bool
-) -> bool:
-    values = {row[column].lower() for row in body}
-    others = sorted(value for value in values if value and split_of_words(value) is None)
-    spoken = bool(values) and not others
-    if is_called(title, SPLIT_WORDS):
-        if others and 2 * sum(split_of_words(row[column]) is not None for row in body) > len(body):
+    for c in columns:
+        sample = [row[c] for row in body[:: 1 + len(body) // SAMPLED] if row[c]]
+        if 2 * sum(split_of_words(cell) is not None for cell in sample) <= len(sample):
+            continue
+        values = {row[c].lower() for row in body}
+        other = min((value for value in values if value and split_of_words(value) is None), default=None)
+        if is_called(header[c], SPLIT_WORDS) and other:
             raise DatasetError(
-                f"{printable(named)}: which split is '{printable(others[0])}' in the column {printable(title)}?",
+                f"{printable(named)}: which split is '{printable(other)}' in the column {printable(header[c])}?",
                 remedy="Write train, val or test, or delete the column.",
             )
-        return spoken
-    if is_called(title, CLASS_WORDS) and (only_class or len(values) == 1):
-        return False
-    return spoken and not values.isdisjoint({"train", "training"})
+        called = is_called(header[c], CLASS_WORDS) and (classes == [c] or len(values) == 1)
+        trained = not called and not values.isdisjoint({"train", "training"})
+        if not other and (trained or is_called(header[c], SPLIT_WORDS)):
+            return c
+    return None
 
 
 def known_names(root: Path, disk: Disk) -> set[str]:

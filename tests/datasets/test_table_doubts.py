@@ -87,7 +87,7 @@ REFUSED: dict[str, tuple[str, Line, str]] = {
     "lists of classes": (
         "filename;class;xmin;ymin;xmax;ymax",
         lambda n, label, b: f"{n};['{label}', 'dog'];" + plain(b).replace(",", ";"),
-        "lists in the column of the class",
+        "lists or JSON",
     ),
     "scores in percent": ("filename,class,confidence,xmin,ymin,xmax,ymax", scored, "scores"),
     "a second box a row": (
@@ -129,7 +129,7 @@ def test_what_would_be_read_wrongly_is_refused(tmp_path: Path, case: str) -> Non
 LABELS: dict[str, tuple[str, Callable[[int], str], str]] = {
     "rows of other lengths": ("file,label", lambda n: NAMES[n % 2] + ", brown" * (n % 3 == 0), "8 of 25"),
     "several with bars": ("file,label", lambda n: ("a|b", "b|c", "a|c")[n % 3], "several classes"),
-    "boxes in a cell": ("file,PredictionString", lambda n: f"cat 1.0 {n % 3} 4 30 40", "boxes or JSON"),
+    "boxes in a cell": ("file,PredictionString", lambda n: f"cat 1.0 {n % 3} 4 30 40", "lists or JSON"),
     "a split that is none": (
         "file,label,split",
         lambda n: f"{NAMES[n % 2]},{'train' if n < 20 else 'blind'}",
