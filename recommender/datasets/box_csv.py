@@ -110,12 +110,12 @@ def read_box_csv(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, 
             log.add("names_missing", disk.name(table.path), f"all are called {NAMELESS}")
     raw = named_set(entries, format="csv", root=root, disk=disk, log=log, name=name, background=True)
     silent = [image for image in raw.images if not image.labelled]
-    unread = _unread_tables(
-        {table.path for table in tables}, {image.path for image in silent}, index, root, disk
-    )
+    few = 2 * len(silent) > len(raw.images)
+    read, unlisted = {table.path for table in tables}, {image.path for image in silent}
+    unread = _unread_tables(read, unlisted, index, root, disk, with_others=few)
     for path in unread:
         log.add("table_unread", disk.name(path))
-    if unread or 2 * len(silent) > len(raw.images) or any(not entry.objects for entry in entries):
+    if unread or few or any(not entry.objects for entry in entries):
         raw.images = [image for image in raw.images if image.labelled]
         for image in silent:
             log.add("image_without_row", image.name)
@@ -141,15 +141,15 @@ def _of_other_splits(paths: Sequence[Path], disk: Disk) -> list[Path]:
 
 
 def _unread_tables(
-    read: set[Path], silent: set[Path], index: ImageIndex, root: Path, disk: Disk
+    read: set[Path], images: set[Path], index: ImageIndex, root: Path, disk: Disk, *, with_others: bool
 ) -> list[Path]:
-    """The tables below `root`, other than those `read`, that name images without a row in these.
+    """The tables below `root`, other than those `read`, that name some of these images: of boxes, or naming no others.
 
-    Such as have boxes, or name no others: notes on all images tell nothing.
+    Notes on all images tell nothing, so those that name others count only `with_others`.
     """
     known = known_names(root, disk)
     found = []
-    for path in disk.walk(root) if silent else ():
+    for path in disk.walk(root) if images else ():
         if path in read or path.suffix.lower() not in TABLE_SUFFIXES:
             continue
         try:
@@ -158,8 +158,8 @@ def _unread_tables(
             cells = {row[file] for row in rows if file is not None and len(row) == len(rows[0])}
             named = {index.of_name(cell, path, split_of_file(path, root)) for cell in cells} - {None}
         except DatasetError:  # doubtful: it may
-            named = set(silent)
-        if named & silent and (named <= silent or holds_boxes(path, root, disk)):
+            named = set(images)
+        if named & images and (with_others or named <= images or holds_boxes(path, root, disk)):
             found.append(path)
     return found
 

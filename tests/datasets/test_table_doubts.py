@@ -200,6 +200,16 @@ def test_images_that_only_another_list_names_are_no_background(tmp_path: Path, h
     assert len(open_dataset(tmp_path).images) == NUM_IMAGES  # notes on all of them tell nothing
 
 
+def test_classes_of_all_images_beside_boxes_of_a_few_are_told(tmp_path: Path) -> None:
+    names = images(tmp_path / "images")
+    write(
+        tmp_path, HEADING, [line_of(name, *each) for n, name in enumerate(names[:8]) for each in boxes_of(n)]
+    )
+    write(tmp_path, "filename,label", [f"{name},{NAMES[n % 2]}" for n, name in enumerate(names)], "kinds.csv")
+    assert kinds(open_dataset(tmp_path)) == {"table_unread": 1, "image_without_row": 16}
+    assert len(open_dataset(tmp_path, task="classify").images) == NUM_IMAGES
+
+
 def test_boxes_without_classes_beside_a_table_of_images_are_told(tmp_path: Path) -> None:
     names = images(tmp_path / "images")
     boxed = [f"{name},{plain(box)}" for n, name in enumerate(names) for _, box in boxes_of(n)]
