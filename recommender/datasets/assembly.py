@@ -40,7 +40,7 @@ from recommender.errors import DatasetError, WrongTaskError
 from recommender.progress import Progress
 from recommender.records import SPLITS, Dataset, FloatArray, IntArray, LabelledImage, Split
 from recommender.tasks import Task, task_definition
-from recommender.text import printable, unicode_text
+from recommender.text import counted, printable, unicode_text
 
 CLIP_TOLERANCE = 1e-3  # of the image's side; less is rounding and not told
 DARK = 16  # the upper 8 bits of what 12 bits can say
@@ -194,7 +194,7 @@ def _labelled(
     classes_M, boxes_M4, polygons = _checked_boxes(objects, annotated.name, raw)
     if annotated.num_rows and not len(classes_M):
         # As background it would teach the detector to miss what is there.
-        raw.log.add("image_unlabelled", annotated.name, f"{annotated.num_rows} rows, none usable")
+        raw.log.add("image_unlabelled", annotated.name, f"{counted(annotated.num_rows, 'row')}, none usable")
         return None
     if not annotated.labelled:
         raw.log.add("image_without_label", annotated.name)
@@ -292,7 +292,8 @@ def _refuse_without_objects(images: list[LabelledImage], raw: RawSet, task: Task
         if not any(len(image.classes_M) for image in chosen):
             row = task_definition(task)
             raise DatasetError(
-                f"The {split} split of {printable(raw.name)} holds {len(chosen)} images and not one {row.one_object}.",
+                f"The {split} split of {printable(raw.name)} holds {counted(len(chosen), 'image')} and not one "
+                f"{row.one_object}.",
                 remedy=f"An {row.noun} learns from {row.objects}; check that the labels lie where images are "
                 "looked up. If whole images are labelled, sort them into folders by class.",
             )

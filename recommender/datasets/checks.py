@@ -8,6 +8,7 @@ from recommender.datasets.defects import DefectLog, worst_first
 from recommender.datasets.outlines import crosses_itself
 from recommender.records import SPLITS, Dataset, Defect, LabelledImage
 from recommender.tasks import task_definition
+from recommender.text import counted
 
 MAX_OUTLINES = 20_000  # looked at, a few seconds
 
@@ -62,7 +63,7 @@ def exact_copies(dataset: Dataset) -> list[tuple[LabelledImage, LabelledImage]]:
 def class_defects(dataset: Dataset) -> tuple[Defect, ...]:
     """Classes without an object, at all or in one of train and val."""
     log = DefectLog()
-    things = task_definition(dataset.task).objects
+    thing = task_definition(dataset.task).one_object
     counts = {
         split: Counter(int(index) for image in dataset.of_split(split) for index in image.classes_M)
         for split in SPLITS
@@ -72,7 +73,9 @@ def class_defects(dataset: Dataset) -> tuple[Defect, ...]:
         if not train + val + test:
             log.add("class_empty", name)
         elif not train:
-            log.add("class_missing_in_train", name, f"{val or test} {things} in {'val' if val else 'test'}")
+            log.add(
+                "class_missing_in_train", name, f"{counted(val or test, thing)} in {'val' if val else 'test'}"
+            )
         elif not val:
-            log.add("class_missing_in_val", name, f"{train} {things} in train")
+            log.add("class_missing_in_val", name, f"{counted(train, thing)} in train")
     return log.defects()

@@ -82,7 +82,8 @@ def refuse_no_classes(root: Path) -> WrongTaskError:
     """The refusal of a folder that was to be read for classification and holds no classes."""
     return WrongTaskError(
         f"{printable(root.name)} holds no folders of images by class and no CSV of file and label.",
-        remedy="Put the images of each class in a folder called after it, in train/ and val/ or without splits.",
+        remedy="Put the images of each class, two at least, in a folder called after it, in train/ and val/ or without "
+        "splits.",
     )
 
 

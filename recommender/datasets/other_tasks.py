@@ -17,7 +17,7 @@ from recommender.datasets.disk import ARCHIVE_SUFFIXES, UNREAD_IMAGES, Disk
 from recommender.datasets.labels import RowShapes
 from recommender.datasets.raw import Float64Array
 from recommender.errors import DatasetError, WrongTaskError
-from recommender.text import printable
+from recommender.text import counted, printable
 
 REMEDY = "Give rows of `class x y w h` for object detection, or polygons for instance segmentation."
 PARALLELOGRAM_TOLERANCE = 2e-3  # of the image's side
@@ -147,7 +147,7 @@ def error_without_labels(root: Path, disk: Disk) -> DatasetError:
     others = [path for path in disk.walk(root) if path.suffix.lower() in (".json", ".xml", ".jsonl", ".csv")]
     beside = f" Of {printable(disk.name(others[0]))} the form is not known." if others else ""
     return DatasetError(
-        f"{named} holds {len(paths)} images and no labels that are read.{beside}",
+        f"{named} holds {counted(len(paths), 'image')} and no labels that are read.{beside}",
         remedy="Put YOLO label files, a COCO JSON, VOC files or a folder `masks` with them, or the images of each "
-        "class in its folder.",
+        "class in its folder, two classes at least.",
     )

@@ -142,16 +142,15 @@ def test_without_splits_every_class_is_on_both_sides_and_copies_on_one(tmp_path:
 def test_classes_are_matched_by_name_and_never_by_order(tmp_path: Path) -> None:
     put(tmp_path / "train" / "bird", "bird", 3)
     put(tmp_path / "train" / "dog", "dog", 3)
-    put(tmp_path / "val" / "cat", "cat", 2)
+    put(tmp_path / "val" / "cat", "cat", 1)
     put(tmp_path / "val" / "dog", "dog", 2, start=10)
     found = open_dataset(tmp_path)
     assert found.class_names == ("bird", "cat", "dog")
     assert counts(found)[("val", "dog")] == 2
     assert kinds(found)["class_folder_missing"] == 2
-    assert {d.kind for d in inspect_dataset(found).defects} >= {
-        "class_missing_in_train",
-        "class_missing_in_val",
-    }
+    defects = {d.kind: d.examples for d in inspect_dataset(found).defects}
+    assert defects["class_missing_in_train"] == ("cat: 1 labelled image in val",)
+    assert defects["class_missing_in_val"] == ("bird: 3 labelled images in train",)
 
 
 def test_a_class_may_be_called_train_and_another_be_empty(tmp_path: Path) -> None:
@@ -290,6 +289,14 @@ def test_another_task_is_refused_and_named(tmp_path: Path) -> None:
     put(tmp_path / "flat", "cat", 3)
     with pytest.raises(WrongTaskError, match="no folders of images by class"):
         open_dataset(tmp_path / "flat", task="classify")
+
+
+def test_a_single_class_is_told_that_two_are_needed(tmp_path: Path) -> None:
+    put(tmp_path / "pets" / "cat", "cat", 3)
+    with pytest.raises(DatasetError, match="two classes at least"):
+        open_dataset(tmp_path / "pets")
+    with pytest.raises(WrongTaskError, match="each class, two at least"):
+        open_dataset(tmp_path / "pets", task="classify")
 
 
 def test_the_export_is_a_tree_that_ultralytics_numbers_alike(tmp_path: Path) -> None:
