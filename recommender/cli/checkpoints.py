@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from recommender.cli.checkpoint_tables import print_facts, print_layers, print_table, summary
 from recommender.cli.options import AsJson, TaskChoice, task_of
 
 if TYPE_CHECKING:
-    from recommender.records import Checkpoint, Dataset, TrainingStep, TransferCoverage
-    from recommender.report.checkpoints import CheckpointSummary
+    from recommender.records import Checkpoint, Dataset
     from recommender.tasks import Task
 
 app = typer.Typer(no_args_is_help=True, help="The checkpoints a training can start from.")
@@ -42,7 +42,7 @@ def list_checkpoints(
         documents = [one.model_dump(mode="json") for one in listed_checkpoints(shown, known)]
         _print_json({"checkpoints": documents})
     else:
-        _print_table(shown)
+        print_table(shown)
 
 
 @app.command()
@@ -75,8 +75,8 @@ def show(
             {"checkpoint": checkpoint_summary(checkpoint).model_dump(mode="json"), "transfer": transfer}
         )
     else:
-        _print_facts(checkpoint_summary(checkpoint))
-        _print_layers(found)
+        print_facts(checkpoint_summary(checkpoint))
+        print_layers(found)
 
 
 @app.command()
@@ -138,7 +138,7 @@ def add(
     if as_json:
         _print_json({"checkpoint": checkpoint_summary(checkpoint).model_dump(mode="json")})
     else:
-        out().print(f"registered {checkpoint.name}: {_summary(checkpoint)}", markup=False)
+        out().print(f"registered {checkpoint.name}: {summary(checkpoint)}", markup=False)
 
 
 @app.command()
@@ -163,7 +163,7 @@ def fetch(
         chosen = get_checkpoint(store, name)
     with progress_bars() as progress:
         fetched = fetch_checkpoint(chosen, base_url=base_url, file=from_file, again=again, progress=progress)
-    out().print(f"fetched {fetched.name}: {_summary(fetched)}, sha256 {fetched.sha256}", markup=False)
+    out().print(f"fetched {fetched.name}: {summary(fetched)}, sha256 {fetched.sha256}", markup=False)
 
 
 @app.command()
@@ -294,109 +294,3 @@ def _print_json(document: dict[str, Any]) -> None:
     import json
 
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-
-
-def _print_table(checkpoints: list[Checkpoint]) -> None:
-    from rich.table import Table
-
-    from recommender.checkpoints import names_of_files
-    from recommender.cli.console import out
-    from recommender.text import printable
-
-    table = Table(
-        "checkpoint", "here", "from", "architecture", "licence", "trained on", box=None, pad_edge=False
-    )
-    for heading in ("parameters", "classes", "score*"):
-        table.add_column(heading, justify="right")
-    names = names_of_files(checkpoints)
-    for entry in checkpoints:
-        if names[entry.name][0] != entry.name:
-            continue  # in the row of the first name
-        score = entry.source_score
-        cells = (
-            " = ".join(names[entry.name]),
-            "yes" if entry.available else "no",
-            entry.origin,
-            entry.architecture,
-            entry.licence or "unknown",
-            entry.source_name or "unknown",
-            "unknown" if entry.num_parameters is None else f"{entry.num_parameters / 1e6:.1f} M",
-            "unknown" if entry.class_names is None else str(len(entry.class_names)),
-            "" if score is None else f"{score:.3f}",
-        )
-        table.add_row(*(_plain(printable(cell, limit=40)) for cell in cells))
-    console = out()
-    console.print(table)
-    console.print(
-        "* on the val images of its own data, as its makers report it: mAP50-95 of detectors, mask mAP50-95 of "
-        "segmenters, top-1 accuracy of classifiers",
-        style="dim",
-    )
-
-
-def _print_facts(facts: CheckpointSummary) -> None:
-    from rich.table import Table
-
-    from recommender.cli.console import out
-    from recommender.text import printable
-
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for key, value in facts:
-        if key == "lineage":
-            table.add_row(key, _plain(printable(_chain(facts.lineage), limit=1000)))
-            continue
-        shown = ", ".join(map(str, value)) if isinstance(value, tuple) else value
-        table.add_row(key, _plain("unknown" if shown is None else printable(shown, limit=1000)))
-    out().print(table)
-
-
-def _chain(lineage: Sequence[TrainingStep] | None) -> str:
-    """Its trainings in their order: "COCO 118,287 images (coco-yolo11n)", …"""
-    if lineage is None:
-        return "unknown"
-    steps = []
-    for step in lineage:
-        size = "" if step.source_images is None else f" {step.source_images:,} images"
-        weights = "" if step.checkpoint is None else f" ({step.checkpoint})"
-        steps.append(f"{step.source_name}{size}{weights}")
-    return " → ".join(steps or ["random weights"]) + " → its own data"
-
-
-def _print_layers(found: TransferCoverage) -> None:
-    from rich.table import Table
-
-    from recommender.cli.console import out
-
-    table = Table("layer", "part", "module", box=None, pad_edge=False)
-    table.add_column("parameters", justify="right")
-    table.add_column("transferred", justify="right")
-    for layer in found.layers:
-        share = layer.num_transferred / layer.num_parameters
-        table.add_row(str(layer.layer), layer.part, layer.module, f"{layer.num_parameters:,}", f"{share:.1%}")
-    shares = ", ".join(f"{part} {found.share(part):.1%}" for part in ("backbone", "neck", "head"))
-    console = out()
-    console.print(table)
-    console.print(
-        f"transferred: {found.share():.1%} of the parameters ({shares}); "
-        f"{found.classes_matched} of {found.num_classes} classes known"
-    )
-
-
-def _summary(checkpoint: Checkpoint) -> str:
-    from recommender.tasks import task_definition
-    from recommender.text import counted, printable
-
-    classes = (
-        "classes unknown" if checkpoint.class_names is None else counted(len(checkpoint.class_names), "class")
-    )
-    source = printable(checkpoint.source_name or "unknown data", limit=60)
-    licence = printable(checkpoint.licence or "unknown", limit=60)
-    noun = task_definition(checkpoint.task).noun
-    return f"{noun} {checkpoint.architecture}, {classes}, trained on {source}, licence {licence}"
-
-
-def _plain(text: str) -> Any:
-    """Text that rich takes letter by letter: names may hold its markup."""
-    from rich.text import Text
-
-    return Text(text, overflow="fold")

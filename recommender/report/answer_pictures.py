@@ -4,8 +4,6 @@ what the first starts see on them before any training. No image of another data 
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
-from PIL import Image
 
 from recommender.checkpoints import restore_model
 from recommender.datasets import read_image
@@ -22,13 +19,13 @@ from recommender.forecast.situation import Situation
 from recommender.pipeline import Study
 from recommender.profile.images import letterbox
 from recommender.records import ByteArray, Checkpoint, LabelledImage, Profile, Recommendation
+from recommender.report.photos import jpeg_of, svg_photo
 from recommender.text import printable
 
 NUM_NEAREST = 4
 NUM_SCENES = 3  # images on which predictions are drawn
 NUM_STARTS = 3  # checkpoints that draw them
 THUMB_SIDE, SCENE_SIDE = 200, 420  # pixels
-JPEG_QUALITY = 72
 INPUT_SIDE = 416  # pixels of the networks' square input
 CONFIDENCE = 0.25
 MAX_BOXES = 30
@@ -120,27 +117,16 @@ def _read(image: LabelledImage) -> ByteArray | None:
         return None  # moved or changed since
 
 
-def _jpeg(pixels_HW3: ByteArray, side: int) -> tuple[str, int, int]:
-    file = io.BytesIO()
-    photo = Image.fromarray(pixels_HW3)
-    photo.thumbnail((side, side))
-    photo.save(file, "JPEG", quality=JPEG_QUALITY, optimize=True)
-    return base64.b64encode(file.getvalue()).decode("ascii"), photo.width, photo.height
-
-
 def _thumbnail(pixels_HW3: ByteArray) -> Markup:
-    data, width, height = _jpeg(pixels_HW3, THUMB_SIDE)
+    data, width, height = jpeg_of(pixels_HW3, THUMB_SIDE)
     return Markup('<img alt="" width="{}" height="{}" src="data:image/jpeg;base64,{}">').format(
         width, height, data
     )
 
 
 def _scene(number: int, pixels_HW3: ByteArray) -> Markup:
-    data, _, _ = _jpeg(pixels_HW3, SCENE_SIDE)
     height, width = pixels_HW3.shape[:2]
-    return Markup('<image id="scene{}" width="{}" height="{}" href="data:image/jpeg;base64,{}"/>').format(
-        number, width, height, data
-    )
+    return svg_photo(f"scene{number}", pixels_HW3, width, height, side=SCENE_SIDE)
 
 
 def _predictions(checkpoint: Checkpoint, scenes: Sequence[ByteArray]) -> Predictions | None:

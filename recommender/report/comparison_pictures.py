@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
-from PIL import Image
 
 from recommender.comparison.comparison_input import Box, ComparisonInput, Evaluation, Scene
 from recommender.comparison.findings import Findings, shown_run
@@ -16,10 +13,10 @@ from recommender.comparison.pictures import DetectionMatches, matches_of
 from recommender.datasets import read_image
 from recommender.errors import RecommenderError
 from recommender.records import ByteArray, Dataset, Start
+from recommender.report.photos import svg_photo
 from recommender.text import printable
 
 MAX_SIDE = 420  # pixels of an image in the report
-JPEG_QUALITY = 72
 WORDS = {"truth": "", "hit": "hit: ", "miss": "missed: ", "false": "false alarm: "}
 WORDS_OF_IMAGES = {"truth": "", "hit": "right: ", "false": "wrong: "}
 
@@ -157,13 +154,7 @@ def _source(number: int, scene: Scene, pixels_HW3: ByteArray | None) -> Markup:
         return Markup('<rect id="photo{}" class="nothing" width="{}" height="{}"/>').format(
             number, scene.width, scene.height
         )
-    file = io.BytesIO()
-    photo = Image.fromarray(pixels_HW3)
-    photo.thumbnail((MAX_SIDE, MAX_SIDE))
-    photo.save(file, "JPEG", quality=JPEG_QUALITY, optimize=True)
-    return Markup('<image id="photo{}" width="{}" height="{}" href="data:image/jpeg;base64,{}"/>').format(
-        number, scene.width, scene.height, base64.b64encode(file.getvalue()).decode("ascii")
-    )
+    return svg_photo(f"photo{number}", pixels_HW3, scene.width, scene.height, side=MAX_SIDE)
 
 
 def _drawing(number: int, scene: Scene, marks: Sequence[Markup]) -> Markup:

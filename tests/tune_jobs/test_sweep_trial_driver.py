@@ -13,6 +13,7 @@ from recommender.store import RANKABLE, Store
 from recommender.store.runs import Runs
 from tests.tune_jobs.sweep_kit import Clock, actor_event, finished, paper_trials, point, trial_driver
 from tune_jobs.storage import UrlStorage
+from tune_jobs.sweep.display import summary_of
 from tune_jobs.sweep.policy import NOTHING_FITS, RunAll, SweepView, TrialView
 from tune_jobs.sweep.resume_states import keep_state, state_path
 from tune_jobs.sweep.run import SweepSettings, run_trials
@@ -145,6 +146,7 @@ def test_a_node_that_cannot_train_loses_its_slot_and_the_trial_runs_elsewhere(st
         driver.started(spec.id)
     driver.receive(specs[0].id, actor_event("full", "unfit", note="10.0.0.1: no space left"))
     assert driver.view().num_slots == 1
+    assert "1 running on 1 slots · 1 left out (10.0.0.1: no space left)" in summary_of(driver.view())
     assert driver.next_id() is None  # the other slot is taken
     driver.receive(specs[1].id, actor_event("good", "run", run=finished(specs[1], [0.1, 0.2, 0.3])))
     assert driver.next_id() == specs[0].id

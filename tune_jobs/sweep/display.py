@@ -151,7 +151,8 @@ def _occupation(view: SweepView) -> list[str]:
     running = view.of_state("running")
     unplaced = sum(not trial.placed for trial in running)
     slots = f"{len(running) - unplaced} running on {view.num_slots} slots"
-    return [slots, *([f"{unplaced} waiting for the cluster"] if unplaced else [])]
+    left_out = [f"{len(view.left_out)} left out ({printable(why, limit=100)})" for why in view.left_out[-1:]]
+    return [slots, *([f"{unplaced} waiting for the cluster"] if unplaced else []), *left_out]
 
 
 def line_of(trial: TrialView) -> str:

@@ -47,6 +47,7 @@ class SweepView:
     device_seconds: float
     device: Literal["gpu", "cpu"]
     num_slots: int
+    left_out: tuple[str, ...] = ()  # for each slot whose node cannot train, the reason
 
     def of_state(self, *states: TrialState) -> tuple[TrialView, ...]:
         """The trials in any of these states, in the order they were planned."""

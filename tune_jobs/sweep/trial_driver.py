@@ -75,7 +75,7 @@ class TrialDriver:
         self._clock = clock
         self._began_at = clock() if began_at is None else began_at
         self._device_s_before = device_s_before  # by attempts at this sweep before: they count too
-        self._num_unfit = 0  # slots whose node cannot train
+        self._left_out: list[str] = []  # for each slot whose node cannot train, the reason
         self._reason: str | None = None
         self._asked_to_stop: str | None = (
             None  # written by `stop` alone, which may interrupt any other assignment
@@ -88,7 +88,7 @@ class TrialDriver:
 
     def next_id(self) -> str | None:
         """The trial to start now, or None. Trials known by now, or too long for the budget, are passed over."""
-        while self.stop_reason() is None and self._num_running() < self.slots.count - self._num_unfit:
+        while self.stop_reason() is None and self._num_running() < self.slots.count - len(self._left_out):
             id = self._guarded(self._policy.next, self.view())
             trial = self._trials.get(id or "")
             if trial is None or trial.state != "waiting":
@@ -187,7 +187,7 @@ class TrialDriver:
         Memory is what breaks a whole fit, so only the trial that held most of it is blamed: the others restart
         as often as it takes.
         """
-        self._num_unfit = 0  # what kept their slots from others is gone too
+        self._left_out.clear()  # what kept their slots from others is gone too
         running = [trial for trial in self._trials.values() if trial.state == "running"]
         largest = max(running, key=lambda trial: trial.memory_mb, default=None)
         for trial in running:
@@ -232,7 +232,8 @@ class TrialDriver:
             budget_kind=self.compute_budget.kind,
             device_seconds=self._device_seconds(),
             device=self.slots.device,
-            num_slots=self.slots.count - self._num_unfit,
+            num_slots=self.slots.count - len(self._left_out),
+            left_out=tuple(self._left_out),
         )
 
     # ── inside ──
@@ -251,8 +252,8 @@ class TrialDriver:
         """Let another slot have a trial that its node cannot train; that slot is gone for this sweep."""
         self._end_attempt(trial)
         trial.state = "waiting"
-        self._num_unfit += 1
-        if self._num_unfit >= self.slots.count:
+        self._left_out.append(trial.note or "")
+        if len(self._left_out) >= self.slots.count:
             self.error = self.error or UnavailableError(
                 f"No node is left that can train: {trial.note}",
                 remedy="Mend that; the same command goes on with what is finished.",
