@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse
 
 from recommender import __version__
 from recommender.report.notices import coded, notice_title
-from recommender.text import printable
+from recommender.text import counted, printable
 
 FOLDER = Path(__file__).parent / "web"
 STATIC = FOLDER / "static"
@@ -34,6 +34,7 @@ def environment() -> Environment:
         grouped=grouped,
         signed=signed,
         coded=coded,
+        counted=counted,
         notice_title=notice_title,
     )
     made.globals.update(version=__version__)

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,8 @@ class PostgresServer:
                 int(row[0]) for row in connection.execute(query, [database.rsplit("/", 1)[-1]]).fetchall()
             ]
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # its connection has ended since
+                os.kill(pid, signal.SIGKILL)
         return len(pids)
 
 

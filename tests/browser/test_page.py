@@ -46,7 +46,7 @@ def test_from_upload_to_a_finished_training(visit: Visit, drawn: Path) -> None:
     assert page.locator("table.ranking svg.bar circle.mean").count() == len(before)
 
     page.get_by_role("button", name=re.compile("Train from coco-yolo11n, full")).click()
-    assert re.search("Launch the full training of 1 epochs from coco-yolo11n", visit.dialogs[-1])
+    assert re.search("Launch the full training of 1 epoch from coco-yolo11n", visit.dialogs[-1])
     expect(page.get_by_role("button", name="Cancel the training")).to_be_visible()
     expect(page.get_by_text("Registered as checkpoint")).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_text("Best mAP50-95")).to_be_visible()

@@ -220,6 +220,7 @@ def test_an_answer_filed_by_another_service_is_found(service: Service, small_zip
         "message": "Name its set (`recommend checkpoints add <FILE> --dataset PATH`).",
     }
     document = DOCUMENT | {"dataset": DOCUMENT["dataset"] | {"hash": held["hash"]}, "warnings": [notice]}  # type: ignore[operator]
+    document["budget"] = {"epochs": 1, "imgsz": 640}
     done = recommendation_job(
         "rec_elsewhere", dataset_id=held["id"], status="succeeded", document=json.dumps(document)
     )
@@ -228,6 +229,7 @@ def test_an_answer_filed_by_another_service_is_found(service: Service, small_zip
     assert answer.status_code == 200
     assert RecommendationAnswer.model_validate_json(answer.text).method == "rules"
     page = service.get("/recommendations/rec_elsewhere").text
+    assert "Full training of 1 epoch at 640 px" in page
     assert "Name its set (<code>recommend checkpoints add &lt;FILE&gt; --dataset PATH</code>)." in page
     assert service.get("/v1/recommendations/rec_elsewhere", service.bob).status_code == 404
     assert service.delete("/v1/recommendations/rec_elsewhere").status_code == 409
