@@ -112,7 +112,7 @@ class RecommendationQueue:
         if known is not None:
             return known
         with self._asking:  # of the same question twice at once, the second finds the first
-            for status in ("queued", "running"):
+            for status in ("queued", "running", "succeeded"):  # it may be answered since the look above
                 known = self._store.recommendations.find(key, status=status, owner=caller.owner)
                 if known is not None and known.dataset_id == held.id:
                     return known

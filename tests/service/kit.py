@@ -101,10 +101,11 @@ def running(
     folder: Path, store_url: str | None = None, *, pools: WorkerPools | None = None, **changes: Any
 ) -> Iterator[Service]:
     """A service with a store of its own, and with worker pools of its own unless some are lent to it."""
-    with Store(store_url or folder / "store.sqlite3") as store, pytest.MonkeyPatch.context() as patch:
-        if pools is not None:
-            patch.setattr("service.app.WorkerPools", lambda **_: pools)
-        app = create_app(settings_for_tests(**changes), store)
+    with Store(store_url or folder / "store.sqlite3") as store:
+        with pytest.MonkeyPatch.context() as patch:
+            if pools is not None:
+                patch.setattr("service.app.WorkerPools", lambda **_: pools)
+            app = create_app(settings_for_tests(**changes), store)
         keys = {
             name: create_key(store, owner=owner, role=role)[1]  # type: ignore[arg-type]
             for name, owner, role in (

@@ -260,6 +260,17 @@ def test_the_same_question_twice_at_once_is_one(
         with ThreadPoolExecutor(8) as threads:
             ids = set(threads.map(ask, range(8)))
         assert (len(ids), len(new)) == (1, 1)
+        cached_answer = RecommendationQueue._cached_answer
+
+        def looked_up_too_early(*arguments: Any) -> None:
+            """The answer is filed right after this look."""
+            assert cached_answer(*arguments) is None
+            [(job, _)] = service.store.recommendations.open()
+            assert service.store.recommendations.take_lease(job.id, seen=NOBODY, holder="h")
+            service.store.recommendations.finish(job.id, holder="h", status="succeeded", document="{}")
+
+        monkeypatch.setattr(RecommendationQueue, "_cached_answer", looked_up_too_early)
+        assert {ask(8)} == ids
 
 
 @pytest.mark.slow
