@@ -171,6 +171,7 @@ def test_a_node_that_cannot_train_spoils_no_trial(
     assert store.runs.list(statuses=("failed",)) == ()
     why = "node_cache" if lacks == "a disk" else "ultralytics 8.0.0 where the driver has"
     assert any(why in note for note in seen), seen
+    assert [why in note for note in result.view.left_out] == [True]
 
 
 def test_data_reach_each_node_once(

@@ -168,7 +168,7 @@ def _drive(
                     f"Ray Tune broke {broken_in_a_row} times in a row: {_last_line(error)}",
                     remedy="Look at the cluster (`ray status`); the same command goes on with what is finished.",
                 ) from error
-        if trial_driver.stop_reason() is None:
+        if not trial_driver.is_over():
             trial_driver.requeue_running("its fit broke, out of memory perhaps")
     on_step()
 
