@@ -255,7 +255,8 @@ def find_format(
 ) -> tuple[Format, list[Path]] | None:
     """The first row of which there are files, with these files; None without any.
 
-    The first files of each suffix are looked into.
+    The first files of each suffix are looked into; the others where these are of a form that is read, and not one file
+    an image.
     """
     by_suffix: dict[str, list[Path]] = {}
     for path in paths:
@@ -269,8 +270,15 @@ def find_format(
     for row in filter(among, FORMATS):
         files = [path for suffix in row.suffixes for path in by_suffix.get(suffix, ())]
         known = [path for path in files if path in heads and row.matches(heads[path])]
+        if known and row.per_image:
+            return row, files
+        if known and row.read is not None:
+            others = [
+                path for path in files if path not in heads and row.matches(disk.head(path, HEAD_BYTES))
+            ]
+            return row, sorted([*known, *others])
         if known:
-            return row, files if row.per_image else known
+            return row, known
     return None
 
 
