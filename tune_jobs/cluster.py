@@ -123,7 +123,6 @@ def trial_resources(
     gpus_per_trial: float | None = None,
     cpus_per_trial: float | None = None,
     num_trials: int | None = None,
-    max_parallel: int | None = None,
 ) -> TrialResources:
     """Divide a cluster into trials. Without numbers: a GPU each where there are any, else a CPU each, and more
     CPUs when there are fewer trials than CPUs.
@@ -146,12 +145,7 @@ def trial_resources(
             f"No node has {cpus:g} CPUs and {gpus:g} GPUs for a trial; the nodes offer {offers}.",
             remedy="Ask for less, or start Ray with more: ray start --num-cpus N.",
         )
-    return TrialResources(
-        cpus=cpus,
-        gpus=gpus,
-        num_threads=max(1, int(cpus)),
-        num_slots=min(slots, max_parallel or slots),
-    )
+    return TrialResources(cpus=cpus, gpus=gpus, num_threads=max(1, int(cpus)), num_slots=slots)
 
 
 def _start_local(num_cpus: int | None) -> None:

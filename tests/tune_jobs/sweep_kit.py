@@ -140,6 +140,7 @@ def trial_driver(
     policy: Policy | None = None,
     budget: str | None = None,
     slots: int = 2,
+    max_parallel: int | None = None,
     limits: TrialLimits | None = None,
     device_s_before: float = 0.0,
 ) -> TrialDriver:
@@ -149,7 +150,7 @@ def trial_driver(
         recorder=RunRecorder(store),
         policy=policy or RunAll(),
         compute_budget=ComputeBudget.parse(budget),
-        slots=Slots(count=slots, device="cpu", devices_per_trial=1.0),
+        slots=Slots(count=slots, max_parallel=max_parallel, device="cpu", devices_per_trial=1.0),
         limits=limits or TrialLimits(),
         clock=clock or Clock(),
         device_s_before=device_s_before,

@@ -133,7 +133,6 @@ def node(cpus: float, gpus: float = 0.0) -> Node:
         ((node(4, 8),), {}, 1, 1, 4),
         ((node(16, 4),), {"gpus_per_trial": 0, "num_trials": 100}, 1, 0, 16),
         ((node(16),), {"cpus_per_trial": 5}, 5, 0, 3),
-        ((node(16),), {"max_parallel": 3}, 1, 0, 3),
         ((node(6, 2),), {"gpus_per_trial": 0.3}, 1, 0.3, 6),
     ],
 )

@@ -146,7 +146,7 @@ def test_a_node_that_cannot_train_loses_its_slot_and_the_trial_runs_elsewhere(st
         driver.started(spec.id)
     driver.receive(specs[0].id, actor_event("full", "unfit", note="10.0.0.1: no space left"))
     assert driver.view().num_slots == 1
-    assert "1 running on 1 slots · 1 left out (10.0.0.1: no space left)" in summary_of(driver.view())
+    assert "1 running on 1 slot · 1 left out (10.0.0.1: no space left)" in summary_of(driver.view())
     assert driver.next_id() is None  # the other slot is taken
     driver.receive(specs[1].id, actor_event("good", "run", run=finished(specs[1], [0.1, 0.2, 0.3])))
     assert driver.next_id() == specs[0].id
@@ -156,6 +156,18 @@ def test_a_node_that_cannot_train_loses_its_slot_and_the_trial_runs_elsewhere(st
     assert [trial.state for trial in driver.view().trials] == ["finished", "finished", "waiting"]
     assert driver.stop_reason() is None
     assert {run.status for run in store.runs.list()} == {"succeeded"}
+
+
+def test_of_one_trial_at_a_time_each_good_node_may_be_the_one(store: Store) -> None:
+    specs = paper_trials(3)
+    driver = trial_driver(specs, store, slots=3, max_parallel=1)
+    for number, left in enumerate((1, 1, 0)):
+        assert driver.next_id() == specs[0].id
+        assert driver.next_id() is None
+        driver.started(specs[0].id)
+        driver.receive(specs[0].id, actor_event(str(number), "unfit", note="no space left"))
+        assert driver.view().num_slots == left
+    assert isinstance(driver.error, UnavailableError)
 
 
 def test_without_a_node_that_can_train_the_sweep_ends_and_no_trial_is_blamed(store: Store) -> None:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from recommender.recipe_axes import DEFAULT, setting_of
 from recommender.records import EpochMetrics
-from recommender.text import printable, sparkline
+from recommender.text import counted, printable, sparkline
 from tune_jobs.sweep.policy import SweepView, TrialView
 
 CURVE_WIDTH = 20
@@ -150,7 +150,7 @@ def _occupation(view: SweepView) -> list[str]:
         return []  # everything was known: no cluster was joined
     running = view.of_state("running")
     unplaced = sum(not trial.placed for trial in running)
-    slots = f"{len(running) - unplaced} running on {view.num_slots} slots"
+    slots = f"{len(running) - unplaced} running on {counted(view.num_slots, 'slot')}"
     left_out = [f"{len(view.left_out)} left out ({printable(why, limit=100)})" for why in view.left_out[-1:]]
     return [slots, *([f"{unplaced} waiting for the cluster"] if unplaced else []), *left_out]
 

@@ -134,11 +134,15 @@ def _run_on_cluster(
             gpus_per_trial=settings.gpus_per_trial,
             cpus_per_trial=settings.cpus_per_trial,
             num_trials=num_waiting,
-            max_parallel=settings.max_parallel,
         )
         devices = resources.gpus or resources.cpus
         trial_driver = driver_for(
-            slots=Slots(count=resources.num_slots, device=resources.device, devices_per_trial=devices)
+            slots=Slots(
+                count=resources.num_slots,
+                max_parallel=settings.max_parallel,
+                device=resources.device,
+                devices_per_trial=devices,
+            )
         )
         with _interruptible(trial_driver):
             on_step = _watcher(trial_driver, display, stop)

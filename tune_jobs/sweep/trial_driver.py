@@ -23,9 +23,10 @@ FITS_FACTOR = 0.9  # a trial is started when this much of its estimated time is 
 
 @dataclass(frozen=True, kw_only=True)
 class Slots:
-    """The number of trials at a time, and the resources of one."""
+    """The number of trials that fit on the cluster, of those allowed at a time, and the resources of one."""
 
     count: int
+    max_parallel: int | None = None
     device: Literal["gpu", "cpu"]
     devices_per_trial: float  # GPUs, or CPUs on a cluster without
 
@@ -88,7 +89,7 @@ class TrialDriver:
 
     def next_id(self) -> str | None:
         """The trial to start now, or None. Trials known by now, or too long for the budget, are passed over."""
-        while self.stop_reason() is None and self._num_running() < self.slots.count - len(self._left_out):
+        while self.stop_reason() is None and self._num_running() < self._num_slots():
             id = self._guarded(self._policy.next, self.view())
             trial = self._trials.get(id or "")
             if trial is None or trial.state != "waiting":
@@ -232,7 +233,7 @@ class TrialDriver:
             budget_kind=self.compute_budget.kind,
             device_seconds=self._device_seconds(),
             device=self.slots.device,
-            num_slots=self.slots.count - len(self._left_out),
+            num_slots=self._num_slots(),
             left_out=tuple(self._left_out),
         )
 
@@ -293,6 +294,11 @@ class TrialDriver:
             self.error = self.error or error
             self._reason = self._reason or _short(error)
             return None
+
+    def _num_slots(self) -> int:
+        """The number of trials that may run at a time: of a few allowed, any good node takes one."""
+        usable = self.slots.count - len(self._left_out)
+        return min(usable, self.slots.max_parallel or usable)
 
     def _num_running(self) -> int:
         return sum(trial.state == "running" for trial in self._trials.values())
