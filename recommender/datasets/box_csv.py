@@ -224,6 +224,7 @@ def _table(
     if has_scores(header, body, free):
         return None
     split = split_column(header, body, [c for c in free if c != file], disk.name(path))
+    split_of_table = split_of_file(path, root)
     size = _size_columns(header, free)
     label = box_class_column(
         header, body, [c for c in free if c not in (file, split, *size)], disk.name(path)
@@ -237,7 +238,7 @@ def _table(
                 reference=row[file],
                 label=NAMELESS if label is None else row[label],
                 boxes=_boxes_in(row, boxes),
-                split=(None if split is None else split_of_words(row[split])) or split_of_file(path, root),
+                split=(None if split is None else split_of_words(row[split])) or split_of_table,
                 size=_size([row[c] for c in size]),
             )
             for row in body

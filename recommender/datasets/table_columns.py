@@ -43,7 +43,8 @@ BOX_CLASS_REMEDY = (
     "Call the column of the class `class`, and delete the others; delete all where there is one class. Where another "
     "table holds the boxes, give that file."
 )
-VALUES = re.compile(r"(?:-?\d+\.?\d*\s+){3}-?\d")  # four numbers: boxes of an image, in one cell
+# Four numbers: boxes of an image, in one cell. Begun at whole numbers, else a long cell of digits takes hours.
+VALUES = re.compile(r"(?<![\d.])(?:-?\d+(?:\.\d*)?\s+){3}-?\d")
 MIN_SHARE = 0.5  # of these rows that name an image
 
 Reading = Literal["corners", "upper left and size", "centre and size"]

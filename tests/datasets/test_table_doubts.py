@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from recommender.datasets import open_dataset
+from recommender.datasets.table_columns import refuse_lists
 from recommender.errors import DatasetError
 from recommender.records import Dataset
 from tests.datasets.helpers import kinds
@@ -157,6 +159,15 @@ def test_tables_of_classes_are_read_as_meant_or_refused(tmp_path: Path, case: st
         assert {int(image.path.stem): int(image.classes_M[0]) for image in found.images} == {
             number: number % 2 for number in range(NUM_IMAGES)
         }
+
+
+def test_a_long_cell_of_digits_holds_nothing_up() -> None:
+    began = time.process_time()
+    refuse_lists(["1" * 1000, "cat"], "labels.csv")
+    assert time.process_time() - began < 1
+    for cell in ("cat 1.0 2 4 30 40", "1. 2. 3. -4"):
+        with pytest.raises(DatasetError, match="lists or JSON"):
+            refuse_lists([cell], "labels.csv")
 
 
 @pytest.mark.parametrize("boxes", [True, False])
