@@ -41,6 +41,7 @@ from recommender.datasets.table_columns import (
     known_names,
     names_image,
     split_column,
+    with_point,
 )
 from recommender.errors import DatasetError
 from recommender.records import Split
@@ -54,7 +55,6 @@ BOX_MAKERS = {
     "centre and size": box_from_centre,
 }
 NUMBERS = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
-DECIMAL_COMMA = re.compile(r"\A(?!-?[1-9]\d{0,2},\d{3}\Z)(-?\d+),(\d+)\Z")  # 1,234 may be a thousand
 KEYS = re.compile(r"[a-df-z]", re.IGNORECASE)  # the numbers of `x1` and `y2` are no values
 EMPTY = ("", "nan", "none", "null")
 NO_BOX = ({0.0}, {-1.0})
@@ -221,7 +221,7 @@ def _table(
         return None
     if num_uneven := len(rows) - boxes.headed - len(body):
         log.add("label_columns", disk.name(path), "rows of another length", count=num_uneven)
-    if has_scores(header, body, free):
+    if has_scores(header, body, boxes):
         return None
     split = split_column(header, body, [c for c in free if c != file], disk.name(path))
     split_of_table = split_of_file(path, root)
@@ -251,7 +251,7 @@ def _boxes_in(row: Sequence[str], boxes: BoxColumns) -> tuple[Cells, ...]:
     cells = [row[c] for c in boxes.columns]
     if all(cell.lower() in EMPTY for cell in cells):
         return ()
-    found = [DECIMAL_COMMA.sub(r"\1.\2", cell) for cell in cells]
+    found = [with_point(cell) for cell in cells]
     found = found if len(cells) == 4 else NUMBERS.findall(cells[0])
     if len(found) % 4 or (len(cells) == 1 and KEYS.search(cells[0])):
         return (UNREADABLE,)

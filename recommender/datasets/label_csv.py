@@ -78,8 +78,9 @@ def find_label_tables(
             tables += [] if table is None else [table]
         elif of_boxes and boxes is not None and boxes.readings:
             inside = [row for row in rows if len(row) == len(rows[0])]
-            rows = [[cell for c, cell in enumerate(row) if c not in boxes.columns] for row in inside]
-            if not has_scores(rows[0], rows[1:], range(len(rows[0]))):
+            header = rows[0] if boxes.headed else [""] * len(rows[0])
+            if not has_scores(header, inside[boxes.headed :], boxes):
+                rows = [[cell for c, cell in enumerate(row) if c not in boxes.columns] for row in inside]
                 located.append((path, rows))
     # A table of boxes that tells of a part of the images stands beside other labels.
     fewest = MIN_SHARE * sum(1 for _ in disk.images(root)) if located else 0.0

@@ -37,7 +37,17 @@ CLASS_WORDS = (*LABEL_WORDS, "classname", "labelname", "object")  # in whose col
 BOX_CLASS_WORDS = ("classname", "classid", "labelname", "name", "object", "type")
 # Of a column of words beside boxes: no class, such as Global Wheat's laboratories and Open Images' annotators.
 OTHER_WORDS = ("source", "domain", "id", "url", "date", "time", "timestamp", "comment", "user", "usage")
-SCORE_WORDS = ("score", "confidence", "conf", "probability")
+SCORE_WORDS = (
+    "score",
+    "confidence",
+    "conf",
+    "probability",
+    "probabilities",
+    "prob",
+    "certainty",
+    "likelihood",
+)
+MAX_GRADE = 10  # whole numbers up to this may be grades that an annotator gave; those above are percents
 SPLIT_WORDS = ("split", "subset", "set", "usage", "partition", "phase")
 BOX_CLASS_REMEDY = (
     "Call the column of the class `class`, and delete the others; delete all where there is one class. Where another "
@@ -45,6 +55,7 @@ BOX_CLASS_REMEDY = (
 )
 # Four numbers: boxes of an image, in one cell. Begun at whole numbers, else a long cell of digits takes hours.
 VALUES = re.compile(r"(?<![\d.])(?:-?\d+(?:\.\d*)?\s+){3}-?\d")
+DECIMAL_COMMA = re.compile(r"\A(?!-?[1-9]\d{0,2},\d{3}\Z)(-?\d+),(\d+)\Z")  # 1,234 may be a thousand
 MIN_SHARE = 0.5  # of these rows that name an image
 
 Reading = Literal["corners", "upper left and size", "centre and size"]
@@ -207,10 +218,31 @@ def _one_to_one(body: Sequence[Sequence[str]], one: int, other: int) -> bool:
     return len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
 
 
-def has_scores(header: Sequence[str], body: Sequence[Sequence[str]], columns: Sequence[int]) -> bool:
-    """True where a column called so holds no whole number in most rows: a detector's results, annotations are sure."""
-    called = [c for c in columns if is_called(header[c], SCORE_WORDS)]
-    return any(2 * sum(number(row[c]) % 1 > 0 for row in body) > len(body) for c in called)
+def has_scores(header: Sequence[str], body: Sequence[Sequence[str]], boxes: BoxColumns) -> bool:
+    """True of a detector's results: most rows hold a score, that is a fraction or percents; annotations are sure.
+
+    The column is called so. Without any heading, one beside the box of fractions between 0 and 1 is taken for it.
+    """
+    beside = [c for c in range(len(header)) if c not in boxes.columns]
+    called = [c for c in beside if is_called(header[c], SCORE_WORDS)]
+    adjoining = boxes.columns[-1] - boxes.columns[0] < 4  # AutoML repeats corners between and behind
+    unnamed = beside if adjoining and not any(header) else []
+
+    def many(holds: Iterable[bool]) -> bool:
+        return 2 * sum(holds) > len(body)
+
+    return any(
+        many(value % 1 > 0 or MAX_GRADE < value < 100 for value in _values(body, c)) for c in called
+    ) or any(many(0 < value < 1 for value in _values(body, c)) for c in unnamed)
+
+
+def _values(body: Sequence[Sequence[str]], column: int) -> list[float]:
+    return [number(with_point(row[column].removesuffix("%").rstrip())) for row in body]
+
+
+def with_point(cell: str) -> str:
+    """A number with a decimal comma written with a point; other cells as they are."""
+    return DECIMAL_COMMA.sub(r"\1.\2", cell)
 
 
 def which_class(header: Sequence[str], columns: Sequence[int], named: str, remedy: str) -> DatasetError:

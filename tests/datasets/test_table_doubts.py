@@ -170,6 +170,62 @@ def test_a_long_cell_of_digits_holds_nothing_up() -> None:
             refuse_lists([cell], "labels.csv")
 
 
+BOXED = "xmin,ymin,xmax,ymax"
+SCORED = {
+    "decimal commas": (
+        f"filename;class;confidence;{BOXED}".replace(",", ";"),
+        "{name};{label};0,{share};{box}",
+    ),
+    "percent signs": (f"filename,class,confidence,{BOXED}", "{name},{label},{share}%,{box}"),
+    "whole percents": (f"filename,class,score,{BOXED}", "{name},{label},{share},{box}"),
+    "prob": (f"filename,class,prob,{BOXED}", "{name},{label},0.{share},{box}"),
+    "class_probs": (f"filename,class,class_probs,{BOXED}", "{name},{label},0.{share},{box}"),
+    "certainty": (f"filename,class,certainty,{BOXED}", "{name},{label},0.{share},{box}"),
+    "no heading": ("", "{name},{box},{label},0.{share}"),
+}
+SURE = {
+    "1": (f"filename,class,confidence,{BOXED}", "{name},{label},1,{box}"),
+    "0 and 1": (f"filename,class,confidence,{BOXED}", "{name},{label},{flag},{box}"),
+    "100 percent": (f"filename,class,confidence,{BOXED}", "{name},{label},100%,{box}"),
+    "grades of an annotator": (f"filename,class,certainty,{BOXED}", "{name},{label},{grade},{box}"),
+    "ages": (f"filename,class,age,{BOXED}", "{name},{label},{share},{box}"),
+    "visible shares": (f"filename,class,visible,{BOXED}", "{name},{label},0.{share},{box}"),
+    "flags without a heading": ("", "{name},{box},{label},{flag}"),
+    "ages without a heading": ("", "{name},{box},{label},{share}"),
+}
+
+
+def filled(form: str) -> Line:
+    """A row of a box, with a share of 31 to 98 percent."""
+
+    def line(name: str, label: str, box: Box) -> str:
+        number = int(name[6:9])
+        cells = plain(box).replace(",", ";" if ";" in form else ",")
+        return form.format(
+            name=name,
+            label=label,
+            box=cells,
+            share=31 + 3 * number % 68,
+            flag=number % 2,
+            grade=1 + number % 5,
+        )
+
+    return line
+
+
+@pytest.mark.parametrize("case", SCORED)
+def test_results_of_a_detector_are_no_labels(tmp_path: Path, case: str) -> None:
+    heading, form = SCORED[case]
+    with pytest.raises(DatasetError, match="detector's results"):
+        open_dataset(table(tmp_path, filled(form), heading))
+
+
+@pytest.mark.parametrize("case", SURE)
+def test_boxes_beside_numbers_that_are_no_scores_are_labels(tmp_path: Path, case: str) -> None:
+    heading, form = SURE[case]
+    assert corners(open_dataset(table(tmp_path, filled(form), heading))) == expected()
+
+
 @pytest.mark.parametrize("boxes", [True, False])
 def test_the_name_of_the_whole_set_is_no_split(tmp_path: Path, boxes: bool) -> None:
     folder = tmp_path / "training_data"
