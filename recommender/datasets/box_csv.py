@@ -25,6 +25,7 @@ from recommender.datasets.split_names import (
     apart,
     of_splits,
     split_of_file,
+    split_of_title,
     split_of_words,
     without_split_words,
 )
@@ -224,7 +225,7 @@ def _table(
     if has_scores(header, body, boxes):
         return None
     split = split_column(header, body, [c for c in free if c != file], disk.name(path))
-    split_of_table = split_of_file(path, root)
+    split_of_table = split_of_title(path)
     size = _size_columns(header, free)
     label = box_class_column(
         header, body, [c for c in free if c not in (file, split, *size)], disk.name(path)

@@ -12,7 +12,7 @@ from recommender.datasets.json_text import load_json
 from recommender.datasets.named import NamedImage, Object, named_set
 from recommender.datasets.raw import RawSet
 from recommender.datasets.shapes import box_from_centre, text
-from recommender.datasets.split_names import split_of_file
+from recommender.datasets.split_names import split_of_title
 
 
 def read_createml(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
@@ -21,7 +21,7 @@ def read_createml(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog,
     for path in paths:
         content = load_json(path, disk)
         rows = content if isinstance(content, list) else []
-        split = split_of_file(path, root)
+        split = split_of_title(path)
         for row in rows:
             reference = _reference(row)
             if not reference:

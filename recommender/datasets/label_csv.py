@@ -14,7 +14,7 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.label_rows import is_table, read_rows
 from recommender.datasets.lookup import ImageIndex, is_mask
 from recommender.datasets.raw import RawSet
-from recommender.datasets.split_names import of_splits, split_of_file, split_of_path, split_of_words
+from recommender.datasets.split_names import of_splits, split_of_image, split_of_title, split_of_words
 from recommender.datasets.table_columns import (
     MIN_SHARE,
     SPLIT_WORDS,
@@ -148,7 +148,7 @@ def _found(
             num_missing += 1
             log.add("image_missing", disk.name(near), reference)
             continue
-        known, _, where = found.setdefault(path, (label, split or split_of_path(path, root), near))
+        known, _, where = found.setdefault(path, (label, split or split_of_image(path, near, root), near))
         if known != label and where == near:
             raise _several(near, disk, f"{reference}: {known} and {label}")
         if known != label:
@@ -206,7 +206,7 @@ def _read_table(
         )
     return LabelTable(
         path=path,
-        split=split_of_file(path, root),
+        split=split_of_title(path),
         rows=tuple(zip(references, labels, splits, strict=True)),
     )
 

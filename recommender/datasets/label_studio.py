@@ -26,7 +26,7 @@ from recommender.datasets.shapes import (
     outline_from_points,
     text,
 )
-from recommender.datasets.split_names import split_of_file
+from recommender.datasets.split_names import split_of_title
 from recommender.errors import WrongTaskError
 from recommender.text import printable
 
@@ -41,7 +41,7 @@ def read_label_studio(paths: Sequence[Path], root: Path, disk: Disk, log: Defect
     for path in paths:
         content = load_json(path, disk)
         rows = content if isinstance(content, list) else [content]
-        split = split_of_file(path, root)
+        split = split_of_title(path)
         for row in (row for row in rows if isinstance(row, dict)):
             reference = _reference(row)
             if not reference:

@@ -56,9 +56,10 @@ class ImageIndex:
         fits better. Raises DatasetError also where two references may mean the same image.
         """
         found = [self.of_name(*reference) for reference in references]
+        of_folder = {near: split_of_path(near, self._root) for near in {near for _, near, _ in references}}
         known = [number for number, path in enumerate(found) if path is not None]
         claims = [
-            Claim(path=path, reference=reference, near=near, split=split)
+            Claim(path=path, reference=reference, near=near, split=split or of_folder[near])
             for path, (reference, near, split) in zip(found, references, strict=True)
             if path is not None
         ]
@@ -142,6 +143,7 @@ class ImageIndex:
             found = [path for path in found if not is_mask(path, self._root)] or found
         if len(found) <= 1:
             return found[0] if found else None
+        split = split or split_of_path(near, self._root)
 
         def preference(path: Path) -> tuple[bool, int, int]:
             alike, shared = nearness(path, near)

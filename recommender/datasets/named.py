@@ -12,7 +12,7 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.lookup import ImageIndex, is_mask
 from recommender.datasets.mixed import refuse_second_format
 from recommender.datasets.raw import NO_OUTLINE, Corners, RawImage, RawSet, Shape, boxes_of, no_boxes
-from recommender.datasets.split_names import split_of_path, tell_split_folders
+from recommender.datasets.split_names import split_of_image, split_of_path, tell_split_folders
 from recommender.errors import WrongTaskError
 from recommender.records import Split
 from recommender.text import printable
@@ -134,7 +134,7 @@ def _raw_image(path: Path, entry: NamedImage, numbers: dict[str, int], root: Pat
     return RawImage(
         path=path,
         name=disk.name(path),
-        split=entry.split or split_of_path(path, root),
+        split=entry.split or split_of_image(path, entry.near, root),
         classes_M=classes_M,
         corners_M4=corners_M4,
         units=entry.units,

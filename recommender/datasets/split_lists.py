@@ -11,7 +11,7 @@ from recommender.datasets.label_csv import LabelTable
 from recommender.datasets.label_rows import SAMPLED
 from recommender.datasets.lookup import ImageIndex
 from recommender.datasets.raw import RawSet
-from recommender.datasets.split_names import apart, split_of_words, without_trainval
+from recommender.datasets.split_names import apart, split_of_path, split_of_words, without_trainval
 from recommender.datasets.table_columns import known_names, names_image
 from recommender.errors import DatasetError
 from recommender.records import Split
@@ -25,7 +25,7 @@ def take_splits(raw: RawSet, tables: Sequence[LabelTable], root: Path, disk: Dis
         (reference, table.path, chosen)
         for table in tables
         for reference, _, split in table.rows
-        if (chosen := split or table.split)
+        if (chosen := split or table.split or split_of_path(table.path, root))
     ]
     rows = rows or _by_number(root, disk) or _listed(raw, root, disk)
     if not rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -58,7 +59,21 @@ def split_of_path(path: Path, root: Path) -> Split | None:
 
 def split_of_file(path: Path, root: Path) -> Split | None:
     """The split that a file of annotations is called after, or a folder between `root` and it."""
-    return split_of_words(apart(path.stem)) or split_of_path(path, root)
+    return split_of_title(path) or split_of_path(path, root)
+
+
+def split_of_title(path: Path) -> Split | None:
+    """The split that a file of annotations itself is called after."""
+    return split_of_words(apart(path.stem))
+
+
+def split_of_image(path: Path, near: Path, root: Path) -> Split | None:
+    """The split of an image that the file `near` names without one: that of its own folders, else of that file's.
+
+    A folder around both says no more of an image than one around it alone: `training_data/test`.
+    """
+    shared = Path(os.path.commonpath((path, near)))
+    return split_of_path(path, shared) or split_of_path(near, root)
 
 
 def of_splits(paths: Sequence[Path], root: Path) -> set[Path]:

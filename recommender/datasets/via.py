@@ -14,7 +14,7 @@ from recommender.datasets.label_rows import TABLE_SUFFIXES, read_rows
 from recommender.datasets.named import NamedImage, Object, named_set
 from recommender.datasets.raw import Corners, RawSet, Shape
 from recommender.datasets.shapes import box_from_size, outline_from_ellipse, outline_from_points, text
-from recommender.datasets.split_names import split_of_file
+from recommender.datasets.split_names import split_of_title
 from recommender.errors import DatasetError
 from recommender.text import printable
 
@@ -36,7 +36,7 @@ def read_via(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name
         attribute = _class_attribute(rows, disk.name(path))
         if attribute is None:
             log.add("names_missing", disk.name(path))
-        split = split_of_file(path, root)
+        split = split_of_title(path)
         for row in rows:
             reference = text(row.get("filename"))
             where = f"{disk.name(path)}: {reference}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from recommender.datasets import open_dataset
 from recommender.datasets.formats import SAMPLED
 from tests.datasets.helpers import kinds
-from tests.datasets.test_box_tables import boxes_of, images
+from tests.datasets.test_box_tables import NAMES, boxes_of, images
 from tests.datasets.test_table_doubts import HEADING, line_of, write
 
 CVAT = (
@@ -31,3 +32,40 @@ def test_files_beyond_those_that_tell_the_form_are_read_too(tmp_path: Path, form
     found = open_dataset(tmp_path)
     assert {image.path.name for image in found.images if len(image.classes_M)} == set(names)
     assert kinds(found) == {}
+
+
+@pytest.mark.parametrize("form", ["boxes", "classes", "CreateML"])
+def test_folders_of_images_say_more_than_one_around_the_table(tmp_path: Path, form: str) -> None:
+    folder = tmp_path / "training_data"
+    names = images(folder / "train")
+    (folder / "test").mkdir()
+    for name in names[18:]:
+        (folder / "train" / name).rename(folder / "test" / name)
+    boxed = [(name, *boxes_of(n)[n % 3]) for n, name in enumerate(names)]
+    if form == "boxes":
+        write(folder, HEADING, [line_of(*row) for row in boxed])
+    elif form == "classes":
+        write(folder, "filename,label", [f"{name},{NAMES[n % 2]}" for n, name in enumerate(names)])
+    else:
+        place = {"x": 40, "y": 40, "width": 30, "height": 30}
+        things = [
+            {"image": name, "annotations": [{"label": label, "coordinates": place}]}
+            for name, label, _ in boxed
+        ]
+        (folder / "labels.json").write_text(json.dumps(things))
+    found = open_dataset(tmp_path)
+    assert {image.path.name for image in found.of_split("test")} == set(names[18:])
+    assert len(found.of_split("train")) + len(found.of_split("val")) == 18
+
+
+@pytest.mark.parametrize("boxes", [True, False])
+def test_the_folder_of_a_table_divides_images_that_lie_apart(tmp_path: Path, boxes: bool) -> None:
+    folder = tmp_path / "test_data"
+    names = images(folder / "images")
+    for split, share in (("train", slice(18)), ("val", slice(18, None))):
+        rows = [line_of(name, NAMES[n % 2], boxes_of(n)[1][1]) for n, name in enumerate(names)][share]
+        short = [",".join(row.split(",")[:2]) for row in rows]
+        heading = HEADING if boxes else "filename,class"
+        write(folder / "annotations" / split, heading, rows if boxes else short)
+    found = open_dataset(tmp_path)
+    assert [len(found.of_split(split)) for split in ("train", "val", "test")] == [18, 6, 0]
