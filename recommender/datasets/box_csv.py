@@ -122,7 +122,7 @@ def read_box_csv(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, 
             log.add("image_without_row", image.name)
     if all(image.split is None for image in raw.images):
         take_splits(raw, (), root, disk)
-    name_by_tables(raw, root, disk)
+    name_by_tables(raw, root, disk, read)
     return raw
 
 

@@ -49,7 +49,7 @@ def read_classification(
             raise
         tables = []  # what else is known of images whose folders name their class
     if tree is None:
-        return _named(read_label_tables(tables, root, disk, log, name), disk) if tables else None
+        return _read(tables, root, disk, log, name) if tables else None
     if tables and _contradict(tree, tables, disk):
         raise DatasetError(
             f"{printable(root.name)}: the folders name other classes than {printable(disk.name(tables[0].path))}.",
@@ -59,7 +59,8 @@ def read_classification(
     raw = read_class_folders(tree, root, disk, log, name, beside)
     if all(split is None for split, _, _ in tree.folders):
         take_splits(raw, tables, root, disk)
-    return _named(raw, disk)
+    name_by_tables(raw, root, disk)
+    return raw
 
 
 def read_csv_file(
@@ -75,7 +76,7 @@ def read_csv_file(
             f"{printable(path.name)} is no list of images of this folder with their classes.",
             remedy="It needs a column of image files and a column `label`.",
         )
-    return _named(read_label_tables(tables, root, disk, log, name), disk)
+    return _read(tables, root, disk, log, name)
 
 
 def refuse_no_classes(root: Path) -> WrongTaskError:
@@ -87,8 +88,9 @@ def refuse_no_classes(root: Path) -> WrongTaskError:
     )
 
 
-def _named(raw: RawSet, disk: Disk) -> RawSet:
-    name_by_tables(raw, raw.root, disk)
+def _read(tables: Sequence[LabelTable], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
+    raw = read_label_tables(tables, root, disk, log, name)
+    name_by_tables(raw, root, disk, {table.path for table in tables})
     return raw
 
 

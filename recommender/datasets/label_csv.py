@@ -16,6 +16,7 @@ from recommender.datasets.lookup import ImageIndex, is_mask
 from recommender.datasets.raw import RawSet
 from recommender.datasets.split_names import of_splits, split_of_image, split_of_title, split_of_words
 from recommender.datasets.table_columns import (
+    LABEL_WORDS,
     MIN_SHARE,
     SPLIT_WORDS,
     box_columns,
@@ -23,6 +24,7 @@ from recommender.datasets.table_columns import (
     file_column,
     has_scores,
     is_called,
+    is_exactly,
     is_number,
     known_names,
     names_image,
@@ -223,7 +225,11 @@ def _labels(
     """The class of each row; None where no column gives one."""
     flags = [c for c in columns if {row[c].lower() for row in body} <= FLAGS]
     if len(flags) > 1 and len(flags) == len(columns) and header[flags[0]]:
-        return _of_flags(path, header, body, flags, disk)
+        classes = [c for c in columns if is_exactly(header[c], LABEL_WORDS)]
+        # `label,occluded` in zeros and ones, unless one of them is on in each row
+        if len(classes) != 1 or all(sum(row[c].lower() in ON for c in flags) == 1 for row in body):
+            return _of_flags(path, header, body, flags, disk)
+        columns = classes
     chosen = class_columns(header, body, columns)
     if len(chosen) != 1:
         if insist or len(chosen) > 1:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,20 +41,21 @@ MAX_SPARE_ROWS = (
 Table = Mapping[int, str]  # the name of each number
 
 
-def name_by_tables(raw: RawSet, root: Path, disk: Disk) -> None:
+def name_by_tables(raw: RawSet, root: Path, disk: Disk, read: Collection[Path] = ()) -> None:
     """Rename classes that are all numbers, or Open Images' codes, in place, where a table beside them names them.
 
+    The tables that the set was `read` from tell of images: their words are the sex of a patient, or who looked at it.
     What was done, or why nothing was, is told in the set's log.
     """
     if raw.class_names and all(CODE.fullmatch(name) for name in raw.class_names):
-        _name_codes(raw, root, disk)
+        _name_codes(raw, _files(root, disk, read), disk)
     if not raw.class_names or not all(NUMBER.fullmatch(name) for name in raw.class_names):
         return
     numbers = [int(name) for name in raw.class_names]
     if len(set(numbers)) < len(numbers):  # 1 and 01
         return
     images = {text for image in raw.images for text in (image.path.name, image.path.stem)}
-    found = {path: table for path in _files(root, disk) for table in _tables(path, numbers, disk)}
+    found = {path: table for path in _files(root, disk, read) for table in _tables(path, numbers, disk)}
     found = {
         path: table
         for path, table in found.items()
@@ -72,9 +73,9 @@ def name_by_tables(raw: RawSet, root: Path, disk: Disk) -> None:
     _rename(raw, [table[number] for number in numbers])
 
 
-def _name_codes(raw: RawSet, root: Path, disk: Disk) -> None:
+def _name_codes(raw: RawSet, paths: Sequence[Path], disk: Disk) -> None:
     """Rename codes that the first two columns of a CSV explain, each by a name of its own."""
-    for path in (path for path in _files(root, disk) if path.suffix.lower() == ".csv"):
+    for path in (path for path in paths if path.suffix.lower() == ".csv"):
         try:
             rows = csv.reader(io.StringIO(disk.read_text(path, disk.limits.yaml_bytes)))
             table = {row[0]: row[1].strip() for row in rows if len(row) > 1 and CODE.fullmatch(row[0])}
@@ -118,8 +119,8 @@ def _unclear(found: Mapping[Path, Table], numbers: Sequence[int], disk: Disk) ->
     return None
 
 
-def _files(root: Path, disk: Disk) -> list[Path]:
-    paths = [path for path in disk.walk(root) if path.suffix.lower() in SUFFIXES]
+def _files(root: Path, disk: Disk, read: Collection[Path]) -> list[Path]:
+    paths = [path for path in disk.walk(root) if path.suffix.lower() in SUFFIXES and path not in read]
     return paths if len(paths) <= MAX_FILES else [path for path in paths if LIST_NAME.search(path.stem)]
 
 

@@ -305,6 +305,12 @@ def is_called(title: str, words: Sequence[str]) -> bool:
     return any(part in words or part.removesuffix("s") in words for part in parts)
 
 
+def is_exactly(title: str, words: Sequence[str]) -> bool:
+    """True if a heading is one of the words, maybe in the plural or followed by `id`, and no other."""
+    plain = re.sub(r"[^a-z0-9]", "", title.lower())
+    return not {plain, plain.removesuffix("id"), plain.removesuffix("s")}.isdisjoint(words)
+
+
 def is_number(value: str) -> bool:
     """True of a cell that is a number or empty."""
     try:

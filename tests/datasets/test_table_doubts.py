@@ -138,6 +138,14 @@ LABELS: dict[str, tuple[str, Callable[[int], str], str]] = {
         "which split is 'blind'",
     ),
     "flags in words": ("file,cat,dog", lambda n: f"{n % 2 == 0},{n % 2 == 1}", ""),
+    "flags beside a class": ("file,label,occluded", lambda n: f"{n % 2},{int(n % 3 == 0)}", ""),
+    "flags beside the number of a class": ("file,is_valid,class_id", lambda n: f"{int(n > 18)},{n % 2}", ""),
+    "the words of another column": ("id,no,label,sex", lambda n: f"{n}.png,{n % 2},{'MF'[n % 2]}", ""),
+    "several flags, one called after a class": (
+        "file,cat,other_class",
+        lambda n: f"{n % 2},{int(n % 3 == 0)}",
+        "several classes",
+    ),
     "ages before images": ("age,no,label", lambda n: f"{n},{NAMES[n % 2]}", ""),
 }
 
@@ -148,7 +156,7 @@ def test_tables_of_classes_are_read_as_meant_or_refused(tmp_path: Path, case: st
     rows = []
     for number, name in enumerate(images(tmp_path / "images")):
         (tmp_path / "images" / name).rename(tmp_path / "images" / f"{number}.png")
-        first = number // 3 if heading.startswith("age") else f"{number}.png"
+        first = {"age": number // 3, "id,": number}.get(heading[:3], f"{number}.png")
         rows.append(f"{first},{cells(number)}")
     write(tmp_path, heading, rows)
     if said:
