@@ -10,11 +10,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from recommender.checkpoints.files import keep, kept_path, sha256_of, stored_shapes
+from recommender.checkpoints.files import keep, kept_path, sha256_of, stored_shapes, weights_lock
 from recommender.errors import CheckpointError, RecommenderError, StorageError, UnavailableError
 from recommender.families.row import Shapes
 from recommender.families.ultralytics.recognition import Recognised, recognise
@@ -29,11 +29,10 @@ _PASSED_ON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")  # torch may
 
 @dataclass(frozen=True, kw_only=True)
 class Admitted:
-    """The content of an untrusted file, now kept as plain tensors under its hash."""
+    """The content of an untrusted file as plain tensors, and what it says of itself."""
 
     path: Path
     sha256: str
-    is_new: bool  # these weights were not here before
     shapes: Shapes
     recognised: Recognised
     class_names: tuple[str, ...] | None
@@ -45,11 +44,18 @@ class Admitted:
 
 
 def admit(file: Path) -> Admitted:
-    """Read an untrusted weights file in quarantine and keep its tensors below our home.
+    """The tensors of an untrusted weights file, kept below our home. Raises as `quarantined` and `keep`."""
+    with quarantined(file) as read:
+        return replace(read, path=keep(read.path)[0])
+
+
+@contextmanager
+def quarantined(file: Path) -> Iterator[Admitted]:
+    """The tensors of an untrusted weights file, read in quarantine; at the end they go unless they were kept.
 
     Raises:
         CheckpointError: it cannot be loaded safely, or is no detector we know; says why and what to do.
-        StorageError: no space to keep it.
+        StorageError: no space for it.
     """
     size = _require_file(file)
     try:
@@ -66,21 +72,40 @@ def admit(file: Path) -> Admitted:
             raise _refusal(file, folder, code, said)
         facts: dict[str, Any] = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
         weights = folder / "weights.safetensors"
-        shapes = stored_shapes(weights)
-        recognised = recognise(
-            shapes,
-            task=facts.get("task"),
-            activation=facts.get("activation"),
-            layers=facts.get("layers"),
-        )
-        is_new = not kept_path(sha256_of(weights)).exists()
-        path, sha256 = keep(weights)
+        with weights.open("rb"):  # what a process has open is no leftover, however long it waits
+            yield _told(weights, facts)
+
+
+@contextmanager
+def admission(read: Admitted, in_use: Callable[[str], bool]) -> Iterator[Admitted]:
+    """The content read in quarantine, kept; weights that were not here before go again unless in use at the end.
+
+    Nobody else admits or removes any meanwhile: those that were here before may be another store's. Raises as `keep`.
+    """
+    with weights_lock():
+        is_new = not kept_path(read.sha256).exists()
+        path, sha256 = keep(read.path)
+        try:
+            yield replace(read, path=path)
+        finally:
+            if is_new and not in_use(sha256):
+                path.unlink(missing_ok=True)
+
+
+def _told(weights: Path, facts: dict[str, Any]) -> Admitted:
+    """The tensors, recognised. Raises CheckpointError for those of no detector we know."""
+    shapes = stored_shapes(weights)
+    recognised = recognise(
+        shapes,
+        task=facts.get("task"),
+        activation=facts.get("activation"),
+        layers=facts.get("layers"),
+    )
     names = facts["class_names"]
     fits = names is not None and recognised.num_classes in (None, len(names))
     return Admitted(
-        path=path,
-        sha256=sha256,
-        is_new=is_new,
+        path=weights,
+        sha256=sha256_of(weights),
         shapes=shapes,
         recognised=recognised,
         class_names=tuple(names) if fits else None,
@@ -90,24 +115,6 @@ def admit(file: Path) -> Admitted:
         score=facts.get("score"),
         foreign_task=facts["task"] if facts.get("task") in FOREIGN_TASKS else None,
     )
-
-
-@contextmanager
-def admission(file: Path, in_use: Callable[[str], bool]) -> Iterator[Admitted]:
-    """`admit`, by one process at a time for the same file. Weights that it brought go again unless they are in use.
-
-    Those that were here before may be another store's. Raises as `admit`.
-    """
-    from filelock import FileLock
-
-    lock = f"admitting-{_require_file(file) % 256}.lock"  # by its size, so that a copy of it waits too
-    with FileLock(subfolder("downloads") / lock):
-        admitted = admit(file)
-        try:
-            yield admitted
-        finally:
-            if admitted.is_new and not in_use(admitted.sha256):
-                admitted.path.unlink(missing_ok=True)
 
 
 def _require_file(file: Path) -> int:

@@ -15,7 +15,7 @@ from recommender.checkpoints.catalogue import (
     remember,
 )
 from recommender.checkpoints.catalogue import base_url as base_url_of
-from recommender.checkpoints.containment import Admitted, admission
+from recommender.checkpoints.containment import Admitted, admission, quarantined
 from recommender.checkpoints.downloading import download
 from recommender.checkpoints.files import sha256_of
 from recommender.errors import CheckpointError, IntegrityError, UsageError
@@ -83,7 +83,7 @@ def _admit_expected(file: Path, checkpoint: Checkpoint) -> Admitted:
             f"recommend checkpoints remove {checkpoint.name}",
         )
     num_classes = len(checkpoint.class_names or ())
-    with admission(file, is_fetched) as admitted:
+    with quarantined(file) as read, admission(read, is_fetched) as admitted:
         what = admitted.recognised
         if what.architecture.name != checkpoint.architecture or what.num_classes != num_classes:
             raise CheckpointError(

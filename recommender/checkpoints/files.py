@@ -17,6 +17,7 @@ from recommender.home import subfolder
 from recommender.records import Checkpoint
 
 if TYPE_CHECKING:
+    from filelock import BaseFileLock
     from torch import Tensor
 
 _MAX_HEADER_BYTES = 100 * 2**20  # of a safetensors file, as in the library itself
@@ -26,6 +27,13 @@ _STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
 def kept_path(sha256: str) -> Path:
     """The path of the weights with this hash."""
     return subfolder("checkpoints") / f"{sha256}.safetensors"
+
+
+def weights_lock() -> BaseFileLock:
+    """The lock of this home, to be held while weights are kept and recorded, or forgotten and removed: for seconds."""
+    from filelock import FileLock
+
+    return FileLock(subfolder("downloads") / "kept-weights.lock")
 
 
 def keep(file: Path) -> tuple[Path, str]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recommender.checkpoints.catalogue import catalogue, forget, is_fetched
-from recommender.checkpoints.containment import Admitted, admission
-from recommender.checkpoints.files import keep_copy, kept_path, load_state
+from recommender.checkpoints.containment import Admitted, admission, quarantined
+from recommender.checkpoints.files import keep_copy, kept_path, load_state, weights_lock
 from recommender.checkpoints.lineage import ancestry, with_lineage
 from recommender.checkpoints.same_network import same_network
 from recommender.checkpoints.zoo import zoo
@@ -126,23 +126,26 @@ def add_checkpoint(
         )
     began_from = None if parent is None else get_checkpoint(store, parent)
     progress("quarantine", 0, 1)
-    with admission(file, partial(_in_use, store)) as admitted:
+    with quarantined(file) as read:
         progress("quarantine", 1, 1)
         if dataset is not None:
             from recommender.profile.known import known_profile
 
             known_profile(dataset, store, progress=progress)
-        recorded = _record(name, admitted, dataset=dataset, licence=licence, source_licence=source_licence)
-        checkpoint = replace(recorded, from_scratch=from_scratch, owner=owner)
-        visible = [entry for entry in all_checkpoints(store) if entry.owner in (None, owner)]
-        twin = same_network(load_state(checkpoint), checkpoint.architecture, visible)
-        if twin is not None:
-            checkpoint = _as_known(checkpoint, twin)
-        if began_from is not None:
-            checkpoint = replace(checkpoint, lineage=_lineage_from(began_from, checkpoint))
-        else:
-            checkpoint = with_lineage(checkpoint, admitted.started_from, visible)
-        store.checkpoints.put(checkpoint)
+        with admission(read, partial(_in_use, store)) as admitted:
+            recorded = _record(
+                name, admitted, dataset=dataset, licence=licence, source_licence=source_licence
+            )
+            checkpoint = replace(recorded, from_scratch=from_scratch, owner=owner)
+            visible = [entry for entry in all_checkpoints(store) if entry.owner in (None, owner)]
+            twin = same_network(load_state(checkpoint), checkpoint.architecture, visible)
+            if twin is not None:
+                checkpoint = _as_known(checkpoint, twin)
+            if began_from is not None:
+                checkpoint = replace(checkpoint, lineage=_lineage_from(began_from, checkpoint))
+            else:
+                checkpoint = with_lineage(checkpoint, admitted.started_from, visible)
+            store.checkpoints.put(checkpoint)
     return checkpoint
 
 
@@ -157,12 +160,13 @@ def remove_checkpoint(store: Store, name: str) -> Checkpoint:
         raise UsageError(
             f"{checkpoint.name!r} is built in.", remedy="Leave it out of a question with --without."
         )
-    if checkpoint.origin == "registry":
-        store.checkpoints.remove(checkpoint.name)
-    elif not forget(checkpoint.name):
-        raise UsageError(f"{checkpoint.name!r} was never fetched.", remedy="There is nothing to remove.")
-    if checkpoint.sha256 is not None and not _in_use(store, checkpoint.sha256):
-        kept_path(checkpoint.sha256).unlink(missing_ok=True)
+    with weights_lock():
+        if checkpoint.origin == "registry":
+            store.checkpoints.remove(checkpoint.name)
+        elif not forget(checkpoint.name):
+            raise UsageError(f"{checkpoint.name!r} was never fetched.", remedy="There is nothing to remove.")
+        if checkpoint.sha256 is not None and not _in_use(store, checkpoint.sha256):
+            kept_path(checkpoint.sha256).unlink(missing_ok=True)
     return checkpoint
 
 
@@ -258,7 +262,7 @@ def _as_known(checkpoint: Checkpoint, twin: Checkpoint) -> Checkpoint:
 
 
 def _register_file(store: Store, file: Path, *, keep: bool) -> Checkpoint:
-    with admission(file, partial(_in_use, store)) as admitted:
+    with quarantined(file) as read, admission(read, partial(_in_use, store)) as admitted:
         stem = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-._")[:48] or "file"
         recorded = replace(_record(f"{stem}-{admitted.sha256[:8]}", admitted), kept=keep)
         visible = all_checkpoints(store)

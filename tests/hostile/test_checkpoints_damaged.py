@@ -8,7 +8,6 @@ import threading
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -378,36 +377,29 @@ def test_admission_keeps_the_same_bytes_for_the_same_weights(
 
 
 @pytest.mark.slow
-def test_what_is_refused_takes_nothing_from_another_reader_of_the_same_file(
-    tmp_path: Path, home: Path, nano_pt: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_is_refused_takes_nothing_from_another_reader_of_the_same_weights(
+    home: Path, nano_pt: Path
 ) -> None:
-    made = admit(nano_pt)
-    weights = made.path.read_bytes()
-    made.path.unlink()
-
-    def at_once(_: Path) -> containment.Admitted:
-        is_new = not made.path.exists()
-        made.path.write_bytes(weights)
-        return replace(made, is_new=is_new)
-
-    monkeypatch.setattr(containment, "admit", at_once)
-    copy = tmp_path / "copy.pt"
-    copy.write_bytes(nano_pt.read_bytes())
     reads, refused, found = threading.Event(), threading.Event(), list[bool]()
 
-    def read_copy() -> None:
+    def keep_copy(copy: containment.Admitted) -> None:
         with containment.admission(copy, lambda _: True) as again:
             reads.set()
             refused.wait(timeout=30)
             found.append(again.path.exists())
 
-    reader = threading.Thread(target=read_copy)
-    with suppress(CheckpointError), containment.admission(nano_pt, lambda _: False):
-        reader.start()
-        reads.wait(timeout=1)  # in vain, as it has to wait
-        raise CheckpointError("another architecture", remedy="")
-    refused.set()
-    reader.join()
+    with containment.quarantined(nano_pt) as copy:
+        reader = threading.Thread(target=keep_copy, args=(copy,))
+        with (
+            containment.quarantined(nano_pt) as read,
+            suppress(CheckpointError),
+            containment.admission(read, lambda _: False),
+        ):
+            reader.start()
+            reads.wait(timeout=1)  # in vain, as it has to wait
+            raise CheckpointError("another architecture", remedy="")
+        refused.set()
+        reader.join()
     assert found == [True]
 
 
