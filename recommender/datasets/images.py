@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from recommender.datasets.decoding_memory import decoding
 from recommender.datasets.limits import LIMITS, DatasetLimits
 from recommender.datasets.opened import open_plain
-from recommender.errors import DatasetError
+from recommender.errors import DatasetError, UnsafeInputError
 from recommender.records import ByteArray
 from recommender.text import printable
 
@@ -183,9 +183,7 @@ def decode_image(
         try:
             return _upright(_reduced(_pixels(image), max_side), _orientation(image))
         except Exception as error:  # Pillow's parsers raise nearly anything on damaged files
-            raise ImageError(
-                "image_truncated", f"{_shown(path)} is damaged or ends early: {error}."
-            ) from error
+            raise _undecoded(path, error) from error
 
 
 def read_mask(path: Path, *, limits: DatasetLimits = LIMITS, as_colours: bool = False) -> NDArray[np.int32]:
@@ -201,7 +199,7 @@ def read_mask(path: Path, *, limits: DatasetLimits = LIMITS, as_colours: bool = 
                 return np.asarray(image).astype(np.int32)
             colours_HW3 = _pixels(image).astype(np.int32)
         except Exception as error:  # Pillow's parsers raise nearly anything on damaged files
-            raise ImageError("image_truncated", f"{_shown(path)} is damaged: {error}.") from error
+            raise _undecoded(path, error) from error
     red, green, blue = colours_HW3[..., 0], colours_HW3[..., 1], colours_HW3[..., 2]
     if not as_colours and bool(((red == green) & (green == blue)).all()):
         return red.copy()
@@ -220,7 +218,7 @@ def decode_stencil(data: bytes, *, max_pixels: int) -> NDArray[np.bool_]:
             has_alpha = image.mode in ("RGBA", "LA", "PA")
             pixels_HW4 = np.asarray(image.convert("RGBA"))
         except Exception as error:  # Pillow's parsers raise nearly anything on damaged files
-            raise ImageError("image_truncated", f"{_shown(named)} is damaged: {error}.") from error
+            raise _undecoded(named, error) from error
     colours_HW3 = pixels_HW4[..., :3]
     # An opaque black picture with an alpha channel marks all of its frame.
     is_stencil = bool((pixels_HW4[..., 3] == 0).any()) or (has_alpha and not colours_HW3.any())
@@ -300,6 +298,15 @@ def _upright(pixels_HW3: ByteArray, orientation: int) -> ByteArray:
         8: lambda p: p.swapaxes(0, 1)[::-1],
     }[orientation](pixels_HW3)
     return np.ascontiguousarray(turned)
+
+
+def _undecoded(path: Path, error: Exception) -> DatasetError:
+    """A damaged image is left out of its data set; a sound one for which memory lacks must not be, without a word."""
+    if isinstance(error, MemoryError):
+        return UnsafeInputError(
+            f"{_shown(path)} takes more memory than there is.", remedy="Scale it down, or leave it out."
+        )
+    return ImageError("image_truncated", f"{_shown(path)} is damaged or ends early: {error}.")
 
 
 def _opened(path: Path, data: bytes, max_pixels: int) -> Any:

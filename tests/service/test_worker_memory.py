@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from recommender.datasets import open_dataset
+from recommender.datasets.images import read_image
 from recommender.errors import InputError, UnsafeInputError
 from service.workers.memory import is_out_of_memory, task_memory
 from service.workers.pools import WorkerPools, task_result
@@ -89,6 +90,29 @@ def test_small_files_with_huge_pictures_do_not_fill_the_memory(pools: WorkerPool
         task_result(pools.submit_recommendation(300, inspect_uploaded_dataset, *arguments))
     assert warm
     assert task_result(pools.submit_recommendation(60, peak_mb)) < before + LIMIT_MB + 100
+
+
+def decode_beside(megabytes: int, file: str) -> tuple[int, ...]:
+    """In the worker."""
+    held = b"x" * (megabytes * 2**20)
+    return read_image(Path(file)).shape if held else ()
+
+
+@pytest.mark.slow
+def test_an_image_that_memory_lacks_for_is_never_taken_for_a_damaged_one(
+    pools: WorkerPools, tmp_path: Path
+) -> None:
+    """It would be left out of its data set, whose content would then be another."""
+    Image.new("I", (8000, 8000), 1).save(tmp_path / "huge.tif", compression="tiff_lzw")
+    assert task_result(pools.submit_recommendation(120, decode_beside, 1, str(tmp_path / "huge.tif"))) == (
+        8000,
+        8000,
+        3,
+    )
+    with pytest.raises(UnsafeInputError, match=f"more than the {LIMIT_MB} MB"):
+        task_result(
+            pools.submit_recommendation(120, decode_beside, LIMIT_MB - 200, str(tmp_path / "huge.tif"))
+        )
 
 
 def test_the_limit_is_taken_back() -> None:
