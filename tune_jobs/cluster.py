@@ -13,7 +13,14 @@ from typing import Any, Literal
 import psutil
 
 from recommender.errors import UnavailableError, UsageError
-from tune_jobs.head_security import ensure_token, is_open, require_entrance, require_head, require_token
+from tune_jobs.head_security import (
+    ensure_token,
+    host_and_port,
+    is_open,
+    require_entrance,
+    require_head,
+    require_token,
+)
 from tune_jobs.local_environment import (
     QUIET_VARIABLES,
     environment,
@@ -111,10 +118,23 @@ def connect(
             ray.shutdown()
 
 
-def require_cluster(address: str | None, *, allow_loopback: bool = True) -> None:
+def require_cluster(address: str | None) -> None:
     """Raise as `connect` would where `address` names no cluster that can be used, before any work is done for it."""
     if address not in (None, "local"):
-        _require_usable(str(address), allow_loopback=allow_loopback)
+        _require_usable(str(address), allow_loopback=True)
+
+
+def require_address(address: str | None) -> None:
+    """Raise UsageError where `address` can name no cluster; whether one answers there matters to new runs alone."""
+    if address in (None, "local", "auto"):
+        return
+    if str(address).startswith(("http://", "https://")):
+        raise UsageError(
+            f"{address!r} is the address of a job server, which sweeps and trials do not take.",
+            remedy="Give the head's host:port (often port 6379), ray://host:10001 from outside, or submit the "
+            "command by `ray job submit` without an address.",
+        )
+    host_and_port(str(address))
 
 
 def trial_resources(
@@ -213,12 +233,7 @@ def _no_messages_of_ray() -> Iterator[None]:
 
 def _require_usable(address: str, *, allow_loopback: bool) -> str:
     """The head's address."""
-    if address.startswith(("http://", "https://")):
-        raise UsageError(
-            f"{address!r} is the address of a job server, which sweeps and trials do not take.",
-            remedy="Give the head's host:port (often port 6379), ray://host:10001 from outside, or submit the "
-            "command by `ray job submit` without an address.",
-        )
+    require_address(address)
     head = require_head(address)
     require_token(head, allow_loopback=allow_loopback)
     if not os.environ.get("RAY_USE_TLS"):

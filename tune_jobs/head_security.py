@@ -48,7 +48,7 @@ def require_token(address: str, *, allow_loopback: bool = True) -> None:
     Raises UnavailableError when the head answers somebody without a token, or does not answer at all.
     """
     require_head(address)
-    host, port = _host_and_port(address)
+    host, port = host_and_port(address)
     if allow_loopback and _resolves_to_loopback(host):
         return
     if is_open(address):
@@ -64,7 +64,7 @@ def require_head(address: str) -> str:
     Raises UnavailableError where nobody listens.
     """
     if address != "auto":
-        host, port = _host_and_port(address)
+        host, port = host_and_port(address)
         if _answers(host, port):
             return address
         raise UnavailableError(
@@ -77,7 +77,7 @@ def require_head(address: str) -> str:
             "--address auto: no Ray cluster runs on this machine.",
             remedy="Start one by `ray start --head`, name its address, or leave --address out for one of our own.",
         )
-    host, port = _host_and_port(head)
+    host, port = host_and_port(head)
     if not _answers(host, port):
         raise UnavailableError(
             f"--address auto stands for {head}, and nothing answers there: that cluster has ended.",
@@ -107,7 +107,7 @@ def require_entrance(address: str) -> None:
     if said == "refused":
         said = _ask(address, _own_token())
     if said == "nothing":
-        host, port = _host_and_port(address)
+        host, port = host_and_port(address)
         raise UnavailableError(
             f"What listens at {host}:{port} does not answer as a Ray head does.",
             remedy="Check the port: the head's is often 6379, that for ray:// 10001; `ray status` tells.",
@@ -132,7 +132,7 @@ def _ask(address: str, token: str | None) -> Literal["answered", "refused", "not
     import grpc
     from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc, ray_client_pb2, ray_client_pb2_grpc
 
-    host, port = _host_and_port(address)
+    host, port = host_and_port(address)
     options: dict[str, Any] = {"timeout": PROBE_TIMEOUT_S}
     if token is not None:
         options["metadata"] = [("authorization", f"Bearer {token}")]
@@ -164,10 +164,11 @@ def _own_token() -> str | None:
 
 def is_loopback(address: str) -> bool:
     """True if the host of an address is this machine's loopback and nothing else."""
-    return _resolves_to_loopback(_host_and_port(address)[0])
+    return _resolves_to_loopback(host_and_port(address)[0])
 
 
-def _host_and_port(address: str) -> tuple[str, int]:
+def host_and_port(address: str) -> tuple[str, int]:
+    """The two parts of a head's address, whatever its scheme. Raises UsageError where it has not got both."""
     parts = urlsplit(address if "://" in address else f"//{address}")
     try:
         if parts.hostname and parts.port:

@@ -68,14 +68,19 @@ def test_a_job_server_s_address_is_told_from_a_head_s() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["sweep -d", "compare --start coco:full --start scratch -d", "--trials 1 -d"]
+    ("command", "address", "said"),
+    [
+        ("sweep -d", "http://127.0.0.1:8265", "address of a job server"),
+        ("sweep -d", "head", "'head' is not understood"),
+        ("compare --start coco:full --start scratch -d", "head", "'head' is not understood"),
+        ("--trials 1 -d", "127.0.0.1:1", "No Ray head answers at 127.0.0.1:1"),
+    ],
 )
-def test_an_address_where_nobody_listens_is_told_before_any_data_are_read(
-    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_an_address_that_cannot_serve_is_told_before_any_data_are_read(
+    command: str, address: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    address = f"127.0.0.1:{free_port()}"
     assert run([*command.split(), str(tmp_path / "no data here"), "--address", address]) != 0
-    assert f"No Ray head answers at {address}" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
 
 
 def test_a_cluster_of_our_own_gets_a_token(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from recommender.errors import NotFoundError, UsageError
+from recommender.datasets import open_dataset
+from recommender.errors import NotFoundError, UnavailableError, UsageError
 from recommender.requests import SweepRequest
 from recommender.store import Store
-from tests.tune_jobs.sweep_kit import tiny_dataset
+from tests.datagen import make_dataset
+from tests.tune_jobs.sweep_kit import finished, tiny_dataset
 from tune_jobs.cluster import Node, trial_resources
+from tune_jobs.sweep.grid import sweep
 from tune_jobs.sweep.planning import plan_sweep, recipes_of
 
 
@@ -110,6 +113,21 @@ def test_requests_that_make_no_sense_are_refused(wrong: dict[str, object]) -> No
 def test_recipes_are_nested_by_seed() -> None:
     recipes = recipes_of(request(seeds=(3, 5), fractions=(0.1, 1.0)))
     assert [(r.seed, r.fraction) for r in recipes] == [(3, 1.0), (3, 0.1), (5, 1.0), (5, 0.1)]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
+def test_a_cluster_that_has_ended_is_missed_by_new_runs_alone(
+    address: str, store: Store, tmp_path: Path
+) -> None:
+    data = make_dataset(tmp_path / "data", images=8, size=(64, 64), boxes=1)
+    asked = request(datasets=(str(data),), address=address)
+    with pytest.raises(UnavailableError, match=r"No Ray head answers at 127\.0\.0\.1:1"):
+        sweep(asked, store=store)
+    for spec in plan_sweep(asked, [open_dataset(data)], store).specs:
+        store.runs.add(finished(spec, [0.1, 0.2, 0.3]))
+    swept = sweep(asked, store=store).result
+    assert [trial.reused for trial in swept.trials] == [True] * 3
+    assert swept.reason is None
 
 
 # ── who gets which part of a cluster ──

@@ -28,7 +28,7 @@ from recommender.progress import Progress, silent
 from recommender.records import SPLITS, Dataset, Notice, Run, Start
 from recommender.requests import CompareRequest, at_usual_size
 from recommender.store import Store
-from tune_jobs.cluster import require_cluster
+from tune_jobs.cluster import require_address
 from tune_jobs.compare.forecasts import compared_starts_of, forecast_starts
 from tune_jobs.compare.planning import MULTI_SCALE, entries_of, held_out_split, plan_runs
 from tune_jobs.compare.scoring import evaluate, export_held_out, held_out_images, known_evaluation
@@ -75,7 +75,7 @@ def compare(
     from recommender.datasets import open_dataset
 
     require_storage(request.storage)
-    require_cluster(request.address)
+    require_address(request.address)
     began_at = time.monotonic()
     roots = tuple(Path(root) for root in request.allow_roots)
     target = open_dataset(request.dataset, task=request.task, allowed_roots=roots, progress=progress)

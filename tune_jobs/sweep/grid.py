@@ -11,7 +11,7 @@ from recommender.progress import Progress, silent
 from recommender.records import Notice
 from recommender.requests import SweepRequest
 from recommender.store import Store
-from tune_jobs.cluster import require_cluster
+from tune_jobs.cluster import require_address
 from tune_jobs.inputs import require_unchanged
 from tune_jobs.storage import require_storage
 from tune_jobs.sweep.display import Display
@@ -55,7 +55,7 @@ def sweep(
     from recommender.profile.known import known_profile
 
     require_storage(request.storage)
-    require_cluster(request.address, allow_loopback=allow_loopback)
+    require_address(request.address)
     began_at = time.monotonic() - (before.elapsed_s if before else 0.0)
     roots = tuple(Path(root) for root in request.allow_roots)
     targets = [
