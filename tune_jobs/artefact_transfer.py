@@ -95,10 +95,7 @@ def pack_weights(path: Path, *, sha256: str | None = None) -> Artefact:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise IntegrityError(
-            f"The weights {printable(path)} cannot be read: {error.strerror}.",
-            remedy="Fetch or add them again.",
-        ) from error
+        raise _unreadable("weights", path, error) from error
     if sha256 is not None and found != sha256:
         raise IntegrityError(
             f"The weights {printable(path)} have sha256 {found[:12]}…, recorded is {sha256[:12]}…",
@@ -108,8 +105,11 @@ def pack_weights(path: Path, *, sha256: str | None = None) -> Artefact:
 
 
 def read_chunks(artefact: Artefact) -> Iterator[bytes]:
-    """The artefact's bytes, on the machine that packed it."""
-    return chunks_of(artefact.source)
+    """The artefact's bytes, on the machine that packed it. Raises IntegrityError when they cannot be read."""
+    try:
+        yield from chunks_of(artefact.source)
+    except OSError as error:
+        raise _unreadable(artefact.kind, artefact.source, error) from error
 
 
 def deliver(artefact: Artefact, chunks: Chunks = read_chunks) -> Path:
@@ -135,6 +135,15 @@ def deliver(artefact: Artefact, chunks: Chunks = read_chunks) -> Path:
 def place_of(artefact: Artefact) -> Path:
     """The folder of this node's cache that holds, or will hold, the artefact."""
     return subfolder("node_cache") / f"{artefact.kind}-{artefact.key}.{FORMAT}"
+
+
+def _unreadable(kind: Literal["dataset", "weights"], path: Path, error: OSError) -> IntegrityError:
+    """No disk's refusal: wherever the artefact is wanted, it is missing."""
+    what = "The weights" if kind == "weights" else "The packed data set"
+    return IntegrityError(
+        f"{what} {printable(path)} cannot be read: {error.strerror}.",
+        remedy="Fetch or add them again." if kind == "weights" else "The same command packs it again.",
+    )
 
 
 @contextmanager

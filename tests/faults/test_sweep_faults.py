@@ -14,7 +14,7 @@ from recommender.records import Recipe
 from recommender.store import RANKABLE, Store
 from tests.faults.ray_nodes import Nodes, Saboteur, home_of_training, running_nodes, wait_for_no_training
 from tests.tune_jobs.sweep_kit import exploding_weights, packed, trial
-from tune_jobs.artefact_transfer import Artefact
+from tune_jobs.artefact_transfer import Artefact, pack_weights
 from tune_jobs.sweep.policy import RunAll, SweepView, TrialView
 from tune_jobs.sweep.run import SweepSettings, run_trials
 from tune_jobs.sweep.trial_spec import TrialLimits
@@ -40,6 +40,14 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
+def _removed(file: Path) -> Artefact:
+    """Weights whose file somebody has removed since."""
+    file.write_bytes(b"weights")
+    artefact = pack_weights(file)
+    file.unlink()
+    return artefact
+
+
 def test_one_trial_out_of_memory_one_hanging_one_diverging(
     nodes: Nodes, targets: tuple[Artefact, Artefact], store: Store, tmp_path: Path
 ) -> None:
@@ -48,15 +56,18 @@ def test_one_trial_out_of_memory_one_hanging_one_diverging(
     hungry = trial(targets[0], recipe=Recipe(epochs=2, imgsz=1280, batch=6))
     hanging = trial(targets[0], epochs=50, seed=2)
     diverging = trial(targets[0], mode="full", weights=exploding_weights(tmp_path))
+    gone = trial(targets[0], mode="full", weights=_removed(tmp_path / "removed.safetensors"))
     saboteur = Saboteur({hanging.id: lambda trial: os.kill(trial.process, signal.SIGSTOP)})
     result = run_trials(
-        [hungry, hanging, diverging, *good],
+        [gone, hungry, hanging, diverging, *good],
         store=store,
         settings=SweepSettings(limits=TrialLimits(memory_mb=1600, idle_s=5)),
         display=saboteur,
     )
     errors = {t.id: (t.run.error or "") for t in result.trials if t.state == "failed" and t.run}
-    assert set(errors) == {hungry.id, hanging.id, diverging.id}
+    assert set(errors) == {gone.id, hungry.id, hanging.id, diverging.id}
+    assert "removed.safetensors cannot be read: No such file or directory. Fetch" in errors[gone.id]
+    assert "Traceback" not in errors[gone.id]
     assert "1600 MB are allowed a trial" in errors[hungry.id]
     assert errors[hanging.id].startswith("timed out: no work done")
     assert "not finite" in errors[diverging.id]
@@ -172,6 +183,25 @@ def test_a_node_that_cannot_train_spoils_no_trial(
     why = "node_cache" if lacks == "a disk" else "ultralytics 8.0.0 where the driver has"
     assert any(why in note for note in seen), seen
     assert [why in note for note in result.view.left_out] == [True]
+
+
+def test_a_trial_whose_data_fit_on_no_disk_fails_alone(
+    nodes: Nodes, targets: tuple[Artefact, Artefact], store: Store, session_home: Path, tmp_path: Path
+) -> None:
+    homes = [session_home, nodes.home_of("second"), nodes.home_of("third")]
+    large = packed(tmp_path / "large", seed=5)
+    for home in homes:  # nothing can be put in this place
+        (home / "node_cache" / f"dataset-{large.key}.1.lock").mkdir(parents=True)
+    specs = [trial(artefact, epochs=1, seed=seed) for artefact in (large, targets[0]) for seed in range(6)]
+    specs = specs[4:]
+    watching = Saboteur({})
+    result = run_trials(specs, store=store, display=watching)
+    errors = {t.id: (t.run.error or "") for t in result.trials if t.state == "failed" and t.run}
+    assert set(errors) == {spec.id for spec in specs[:2]}
+    assert all(error.startswith("given up after two nodes: ") for error in errors.values())
+    assert result.reason is None
+    assert result.view.left_out == ()
+    assert watching.nodes == {home.name for home in homes}  # those that were given back train others
 
 
 def test_data_reach_each_node_once(

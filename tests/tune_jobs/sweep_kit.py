@@ -112,9 +112,11 @@ def actor_event(
     epoch: EpochMetrics | None = None,
     run: Run | None = None,
     note: str | None = None,
+    unfit_on: str | None = None,
 ) -> dict[str, Any]:
     """An actor's report."""
     event: dict[str, Any] = {"token": token, "kind": kind, "node": "10.0.0.1", "process": 7, "note": note}
+    event["unfit_on"] = unfit_on
     if epoch is not None:
         event["point"] = encode(epoch)
     if run is not None:

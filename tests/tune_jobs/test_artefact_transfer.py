@@ -172,6 +172,17 @@ def test_processes_race_for_an_artefact_and_none_sees_half_of_it(tmp_path: Path)
     assert set(found) == {_content(deliver(artefact))}
 
 
+def test_a_source_that_is_gone_is_no_fault_of_the_disk(tmp_path: Path) -> None:
+    weights = tmp_path / "removed.safetensors"
+    weights.write_bytes(b"w")
+    artefact = pack_weights(weights)
+    weights.unlink()
+    with pytest.raises(
+        IntegrityError, match=r"The weights .*removed\.safetensors cannot be read: No such file"
+    ):
+        deliver(artefact)
+
+
 _ON_A_SMALL_DISK = """
     import os, subprocess, sys
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", sys.argv[1]], check=True)

@@ -15,6 +15,7 @@ from tests.tune_jobs.sweep_kit import Clock, actor_event, finished, paper_trials
 from tune_jobs.storage import UrlStorage
 from tune_jobs.sweep.display import summary_of
 from tune_jobs.sweep.policy import NOTHING_FITS, RunAll, SweepView, TrialView
+from tune_jobs.sweep.remote_driver import status_of
 from tune_jobs.sweep.resume_states import keep_state, state_path
 from tune_jobs.sweep.run import SweepSettings, run_trials
 from tune_jobs.sweep.run_recorder import RunRecorder
@@ -156,6 +157,39 @@ def test_a_node_that_cannot_train_loses_its_slot_and_the_trial_runs_elsewhere(st
     assert [trial.state for trial in driver.view().trials] == ["finished", "finished", "waiting"]
     assert driver.stop_reason() is None
     assert {run.status for run in store.runs.list()} == {"succeeded"}
+
+
+def test_a_trial_that_two_nodes_cannot_train_fails_alone_and_their_slots_are_used_again(store: Store) -> None:
+    """Its data may be too large for every disk."""
+    specs = paper_trials(3)
+    driver = trial_driver(specs, store, slots=4)
+    for token, node in (("a", "one"), ("b", "one"), ("c", "two")):
+        assert not driver.is_given_back(specs[0].id)
+        assert driver.next_id() == specs[0].id
+        driver.started(specs[0].id)
+        driver.receive(specs[0].id, actor_event(token, "unfit", unfit_on=node, note=f"{node}: no space left"))
+    assert driver.is_given_back(specs[0].id)
+    assert status_of(driver).given_back == {specs[0].id}
+    assert driver.view().num_slots == 4
+    (failed,) = store.runs.list()
+    assert failed.error == "given up after two nodes: two: no space left"
+    for spec in specs[1:]:
+        assert driver.next_id() == spec.id
+        driver.started(spec.id)
+        driver.receive(spec.id, actor_event(spec.id, "run", run=finished(spec, [0.1, 0.2, 0.3])))
+    assert [trial.state for trial in driver.view().trials] == ["failed", "finished", "finished"]
+    assert driver.error is None
+
+
+def test_nodes_of_another_version_are_no_trial_s_fault(store: Store) -> None:
+    specs = paper_trials(1)
+    driver = trial_driver(specs, store, slots=3)
+    for token in ("a", "b"):
+        assert driver.next_id() == specs[0].id
+        driver.started(specs[0].id)
+        driver.receive(specs[0].id, actor_event(token, "unfit", note="this node has ultralytics 8.0.0"))
+    assert driver.view().num_slots == 1
+    assert driver.next_id() == specs[0].id
 
 
 def test_of_one_trial_at_a_time_each_good_node_may_be_the_one(store: Store) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from recommender.errors import IntegrityError
 from recommender.home import subfolder
 from tune_jobs.artefact_transfer import Artefact, deliver, read_chunks
 from tune_jobs.chunks import chunks_of
@@ -113,7 +114,12 @@ def _send(artefact_store: Any | None, sender: str, id: str, source: Path, what: 
 def _pull(artefact_store: Any, artefact: Artefact) -> Iterator[bytes]:
     import ray
 
-    references = ray.get(artefact_store.references.remote(artefact))
+    try:
+        references = ray.get(artefact_store.references.remote(artefact))
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, IntegrityError):
+            raise error.cause from None  # without the store's traceback
+        raise
     for number, reference in enumerate(references):
         ray.wait(references[number : number + AHEAD], num_returns=1, timeout=0, fetch_local=True)
         yield ray.get(reference)

@@ -30,7 +30,7 @@ DRIVER_GONE_S = 120.0  # without an exchange: nobody waits for the answer any mo
 
 
 Question = tuple[int, str, tuple[Any, ...]]
-EVENT_FIELDS = ("token", "kind", "note", "node", "process", "memory_mb", "point", "run")
+EVENT_FIELDS = ("token", "kind", "note", "node", "unfit_on", "process", "memory_mb", "point", "run")
 REMOTE_CALLS = frozenset({"next_id", "started", "receive", "worker_lost", "requeue"})  # made by the cluster
 
 
@@ -41,15 +41,20 @@ class DriverStatus:
     stop_reason: str | None = None
     is_over: bool = False
     wanted: frozenset[str] = frozenset()
+    given_back: frozenset[str] = frozenset()
     silent: tuple[str, ...] = ()
 
 
 def status_of(trial_driver: TrialDriver) -> DriverStatus:
     """The state of the trial driver."""
+    view = trial_driver.view()
     return DriverStatus(
         stop_reason=trial_driver.stop_reason(),
         is_over=trial_driver.is_over(),
-        wanted=frozenset(trial.id for trial in trial_driver.view().of_state("running")),
+        wanted=frozenset(trial.id for trial in view.of_state("running")),
+        given_back=frozenset(
+            trial.id for trial in view.of_state("failed") if trial_driver.is_given_back(trial.id)
+        ),
         silent=tuple(trial_driver.silent_trials()),
     )
 
@@ -94,6 +99,10 @@ class RemoteTrialDriver:
     def accepts(self, id: str) -> bool:
         """True if what this trial says mattered a moment ago."""
         return id in self._status.wanted
+
+    def is_given_back(self, id: str) -> bool:
+        """True if the slots that this trial took out were given back a moment ago."""
+        return id in self._status.given_back
 
     def silent_trials(self) -> list[str]:
         """Trials whose actors had not sent an event for too long a moment ago."""

@@ -49,10 +49,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     def setup(self, config: dict[str, Any], sweep: SweepConfig) -> None:
         """Called once by Ray Tune; `config` is {"id": …}."""
         self._sweep = sweep
-        node = ray.get_runtime_context().get_node_id()
+        self._node_id = node = ray.get_runtime_context().get_node_id()
         artefact_store = None if node == sweep.home_node else sweep.artefact_store
         self._node = ray.util.get_node_ip_address()
         self._unfit = _difference(sweep.versions)
+        self._unfit_for_one = False  # found out by a trial: it may be that trial's fault
         folder = Path()
         try:
             folder = subfolder("work") / uuid.uuid4().hex[:12]
@@ -75,6 +76,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         """Take up the next trial with the same process."""
         if self._runner is not None:
             self._runner.abandon()
+        if self._unfit_for_one:
+            self._unfit, self._unfit_for_one = None, False
         self._begin(new_config["id"])
         return True
 
@@ -87,6 +90,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             "kind": event.kind,
             "note": f"{self._node}: {event.note}" if event.kind == "unfit" else event.note,
             "node": self._node,
+            "unfit_on": self._node_id if self._unfit_for_one else None,
             "process": None if self._runner is None else self._runner.process.pid,
             "memory_mb": 0.0 if self._runner is None else self._runner.memory_mb,
             "done": event.kind == "run",
@@ -103,7 +107,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             return TrialEvent(kind="unfit", note=self._unfit)
         event = self._runner.step(BEAT_S)
         if event.kind == "unfit":
-            self._unfit = event.note
+            self._unfit, self._unfit_for_one = event.note, True
             self.cleanup()
         return event
 

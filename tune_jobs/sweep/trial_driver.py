@@ -48,6 +48,7 @@ class _Trial:
     token: str | None = None
     ended_tokens: set[str] = field(default_factory=set)
     restarts: int = 0
+    unfit_on: set[str] = field(default_factory=set)  # nodes that could not train it
     last_view: TrialView | None = None  # the view of a trial that does not run, built once
 
 
@@ -76,7 +77,8 @@ class TrialDriver:
         self._clock = clock
         self._began_at = clock() if began_at is None else began_at
         self._device_s_before = device_s_before  # by attempts at this sweep before: they count too
-        self._left_out: list[str] = []  # for each slot whose node cannot train, the reason
+        # For each slot whose node cannot train, the trial that found out, if one did, and the reason.
+        self._left_out: list[tuple[str | None, str]] = []
         self._reason: str | None = None
         self._asked_to_stop: str | None = (
             None  # written by `stop` alone, which may interrupt any other assignment
@@ -157,10 +159,14 @@ class TrialDriver:
         if event["kind"] == "epoch":
             return self._on_epoch(trial, decode(EpochMetrics, event["point"]))
         if event["kind"] == "unfit":
-            self._give_back(trial)
+            self._give_back(trial, event.get("unfit_on"))
         if event["kind"] == "run":
             self._finish(trial, decode(Run, event["run"]))
         return None
+
+    def is_given_back(self, id: str) -> bool:
+        """True if the slots that this trial took out are there for others again: it was unfit on a second node."""
+        return len(self._trials[id].unfit_on) > 1
 
     def worker_lost(self, id: str, why: str) -> bool:
         """The trial's actor or node died. Returns whether it may be started again."""
@@ -234,7 +240,7 @@ class TrialDriver:
             device_seconds=self._device_seconds(),
             device=self.slots.device,
             num_slots=self._num_slots(),
-            left_out=tuple(self._left_out),
+            left_out=tuple(reason for _, reason in self._left_out),
         )
 
     # ── inside ──
@@ -249,12 +255,20 @@ class TrialDriver:
         reason: str | None = self._guarded(self._policy.judge, self.view(), self._view_of(trial))
         return reason
 
-    def _give_back(self, trial: _Trial) -> None:
-        """Let another slot have a trial that its node cannot train; that slot is gone for this sweep."""
+    def _give_back(self, trial: _Trial, unfit_on: str | None) -> None:
+        """Let another slot have a trial that its node cannot train; that slot is gone for this sweep.
+
+        `unfit_on` is a node that found out by this trial. By the second it is the trial that fails, too large for
+        their disks perhaps, and other trials may have the slots that it took out.
+        """
         self._end_attempt(trial)
         trial.state = "waiting"
-        self._left_out.append(trial.note or "")
-        if len(self._left_out) >= self.slots.count:
+        self._left_out.append((None if unfit_on is None else trial.spec.id, trial.note or ""))
+        trial.unfit_on.update(() if unfit_on is None else (unfit_on,))
+        if self.is_given_back(trial.spec.id):
+            self._left_out = [slot for slot in self._left_out if slot[0] != trial.spec.id]
+            self._finish(trial, failed_run(trial.spec.job, f"given up after two nodes: {trial.note}"))
+        elif len(self._left_out) >= self.slots.count:
             self.error = self.error or UnavailableError(
                 f"No node is left that can train: {trial.note}",
                 remedy="Mend that; the same command goes on with what is finished.",

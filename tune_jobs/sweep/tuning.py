@@ -47,6 +47,9 @@ class TrialDriving(Protocol):
     def accepts(self, id: str) -> bool:
         """True if what this trial says still counts."""
 
+    def is_given_back(self, id: str) -> bool:
+        """True if nodes were found unfit by this trial and it was at fault: other trials may have their slots."""
+
     def silent_trials(self) -> list[str]:
         """Trials whose actors have not been heard for too long."""
 
@@ -146,7 +149,8 @@ class _Scheduler(_Tied, FIFOScheduler):  # type: ignore[misc]
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         id = self._searcher.ids[trial.trial_id]
         if id == UNFIT and result.get("kind") == "unfit" and not self._trial_driver.is_over():
-            return str(TrialScheduler.CONTINUE)
+            given_back = result.get("unfit_on") and self._trial_driver.is_given_back(result["id"])
+            return str(TrialScheduler.STOP if given_back else TrialScheduler.CONTINUE)
         if not self._trial_driver.accepts(id):
             return str(TrialScheduler.STOP)
         if result.get("id") == id:
