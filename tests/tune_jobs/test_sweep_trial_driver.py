@@ -172,13 +172,29 @@ def test_a_trial_that_two_nodes_cannot_train_fails_alone_and_their_slots_are_use
     assert status_of(driver).given_back == {specs[0].id}
     assert driver.view().num_slots == 4
     (failed,) = store.runs.list()
-    assert failed.error == "given up after two nodes: two: no space left"
+    assert failed.error == "no node that had it could train it: two: no space left"
     for spec in specs[1:]:
         assert driver.next_id() == spec.id
         driver.started(spec.id)
         driver.receive(spec.id, actor_event(spec.id, "run", run=finished(spec, [0.1, 0.2, 0.3])))
     assert [trial.state for trial in driver.view().trials] == ["failed", "finished", "finished"]
     assert driver.error is None
+
+
+def test_a_data_set_that_takes_out_every_slot_fails_before_the_others_do(store: Store) -> None:
+    large, small = paper_trials(3, target="large"), paper_trials(2, target="small")
+    driver = trial_driver([*large, *small], store, slots=2)
+    for turn in (large[:2], large[2:]):
+        for spec in turn:
+            assert driver.next_id() == spec.id
+            driver.started(spec.id)
+        for spec in turn:
+            event = actor_event(spec.id, "unfit", unfit_on=spec.id, note="no space left")
+            driver.receive(spec.id, event)
+    assert [trial.state for trial in driver.view().trials] == ["failed"] * 2 + ["waiting"] * 3
+    assert driver.view().num_slots == 1
+    assert driver.error is None
+    assert driver.next_id() == large[2].id
 
 
 def test_nodes_of_another_version_are_no_trial_s_fault(store: Store) -> None:

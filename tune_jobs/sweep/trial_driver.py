@@ -79,6 +79,7 @@ class TrialDriver:
         self._device_s_before = device_s_before  # by attempts at this sweep before: they count too
         # For each slot whose node cannot train, the trial that found out, if one did, and the reason.
         self._left_out: list[tuple[str | None, str]] = []
+        self._given_back: set[str] = set()
         self._reason: str | None = None
         self._asked_to_stop: str | None = (
             None  # written by `stop` alone, which may interrupt any other assignment
@@ -165,8 +166,8 @@ class TrialDriver:
         return None
 
     def is_given_back(self, id: str) -> bool:
-        """True if the slots that this trial took out are there for others again: it was unfit on a second node."""
-        return len(self._trials[id].unfit_on) > 1
+        """True if the slots that this trial took out are there for others again, since it was at fault itself."""
+        return id in self._given_back
 
     def worker_lost(self, id: str, why: str) -> bool:
         """The trial's actor or node died. Returns whether it may be started again."""
@@ -259,21 +260,43 @@ class TrialDriver:
         """Let another slot have a trial that its node cannot train; that slot is gone for this sweep.
 
         `unfit_on` is a node that found out by this trial. By the second it is the trial that fails, too large for
-        their disks perhaps, and other trials may have the slots that it took out.
+        their disks perhaps, and other trials may have the slots that it took out; so too where trials of one data
+        set took out every slot and those of another wait.
         """
         self._end_attempt(trial)
         trial.state = "waiting"
         self._left_out.append((None if unfit_on is None else trial.spec.id, trial.note or ""))
         trial.unfit_on.update(() if unfit_on is None else (unfit_on,))
-        if self.is_given_back(trial.spec.id):
-            self._left_out = [slot for slot in self._left_out if slot[0] != trial.spec.id]
-            self._finish(trial, failed_run(trial.spec.job, f"given up after two nodes: {trial.note}"))
-        elif len(self._left_out) >= self.slots.count:
+        if len(trial.unfit_on) > 1:
+            self._blame([trial])
+        elif len(self._left_out) < self.slots.count:
+            return
+        elif finders := self._finders_of_one_data_set():
+            self._blame(finders)
+        else:
             self.error = self.error or UnavailableError(
                 f"No node is left that can train: {trial.note}",
                 remedy="Mend that; the same command goes on with what is finished.",
             )
             self._reason = self._reason or "no node is left that can train"
+
+    def _finders_of_one_data_set(self) -> list[_Trial]:
+        """The trials that took out every slot, if all are of one data set that none could train and others wait."""
+        finders = [self._trials[id] for id in {id for id, _ in self._left_out if id is not None}]
+        keys = {trial.spec.data.key for trial in finders}
+        waiting = {trial.spec.data.key for trial in self._trials.values() if trial.state == "waiting"}
+        is_node_s = any(id is None for id, _ in self._left_out)
+        trained = any(trial.state != "waiting" for trial in finders)
+        return finders if len(keys) == 1 and waiting - keys and not is_node_s and not trained else []
+
+    def _blame(self, trials: Sequence[_Trial]) -> None:
+        """Record trials that no node had room for as failed, and let others have the slots that they took out."""
+        self._given_back.update(trial.spec.id for trial in trials)
+        self._left_out = [slot for slot in self._left_out if slot[0] not in self._given_back]
+        for trial in trials:
+            self._finish(
+                trial, failed_run(trial.spec.job, f"no node that had it could train it: {trial.note}")
+            )
 
     def _finish(self, trial: _Trial, run: Run) -> None:
         self._end_attempt(trial)
