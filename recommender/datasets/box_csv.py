@@ -41,7 +41,7 @@ from recommender.datasets.table_columns import (
     is_called,
     known_names,
     names_image,
-    split_column,
+    row_splits,
     with_point,
 )
 from recommender.errors import DatasetError
@@ -224,11 +224,11 @@ def _table(
         log.add("label_columns", disk.name(path), "rows of another length", count=num_uneven)
     if has_scores(header, body, boxes):
         return None
-    split = split_column(header, body, [c for c in free if c != file], disk.name(path))
+    divided, splits = row_splits(header, body, [c for c in free if c != file], disk.name(path))
     split_of_table = split_of_title(path)
     size = _size_columns(header, free)
     label = box_class_column(
-        header, body, [c for c in free if c not in (file, split, *size)], disk.name(path)
+        header, body, [c for c in free if c not in (file, *divided, *size)], disk.name(path)
     )
     return BoxTable(
         path=path,
@@ -239,10 +239,10 @@ def _table(
                 reference=row[file],
                 label=NAMELESS if label is None else row[label],
                 boxes=_boxes_in(row, boxes),
-                split=(None if split is None else split_of_words(row[split])) or split_of_table,
+                split=split or split_of_table,
                 size=_size([row[c] for c in size]),
             )
-            for row in body
+            for row, split in zip(body, splits, strict=True)
         ),
     )
 

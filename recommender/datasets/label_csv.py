@@ -14,10 +14,12 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.label_rows import is_table, read_rows
 from recommender.datasets.lookup import ImageIndex, is_mask
 from recommender.datasets.raw import RawSet
-from recommender.datasets.split_names import of_splits, split_of_image, split_of_title, split_of_words
+from recommender.datasets.split_names import of_splits, split_of_image, split_of_title
 from recommender.datasets.table_columns import (
+    FLAGS,
     LABEL_WORDS,
     MIN_SHARE,
+    ON,
     SPLIT_WORDS,
     box_columns,
     class_columns,
@@ -29,7 +31,7 @@ from recommender.datasets.table_columns import (
     known_names,
     names_image,
     refuse_lists,
-    split_column,
+    row_splits,
     which_class,
 )
 from recommender.errors import DatasetError, WrongTaskError
@@ -37,8 +39,6 @@ from recommender.records import Split
 from recommender.text import printable
 
 RUN_WORDS = re.compile(r"(?i)encoded_?pixels|(^|[^a-z])rle([^a-z]|$)|run_?lengths?")
-ON = frozenset({"1", "1.0", "true"})
-FLAGS = ON | {"0", "-1", "0.0", "false"}
 SEVERAL = re.compile(r"\s*[|;,]\s*")
 BARS = re.compile(r"\s*[|;]\s*")
 MANY_CLASSES = 0.5  # of the rows: more classes than that are no classes
@@ -185,8 +185,8 @@ def _read_table(
     if file is None or width < 2:
         return None
     body = [row for row in rows[headed:] if len(row) == width]
-    split = split_column(header, body, [c for c in range(width) if c != file], disk.name(path))
-    free = [c for c in range(width) if c not in (file, split)]
+    divided, splits = row_splits(header, body, [c for c in range(width) if c != file], disk.name(path))
+    free = [c for c in range(width) if c not in (file, *divided)]
     # The phase of an operation and the set of a toy tell what is seen, where no other column does.
     words = [
         c for c in free if is_called(header[c], ("phase", "set")) and not all(is_number(r[c]) for r in body)
@@ -197,7 +197,6 @@ def _read_table(
         labels = _of_names(body, file, others)
     if labels is None:
         return None
-    splits = [None if split is None else split_of_words(row[split]) for row in body]
     references = [row[file] for row in body]
     if not headed and width > 2 and (len(set(references)) < len(body) or len(set(labels)) < 2):
         return None  # a row for each box

@@ -14,6 +14,7 @@ from recommender.datasets.matching import spellings
 from recommender.datasets.shapes import number
 from recommender.datasets.split_names import apart, split_of_words
 from recommender.errors import DatasetError
+from recommender.records import Split
 from recommender.text import printable
 
 PICTURE_WORDS = (
@@ -48,7 +49,11 @@ SCORE_WORDS = (
     "likelihood",
 )
 MAX_GRADE = 10  # whole numbers up to this may be grades that an annotator gave; those above are percents
-SPLIT_WORDS = ("split", "subset", "set", "usage", "partition", "phase")
+DIVIDING_WORDS = ("split", "subset", "usage", "partition")
+SPLIT_WORDS = (*DIVIDING_WORDS, "set", "phase")  # the set of a toy, the phase of an operation
+SPLIT_FLAG = re.compile(r"(?i)is[_ ]?(train|training|val|valid|validation|test)")  # fast.ai's `is_valid`
+ON = frozenset({"1", "1.0", "true"})
+FLAGS = ON | {"0", "-1", "0.0", "false"}
 BOX_CLASS_REMEDY = (
     "Call the column of the class `class`, and delete the others; delete all where there is one class. Where another "
     "table holds the boxes, give that file."
@@ -262,17 +267,46 @@ def refuse_lists(labels: Iterable[str], named: str) -> None:
         )
 
 
-def split_column(
+def row_splits(
+    header: Sequence[str], body: Sequence[Sequence[str]], columns: Sequence[int], named: str
+) -> tuple[tuple[int, ...], list[Split | None]]:
+    """The columns that tell splits, one of words or some of flags such as `is_valid`, and the split of each row.
+
+    Raises DatasetError where a column called so holds other words beside.
+    """
+    column = _split_column(header, body, columns, named)
+    if column is not None:
+        return (column,), [split_of_words(row[column]) for row in body]
+    flags = {c: split for c in columns if (split := _flagged(header[c], [row[c].lower() for row in body]))}
+    others: tuple[Split, ...] = ("train", "test", "val")
+    rest = next((split for split in others if flags and split not in flags.values()), None)
+    return tuple(flags), [
+        next((split for c, split in flags.items() if row[c].lower() in ON), rest) for row in body
+    ]
+
+
+def _flagged(title: str, cells: Sequence[str]) -> Split | None:
+    """The split that a column of flags tells; None of others, and where most rows are valid: that is no split."""
+    found = SPLIT_FLAG.fullmatch(title.strip())
+    if found is None or not set(cells) <= FLAGS or ON.isdisjoint(cells) or ON.issuperset(cells):
+        return None
+    sound = found[1].lower() == "valid" and 2 * sum(cell in ON for cell in cells) > len(cells)
+    return None if sound else split_of_words(found[1])
+
+
+def _split_column(
     header: Sequence[str], body: Sequence[Sequence[str]], columns: Sequence[int], named: str
 ) -> int | None:
     """The column whose cells are splits; None where there is none.
 
-    Raises DatasetError where a column called so holds other words in a few rows.
+    Raises DatasetError where a column called so holds other words: in few rows, or in any where it is surely one.
     """
     classes = [c for c in columns if is_called(header[c], CLASS_WORDS)]
     for c in columns:
         sample = [row[c] for row in body[:: 1 + len(body) // SAMPLED] if row[c]]
-        if 2 * sum(split_of_words(cell) is not None for cell in sample) <= len(sample):
+        known = sum(split_of_words(cell) is not None for cell in sample)
+        dividing = is_called(header[c], DIVIDING_WORDS) and not is_called(header[c], CLASS_WORDS)
+        if not known or (2 * known <= len(sample) and not dividing):
             continue
         values = {row[c].lower() for row in body}
         other = min((value for value in values if value and split_of_words(value) is None), default=None)

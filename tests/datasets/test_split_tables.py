@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from recommender.datasets import open_dataset
 from recommender.datasets.formats import SAMPLED
+from recommender.errors import DatasetError
+from recommender.records import SPLITS
 from tests.datasets.helpers import kinds
 from tests.datasets.test_box_tables import NAMES, boxes_of, images
 from tests.datasets.test_table_doubts import HEADING, line_of, write
@@ -69,3 +72,41 @@ def test_the_folder_of_a_table_divides_images_that_lie_apart(tmp_path: Path, box
         write(folder / "annotations" / split, heading, rows if boxes else short)
     found = open_dataset(tmp_path)
     assert [len(found.of_split(split)) for split in ("train", "val", "test")] == [18, 6, 0]
+
+
+@pytest.mark.parametrize("boxes", [True, False])
+@pytest.mark.parametrize(
+    ("headings", "flags", "counts"),
+    [
+        ("is_valid", lambda n: f"{n >= 18}", (18, 6, 0)),
+        ("is_val", lambda n: f"{int(n >= 18)}", (18, 6, 0)),
+        ("is_train,is_val", lambda n: f"{int(n < 12)},{int(12 <= n < 18)}", (12, 6, 6)),
+        ("is_valid,is_test", lambda n: f"{12 <= n < 18},{n >= 18}", (12, 6, 6)),
+        ("is_valid", lambda n: f"{n != 3}", None),  # sound
+    ],
+)
+def test_flags_divide_the_images(
+    tmp_path: Path, headings: str, flags: Callable[[int], str], counts: tuple[int, ...] | None, boxes: bool
+) -> None:
+    names = images(tmp_path / "images")
+    rows = [f"{line_of(name, NAMES[n % 2], boxes_of(n)[1][1])},{flags(n)}" for n, name in enumerate(names)]
+    if not boxes:
+        rows = [f"{name},{n % 2 if counts else NAMES[n % 2]},{flags(n)}" for n, name in enumerate(names)]
+    found = open_dataset(write(tmp_path, f"{HEADING if boxes else 'fname,labels'},{headings}", rows))
+    assert len(found.class_names) == 2
+    assert (found.split_origin == "given") == (counts is not None)
+    if counts:
+        assert tuple(len(found.of_split(split)) for split in SPLITS) == counts
+        assert {image.path.name for image in found.of_split("train")} == set(names[: counts[0]])
+
+
+@pytest.mark.parametrize("boxes", [True, False])
+def test_a_column_called_split_says_only_splits(tmp_path: Path, boxes: bool) -> None:
+    rows = [
+        f"{line_of(name, NAMES[n % 2], boxes_of(n)[1][1]) if boxes else name + ',' + NAMES[n % 2]},"
+        f"{'holdout' if n % 8 else 'train'}"
+        for n, name in enumerate(images(tmp_path / "images"))
+    ]
+    write(tmp_path, f"{HEADING if boxes else 'filename,label'},split", rows)
+    with pytest.raises(DatasetError, match="which split is 'holdout'"):
+        open_dataset(tmp_path)
