@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 from recommender.cli.mounts import COMMANDS, GROUPS
 from recommender.errors import UsageError
 from recommender.home import expanded
+from recommender.text import printable
 
 CONFIG = "recommend.toml"
 PYPROJECT = "pyproject.toml"
+SHORT_DATASET = re.compile(r"-[hqy]*d")  # also behind other letters and before its value: -yd signs, -dsigns
 SUBCOMMANDS = frozenset([*(name for name, _ in GROUPS), *(name for name, *_ in COMMANDS)])
 
 
@@ -30,7 +33,9 @@ def with_dataset(arguments: Sequence[str], command: Any) -> list[str]:
     """
     flags = {name for option in command.params if option.is_flag or option.count for name in option.opts}
     place = 0
-    named = sum(one == "-d" or one.partition("=")[0] == "--dataset" for one in arguments)
+    named = sum(
+        SHORT_DATASET.match(one) is not None or one.partition("=")[0] == "--dataset" for one in arguments
+    )
     while place < len(arguments) and arguments[place].startswith("-"):
         option = arguments[place]
         has_value_beside = option not in flags and "=" not in option
@@ -38,9 +43,12 @@ def with_dataset(arguments: Sequence[str], command: Any) -> list[str]:
     first, second = (*arguments[place : place + 2], "", "")[:2]
     bare = [_looks_like_path(first), _looks_like_path(first) and _looks_like_path(second)]
     if named + sum(bare) > 1 and first != "sweep":
+        page = next((word for word in (first, second) if word.lower().endswith((".html", ".htm"))), None)
         raise UsageError(
             "Several data sets are named.",
-            remedy="Ask about each on its own; `recommend sweep` takes several.",
+            remedy="Ask about each on its own; `recommend sweep` takes several."
+            if page is None
+            else f"To write the answer as a page, say --html {printable(page)}.",
         )
     if bare[0]:
         return [*arguments[:place], "--dataset", *arguments[place:]]

@@ -36,7 +36,7 @@ def list_runs(
     limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Runs of the history, newest first, and the trainings that have not ended well."""
+    """Runs of the history, newest first, and the trainings under way or failed."""
     from recommender.report.runs import run_summary, training_document
     from recommender.report.runs_table import print_runs
     from recommender.store import Store

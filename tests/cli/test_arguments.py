@@ -52,6 +52,8 @@ def starts(found: dict[str, object]) -> set[str]:
         ("--epochs 5 train -d signs", "--epochs 5 train -d signs"),
         ("--html signs", "--html signs"),
         ("sweep -d signs -d other", "sweep -d signs -d other"),
+        ("sweep -dsigns -dother", "sweep -dsigns -dother"),
+        ("signs --device t4", "--dataset signs --device t4"),
         ("checkpoints add best.pt -d signs", "checkpoints add best.pt -d signs"),
     ],
 )
@@ -67,6 +69,9 @@ def test_a_bare_path_is_the_data_set_wherever_it_stands(data: Path, given: str, 
         "signs ./other --json",
         "-d signs -d other",
         "train -d a -d b",
+        "-dsigns -dother",
+        "train -d signs -dother",
+        "compare -yd signs -d other",
     ],
 )
 def test_several_data_sets_are_refused_where_one_is_read(
@@ -74,6 +79,14 @@ def test_several_data_sets_are_refused_where_one_is_read(
 ) -> None:
     assert run(given.split()) == 2
     assert "error: Several data sets are named. Ask about each on its own" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", ["signs out.html", "-d signs Out.HTML"])
+def test_a_page_without_its_option_is_told_as_one(
+    data: Path, capsys: pytest.CaptureFixture[str], given: str
+) -> None:
+    assert run(given.split()) == 2
+    assert f"To write the answer as a page, say --html {given.split()[-1]}." in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import pytest
 
 from recommender.cli.app import run as command
 from recommender.cli.following import CurveView
+from recommender.cli.runs import list_runs
 from recommender.datasets import open_dataset
 from recommender.records import EpochMetrics, JobEvent, Run
 from recommender.store import Store
@@ -39,6 +40,16 @@ def test_the_list_is_a_document(store: Store, capsys: pytest.CaptureFixture[str]
     assert {run["id"] for run in document["runs"]} == {"aaaa1111", "bbbb2222"}
     assert [training["status"] for training in document["trainings"]] == ["queued"]
     assert {"checkpoint", "mode", "score", "epochs", "status"} <= document["runs"][0].keys()
+
+
+def test_the_list_holds_the_trainings_that_its_help_names(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (job,) = store.jobs.list(kind="training")
+    store.jobs.request_cancel(job.id)
+    assert command(["runs", "list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["trainings"] == []
+    assert "the trainings under way or failed" in (list_runs.__doc__ or "")
 
 
 @pytest.mark.parametrize("arguments", [["--limit", "0"], ["--limit", "-1"], ["--kind", "foo"]])

@@ -67,6 +67,7 @@ def test_faults_are_counted_by_kind(tmp_path: Path) -> None:
         "image_unlabelled": 2,  # rows 0 and 1, and 2 and 3, are all their images have
         "category_broken": 1,
     }
+    assert "`categories`" in next(one.remedy for one in dataset.defects if one.kind == "label_class_unknown")
     assert tree_digest(path.parent / "images") == before
 
 
