@@ -23,6 +23,7 @@ from recommender.datasets.shapes import box_from_centre, box_from_corners, box_f
 from recommender.datasets.split_lists import take_splits
 from recommender.datasets.split_names import (
     apart,
+    first_fold,
     of_splits,
     split_of_file,
     split_of_title,
@@ -100,6 +101,8 @@ def read_box_csv(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, 
             "names their images, or they have scores, as a detector's results have.",
             remedy=REMEDY,
         )
+    kept = first_fold({table.path: {row.reference for row in table.rows} for table in tables}, log)
+    tables = [table for table in tables if table.path in kept]
     index = ImageIndex(root, disk)
     entries: list[NamedImage] = []
     for readings in dict.fromkeys(table.readings for table in tables):
@@ -132,13 +135,15 @@ def _of_other_splits(paths: Sequence[Path], disk: Disk) -> list[Path]:
     if len(paths) > 1 or split_of_words(apart(given.stem)) is None:
         return []
     beside = [given.parent / name for name in disk.listing(given.parent).files]
-    return [
+    alike = [
         path
         for path in beside
         if path.suffix.lower() == given.suffix.lower()
         and split_of_words(apart(path.stem)) not in (None, split_of_words(apart(given.stem)))
         and without_split_words(apart(path.stem)) == without_split_words(apart(given.stem))
     ]
+    number = re.sub(r"\D", "", given.stem)  # of a fold; else of images, which differ
+    return [path for path in alike if re.sub(r"\D", "", path.stem) == number] or alike
 
 
 def _unread_tables(

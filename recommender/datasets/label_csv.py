@@ -14,7 +14,7 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.label_rows import is_table, read_rows
 from recommender.datasets.lookup import ImageIndex, is_mask
 from recommender.datasets.raw import RawSet
-from recommender.datasets.split_names import of_splits, split_of_image, split_of_title
+from recommender.datasets.split_names import first_fold, of_splits, split_of_image, split_of_title
 from recommender.datasets.table_columns import (
     FLAGS,
     LABEL_WORDS,
@@ -106,6 +106,8 @@ def read_label_tables(
 
     Raises WrongTaskError for several classes an image, DatasetError for a single one in all and for tables that differ.
     """
+    kept = first_fold({table.path: {row[0] for row in table.rows} for table in tables}, log)
+    tables = [table for table in tables if table.path in kept]
     index = ImageIndex(root, disk)
     found, num_missing = _found(tables, index, root, disk, log)
     names = sorted({label for label, _, _ in found.values() if label})

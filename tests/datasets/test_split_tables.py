@@ -110,3 +110,32 @@ def test_a_column_called_split_says_only_splits(tmp_path: Path, boxes: bool) -> 
     write(tmp_path, f"{HEADING if boxes else 'filename,label'},split", rows)
     with pytest.raises(DatasetError, match="which split is 'holdout'"):
         open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("boxes", [True, False])
+@pytest.mark.parametrize("given", ["", "train_fold2.csv"])
+def test_of_folds_one_is_read(tmp_path: Path, given: str, boxes: bool) -> None:
+    names = images(tmp_path / "images")
+    boxed = [line_of(name, NAMES[n // 4 % 2], boxes_of(n)[1][1]) for n, name in enumerate(names)]
+    rows = boxed if boxes else [",".join(row.split(",")[:2]) for row in boxed]
+    for fold in (1, 2, 3, 4):
+        parts = {"train": rows.copy(), "val": rows[fold - 1 :: 4]}
+        del parts["train"][fold - 1 :: 4]
+        for split, lines in parts.items():
+            write(tmp_path, HEADING if boxes else "filename,label", lines, f"{split}_fold{fold}.csv")
+    found = open_dataset(tmp_path / given)
+    number = int(given[-5]) - 1 if given else 0
+    assert not {image.path.name for image in found.of_split("train")} & set(names[number::4])
+    if boxes or not given:
+        assert {image.path.name for image in found.of_split("val")} == set(names[number::4])
+        assert kinds(found) == ({} if given else {"splits_first": 1})
+
+
+def test_numbered_parts_of_a_set_are_all_read(tmp_path: Path) -> None:
+    names = images(tmp_path / "images")
+    rows = [line_of(name, NAMES[n % 2], boxes_of(n)[1][1]) for n, name in enumerate(names)]
+    for number, title in enumerate(("train_1", "train_2", "val_1", "val_2")):
+        write(tmp_path, HEADING, rows[6 * number : 6 * number + 6], f"{title}.csv")
+    found = open_dataset(tmp_path)
+    assert [len(found.of_split(split)) for split in ("train", "val")] == [12, 12]
+    assert kinds(found) == {}
