@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from recommender.checkpoints import add_checkpoint, load_state, remove_checkpoin
 from recommender.checkpoints.containment import admission, quarantined
 from recommender.datasets import open_dataset
 from recommender.errors import CheckpointError
+from recommender.leftovers import sweep_leftovers
 from recommender.profile import known
 from recommender.records import Profile
 from recommender.store import Store
@@ -53,6 +55,15 @@ def test_an_add_that_profiles_for_long_hinders_nobody_and_loses_nothing(
     added = store.checkpoints.get("bob")
     assert added is not None
     assert load_state(added)
+
+
+@pytest.mark.slow
+def test_what_waits_for_a_long_profiling_is_no_leftover(home: Path, nano_pt: Path) -> None:
+    with quarantined(nano_pt) as read:
+        for path in (*read.path.parent.iterdir(), read.path.parent):
+            os.utime(path, (0, 0))
+        assert sweep_leftovers() == ()
+        assert read.path.exists()
 
 
 @pytest.mark.slow
