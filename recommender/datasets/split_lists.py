@@ -47,9 +47,7 @@ def take_splits(raw: RawSet, tables: Sequence[LabelTable], root: Path, disk: Dis
 
 def _listed(raw: RawSet, root: Path, disk: Disk) -> list[Row]:
     """The lines of lists called after splits; the first of numbered divisions (`train1.txt`), which is told."""
-    texts = [
-        path for path in disk.walk(root) if path.suffix.lower() == ".txt" and split_of_words(apart(path.stem))
-    ]
+    texts = [path for path in disk.walk(root) if split_of_words(apart(path.stem)) and _may_list(path, disk)]
     lines = {path: _lines(path, disk) for path in without_trainval(texts)}
     known = known_names(root, disk) if lines else set()
     lines = {
@@ -86,6 +84,13 @@ def _by_number(root: Path, disk: Disk) -> list[Row]:
                 if len(row) == 2 and row[0] in names
             ]
     return []
+
+
+def _may_list(path: Path, disk: Disk) -> bool:
+    """True of a text, and of a CSV of one column."""
+    if path.suffix.lower() != ".csv":
+        return path.suffix.lower() == ".txt"
+    return re.search(rb"[,;\t]", disk.head(path, 4096).partition(b"\n")[0]) is None
 
 
 def _lines(path: Path, disk: Disk) -> list[str]:

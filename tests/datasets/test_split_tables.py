@@ -139,3 +139,16 @@ def test_numbered_parts_of_a_set_are_all_read(tmp_path: Path) -> None:
     found = open_dataset(tmp_path)
     assert [len(found.of_split(split)) for split in ("train", "val")] == [12, 12]
     assert kinds(found) == {}
+
+
+@pytest.mark.parametrize("heading", ["filename", "photo_000.png"])
+def test_lists_in_csv_divide_the_images_of_a_table(tmp_path: Path, heading: str) -> None:
+    names = images(tmp_path / "images")
+    rows = [line_of(name, NAMES[n % 2], boxes_of(n)[1][1]) for n, name in enumerate(names)]
+    write(tmp_path, HEADING, rows, "annotations.csv")
+    for split, share in (("train", slice(12)), ("val", slice(12, 18)), ("test", slice(18, None))):
+        first = heading if split == "train" or heading == "filename" else names[share][0]
+        write(tmp_path, first, [name for name in names[share] if name != first], f"{split}.csv")
+    found = open_dataset(tmp_path)
+    assert [len(found.of_split(split)) for split in SPLITS] == [12, 6, 6]
+    assert kinds(found) == {}
