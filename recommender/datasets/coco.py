@@ -17,7 +17,7 @@ from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.lookup import ImageIndex
 from recommender.datasets.raw import RawImage, RawSet, Shape
-from recommender.datasets.split_names import split_of_path
+from recommender.datasets.split_names import split_of_image, split_of_path, split_of_title
 from recommender.errors import DatasetError, UnsafeInputError
 from recommender.text import printable
 
@@ -58,7 +58,7 @@ def read_coco(files: list[CocoFile], root: Path, disk: Disk, log: DefectLog, nam
     for file, known, rows in zip(files, categories, listed, strict=True):
         classes = {category.id: keys[category.key] for category in known if category.key in keys}
         places = {key: next(paths) for key in rows}
-        found, missing = _read_file(file, rows, places, classes, disk, log)
+        found, missing = _read_file(file, rows, places, classes, root, disk, log)
         images += found
         num_missing += missing
     _split_by_folders(images, root)
@@ -159,6 +159,7 @@ def _read_file(
     listed: dict[Identity, dict[str, Any]],
     places: dict[Identity, Path | None],
     classes: dict[Identity, int],
+    root: Path,
     disk: Disk,
     log: DefectLog,
 ) -> tuple[list[RawImage], int]:
@@ -175,6 +176,7 @@ def _read_file(
     boxes = _boxes_by_image(file.annotations, listed, classes, named, log, trust_outlines=trust_outlines)
     images = []
     num_missing = 0
+    by_folder = file.split is not None and split_of_title(file.path) is None
     for key, row in listed.items():
         path = places[key]
         if path is None:
@@ -187,7 +189,7 @@ def _read_file(
             RawImage(
                 path=path,
                 name=disk.name(path),
-                split=file.split,
+                split=split_of_image(path, file.path, root) if by_folder else file.split,
                 classes_M=np.array([kind for kind, _ in usable], np.int64),
                 corners_M4=np.array([shape.corners for _, shape in usable], np.float64).reshape(-1, 4),
                 units="pixel",

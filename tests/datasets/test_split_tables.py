@@ -37,7 +37,7 @@ def test_files_beyond_those_that_tell_the_form_are_read_too(tmp_path: Path, form
     assert kinds(found) == {}
 
 
-@pytest.mark.parametrize("form", ["boxes", "classes", "CreateML"])
+@pytest.mark.parametrize("form", ["boxes", "classes", "CreateML", "COCO"])
 def test_folders_of_images_say_more_than_one_around_the_table(tmp_path: Path, form: str) -> None:
     folder = tmp_path / "training_data"
     names = images(folder / "train")
@@ -49,6 +49,13 @@ def test_folders_of_images_say_more_than_one_around_the_table(tmp_path: Path, fo
         write(folder, HEADING, [line_of(*row) for row in boxed])
     elif form == "classes":
         write(folder, "filename,label", [f"{name},{NAMES[n % 2]}" for n, name in enumerate(names)])
+    elif form == "COCO":
+        listed = [{"id": n, "file_name": name, "width": 96, "height": 80} for n, name in enumerate(names)]
+        drawn = [
+            {"id": n, "image_id": n, "category_id": 1, "bbox": [10, 10, 50, 60]} for n in range(len(names))
+        ]
+        whole = {"images": listed, "annotations": drawn, "categories": [{"id": 1, "name": "cat"}]}
+        (folder / "labels.json").write_text(json.dumps(whole))
     else:
         place = {"x": 40, "y": 40, "width": 30, "height": 30}
         things = [
