@@ -15,6 +15,7 @@ from recommender.checkpoints.containment import admit
 from recommender.checkpoints.quarantine.__main__ import examine
 from recommender.checkpoints.quarantine.refusal import RefusalError
 from recommender.errors import CheckpointError
+from recommender.ultralytics_safety import prepare_ultralytics
 from tests.hostile.bombs import KINDS, NamedCall, plant
 
 pytestmark = pytest.mark.slow  # every file is read in a process of its own
@@ -22,6 +23,12 @@ pytestmark = pytest.mark.slow  # every file is read in a process of its own
 RUNS_ON_LOAD = [
     kind for kind in KINDS if kind not in {"yaml activation", "ultralytics function", "through getattr"}
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _safe_ultralytics() -> None:
+    """Live bombs load ultralytics: with its safety switches, whichever file of tests comes first."""
+    prepare_ultralytics()
 
 
 @pytest.mark.parametrize("kind", KINDS)
