@@ -37,6 +37,7 @@ from recommender.datasets.table_columns import (
     Reading,
     box_class_column,
     box_columns,
+    class_in,
     file_column,
     has_scores,
     is_called,
@@ -58,7 +59,7 @@ BOX_MAKERS = {
 }
 NUMBERS = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
 KEYS = re.compile(r"[a-df-z]", re.IGNORECASE)  # the numbers of `x1` and `y2` are no values
-EMPTY = ("", "nan", "none", "null")
+EMPTY = ("", "nan", "none", "null", "na")
 NO_BOX = ({0.0}, {-1.0})
 UNREADABLE = ("", "", "", "")
 SHOWN = 3  # names of tables
@@ -242,7 +243,7 @@ def _table(
         rows=tuple(
             BoxRow(
                 reference=row[file],
-                label=NAMELESS if label is None else row[label],
+                label=NAMELESS if label is None else class_in(row[label]),
                 boxes=_boxes_in(row, boxes),
                 split=split or split_of_table,
                 size=_size([row[c] for c in size]),

@@ -23,6 +23,7 @@ from recommender.datasets.table_columns import (
     SPLIT_WORDS,
     box_columns,
     class_columns,
+    class_in,
     file_column,
     has_scores,
     is_called,
@@ -237,7 +238,7 @@ def _labels(
             remedy = "Call the column of the class `label`, and keep one."
             raise which_class(header, chosen or columns, disk.name(path), remedy)
         return None
-    labels = [row[chosen[0]] for row in body]
+    labels = [class_in(row[chosen[0]]) for row in body]
     choices = next((label for label in labels if '"choices"' in label), None)  # of Label Studio
     if choices is not None:
         raise _several(path, disk, choices)

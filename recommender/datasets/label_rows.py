@@ -17,6 +17,7 @@ from recommender.text import printable
 TABLE_SUFFIXES = (".csv", ".tsv")
 SAMPLED = 50  # rows that tell what a column holds
 NO_TABLE = re.compile(r"(?i)submission|eval_?partition")  # a form for answers to a contest; splits by number
+EXCEL_MARK = re.compile(r"(?i)\A\"?sep=.\"?\r?[\n\r]")  # the first line that tells Excel the separator
 LIST_WORD = re.compile(r"(?i)(^|[^a-z])(list|labels?|annotations?)([^a-z]|$)")
 
 
@@ -34,7 +35,9 @@ def read_rows(path: Path, disk: Disk, is_image: Callable[[str], bool]) -> list[l
 
     `is_image` tells text that names an image. Raises DatasetError for a damaged file.
     """
-    content = disk.read_text(path, disk.limits.list_file_bytes)
+    content = EXCEL_MARK.sub("", disk.read_text(path, disk.limits.list_file_bytes))
+    if "\n" not in content:  # lines of an old Macintosh
+        content = content.replace("\r", "\n")
     suffix = path.suffix.lower()
     if suffix == ".jsonl":
         return _of_json_lines(content, path, disk)
@@ -42,14 +45,19 @@ def read_rows(path: Path, disk: Disk, is_image: Callable[[str], bool]) -> list[l
         return _of_lines(content, is_image)
     first = content.split("\n", 1)[0]
     # Strict: a mark of quotation that is never closed would swallow the rows below it.
-    lines = csv.reader(io.StringIO(content), delimiter=max(",;\t|", key=first.count), strict=True)
+    lines = csv.reader(
+        io.StringIO(content), delimiter=max(",;\t|", key=first.count), strict=True, skipinitialspace=True
+    )
     try:
-        return [[cell.strip() for cell in row] for row in lines if any(cell.strip() for cell in row)]
+        rows = [[cell.strip() for cell in row] for row in lines if any(cell.strip() for cell in row)]
     except csv.Error as error:  # a field without end, a NUL
         raise DatasetError(
             f"{printable(disk.name(path))} is no valid CSV: {error}.",
             remedy="Close quotation marks, and write those within a cell twice.",
         ) from error
+    if len(rows) > 1 and all(len(row) == len(rows[0]) + 1 and not row[-1] for row in rows[1:]):
+        rows[1:] = [row[:-1] for row in rows[1:]]  # a comma ends each row, and not the heading
+    return rows
 
 
 def _of_lines(content: str, is_image: Callable[[str], bool]) -> list[list[str]]:

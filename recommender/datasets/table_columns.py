@@ -31,7 +31,20 @@ PICTURE_WORDS = (
 )
 FILE_WORDS = (*PICTURE_WORDS, "id", "name")
 LABEL_WORDS = (
-    *("label", "class", "category", "choice", "target", "breed", "species", "diagnosis", "dx", "tag", "y"),
+    *(
+        "label",
+        "class",
+        "category",
+        "choice",
+        "target",
+        "breed",
+        "species",
+        "diagnosis",
+        "dx",
+        "tag",
+        "y",
+        "cls",
+    ),
     *("clase", "classe", "klasse", "kategorie", "categoria"),
 )
 CLASS_WORDS = (*LABEL_WORDS, "classname", "labelname", "object")  # in whose columns `train` goes on rails
@@ -221,6 +234,11 @@ def _are_codes(body: Sequence[Sequence[str]], column: int) -> bool:
 def _one_to_one(body: Sequence[Sequence[str]], one: int, other: int) -> bool:
     pairs = {(row[one], row[other]) for row in body}
     return len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
+
+
+def class_in(cell: str) -> str:
+    """The class that a cell names; empty of R's `NA`, which stands for a cell without a value."""
+    return "" if cell == "NA" else cell
 
 
 def has_scores(header: Sequence[str], body: Sequence[Sequence[str]], boxes: BoxColumns) -> bool:

@@ -228,6 +228,48 @@ def test_results_of_a_detector_are_no_labels(tmp_path: Path, case: str) -> None:
         open_dataset(table(tmp_path, filled(form), heading))
 
 
+ROWS: dict[str, Callable[[list[str]], str]] = {
+    "a comma ends each row": lambda rows: "\n".join([rows[0], *(f"{row}," for row in rows[1:])]),
+    "blanks after commas": lambda rows: "\n".join(
+        [
+            "filename, class, bbox",
+            *(f'{n}, {c}, "[{b}]"' for n, c, b in (row.split(",", 2) for row in rows[1:])),
+        ]
+    ),
+    "lines of an old Macintosh": lambda rows: "\r".join(rows),
+    "a column called cls": lambda rows: "\n".join([rows[0].replace("class", "cls"), *rows[1:]]),
+}
+
+
+@pytest.mark.parametrize("form", ROWS)
+def test_rows_are_read_as_programs_write_them(tmp_path: Path, form: str) -> None:
+    table(tmp_path, line_of, HEADING)
+    path = tmp_path / "labels.csv"
+    path.write_bytes(ROWS[form](path.read_text().splitlines()).encode())
+    assert corners(open_dataset(tmp_path)) == expected()
+
+
+def test_cells_without_a_value_are_no_class(tmp_path: Path) -> None:
+    names = images(tmp_path / "images")
+    boxed = [line_of(name, *each) for n, name in enumerate(names[:20]) for each in boxes_of(n)]
+    write(tmp_path, HEADING, boxed + [f"{name},NA,NA,NA,NA,NA" for name in names[20:]])
+    found = open_dataset(tmp_path)
+    assert found.class_names == NAMES
+    assert kinds(found) == {}
+    assert sum(len(image.classes_M) == 0 for image in found.images) == 4
+    write(tmp_path, HEADING, [*boxed, f"{names[20]},NA,1,2,30,40"])
+    assert kinds(open_dataset(tmp_path))["label_class_unknown"] == 1
+
+
+def test_images_of_class_na_are_told(tmp_path: Path) -> None:
+    labels = [*NAMES * 10, *["NA"] * 4]
+    rows = [f"{name},{label}" for name, label in zip(images(tmp_path / "images"), labels, strict=True)]
+    for first in ("", "sep=,\n"):
+        found = open_dataset(write(tmp_path, f"{first}file,label", rows))
+        assert found.class_names == NAMES
+        assert kinds(found) == {"image_unclassified": 4}
+
+
 @pytest.mark.parametrize("case", SURE)
 def test_boxes_beside_numbers_that_are_no_scores_are_labels(tmp_path: Path, case: str) -> None:
     heading, form = SURE[case]
