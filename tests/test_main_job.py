@@ -166,7 +166,7 @@ def test_the_table_names_the_first_start_and_what_to_do_next(answered: Answered,
     lines = [line for line in done.stdout.splitlines() if line]
     first = content["ranking"][0]
     assert lines[0].startswith(f"Start from  {first['checkpoint']}:{first['mode']}, ")
-    assert lines[3] == f"Run         {content['headline']['command']}"
+    assert f"Run         {content['headline']['command']}" in lines[3:5]  # the chance may take two lines
     assert content["command"] in lines
     assert "scratch" in done.stdout
 
