@@ -86,7 +86,7 @@ def of_splits(paths: Sequence[Path], root: Path) -> set[Path]:
 def first_fold(images: Mapping[Path, set[str]], log: DefectLog) -> set[Path]:
     """These tables, given with the images they name; of numbered folds the first, which is told.
 
-    Folds are they where train of one names images that val or test of another does; else they are parts of one set.
+    Folds are those where train of one names images that val or test of another does; else they are parts of one set.
     """
     numbers = {path: re.sub(r"\D", "", path.stem) for path in images}
     trained = [path for path in images if split_of_title(path) == "train"]

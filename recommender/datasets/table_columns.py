@@ -31,21 +31,23 @@ PICTURE_WORDS = (
 )
 FILE_WORDS = (*PICTURE_WORDS, "id", "name")
 LABEL_WORDS = (
-    *(
-        "label",
-        "class",
-        "category",
-        "choice",
-        "target",
-        "breed",
-        "species",
-        "diagnosis",
-        "dx",
-        "tag",
-        "y",
-        "cls",
-    ),
-    *("clase", "classe", "klasse", "kategorie", "categoria"),
+    "label",
+    "class",
+    "category",
+    "choice",
+    "target",
+    "breed",
+    "species",
+    "diagnosis",
+    "dx",
+    "tag",
+    "y",
+    "cls",
+    "clase",
+    "classe",
+    "klasse",
+    "kategorie",
+    "categoria",
 )
 CLASS_WORDS = (*LABEL_WORDS, "classname", "labelname", "object")  # in whose columns `train` goes on rails
 BOX_CLASS_WORDS = ("classname", "classid", "labelname", "name", "object", "type")
