@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,15 +31,16 @@ def finalise(
     if outcome.status == "failed" or run is None:
         store.launches.finish(job.id, job.attempt, status="failed", run=run, error=outcome.error)
         return
-    checkpoint = _register(storage, job, spec, run, outcome.files)
-    store.launches.finish(
-        job.id,
-        job.attempt,
-        status="succeeded",
-        run=run,
-        checkpoint=checkpoint,
-        artefacts=artefacts,
-    )
+    with _kept(store, storage, job, outcome.files) as (weights, sha256):
+        checkpoint = _checkpoint_of(spec, run, weights, sha256)
+        store.launches.finish(
+            job.id,
+            job.attempt,
+            status="succeeded",
+            run=run,
+            checkpoint=checkpoint,
+            artefacts=artefacts,
+        )
 
 
 def download(storage: Storage, job: Job, outcome: AttemptOutcome, folder: Path) -> Path:
@@ -64,11 +67,12 @@ def fetch_result(storage: Storage, job: Job, file: ResultFile, target: Path) -> 
     )
 
 
-def _register(
-    storage: Storage, job: Job, spec: TrainingSpec, run: Run, files: tuple[ResultFile, ...]
-) -> Checkpoint:
-    """The trained weights in our registry's folder, and their record."""
-    from recommender.checkpoints.files import keep
+@contextmanager
+def _kept(
+    store: Store, storage: Storage, job: Job, files: tuple[ResultFile, ...]
+) -> Iterator[tuple[Path, str]]:
+    """The trained weights in our registry's folder and their sha256; they stay if the store has them at the end."""
+    from recommender.checkpoints.kept_weights import keeping, user_of
     from recommender.home import subfolder
 
     weights = next((file for file in files if file.name == WEIGHTS), None)
@@ -76,9 +80,13 @@ def _register(
         raise CheckpointError(f"Job {job.id} left no {WEIGHTS}.", remedy="Ask for the training again.")
     with tempfile.TemporaryDirectory(dir=subfolder("checkpoints"), prefix=".arriving-") as folder:
         file = Path(folder) / "best.safetensors"
-        fetch_result(storage, job, weights, file)
-        num_parameters, class_names = _read_header(file)
-        place, sha256 = keep(file)
+        fetch_result(storage, job, weights, file)  # before the lock: it may come from far away
+        with keeping(file, weights.sha256, user_of(store)) as place:
+            yield place, weights.sha256
+
+
+def _checkpoint_of(spec: TrainingSpec, run: Run, weights: Path, sha256: str) -> Checkpoint:
+    num_parameters, class_names = _read_header(weights)
     return Checkpoint(
         name=spec.name,
         origin="registry",
@@ -96,7 +104,7 @@ def _register(
         train_epochs=len(run.curve),
         from_scratch=spec.start.mode == "scratch",
         sha256=sha256,
-        path=place,
+        path=weights,
         lineage=spec.lineage,
     )
 

@@ -8,13 +8,13 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from recommender.checkpoints.files import keep, kept_path, sha256_of, stored_shapes, weights_lock
+from recommender.checkpoints.files import keep, sha256_of, stored_shapes
 from recommender.errors import CheckpointError, RecommenderError, StorageError, UnavailableError
 from recommender.families.row import Shapes
 from recommender.families.ultralytics.recognition import Recognised, recognise
@@ -46,7 +46,7 @@ class Admitted:
 def admit(file: Path) -> Admitted:
     """The tensors of an untrusted weights file, kept below our home. Raises as `quarantined` and `keep`."""
     with quarantined(file) as read:
-        return replace(read, path=keep(read.path)[0])
+        return replace(read, path=keep(read.path, read.sha256))
 
 
 @contextmanager
@@ -74,22 +74,6 @@ def quarantined(file: Path) -> Iterator[Admitted]:
         weights = folder / "weights.safetensors"
         with weights.open("rb"):  # what a process has open is no leftover, however long it waits
             yield _told(weights, facts)
-
-
-@contextmanager
-def admission(read: Admitted, in_use: Callable[[str], bool]) -> Iterator[Admitted]:
-    """The content read in quarantine, kept; weights that were not here before go again unless in use at the end.
-
-    Nobody else admits or removes any meanwhile: those that were here before may be another store's. Raises as `keep`.
-    """
-    with weights_lock():
-        is_new = not kept_path(read.sha256).exists()
-        path, sha256 = keep(read.path)
-        try:
-            yield replace(read, path=path)
-        finally:
-            if is_new and not in_use(sha256):
-                path.unlink(missing_ok=True)
 
 
 def _told(weights: Path, facts: dict[str, Any]) -> Admitted:

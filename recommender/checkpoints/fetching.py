@@ -10,14 +10,14 @@ from recommender.checkpoints.catalogue import (
     Fetched,
     catalogue,
     file_name,
-    is_fetched,
     published_sha256,
     remember,
 )
 from recommender.checkpoints.catalogue import base_url as base_url_of
-from recommender.checkpoints.containment import Admitted, admission, quarantined
+from recommender.checkpoints.containment import quarantined
 from recommender.checkpoints.downloading import download
 from recommender.checkpoints.files import sha256_of
+from recommender.checkpoints.kept_weights import FETCHES, keeping
 from recommender.errors import CheckpointError, IntegrityError, UsageError
 from recommender.home import subfolder
 from recommender.progress import Progress, silent
@@ -60,19 +60,17 @@ def fetch(
         if here.available and not again:  # another process was faster
             return here
         if file is not None:
-            admitted = _admit_expected(file, checkpoint)
-        else:
-            target = downloads / file_name(name)
-            url = f"{base_url_of(base_url)}/{target.name}"
-            download(url, target, remedy=_by_hand(name, url), progress=progress)
-            try:
-                admitted = _admit_expected(target, checkpoint)
-            finally:
-                target.unlink(missing_ok=True)
-    return replace(checkpoint, sha256=admitted.sha256, path=admitted.path)
+            return _admit_expected(file, checkpoint)
+        target = downloads / file_name(name)
+        url = f"{base_url_of(base_url)}/{target.name}"
+        download(url, target, remedy=_by_hand(name, url), progress=progress)
+        try:
+            return _admit_expected(target, checkpoint)
+        finally:
+            target.unlink(missing_ok=True)
 
 
-def _admit_expected(file: Path, checkpoint: Checkpoint) -> Admitted:
+def _admit_expected(file: Path, checkpoint: Checkpoint) -> Checkpoint:
     if not file.is_file():
         raise CheckpointError(f"{file} is not a file.", remedy="Name the downloaded weights file.")
     found, expected = sha256_of(file), published_sha256(checkpoint.name)
@@ -83,16 +81,16 @@ def _admit_expected(file: Path, checkpoint: Checkpoint) -> Admitted:
             f"recommend checkpoints remove {checkpoint.name}",
         )
     num_classes = len(checkpoint.class_names or ())
-    with quarantined(file) as read, admission(read, is_fetched) as admitted:
-        what = admitted.recognised
+    with quarantined(file) as read, keeping(read.path, read.sha256, FETCHES) as place:
+        what = read.recognised
         if what.architecture.name != checkpoint.architecture or what.num_classes != num_classes:
             raise CheckpointError(
                 f"{file.name} holds {what.architecture.name} with {what.num_classes} classes, "
                 f"not {checkpoint.architecture} with {num_classes}.",
                 remedy="Check the base URL or the file.",
             )
-        remember(checkpoint.name, Fetched(sha256=admitted.sha256, download_sha256=found))
-    return admitted
+        remember(checkpoint.name, Fetched(sha256=read.sha256, download_sha256=found))
+    return replace(checkpoint, sha256=read.sha256, path=place)
 
 
 def _by_hand(name: str, url: str) -> str:

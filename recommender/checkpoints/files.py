@@ -8,6 +8,8 @@ import math
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,6 @@ from recommender.home import subfolder
 from recommender.records import Checkpoint
 
 if TYPE_CHECKING:
-    from filelock import BaseFileLock
     from torch import Tensor
 
 _MAX_HEADER_BYTES = 100 * 2**20  # of a safetensors file, as in the library itself
@@ -29,39 +30,39 @@ def kept_path(sha256: str) -> Path:
     return subfolder("checkpoints") / f"{sha256}.safetensors"
 
 
-def weights_lock() -> BaseFileLock:
-    """The lock of this home, to be held while weights are kept and recorded, or forgotten and removed: for seconds."""
-    from filelock import FileLock
-
-    return FileLock(subfolder("downloads") / "kept-weights.lock")
-
-
-def keep(file: Path) -> tuple[Path, str]:
-    """Move a finished safetensors file to its place by content; returns the place and the sha256.
+def keep(file: Path, sha256: str) -> Path:
+    """Move a finished safetensors file of this sha256 to its place by content; returns the place.
 
     Raises:
         StorageError: it cannot be written; what was there is intact.
     """
-    sha256 = sha256_of(file)
     place = kept_path(sha256)
-    try:
+    with writing(place.parent):
         with file.open("rb") as stream:
             os.fsync(stream.fileno())
         file.chmod(0o600)
         file.replace(place)  # also heals a damaged file of the same name
-    except OSError as error:
-        raise _not_kept(place.parent, error) from error
-    return place, sha256
+    return place
 
 
 def keep_copy(file: Path) -> Path:
     """The place by content of a copy of a safetensors file, which stays where it is. Raises StorageError as `keep`."""
     with tempfile.TemporaryDirectory(prefix="copy-", dir=subfolder("checkpoints")) as folder:
-        try:
+        with writing(Path(folder).parent):
             copied = Path(shutil.copyfile(file, Path(folder) / file.name))
-        except OSError as error:
-            raise _not_kept(Path(folder).parent, error) from error
-        return keep(copied)[0]
+        return keep(copied, sha256_of(copied))
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Inside, weights are written below this folder. Raises StorageError where the disk refuses."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"The weights cannot be kept in {folder}: {error.strerror or error}.",
+            remedy="Free some space there, or point RECOMMENDER_HOME elsewhere.",
+        ) from error
 
 
 def load_state(checkpoint: Checkpoint) -> dict[str, Tensor]:
@@ -151,13 +152,6 @@ def sha256_of(file: Path) -> str:
     """The sha256 of the file's bytes, read in pieces."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _not_kept(folder: Path, error: OSError) -> StorageError:
-    return StorageError(
-        f"The weights cannot be kept in {folder}: {error.strerror or error}.",
-        remedy="Free some space there, or point RECOMMENDER_HOME elsewhere.",
-    )
 
 
 def _path_of(checkpoint: Checkpoint) -> Path:

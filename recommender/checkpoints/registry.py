@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recommender.checkpoints.catalogue import catalogue, forget, is_fetched
-from recommender.checkpoints.containment import Admitted, admission, quarantined
-from recommender.checkpoints.files import keep_copy, kept_path, load_state, weights_lock
+from recommender.checkpoints.catalogue import catalogue, forget
+from recommender.checkpoints.containment import Admitted, quarantined
+from recommender.checkpoints.files import keep_copy, kept_path, load_state
+from recommender.checkpoints.kept_weights import FETCHES, claimed, give_up, keeping, user_of, weights_lock
 from recommender.checkpoints.lineage import ancestry, with_lineage
 from recommender.checkpoints.same_network import same_network
 from recommender.checkpoints.zoo import zoo
@@ -132,9 +132,13 @@ def add_checkpoint(
             from recommender.profile.known import known_profile
 
             known_profile(dataset, store, progress=progress)
-        with admission(read, partial(_in_use, store)) as admitted:
+        with keeping(read.path, read.sha256, user_of(store)) as place:
             recorded = _record(
-                name, admitted, dataset=dataset, licence=licence, source_licence=source_licence
+                name,
+                replace(read, path=place),
+                dataset=dataset,
+                licence=licence,
+                source_licence=source_licence,
             )
             checkpoint = replace(recorded, from_scratch=from_scratch, owner=owner)
             visible = [entry for entry in all_checkpoints(store) if entry.owner in (None, owner)]
@@ -144,9 +148,8 @@ def add_checkpoint(
             if began_from is not None:
                 checkpoint = replace(checkpoint, lineage=_lineage_from(began_from, checkpoint))
             else:
-                checkpoint = with_lineage(checkpoint, admitted.started_from, visible)
-            store.checkpoints.put(checkpoint)
-    return checkpoint
+                checkpoint = with_lineage(checkpoint, read.started_from, visible)
+            return _put(store, checkpoint)
 
 
 def remove_checkpoint(store: Store, name: str) -> Checkpoint:
@@ -165,8 +168,8 @@ def remove_checkpoint(store: Store, name: str) -> Checkpoint:
             store.checkpoints.remove(checkpoint.name)
         elif not forget(checkpoint.name):
             raise UsageError(f"{checkpoint.name!r} was never fetched.", remedy="There is nothing to remove.")
-        if checkpoint.sha256 is not None and not _in_use(store, checkpoint.sha256):
-            kept_path(checkpoint.sha256).unlink(missing_ok=True)
+        if checkpoint.sha256 is not None:
+            give_up(checkpoint.sha256, FETCHES if checkpoint.origin == "catalogue" else user_of(store))
     return checkpoint
 
 
@@ -244,15 +247,12 @@ def _lineage_from(parent: Checkpoint, checkpoint: Checkpoint) -> tuple[TrainingS
 
 def _as_known(checkpoint: Checkpoint, twin: Checkpoint) -> Checkpoint:
     """The checkpoint with the weights and, where the user did not tell them, the facts of the same network."""
-    path = twin.path
-    if path is not None and twin.sha256 is not None and path != kept_path(twin.sha256):
-        path = keep_copy(path)  # another version of the package brings its weights elsewhere
     told = checkpoint.source_hash is not None
     known = replace(twin, name=checkpoint.name, origin="registry", owner=checkpoint.owner)
     return replace(
         checkpoint if told else known,
         sha256=twin.sha256,
-        path=path,
+        path=twin.path,
         kept=checkpoint.kept,
         from_scratch=checkpoint.from_scratch or twin.from_scratch,
         class_names=checkpoint.class_names or twin.class_names,
@@ -262,20 +262,24 @@ def _as_known(checkpoint: Checkpoint, twin: Checkpoint) -> Checkpoint:
 
 
 def _register_file(store: Store, file: Path, *, keep: bool) -> Checkpoint:
-    with quarantined(file) as read, admission(read, partial(_in_use, store)) as admitted:
+    with quarantined(file) as read, keeping(read.path, read.sha256, user_of(store)) as place:
         stem = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-._")[:48] or "file"
-        recorded = replace(_record(f"{stem}-{admitted.sha256[:8]}", admitted), kept=keep)
+        recorded = replace(_record(f"{stem}-{read.sha256[:8]}", replace(read, path=place)), kept=keep)
         visible = all_checkpoints(store)
         known = same_network(load_state(recorded), recorded.architecture, visible)
         if known is not None:
             if keep and not known.kept:
                 store.checkpoints.put(replace(known, kept=True), replace=True)
             return known
-        checkpoint = with_lineage(recorded, admitted.started_from, visible)
+        return _put(store, with_lineage(recorded, read.started_from, visible))
+
+
+def _put(store: Store, checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint recorded with weights in our folder, where they are marked as this store's."""
+    sha256 = str(checkpoint.sha256)
+    with claimed(sha256, user_of(store)):
+        if checkpoint.path is not None and checkpoint.path != kept_path(sha256):
+            # Built in: another version of the package brings its weights elsewhere.
+            checkpoint = replace(checkpoint, path=keep_copy(checkpoint.path))
         store.checkpoints.put(checkpoint)
     return checkpoint
-
-
-def _in_use(store: Store, sha256: str) -> bool:
-    """True if a registered or fetched checkpoint has these weights."""
-    return is_fetched(sha256) or bool(store.checkpoints.of_weights([sha256]))

@@ -204,12 +204,18 @@ def remove(
     from recommender.checkpoints import get_checkpoint, remove_checkpoint
     from recommender.cli.console import out
     from recommender.store import Store
+    from recommender.text import printable
 
     with Store.open_default() as store:
         chosen = get_checkpoint(store, name)
         _confirm(f"Remove {chosen.name} and its weights?", yes)
-        remove_checkpoint(store, chosen.name)
+        removed = remove_checkpoint(store, chosen.name)
     out().print(f"removed {chosen.name}", markup=False)
+    if removed.path is not None and removed.path.exists():
+        out().print(
+            f"Its file stays, as another name or store uses it, or may: {printable(removed.path)}",
+            markup=False,
+        )
 
 
 def _tell_same_network(checkpoint: Checkpoint, known: Sequence[Checkpoint]) -> None:

@@ -22,7 +22,8 @@ from recommender.checkpoints import (
     restore_model,
     verify,
 )
-from recommender.checkpoints.files import keep, stored_shapes
+from recommender.checkpoints.files import keep, sha256_of, stored_shapes
+from recommender.checkpoints.kept_weights import claimed, user_of
 from recommender.checkpoints.registry import NAME
 from recommender.datasets import open_dataset
 from recommender.errors import (
@@ -49,7 +50,8 @@ def kept(home: Path, name: str = "mine", **changes: object) -> Checkpoint:
     part = home / "part"
     home.mkdir(exist_ok=True)
     save_file(state_of(), part)
-    path, sha256 = keep(part)
+    sha256 = sha256_of(part)
+    path = keep(part, sha256)
     return replace(checkpoint(name, class_names=NAMES, sha256=sha256, path=path), **changes)  # type: ignore[arg-type]
 
 
@@ -174,12 +176,26 @@ def test_weights_shared_by_two_names_stay_until_the_last_goes(store: Store, home
     one, two = kept(home, "one"), kept(home, "two")
     assert one.path == two.path
     assert one.path is not None
-    store.checkpoints.put(one)
-    store.checkpoints.put(two)
+    one.path.unlink()
+    with claimed(str(one.sha256), user_of(store)):
+        kept(home)
+        store.checkpoints.put(one)
+        store.checkpoints.put(two)
     remove_checkpoint(store, "one")
     assert one.path.exists()
     remove_checkpoint(store, "two")
     assert not one.path.exists()
+    assert list((home / "checkpoints").iterdir()) == []
+
+
+def test_weights_that_an_earlier_version_kept_may_be_another_stores(store: Store, home: Path) -> None:
+    one, two = kept(home, "one"), kept(home, "two")
+    store.checkpoints.put(one)
+    with claimed(str(one.sha256), user_of(store)):
+        store.checkpoints.put(two)
+    for name in ("one", "two"):
+        remove_checkpoint(store, name)
+    assert load_state(one)
 
 
 def test_built_in_ones_stay(store: Store) -> None:

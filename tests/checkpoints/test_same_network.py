@@ -74,7 +74,9 @@ def test_an_exported_built_in_one_comes_back_as_what_it_is(tmp_path: Path, store
     assert load_state(mine).keys() == load_state(SHIPS).keys()
     assert names_of_files(all_checkpoints(store))["mine"] == ("ships-yolo11n", "mine")
     assert get_checkpoint(store, str(exported), allow_paths=True) == SHIPS
-    assert [file.name for file in (home / "checkpoints").iterdir()] == [f"{SHIPS.sha256}.safetensors"]
+    assert [file.name for file in (home / "checkpoints").glob("*.safetensors")] == [
+        f"{SHIPS.sha256}.safetensors"
+    ]
 
     torch.save(state_of_coco := rounded(load_state(COCO), torch.bfloat16), tmp_path / "plain.pt")
     coco = add_checkpoint(store, tmp_path / "plain.pt", name="plain")

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from recommender.checkpoints import add_checkpoint, load_state, remove_checkpoint
-from recommender.checkpoints.containment import admission, quarantined
+from recommender.checkpoints.containment import quarantined
+from recommender.checkpoints.kept_weights import keeping, user_of
 from recommender.datasets import open_dataset
 from recommender.errors import CheckpointError
 from recommender.leftovers import sweep_leftovers
@@ -86,10 +87,24 @@ def test_a_removal_waits_until_the_same_weights_are_registered(store: Store, nan
             remove_checkpoint(own, "ada")
 
     removing = threading.Thread(target=remove)
-    with quarantined(nano_pt) as read, admission(read, lambda _: True) as admitted:
+    with quarantined(nano_pt) as read, keeping(read.path, read.sha256, user_of(store)) as place:
         removing.start()
         removing.join(timeout=1)  # in vain
         store.checkpoints.put(replace(first, name="bob"))
     removing.join()
     assert store.checkpoints.get("ada") is None
-    assert admitted.path.exists()
+    assert place.exists()
+
+
+@pytest.mark.slow
+def test_a_removal_leaves_what_another_store_of_this_home_uses(
+    store: Store, nano_pt: Path, tmp_path: Path
+) -> None:
+    added = add_checkpoint(store, nano_pt, name="ada")
+    with Store(tmp_path / "other.sqlite3") as other:
+        again = add_checkpoint(other, nano_pt, name="bob")
+        assert again.path == added.path
+        remove_checkpoint(store, "ada")
+        assert load_state(again)
+        remove_checkpoint(other, "bob")
+    assert not again.path.exists()  # type: ignore[union-attr]

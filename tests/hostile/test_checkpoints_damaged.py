@@ -19,6 +19,7 @@ from torch import nn
 
 from recommender.checkpoints import containment
 from recommender.checkpoints.containment import admit
+from recommender.checkpoints.kept_weights import WeightsUser, keeping
 from recommender.checkpoints.quarantine.__main__ import examine
 from recommender.checkpoints.quarantine.cleaning import never_trained
 from recommender.checkpoints.quarantine.refusal import RefusalError
@@ -383,17 +384,17 @@ def test_what_is_refused_takes_nothing_from_another_reader_of_the_same_weights(
     reads, refused, found = threading.Event(), threading.Event(), list[bool]()
 
     def keep_copy(copy: containment.Admitted) -> None:
-        with containment.admission(copy, lambda _: True) as again:
+        with keeping(copy.path, copy.sha256, WeightsUser(name="another", uses=lambda _: True)) as again:
             reads.set()
             refused.wait(timeout=30)
-            found.append(again.path.exists())
+            found.append(again.exists())
 
     with containment.quarantined(nano_pt) as copy:
         reader = threading.Thread(target=keep_copy, args=(copy,))
         with (
             containment.quarantined(nano_pt) as read,
             suppress(CheckpointError),
-            containment.admission(read, lambda _: False),
+            keeping(read.path, read.sha256, WeightsUser(name="one", uses=lambda _: False)),
         ):
             reader.start()
             reads.wait(timeout=1)  # in vain, as it has to wait
