@@ -67,7 +67,7 @@ def _train(name: str, asked: dict[str, Any], shared: Path) -> None:
     from tune_jobs.compare.run import compare
 
     request = CompareRequest.model_validate(asked | {"dataset": str(shared / asked["dataset"])})
-    with Store.open_default() as store:
+    with Store() as store:
         comparison = compare(request, store=store).comparison
     starts = tuple(
         replace(one, checkpoint=one.checkpoint and replace(one.checkpoint, path=None))  # of this machine

@@ -170,7 +170,7 @@ def measure(plan: TimedTraining, data: Path, home: Path) -> Timed:
         task=plan.task,
         num_images=dataset.num_images,
     )
-    with Store.open_default() as store:  # the calibrated one, in which nothing was trained
+    with Store() as store:  # the calibrated one, in which nothing was trained
         estimate = plan_training(store, request, target, suffix="").estimate
     words = ["train", "--dataset", str(data), "--task", plan.task, "--start", plan.start]
     words += ["--epochs", str(plan.epochs), "--json"]

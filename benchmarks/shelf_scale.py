@@ -76,7 +76,7 @@ def main() -> int:
 def measured(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """The document that is printed."""
     data = draw_data_set(folder / "data")
-    with Store.open_default() as store:
+    with Store() as store:
         fill_registry(store, options.checkpoints)
         fill_history(store, options.runs)
         update_index(store)
@@ -88,7 +88,7 @@ def measured(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         add_s = adding(store)
     ask(data)  # from now on the data set is known, and so is what its likeliest starts see in it
     rounds = [ask(data) for _ in range(options.rounds)]
-    with Store.open_default() as store:
+    with Store() as store:
         agreement = (
             agreement_of(store, options.targets) if options.checkpoints <= options.exhaustive else None
         )

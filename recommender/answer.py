@@ -111,7 +111,7 @@ def recommend(
     request = RecommendRequest.model_validate({"dataset": str(dataset), **options})
     if store is not None:
         return _answer(request, store)
-    with Store.open_default() as opened:
+    with Store() as opened:
         return _answer(request, opened)
 
 

@@ -40,7 +40,7 @@ def serve(settings: ServiceSettings, *, say: Callable[[str], None], plain_logs: 
     logs.configure(as_json=not plain_logs)
     _allow_many_connections()
     sys.setswitchinterval(_SWITCH_S)
-    with Store.open_default() as store:
+    with Store() as store:
         first = create_first_key(store)
         if first is not None and not sys.stdout.isatty():  # what is printed there would stay in a journal
             file, first = _write_first_key(first), None

@@ -30,7 +30,7 @@ def test_what_is_backed_up_comes_back(home: Path, tmp_path: Path) -> None:
     variables["RECOMMENDER_HOME"] = str(home)
     variables["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     run = builders.run()
-    with Store.open_default() as store:
+    with Store() as store:
         store.runs.add(run)
         subprocess.run(["sh", "-ec", back_up], env=variables, check=True, cwd=tmp_path)
     copying = restore.split("\n")[0]

@@ -39,7 +39,7 @@ def found(given: Path, tmp_path_factory: pytest.TempPathFactory) -> Recommendati
         request = RecommendRequest.model_validate(
             {"dataset": str(given), "checkpoints": ("imagenet", "coco"), "epochs": 20}
         )
-        with Store.open_default() as store:
+        with Store() as store:
             return answer(request, store=store)
 
 
@@ -48,7 +48,7 @@ def test_official_classifiers_are_ranked_where_all_are_asked_for(
 ) -> None:
     monkeypatch.setenv("RECOMMENDER_HOME", str(tmp_path))
     asked = {"dataset": str(given), "epochs": 20, "max_feature_candidates": 0}
-    with Store.open_default() as store:
+    with Store() as store:
         store.profiles.put(found.profile)
         every, fast = (
             answer(RecommendRequest.model_validate(asked | extra), store=store)

@@ -184,7 +184,7 @@ def test_the_page_shows_what_starts_see_and_names_no_other_data_set_of_the_store
     """Another data set of the same user lies in the store: the map and the reasons leave it out."""
     monkeypatch.setenv("RECOMMENDER_HOME", str(own_home))
     secret = open_dataset(draw_data_set(tmp_path / "secret-project", num_images=6, seed=5))
-    with Store.open_default() as store:
+    with Store() as store:
         known_profile(secret, store)
     file = tmp_path / "answer.html"
     done = ask("--dataset", str(answered.data), "--html", str(file))

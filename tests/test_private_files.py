@@ -29,7 +29,7 @@ def usual_umask() -> object:
 def test_home_folders_and_store_are_private(home: Path) -> None:
     assert mode(home_folder()) == 0o700
     assert mode(subfolder("uploads")) == 0o700
-    with Store.open_default():
+    with Store():
         assert mode(home / "store.sqlite3") == 0o600
 
 

@@ -130,7 +130,7 @@ def run_host(module: str, kind: str, serve: Callable[[Store, JobLocation, int | 
     place = JobLocation(address=given.address, storage=given.storage, python=given.python)
     from recommender.store import Store
 
-    with Store.open_default() as store:
+    with Store() as store:
         try:
             with host_lock(store, place, module).acquire(timeout=5):
                 return serve(store, place, given.parent)

@@ -31,6 +31,7 @@ from recommender.cli.options import (
     TaskChoice,
 )
 from recommender.errors import RecommenderError, UsageError
+from recommender.text import printable
 
 # Options whose name is the singular of the request's field, since they are repeated.
 OPTION_OF = {
@@ -173,7 +174,6 @@ def plain_message(kind: str, message: str) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    from recommender.text import printable
 
     print(f"error: {printable(message, limit=4000)}", file=sys.stderr)  # noqa: T201
     return code

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
-from recommender.cli.console import out, progress_bars
+from recommender.cli.console import out, print_json, progress_bars
 from recommender.cli.options import AsJson, TaskChoice, task_of
+from recommender.store import open_store
 
 
 def backtest(
@@ -24,10 +24,9 @@ def backtest(
     from recommender.forecast.backtest import backtest as run
     from recommender.forecast.history import known_history
     from recommender.report.backtest import backtest_document, print_backtest
-    from recommender.store import Store
 
     keep_freed_memory()
-    with Store.open_default() as store, progress_bars() as progress:
+    with open_store() as store, progress_bars() as progress:
         result = run(
             known_history(store, task=task_of(task) or "detect"),
             seed=seed,
@@ -35,6 +34,6 @@ def backtest(
             progress=progress,
         )
     if as_json:
-        sys.stdout.write(backtest_document(result).model_dump_json(indent=2) + "\n")
+        print_json(backtest_document(result))
     else:
         print_backtest(result, out())

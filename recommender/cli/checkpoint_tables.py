@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich.table import Table
+from rich.text import Text
+
+from recommender.cli.console import out
+from recommender.tasks import task_definition
+from recommender.text import counted, printable
+
 if TYPE_CHECKING:
     from recommender.records import Checkpoint, TrainingStep, TransferCoverage
     from recommender.report.checkpoints import CheckpointSummary
@@ -12,11 +19,8 @@ if TYPE_CHECKING:
 
 def print_table(checkpoints: list[Checkpoint]) -> None:
     """List the checkpoints on stdout, one row a file."""
-    from rich.table import Table
 
     from recommender.checkpoints import names_of_files
-    from recommender.cli.console import out
-    from recommender.text import printable
 
     table = Table(
         "checkpoint", "here", "from", "architecture", "licence", "trained on", box=None, pad_edge=False
@@ -51,11 +55,6 @@ def print_table(checkpoints: list[Checkpoint]) -> None:
 
 def print_facts(facts: CheckpointSummary) -> None:
     """Print every field of one checkpoint on stdout."""
-    from rich.table import Table
-
-    from recommender.cli.console import out
-    from recommender.text import printable
-
     table = Table(box=None, show_header=False, pad_edge=False)
     for key, value in facts:
         if key == "lineage":
@@ -80,10 +79,6 @@ def _chain(lineage: Sequence[TrainingStep] | None) -> str:
 
 def print_layers(found: TransferCoverage) -> None:
     """Print the layers of a model on stdout, and how much of each transfers."""
-    from rich.table import Table
-
-    from recommender.cli.console import out
-
     table = Table("layer", "part", "module", box=None, pad_edge=False)
     table.add_column("parameters", justify="right")
     table.add_column("transferred", justify="right")
@@ -101,9 +96,6 @@ def print_layers(found: TransferCoverage) -> None:
 
 def summary(checkpoint: Checkpoint) -> str:
     """One checkpoint in one line: task, architecture, classes, data and licence."""
-    from recommender.tasks import task_definition
-    from recommender.text import counted, printable
-
     classes = (
         "classes unknown" if checkpoint.class_names is None else counted(len(checkpoint.class_names), "class")
     )
@@ -115,6 +107,4 @@ def summary(checkpoint: Checkpoint) -> str:
 
 def _plain(text: str) -> Any:
     """Text that rich takes letter by letter: names may hold its markup."""
-    from rich.text import Text
-
     return Text(text, overflow="fold")

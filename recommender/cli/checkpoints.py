@@ -5,12 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recommender.cli.checkpoint_tables import print_facts, print_layers, print_table, summary
+from recommender.cli.console import err, out, print_json, progress_bars
 from recommender.cli.options import AsJson, TaskChoice, task_of
+from recommender.errors import UsageError
+from recommender.store import open_store
+from recommender.tasks import task_change, task_definition
+from recommender.text import printable
 
 if TYPE_CHECKING:
     from recommender.records import Checkpoint, Dataset
@@ -33,14 +38,13 @@ def list_checkpoints(
     """List every checkpoint: built in, registered, public. One row a file, whatever its names."""
     from recommender.checkpoints import all_checkpoints
     from recommender.report.checkpoints import listed_checkpoints
-    from recommender.store import Store
 
-    with Store.open_default() as store:
+    with open_store() as store:
         known = all_checkpoints(store)
     shown = [entry for entry in known if entry.available or not available]
     if as_json:
         documents = [one.model_dump(mode="json") for one in listed_checkpoints(shown, known)]
-        _print_json({"checkpoints": documents})
+        print_json({"checkpoints": documents}, ensure_ascii=False)
     else:
         print_table(shown)
 
@@ -58,9 +62,8 @@ def show(
     """Show one checkpoint, its layers, and what of it transfers to a data set."""
     from recommender.checkpoints import coverage, get_checkpoint, require_for_task
     from recommender.report.checkpoints import checkpoint_summary, transfer_document
-    from recommender.store import Store
 
-    with Store.open_default() as store:
+    with open_store() as store:
         checkpoint = get_checkpoint(store, name)
     names, fitted = checkpoint.class_names or tuple(str(index) for index in range(80)), checkpoint
     if dataset is not None:
@@ -71,8 +74,9 @@ def show(
     found = coverage(fitted, architecture, names)
     if as_json:
         transfer = transfer_document(found).model_dump(mode="json")
-        _print_json(
-            {"checkpoint": checkpoint_summary(checkpoint).model_dump(mode="json"), "transfer": transfer}
+        print_json(
+            {"checkpoint": checkpoint_summary(checkpoint).model_dump(mode="json"), "transfer": transfer},
+            ensure_ascii=False,
         )
     else:
         print_facts(checkpoint_summary(checkpoint))
@@ -103,13 +107,9 @@ def add(
 ) -> None:
     """Register a checkpoint of yours: read in quarantine, its source data profiled."""
     from recommender.checkpoints import add_checkpoint, all_checkpoints, check_name
-    from recommender.cli.console import out, progress_bars
-    from recommender.errors import UsageError
     from recommender.report.checkpoints import checkpoint_summary
-    from recommender.store import Store
-    from recommender.text import printable
 
-    with Store.open_default() as store, progress_bars() as progress:
+    with open_store() as store, progress_bars() as progress:
         check_name(store, name)  # before the minutes that opening a large data set may take
         if parent is not None and Path(parent).is_file():
             raise UsageError(
@@ -136,7 +136,7 @@ def add(
     _warn_of_other_reading(checkpoint, source, asked=task is not None)
     _warn_of_other_task(checkpoint, checkpoint.task)
     if as_json:
-        _print_json({"checkpoint": checkpoint_summary(checkpoint).model_dump(mode="json")})
+        print_json({"checkpoint": checkpoint_summary(checkpoint).model_dump(mode="json")}, ensure_ascii=False)
     else:
         out().print(f"registered {checkpoint.name}: {summary(checkpoint)}", markup=False)
 
@@ -156,10 +156,8 @@ def fetch(
     """Fetch a public checkpoint: resumed, checked, read in quarantine."""
     from recommender.checkpoints import fetch as fetch_checkpoint
     from recommender.checkpoints import get_checkpoint
-    from recommender.cli.console import out, progress_bars
-    from recommender.store import Store
 
-    with Store.open_default() as store:
+    with open_store() as store:
         chosen = get_checkpoint(store, name)
     with progress_bars() as progress:
         fetched = fetch_checkpoint(chosen, base_url=base_url, file=from_file, again=again, progress=progress)
@@ -181,11 +179,8 @@ def export(
     """Write a checkpoint as the .pt that `yolo` reads, or in a format that devices run."""
     from recommender.checkpoints import export_pt, get_checkpoint
     from recommender.checkpoints.deploy import export_deployed, export_format
-    from recommender.cli.console import out
-    from recommender.store import Store
-    from recommender.text import printable
 
-    with Store.open_default() as store:
+    with open_store() as store:
         chosen = get_checkpoint(store, name)
     if export_format(file) is None:
         written = export_pt(chosen, file, overwrite=force)
@@ -202,11 +197,8 @@ def remove(
 ) -> None:
     """Forget a registered or fetched checkpoint; its runs stay in the history."""
     from recommender.checkpoints import get_checkpoint, remove_checkpoint
-    from recommender.cli.console import out
-    from recommender.store import Store
-    from recommender.text import printable
 
-    with Store.open_default() as store:
+    with open_store() as store:
         chosen = get_checkpoint(store, name)
         _confirm(f"Remove {chosen.name} and its weights?", yes)
         removed = remove_checkpoint(store, chosen.name)
@@ -221,8 +213,6 @@ def remove(
 def _tell_same_network(checkpoint: Checkpoint, known: Sequence[Checkpoint]) -> None:
     """Tells on stderr that a new name stands for weights that are known, and if other data are named for them."""
     from recommender.checkpoints import names_of_files
-    from recommender.cli.console import err
-    from recommender.text import printable
 
     first = next(one for one in known if one.name == names_of_files(known)[checkpoint.name][0])
     if first.name == checkpoint.name:
@@ -240,9 +230,6 @@ def _tell_same_network(checkpoint: Checkpoint, known: Sequence[Checkpoint]) -> N
 
 def _warn_of_other_task(checkpoint: Checkpoint, task: Task) -> None:
     """Tells on stderr that weights made for one task are to start another."""
-    from recommender.cli.console import err
-    from recommender.tasks import task_change
-
     if said := task_change(checkpoint.task, checkpoint.foreign_task, task):
         err().print(f"note: {checkpoint.name} {said}; what does not fit stays behind.", markup=False)
 
@@ -250,8 +237,6 @@ def _warn_of_other_task(checkpoint: Checkpoint, task: Task) -> None:
 def _warn_of_other_classes(checkpoint: Checkpoint, source: Dataset | None) -> None:
     """The likeliest slip: naming the target, or another data set, where the source was asked for."""
     from recommender.class_names import overlap
-    from recommender.cli.console import err
-    from recommender.text import printable
 
     if (
         source is None
@@ -270,10 +255,6 @@ def _warn_of_other_classes(checkpoint: Checkpoint, source: Dataset | None) -> No
 
 def _warn_of_other_reading(checkpoint: Checkpoint, source: Dataset | None, *, asked: bool) -> None:
     """A detector of an outlined set saw its boxes: read for its outlines it is another data set."""
-    from recommender.cli.console import err
-    from recommender.tasks import task_definition
-    from recommender.text import printable
-
     if asked or source is None or source.task == checkpoint.task:
         return
     err().print(
@@ -294,9 +275,3 @@ def _confirm(question: str, yes: bool) -> None:
     """Ask on a terminal only; scripts are never stopped."""
     if not yes and sys.stdin.isatty() and sys.stderr.isatty():
         typer.confirm(question, default=True, abort=True, err=True)
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    import json
-
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")

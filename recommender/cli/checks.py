@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 from recommender.errors import RecommenderError
+from recommender.home import home
+from recommender.store import open_store
 
 State = Literal["ok", "note", "bad"]
 LIBRARIES = (
@@ -86,8 +88,6 @@ def versions() -> Iterator[CheckResult]:
 
 def home_folder() -> Iterator[CheckResult]:
     """Check that the home is writable and has room."""
-    from recommender.home import home
-
     folder = home()
     free_gb = shutil.disk_usage(folder).free / GB
     if not os.access(folder, os.W_OK):
@@ -100,8 +100,6 @@ def home_folder() -> Iterator[CheckResult]:
 
 def copies() -> Iterator[CheckResult]:
     """Report the size of the copies of data sets, and how to remove them."""
-    from recommender.home import home
-
     folders = [folder for name in COPIES if (folder := home() / name).is_dir()]
     taken = sum(_size(Path(top) / name) for f in folders for top, _, names in os.walk(f) for name in names)
     said = f"{taken / GB:.1f} GB of copies of data sets, kept so that no archive is unpacked twice"
@@ -150,9 +148,7 @@ def _quarantine() -> CheckResult:
 
 def store() -> Iterator[CheckResult]:
     """The database opens, is whole, and has this version's schema."""
-    from recommender.store import Store
-
-    with Store.open_default() as opened:
+    with open_store() as opened:
         runs = sum(opened.runs.count().values())
         keys = sum(key.revoked_at is None for key in opened.keys.list())
         said = f"{opened.place}: {runs} runs, {len(opened.checkpoints.list())} checkpoints, {keys} API keys"
@@ -163,9 +159,8 @@ def built_in_weights() -> Iterator[CheckResult]:
     """Every checkpoint on this machine has the bytes that were recorded, and has been trained."""
     from recommender.checkpoints import all_checkpoints, load_state, verify
     from recommender.checkpoints.quarantine.cleaning import never_trained
-    from recommender.store import Store
 
-    with Store.open_default() as opened:
+    with open_store() as opened:
         here = [checkpoint for checkpoint in all_checkpoints(opened) if checkpoint.available]
     untrained = []  # from before such files were refused, and from before all of them were told
     for checkpoint in here:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recommender.cli.console import err, out, print_json, progress_bars
 from recommender.cli.options import (
     Address,
     AllowRoots,
@@ -32,6 +33,8 @@ from recommender.cli.options import (
 )
 from recommender.errors import UsageError
 from recommender.home import expanded
+from recommender.store import open_store
+from recommender.text import counted
 
 if TYPE_CHECKING:
     from recommender.records import Notice
@@ -106,13 +109,11 @@ def compare(
 
 
 def _run(request: CompareRequest, *, ask: bool) -> Compared:
-    from recommender.cli.console import err, progress_bars
     from recommender.cli.sweep import LateDisplay
     from recommender.report.notices import print_notices
-    from recommender.store import Store
     from tune_jobs.compare.run import compare as run
 
-    with Store.open_default() as store, contextlib.ExitStack() as screen:
+    with open_store() as store, contextlib.ExitStack() as screen:
         bars = contextlib.ExitStack()
         progress = bars.enter_context(progress_bars())
 
@@ -130,8 +131,6 @@ def _run(request: CompareRequest, *, ask: bool) -> Compared:
 
 def _plan_line(request: CompareRequest, trainings: int, cost: str) -> str:
     """The trainings that are about to run and how long they are expected to take, in a sentence."""
-    from recommender.text import counted
-
     within = f" within {request.budget}" if request.budget else "; --budget 1h would cap it"
     return (
         f"{counted(trainings, 'training')} to run: {counted(len(request.starts), 'start')}, "
@@ -141,7 +140,6 @@ def _plan_line(request: CompareRequest, trainings: int, cost: str) -> str:
 
 
 def _show(request: CompareRequest, compared: Compared, folder: Path | None, *, as_json: bool) -> None:
-    from recommender.cli.console import err, out
     from recommender.comparison.findings import findings_of
     from recommender.report.comparison import comparison_document
     from recommender.report.comparison_files import default_folder, write_report
@@ -152,7 +150,7 @@ def _show(request: CompareRequest, compared: Compared, folder: Path | None, *, a
     place = folder or default_folder(comparison)
     write_report(comparison, findings, compared.target if request.photos else None, place)
     if as_json:
-        sys.stdout.write(comparison_document(comparison, findings).model_dump_json(indent=2) + "\n")
+        print_json(comparison_document(comparison, findings))
     else:
         print_comparison(comparison, findings, out())
     console = err()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import (
@@ -18,6 +20,9 @@ from rich.progress import (
 
 from recommender import progress as reporting
 
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
 _quiet = False
 PLAIN_WIDTH = 140  # columns where the output is no terminal: a pipe or a log
 
@@ -25,6 +30,15 @@ PLAIN_WIDTH = 140  # columns where the output is no terminal: a pipe or a log
 def out() -> Console:
     """Results."""
     return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+
+
+def print_json(document: BaseModel | dict[str, Any], *, ensure_ascii: bool = True) -> None:
+    """Write one JSON document on stdout; a model's text is as pydantic writes it, whatever `ensure_ascii`."""
+    if isinstance(document, dict):
+        text = json.dumps(document, indent=2, ensure_ascii=ensure_ascii)
+    else:
+        text = document.model_dump_json(indent=2)
+    sys.stdout.write(text + "\n")
 
 
 def err() -> Console:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recommender.cli.console import out, progress_bars
+from recommender.cli.console import out, print_json, progress_bars
 from recommender.cli.options import AllowRoots, AsJson, TaskChoice, task_of
 from recommender.text import printable
 
@@ -42,7 +41,7 @@ def inspect(
         dataset = _open(path, task, allow_root, seed, progress)
         inspection = inspect_dataset(dataset, progress=progress)
     if as_json:
-        sys.stdout.write(inspection_document(inspection).to_json(indent=2) + "\n")
+        print_json(inspection_document(inspection).model_dump(mode="json"))
     else:
         print_inspection(inspection, out())
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
+from recommender.cli.console import out, print_json, progress_bars
 from recommender.cli.options import AsJson
+from recommender.tasks import task_definition
 from recommender.text import counted
 
 if TYPE_CHECKING:
@@ -15,9 +16,7 @@ if TYPE_CHECKING:
 
 def devices(as_json: AsJson = False) -> None:
     """List the devices with measured latencies of one image, and the GPUs whose training can be estimated."""
-    import json
 
-    from recommender.cli.console import out
     from recommender.costs.devices import devices as known
     from recommender.costs.devices import measured_task
     from recommender.costs.gpus import BANDWIDTH_AND_MEMORY
@@ -42,7 +41,7 @@ def devices(as_json: AsJson = False) -> None:
             }
             for one in known()
         ]
-        sys.stdout.write(json.dumps({"devices": rows, "gpus": sorted(BANDWIDTH_AND_MEMORY)}, indent=2) + "\n")
+        print_json({"devices": rows, "gpus": sorted(BANDWIDTH_AND_MEMORY)})
         return
     for one in known():
         out().print("\n".join(_lines(one)), markup=False, soft_wrap=True)
@@ -56,7 +55,6 @@ def devices(as_json: AsJson = False) -> None:
 def _lines(device: Device) -> list[str]:
     """A device with what is measured on it, one line a task and image size, and its source."""
     from recommender.costs.devices import measured_task
-    from recommender.tasks import task_definition
 
     groups: dict[tuple[Task, int], list[tuple[float, str]]] = {}
     for name, model in device.models.items():
@@ -71,16 +69,14 @@ def _lines(device: Device) -> list[str]:
 
 def calibrate(as_json: AsJson = False) -> None:
     """Measure latency and training speed of real architectures on this machine; `--device this` then uses them."""
-    import json
 
-    from recommender.cli.console import out, progress_bars
     from recommender.costs.calibration import calibrate as measure
     from recommender.costs.calibration import calibrated_speed
 
     with progress_bars() as progress:
         found = measure(progress)
     if as_json:
-        sys.stdout.write(json.dumps(found.document(), indent=2) + "\n")
+        print_json(found.document())
         return
     out().print(found.device.title, markup=False)
     for name, model in found.device.models.items():

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
+from recommender.cli.console import out, print_json
 from recommender.cli.options import AsJson
+from recommender.text import printable
 
 MARKS = {"ok": "[green]✓[/green]", "note": "[yellow]![/yellow]", "bad": "[red]✗[/red]"}
 
@@ -27,14 +29,8 @@ def doctor(
     bad = any(finding.state == "bad" for finding in findings)
     if as_json:
         document = {"healthy": not bad, "findings": [asdict(finding) for finding in findings]}
-        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        print_json(document)
     else:
-        from rich.table import Table
-        from rich.text import Text
-
-        from recommender.cli.console import out
-        from recommender.text import printable
-
         table = Table.grid(padding=(0, 2))
         for finding in findings:
             said = printable(finding.said, limit=600) + (

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
+from recommender.cli.console import err, out, print_json
 from recommender.cli.options import AsJson
+from recommender.errors import NotFoundError
+from recommender.store import open_store
+from recommender.text import printable
 
 app = typer.Typer(no_args_is_help=True, help="API keys of the service: create, list, revoke.")
 
@@ -23,11 +27,9 @@ def create(
     days: Annotated[float | None, typer.Option(help="How long it is valid; for ever if left out.")] = None,
 ) -> None:
     """Create a key and print it, alone, on stdout. It is shown once: only its digest is kept."""
-    from recommender.cli.console import err
-    from recommender.store import Store
     from service.auth import create_key
 
-    with Store.open_default() as store:
+    with open_store() as store:
         key, secret = create_key(store, owner=owner, role=role, days=days)  # type: ignore[arg-type]
     err().print(
         f"Key {key.id} for {key.owner}, role {key.role}. Keep it: it is not shown again.", markup=False
@@ -40,18 +42,12 @@ def list_keys(
     as_json: AsJson = False,
 ) -> None:
     """List the keys, without their secrets."""
-    from recommender.store import Store
-
-    with Store.open_default() as store:
+    with open_store() as store:
         keys = store.keys.list()
     if as_json:
         shown = [{name: told for name, told in asdict(key).items() if name != "digest"} for key in keys]
-        sys.stdout.write(json.dumps({"keys": shown}, indent=2) + "\n")
+        print_json({"keys": shown})
         return
-    from rich.table import Table
-
-    from recommender.cli.console import out
-    from recommender.text import printable
 
     table = Table("key", "owner", "role", "created", "expires", "revoked", box=None)
     for key in keys:
@@ -69,14 +65,9 @@ def list_keys(
 @app.command()
 def revoke(key: Annotated[str, typer.Argument(help="Its id, or the key itself.")]) -> None:
     """Revoke a key; requests with it are refused from now on, and its browser sessions end."""
-    from recommender.cli.console import err
-    from recommender.errors import NotFoundError
-    from recommender.store import Store
-    from recommender.text import printable
-
     parts = key.split("_", 2)
     id = parts[1] if len(parts) == 3 else key
-    with Store.open_default() as store:
+    with open_store() as store:
         if not store.keys.revoke(id):
             raise NotFoundError(
                 f"There is no key '{printable(id)}' in force.", remedy="`recommend keys list` shows them."

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from recommender.cli.console import err, out, progress_bars
+from recommender.cli.console import err, out, print_json, progress_bars
 from recommender.cli.options import request_of
 from recommender.errors import UsageError
 from recommender.records import Recommendation
 from recommender.requests import RecommendRequest, TrialsRequest
+from recommender.store import open_store
 from recommender.text import printable
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ def main_job(context: typer.Context) -> None:
     from recommender.blas import keep_freed_memory
     from recommender.candidates.choosing import with_paths_registered
     from recommender.pipeline import conclude, study
-    from recommender.store import Store
 
     began_at = time.monotonic()
     request = request_of(RecommendRequest, context)
@@ -51,7 +50,7 @@ def main_job(context: typer.Context) -> None:
 
         require_cluster(trials.address)
     keep_freed_memory()
-    with Store.open_default() as store:
+    with open_store() as store:
         request = with_paths_registered(request, store)
         with progress_bars() as progress:
             case = study(request, store=store, progress=progress)
@@ -87,7 +86,7 @@ def _show(recommendation: Recommendation, case: Study, given: dict[str, Any]) ->
     if given["as_json"]:
         from recommender.report.document import document
 
-        sys.stdout.write(document(recommendation).model_dump_json(indent=2) + "\n")
+        print_json(document(recommendation))
     else:
         from recommender.report.rows import DEFAULT_ROWS
         from recommender.report.table import print_recommendation

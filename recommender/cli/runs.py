@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from recommender.cli.console import out, print_json
 from recommender.cli.options import AsJson, TaskChoice, task_of
 from recommender.errors import NotFoundError, UsageError
+from recommender.store import open_store
 from recommender.text import printable
 
 if TYPE_CHECKING:
@@ -39,9 +39,8 @@ def list_runs(
     """Runs of the history, newest first, and the trainings under way or failed."""
     from recommender.report.runs import run_summary, training_document
     from recommender.report.runs_table import print_runs
-    from recommender.store import Store
 
-    with Store.open_default() as store:
+    with open_store() as store:
         runs = store.runs.list(kind=kind, checkpoint=checkpoint)[::-1]
         if dataset is not None:
             runs = _on(runs, dataset, task_of(task))
@@ -55,9 +54,8 @@ def list_runs(
             "runs": [run_summary(run).model_dump() | {"ignored": run.id in ignored} for run in runs],
             "trainings": [training_document(job).model_dump() for job in jobs],
         }
-        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        print_json(document)
         return
-    from recommender.cli.console import out
 
     print_runs(runs, jobs, out(), ignored=ignored, chosen=bool(kind or checkpoint or dataset or task))
 
@@ -70,9 +68,8 @@ def show(
     """All that is known of one run, and the command that repeats it."""
     from recommender.report.runs import run_detail, training_document
     from recommender.report.runs_table import print_run, print_training
-    from recommender.store import Store
 
-    with Store.open_default() as store:
+    with open_store() as store:
         run, job = _find_run(store, id), store.jobs.get(id)
         if run is None and job is not None and job.run_id is not None:
             run = store.runs.get(job.run_id)
@@ -82,9 +79,8 @@ def show(
         documents = (
             [run_detail(run)] if run is not None else [training_document(job)] if job is not None else []
         )
-        sys.stdout.write(documents[0].model_dump_json(indent=2) + "\n")
+        print_json(documents[0])
         return
-    from recommender.cli.console import out
 
     if job is not None:
         print_training(job, out())
@@ -103,9 +99,8 @@ def compare(
     """Runs side by side: curves, scores, cost."""
     from recommender.report.runs import run_detail
     from recommender.report.runs_table import print_comparison
-    from recommender.store import Store
 
-    with Store.open_default() as store:
+    with open_store() as store:
         runs = _recorded(store, ids)
     differing = _differing(runs)
     if differing and not mixed:
@@ -115,9 +110,8 @@ def compare(
         )
     if as_json:
         document = {"runs": [run_detail(run).model_dump() for run in runs]}
-        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        print_json(document)
         return
-    from recommender.cli.console import out
 
     print_comparison(runs, out())
 
@@ -125,9 +119,7 @@ def compare(
 @app.command()
 def cancel(id: Annotated[str, typer.Argument(help="Of a training that has not ended.")]) -> None:
     """End a training."""
-    from recommender.store import Store
-
-    with Store.open_default() as store:
+    with open_store() as store:
         job = store.jobs.request_cancel(id)
     typer.echo(f"training {job.id}: {'cancel requested' if not job.ended else job.status}")
 
@@ -137,9 +129,7 @@ def remove(
     ids: Annotated[list[str], typer.Argument(metavar="ID …", help="Of recorded runs; first characters do.")],
 ) -> None:
     """Forget recorded runs for good: the forecast no longer learns from them, and the same may be trained anew."""
-    from recommender.store import Store
-
-    with Store.open_default() as store:
+    with open_store() as store:
         for run in _recorded(store, ids):
             store.runs.remove(run.id)
             typer.echo(f"forgotten: {run.id[:12]} {run.start} on {printable(run.target_name)}")
@@ -151,9 +141,7 @@ def ignore(
     undo: Annotated[bool, typer.Option("--undo", help="Let the forecast learn from them again.")] = False,
 ) -> None:
     """Keep runs, but let the forecast learn nothing from them."""
-    from recommender.store import Store
-
-    with Store.open_default() as store:
+    with open_store() as store:
         for run in _recorded(store, ids):
             store.runs.ignore(run.id, ignored=not undo)
             what = "counts again" if undo else "ignored"

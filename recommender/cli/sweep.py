@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from recommender.cli.console import err, out, print_json, progress_bars
 from recommender.cli.options import (
     Address,
     AllowRoots,
@@ -33,6 +33,8 @@ from recommender.cli.options import (
     TaskChoice,
     request_of,
 )
+from recommender.store import open_store
+from recommender.text import counted
 
 if TYPE_CHECKING:
     from tune_jobs.sweep.display import Display
@@ -72,14 +74,11 @@ def sweep(
     as_json: AsJson = False,
 ) -> None:
     """Train every start on every target; what the history knows is not repeated, so give it again to go on."""
-    from recommender.cli.console import err, progress_bars
     from recommender.requests import SweepRequest
-    from recommender.store import Store
-    from recommender.text import counted
     from tune_jobs.sweep import grid
 
     request = request_of(SweepRequest, context)
-    with Store.open_default() as store, contextlib.ExitStack() as screen:
+    with open_store() as store, contextlib.ExitStack() as screen:
         bars = contextlib.ExitStack()
         progress = bars.enter_context(progress_bars())
         display = LateDisplay(screen)
@@ -99,7 +98,6 @@ def sweep(
 @contextlib.contextmanager
 def sweep_display(wanted: int | None = None) -> Iterator[Display]:
     """A live table on a terminal, plain lines elsewhere, both on stderr; `wanted` is how many trials are to run."""
-    from recommender.cli.console import err
     from tune_jobs.sweep.display import LiveTable, PlainLines, Silent
 
     console = err()
@@ -127,13 +125,12 @@ class LateDisplay:
 
 
 def _show(swept: Swept, *, as_json: bool) -> None:
-    from recommender.cli.console import err, out
     from tune_jobs.sweep.display import summary_of
     from tune_jobs.sweep.result_matrix import matrix_table, sweep_document
 
     if as_json:
         document = sweep_document(swept.result, swept.notices).model_dump(mode="json")
-        sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
+        print_json(document)
     else:
         out().print(matrix_table(swept.result))
     console = err()

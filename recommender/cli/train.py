@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recommender.cli.console import err, print_json, progress_bars
 from recommender.cli.options import (
     AllowRoots,
     Architecture,
@@ -28,6 +28,9 @@ from recommender.cli.options import (
 from recommender.errors import UnavailableError, UsageError
 from recommender.home import expanded
 from recommender.starts import SCRATCH
+from recommender.store import open_store
+from recommender.tasks import task_definition
+from recommender.text import printable
 
 if TYPE_CHECKING:
     from recommender.progress import Progress
@@ -84,7 +87,6 @@ def train(
 ) -> None:
     """Train a start on a data set in full; given again after a crash, the command goes on where it was."""
     from recommender.requests import TrainingRequest
-    from recommender.store import Store
 
     request = request_of(
         TrainingRequest,
@@ -92,7 +94,7 @@ def train(
         dataset=str(expanded(dataset).absolute()),
         gpus=gpus if device is None else gpus_of(device),
     )
-    with Store.open_default() as store:
+    with open_store() as store:
         place = place_of(address, storage)
         job, notices = launch(store, request, place, again=again, detach=detach)
         run = store.runs.get(job.run_id or "")
@@ -154,8 +156,6 @@ def with_first_start(
     """The request with the first start of the ranking, and with the architecture its scratch stands for."""
     from recommender.checkpoints import get_checkpoint
     from recommender.checkpoints.scratch import scratch_architecture
-    from recommender.cli.console import err
-    from recommender.text import printable
 
     leading = recommendation.ranking[0]
     row = next(row for row in recommendation.ranking if row.available)
@@ -210,7 +210,6 @@ def launch(
 
     What is wrong with the data set is said before anything is trained, and returned too.
     """
-    from recommender.cli.console import err
     from recommender.cli.following import CurveView, follow
     from recommender.costs.estimates import in_words
     from recommender.report.notices import print_notices
@@ -246,7 +245,6 @@ def _fail_unless_well(job: Job) -> None:
 
 def _resolved(store: Store, request: TrainingRequest) -> tuple[TrainingRequest, Target, tuple[Notice, ...]]:
     """The request with its start chosen, what it is to be trained on, and what is wrong with that."""
-    from recommender.cli.console import progress_bars
     from recommender.datasets import open_dataset
     from recommender.profile.known import known_profile
     from recommender.profile.notices import dataset_notices
@@ -330,12 +328,11 @@ def _job_of(
 def _print(job: Job, run: Run | None, notices: tuple[Notice, ...], *, as_json: bool) -> None:
     from recommender.costs.estimates import memory_beside, time_beside
     from recommender.report.runs import training_document
-    from recommender.tasks import task_definition
 
     if as_json:
         warnings = [asdict(notice) for notice in notices]
         document = {**training_document(job, run).model_dump(mode="json"), "warnings": warnings}
-        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        print_json(document)
         return
     lines = [f"training {job.id}: {job.status}"]
     if run is not None and run.best is not None:

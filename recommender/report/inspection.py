@@ -50,9 +50,9 @@ class InspectionDocument(Document):
     defects: tuple[Defect, ...]
     copies: tuple[Copy, ...]
 
-    def to_json(self, *, indent: int | None = None) -> str:
+    def to_json(self) -> str:
         """The document in ASCII: names come from other people's files, and JSON escapes what is not plain."""
-        return json.dumps(self.model_dump(mode="json"), indent=indent)
+        return json.dumps(self.model_dump(mode="json"))
 
 
 def inspection_document(inspection: Inspection) -> InspectionDocument:

@@ -8,7 +8,14 @@ if TYPE_CHECKING:
     from recommender.store.runs import RANKABLE
     from recommender.store.store import Store
 
-__all__ = ["RANKABLE", "Store"]
+__all__ = ["RANKABLE", "Store", "open_store"]
+
+
+def open_store() -> Store:
+    """The store that the environment names. Loads the database's library only when called."""
+    from recommender.store.store import Store
+
+    return Store()
 
 
 def __getattr__(name: str) -> object:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
 
 from recommender.store.checkpoints import Checkpoints
 from recommender.store.database import Database
@@ -41,8 +40,3 @@ class Store(Database):
     def fingerprint(self) -> str:
         """A text that changes whenever an answer may: with the runs that teach, and with the checkpoints."""
         return self.read(fingerprint)
-
-    @classmethod
-    def open_default(cls) -> Self:
-        """The store that the environment names."""
-        return cls(None)

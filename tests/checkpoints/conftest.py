@@ -15,5 +15,5 @@ def store(home: Path, empty_store: Path) -> Iterator[Store]:
     """An empty store in a home of this test's own."""
     home.mkdir(exist_ok=True)
     (home / "store.sqlite3").write_bytes(empty_store.read_bytes())
-    with Store.open_default() as opened:
+    with Store() as opened:
         yield opened

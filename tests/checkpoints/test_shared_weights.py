@@ -40,7 +40,7 @@ def test_an_add_that_profiles_for_long_hinders_nobody_and_loses_nothing(
     monkeypatch.setattr(known, "known_profile", long)
 
     def add_with_data() -> None:
-        with Store.open_default() as own:
+        with Store() as own:
             add_checkpoint(own, nano_pt, name="bob", dataset=dataset, owner="bob")
 
     add_checkpoint(store, nano_pt, name="ada", owner="ada")
@@ -83,7 +83,7 @@ def test_a_removal_waits_until_the_same_weights_are_registered(store: Store, nan
     first = add_checkpoint(store, nano_pt, name="ada")
 
     def remove() -> None:
-        with Store.open_default() as own:
+        with Store() as own:
             remove_checkpoint(own, "ada")
 
     removing = threading.Thread(target=remove)

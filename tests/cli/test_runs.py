@@ -22,7 +22,7 @@ from tests.store.builders import run as make_run
 @pytest.fixture
 def store(home: Path) -> Iterator[Store]:
     """The store that the commands open, with two runs and a training that waits."""
-    with Store.open_default() as opened:
+    with Store() as opened:
         opened.runs.add(make_run("aaaa1111"))
         opened.runs.add(hostile_run("bbbb2222"))
         opened.jobs.create(kind="training", owner="", key="k", body_digests=("b",), cluster="c", spec="{}")
@@ -177,7 +177,7 @@ def test_bad_use_of_train_is_refused_before_anything_starts(
     data = make_dataset(tmp_path / "data", images=4)
     assert command(["train", "--dataset", str(data), *arguments]) == 2
     assert words in capsys.readouterr().err
-    with Store.open_default() as opened:
+    with Store() as opened:
         assert opened.jobs.list() == ()
 
 

@@ -21,7 +21,7 @@ from tune_jobs.artefact_transfer import packed_dataset
 def test_what_is_wrong_with_the_data_is_said_before_it_is_trained_on(home: Path, tmp_path: Path) -> None:
     folder = yolo_set(tmp_path)
     write_rows(folder, 0, "0 0.95 0.5 0.3 0.3\n0 0.5 0.5 0.2\n")
-    with Store.open_default() as store:
+    with Store() as store:
         request = TrainingRequest.model_validate({"dataset": str(folder), "start": "scratch"})
         _, target, notices = _resolved(store, request)
         assert store.profiles.get(target.hash, ENCODER) is not None  # made once, for the result as well
@@ -44,7 +44,7 @@ def test_the_images_are_hashed_once(
     for module in (datasets, pipeline):
         monkeypatch.setattr(module, "open_dataset", counting)
     folder = yolo_set(tmp_path)
-    with Store.open_default() as store:
+    with Store() as store:
         asked = {"dataset": str(folder), "start": start, "epochs": 1, "imgsz": 64}
         request, target, _ = _resolved(store, TrainingRequest.model_validate(asked))
     assert opened == [str(folder)]
@@ -58,7 +58,7 @@ def test_a_weights_file_takes_a_freeze_depth_as_its_name_does(home: Path, tmp_pa
     assert coco.path is not None
     file = tmp_path / "my:best.safetensors"
     file.write_bytes(coco.path.read_bytes())
-    with Store.open_default() as store:
+    with Store() as store:
         named = _registered(store, str(file))
         assert _registered(store, f"{file}:freeze") == f"{named}:freeze"
         assert _registered(store, "coco:freeze") == "coco:freeze"

@@ -72,7 +72,7 @@ def test_missing_profiles_are_an_error(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.slow
 @pytest.mark.parametrize("task", FIGURES)
 def test_the_figures_of_the_backtest(task: Task, home: Path) -> None:
-    with Store.open_default() as store:
+    with Store() as store:
         result = backtest(history.known_history(store, task=task))
     assert len(result.targets) == JUDGED[task]
     for method, figures in FIGURES[task].items():

@@ -20,7 +20,7 @@ from recommender.forecast.prior_fitting import fitted_scales
 from recommender.forecast.ranking import rank_starts
 from recommender.store import Store
 
-history = known_history(Store.open_default())
+history = known_history(Store())
 target = history[0].situation.target.dataset_hash
 asked = {str(o.situation.start): o.situation for o in history if o.situation.target.dataset_hash == target}
 others = tuple(o for o in history if o.situation.target.dataset_hash != target)

@@ -46,7 +46,7 @@ def test_every_error_and_warning_of_inspect_is_told(faulty: Path, home: Path) ->
         "label_columns",
         "class_empty",
     } <= inspected
-    with Store.open_default() as store:
+    with Store() as store:
         notices = dataset_notices(dataset, known_profile(dataset, store))
     assert {notice.code for notice in notices} == inspected
     (near,) = (notice.message for notice in notices if notice.code == "near_duplicate_leak")
@@ -57,7 +57,7 @@ def test_every_error_and_warning_of_inspect_is_told(faulty: Path, home: Path) ->
 
 
 def test_a_renamed_copy_of_a_known_set_has_the_same_leaks(faulty: Path, home: Path, tmp_path: Path) -> None:
-    with Store.open_default() as store:
+    with Store() as store:
         first = dataset_notices(open_dataset(faulty), known_profile(open_dataset(faulty), store))
         renamed = tmp_path / "renamed"
         shutil.copytree(faulty, renamed)
@@ -75,7 +75,7 @@ def test_a_renamed_copy_of_a_known_set_has_the_same_leaks(faulty: Path, home: Pa
 @pytest.mark.slow
 def test_a_clean_set_has_no_notice(home: Path, tmp_path: Path) -> None:
     dataset = open_dataset(make_dataset(tmp_path / "clean", size=(320, 240), boxes=6, images=16))
-    with Store.open_default() as store:
+    with Store() as store:
         assert dataset_notices(dataset, known_profile(dataset, store)) == ()
 
 
@@ -84,7 +84,7 @@ def test_polygons_taken_as_boxes_are_said(home: Path, tmp_path: Path) -> None:
     for number in range(9):
         write_rows(folder, number, "0 0.2 0.2 0.5 0.3 0.4 0.7 0.1 0.6 0.1 0.3\n")
     dataset = open_dataset(folder)
-    with Store.open_default() as store:
+    with Store() as store:
         notices = dataset_notices(dataset, known_profile(dataset, store))
     assert [n.code for n in notices if n.code == "label_outline"] == ["label_outline"]
 

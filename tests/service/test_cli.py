@@ -20,7 +20,7 @@ def test_a_key_is_printed_alone_and_opens(home: Path, capsys: pytest.CaptureFixt
     said = capsys.readouterr()
     assert re.fullmatch(r"ckr_[0-9a-f]{10}_[\w-]{43}\n", said.out)
     secret = said.out.strip()
-    with Store.open_default() as store:
+    with Store() as store:
         found = caller_of_key(store, secret)
     assert found is not None
     assert (found.owner, found.role) == ("ada", "reader")
@@ -32,7 +32,7 @@ def test_a_key_is_printed_alone_and_opens(home: Path, capsys: pytest.CaptureFixt
     assert run(["keys", "list"]) == 0
     assert "ada" in capsys.readouterr().out
     assert run(["keys", "revoke", secret]) == 0
-    with Store.open_default() as store:
+    with Store() as store:
         assert caller_of_key(store, secret) is None
     assert run(["keys", "revoke", entry["id"]]) == 2
     assert "no key" in capsys.readouterr().err

@@ -151,7 +151,7 @@ def test_addresses_we_cannot_use_are_refused(url: str) -> None:
 
 
 def test_the_environment_names_the_store(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Store.open_default() as store:
+    with Store() as store:
         assert store.place == str(home / "store.sqlite3")
     monkeypatch.setenv("RECOMMENDER_STORE_URL", f"sqlite:///{tmp_path}/elsewhere/s.db")
     with Store() as store, Store(store.url) as again:

@@ -56,7 +56,7 @@ def test_test_split_where_there_is_one(home: Path, tmp_path: Path) -> None:
 
 def test_starts_by_name_alias_and_mode(home: Path) -> None:
     request = asked(starts=("scratch", "coco", "coco:freeze", "coco:full"))
-    with Store.open_default() as store:
+    with Store() as store:
         found = entries_of(request, store, "detect")
         names = {str(entry.start) for entry in found}
         assert names == {"scratch", "coco-yolo11n:full", "coco-yolo11n:freeze"}
@@ -72,7 +72,7 @@ def test_starts_by_name_alias_and_mode(home: Path) -> None:
 
 
 def test_an_architecture_of_another_task_is_refused(home: Path) -> None:
-    with Store.open_default() as store:
+    with Store() as store:
         with pytest.raises(UsageError, match="yolo11n is no image classifier"):
             entries_of(asked(starts=("scratch",), architecture="yolo11n"), store, "classify")
         with pytest.raises(UsageError, match="not a shipped architecture"):
@@ -90,7 +90,7 @@ def test_the_plan_told_before_anything_is_trained_names_what_will_be(home: Path,
         raise InterruptedError
 
     data = draw_classes(tmp_path / "kinds", images=6)
-    with Store.open_default() as store, pytest.raises(InterruptedError):
+    with Store() as store, pytest.raises(InterruptedError):
         running.compare(
             asked(dataset=str(data), starts=("scratch", "imagenet")), store=store, on_plan=decline
         )
@@ -105,7 +105,7 @@ def test_learning_rates_are_tried_once_and_the_rest_waits(home: Path, tmp_path: 
         learning_rates=("default", 1e-4),
         batch=2,
     )
-    with Store.open_default() as store:
+    with Store() as store:
         explored, rest = plan_runs(request, tiny_dataset(tmp_path), entries_of(request, store, "detect"))
     recipes = [spec.job.recipe for spec in explored]
     assert {(r.seed, r.fraction) for r in recipes} == {(0, 1.0)}
@@ -160,7 +160,7 @@ def test_compare_trains_scores_reports_and_goes_on(
     assert (first["asked"]["tta"], first["asked"]["multi_scale"]) == (True, 0.5)
     frozen_row = next(row for row in first["table"] if row["mode"] == "freeze")
     assert 0.0 <= frozen_row["tta"]["mean"] <= 1.0
-    with Store.open_default() as store:
+    with Store() as store:
         (trained,) = (one for one in store.runs.list() if one.id in frozen_row["runs"])
         assert trained.recipe.multi_scale == 0.5
         assert "images resized at random by up to 50% of 64 px" in trained.notes
@@ -182,7 +182,7 @@ def test_compare_trains_scores_reports_and_goes_on(
     assert json.loads(capsys.readouterr().out) == first
     # What was scored is gone as well: then the weights are wanted, and only a training brings them.
     next((home / "evaluations").iterdir()).unlink()
-    with Store.open_default() as store, pytest.raises(AssertionError, match="a training was asked for"):
+    with Store() as store, pytest.raises(AssertionError, match="a training was asked for"):
         running.compare(_request(data), store=store)
 
 

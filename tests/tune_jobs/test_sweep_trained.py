@@ -19,7 +19,7 @@ from tune_jobs.sweep.trained import keep_trained, trained_path
 def test_a_known_run_is_asked_again_when_its_weights_are_wanted_and_gone(home: Path, tmp_path: Path) -> None:
     (spec,) = paper_trials(1)
     run = finished(spec, [0.1, 0.2, 0.3])
-    with Store.open_default() as store:
+    with Store() as store:
         store.runs.add(run)
         assert RunRecorder(store).finished_run(spec.id) == run
         keeping = RunRecorder(store, keeping=[spec.id])
