@@ -19,6 +19,7 @@ from service.metrics import Metrics
 from service.middleware.authentication import AuthenticationMiddleware
 from service.middleware.body_limits import BodyLimitMiddleware
 from service.middleware.host_check import HostCheckMiddleware
+from service.middleware.methods import HeadMiddleware
 from service.middleware.request_context import RequestContextMiddleware
 from service.page_templates import login_page
 from service.rate_limits import TokenBuckets
@@ -116,6 +117,7 @@ def _add_middleware(app: FastAPI, settings: ServiceSettings, store: Store, metri
         return settings.max_upload_mb * MB if upload else settings.max_body_kb * 1024
 
     per_minute = settings.attempts_per_minute
+    app.add_middleware(HeadMiddleware)
     app.add_middleware(
         AuthenticationMiddleware,
         store=store,

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from recommender import errors
 from recommender.requests import RecommendRequest
 from recommender.text import printable
+from service.middleware.methods import allowed_methods
 from service.page_templates import problem_page
 from service.server_paths import without_server_paths
 
@@ -185,9 +186,17 @@ def _http(request: Request, error: HTTPException) -> Response:
         kind, remedy = error.kind, error.remedy
     else:
         kind, remedy = http.HTTPStatus(error.status_code).phrase.lower().replace(" ", "-"), None
-    return problem_response(
-        request.scope, error.status_code, kind, str(error.detail), remedy=remedy, headers=error.headers
-    )
+    detail, headers = str(error.detail), error.headers
+    if error.status_code == 405:  # the router names the methods of one route, but several may share a path
+        allowed = allowed_methods(request.scope["path"], request.app.routes)
+        detail, remedy, headers = (
+            f"{request.method} is not understood here.",
+            f"Send {allowed}.",
+            {"Allow": allowed},
+        )
+    elif remedy is None and error.status_code == 404:
+        detail, remedy = "There is nothing at this address.", "/docs lists the addresses of the API."
+    return problem_response(request.scope, error.status_code, kind, detail, remedy=remedy, headers=headers)
 
 
 def _validation(request: Request, error: RequestValidationError) -> Response:

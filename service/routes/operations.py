@@ -31,14 +31,12 @@ class ReadinessAnswer(Answer):
     disk: str | None = None
 
 
-@router.head("/healthz", include_in_schema=False)  # what many monitors send
 @router.get("/healthz")
 async def healthz() -> Alive:
     """The process answers; no other component is asked."""
     return Alive()
 
 
-@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     response_model=ReadinessAnswer,

@@ -195,10 +195,45 @@ def test_unknown_paths_and_methods_are_problems_too(service: Service) -> None:
         assert answer.status_code == status
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["instance"] == path
-    assert "allow" in answer.headers
     assert (
         service.post("/v1/datasets", content=b"x", headers={"Content-Type": "text/plain"}).status_code == 415
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/datasets", "GET, HEAD, POST"),
+        ("/v1/datasets/ds_1", "GET, HEAD, DELETE"),
+        ("/v1/map", "GET, HEAD"),
+        ("/login", "GET, HEAD, POST"),
+        ("/sweeps/sw_1/cancel", "POST"),
+        ("/static/app.js", "GET, HEAD"),
+        ("/healthz", "GET, HEAD"),
+    ],
+)
+def test_a_wrong_method_is_told_all_that_the_path_knows(service: Service, path: str, allowed: str) -> None:
+    answer = service.request("PUT", path)
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == allowed
+    assert answer.json()["remedy"] == f"Send {allowed}."
+
+
+def test_head_is_answered_as_get_without_the_body(service: Service) -> None:
+    for path in (
+        "/",
+        "/trainings",
+        "/v1/datasets",
+        "/v1/runs?limit=2",
+        "/v1/datasets/none",
+        "/docs",
+        "/v1/map?x=1",
+    ):
+        got, asked = service.get(path), service.request("HEAD", path)
+        assert asked.content == b"", path
+        assert asked.status_code == got.status_code, path
+        for header in ("content-type", "content-length"):
+            assert asked.headers[header] == got.headers[header], (path, header)
 
 
 def test_json_that_is_not_said_to_be_json_is_told_so(service: Service) -> None:
