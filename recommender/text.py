@@ -65,11 +65,11 @@ def rounded_up(value: float, figures: int = 3) -> str:
     return f"{math.ceil(round(value * 10**decimals, 6)) / 10**decimals:.{decimals}f}"
 
 
-def counted(number: int, noun: str) -> str:
-    """Return "1 image", "2,000 images", "3 boxes", "4 classes"."""
+def counted(number: float, noun: str) -> str:
+    """Return "1 image", "2,000 images", "3 boxes", "4 classes", "0.5 GPUs"."""
     if number == 1:
         return f"1 {noun}"
-    return f"{number:,} {noun}{'es' if noun.endswith(('s', 'x')) else 's'}"
+    return f"{number if number % 1 else int(number):,} {noun}{'es' if noun.endswith(('s', 'x')) else 's'}"
 
 
 def shell_join(words: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from recommender.checkpoints import check_name, get_checkpoint, remove_checkpoint
 from recommender.records import Checkpoint
+from recommender.text import counted
 from service.auth import Caller
 from service.dependencies import Services, find_dataset
 from service.problems import HTTPProblem
@@ -72,6 +73,6 @@ def _check_quota(services: Services, caller: Caller) -> None:
         raise HTTPProblem(
             429,
             "quota",
-            f"You have {own} checkpoints; {services.settings.max_checkpoints} are allowed.",
+            f"You have {counted(own, 'checkpoint')}, which is as many as this service keeps for one owner.",
             remedy="DELETE /v1/checkpoints/{name} for those you no longer need.",
         )

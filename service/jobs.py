@@ -228,8 +228,8 @@ def _check_size(services: Services, epochs: int, imgsz: int) -> None:
     settings = services.settings
     if epochs > settings.max_epochs or imgsz >= settings.max_imgsz + STRIDE:  # it is in whole strides
         raise UsageError(
-            f"{epochs} epochs at {imgsz} px are more than this service trains: at most {settings.max_epochs} epochs "
-            f"at {settings.max_imgsz} px.",
+            f"{counted(epochs, 'epoch')} at {imgsz} px: this service trains at most "
+            f"{counted(settings.max_epochs, 'epoch')} at {settings.max_imgsz} px.",
             remedy="Ask for less, or ask the operator.",
         )
 

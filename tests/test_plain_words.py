@@ -23,6 +23,19 @@ QUESTION = re.compile(r"(What|How|Who|Whether|Why|Which|Where|When)\b")
 FRAGMENT = re.compile(
     r"(Of|From|Keyed|Nothing|Nobody|Never|Whatever|By|As the|See|Those|Ours|Until|Between|The same (of|for|as|with))\b"
 )  # no sentence, nor what is returned
+NOUNS = "images|GPUs|CPUs|trials|epochs|runs|starts|checkpoints|classes|boxes|objects|outlines|seeds|data sets|models"
+NOUNS += "|attempts|sweeps|trainings|layers|masks|labels|nodes|processes|rows|columns|API keys|targets"
+PLURAL = re.compile(
+    rf"(?<!of )\{{\{{? ?(?P<number>[^{{}}%\n]+?) ?\}}\}}? (?:train |val |training |source |full |more )?(?:{NOUNS})\b"
+)
+NO_COUNT = re.compile(r"limits|max|printable|^(named|scored|held_back|\"held-out.*)$")
+MANY = {
+    "value.cost:.1f",
+    "smallest.train_images:,",
+    "largest.train_images:,",
+    "sizes.train_images or 0:,",
+    "count",
+}
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -49,5 +62,16 @@ def test_the_guides_use_no_private_vocabulary() -> None:
         f"{page.name}: {match.group()}"
         for page in pages
         for match in PRIVATE.finditer(page.read_text("utf-8"))
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_a_number_with_a_plural_behind_it_is_counted() -> None:
+    files = [file for part in PROGRAM for file in (ROOT / part).rglob("*") if file.suffix in (".py", ".html")]
+    found = [
+        f"{file.relative_to(ROOT)}: {match.group()} (`counted` says 1 image)"
+        for file in files
+        for match in PLURAL.finditer(file.read_text("utf-8"))
+        if not NO_COUNT.search(match["number"]) and match["number"] not in MANY
     ]
     assert not found, "\n".join(found)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import psutil
 
 from recommender.errors import UnavailableError, UsageError
+from recommender.text import counted
 from tune_jobs.head_security import (
     ensure_token,
     host_and_port,
@@ -153,16 +154,19 @@ def trial_resources(
     gpus = (1.0 if most_gpus else 0.0) if gpus_per_trial is None else gpus_per_trial
     if gpus > most_gpus:
         raise UsageError(
-            f"{gpus:g} GPUs are asked for each trial, the largest node has {most_gpus:g}.",
+            f"Each trial asks for {counted(gpus, 'GPU')}, the largest node has {most_gpus:g}.",
             remedy="Lower --gpus-per-trial (0 trains on CPUs; 0.5 puts two trials on a GPU).",
         )
     useful = [node for node in nodes if node.gpus >= gpus and node.cpus >= 1.0]
     cpus = cpus_per_trial or _cpus_each(useful, gpus, num_trials)
     slots = sum(_fitting(node, cpus, gpus) for node in useful)
     if slots < 1:
-        offers = ", ".join(f"{node.cpus:g} CPUs and {node.gpus:g} GPUs" for node in nodes) or "nothing"
+        offers = (
+            ", ".join(f"{counted(node.cpus, 'CPU')} and {counted(node.gpus, 'GPU')}" for node in nodes)
+            or "nothing"
+        )
         raise UsageError(
-            f"No node has {cpus:g} CPUs and {gpus:g} GPUs for a trial; the nodes offer {offers}.",
+            f"No node has {counted(cpus, 'CPU')} and {counted(gpus, 'GPU')} for a trial; the nodes offer {offers}.",
             remedy="Ask for less, or start Ray with more: ray start --num-cpus N.",
         )
     return TrialResources(cpus=cpus, gpus=gpus, num_threads=max(1, int(cpus)), num_slots=slots)

@@ -19,6 +19,7 @@ from typing import Any
 from recommender.errors import RecommenderError, StorageError, UnavailableError
 from recommender.leftovers import TEMPORARY
 from recommender.records import EpochMetrics, Run
+from recommender.text import counted
 from tune_jobs.artefact_transfer import Artefact, deliver
 from tune_jobs.artefacts import write_artefacts
 from tune_jobs.chunks import chunks_of
@@ -267,7 +268,7 @@ def _places(asked: int | None, num_threads: int) -> dict[str, Any]:
     found = torch.cuda.device_count()
     if gpus > 1 and found < gpus:
         raise UnavailableError(
-            f"{gpus} GPUs were asked for, the node gives {found}.",
+            f"{counted(gpus, 'GPU')} were asked for, the node gives {found}.",
             remedy="Ask for fewer, or name a cluster whose nodes have as many.",
         )
     device = "cuda:0" if found else "cpu"

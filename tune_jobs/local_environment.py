@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 from recommender.errors import UnavailableError
+from recommender.text import counted
 
 QUIET_VARIABLES = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -62,7 +63,7 @@ def require_short_temp_folder() -> None:
     if excess > 0:
         name = "RAY_TMPDIR" if "RAY_TMPDIR" in os.environ else "TMPDIR"
         raise UnavailableError(
-            f"Ray cannot start below {folder}: the path of a socket there is {excess} bytes longer than the "
+            f"Ray cannot start below {folder}: the path of a socket there is {counted(excess, 'byte')} longer than the "
             f"{MAX_SOCKET_BYTES} that the system allows.",
             remedy=f"{name} is too long: set RAY_TMPDIR to a shorter folder, such as /tmp.",
         )

@@ -26,6 +26,7 @@ from recommender.request_digests import request_digests
 from recommender.requests import TrainingRequest
 from recommender.starts import FreezeDepth, split_start, with_depth
 from recommender.tasks import Task
+from recommender.text import counted
 from recommender.training_recipe import recipe_of
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def plan_training(store: Store, request: TrainingRequest, target: Target, *, suf
 
     if request.gpus and request.batch % request.gpus:
         raise UsageError(
-            f"A batch of {request.batch} cannot be shared by {request.gpus} GPUs.",
+            f"A batch of {request.batch} cannot be shared by {counted(request.gpus, 'GPU')}.",
             remedy=f"Choose a batch that is a multiple of {request.gpus}.",
         )
     start, checkpoint = _asked_start(store, request, target.task)

@@ -22,6 +22,7 @@ from recommender.errors import CheckpointError, IntegrityError, UsageError
 from recommender.home import subfolder
 from recommender.progress import Progress, silent
 from recommender.records import Checkpoint
+from recommender.text import counted
 
 
 def fetch(
@@ -85,7 +86,7 @@ def _admit_expected(file: Path, checkpoint: Checkpoint) -> Checkpoint:
         what = read.recognised
         if what.architecture.name != checkpoint.architecture or what.num_classes != num_classes:
             raise CheckpointError(
-                f"{file.name} holds {what.architecture.name} with {what.num_classes} classes, "
+                f"{file.name} holds {what.architecture.name} with {counted(what.num_classes or 0, 'class')}, "
                 f"not {checkpoint.architecture} with {num_classes}.",
                 remedy="Check the base URL or the file.",
             )

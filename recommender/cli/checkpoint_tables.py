@@ -71,7 +71,7 @@ def _chain(lineage: Sequence[TrainingStep] | None) -> str:
         return "unknown"
     steps = []
     for step in lineage:
-        size = "" if step.source_images is None else f" {step.source_images:,} images"
+        size = "" if step.source_images is None else f" {counted(step.source_images, 'image')}"
         weights = "" if step.checkpoint is None else f" ({step.checkpoint})"
         steps.append(f"{step.source_name}{size}{weights}")
     return " → ".join(steps or ["random weights"]) + " → its own data"
@@ -90,7 +90,7 @@ def print_layers(found: TransferCoverage) -> None:
     console.print(table)
     console.print(
         f"transferred: {found.share():.1%} of the parameters ({shares}); "
-        f"{found.classes_matched} of {found.num_classes} classes known"
+        f"{found.classes_matched} of {counted(found.num_classes, 'class')} known"
     )
 
 

@@ -17,6 +17,7 @@ from typing import Literal
 from recommender.errors import RecommenderError
 from recommender.home import home
 from recommender.store import open_store
+from recommender.text import counted
 
 State = Literal["ok", "note", "bad"]
 LIBRARIES = (
@@ -151,7 +152,8 @@ def store() -> Iterator[CheckResult]:
     with open_store() as opened:
         runs = sum(opened.runs.count().values())
         keys = sum(key.revoked_at is None for key in opened.keys.list())
-        said = f"{opened.place}: {runs} runs, {len(opened.checkpoints.list())} checkpoints, {keys} API keys"
+        checkpoints = counted(len(opened.checkpoints.list()), "checkpoint")
+        said = f"{opened.place}: {counted(runs, 'run')}, {checkpoints}, {counted(keys, 'API key')}"
         yield CheckResult(part="store", state="ok", said=said)
 
 
@@ -169,7 +171,9 @@ def built_in_weights() -> Iterator[CheckResult]:
         elif never_trained(load_state(checkpoint)):
             untrained.append(checkpoint.name)
     yield CheckResult(
-        part="weights", state="ok", said=f"{len(here)} checkpoints here, every checksum as recorded"
+        part="weights",
+        state="ok",
+        said=f"{counted(len(here), 'checkpoint')} here, every checksum as recorded",
     )
     if untrained:
         yield CheckResult(
@@ -213,10 +217,10 @@ def hardware() -> Iterator[CheckResult]:
     cpus = os.cpu_count() or 1
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-        yield CheckResult(part="hardware", state="ok", said=f"{cpus} CPUs, {', '.join(names)}")
+        yield CheckResult(part="hardware", state="ok", said=f"{counted(cpus, 'CPU')}, {', '.join(names)}")
     else:
         yield CheckResult(
-            part="hardware", state="note", said=f"{cpus} CPUs, no GPU: trainings take their time"
+            part="hardware", state="note", said=f"{counted(cpus, 'CPU')}, no GPU: trainings take their time"
         )
 
 
@@ -240,7 +244,9 @@ def cluster(address: str | None) -> Iterator[CheckResult]:
         nodes = joined.nodes()
     cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
     yield CheckResult(
-        part="cluster", state="ok", said=f"{address}: {len(nodes)} nodes, {cpus:g} CPUs, {gpus:g} GPUs"
+        part="cluster",
+        state="ok",
+        said=f"{address}: {counted(len(nodes), 'node')}, {counted(cpus, 'CPU')}, {counted(gpus, 'GPU')}",
     )
 
 

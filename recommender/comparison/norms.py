@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from recommender.comparison.comparison_input import ComparisonInput
 from recommender.records import Notice
+from recommender.text import counted
 
 USUAL_BATCH = 16  # images whose gradients one step gathers, also where the batch is smaller
 NOISY_BATCH = 16  # below it the statistics of batch norm are noisy for random weights (Wu and He 2018)
@@ -23,14 +24,17 @@ def norm_notices(comparison: ComparisonInput) -> tuple[Notice, ...]:
     steps = max(1, -(-USUAL_BATCH // batch))
     gathered = f"; gradients gathered over {steps} batches before each step" if steps > 1 else ""
     notices = [
-        Notice(code="normalisation", message=f"Normalisation: {used}, batches of {batch} images{gathered}.")
+        Notice(
+            code="normalisation",
+            message=f"Normalisation: {used}, batches of {counted(batch, 'image')}{gathered}.",
+        )
     ]
     if seen < NOISY_BATCH and scratch and not group:
         notices.append(
             Notice(
                 code="small_batch",
-                message=f"Batch norm saw {seen} images at a time, too few for a fair run from scratch: gathering "
-                "gradients does not mend its statistics. Try --normalisation group, or a larger --batch.",
+                message=f"Batch norm saw {counted(seen, 'image')} at a time, too few for a fair run from scratch: "
+                "gathering gradients does not mend its statistics. Try --normalisation group, or a larger --batch.",
             )
         )
     return tuple(notices)

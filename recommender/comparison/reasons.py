@@ -213,8 +213,8 @@ def _source_size(one: ComparedStart, rival: ComparedStart) -> Reason | None:
         return None
     return Reason(
         code="source_size",
-        text=f"it saw {mine:,} source images, {printable(rival.start.checkpoint)} {its:,}: it may know less that "
-        "is of general use.",
+        text=f"it saw {counted(mine, 'source image')}, {printable(rival.start.checkpoint)} {its:,}: it may know "
+        "less that is of general use.",
     )
 
 
@@ -232,7 +232,7 @@ def _small_batch(trained: Sequence[FinishedTraining]) -> Reason | None:
     batch = min((t.run.batch_used for t in trained if t.run.batch_used is not None), default=None)
     if batch is None or batch >= 8 or not trained or trained[0].start.mode == "freeze":
         return None
-    return Reason(code="small_batch", text=f"its batch norms saw {batch} images at a time.")
+    return Reason(code="small_batch", text=f"its batch norms saw {counted(batch, 'image')} at a time.")
 
 
 def trainable_share(one: ComparedStart) -> float:

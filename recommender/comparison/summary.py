@@ -51,8 +51,8 @@ def noise_sentence(noise: SeedNoise, rows: Sequence[ComparisonRow], metric: str)
     bound = noise.of_difference(min(counts), min(counts)) or 0.0
     return (
         f"The same start with another seed ends ±{noise.deviation:.3f} {metric} apart (standard deviation, pooled over "
-        f"{noise.freedom} degrees of freedom); between means of {min(counts)} seeds, a difference under {bound:.3f} is "
-        f"seed noise ({LEVEL:.0%} level)."
+        f"{counted(noise.freedom, 'degree')} of freedom); between means of {counted(min(counts), 'seed')}, "
+        f"a difference under {bound:.3f} is seed noise ({LEVEL:.0%} level)."
     )
 
 
@@ -127,8 +127,8 @@ def catch_up_text(found: CatchUp) -> str:
     if found.kind == "extrapolated":
         until = f"{found.high:,.0f}" if found.high is not None else f"more than {10 * found.budget:,}"
         return (
-            f"scratch would catch up after about {found.epoch or 0:,.0f} epochs (80 % interval {found.low or 0:,.0f} "
-            f"to {until}, extrapolated), so not within your budget of {found.budget}"
+            f"scratch would catch up after about {counted(round(found.epoch or 0), 'epoch')} (80 % interval "
+            f"{found.low or 0:,.0f} to {until}, extrapolated), so not within your budget of {found.budget}"
         )
     if found.kind == "not within your budget":
         return (

@@ -175,7 +175,7 @@ def in_words(estimate: Estimate | None, gpus: int | None = None) -> str:
 def not_timed(gpus: int | None) -> str:
     """The reason why no time is told, where nothing was timed on so many GPUs; `gpus` as `speed_here` takes it."""
     if gpus is not None and gpus > 1:
-        return f"how long is not known, since nothing long enough to tell was timed here on {gpus} GPUs"
+        return f"how long is not known, since nothing long enough to tell was timed here on {counted(gpus, 'GPU')}"
     if gpus is not None and calibrated_speed() is not None:  # of the other: to calibrate again would not help
         where = "a GPU" if gpus else "the processor alone"
         return f"how long is not known, since nothing long enough to tell was timed here on {where}"

@@ -145,7 +145,7 @@ def _outlines(image: RawImage) -> tuple[Outline, ...]:
 def _judge_names(raw: RawSet) -> None:
     for name, count in Counter(raw.class_names).items():
         if count > 1:
-            raw.log.add("names_duplicate", name, f"names {count} classes")
+            raw.log.add("names_duplicate", name, f"names {counted(count, 'class')}")
         if printable(name) != name or not name.strip():
             raw.log.add("names_odd", f"'{printable(name, limit=80)}'")
     alike: dict[str, str] = {}

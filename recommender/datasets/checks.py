@@ -45,7 +45,7 @@ def outline_defects(dataset: Dataset) -> tuple[Defect, ...]:
     for image in outlined[:: 1 + total // MAX_OUTLINES]:
         crossing = sum(any(map(crosses_itself, rings)) for rings in image.polygons or ())
         if crossing:
-            log.add("outline_crossing", image.name, f"{crossing} outlines", count=crossing)
+            log.add("outline_crossing", image.name, counted(crossing, "outline"), count=crossing)
     return log.defects()
 
 

@@ -19,7 +19,7 @@ from recommender.datasets.lookup import ImageIndex
 from recommender.datasets.raw import RawImage, RawSet, Shape
 from recommender.datasets.split_names import split_of_image, split_of_path, split_of_title
 from recommender.errors import DatasetError, UnsafeInputError
-from recommender.text import printable
+from recommender.text import counted, printable
 
 Identity = int | str
 FEW_CROWDS = 2
@@ -64,7 +64,7 @@ def read_coco(files: list[CocoFile], root: Path, disk: Disk, log: DefectLog, nam
     _split_by_folders(images, root)
     if num_missing and not images:
         raise DatasetError(
-            f"None of the {num_missing} images that {printable(files[0].path.name)} lists is below "
+            f"{printable(files[0].path.name)} lists {counted(num_missing, 'image')}, and none is below "
             f"{printable(root.name)}.",
             remedy="Put the images beside the JSON, or give the folder that holds both.",
         )
@@ -112,7 +112,7 @@ def _categories(file: CocoFile, disk: Disk, log: DefectLog) -> list[Category]:
             log.add("names_missing", named)
     if len(known) > disk.limits.num_classes:
         raise UnsafeInputError(
-            f"{printable(named)} names {len(known)} classes, at most {disk.limits.num_classes}."
+            f"{printable(named)} names {counted(len(known), 'class')}, at most {disk.limits.num_classes}."
         )
     seen: Counter[str] = Counter()
     found = []
@@ -149,7 +149,9 @@ def _class_keys(
             keys.setdefault(category.key, len(keys))
         if before and len(keys) > before:
             log.add(
-                "names_differ", disk.name(file.path), f"{len(keys) - before} names that train does not have"
+                "names_differ",
+                disk.name(file.path),
+                f"{counted(len(keys) - before, 'name')} that train does not have",
             )
     return keys
 
@@ -206,7 +208,8 @@ def _refuse_ambiguous(listed: dict[Identity, dict[str, Any]], index: ImageIndex,
     for name, count in Counter(str(row["file_name"]) for row in listed.values()).items():
         if count > 1 and (number := index.count(name)) > 1:
             raise DatasetError(
-                f"{printable(named)} lists '{printable(name)}' {count} times, and {number} images are called so.",
+                f"{printable(named)} lists '{printable(name)}' {count} times, and "
+                f"{counted(number, 'image')} are called so.",
                 remedy="Write the folder into `file_name`.",
             )
 

@@ -17,7 +17,7 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.limits import DatasetLimits
 from recommender.errors import DatasetError, UnsafeInputError, WrongTaskError
 from recommender.records import Split
-from recommender.text import printable
+from recommender.text import counted, printable
 
 SPLIT_KEYS: dict[Split, tuple[str, ...]] = {
     "train": ("train", "training"),
@@ -183,7 +183,7 @@ def _class_names(
         return tuple(str(i) for i in range(count)) if count is not None else None
     if len(found) > limits.num_classes:
         raise DatasetError(
-            f"{printable(named)} names {len(found)} classes, at most {limits.num_classes} are read."
+            f"{printable(named)} names {counted(len(found), 'class')}, at most {limits.num_classes} are read."
         )
     if count is not None and count != len(found):
         log.add("nc_mismatch", named, f"nc is {count}, names holds {len(found)}")

@@ -37,7 +37,7 @@ from recommender.datasets.table_columns import (
 )
 from recommender.errors import DatasetError, WrongTaskError
 from recommender.records import Split
-from recommender.text import printable
+from recommender.text import counted, printable
 
 RUN_WORDS = re.compile(r"(?i)encoded_?pixels|(^|[^a-z])rle([^a-z]|$)|run_?lengths?")
 SEVERAL = re.compile(r"\s*[|;,]\s*")
@@ -205,7 +205,8 @@ def _read_table(
         return None  # a row for each box
     if (num_uneven := len(rows) - headed - len(body)) > disk.limits.unusable_share * len(rows):
         raise DatasetError(
-            f"{printable(disk.name(path))}: {num_uneven} of {len(rows)} rows have not {width} cells as the first.",
+            f"{printable(disk.name(path))}: {num_uneven} of {len(rows)} rows have not "
+            f"{counted(width, 'cell')} as the first.",
             remedy="Write a row for each image, and cells that hold a separator in quotation marks.",
         )
     return LabelTable(
@@ -256,7 +257,9 @@ def _of_flags(
     for row in body:
         on = [header[c] for c in columns if row[c].lower() in ON]
         if len(on) != 1:
-            raise _several(path, disk, f"a row has {len(on)} classes{': ' if on else ''}{', '.join(on[:3])}")
+            raise _several(
+                path, disk, f"a row has {counted(len(on), 'class')}{': ' if on else ''}{', '.join(on[:3])}"
+            )
         found.append(on[0])
     return found
 
@@ -286,7 +289,8 @@ def _refuse_measures(path: Path, labels: Sequence[str], disk: Disk) -> None:
     num_classes = len(set(labels))
     if num_classes > max(FEW_ROWS, MANY_CLASSES * len(labels)) or 2 < num_classes == len(labels):
         raise DatasetError(
-            f"{printable(disk.name(path))} names {num_classes} classes for {len(labels)} images: no classes to learn.",
+            f"{printable(disk.name(path))} names {counted(num_classes, 'class')} for "
+            f"{counted(len(labels), 'image')}: no classes to learn.",
             remedy="Name the column of the class `label`; measures are not classes.",
         )
 

@@ -28,7 +28,7 @@ from recommender.datasets.shapes import (
 )
 from recommender.datasets.split_names import split_of_title
 from recommender.errors import WrongTaskError
-from recommender.text import printable
+from recommender.text import counted, printable
 
 LABELS = ("rectanglelabels", "polygonlabels", "brushlabels", "ellipselabels", "labels")
 MAX_BRUSH_BYTES = 4_000_000  # packed; unpacking takes some seconds then
@@ -94,7 +94,7 @@ def _object(region: dict[str, Any], where: str, log: DefectLog) -> Object | None
     if names is None:
         return None
     if len(names) != 1 or not text(names[0]):
-        log.add("label_class_unknown", where, f"{len(names)} labels")
+        log.add("label_class_unknown", where, counted(len(names), "label"))
         return "", None
     return text(names[0]), _shape(value, region, where, log)
 

@@ -17,6 +17,7 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.raw import NO_OUTLINE, Float64Array, Outline, Shape, no_boxes
 from recommender.errors import DatasetError, UnsafeInputError
 from recommender.records import IntArray
+from recommender.text import counted
 
 # Rounding in labels of honest tools; ultralytics tolerates the same.
 TOLERANCE = 0.01
@@ -107,7 +108,7 @@ def read_labels(
         return None
     lines = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     if len(lines) > disk.limits.label_rows:
-        log.add("label_too_large", named, f"{len(lines)} rows")
+        log.add("label_too_large", named, counted(len(lines), "row"))
         return None
     limit = disk.limits.num_classes if num_classes is None else num_classes
     rows = [_row(tokens, f"{named}:{number}", limit, log, shapes) for number, tokens in lines]
@@ -141,7 +142,7 @@ def _row(
         log.add("label_not_finite", where, " ".join(tokens)[:60])
         return None
     if len(numbers) != 5 and (len(numbers) < 7 or len(numbers) % 2 == 0):
-        log.add("label_columns", where, f"{len(numbers)} columns")
+        log.add("label_columns", where, counted(len(numbers), "column"))
         return None
     if not _class_is_known(numbers[0], num_classes, where, log):
         return None

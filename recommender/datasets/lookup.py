@@ -15,7 +15,7 @@ from recommender.datasets.matching import NameIndex, same_name
 from recommender.datasets.split_names import split_of_path
 from recommender.errors import DatasetError, UnsafeInputError
 from recommender.records import Split
-from recommender.text import printable
+from recommender.text import counted, printable
 
 # Folders of pictures that are drawn from annotations, or measured beside the photos.
 MASK_FOLDERS = frozenset(
@@ -154,7 +154,8 @@ class ImageIndex:
         if len(best) > 1:
             shown = ", ".join(printable(self._disk.name(path)) for path in best[:3])
             raise DatasetError(
-                f"{printable(near.name)} names '{printable(reference)}', and {len(best)} images may be meant: {shown}.",
+                f"{printable(near.name)} names '{printable(reference)}', and "
+                f"{counted(len(best), 'image')} may be meant: {shown}.",
                 remedy="Write the folder into the annotations, or give a folder that holds one of them.",
             )
         return best[0]

@@ -29,7 +29,7 @@ from recommender.datasets.voc_lists import find_image_sets
 from recommender.datasets.voc_masks import Seen, boxes_by_stem, legend_by_boxes
 from recommender.errors import DatasetError
 from recommender.records import Split
-from recommender.text import printable
+from recommender.text import counted, printable
 
 NAMELESS = "object"
 LOOKED_AT = 12  # masks that tell whether these are masks, and of what kind
@@ -240,8 +240,8 @@ def _refuse_too_many_classes(masks: dict[Path, list[MaskFile]], root: Path) -> N
     num_classes = len(set(kinds))
     if num_classes > max(FEW_CLASSES, len(kinds) / 2):
         raise DatasetError(
-            f"The masks of {printable(root.name)} are called after {num_classes} classes, and there are {len(kinds)}: "
-            f"{printable(', '.join(sorted(set(kinds))[:3]))}, …",
+            f"The masks of {printable(root.name)} are called after {counted(num_classes, 'class')}, and there are "
+            f"{len(kinds)}: {printable(', '.join(sorted(set(kinds))[:3]))}, …",
             remedy="Call masks IMAGE_CLASS.png, or IMAGE_1.png for one class, or put them in folders masks/CLASS.",
         )
 

@@ -39,7 +39,7 @@ from recommender.home import expanded, subfolder
 from recommender.progress import Progress, silent
 from recommender.records import Dataset
 from recommender.tasks import Task
-from recommender.text import printable
+from recommender.text import counted, printable
 
 YAML_SUFFIXES = (".yaml", ".yml")
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
@@ -278,7 +278,8 @@ def _description_below(root: Path, disk: Disk, log: DefectLog) -> Description | 
         if len(found) > 1:
             shown = ", ".join(printable(disk.name(item.path)) for item in found[:5])
             raise DatasetError(
-                f"{printable(root.name)} holds {len(found)} data sets: {shown}.", remedy="Give one of them."
+                f"{printable(root.name)} holds {counted(len(found), 'data set')}: {shown}.",
+                remedy="Give one of them.",
             )
         if found:
             return found[0]

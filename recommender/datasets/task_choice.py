@@ -6,7 +6,7 @@ from recommender.datasets.outlines import is_true_outline
 from recommender.datasets.raw import RawSet
 from recommender.errors import WrongTaskError
 from recommender.tasks import Task, task_definition
-from recommender.text import printable
+from recommender.text import counted, printable
 
 NEARLY_ALL = 0.95  # of the objects with an outline: the set was drawn for segmentation
 
@@ -37,7 +37,7 @@ def choose_task(raw: RawSet, asked: Task | None) -> Task:
     if raw.log.count("label_outline") and not outlined:  # there would be nothing for --task segment to read
         drawn = raw.log.count("label_outline")
         raw.log.forget("label_outline")
-        raw.log.add("outline_rectangle", raw.name, f"all {drawn} outlines are", count=drawn)
+        raw.log.add("outline_rectangle", raw.name, f"each of {counted(drawn, 'outline')} is", count=drawn)
     if asked == "detect":
         return "detect"
     if asked == "segment":
@@ -49,8 +49,8 @@ def choose_task(raw: RawSet, asked: Task | None) -> Task:
         return "segment"
     if total and outlined >= NEARLY_ALL * total:
         raw.log.forget("task_detect")
-        raw.log.add("task_segment", raw.name, f"{outlined} of {total} objects have outlines")
+        raw.log.add("task_segment", raw.name, f"outlines for {outlined} of {counted(total, 'object')}")
         return "segment"
     if outlined and not any(raw.log.count(kind) for kind in ("label_outline", "task_detect")):
-        raw.log.add("task_detect", raw.name, f"{outlined} of {total} objects have outlines")
+        raw.log.add("task_detect", raw.name, f"outlines for {outlined} of {counted(total, 'object')}")
     return "detect"

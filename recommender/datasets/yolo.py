@@ -198,7 +198,7 @@ class _LabelReader:
         ids, count = self.shapes.class_ids, 0 if self._names is None else len(self._names)
         if count and min(ids, default=0) == 1 and max(ids) == count:
             raise DatasetError(
-                f"The class ids in the labels run from 1 to {count} and there are {count} names, counted from 0: "
+                f"The class ids in the labels run from 1 to {count} and the names are {count}, counted from 0: "
                 "all ids are one too high.",
                 remedy="Subtract 1 from every class id, or add a name for id 0.",
             )

@@ -146,7 +146,7 @@ def _size(situation: Situation) -> list[str]:
     if checkpoint is None or checkpoint.source_images is None:
         return []
     alone = " alone, from random weights" if checkpoint.from_scratch else ""
-    text = f"trained on {checkpoint.source_images:,} images{alone}"
+    text = f"trained on {counted(checkpoint.source_images, 'image')}{alone}"
     if checkpoint.source_score is not None:
         label = task_definition(checkpoint.task).metric.label
         text += f", where it reached {label} {checkpoint.source_score:.2f}"

@@ -6,7 +6,7 @@ from recommender.datasets.checks import quick_defects
 from recommender.datasets.defect_kinds import KINDS
 from recommender.profile.leaks import val_images_in_train
 from recommender.records import Dataset, Defect, Notice, Profile
-from recommender.text import printable
+from recommender.text import counted, printable
 
 # No fault, but the answer is about boxes and the user drew more, or meant to.
 ALWAYS_TOLD = frozenset({"label_outline", "outline_rectangle"})
@@ -26,7 +26,7 @@ def dataset_notices(dataset: Dataset, profile: Profile) -> tuple[Notice, ...]:
         told.append(
             Notice(
                 code="near_duplicate_leak",
-                message=f"{near} of {profile.num_images.val} val images {look} like images of train. "
+                message=f"{near} of {counted(profile.num_images.val, 'val image')} {look} like images of train. "
                 + KINDS["near_duplicate_leak"].remedy,
             )
         )

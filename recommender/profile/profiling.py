@@ -24,7 +24,7 @@ from recommender.records import (
     Profile,
 )
 from recommender.store.codec import compact
-from recommender.text import printable
+from recommender.text import counted, printable
 
 MAX_IMAGES = (
     2000  # embedded; the expected squared error of a block is about 0.0002, very similar sets differ by 0.03
@@ -71,7 +71,7 @@ def profile_dataset(
         progress("embedding images", done, len(dataset.images))
     if not decoded:
         raise DatasetError(
-            f"None of the {len(dataset.images)} images of {dataset.name!r} can be decoded.",
+            f"{dataset.name!r} has {counted(len(dataset.images), 'image')}, and none can be decoded.",
             remedy="Run `recommend datasets inspect` on it to see what is wrong with each.",
         )
     return compact(_profile_of(dataset, collector, hashes_NB))

@@ -13,6 +13,7 @@ from recommender.forecast.calibration import DEAD, TIED, Bin, Check, reliability
 from recommender.records import Interval
 from recommender.report.document import Document, rounded
 from recommender.tasks import Task, task_definition
+from recommender.text import counted
 
 OPPONENTS = ("static", "similarity", "rules")  # and the task's usual start and own estimators
 HEADINGS = {
@@ -150,9 +151,10 @@ def _budget_class(result: Backtest, name: str) -> BudgetMetrics:
 
 def print_backtest(result: Backtest, console: Console) -> None:
     """Draw the marks of all rankers, and by how much ours beats the two that matter."""
+    targets = counted(len(result.targets), "target")
     table = Table(
         box=box.SIMPLE_HEAD,
-        title=f"{task_definition(result.task).name_in_full}: {len(result.targets)} targets, each hidden in turn",
+        title=f"{task_definition(result.task).name_in_full}: {targets}, each hidden in turn",
         title_justify="left",
     )
     table.add_column("ranker")
@@ -222,7 +224,7 @@ def _print_checks(result: Backtest, console: Console) -> None:
     for one in reliability(_usual(result)):
         console.print(
             f"best? {one.low:.0%} to {one.high:.0%}: claimed {one.claimed:.1%}, true {one.true:.1%} "
-            f"({one.count} starts)",
+            f"({counted(one.count, 'start')})",
             style="dim",
         )
 

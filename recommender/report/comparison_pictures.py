@@ -14,7 +14,7 @@ from recommender.datasets import read_image
 from recommender.errors import RecommenderError
 from recommender.records import ByteArray, Dataset, Start
 from recommender.report.photos import svg_photo
-from recommender.text import printable
+from recommender.text import counted, printable
 
 MAX_SIDE = 420  # pixels of an image in the report
 WORDS = {"truth": "", "hit": "hit: ", "miss": "missed: ", "false": "false alarm: "}
@@ -84,7 +84,7 @@ def _picture(
         Panel(
             title="Ground truth",
             drawing=_drawing(number, scene, [_mark("truth", box, scene, names) for box in scene.truth]),
-            caption=_count(len(scene.truth), "object"),
+            caption=counted(len(scene.truth), "object"),
         )
     ]
     for start, evaluation in shown:
@@ -93,8 +93,8 @@ def _picture(
             Panel(
                 title=printable(start),
                 drawing=_drawing(number, scene, _all_marks(marks, scene, names)),
-                caption=f"{_count(len(marks.hits), 'hit')}, {_count(len(marks.misses), 'miss', 'misses')}, "
-                f"{_count(len(marks.false_alarms), 'false alarm')}",
+                caption=f"{counted(len(marks.hits), 'hit')}, {counted(len(marks.misses), 'miss')}, "
+                f"{counted(len(marks.false_alarms), 'false alarm')}",
             )
         )
     return Picture(
@@ -143,10 +143,6 @@ def _classified(
         source=_source(number, scene, pixels(scene.name)),
         panels=tuple(panels),
     )
-
-
-def _count(number: int, one: str, several: str | None = None) -> str:
-    return f"{number} {one if number == 1 else several or one + 's'}"
 
 
 def _source(number: int, scene: Scene, pixels_HW3: ByteArray | None) -> Markup:

@@ -15,7 +15,7 @@ from recommender.records import Job, Run
 from recommender.report.runs import repeat_command
 from recommender.starts import DEPTHS_OF_MODE
 from recommender.tasks import task_definition
-from recommender.text import printable, shown, sparkline
+from recommender.text import counted, printable, shown, sparkline
 
 CURVE_WIDTH = 24  # characters
 PIPED_WIDTH = 300  # characters, more than any row takes
@@ -95,7 +95,7 @@ def print_run(run: Run, console: Console) -> None:
     rows = {
         "run": run.id,
         "status": f"{run.status}{': ' + run.error if run.error else ''}",
-        "target": f"{run.target_name} ({run.target_hash[:12]}…, {run.num_train_images} train images)",
+        "target": f"{run.target_name} ({run.target_hash[:12]}…, {counted(run.num_train_images, 'train image')})",
         "start": f"{run.start} ({run.architecture})",
         "weights": run.weights_sha256 or "random",
         "recipe": ", ".join(f"{name} {value}" for name, value in _recipe(run)),

@@ -193,7 +193,7 @@ def _print_legend(
     if rows.more:
         console.print(
             Text(
-                f"{len(rows.more)} more starts: --top {recommendation.decision.num_starts} shows all.",
+                f"{counted(len(rows.more), 'more start')}: --top {recommendation.decision.num_starts} shows all.",
                 style="dim",
             )
         )

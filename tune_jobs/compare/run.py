@@ -28,6 +28,7 @@ from recommender.progress import Progress, silent
 from recommender.records import SPLITS, Dataset, Notice, Run, Start
 from recommender.requests import CompareRequest, at_usual_size
 from recommender.store import Store
+from recommender.text import counted
 from tune_jobs.cluster import require_address
 from tune_jobs.compare.forecasts import compared_starts_of, forecast_starts
 from tune_jobs.compare.planning import MULTI_SCALE, entries_of, held_out_split, plan_runs
@@ -266,7 +267,7 @@ def _comparison_input(
     reasons = [result.reason for result in results if result.reason is not None]
     unscored = sum(one.evaluation is None and trained_path(one.run.id).exists() for one in trained)
     if unscored:
-        reasons.append(f"the budget is spent, {unscored} trained models are still to be scored")
+        reasons.append(f"the budget is spent, still to be scored: {counted(unscored, 'trained model')}")
     missing = (
         _failure(trial)
         for result in results

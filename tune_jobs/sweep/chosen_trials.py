@@ -22,6 +22,7 @@ from recommender.recipe_axes import best_settings, neighbours
 from recommender.records import Dataset, Recipe, Run, Start
 from recommender.requests import Axis, TrialsRequest
 from recommender.store import Store
+from recommender.text import counted
 from tune_jobs.artefact_transfer import pack_dataset
 from tune_jobs.sweep.display import Display
 from tune_jobs.sweep.planning import can_be_frozen, plan_trial
@@ -164,7 +165,7 @@ class ForecastPolicy:
         rivals = [other.curve for other in view.trials if other.id != trial.id and other.curve]
         if keep_running(trial.curve, rivals, start=trial.start, epochs=trial.recipe.epochs):
             return None
-        return f"not among the best third after {len(trial.curve)} epochs, and not catching up"
+        return f"not among the best third after {counted(len(trial.curve), 'epoch')}, and not catching up"
 
     def done(self, view: SweepView) -> str | None:
         """Running trials may end; none is cut off for lack of worth."""

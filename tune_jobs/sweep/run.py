@@ -15,6 +15,7 @@ from types import FrameType
 from recommender.errors import UnavailableError, UsageError
 from recommender.records import Run
 from recommender.store import Store
+from recommender.text import counted
 from tune_jobs.cluster import Cluster, TrialResources, connect, trial_resources
 from tune_jobs.storage import UrlStorage, require_writable
 from tune_jobs.sweep.compute_budget import ComputeBudget
@@ -262,5 +263,6 @@ def _require_distinct(specs: Sequence[TrialSpec]) -> None:
     twice = sorted(id for id, count in Counter(spec.id for spec in specs).items() if count > 1)
     if twice:
         raise UsageError(
-            f"{len(twice)} trials are asked for twice, {twice[0]} among them.", remedy="Name each start once."
+            f"Asked for twice: {counted(len(twice), 'trial')}, {twice[0]} among them.",
+            remedy="Name each start once.",
         )

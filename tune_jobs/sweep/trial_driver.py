@@ -11,6 +11,7 @@ from typing import Any, Literal
 from recommender.errors import RecommenderError, StorageError, UnavailableError
 from recommender.records import EpochMetrics, Run
 from recommender.store.records_json import decode
+from recommender.text import counted
 from tune_jobs.sweep.compute_budget import ComputeBudget
 from tune_jobs.sweep.policy import NOT_WANTED, NOTHING_FITS, Policy, SweepView, TrialState, TrialView
 from tune_jobs.sweep.resume_states import drop_state
@@ -179,7 +180,8 @@ class TrialDriver:
         trial.note = why
         if trial.restarts > self._limits.max_restarts:
             self._finish(
-                trial, failed_run(trial.spec.job, f"given up after {trial.restarts} attempts: {why}")
+                trial,
+                failed_run(trial.spec.job, f"given up after {counted(trial.restarts, 'attempt')}: {why}"),
             )
             return False
         return True

@@ -12,6 +12,7 @@ from recommender.errors import UsageError
 from recommender.families.ultralytics.architectures import architecture, freeze_depths, learning_rate_factor
 from recommender.records import Recipe, Start
 from recommender.tasks import Task
+from recommender.text import counted
 from recommender.training_recipe import OPTIMIZERS, learning_rate
 
 RECIPE_VERSION = 1  # raise when the same recipe would train differently; part of every run's id
@@ -136,7 +137,7 @@ class TrainingJob:
         _require("num_processes", self.num_processes, 1, 64)
         if self.recipe.batch % self.num_processes:
             raise UsageError(
-                f"A batch of {self.recipe.batch} cannot be shared by {self.num_processes} GPUs.",
+                f"A batch of {self.recipe.batch} cannot be shared by {counted(self.num_processes, 'GPU')}.",
                 remedy=f"Choose a multiple of {self.num_processes} images.",
             )
 

@@ -15,6 +15,7 @@ from recommender.class_names import mapped, overlap
 from recommender.errors import IntegrityError, TrialError
 from recommender.families.ultralytics.architectures import frozen_layers
 from recommender.records import EpochMetrics, Run
+from recommender.text import counted
 from tune_jobs.training.environment import prepare_environment
 from tune_jobs.training.hardware import describe_environment
 from tune_jobs.training.job import BEST_WEIGHTS, STATE_FILE, WORK_PREFIX, TrainingJob
@@ -210,7 +211,7 @@ def _norm_note(job: TrainingJob) -> str:
     from tune_jobs.training.normalisation import synchronises_norms
 
     if synchronises_norms(job):
-        return f"batch norm synchronised over {job.num_processes} processes"
+        return f"batch norm synchronised over {counted(job.num_processes, 'process')}"
     return "batch norm of each process by itself: torch synchronises it on GPUs only"
 
 
@@ -221,12 +222,16 @@ def _differences(job: TrainingJob, result: dict[str, Any]) -> list[str]:
     notes = []
     recipe = job.recipe
     if job.schedule_epochs != recipe.epochs:
-        notes.append(f"stopped after {recipe.epochs} epochs of a schedule of {job.schedule_epochs}")
+        notes.append(
+            f"stopped after {counted(recipe.epochs, 'epoch')} of a schedule of {job.schedule_epochs}"
+        )
     if result["batch_used"] != recipe.batch:
         notes.append(f"batch {result['batch_used']} instead of {recipe.batch}: out of memory")
     batch = result["batch_used"] // job.num_processes
     if job.num_processes > 1:
-        notes.append(f"{job.num_processes} processes on {job.device}, {batch} images of each batch in each")
+        notes.append(
+            f"{counted(job.num_processes, 'process')} on {job.device}, {counted(batch, 'image')} of each batch in each"
+        )
         notes += [_norm_note(job)] if recipe.normalisation == "batch" else []
     if synchronises_norms(job):
         batch = result["batch_used"]
@@ -235,7 +240,7 @@ def _differences(job: TrainingJob, result: dict[str, Any]) -> list[str]:
     if recipe.normalisation == "batch" and batch < SMALL_BATCH and job.start.mode != "freeze":
         notes.append(f"batch {batch} is small for batch norm")
     if len(result["curve"]) < recipe.epochs and result["status"] == "succeeded" and recipe.patience:
-        notes.append(f"no gain for {recipe.patience} epochs: ended after {len(result['curve'])}")
+        notes.append(f"no gain for {counted(recipe.patience, 'epoch')}: ended after {len(result['curve'])}")
     return notes
 
 
