@@ -18,8 +18,8 @@ from service.event_streams import EventStreams
 from service.metrics import Metrics
 from service.middleware.authentication import AuthenticationMiddleware
 from service.middleware.body_limits import BodyLimitMiddleware
+from service.middleware.head import HeadMiddleware
 from service.middleware.host_check import HostCheckMiddleware
-from service.middleware.methods import HeadMiddleware
 from service.middleware.request_context import RequestContextMiddleware
 from service.page_templates import login_page
 from service.rate_limits import TokenBuckets

@@ -12,17 +12,18 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Match, Mount
 
 from recommender import errors
 from recommender.requests import RecommendRequest
 from recommender.text import printable
-from service.middleware.methods import allowed_methods
 from service.page_templates import problem_page
 from service.server_paths import without_server_paths
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:checkpoint-recommender:problem:"
 MAX_ERRORS = 20
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 OPTIONS_WITH_OTHER_NAMES = {"all": "everything", "checkpoint": "checkpoints"}
 
 STATUS_OF: tuple[tuple[type[errors.RecommenderError], int, str], ...] = (  # the first that fits
@@ -188,7 +189,7 @@ def _http(request: Request, error: HTTPException) -> Response:
         kind, remedy = http.HTTPStatus(error.status_code).phrase.lower().replace(" ", "-"), None
     detail, headers = str(error.detail), error.headers
     if error.status_code == 405:  # the router names the methods of one route, but several may share a path
-        allowed = allowed_methods(request.scope["path"], request.app.routes)
+        allowed = _allowed_methods(request.scope["path"], request.app.routes)
         detail, remedy, headers = (
             f"{request.method} is not understood here.",
             f"Send {allowed}.",
@@ -235,3 +236,15 @@ def _unexpected(request: Request, error: Exception) -> Response:
         "internal",
         "Something failed inside the service; the operator finds it by its request_id.",
     )
+
+
+def _allowed_methods(path: str, routes: Sequence[BaseRoute]) -> str:
+    """The methods that a path knows, as the Allow header lists them; "" for a path without a route."""
+
+    def known(method: str) -> bool:
+        asked = {"type": "http", "path": path, "root_path": "", "method": method}
+        matching = [route for route in routes if route.matches(asked)[0] is Match.FULL]
+        return any(method == "GET" or not isinstance(route, Mount) for route in matching)  # mounted are files
+
+    found = [method for method in METHODS if known(method)]
+    return ", ".join(["GET", "HEAD", *found[1:]] if "GET" in found else found)

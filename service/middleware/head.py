@@ -1,14 +1,10 @@
-"""HEAD for whatever answers GET, and the methods that a path knows."""
+"""HEAD for whatever answers GET."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
-from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 class HeadMiddleware:
@@ -40,15 +36,3 @@ class HeadMiddleware:
                 raise
         finally:
             scope["method"] = "HEAD"
-
-
-def allowed_methods(path: str, routes: Sequence[BaseRoute]) -> str:
-    """The methods that a path knows, as the Allow header lists them; "" for a path without a route."""
-
-    def known(method: str) -> bool:
-        asked = {"type": "http", "path": path, "root_path": "", "method": method}
-        matching = [route for route in routes if route.matches(asked)[0] is Match.FULL]
-        return any(method == "GET" or not isinstance(route, Mount) for route in matching)  # mounted are files
-
-    found = [method for method in METHODS if known(method)]
-    return ", ".join(["GET", "HEAD", *found[1:]] if "GET" in found else found)
