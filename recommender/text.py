@@ -41,6 +41,11 @@ def unicode_text(name: str) -> str:
     return name
 
 
+def are_texts(names: Iterable[str]) -> bool:
+    """True where `unicode_text` would leave every name as it is."""
+    return all(unicode_text(name) == name for name in names)
+
+
 def sparkline(values: Sequence[float], width: int, *, top: float | None = None) -> str:
     """A curve as at most `width` bars from 0 to `top`, by default its own maximum; the last of each stretch counts."""
     if len(values) > width:

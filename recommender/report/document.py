@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from recommender.evidence import ESTIMATORS
 from recommender.records import (
@@ -23,12 +23,28 @@ from recommender.records import (
 )
 from recommender.report.headline import Headline, headline
 from recommender.tasks import Task, task_definition
+from recommender.text import unicode_text
 
 ValueT = TypeVar("ValueT")
 AS_ASKED = ("learning_rate", "fraction")  # fields whose numbers are never rounded
 
 
-class Document(BaseModel):
+class Published(BaseModel):
+    """Anything published. Stored names that no text can hold come out as `unicode_text` reads them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_text(cls, values: Any) -> Any:
+        return {name: _text(value) for name, value in values.items()} if isinstance(values, dict) else values
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, str):
+        return unicode_text(value)
+    return tuple(map(_text, value)) if isinstance(value, tuple) else value
+
+
+class Document(Published):
     """A part of a published answer. Numbers are finite: JSON knows no NaN."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

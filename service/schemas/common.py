@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from recommender.report.document import Published
+
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 DatasetId = Annotated[
     str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$", examples=["ds_5d41402abc4b2a76"])
@@ -22,7 +24,7 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=4096, allow_inf_nan=False)
 
 
-class Answer(BaseModel):
+class Answer(Published):
     """A response body."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)

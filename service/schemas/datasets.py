@@ -45,6 +45,9 @@ class DatasetAnswer(Answer):
         None,
         description="Why, where its labels look as if they were for another task; null where there is no question.",
     )
+    names_note: str | None = Field(
+        None, description="What to do about names that are no text, as a version before 0.2 stored them."
+    )
     created_at: str
     profiled: bool = Field(description="Whether a recommendation for it is answered at once.")
     health: InspectionDocument | InspectionFailed | None = Field(

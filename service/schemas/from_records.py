@@ -17,6 +17,7 @@ from recommender.requests import RecommendRequest
 from recommender.store import Store
 from recommender.store.records_json import decode
 from recommender.store.service_records import RecommendationJob, RegisteredDataset
+from recommender.text import are_texts
 from service.artefacts import FILES
 from service.dataset_task import known_task, task_note
 from service.schemas.datasets import DatasetAnswer, InspectionFailed
@@ -27,6 +28,10 @@ from service.server_paths import without_server_paths
 from tune_jobs.sweep.documents import SweepCost, SweepDocument
 from tune_jobs.training_spec import TrainingSpec
 
+BROKEN_NAMES = (
+    "The name of the data set or of a class is no Unicode text: an earlier version stored its bytes as they were, "
+    "shown here as Latin-1. Remove the data set and give it again, to have it read so everywhere."
+)
 _HEALTH = TypeAdapter[InspectionDocument | InspectionFailed](InspectionDocument | InspectionFailed)
 
 
@@ -53,6 +58,7 @@ def dataset_answer(
         objects=held.num_objects,
         task=known_task(store, held),
         task_note=None if held.task_named else task_note(findings),
+        names_note=None if are_texts((held.name, *held.class_names)) else BROKEN_NAMES,
         created_at=held.created_at,
         profiled=is_profiled(store, held.dataset_hash),
         health=health,

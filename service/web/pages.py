@@ -180,14 +180,23 @@ def report(services: ServicesDep, asked: RecommendationDep) -> Response:
 def trainings(request: Request, services: ServicesDep, caller: CallerDep, paging: PagingDep) -> Response:
     """Every training, newest first."""
     jobs, following = job_page(services, caller, KIND, paging)
-    tried, _ = job_page(services, caller, SWEEP, Paging(limit=10, cursor=None))
+    tried, more = job_page(services, caller, SWEEP, Paging(limit=10, cursor=None))
     return render(
         request,
         "trainings.html",
         trainings=[training_answer(services.store, job) for job in jobs],
         sweeps=[sweep_answer(services.store, job) for job in tried],
+        more_sweeps=more is not None,
         next=following,
     )
+
+
+@router.get("/sweeps")
+def sweeps(request: Request, services: ServicesDep, caller: CallerDep, paging: PagingDep) -> Response:
+    """Every sweep, newest first."""
+    jobs, following = job_page(services, caller, SWEEP, paging)
+    shown = [sweep_answer(services.store, job) for job in jobs]
+    return render(request, "sweeps.html", sweeps=shown, next=following)
 
 
 @router.get("/sweeps/{id}")
