@@ -25,6 +25,7 @@ from recommender.cli.options import (
     TaskChoice,
     request_of,
 )
+from recommender.cli.sweep import INTERRUPTED
 from recommender.errors import UnavailableError, UsageError
 from recommender.home import expanded
 from recommender.starts import SCRATCH
@@ -85,7 +86,10 @@ def train(
     detach: Annotated[bool, typer.Option("--detach", help="Launch it and return.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a start on a data set in full; given again after a crash, the command goes on where it was."""
+    """Train a start on a data set in full; given again after a crash, the command goes on where it was.
+
+    Exit code 0 once it has trained, or with --detach once it is launched; 130 where Ctrl-C left it to run on.
+    """
     from recommender.requests import TrainingRequest
 
     request = request_of(
@@ -99,7 +103,7 @@ def train(
         job, notices = launch(store, request, place, again=again, detach=detach)
         run = store.runs.get(job.run_id or "")
     _print(job, run, notices, as_json=as_json)
-    _fail_unless_well(job)
+    _fail_unless_well(job, detached=detach)
 
 
 def gpus_of(device: str) -> int:
@@ -236,11 +240,13 @@ def launch(
     return ended, notices
 
 
-def _fail_unless_well(job: Job) -> None:
+def _fail_unless_well(job: Job, *, detached: bool = False) -> None:
     if job.status == "failed":
         raise UnavailableError(f"The training failed: {job.error}")
     if job.status == "cancelled":
         raise typer.Exit(1)
+    if not job.ended and not detached:  # a script that needs the weights must not go on
+        raise typer.Exit(INTERRUPTED)
 
 
 def _resolved(store: Store, request: TrainingRequest) -> tuple[TrainingRequest, Target, tuple[Notice, ...]]:

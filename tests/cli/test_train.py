@@ -9,6 +9,7 @@ import pytest
 
 from recommender import datasets, pipeline
 from recommender.checkpoints import zoo
+from recommender.cli.app import run
 from recommender.cli.train import _registered, _resolved
 from recommender.profile import ENCODER
 from recommender.requests import TrainingRequest
@@ -63,3 +64,32 @@ def test_a_weights_file_takes_a_freeze_depth_as_its_name_does(home: Path, tmp_pa
         assert _registered(store, f"{file}:freeze") == f"{named}:freeze"
         assert _registered(store, "coco:freeze") == "coco:freeze"
     assert with_depth(named, "backbone") == (f"{named}:freeze", None)
+
+
+@pytest.mark.slow
+def test_a_training_left_to_itself_by_ctrl_c_ends_no_script_well(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`recommend train … && deploy` must not deploy; who asks for --detach wants no more than the launch."""
+
+    def interrupted(*_: Any, **__: Any) -> bool:
+        raise KeyboardInterrupt  # as Ctrl-C does; workers of the tests ignore the signal itself
+
+    asked = [
+        "train",
+        "--dataset",
+        str(yolo_set(tmp_path)),
+        "--start",
+        "scratch",
+        "--epochs",
+        "1",
+        "--imgsz",
+        "64",
+    ]
+    monkeypatch.setattr("tune_jobs.hosting.ensure_host", interrupted)
+    assert run(asked) == 130
+    told = capsys.readouterr()
+    assert "goes on without this terminal" in told.err
+    assert ": queued" in told.out
+    monkeypatch.setattr("tune_jobs.hosting.ensure_host", lambda *_, **__: True)
+    assert run([*asked, "--detach"]) == 0

@@ -32,7 +32,8 @@ def test_every_sweep_is_reached_from_the_page_of_trainings(service: Service) -> 
     first = service.get("/trainings").text
     assert len(links(first)) == 10
     assert 'href="/sweeps"' in first
-    found, following = [], ""
+    found: list[str] = []
+    following: str | None = ""
     while following is not None:
         page = service.get(f"/sweeps?limit=5{following}").text
         found += links(page)
