@@ -6,16 +6,17 @@ import json
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from recommender.checkpoints import all_checkpoints, get_checkpoint
 from recommender.checkpoints.scratch import require_architecture, scratch_architecture
-from recommender.errors import UnavailableError, UsageError
+from recommender.errors import ConflictError, NotFoundError, UnavailableError, UsageError
 from recommender.records import SCRATCH, Job, Recipe
 from recommender.request_digests import request_digests
 from recommender.requests import STRIDE, SweepRequest, TrainingRequest, at_usual_size
 from recommender.store import Store
-from recommender.store.records_json import decode
+from recommender.store.records_json import decode, digest_of
 from recommender.store.service_records import RecommendationJob, RegisteredDataset
 from recommender.tasks import Task
 from recommender.text import counted
@@ -123,6 +124,44 @@ def _launch_sweep(
     )
     services.job_hosts.wake()
     return job, new
+
+
+def launch_again(services: Services, caller: Caller, job: Job, *, key: str) -> Job:
+    """A new job for what an ended one was asked; a sweep repeats no trial that the history knows.
+
+    Raises ConflictError while the job runs, NotFoundError where a data set is gone, HTTPProblem.
+    """
+    with _launching:
+        known = services.store.jobs.find(owner=job.owner, key=key)
+        if known is not None:
+            return known
+        if not job.ended:
+            raise ConflictError(f"This {job.kind} has not ended.", remedy="Follow it, or cancel it first.")
+        if not datasets_held(services.store, job):
+            raise NotFoundError(
+                "A data set of it was removed.", remedy="Give the data set again and ask anew."
+            )
+        settings = services.settings
+        most = settings.max_sweeps if job.kind == SWEEP else settings.max_trainings
+        _check_number(services, replace(caller, owner=job.owner), job.kind, most)
+        again, _ = services.store.jobs.create(
+            kind=job.kind,
+            owner=job.owner,
+            key=key,
+            body_digests=(digest_of(job.spec),),
+            cluster=services.job_hosts.place.cluster,
+            spec=job.spec,
+        )
+    services.job_hosts.wake()
+    return again
+
+
+def datasets_held(store: Store, job: Job) -> tuple[RegisteredDataset, ...]:
+    """The data sets of a job; none where one of them was removed."""
+    spec = json.loads(job.spec)
+    paths = spec["datasets"] if job.kind == SWEEP else [spec["dataset"]]
+    held = store.datasets.at_paths(job.owner, paths)
+    return tuple(held) if {one.path for one in held} == set(paths) else ()
 
 
 def _open_size(body: SweepBody) -> set[str]:

@@ -27,7 +27,7 @@ from service.dependencies import (
     find_dataset,
     limit_costly_requests,
 )
-from service.jobs import advised, launch_sweep, launch_training
+from service.jobs import advised, launch_again, launch_sweep, launch_training
 from service.middleware.authentication import cookie_of, too_many
 from service.page_templates import login_page
 from service.problems import HTTPProblem
@@ -251,6 +251,20 @@ def cancel_sweep(services: ServicesDep, job: SweepDep) -> Response:
     services.store.jobs.request_cancel(job.id)
     services.job_hosts.wake()
     return RedirectResponse(f"/sweeps/{job.id}", 303)
+
+
+@router.post("/sweeps/{id}/again", dependencies=[Depends(limit_costly_requests)])
+def sweep_again(services: ServicesDep, caller: CallerDep, job: SweepDep, token: Text) -> Response:
+    """Go on with a sweep that ended before all of its trials had."""
+    again = launch_again(services, caller, job, key=f"again-{job.id}-{token}"[:128])
+    return RedirectResponse(f"/sweeps/{again.id}", 303)
+
+
+@router.post("/trainings/{id}/again", dependencies=[Depends(limit_costly_requests)])
+def train_again(services: ServicesDep, caller: CallerDep, job: TrainingDep, token: Text) -> Response:
+    """Launch a training that failed or was cancelled once more."""
+    again = launch_again(services, caller, job, key=f"again-{job.id}-{token}"[:128])
+    return RedirectResponse(f"/trainings/{again.id}", 303)
 
 
 @router.post("/trainings/{id}/cancel")

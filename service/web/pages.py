@@ -24,7 +24,7 @@ from recommender.report.rows import names_of, shown_rows
 from recommender.report.runs import RunDetail, run_summary
 from recommender.store import Store
 from recommender.store.paging import MAX_PAGE
-from recommender.store.service_records import RecommendationJob
+from recommender.store.service_records import FINAL, RecommendationJob
 from recommender.tasks import TASKS, task_definition
 from service.dataset_task import task_of
 from service.dependencies import (
@@ -37,7 +37,7 @@ from service.dependencies import (
     SweepDep,
     TrainingDep,
 )
-from service.jobs import KIND, SWEEP, job_page, sweep_budgets
+from service.jobs import KIND, SWEEP, datasets_held, job_page, sweep_budgets
 from service.neighbours import neighbours, visible_map
 from service.page_templates import STATIC, axis_top, login_page, render
 from service.routes.history import get_run as find_run
@@ -103,6 +103,7 @@ def dataset(request: Request, services: ServicesDep, caller: CallerDep, held: Da
         request,
         "dataset.html",
         set=answer,
+        live=answer.health is None,
         task=task_definition(task),
         balance=balance_of(answer.classes, answer.health),
         asks=[
@@ -136,6 +137,7 @@ def recommendation(
         "recommendation.html",
         metric=task_definition(done.dataset.task if done else "detect").metric.label,
         answer=done or RecommendationStatus.model_validate_json(text),
+        live=asked.status not in FINAL,
         set_name=held.name if held else "a data set that was removed",
         rows=shown_rows(rows),
         on_these_images=names_of(shown_rows(rows).on_these_images),
@@ -200,22 +202,28 @@ def sweeps(request: Request, services: ServicesDep, caller: CallerDep, paging: P
 
 
 @router.get("/sweeps/{id}")
-def sweep(request: Request, services: ServicesDep, job: SweepDep) -> Response:
+def sweep(request: Request, services: ServicesDep, caller: CallerDep, job: SweepDep) -> Response:
     """Trials with their curves, live while they run."""
     told = [json.loads(event.data) for event in services.store.jobs.every_event(job.id, "trial")]
     held = services.store.datasets.at_paths(job.owner, json.loads(job.spec)["datasets"])
+    answer = sweep_answer(services.store, job)
+    unfinished = job.status != "succeeded" or (answer.result is not None and answer.result.ended_early)
     return render(
         request,
         "sweep.html",
-        sweep=sweep_answer(services.store, job),
+        sweep=answer,
         trials=told,
+        newest=tuple({trial["id"]: trial for trial in told}.values()),
         held=held,
         live=not job.ended,
+        may_change=caller.may("POST"),
+        may_go_on=job.ended and unfinished and bool(datasets_held(services.store, job)),
+        token=secrets.token_hex(8),
     )
 
 
 @router.get("/trainings/{id}")
-def training(request: Request, services: ServicesDep, job: TrainingDep) -> Response:
+def training(request: Request, services: ServicesDep, caller: CallerDep, job: TrainingDep) -> Response:
     """One training with its curve, live while it runs."""
     points = [json.loads(event.data) for event in services.store.jobs.every_event(job.id, "epoch")]
     return render(
@@ -225,6 +233,9 @@ def training(request: Request, services: ServicesDep, job: TrainingDep) -> Respo
         task=task_definition(json.loads(job.spec).get("task", "detect")),
         curve=points,
         live=not job.ended,
+        may_change=caller.may("POST"),
+        may_train_again=job.status in ("failed", "cancelled") and bool(datasets_held(services.store, job)),
+        token=secrets.token_hex(8),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,8 @@ def test_every_sweep_is_reached_from_the_page_of_trainings(service: Service) -> 
         following = f"&{link[1]}" if link else None
     assert asked <= set(found)
     assert len(found) == len(set(found))
+    for page in asked:
+        service.store.launches.finish(page.rpartition("/")[2], 1, status="cancelled")
 
 
 @pytest.mark.slow
@@ -53,3 +56,61 @@ def test_a_failed_training_stays_listed_with_data_set_and_start(service: Service
     row = next(part for part in service.get("/trainings").text.split("<tr>") if job in part)
     for text in (held["name"], "coco-yolo11n:full", '<span class="status failed">', "The disk is full."):
         assert text in row
+
+
+def an_ended_job(service: Service, archive: Path, path: str, body: dict[str, Any]) -> tuple[str, str]:
+    """The page of a job that was asked for and cancelled, and its data set."""
+    held = service.upload(archive).json()["id"]
+    named = {"datasets": [held]} if path == "sweeps" else {"dataset": held}
+    job = service.post(f"/v1/{path}", json={**named, **body}).json()["id"]
+    assert "/again" not in service.get(f"/{path}/{job}").text
+    assert service.post(f"/{path}/{job}/again", data={"token": "t"}).status_code == 409  # it has not ended
+    service.store.launches.finish(job, 1, status="cancelled")
+    return f"/{path}/{job}", held
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("sweeps", {"checkpoints": ["scratch"], "epochs": 2, "imgsz": 64, "budget": "10m"}),
+        ("trainings", {"start": "coco-yolo11n:full", "epochs": 3, "imgsz": 64}),
+    ],
+)
+@pytest.mark.slow
+def test_what_was_cancelled_is_gone_on_with_from_its_page(
+    service: Service, small_zip: Path, path: str, body: dict[str, Any]
+) -> None:
+    page, held = an_ended_job(service, small_zip, path, body)
+    assert f'action="{page}/again"' in service.get(page).text
+    assert f'action="{page}/again"' not in service.get(page, service.reader).text
+    assert service.post(f"{page}/again", service.bob, data={"token": "t"}).status_code == 404
+    first, second = (service.post(f"{page}/again", data={"token": "t"}) for _ in range(2))
+    assert first.status_code == 303
+    assert first.headers["location"] == second.headers["location"] != page  # a double click is one launch
+    before, again = (service.get(f"/v1{place}").json() for place in (page, first.headers["location"]))
+    assert again["status"] == "queued"
+    for field in ("epochs", "imgsz"):
+        assert again[field] == before[field]
+    service.store.launches.finish(first.headers["location"].rpartition("/")[2], 1, status="cancelled")
+    service.delete(f"/v1/datasets/{held}")
+    assert "/again" not in service.get(page).text
+    assert service.post(f"{page}/again", data={"token": "u"}).status_code == 404
+
+
+def test_trials_are_shown_without_script(service: Service) -> None:
+    page = an_asked_sweep(service, 99)
+    trial = {
+        "id": "t1",
+        "start": "coco:full",
+        "target": "signs",
+        "fraction": 0.5,
+        "state": "running",
+        "reused": False,
+    }
+    for epoch, best in ((1, 0.1), (2, 0.25)):
+        told = trial | {"epoch": epoch, "epochs": 3, "score": best, "best": best}
+        service.store.launches.add_event(page.rpartition("/")[2], 1, "trial", told)
+    rows = service.get(page).text.partition('<tbody id="trials">')[2].partition("</tbody>")[0]
+    assert rows.count("<tr>") == 1
+    for text in ("coco:full", "signs (50% of the images)", "2 of 3", "0.250"):
+        assert text in rows

@@ -98,6 +98,7 @@ if (training) {
 // A sweep: one row and one curve per trial, in the order in which they are heard of.
 const trials = byId("trials");
 if (trials) {
+  const live = document.querySelector("[data-follow-sweep]");
   const known = new Map(), cost = byId("cost"), now = byId("now");
   const cell = (row, text, label) => { const made = row.insertCell(); made.textContent = text; if (label) made.dataset.label = label; return made; };
   const draw = () => drawCurves(curve.querySelector("svg"), [...known.values()].map((trial) => trial.points), Number(curve.dataset.epochs));
@@ -114,16 +115,16 @@ if (trials) {
     }
     const repeats = event.fraction !== 1 ? ` (${Math.round(100 * event.fraction)}% of the images)` : "";
     trial.cells[0].textContent = event.target + repeats;
-    trial.cells[1].textContent = event.reused ? "known before" : event.state;
+    trial.cells[1].textContent = event.reused ? "known before" : event.state === "waiting" && !live ? "not begun" : event.state;
     trial.cells[2].textContent = `${event.epoch} of ${event.epochs}`;
     trial.cells[3].textContent = event.best === null ? "—" : event.best.toFixed(3);
     if (event.score !== null && !trial.points.some((point) => point.epoch === event.epoch)) trial.points.push({ epoch: event.epoch, score: event.score });
     draw();
   };
+  trials.replaceChildren(); // the same rows, drawn for browsers without script
   for (const entry of JSON.parse(byId("trial-data").textContent)) take(entry);
   draw();
   window.addEventListener("resize", draw);
-  const live = document.querySelector("[data-follow-sweep]");
   if (live) follow(live.dataset.followSweep, {
     progress: ({ stage, done, total }) => { now.textContent = total ? `${stage}: ${done} of ${total}` : stage; },
     trial: take,
