@@ -15,7 +15,7 @@ from pathlib import Path
 
 from recommender.datasets import open_dataset
 from recommender.profile.profiling import profile_dataset
-from recommender.store.codec import compact, save_profile
+from recommender.store.codec import compact, to_bytes
 from recommender.tasks import TASKS
 
 ZOO = Path("recommender/checkpoints/zoo")
@@ -42,7 +42,7 @@ def main() -> int:
         # The same pictures may serve two tasks.
         suffix = "" if options.task == "detect" else f"-{options.task}"
         target = options.out / f"{dataset.name}{suffix}.npz"
-        save_profile(compact(profile_dataset(dataset)), target)
+        target.write_bytes(to_bytes(compact(profile_dataset(dataset))))
         hashes[dataset.name] = dataset.content_hash
         print(
             f"{dataset.name:14s} {dataset.content_hash[:12]} {target.stat().st_size / 1024:.0f} KiB",

@@ -13,10 +13,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.fit_probe_basis import FIT_SETS, NUM_COMPONENTS, NUM_FREQUENCIES, PER_SET
+from benchmarks.fit_probe_basis import FIT_SETS, NUM_COMPONENTS, NUM_FREQUENCIES, PER_SET, fit_basis
 from benchmarks.probe_features import SEED, SetFeatures
 from benchmarks.truth.ledger import read_runs
-from recommender.profile.basis import Basis, fit_basis
+from recommender.profile.basis import Basis
 from recommender.profile.embedding import MeanEmbedding
 from recommender.records import FloatArray, IntArray
 

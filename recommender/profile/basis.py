@@ -15,7 +15,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recommender.profile.embedding import CARD
 from recommender.profile.probe import read_shipped
@@ -102,35 +101,3 @@ def load_basis() -> EncoderBasis:
                 frequencies_KF=arrays[f"{block}_frequencies"],
             )
     return EncoderBasis(image=blocks["image"], objects=blocks["object"])
-
-
-def fit_basis(
-    features_NR: NDArray[np.float32],
-    *,
-    num_components: int,
-    num_frequencies: int,
-    bandwidth: float,
-    seed: int,
-) -> Basis:
-    """Standardise, principal components, then frequencies of a Gaussian kernel.
-
-    `bandwidth` is a multiple of the median distance between two samples (the median heuristic).
-    """
-    features = features_NR.astype(np.float64)
-    mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
-    standard = (features - mean) / scale
-    _, _, directions = np.linalg.svd(standard, full_matrices=False)
-    components = directions[:num_components].T
-    # An SVD's signs are arbitrary: fix them, so that a refit on other hardware gives the same basis.
-    components *= np.sign(components[np.abs(components).argmax(axis=0), np.arange(components.shape[1])])
-    rng = np.random.default_rng(seed)
-    sample = (standard @ components)[rng.permutation(len(standard))[:1500]]
-    distances = np.linalg.norm(sample[:, None] - sample[None], axis=2)
-    sigma = bandwidth * float(np.median(distances[distances > 0]))
-    frequencies = rng.normal(size=(components.shape[1], num_frequencies)) / sigma
-    return Basis(
-        mean_R=mean.astype(np.float32),
-        scale_R=scale.astype(np.float32),
-        components_RK=components.astype(np.float32),
-        frequencies_KF=frequencies.astype(np.float32),
-    )

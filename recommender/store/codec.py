@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.atomic_files import replacing
 from recommender.errors import StorageError
 from recommender.records import Profile, SplitCounts
 
@@ -94,15 +93,6 @@ def from_bytes(data: bytes) -> Profile:
         raise StorageError(
             f"A stored profile cannot be read: {error}.", remedy="Profile the data set again."
         ) from error
-
-
-def save_profile(profile: Profile, path: Path) -> None:
-    """Write a profile to a file of ours, complete or not at all."""
-    try:
-        with replacing(path) as part:
-            part.write_bytes(to_bytes(profile))
-    except OSError as error:
-        raise StorageError(f"Cannot write {path}: {error}.", remedy="Free some disk space.") from error
 
 
 def load_profile(path: Path) -> Profile:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from recommender.errors import StorageError
@@ -43,21 +43,6 @@ class EvidenceCache(Repository):
 
         self._write(work)
 
-    def put(self, dataset_hash: str, weights_sha256: str, version: str, evidence: Evidence) -> None:
-        """Keep what was measured of one checkpoint."""
-        self.put_all(dataset_hash, version, {weights_sha256: evidence})
-
-    def get(self, dataset_hash: str, weights_sha256: str, version: str) -> Evidence | None:
-        """The evidence measured, or None: not yet, or no longer readable. It can always be measured again."""
-        key = (dataset_hash, weights_sha256, version)
-        if not all(storable(part) for part in key):
-            return None
-        row = self._read(lambda session: session.get(EvidenceRow, key))
-        try:
-            return None if row is None else checked(Evidence, row)
-        except StorageError:
-            return None
-
     def of(
         self, datasets: Collection[str], weights: Collection[str], version: str
     ) -> dict[tuple[str, str], Evidence]:
@@ -80,26 +65,3 @@ class EvidenceCache(Repository):
             with suppress(StorageError):
                 measured[row.dataset_hash, row.weights_sha256] = checked(Evidence, row)
         return measured
-
-    def list(self, dataset_hash: str, version: str) -> dict[str, Evidence]:
-        """All that was measured on a data set, by the weights' sha256; damaged rows are left out."""
-        if not (storable(dataset_hash) and storable(version)):
-            return {}
-        query = select(EvidenceRow).where(
-            EvidenceRow.dataset_hash == dataset_hash, EvidenceRow.version == version
-        )
-        found = {}
-        for row in self._read(lambda session: session.scalars(query).all()):
-            with suppress(StorageError):
-                found[row.weights_sha256] = checked(Evidence, row)
-        return found
-
-    def clear(self, dataset_hash: str) -> None:
-        """Forget all evidence about a data set."""
-        query = delete(EvidenceRow).where(EvidenceRow.dataset_hash == dataset_hash)
-
-        def work(session: Session) -> None:
-            session.execute(query)
-
-        if storable(dataset_hash):
-            self._write(work)

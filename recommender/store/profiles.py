@@ -79,11 +79,6 @@ class Profiles(Repository):
         row = self._read(lambda session: session.get(ProfileRow, (dataset_hash, encoder)))
         return None if row is None else from_bytes(row.data)
 
-    def list(self, encoder: str) -> tuple[Profile, ...]:
-        """Every profile of an encoder, by content hash."""
-        query = select(ProfileRow.data).where(ProfileRow.encoder == encoder).order_by(ProfileRow.dataset_hash)
-        return tuple(_decoded(data) for data in self._read(lambda session: session.scalars(query).all()))
-
     def has(self, dataset_hash: str, encoder: str) -> bool:
         """True if a content has been profiled, without reading the profile."""
         if not (storable(dataset_hash) and storable(encoder)):

@@ -60,7 +60,7 @@ def test_of_a_long_registry_the_nearest_by_every_similarity_are_recalled(
 ) -> None:
     found = {one.source_hash for one in recalled(registry, target).values()}
     assert len(found) == RECALLED
-    sources = registry.profiles.list(target.encoder)
+    sources = registry.profiles.get_all(registry.profiles.hashes(target.encoder)[1], target.encoder).values()
     for kind in ("whole", "image", "object"):
         nearest = sorted(sources, key=lambda source: -getattr(compare(target, source), kind))[:4]
         assert {source.dataset_hash for source in nearest} <= found

@@ -29,8 +29,8 @@ class TestProfiles:
         store.profiles.put(profile("cells"))
         store.profiles.put(profile(encoder="probe-2"))
         assert store.profiles.get("masks-0", "probe-3") is None
-        assert [p.dataset_name for p in store.profiles.list("probe-1")] == ["cells", "masks"]
-        assert [p.dataset_name for p in store.profiles.list("probe-2")] == ["masks"]
+        assert store.profiles.hashes("probe-1")[1] == {"cells-0", "masks-0"}
+        assert store.profiles.hashes("probe-2")[1] == {"masks-0"}
 
     def test_the_generation_changes_with_content_and_only_with_it(self, store: Store) -> None:
         seen = [store.profiles.generation()]
@@ -79,7 +79,7 @@ class TestCheckpoints:
         assert store.runs.get(name) is None
         assert store.runs.list(target_hash=name or "\x00") == ()
         assert store.profiles.get(name, name) is None
-        assert store.evidence.get(name, name, name) is None
+        assert store.evidence.of([name], [name], name) == {}
         assert [c.name for c in store.checkpoints.list()] == ["faces"]
 
     @pytest.mark.parametrize("name", ["", "a\x00b", "\ud800"])
@@ -166,20 +166,24 @@ class TestEvidence:
 
     def test_it_is_found_under_its_whole_key_only(self, store: Store) -> None:
         evidence = Evidence(similarity=0.5, scores={"knn_accuracy": 0.75}, nearest_sources=("faces", "cells"))
-        store.evidence.put("data", "weights", "1", evidence)
-        assert store.evidence.get("data", "weights", "1") == evidence
-        for key in (("other", "weights", "1"), ("data", "other", "1"), ("data", "weights", "2")):
-            assert store.evidence.get(*key) is None
+        store.evidence.put_all("data", "1", {"weights": evidence})
+        assert store.evidence.of(["data"], ["weights"], "1") == {("data", "weights"): evidence}
+        for data, weights, version in (
+            ("other", "weights", "1"),
+            ("data", "other", "1"),
+            ("data", "weights", "2"),
+        ):
+            assert store.evidence.of([data], [weights], version) == {}
 
-    def test_all_about_a_data_set_comes_and_goes_together(self, store: Store) -> None:
-        all_of_it = {"w1": Evidence(similarity=0.1), "w2": Evidence(similarity=0.2)}
-        store.evidence.put_all("data", "1", all_of_it)
-        store.evidence.put("data", "w2", "1", Evidence(similarity=0.3))
-        store.evidence.put("other", "w1", "1", Evidence())
-        assert store.evidence.list("data", "1") == all_of_it | {"w2": Evidence(similarity=0.3)}
-        store.evidence.clear("data")
-        assert store.evidence.list("data", "1") == {}
-        assert store.evidence.get("other", "w1", "1") == Evidence()
+    def test_what_is_measured_again_takes_the_place_of_what_was_there(self, store: Store) -> None:
+        store.evidence.put_all("data", "1", {"w1": Evidence(similarity=0.1), "w2": Evidence(similarity=0.2)})
+        store.evidence.put_all("data", "1", {"w2": Evidence(similarity=0.3)})
+        store.evidence.put_all("other", "1", {"w1": Evidence()})
+        assert store.evidence.of(["data", "other"], ["w1", "w2"], "1") == {
+            ("data", "w1"): Evidence(similarity=0.1),
+            ("data", "w2"): Evidence(similarity=0.3),
+            ("other", "w1"): Evidence(),
+        }
 
 
 class TestSharing:

@@ -253,7 +253,8 @@ def test_the_history_finds_what_was_gathered(
     for checkpoint in registered.checkpoints[:3]:
         sha256 = checkpoint.sha256
         assert sha256 is not None
-        assert store.evidence.get(target.content_hash, sha256, EVIDENCE_VERSION) == found[checkpoint.name]
+        key = (target.content_hash, sha256)
+        assert store.evidence.of([key[0]], [key[1]], EVIDENCE_VERSION) == {key: found[checkpoint.name]}
 
 
 @pytest.mark.slow

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.fit_probe_basis import fit_basis
 from recommender.errors import UsageError
-from recommender.profile.basis import fit_basis, load_basis
+from recommender.profile.basis import load_basis
 from recommender.profile.embedding import MeanEmbedding, compare
 from tests.profile.synthetic import synthetic_profile
 

@@ -71,7 +71,7 @@ _ON_A_SMALL_DISK = """
             print(error)
         assert store.runs.list() == (run(),)
     with Store(file) as store:
-        assert store.runs.list() == (run(),) and store.profiles.list("probe-1") == ()
+        assert store.runs.list() == (run(),) and store.profiles.hashes("probe-1")[1] == set()
         store.runs.add(run("run-2"))
         print("intact")
 """

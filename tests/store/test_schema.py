@@ -111,9 +111,9 @@ def test_an_old_file_is_migrated_after_a_backup(old: Path, tmp_path: Path) -> No
         with Store(file) as store:
             assert store.runs.list() == (run(),)
             assert store.checkpoints.list() == (checkpoint(),)
-            (found,) = store.profiles.list("probe-1")
+            (found,) = store.profiles.get_all(["masks-0"], "probe-1").values()
             assert_same_profile(found, profile())
-            store.evidence.put("data", "weights", "1", Evidence(similarity=0.5))  # a newer table
+            store.evidence.put_all("data", "1", {"weights": Evidence(similarity=0.5)})  # a newer table
     (backup,) = tmp_path.glob(f"store.sqlite3.before-{HEAD}-from-{old.stem}-*")
     with closing(sqlite3.connect(backup)) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (old.stem,)
