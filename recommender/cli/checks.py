@@ -36,21 +36,20 @@ COPIES = ("unpacked", "shipments", "node_cache", "held")  # of data sets; made a
 GB = 2**30
 
 
-@dataclass(frozen=True, kw_only=True)
-class CheckResult:
-    """The answer to one question."""
+@dataclass(frozen=True)
+class Finding:
+    """The answer of one check."""
 
-    part: str
     state: State
     said: str
     remedy: str | None = None
 
 
-Check = Callable[[], Iterator[CheckResult]]
+Check = Callable[[], Iterator[Finding]]
 
 
-def all_results(address: str | None) -> Iterator[CheckResult]:
-    """Every check; one that breaks is itself a finding."""
+def all_results(address: str | None) -> Iterator[tuple[str, Finding]]:
+    """What every check finds, each with the part it is about; a check that breaks is itself a finding."""
     checks: tuple[tuple[str, Check], ...] = (
         ("versions", versions),
         ("home", home_folder),
@@ -65,14 +64,14 @@ def all_results(address: str | None) -> Iterator[CheckResult]:
     )
     for part, check in checks:
         try:
-            yield from check()
+            yield from ((part, finding) for finding in check())
         except RecommenderError as error:
-            yield CheckResult(part=part, state="bad", said=error.message, remedy=error.remedy)
+            yield part, Finding("bad", error.message, error.remedy)
         except Exception as error:
-            yield CheckResult(part=part, state="bad", said=f"{type(error).__name__}: {error}")
+            yield part, Finding("bad", f"{type(error).__name__}: {error}")
 
 
-def versions() -> Iterator[CheckResult]:
+def versions() -> Iterator[Finding]:
     """Python and the libraries we stand on."""
     from recommender import __version__
 
@@ -81,32 +80,28 @@ def versions() -> Iterator[CheckResult]:
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
-            yield CheckResult(
-                part="versions", state="bad", said=f"{name} is not installed", remedy=f"pip install {name}"
-            )
-    yield CheckResult(part="versions", state="ok", said=", ".join(found))
+            yield Finding("bad", f"{name} is not installed", f"pip install {name}")
+    yield Finding("ok", ", ".join(found))
 
 
-def home_folder() -> Iterator[CheckResult]:
+def home_folder() -> Iterator[Finding]:
     """Check that the home is writable and has room."""
     folder = home()
     free_gb = shutil.disk_usage(folder).free / GB
     if not os.access(folder, os.W_OK):
-        yield CheckResult(
-            part="home", state="bad", said=f"{folder} is not writable", remedy="Set RECOMMENDER_HOME."
-        )
+        yield Finding("bad", f"{folder} is not writable", "Set RECOMMENDER_HOME.")
     state: State = "ok" if free_gb >= MIN_FREE_GB else "note"
-    yield CheckResult(part="home", state=state, said=f"{folder}, {free_gb:.0f} GB free")
+    yield Finding(state, f"{folder}, {free_gb:.0f} GB free")
 
 
-def copies() -> Iterator[CheckResult]:
+def copies() -> Iterator[Finding]:
     """Report the size of the copies of data sets, and how to remove them."""
     folders = [folder for name in COPIES if (folder := home() / name).is_dir()]
     taken = sum(_size(Path(top) / name) for f in folders for top, _, names in os.walk(f) for name in names)
     said = f"{taken / GB:.1f} GB of copies of data sets, kept so that no archive is unpacked twice"
     if taken >= GB:
         said += f"; while nothing runs they may go: rm -r {shlex.join(map(str, folders))}"
-    yield CheckResult(part="copies", state="ok", said=said)
+    yield Finding("ok", said)
 
 
 def _size(path: Path) -> int:
@@ -117,17 +112,17 @@ def _size(path: Path) -> int:
         return 0
 
 
-def safety_switches() -> Iterator[CheckResult]:
+def safety_switches() -> Iterator[Finding]:
     """Restricted loading in ultralytics and torch, proven by importing them as every command does."""
     from recommender.ultralytics_safety import SAFE_SWITCHES, prepare_ultralytics
 
     prepare_ultralytics()
     shown = ", ".join(f"{name}={value}" for name, value in SAFE_SWITCHES.items())
-    yield CheckResult(part="safety", state="ok", said=f"restricted loading is on: {shown}")
+    yield Finding("ok", f"restricted loading is on: {shown}")
     yield _quarantine()
 
 
-def _quarantine() -> CheckResult:
+def _quarantine() -> Finding:
     """Check that the kernel of this machine can confine the reading of untrusted weights."""
     from recommender.checkpoints.quarantine.isolation import landlock_version
     from recommender.checkpoints.quarantine.system_calls import seccomp_filter
@@ -136,28 +131,25 @@ def _quarantine() -> CheckResult:
     seccomp = sys.platform == "linux" and seccomp_filter(platform.machine(), pid=0) is not None
     held = [*([f"Landlock {landlock}"] if landlock else []), *(["seccomp"] if seccomp else [])]
     if len(held) == 2:
-        return CheckResult(
-            part="safety", state="ok", said=f"the quarantine is confined by {' and '.join(held)}"
-        )
-    return CheckResult(
-        part="safety",
-        state="note",
-        said=f"the quarantine is confined by {' and '.join([*held, 'a hook inside Python'])} only",
-        remedy="Linux from 5.13 on x86-64 or ARM 64 has both Landlock and seccomp.",
+        return Finding("ok", f"the quarantine is confined by {' and '.join(held)}")
+    return Finding(
+        "note",
+        f"the quarantine is confined by {' and '.join([*held, 'a hook inside Python'])} only",
+        "Linux from 5.13 on x86-64 or ARM 64 has both Landlock and seccomp.",
     )
 
 
-def store() -> Iterator[CheckResult]:
+def store() -> Iterator[Finding]:
     """The database opens, is whole, and has this version's schema."""
     with open_store() as opened:
         runs = sum(opened.runs.count().values())
         keys = sum(key.revoked_at is None for key in opened.keys.list())
         checkpoints = counted(len(opened.checkpoints.list()), "checkpoint")
         said = f"{opened.place}: {counted(runs, 'run')}, {checkpoints}, {counted(keys, 'API key')}"
-        yield CheckResult(part="store", state="ok", said=said)
+        yield Finding("ok", said)
 
 
-def built_in_weights() -> Iterator[CheckResult]:
+def built_in_weights() -> Iterator[Finding]:
     """Every checkpoint on this machine has the bytes that were recorded, and has been trained."""
     from recommender.checkpoints import all_checkpoints, load_state, verify
     from recommender.checkpoints.quarantine.cleaning import never_trained
@@ -170,21 +162,16 @@ def built_in_weights() -> Iterator[CheckResult]:
             verify(checkpoint)
         elif never_trained(load_state(checkpoint)):
             untrained.append(checkpoint.name)
-    yield CheckResult(
-        part="weights",
-        state="ok",
-        said=f"{counted(len(here), 'checkpoint')} here, every checksum as recorded",
-    )
+    yield Finding("ok", f"{counted(len(here), 'checkpoint')} here, every checksum as recorded")
     if untrained:
-        yield CheckResult(
-            part="weights",
-            state="note",
-            said=f"never trained, so that their forecasts mean nothing: {', '.join(untrained)}",
-            remedy=f"recommend checkpoints remove {untrained[0]}",
+        yield Finding(
+            "note",
+            f"never trained, so that their forecasts mean nothing: {', '.join(untrained)}",
+            f"recommend checkpoints remove {untrained[0]}",
         )
 
 
-def offline_readiness() -> Iterator[CheckResult]:
+def offline_readiness() -> Iterator[Finding]:
     """Check that a recommendation needs no network: the probe and the zoo are part of the package."""
     from recommender.checkpoints import COCO, zoo
     from recommender.profile.shipped import builtin_profiles
@@ -199,58 +186,47 @@ def offline_readiness() -> Iterator[CheckResult]:
         if not there
     ]
     if missing:
-        yield CheckResult(
-            part="offline",
-            state="bad",
-            said=f"missing: {', '.join(missing)}",
-            remedy="Install the package again.",
-        )
+        yield Finding("bad", f"missing: {', '.join(missing)}", "Install the package again.")
     else:
         said = f"{len(zoo())} built-in checkpoints, {len(builtin_profiles())} known data sets: no network is needed"
-        yield CheckResult(part="offline", state="ok", said=said)
+        yield Finding("ok", said)
 
 
-def hardware() -> Iterator[CheckResult]:
+def hardware() -> Iterator[Finding]:
     """Report the hardware that trainings would run on."""
     import torch
 
     cpus = os.cpu_count() or 1
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-        yield CheckResult(part="hardware", state="ok", said=f"{counted(cpus, 'CPU')}, {', '.join(names)}")
+        yield Finding("ok", f"{counted(cpus, 'CPU')}, {', '.join(names)}")
     else:
-        yield CheckResult(
-            part="hardware", state="note", said=f"{counted(cpus, 'CPU')}, no GPU: trainings take their time"
-        )
+        yield Finding("note", f"{counted(cpus, 'CPU')}, no GPU: trainings take their time")
 
 
-def cluster(address: str | None) -> Iterator[CheckResult]:
+def cluster(address: str | None) -> Iterator[Finding]:
     """The Ray cluster named, or the one of the environment; without one a local is started on demand."""
     address = address or os.environ.get("RECOMMENDER_SERVICE_RAY_ADDRESS") or os.environ.get("RAY_ADDRESS")
     if not address or address == "local":
-        yield CheckResult(
-            part="cluster", state="ok", said="none named: a local Ray is started when a training needs it"
-        )
+        yield Finding("ok", "none named: a local Ray is started when a training needs it")
         return
     if address.startswith("http"):
         from tune_jobs.head_security import require_token
 
         require_token(address, allow_loopback=False)
-        yield CheckResult(part="cluster", state="ok", said=f"{address} answers and asks for a token")
+        yield Finding("ok", f"{address} answers and asks for a token")
         return
     from tune_jobs.cluster import connect
 
     with connect(address) as joined:
         nodes = joined.nodes()
     cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
-    yield CheckResult(
-        part="cluster",
-        state="ok",
-        said=f"{address}: {counted(len(nodes), 'node')}, {counted(cpus, 'CPU')}, {counted(gpus, 'GPU')}",
+    yield Finding(
+        "ok", f"{address}: {counted(len(nodes), 'node')}, {counted(cpus, 'CPU')}, {counted(gpus, 'GPU')}"
     )
 
 
-def service_settings() -> Iterator[CheckResult]:
+def service_settings() -> Iterator[Finding]:
     """Check that `recommend serve` would start with the variables that are set."""
     from service.settings import ServiceSettings
 
@@ -260,6 +236,6 @@ def service_settings() -> Iterator[CheckResult]:
     with socket.socket() as probe:
         busy = probe.connect_ex(("127.0.0.1" if not settings.public else settings.host, settings.port)) == 0
     said = f"would listen on {where}" + (", where something listens already" if busy else "")
-    yield CheckResult(part="service", state="note" if busy else "ok", said=said)
+    yield Finding("note" if busy else "ok", said)
     if sys.platform != "linux":
-        yield CheckResult(part="service", state="note", said="tested on Linux only")
+        yield Finding("note", "tested on Linux only")

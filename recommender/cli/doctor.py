@@ -26,17 +26,16 @@ def doctor(
     from recommender.cli.checks import all_results
 
     findings = list(all_results(address))
-    bad = any(finding.state == "bad" for finding in findings)
+    bad = any(finding.state == "bad" for _, finding in findings)
     if as_json:
-        document = {"healthy": not bad, "findings": [asdict(finding) for finding in findings]}
-        print_json(document)
+        listed = [{"part": part, **asdict(finding)} for part, finding in findings]
+        print_json({"healthy": not bad, "findings": listed})
     else:
         table = Table.grid(padding=(0, 2))
-        for finding in findings:
-            said = printable(finding.said, limit=600) + (
-                f"\n{printable(finding.remedy)}" if finding.remedy else ""
-            )
-            table.add_row(MARKS[finding.state], finding.part, Text(said, overflow="fold"))
+        for part, finding in findings:
+            remedy = f"\n{printable(finding.remedy)}" if finding.remedy else ""
+            said = Text(printable(finding.said, limit=600) + remedy, overflow="fold")
+            table.add_row(MARKS[finding.state], part, said)
         out().print(table)
     if bad:
         raise typer.Exit(1)
