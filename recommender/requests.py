@@ -50,6 +50,13 @@ def _seeds_of(value: object) -> object:
     return value
 
 
+def _each_once(values: tuple[object, ...]) -> tuple[object, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+EACH_ONCE = AfterValidator(_each_once)
+
+
 def _whole_strides(imgsz: int) -> int:
     """The next multiple of 32: what ultralytics trains at, whatever was asked for."""
     return -(-imgsz // STRIDE) * STRIDE
@@ -58,8 +65,11 @@ def _whole_strides(imgsz: int) -> int:
 ImageSide = Annotated[int, Field(ge=STRIDE, le=4096), AfterValidator(_whole_strides)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Seeds = Annotated[
-    tuple[Seed, ...], BeforeValidator(_seeds_of), Field(min_length=1, max_length=MAX_SEEDS)
-]  # a count, or the seeds themselves
+    tuple[Seed, ...],
+    BeforeValidator(_seeds_of),
+    Field(min_length=1, max_length=MAX_SEEDS, description="Each start once for each: a count, or the seeds."),
+    EACH_ONCE,
+]
 LearnedMode = Annotated[Literal["full", "freeze", "scratch"], in_any_case(*MODES)]
 Optimizer = Annotated[
     Literal["AdamW", "Adam", "NAdam", "RAdam", "SGD"], in_any_case("AdamW", "Adam", "NAdam", "RAdam", "SGD")
@@ -79,6 +89,28 @@ Axes = Annotated[
     tuple[Annotated[Axis, in_any_case("lr", "freeze")], ...],
     Field(description="Also vary: lr, the learning rate at a third and three times; freeze, how deep."),
 ]
+ClassMap = Annotated[
+    dict[str, str],
+    Field(max_length=1000, description="The data set's class: the checkpoint's that means the same."),
+]
+Epochs = Annotated[int, Field(ge=1, le=100_000)]
+Batch = Annotated[int, Field(ge=1, le=4096)]
+Patience = Annotated[int, Field(ge=0, le=100_000, description="Epochs without gain; 0 never stops.")]
+LearningRate = Annotated[float, Field(gt=0, le=1)]
+AskedLearningRate = Annotated[LearningRate | None, Field(description="None: the mode's default.")]
+Parameters = Annotated[int, Field(ge=1)]
+Cpus = Annotated[int, Field(ge=1, le=1024)]
+Modes = Annotated[tuple[LearnedMode, ...], Field(min_length=1), EACH_ONCE]
+Fractions = Annotated[
+    tuple[Annotated[float, Field(gt=0, le=1)], ...],
+    Field(min_length=1, max_length=20, description="Of the train images, nested by seed."),
+    EACH_ONCE,
+]
+ScratchArchitecture = Annotated[
+    str | None,
+    Field(max_length=64, description="For scratch; None takes the starts' most common one."),
+]
+FurtherRoots = Annotated[tuple[str, ...], Field(description="Further folders a data.yaml may point to.")]
 Licence = Annotated[Literal["any", "permissive"], in_any_case("any", "permissive")]
 
 
@@ -118,12 +150,6 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=4096)
 
 
-ClassMap = Annotated[
-    dict[str, str],
-    Field(max_length=1000, description="The data set's class: the checkpoint's that means the same."),
-]
-
-
 CHOOSING = ("everything", "device", "gpu", "max_latency", "max_memory", "max_flops", "max_hours", "max_cost")
 
 
@@ -138,8 +164,8 @@ class RecommendRequest(Request):
     without: tuple[str, ...] = Field((), max_length=64, description="Never these, NAME or NAME:MODE.")
     class_map: ClassMap = Field(default_factory=dict)
     keep: bool = Field(False, description="Weights files named here take part in later rankings too.")
-    modes: tuple[LearnedMode, ...] = Field(("full", "freeze", "scratch"), min_length=1)
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 100
+    modes: Modes = MODES
+    epochs: Epochs = 100
     imgsz: ImageSide = 640
     everything: bool = Field(
         False,
@@ -161,19 +187,14 @@ class RecommendRequest(Request):
     )
     price: PricePerHour | None = Field(None, description='Of an hour of training: "0.35/h".')
     top: Annotated[int, Field(ge=1, le=1000)] | None = Field(None, description="Rows shown; None is all.")
-    max_params: Annotated[int, Field(ge=1)] | None = Field(None, description="Largest model, in parameters.")
+    max_params: Parameters | None = Field(None, description="Largest model, in parameters.")
     licence: Licence = "any"
     offline: bool = False
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    seed: Seed = 0
     max_feature_candidates: Annotated[int, Field(ge=0, le=256)] = Field(
         12, description="Checkpoints whose own features are measured on the target."
     )
-    allow_roots: tuple[str, ...] = Field((), description="Further folders a data.yaml may point to.")
-
-    @field_validator("modes")
-    @classmethod
-    def _no_repeats(cls, modes: tuple[LearnedMode, ...]) -> tuple[LearnedMode, ...]:
-        return tuple(dict.fromkeys(modes))
+    allow_roots: FurtherRoots = ()
 
     @property
     def chooses(self) -> bool:
@@ -217,12 +238,12 @@ class PaidRequest(Request):
 class ManyTrainingsRequest(PaidRequest):
     """The options that sweeps and comparisons share."""
 
-    cpus_per_trial: Annotated[int, Field(ge=1, le=1024)] | None = None
+    cpus_per_trial: Cpus | None = None
     parallel: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
         None, description="Trainings at a time, at most."
     )
     storage: str | None = Field(None, description="Path or URL that keeps finished runs beside the store.")
-    allow_roots: tuple[str, ...] = Field((), description="Further folders a data.yaml may point to.")
+    allow_roots: FurtherRoots = ()
 
 
 class TrialsRequest(PaidRequest):
@@ -241,38 +262,25 @@ class TrialsRequest(PaidRequest):
 class SweepRequest(ManyTrainingsRequest):
     """The request of `recommend sweep` and `POST /v1/sweeps`: every start on every target."""
 
-    datasets: tuple[str, ...] = Field(
+    datasets: Annotated[tuple[str, ...], EACH_ONCE] = Field(
         min_length=1, max_length=256, description="Paths, or ids in the service."
     )
     task: AskedTask = None
-    checkpoints: tuple[str, ...] = Field(
+    checkpoints: Annotated[tuple[str, ...], EACH_ONCE] = Field(
         (), max_length=256, description="Only these; none names all at hand."
     )
-    modes: tuple[LearnedMode, ...] = Field(("full", "freeze", "scratch"), min_length=1)
-    seeds: Seeds = Field((0,), description="Each start once for each: a count, or the seeds.")
-    fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
-        (1.0,), min_length=1, max_length=20, description="Of the train images, nested by seed."
-    )
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 100
+    modes: Modes = MODES
+    seeds: Seeds = (0,)
+    fractions: Fractions = (1.0,)
+    epochs: Epochs = 100
     imgsz: ImageSide = 640
-    batch: Annotated[int, Field(ge=1, le=4096)] = 16
+    batch: Batch = 16
     optimizer: Optimizer = "AdamW"
-    learning_rate: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        None, description="None: the mode's default."
-    )
-    axes: Axes = ()
-    patience: Annotated[int, Field(ge=0, le=100_000)] = Field(
-        0, description="Epochs without gain; 0 never stops."
-    )
-    architecture: str | None = Field(
-        None, max_length=64, description="For scratch; None takes the starts' most common one."
-    )
-    max_params: Annotated[int, Field(ge=1)] | None = None
-
-    @field_validator("datasets", "checkpoints", "modes", "seeds", "fractions", "axes")
-    @classmethod
-    def _each_once(cls, values: tuple[object, ...]) -> tuple[object, ...]:
-        return tuple(dict.fromkeys(values))
+    learning_rate: AskedLearningRate = None
+    axes: Annotated[Axes, EACH_ONCE] = ()
+    patience: Patience = 0
+    architecture: ScratchArchitecture = None
+    max_params: Parameters | None = None
 
 
 class CompareRequest(ManyTrainingsRequest):
@@ -280,28 +288,24 @@ class CompareRequest(ManyTrainingsRequest):
 
     dataset: str = Field(min_length=1, description="Path of the data set.")
     task: AskedTask = None
-    starts: tuple[str, ...] = Field(
+    starts: Annotated[tuple[str, ...], EACH_ONCE] = Field(
         (),
         max_length=64,
         description='"scratch", NAME, NAME:freeze, or a weights file with or without a mode; none takes scratch and '
         "the usual checkpoint of the task, fine-tuned and frozen.",
     )
-    fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
-        (1.0,), min_length=1, max_length=20, description="Of the train images, nested by seed."
-    )
-    seeds: Seeds = Field((0, 1, 2), description="Each start once for each: a count, or the seeds.")
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 100
-    patience: Annotated[int, Field(ge=0, le=100_000)] = Field(
-        50, description="Epochs without gain; 0 never stops."
-    )
+    fractions: Fractions = (1.0,)
+    seeds: Seeds = (0, 1, 2)
+    epochs: Epochs = 100
+    patience: Patience = 50
     test: Annotated[Literal["auto", "test", "val"], in_any_case("auto", "test", "val")] = Field(
         "auto",
         description="Split on which the trained models are scored; auto takes test where there is one.",
     )
     imgsz: ImageSide = 640
-    batch: Annotated[int, Field(ge=1, le=4096)] = 16
+    batch: Batch = 16
     optimizer: Optimizer = "AdamW"
-    learning_rates: tuple[Annotated[float, Field(gt=0, le=1)] | Literal["default"], ...] = Field(
+    learning_rates: Annotated[tuple[LearningRate | Literal["default"], ...], EACH_ONCE] = Field(
         ("default",),
         min_length=1,
         max_length=10,
@@ -316,17 +320,10 @@ class CompareRequest(ManyTrainingsRequest):
     tta: bool = Field(
         False, description="Score with test-time augmentation too: three sizes of each image, one mirrored."
     )
-    architecture: str | None = Field(
-        None, max_length=64, description="For scratch; None takes the starts' most common one."
-    )
+    architecture: ScratchArchitecture = None
     confidence: Annotated[float, Field(ge=0.05, lt=1)] = Field(0.5, description="Of the boxes drawn.")
     pictures: Annotated[int, Field(ge=0, le=50)] = Field(6, description="Held-out images shown.")
     photos: bool = Field(True, description="False draws the boxes on empty frames, for reports that travel.")
-
-    @field_validator("starts", "seeds", "fractions", "learning_rates")
-    @classmethod
-    def _each_once(cls, values: tuple[object, ...]) -> tuple[object, ...]:
-        return tuple(dict.fromkeys(values))
 
 
 class TrainingRequest(Request):
@@ -337,30 +334,24 @@ class TrainingRequest(Request):
     start: str | None = Field(
         None, description='"coco:full", "NAME:freeze", "scratch"; None takes the first advised.'
     )
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 100
+    epochs: Epochs = 100
     imgsz: ImageSide = 640
-    batch: Annotated[int, Field(ge=1, le=4096)] = 16
-    patience: Annotated[int, Field(ge=0, le=100_000)] = Field(
-        50, description="Epochs without gain; 0 never stops."
-    )
+    batch: Batch = 16
+    patience: Patience = 50
     optimizer: Optimizer = "AdamW"
-    learning_rate: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        None, description="None: the mode's default."
-    )
+    learning_rate: AskedLearningRate = None
     freeze: AskedDepth = None
     architecture: str | None = Field(
         None, max_length=64, description="For scratch; a checkpoint brings its own."
     )
     name: str | None = Field(None, max_length=64, description="Of the checkpoint that comes out.")
     class_map: ClassMap = Field(default_factory=dict)
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    seed: Seed = 0
     gpus: Annotated[int, Field(ge=0, le=64)] | None = Field(
         None, description="On one node; None takes one if any."
     )
-    cpus: Annotated[int, Field(ge=1, le=1024)] | None = Field(
-        None, description="On that node; None takes what fits the place."
-    )
-    allow_roots: tuple[str, ...] = Field((), description="Further folders a data.yaml may point to.")
+    cpus: Cpus | None = Field(None, description="On that node; None takes what fits the place.")
+    allow_roots: FurtherRoots = ()
 
 
 Sized = TypeVar("Sized", RecommendRequest, TrainingRequest, SweepRequest, CompareRequest)
