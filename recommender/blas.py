@@ -1,4 +1,4 @@
-"""One BLAS thread for small linear algebra, the cores there are, and memory that is used again.
+"""Threads of BLAS and torch, the cores there are, and memory that is used again.
 
 A sum split over threads adds up in another order, so its last bits depend on the number of cores, and matrices of a
 few hundred rows are slower on many threads than on one.
@@ -10,6 +10,7 @@ import ctypes
 import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from threadpoolctl import threadpool_limits
@@ -53,6 +54,36 @@ def available_threads() -> int:
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, int(_ASKED)) if _ASKED.isdigit() and int(_ASKED) else cores
+
+
+@contextmanager
+def torch_threads(number: int) -> Iterator[None]:
+    """Let torch use so many threads from this one, and as many as before at the end."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def torch_workers(name: str, number: int) -> Iterator[ThreadPoolExecutor]:
+    """So many threads, each with one of torch's, so that no sum depends on their number.
+
+    At the end what has not begun is dropped, and what has is waited for.
+    """
+    import torch
+
+    # In a worker this sets its own number of torch's threads, and the default of threads yet to come.
+    pool = ThreadPoolExecutor(number, name, initializer=torch.set_num_threads, initargs=(1,))
+    with torch_threads(torch.get_num_threads()):
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def keep_freed_memory() -> None:

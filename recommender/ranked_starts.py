@@ -88,7 +88,7 @@ def _trial_result(run: Run) -> TrialResult:
         run=run.id,
         status=run.status,
         epochs=len(run.curve),
-        score=run.best.score if run.best else None,
+        score=run.score,
         seconds=run.seconds,
     )
 

@@ -161,4 +161,4 @@ def _gain(run: Run, default: Run) -> float:
 
 
 def _score(run: Run) -> float:
-    return run.best.score if run.best else float("-inf")
+    return float("-inf") if run.score is None else run.score

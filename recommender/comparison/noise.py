@@ -24,6 +24,11 @@ class SeedSpread:
     )
     seeds: int = field(metadata=described("How many finished."))
 
+    def words(self, digits: int = 3) -> str:
+        """The mean with its deviation where it is known: "0.512 ± 0.013"."""
+        text = f"{self.mean:.{digits}f}"
+        return text if self.deviation is None else f"{text} ± {self.deviation:.{digits}f}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class SeedNoise:

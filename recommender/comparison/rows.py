@@ -64,10 +64,9 @@ def noise_of(comparison: ComparisonInput, rows: Sequence[ComparisonRow]) -> Seed
 
 def held_out_map(comparison: ComparisonInput, trained: FinishedTraining) -> float:
     """The task's primary metric on the split that scores."""
-    best = trained.run.best
     if comparison.held.is_held_out and trained.evaluation is not None:
         return trained.evaluation.score.score
-    return 0.0 if best is None else best.score
+    return trained.run.score or 0.0
 
 
 def chosen_rates(comparison: ComparisonInput) -> dict[Start, float | None]:
@@ -129,7 +128,7 @@ def _details(scores: Sequence[Score | EpochMetrics]) -> dict[str, SeedSpread]:
 
 
 def _val(trained: FinishedTraining) -> float:
-    return trained.run.best.score if trained.run.best else 0.0
+    return trained.run.score or 0.0
 
 
 def _known(values: Sequence[float]) -> SeedSpread:

@@ -60,10 +60,10 @@ def _winner(rows: Sequence[ComparisonRow], noise: SeedNoise, metric: str) -> str
     best = rows[0]
     if best.score.mean < TRAINED_ENOUGH:
         return (
-            f"No start has learnt enough to choose by: the best, {_name(best.start)}, is at {metric} {_value(best)}. "
-            "Give it more --epochs, a larger --imgsz or more images before you decide."
+            f"No start has learnt enough to choose by: the best, {_name(best.start)}, is at {metric} "
+            f"{best.score.words()}. Give it more --epochs, a larger --imgsz or more images before you decide."
         )
-    head = f"{_name(best.start)}: {metric} {_value(best)}"
+    head = f"{_name(best.start)}: {metric} {best.score.words()}"
     if len(rows) == 1:
         return f"The only start that finished is {head}."
     equals = [row for row in rows[1:] if noise.direction(best.score, row.score) == "same"]
@@ -71,8 +71,8 @@ def _winner(rows: Sequence[ComparisonRow], noise: SeedNoise, metric: str) -> str
         names = " and ".join(_name(row.start) for row in equals[:3])
         gap = best.score.mean - equals[0].score.mean
         return (
-            f"{_name(best.start)} is ahead with {metric} {_value(best)}, but {names} cannot be told apart from it "
-            f"({gap:.3f} behind, which is seed noise or too little to matter): {_choice(best, equals)}."
+            f"{_name(best.start)} is ahead with {metric} {best.score.words()}, but {names} cannot be told apart from "
+            f"it ({gap:.3f} behind, which is seed noise or too little to matter): {_choice(best, equals)}."
         )
     second = rows[1]
     gap = best.score.mean - second.score.mean
@@ -114,7 +114,7 @@ def _scratch(rows: Sequence[ComparisonRow], noise: SeedNoise, found: CatchUp | N
             f"Pretraining does not pay: its best, {_name(best.start)}, ends {-gap:.3f} below random weights"
         )
     else:
-        lead = f"Pretraining brings {gap:+.3f} over random weights ({_value(scratch)}){_unsure(noise)}"
+        lead = f"Pretraining brings {gap:+.3f} over random weights ({scratch.score.words()}){_unsure(noise)}"
     return f"{lead}; {catch_up_text(found)}." if found is not None else f"{lead}."
 
 
@@ -211,7 +211,7 @@ def _quickest(rows: Sequence[ComparisonRow], metric: str) -> str | None:
     quickest = min(learning, key=lambda row: row.seconds_to_best.mean)
     return (
         f"The quickest to its best was {_name(quickest.start)}: {_duration(quickest.seconds_to_best.mean)} for "
-        f"{metric} {_value(quickest)}."
+        f"{metric} {quickest.score.words()}."
     )
 
 
@@ -230,11 +230,6 @@ def _began_at_its_best(row: ComparisonRow) -> bool:
 
 def _name(start: Start) -> str:
     return "random weights" if start.mode == "scratch" else printable(start, limit=80)
-
-
-def _value(row: ComparisonRow) -> str:
-    spread = row.score
-    return f"{spread.mean:.3f}" + ("" if spread.deviation is None else f" ± {spread.deviation:.3f}")
 
 
 def _duration(seconds: float) -> str:

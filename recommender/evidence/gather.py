@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from concurrent.futures import as_completed
 from dataclasses import replace
 
-from recommender.blas import available_threads
+from recommender.blas import available_threads, torch_workers
 from recommender.checkpoints import verify
 from recommender.errors import CheckpointError
 from recommender.evidence.metadata import metadata_evidence
@@ -122,7 +121,7 @@ def _measure(
     progress("measuring checkpoints on the images", 0, len(unique))
     sample = sample_target(target)
     scores = {}
-    with _measuring_threads() as pool:
+    with torch_workers("evidence", min(MAX_MEASURED_AT_ONCE, available_threads())) as pool:
         running = {pool.submit(measure, one, sample): (sha256, one) for sha256, one in unique.items()}
         for done, future in enumerate(as_completed(running), start=1):
             sha256, checkpoint = running[future]
@@ -134,22 +133,6 @@ def _measure(
                 logger.warning("no feature evidence for %s: %s", checkpoint.name, error)
             progress("measuring checkpoints on the images", done, len(unique))
     return scores
-
-
-@contextmanager
-def _measuring_threads() -> Iterator[ThreadPoolExecutor]:
-    """As many threads as there are cores, each with one of torch's, so that no sum depends on their number."""
-    import torch
-
-    before = torch.get_num_threads()
-    workers = min(MAX_MEASURED_AT_ONCE, available_threads())
-    # In a thread this sets its own number of torch's threads, and the default of threads yet to come.
-    pool = ThreadPoolExecutor(workers, "evidence", initializer=torch.set_num_threads, initargs=(1,))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(before)
 
 
 def _is_whole(checkpoint: Checkpoint) -> bool:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.errors import DatasetError
+from recommender.profile.images import Content, boxes_in_square, letterbox
 from recommender.records import Dataset, LabelledImage
 from recommender.tasks import Task, task_definition
 
@@ -29,8 +30,6 @@ WHOLE_IMAGES, WHOLE_SIZE = 128, 96  # of image classification: one label an imag
 BACKGROUND = -1  # label of boxes without an object
 _TRIES = 8
 _MAX_OVERLAP = 0.1  # of the background box's area with any object
-
-Content = tuple[float, float, float, float]  # x1 y1 x2 y2, fractions of a square
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +104,6 @@ def _joined(prepared: Sequence[_Prepared], size: int, task: Task) -> TargetSampl
 
 def _prepare(image: LabelledImage, size: int, seed: int) -> _Prepared | None:
     from recommender.datasets import read_image
-    from recommender.profile.images import letterbox
 
     try:
         pixels = read_image(image.path, max_side=size)
@@ -121,7 +119,7 @@ def _prepare(image: LabelledImage, size: int, seed: int) -> _Prepared | None:
     labels = np.concatenate([image.classes_M[chosen], np.full(len(background_M4), BACKGROUND)])
     return _Prepared(
         square_3SS=square,
-        boxes_M4=_in_square(shapes_M4, content),
+        boxes_M4=boxes_in_square(shapes_M4, content),
         labels_M=labels.astype(np.int64),
         shapes_M4=shapes_M4,
         labelled=image,
@@ -161,11 +159,3 @@ def _low(boxes_M4: NDArray[np.float64]) -> NDArray[np.float64]:
 def _high(boxes_M4: NDArray[np.float64]) -> NDArray[np.float64]:
     high: NDArray[np.float64] = boxes_M4[:, :2] + boxes_M4[:, 2:] / 2
     return high
-
-
-def _in_square(boxes_M4: NDArray[np.float64], content: Content) -> NDArray[np.float64]:
-    """Corners in fractions of the letterboxed square."""
-    left, top, right, bottom = content
-    corners = np.concatenate([_low(boxes_M4), _high(boxes_M4)], axis=1).clip(0.0, 1.0)
-    placed: NDArray[np.float64] = corners * np.tile([right - left, bottom - top], 2) + np.tile([left, top], 2)
-    return placed

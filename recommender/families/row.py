@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from recommender.tasks import Task
 
 Shapes = dict[str, tuple[int, ...]]
+NEVER = -1e4  # logit of a class that must not be predicted
+
+
+def silence_rows(layers: Iterable[Any], classes: Sequence[int]) -> None:
+    """Give these classes a logit that no other falls below in layers whose rows are classes."""
+    import torch
+
+    with torch.no_grad():
+        for layer in layers:
+            layer.weight[list(classes)] = 0.0
+            layer.bias[list(classes)] = NEVER
 
 
 @dataclass(frozen=True, kw_only=True)

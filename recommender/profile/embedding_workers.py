@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
 
 import numpy as np
 
-from recommender.blas import available_threads
+from recommender.blas import available_threads, torch_workers
 from recommender.profile.images import prepare_image
 from recommender.profile.probe import BATCH_IMAGES, Probe
 from recommender.records import ByteArray, FloatArray, IntArray, LabelledImage
@@ -57,25 +57,16 @@ def embed_images(
     `finish` runs in the workers: it turns the raw features of an image (M + 1, R), the whole image first and
     then its objects, into what is wanted of them.
     """
-    import torch
-
-    before = torch.get_num_threads()
     workers = min(MAX_WORKERS, num_threads or available_threads())
     tasks = iter(tasks)
-    # In a worker this sets the worker's own number of threads, and the default of threads yet to come.
-    with ThreadPoolExecutor(workers, "probe", initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with torch_workers("probe", workers) as pool:
         waiting: deque[Future[list[EmbeddedImage[T]]]] = deque()
-        try:
-            while batch := tuple(islice(tasks, BATCH_IMAGES)):
-                waiting.append(pool.submit(_embed_batch, batch, probe, finish))
-                if len(waiting) > workers:
-                    yield waiting.popleft().result()
-            while waiting:
+        while batch := tuple(islice(tasks, BATCH_IMAGES)):
+            waiting.append(pool.submit(_embed_batch, batch, probe, finish))
+            if len(waiting) > workers:
                 yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
-            torch.set_num_threads(before)
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _embed_batch(

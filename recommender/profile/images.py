@@ -6,6 +6,7 @@ Shapes: S the probe's side in pixels, M boxes of one image, B bytes of a hash.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from recommender.profile.probe import GREY, PROBE_SIZE
 from recommender.records import ByteArray, LabelledImage
 
 MAX_OBJECTS_PER_IMAGE = 64  # a crowd of thousands says no more than 64 of it, and would outvote other images
+Content = tuple[float, float, float, float]  # where an image lies in its square: x1 y1 x2 y2, fractions
 COVER_SIDE = 80  # cells a side of the squares in which masks are drawn: four pixels of the probe's each
 HASH_SIDE = 80  # pixels; hashing the square at a quarter costs little and forgets the original's resolution
 
@@ -45,15 +47,13 @@ def prepare_image(image: LabelledImage) -> PreparedImage | None:
     return PreparedImage(
         hash_B=_hash_of(square, content),
         square_3SS=square,
-        boxes_M4=_boxes_in_square(image.boxes_M4[chosen], content),
+        boxes_M4=np.concatenate([[content], boxes_in_square(image.boxes_M4[chosen], content)]),
         classes_M=image.classes_M[chosen],
         masks_MGG=_masks_in_square(image, chosen, content),
     )
 
 
-def letterbox(
-    pixels_HW3: NDArray[np.uint8], size: int = PROBE_SIZE
-) -> tuple[NDArray[np.uint8], tuple[float, float, float, float]]:
+def letterbox(pixels_HW3: NDArray[np.uint8], size: int = PROBE_SIZE) -> tuple[NDArray[np.uint8], Content]:
     """The image scaled into a grey square, channels first, and where it lies (fractions x1 y1 x2 y2)."""
     import cv2
 
@@ -73,7 +73,7 @@ def letterbox(
     return square.transpose(2, 0, 1), content
 
 
-def _hash_of(square_3SS: NDArray[np.uint8], content: tuple[float, float, float, float]) -> ByteArray:
+def _hash_of(square_3SS: NDArray[np.uint8], content: Content) -> ByteArray:
     import cv2
 
     from recommender.datasets.duplicates import image_hash
@@ -94,18 +94,17 @@ def _sampled_objects(image: LabelledImage) -> NDArray[np.int64]:
     return np.sort(rng.permutation(count)[:MAX_OBJECTS_PER_IMAGE])
 
 
-def _boxes_in_square(
-    boxes_M4: NDArray[np.float32], content: tuple[float, float, float, float]
-) -> NDArray[np.float64]:
+def boxes_in_square(boxes_M4: NDArray[Any], content: Content) -> NDArray[np.float64]:
+    """Boxes by centre and size, fractions of an image that lies at `content`, as corners in fractions of its square."""
     left, top, right, bottom = content
     centre, half = boxes_M4[:, :2].astype(np.float64), boxes_M4[:, 2:].astype(np.float64) / 2
     corners = np.concatenate([centre - half, centre + half], axis=1).clip(0.0, 1.0)
-    corners = corners * np.tile([right - left, bottom - top], 2) + np.tile([left, top], 2)
-    return np.concatenate([[content], corners])
+    placed: NDArray[np.float64] = corners * np.tile([right - left, bottom - top], 2) + np.tile([left, top], 2)
+    return placed
 
 
 def _masks_in_square(
-    image: LabelledImage, chosen: NDArray[np.int64], content: tuple[float, float, float, float]
+    image: LabelledImage, chosen: NDArray[np.int64], content: Content
 ) -> NDArray[np.bool_] | None:
     """The outlines of the chosen objects, filled."""
     from recommender.datasets.outlines import draw_mask

@@ -7,7 +7,7 @@ from typing import Literal
 
 from recommender.records.checkpoints import Start
 from recommender.records.described import described
-from recommender.starts import FreezeDepth
+from recommender.starts import DEPTHS_OF_MODE, FreezeDepth
 from recommender.tasks import Task
 
 
@@ -104,6 +104,21 @@ class Run:
     task: Task = "detect"
     cpu_seconds: float | None = None  # processor time of all threads, which a busy machine does not stretch
     estimate: Estimate | None = None  # made before it began; versions before 0.2 kept none
+
+    @property
+    def score(self) -> float | None:
+        """The score of the best epoch; None of a run without a finished one."""
+        return None if self.best is None else self.best.score
+
+    @property
+    def learning_rate(self) -> float | None:
+        """The rate at its highest, else the one asked for; None where neither is known."""
+        return self.learning_rate_used or self.recipe.learning_rate
+
+    @property
+    def frozen_up_to(self) -> FreezeDepth:
+        """The part up to whose end its layers were frozen."""
+        return self.recipe.freeze or DEPTHS_OF_MODE[self.start.mode][0]
 
     @property
     def expected_seconds(self) -> float | None:

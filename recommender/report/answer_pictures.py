@@ -4,19 +4,20 @@ what the first starts see on them before any training. No image of another data 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from recommender.blas import torch_threads
 from recommender.checkpoints import restore_model
 from recommender.datasets import read_image
 from recommender.errors import RecommenderError
 from recommender.forecast.situation import Situation
 from recommender.pipeline import Study
+from recommender.profile.embedding import unit_rows
 from recommender.profile.images import letterbox
 from recommender.records import ByteArray, Checkpoint, LabelledImage, Profile, Recommendation
 from recommender.report.photos import jpeg_of, svg_photo
@@ -80,16 +81,12 @@ def pictures_of(case: Study, recommendation: Recommendation) -> AnswerPictures:
     )
 
 
-def nearest_images(target: Profile, source: Profile, count: int = NUM_NEAREST) -> tuple[str, ...]:
+def nearest_images(target: Profile, source: Profile) -> tuple[str, ...]:
     """Names of the target's sampled images that look most like any sampled image of the source."""
     if not len(target.image_vectors_NK) or not len(source.image_vectors_NK):
         return ()
-    closeness_N = (_unit(target.image_vectors_NK) @ _unit(source.image_vectors_NK).T).max(axis=1)
-    return tuple(target.image_names[index] for index in np.argsort(-closeness_N, kind="stable")[:count])
-
-
-def _unit(rows_NK: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(rows_NK / np.maximum(np.linalg.norm(rows_NK, axis=1, keepdims=True), 1e-9), np.float32)
+    closeness_N = (unit_rows(target.image_vectors_NK) @ unit_rows(source.image_vectors_NK).T).max(axis=1)
+    return tuple(target.image_names[index] for index in np.argsort(-closeness_N, kind="stable")[:NUM_NEAREST])
 
 
 def _each_once(situations: Sequence[Situation]) -> list[Situation]:
@@ -149,7 +146,8 @@ def detect(checkpoint: Checkpoint, images: Sequence[ByteArray]) -> list[NDArray[
     import torch
 
     squares = [letterbox(pixels, INPUT_SIDE) for pixels in images]
-    with _one_thread():
+    # Several threads wait for each other in every layer of so small a network on a busy machine.
+    with torch_threads(1):
         model = restore_model(checkpoint).eval()
         from ultralytics.utils.nms import non_max_suppression
 
@@ -166,19 +164,6 @@ def detect(checkpoint: Checkpoint, images: Sequence[ByteArray]) -> list[NDArray[
         rows_M6[:, [1, 3]] = (rows_M6[:, [1, 3]] - top) * scale
         result.append(rows_M6)
     return result
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Run torch on one thread: several wait for each other in every layer of so small a network on a busy machine."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _drawing(

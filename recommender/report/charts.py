@@ -17,6 +17,17 @@ LEFT, RIGHT, TOP, BOTTOM = 56.0, 12.0, 14.0, 50.0
 NUM_STYLES = 8  # in the page's style; further series begin again
 MAX_MARKERS = 9  # along one line
 Point = tuple[float, float]
+# The corners of each style's marker around its place.
+MARKERS: tuple[tuple[Point, ...], ...] = (
+    (),  # a circle
+    ((-4, -4), (4, -4), (4, 4), (-4, 4)),
+    ((0, -5), (4.8, 4), (-4.8, 4)),
+    ((0, -5.5), (5.5, 0), (0, 5.5), (-5.5, 0)),
+    ((0, 5), (4.8, -4), (-4.8, -4)),
+    ((-5, -2), (-2, -2), (-2, -5), (2, -5), (2, -2), (5, -2), (5, 2), (2, 2), (2, 5), (-2, 5), (-2, 2), (-5, 2)),
+    ((0, -5.5), (1.6, -1.6), (5.5, 0), (1.6, 1.6), (0, 5.5), (-1.6, 1.6), (-5.5, 0), (-1.6, -1.6)),
+    ((-5, -3), (5, -3), (5, 3), (-5, 3)),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +53,7 @@ class Axes:
 
 def line_chart(series: Sequence[Series], axes: Axes, *, title: str) -> Markup:
     """The drawing; `title` is what a screen reader says."""
-    frame = _Frame(series, axes)
+    frame = _frame_of(series, axes)
     parts = [_grid(frame, axes)]
     parts += [_band(frame, one) for one in series if one.band_X]
     parts += [_line(frame, one) for one in series]
@@ -74,31 +85,43 @@ def ticks_of(low: float, high: float, count: int = 5) -> tuple[float, ...]:
     return tuple(round(number * step, 10) for number in range(first, math.floor(high / step + 1e-9) + 1))
 
 
-class _Frame:
-    """Maps data to drawing units."""
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """Maps data to drawing units: x from `low` to `high`, y from 0 to `top`, in the middle where x does not vary."""
 
-    def __init__(self, series: Sequence[Series], axes: Axes) -> None:
-        xs = [x for one in series for x, _ in one.points_X] or [0.0, 1.0]
-        ys = [y for one in series for _, y in one.points_X] + [
-            high for o in series for _, _, high in o.band_X
-        ]
-        self.log = axes.log_x
-        self.low = 0.0 if axes.x_from_zero and not axes.log_x else min(xs)
-        self.high = max(xs)
-        if self.log:  # room at both ends, for the markers
-            self.low, self.high = self.low / 1.15, self.high * 1.15
-        self.top = max([*ys, 0.01]) * 1.06
+    size: tuple[float, float] = (WIDTH, HEIGHT)
+    margins: tuple[float, float, float, float] = (LEFT, RIGHT, TOP, BOTTOM)
+    low: float
+    high: float
+    top: float
+    log: bool = False
 
     def x(self, value: float) -> float:
-        low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
-        at = math.log(value) if self.log else value
-        return LEFT + (WIDTH - LEFT - RIGHT) * ((at - low) / (high - low) if high > low else 0.5)
+        """The place of a value across."""
+        low, high, at = (math.log(one) if self.log else one for one in (self.low, self.high, value))
+        left, right, _, _ = self.margins
+        return left + (self.size[0] - left - right) * ((at - low) / (high - low) if high > low else 0.5)
 
     def y(self, value: float) -> float:
-        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * min(value / self.top, 1.0)
+        """The place of a value downwards; what lies beyond the axis is drawn at its end."""
+        _, _, top, bottom = self.margins
+        height = self.size[1]
+        return height - bottom - (height - top - bottom) * max(0.0, min(value / self.top, 1.0))
 
 
-def _grid(frame: _Frame, axes: Axes) -> Markup:
+def _frame_of(series: Sequence[Series], axes: Axes) -> Frame:
+    xs = [x for one in series for x, _ in one.points_X] or [0.0, 1.0]
+    ys = [y for one in series for _, y in one.points_X] + [high for o in series for _, _, high in o.band_X]
+    room = 1.15 if axes.log_x else 1.0  # at both ends, for the markers
+    return Frame(
+        low=0.0 if axes.x_from_zero and not axes.log_x else min(xs) / room,
+        high=max(xs) * room,
+        top=max([*ys, 0.01]) * 1.06,
+        log=axes.log_x,
+    )
+
+
+def _grid(frame: Frame, axes: Axes) -> Markup:
     parts = []
     left, right, bottom = LEFT, WIDTH - RIGHT, HEIGHT - BOTTOM
     for tick in ticks_of(0.0, frame.top):
@@ -137,7 +160,7 @@ def _grid(frame: _Frame, axes: Axes) -> Markup:
     return Markup("").join(parts)
 
 
-def _apart(frame: _Frame, ticks: Sequence[float]) -> list[float]:
+def _apart(frame: Frame, ticks: Sequence[float]) -> list[float]:
     """The ticks whose numbers do not run into each other."""
     kept: list[float] = []
     for tick in sorted(ticks):
@@ -147,7 +170,7 @@ def _apart(frame: _Frame, ticks: Sequence[float]) -> list[float]:
     return kept
 
 
-def _band(frame: _Frame, one: Series) -> Markup:
+def _band(frame: Frame, one: Series) -> Markup:
     upper = [f"{frame.x(x):.1f},{frame.y(high):.1f}" for x, _, high in one.band_X]
     lower = [f"{frame.x(x):.1f},{frame.y(max(low, 0.0)):.1f}" for x, low, _ in reversed(one.band_X)]
     return Markup('<polygon class="band s{}" points="{}"/>').format(
@@ -155,7 +178,7 @@ def _band(frame: _Frame, one: Series) -> Markup:
     )
 
 
-def _line(frame: _Frame, one: Series) -> Markup:
+def _line(frame: Frame, one: Series) -> Markup:
     points = [(frame.x(x), frame.y(y)) for x, y in one.points_X]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     every = max(1, -(-len(points) // MAX_MARKERS))
@@ -169,30 +192,7 @@ def _line(frame: _Frame, one: Series) -> Markup:
 
 def _marker(x: float, y: float, style: int) -> Markup:
     """A shape of its own for every style."""
-    shapes: tuple[tuple[Point, ...], ...] = (
-        (),  # a circle
-        ((-4, -4), (4, -4), (4, 4), (-4, 4)),
-        ((0, -5), (4.8, 4), (-4.8, 4)),
-        ((0, -5.5), (5.5, 0), (0, 5.5), (-5.5, 0)),
-        ((0, 5), (4.8, -4), (-4.8, -4)),
-        (
-            (-5, -2),
-            (-2, -2),
-            (-2, -5),
-            (2, -5),
-            (2, -2),
-            (5, -2),
-            (5, 2),
-            (2, 2),
-            (2, 5),
-            (-2, 5),
-            (-2, 2),
-            (-5, 2),
-        ),
-        ((0, -5.5), (1.6, -1.6), (5.5, 0), (1.6, 1.6), (0, 5.5), (-1.6, 1.6), (-5.5, 0), (-1.6, -1.6)),
-        ((-5, -3), (5, -3), (5, 3), (-5, 3)),
-    )
-    shape = shapes[style % len(shapes)]
+    shape = MARKERS[style % len(MARKERS)]
     if not shape:
         return Markup('<circle class="mark s{}" cx="{:.1f}" cy="{:.1f}" r="4"/>').format(style, x, y)
     corners = " ".join(f"{x + dx:.1f},{y + dy:.1f}" for dx, dy in shape)

@@ -31,7 +31,7 @@ def comparison_page(comparison: ComparisonInput, findings: Findings, pixels: Pix
     """The page's HTML; `pixels` reads the held-out images."""
     styles = styles_of(comparison.plan.starts)
     made = environment()
-    made.filters.update(spread=_spread, seconds=_seconds)
+    made.filters.update(spread=_spread)
     return made.get_template("comparison.html").render(
         comparison=comparison,
         plan=comparison.plan,
@@ -84,15 +84,15 @@ def _charts(comparison: ComparisonInput, findings: Findings, styles: dict[Start,
     runs = [(row.start, curves_of(comparison, row)) for row in findings.main]
     means = [[(start, _mean_curve(found, metric, task)) for start, found in runs] for metric in drawn]
     by_epoch = [[_series(start, styles, points) for start, points in rows] for rows in means]
-    by_second = [_series(start, styles, points, by_time=True) for start, points in means[0]]
-    unit, scale = _time_unit(by_second)
+    unit, scale = _time_unit([point.seconds for _, points in means[0] for point in points])
+    by_second = [_series(start, styles, points, seconds_in=scale) for start, points in means[0]]
     return (
         *(
             line_chart(series, Axes(x_label="epoch", y_label=y_label), title=f"{metric.label} against epochs")
             for metric, series, y_label in zip(drawn, by_epoch, y_labels, strict=True)
         ),
         line_chart(
-            [_scaled(one, scale) for one in by_second],
+            by_second,
             Axes(x_label=f"training time ({unit})", y_label=y_labels[0]),
             title="Learning curves against time",
         ),
@@ -110,9 +110,10 @@ class _Mean:
 
 
 def _series(
-    start: Start, styles: dict[Start, int], points: Sequence[_Mean], *, by_time: bool = False
+    start: Start, styles: dict[Start, int], points: Sequence[_Mean], *, seconds_in: float | None = None
 ) -> Series:
-    placed = [(point.seconds if by_time else point.epoch, point) for point in points]
+    """The curve against epochs, or against seconds in such a unit."""
+    placed = [(point.seconds / seconds_in if seconds_in else point.epoch, point) for point in points]
     return Series(
         label=printable(start),
         style=styles[start],
@@ -141,21 +142,12 @@ def _mean_curve(curves: Curves, metric: Metric, task: TaskDefinition) -> list[_M
     return found
 
 
-def _time_unit(series: Sequence[Series]) -> tuple[str, float]:
-    longest = max((x for one in series for x, _ in one.points_X), default=0.0)
+def _time_unit(seconds: Sequence[float]) -> tuple[str, float]:
+    longest = max(seconds, default=0.0)
     return next(
         (unit, scale)
         for unit, scale, limit in (("s", 1.0, 600), ("min", 60.0, 36_000), ("h", 3600.0, float("inf")))
         if longest <= limit
-    )
-
-
-def _scaled(one: Series, scale: float) -> Series:
-    return Series(
-        label=one.label,
-        style=one.style,
-        points_X=tuple((x / scale, y) for x, y in one.points_X),
-        band_X=tuple((x / scale, low, high) for x, low, high in one.band_X),
     )
 
 
@@ -193,12 +185,5 @@ def _forecast(findings: Findings) -> dict[str, Any]:
     return {"top": max(highest, default=1.0) or 1.0, "rows": outcomes}
 
 
-def _spread(spread: SeedSpread | None, digits: int = 3) -> str:
-    if spread is None:
-        return "not measured"
-    text = f"{spread.mean:.{digits}f}"
-    return text if spread.deviation is None else f"{text} ± {spread.deviation:.{digits}f}"
-
-
-def _seconds(spread: SeedSpread) -> str:
-    return _spread(spread, 0)
+def _spread(spread: SeedSpread | None) -> str:
+    return "not measured" if spread is None else spread.words()

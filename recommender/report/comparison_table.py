@@ -59,6 +59,4 @@ def _whole(spread: SeedSpread | None) -> str:
 
 
 def _shown(spread: SeedSpread | None) -> str:
-    if spread is None:
-        return ""
-    return f"{spread.mean:.3f}" + ("" if spread.deviation is None else f" ± {spread.deviation:.3f}")
+    return "" if spread is None else spread.words()

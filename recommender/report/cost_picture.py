@@ -15,7 +15,7 @@ from markupsafe import Markup
 from recommender.costs.start_costs import compared_by, front
 from recommender.forecast.rules import trained_on_target
 from recommender.records import RankedStart, Recommendation
-from recommender.report.charts import ticks_of
+from recommender.report.charts import Frame, ticks_of
 from recommender.tasks import task_definition
 from recommender.text import printable
 
@@ -73,7 +73,7 @@ def cost_picture(recommendation: Recommendation, *, standalone: bool = False) ->
 
 def draw(points: Sequence[CostPoint], axis: CostAxis, *, y_title: str, standalone: bool = False) -> Markup:
     """The SVG of these points, of which at least two differ in cost."""
-    frame = _Frame(points, axis)
+    frame = _frame_of(points, axis)
     ranked = [one for one in points if one.low is not None]  # the starts that the table marks, no others
     leading = [ranked[i] for i in front([(one.score, one.cost) for one in ranked])]
     leading.sort(key=lambda one: one.cost)
@@ -105,34 +105,31 @@ def _ranked(row: RankedStart, cost: float) -> CostPoint:
     )
 
 
-class _Frame:
-    """Maps cost and score to drawing units; the cost is on a logarithmic axis."""
-
-    def __init__(self, points: Sequence[CostPoint], axis: CostAxis) -> None:
-        costs = [point.cost for point in points] + ([axis.limit] if axis.limit else [])
-        self.low, self.high = min(costs) / 1.3, max(costs) * 1.3
-        self.top = max([0.05, *(point.high or point.score for point in points)]) * 1.05
-
-    def x(self, cost: float) -> float:
-        share = math.log(cost / self.low) / math.log(self.high / self.low)
-        return LEFT + (WIDTH - LEFT - RIGHT) * share
-
-    def y(self, score: float) -> float:
-        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * max(0.0, score) / self.top
-
-    def ticks(self) -> list[float]:
-        decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-        return [r * 10.0**d for d in decades for r in ROUND if self.low <= r * 10.0**d <= self.high]
+def _frame_of(points: Sequence[CostPoint], axis: CostAxis) -> Frame:
+    costs = [point.cost for point in points] + ([axis.limit] if axis.limit else [])
+    return Frame(
+        size=(WIDTH, HEIGHT),
+        margins=(LEFT, RIGHT, TOP, BOTTOM),
+        low=min(costs) / 1.3,
+        high=max(costs) * 1.3,
+        top=max([0.05, *(point.high or point.score for point in points)]) * 1.05,
+        log=True,
+    )
 
 
-def _axes(frame: _Frame, axis: CostAxis, y_title: str) -> Markup:
+def _cost_ticks(frame: Frame) -> list[float]:
+    decades = range(math.floor(math.log10(frame.low)), math.ceil(math.log10(frame.high)) + 1)
+    return [r * 10.0**d for d in decades for r in ROUND if frame.low <= r * 10.0**d <= frame.high]
+
+
+def _axes(frame: Frame, axis: CostAxis, y_title: str) -> Markup:
     bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
     parts = [_line(LEFT, bottom, right, bottom)]
     for tick in ticks_of(0.0, frame.top):
         y = frame.y(tick)
         parts.append(_line(LEFT, y, right, y, opacity=0.15))
         parts.append(_text(LEFT - 6, y + 4, f"{tick:g}", anchor="end"))
-    for tick in frame.ticks():
+    for tick in _cost_ticks(frame):
         x = frame.x(tick)
         parts.append(_line(x, bottom, x, bottom + 5))
         parts.append(_text(x, bottom + 18, f"{tick:,g}"))
@@ -145,7 +142,7 @@ def _axes(frame: _Frame, axis: CostAxis, y_title: str) -> Markup:
     return Markup("").join(parts)
 
 
-def _limit(frame: _Frame, axis: CostAxis) -> Markup:
+def _limit(frame: Frame, axis: CostAxis) -> Markup:
     if not axis.limit:
         return Markup("")
     x = frame.x(axis.limit)
@@ -153,7 +150,7 @@ def _limit(frame: _Frame, axis: CostAxis) -> Markup:
     return dashed + _text(x - 4, TOP + 12, f"your limit, {axis.limit:g}", anchor="end")
 
 
-def _point(frame: _Frame, point: CostPoint, *, first: bool) -> Markup:
+def _point(frame: Frame, point: CostPoint, *, first: bool) -> Markup:
     x, y = frame.x(point.cost), frame.y(point.score)
     parts = [Markup("<title>{}: {}</title>").format(printable(point.label), f"{point.score:.3f}")]
     if point.low is not None and point.high is not None:
@@ -165,7 +162,7 @@ def _point(frame: _Frame, point: CostPoint, *, first: bool) -> Markup:
     )
 
 
-def _front(frame: _Frame, leading: Sequence[CostPoint]) -> Markup:
+def _front(frame: Frame, leading: Sequence[CostPoint]) -> Markup:
     """The line through the starts that no other matches for as little, and the names of the first and the last."""
     path = " ".join(f"{frame.x(one.cost):.1f},{frame.y(one.score):.1f}" for one in leading)
     parts = [

@@ -10,7 +10,6 @@ from pydantic import Field
 from recommender.costs.estimates import expected_memory_mb
 from recommender.records import EpochMetrics, Estimate, Job, Recipe, Run
 from recommender.report.document import Document, rounded, same_fields
-from recommender.starts import DEPTHS_OF_MODE
 from recommender.store.records_json import from_parsed
 from recommender.tasks import task_definition
 
@@ -105,11 +104,9 @@ def run_summary(run: Run) -> RunSummary:
         checkpoint=run.start.checkpoint,
         mode=run.start.mode,
         metric=task_definition(run.task).metric.name,
-        score=None if run.best is None else run.best.score,
         epochs=len(run.curve),
         imgsz=run.recipe.imgsz,
-        learning_rate=run.learning_rate_used or run.recipe.learning_rate,
-        freeze=run.recipe.freeze or DEPTHS_OF_MODE[run.start.mode][0],
+        freeze=run.frozen_up_to,
         fraction=run.recipe.fraction,
         seed=run.recipe.seed,
         estimated_seconds=rounded(run.expected_seconds, 2),

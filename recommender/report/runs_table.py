@@ -13,7 +13,6 @@ from rich.text import Text
 from recommender.costs.estimates import memory_beside, time_beside
 from recommender.records import Job, Run
 from recommender.report.runs import repeat_command
-from recommender.starts import DEPTHS_OF_MODE
 from recommender.tasks import task_definition
 from recommender.text import counted, printable, shown, sparkline
 
@@ -55,11 +54,11 @@ def print_runs(
             "ignored" if run.id in ignored else run.status,
             Text(printable(run.target_name, limit=28)),
             Text(printable(run.start, limit=36)),
-            _score(run),
+            shown(run.score, ".3f"),
             str(len(run.curve)),
             str(run.recipe.imgsz),
-            _rate(run),
-            frozen_up_to(run),
+            shown(run.learning_rate, "g"),
+            "" if run.frozen_up_to == "none" else run.frozen_up_to,
             f"{run.recipe.fraction:.0%}",
             str(run.recipe.seed),
             f"{run.seconds:.0f}",
@@ -99,7 +98,7 @@ def print_run(run: Run, console: Console) -> None:
         "start": f"{run.start} ({run.architecture})",
         "weights": run.weights_sha256 or "random",
         "recipe": ", ".join(f"{name} {value}" for name, value in _recipe(run)),
-        "curve": f"{curve(run)}  best {_score(run)} in epoch {run.best.epoch if run.best else '-'}",
+        "curve": f"{curve(run)}  best {shown(run.score, '.3f')} in epoch {run.best.epoch if run.best else '-'}",
         "start score": "unknown" if run.starting_score is None else f"{run.starting_score:.3f}",
         "cost": f"{time_beside(run)}; {memory_beside(run)}",
         "hardware": f"{run.environment.hardware}, {run.environment.device}, {run.environment.num_threads} threads",
@@ -129,7 +128,7 @@ def print_comparison(runs: Sequence[Run], console: Console) -> None:
     scores: list[float | None]
     for column in ("before", *labels, "best epoch", "seconds", "estimated"):
         table.add_column(column, justify="right")
-    for run in sorted(runs, key=lambda run: run.best.score if run.best else -1.0, reverse=True):
+    for run in sorted(runs, key=lambda run: -1.0 if run.score is None else run.score, reverse=True):
         best = run.best
         scores = [None] * len(labels)
         if best:
@@ -153,31 +152,15 @@ def curve(run: Run) -> str:
     return sparkline([point.score for point in run.curve], CURVE_WIDTH, top=1.0)
 
 
-def frozen_up_to(run: Run) -> str:
-    """The part up to whose end the layers were frozen; "" for none."""
-    depth = run.recipe.freeze or DEPTHS_OF_MODE[run.start.mode][0]
-    return "" if depth == "none" else depth
-
-
-def _rate(run: Run) -> str:
-    rate = run.learning_rate_used or run.recipe.learning_rate
-    return "" if rate is None else f"{rate:g}"
-
-
 def _recipe(run: Run) -> list[tuple[str, object]]:
     recipe = run.recipe
-    rate = run.learning_rate_used or recipe.learning_rate or "default"
     return [
         ("epochs", recipe.epochs),
         ("imgsz", recipe.imgsz),
         ("batch", run.batch_used or recipe.batch),
         ("optimiser", run.optimizer_used or recipe.optimizer),
-        ("learning rate", rate),
-        ("frozen up to", frozen_up_to(run) or "none"),
+        ("learning rate", run.learning_rate or "default"),
+        ("frozen up to", run.frozen_up_to),
         ("patience", recipe.patience or "none"),
         ("seed", recipe.seed),
     ]
-
-
-def _score(run: Run) -> str:
-    return shown(run.best.score if run.best else None, ".3f")

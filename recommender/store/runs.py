@@ -187,7 +187,7 @@ def record_run(session: Session, run: Run) -> bool:
             created_at=run.created_at,
             record=record,
             digest=digest_of(record),
-            score=run.best.score if run.best else None,
+            score=run.score,
         )
     )
     return True

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from recommender.families.row import ModelFamily, Shapes
-from recommender.families.ultralytics.yolo import NEVER
+from recommender.families.row import ModelFamily, Shapes, silence_rows
 
 
 def class_rows(head_layer: int, shapes: Shapes) -> set[str]:
@@ -20,12 +19,8 @@ def class_base(key: str) -> str:
 
 
 def silence(head: Any, classes: Sequence[int]) -> None:
-    """Give these classes a logit that no other falls below."""
-    import torch
-
-    with torch.no_grad():
-        head.linear.weight[list(classes)] = 0.0
-        head.linear.bias[list(classes)] = NEVER
+    """Silence these classes in the linear layer."""
+    silence_rows([head.linear], classes)
 
 
 CLASSIFY = ModelFamily(

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from recommender.families.row import ModelFamily, Shapes
-
-NEVER = -1e4  # logit of a class that must not be predicted
+from recommender.families.row import ModelFamily, Shapes, silence_rows
 
 
 def class_rows(head_layer: int, shapes: Shapes) -> set[str]:
@@ -23,13 +21,8 @@ def class_base(key: str) -> str:
 
 
 def silence(head: Any, classes: Sequence[int]) -> None:
-    """Give these classes a logit that no other falls below, in every score head."""
-    import torch
-
-    with torch.no_grad():
-        for layer in (head.enc_score_head, *head.dec_score_head):
-            layer.weight[list(classes)] = 0.0
-            layer.bias[list(classes)] = NEVER
+    """Silence these classes in every score head."""
+    silence_rows((head.enc_score_head, *head.dec_score_head), classes)
 
 
 RTDETR = ModelFamily(

@@ -6,10 +6,9 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from recommender.families.row import ModelFamily, Shapes
+from recommender.families.row import ModelFamily, Shapes, silence_rows
 
 MAX_CLASS_WIDTH = 100  # ultralytics never makes a class branch wider for its classes' sake
-NEVER = -1e4  # logit of a class that must not be predicted
 
 # Ultralytics keeps the kind of a head and the default activation in class attributes while it parses.
 PARSING = threading.RLock()
@@ -67,14 +66,9 @@ def set_class_width(head: Any, width: int) -> bool:
 
 
 def silence(head: Any, classes: Sequence[int]) -> None:
-    """Give these classes a logit that no other falls below, in every branch."""
-    import torch
-
-    for branches in (head.cv3, getattr(head, "one2one_cv3", None) or ()):
-        for branch in branches:
-            with torch.no_grad():
-                branch[-1].weight[list(classes)] = 0.0
-                branch[-1].bias[list(classes)] = NEVER
+    """Silence these classes in every branch."""
+    branches = (*head.cv3, *(getattr(head, "one2one_cv3", None) or ()))
+    silence_rows((branch[-1] for branch in branches), classes)
 
 
 def resume_loss(model: Any, epochs: int) -> None:
