@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from recommender.errors import RecommenderError
 from recommender.profile.index import SourceIndex
 from recommender.profile.index_files import open_index
 from recommender.profile.known import source_profiles
@@ -14,8 +12,8 @@ from recommender.profile.shipped import builtin_profiles
 from recommender.records import Profile
 from recommender.report.dataset_map import PlacedDataset, dataset_map
 from recommender.store import Store
-from service.logs import logger, where
 from service.metrics import Metrics
+from service.workers.rounds import Rounds
 
 CHECK_INTERVAL_S = 1.0
 MAX_MAP_POINTS = 300  # the layout compares all pairs
@@ -30,25 +28,14 @@ class DatasetMap:
     points: Mapping[str, PlacedDataset]  # by data set hash
 
 
-class DatasetMapRefresher:
+class DatasetMapRefresher(Rounds):
     """Holds the newest snapshot, which a thread replaces when profiles change. `current` never blocks."""
 
     def __init__(self, store: Store, metrics: Metrics) -> None:
+        super().__init__("dataset-map", every_s=CHECK_INTERVAL_S, failure="the index is not refreshed")
         self._store = store
         self._metrics = metrics
-        self._closing = threading.Event()
         self._snapshot: DatasetMap | None = None
-        self._thread = threading.Thread(target=self._run, name="dataset-map", daemon=True)
-
-    def open(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop the thread."""
-        self._closing.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=30)
 
     def current(self) -> DatasetMap | None:
         """The newest snapshot; None until the first is built."""
@@ -70,16 +57,10 @@ class DatasetMapRefresher:
         self._metrics.index_sets.set(len(index))
         self._metrics.index_swaps.inc()
 
-    def _run(self) -> None:
-        while not self._closing.is_set():
-            try:
-                snapshot = self._snapshot
-                if snapshot is None or snapshot.generation != self._store.profiles.generation():
-                    self.refresh()
-            except Exception as error:  # the thread must go on: nothing else refreshes the map
-                said = {"message": str(error)} if isinstance(error, RecommenderError) else {}
-                logger().error("the index is not refreshed", failed_in=where(error), **said)
-            self._closing.wait(CHECK_INTERVAL_S)
+    def _round(self) -> None:
+        snapshot = self._snapshot
+        if snapshot is None or snapshot.generation != self._store.profiles.generation():
+            self.refresh()
 
 
 def build_dataset_map(generation: str, index: SourceIndex, profiles: Collection[Profile]) -> DatasetMap:

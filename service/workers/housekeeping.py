@@ -2,45 +2,32 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 from recommender.leftovers import sweep_leftovers
 from recommender.store import Store
 from service.logs import logger, where
 from service.uploads import uploads_folder
+from service.workers.rounds import Rounds
 
 INTERVAL_S = 900.0
 PAGE = 200
 
 
-class Housekeeping:
-    """Sweeps in the background; an error is logged and the next round tries again."""
+class Housekeeping(Rounds):
+    """Sweeps in the background."""
 
     def __init__(self, store: Store) -> None:
+        super().__init__("housekeeping", every_s=INTERVAL_S, failure="leftovers")
         self._store = store
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
-    def open(self) -> None:
-        """Begin with a first round."""
-        self._thread.start()
+    def _round(self) -> None:
+        removed = sweep_leftovers(uploads_of(self._store))
+        if removed:
+            logger().info("leftovers removed", count=len(removed))
 
-    def close(self) -> None:
-        """End; a round under way is not waited for long."""
-        self._closing.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=5)
-
-    def _run(self) -> None:
-        while not self._closing.is_set():
-            try:
-                removed = sweep_leftovers(uploads_of(self._store))
-                if removed:
-                    logger().info("leftovers removed", count=len(removed))
-            except Exception as error:
-                logger().warning("leftovers", failed_in=where(error))
-            self._closing.wait(INTERVAL_S)
+    def _failed(self, error: Exception) -> None:
+        logger().warning(self._failure, failed_in=where(error))
 
 
 def uploads_of(store: Store) -> frozenset[Path]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 from urllib.parse import urlsplit
 
 from recommender.errors import RecommenderError, UsageError
@@ -12,6 +11,7 @@ from recommender.store import Store
 from service.logs import logger, where
 from service.metrics import Metrics
 from service.settings import ServiceSettings
+from service.workers.rounds import Rounds
 from tune_jobs import head_security, hosting, sweep_host, training_spec
 from tune_jobs.hosting import JobLocation, ensure_host
 
@@ -23,33 +23,24 @@ HOST_MODULES = {
 }  # host module by kind of job
 
 
-class JobHosts:
-    """Looks after the host processes, which submit the jobs in the store to the cluster, each once."""
+class JobHosts(Rounds):
+    """Looks after the host processes, which submit the jobs in the store to the cluster, each once.
+
+    Jobs that an earlier service left unfinished are continued; a host process with work goes on when this one closes,
+    and is found again at the next start.
+    """
 
     def __init__(self, store: Store, settings: ServiceSettings, metrics: Metrics) -> None:
+        super().__init__("job-hosts", every_s=CHECK_INTERVAL_S, failure="no launcher")
         self._store = store
         self._metrics = metrics
         self._enabled = settings.launcher
         self.place = JobLocation(address=settings.ray_address, storage=settings.storage)
-        self._wake = threading.Event()
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="job-hosts", daemon=True)
 
     def open(self) -> None:
-        """Start the thread; jobs that an earlier service left unfinished are continued."""
+        """Begin with a first round, unless this service is not to launch anything."""
         if self._enabled:
-            self._thread.start()
-
-    def close(self) -> None:
-        """Stop the thread. A host process with work goes on and is found again at the next start."""
-        self._closing.set()
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=30)
-
-    def wake(self) -> None:
-        """Look for new jobs at once."""
-        self._wake.set()
+            super().open()
 
     def state(self) -> str:
         """The state of the cluster: "ok …", or "not …" with the reason."""
@@ -76,18 +67,15 @@ class JobHosts:
                 allowed_s += cost["limit_s"] or 0.0
         return spent_s, allowed_s
 
-    def _run(self) -> None:
-        while not self._closing.is_set():
-            try:
-                kinds = {job.kind for job, _ in self._store.launches.active(self.place.cluster)}
-                for kind in kinds & HOST_MODULES.keys():
-                    ensure_host(self._store, self.place, module=HOST_MODULES[kind])
-            except Exception as error:  # the thread must go on: nothing else starts hosts
-                self._metrics.launch_failures.inc()
-                said = {"message": str(error)} if isinstance(error, RecommenderError | OSError) else {}
-                logger().error("no launcher", failed_in=where(error), **said)
-            self._wake.wait(CHECK_INTERVAL_S)
-            self._wake.clear()
+    def _round(self) -> None:
+        kinds = {job.kind for job, _ in self._store.launches.active(self.place.cluster)}
+        for kind in kinds & HOST_MODULES.keys():
+            ensure_host(self._store, self.place, module=HOST_MODULES[kind])
+
+    def _failed(self, error: Exception) -> None:
+        self._metrics.launch_failures.inc()
+        said = {"message": str(error)} if isinstance(error, RecommenderError | OSError) else {}
+        logger().error(self._failure, failed_in=where(error), **said)
 
 
 def check_head(address: str) -> None:

@@ -34,9 +34,11 @@ from service.problems import HTTPProblem, problem_of
 from service.settings import ServiceSettings
 from service.workers import tasks
 from service.workers.pools import TaskResult, WorkerPools, task_result
+from service.workers.rounds import Rounds
 from tune_jobs.leases import Leases
 
 POLL_INTERVAL_S = 0.5
+PAUSE_S = 2.0  # after a round that failed: the store is away for a moment, or worse
 MAX_POLLED = 1000  # unfinished recommendations looked at in one round
 MAX_CACHED_ANSWERS = 512  # kept in memory, some 20 kB each
 FINGERPRINT_TTL_S = 0.25  # how long the fingerprint of what is known is believed
@@ -49,17 +51,18 @@ class _RunningTask:
     started_s: float
 
 
-class RecommendationQueue:
+class RecommendationQueue(Rounds):
     """One per service. Its thread leases recommendation jobs from the store, which several services may share."""
 
     def __init__(self, store: Store, pools: WorkerPools, settings: ServiceSettings, metrics: Metrics) -> None:
+        super().__init__(
+            "recommendation-queue", every_s=POLL_INTERVAL_S, failure="the recommendation queue pauses"
+        )
         self._store = store
         self._pools = pools
         self._settings = settings
         self._metrics = metrics
         self._holder = secrets.token_hex(8)
-        self._wake = threading.Event()
-        self._closing = threading.Event()
         self._running: dict[str, _RunningTask] = {}
         self._started_s: dict[str, float] = {}  # when an owner's newest one was started
         self._fingerprint: tuple[float, str] = (-1.0, "")
@@ -69,18 +72,10 @@ class RecommendationQueue:
         self._lock = threading.Lock()
         self._asking = threading.Lock()
         self._leases = Leases(store.recommendations, self._holder)
-        self._thread = threading.Thread(target=self._run, name="recommendation-queue", daemon=True)
-
-    def open(self) -> None:
-        """Start the thread."""
-        self._thread.start()
 
     def close(self) -> None:
         """Stop the thread and requeue what is not answered."""
-        self._closing.set()
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=30)
+        super().close()
         for entry in self._running.values():
             entry.future.cancel()
         with contextlib.suppress(StorageError):  # away: the leases run out by themselves
@@ -172,20 +167,11 @@ class RecommendationQueue:
         parts = (__version__, ENCODER, self._fingerprint[1], dataset_hash, question)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    def _run(self) -> None:
-        while not self._closing.is_set():
-            try:
-                self._poll()
-            except (
-                Exception
-            ) as error:  # the store is away for a moment, or worse: nobody else answers questions
-                said = {"message": str(error)} if isinstance(error, RecommenderError) else {}
-                logger().error("the recommendation queue pauses", failed_in=where(error), **said)
-                self._closing.wait(2.0)
-            self._wake.wait(POLL_INTERVAL_S)
-            self._wake.clear()
+    def _failed(self, error: Exception) -> None:
+        super()._failed(error)
+        self._closing.wait(PAUSE_S)
 
-    def _poll(self) -> None:
+    def _round(self) -> None:
         for id, entry in list(self._running.items()):
             if entry.future.done():
                 del self._running[id]
