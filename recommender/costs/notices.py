@@ -58,32 +58,31 @@ def cost_notes(
     and `omitted` are the starts left out of the ranking.
     """
     first = rows[0]
-    return (
-        *_to_fetch(first),
-        *_cheaper(first, rows),
-        *_larger(first, ranked, limits, omitted),
-        *_other_tables(ranked, target.task, limits),
-        *_estimated(first, hours_on),
-        *_too_large(first, gpu, scratch),
-        *_sizes(first, target, profile),
+    found = (
+        _to_fetch(first),
+        _cheaper(first, rows),
+        _larger(first, ranked, limits, omitted),
+        _other_tables(ranked, target.task, limits),
+        _estimated(first, hours_on),
+        _too_large(first, gpu, scratch),
+        _sizes(first, target, profile),
     )
+    return tuple(notice for notice in found if notice is not None)
 
 
-def _to_fetch(first: RankedStart) -> tuple[Notice, ...]:
+def _to_fetch(first: RankedStart) -> Notice | None:
     if first.fetch_mb is None:
-        return ()
+        return None
     name = printable(first.start.checkpoint)
-    return (
-        Notice(
-            code="to_be_fetched",
-            message=f"{name} is not on this machine: about {first.fetch_mb:g} MB are to be fetched first. Its forecast "
-            "rests on what is published of it.",
-            hint=f"recommend checkpoints fetch {name} fetches it; --here leaves out what is not on this machine.",
-        ),
+    return Notice(
+        code="to_be_fetched",
+        message=f"{name} is not on this machine: about {first.fetch_mb:g} MB are to be fetched first. Its forecast "
+        "rests on what is published of it.",
+        hint=f"recommend checkpoints fetch {name} fetches it; --here leaves out what is not on this machine.",
     )
 
 
-def _cheaper(first: RankedStart, rows: Sequence[RankedStart]) -> tuple[Notice, ...]:
+def _cheaper(first: RankedStart, rows: Sequence[RankedStart]) -> Notice | None:
     """The cheapest start that loses little, where it costs much less."""
     own = first.flops_b
     near = [
@@ -95,30 +94,28 @@ def _cheaper(first: RankedStart, rows: Sequence[RankedStart]) -> tuple[Notice, .
         and first.score.mean - row.score.mean <= NEARLY
     ]
     if own is None or not near:
-        return ()
+        return None
     flops, row = min(near, key=lambda pair: (pair[0], pair[1].rank))
     if flops > CHEAPER * own:
-        return ()
-    return (
-        Notice(
-            code="cheaper",
-            message=f"{printable(row.start)} at {row.imgsz} px is expected to end "
-            f"{max(first.score.mean - row.score.mean, 0.0):.3f} lower and needs {flops / own:.0%} of the operations"
-            f"{_instead(row, first)}.",
-        ),
+        return None
+    return Notice(
+        code="cheaper",
+        message=f"{printable(row.start)} at {row.imgsz} px is expected to end "
+        f"{max(first.score.mean - row.score.mean, 0.0):.3f} lower and needs {flops / own:.0%} of the operations"
+        f"{_instead(row, first)}.",
     )
 
 
 def _larger(
     first: RankedStart, ranked: Sequence[RankedStart], limits: Sequence[str], omitted: Sequence[Cost] = ()
-) -> tuple[Notice, ...]:
+) -> Notice | None:
     """Within limits on the trained model: the best of the starts that make more of them than the first does.
 
     Without a limit nothing bounds what is larger, and the note on omitted starts names the most promising one.
     """
     own = first.flops_b
     if own is None or not limits or first.latency_ms is None:
-        return ()
+        return None
     larger = [
         row
         for row in ranked
@@ -129,16 +126,14 @@ def _larger(
         and not trained_on_target(row.evidence)
     ]
     if larger:
-        return (_larger_fits(first, max(larger, key=lambda row: (row.score.mean, -row.rank))),)
+        return _larger_fits(first, max(larger, key=lambda row: (row.score.mean, -row.rank)))
     if any(one.flops_b is not None and one.flops_b >= LARGER * own for one in omitted):
-        return ()  # there is room, and the note on omitted starts says why none is ranked
+        return None  # there is room, and the note on omitted starts says why none is ranked
     within = " and ".join(limits)
-    return (
-        Notice(
-            code="larger",
-            message=f"{within[0].upper()}{within[1:]} leave no room for a model {LARGER:g} times as large as "
-            f"{printable(first.start)} at {first.imgsz} px.",
-        ),
+    return Notice(
+        code="larger",
+        message=f"{within[0].upper()}{within[1:]} leave no room for a model {LARGER:g} times as large as "
+        f"{printable(first.start)} at {first.imgsz} px.",
     )
 
 
@@ -159,20 +154,18 @@ def _larger_fits(first: RankedStart, best: RankedStart) -> Notice:
     )
 
 
-def _other_tables(ranked: Sequence[RankedStart], task: Task, limits: Sequence[str]) -> tuple[Notice, ...]:
+def _other_tables(ranked: Sequence[RankedStart], task: Task, limits: Sequence[str]) -> Notice | None:
     """The tables by which starts to be fetched are ranked where none compares models of the task."""
     unfetched = any(row.fetch_mb is not None for row in ranked)
     if limits and not unfetched and task_definition(task).whole_images:
-        return (
-            Notice(
-                code="larger",
-                message="Of classifiers the starts on this machine are ranked; another official one may keep to your "
-                "limits too.",
-                hint="--all ranks them by their published ImageNet accuracy.",
-            ),
+        return Notice(
+            code="larger",
+            message="Of classifiers the starts on this machine are ranked; another official one may keep to your "
+            "limits too.",
+            hint="--all ranks them by their published ImageNet accuracy.",
         )
     said = task_definition(task).other_tables
-    return (Notice(code="other_tables", message=said),) if unfetched and said else ()
+    return Notice(code="other_tables", message=said) if unfetched and said else None
 
 
 def _instead(a: Cost, b: Cost) -> str:
@@ -185,44 +178,42 @@ def _instead(a: Cost, b: Cost) -> str:
     return f" ({', '.join(said)})" if said else ""
 
 
-def _estimated(first: RankedStart, hours_on: str | None) -> tuple[Notice, ...]:
+def _estimated(first: RankedStart, hours_on: str | None) -> Notice | None:
     said = []
     if first.latency_basis not in (None, "measured"):
         said.append(f"its latency is {first.latency_basis}")
     if hours_on is not None:
         said.append(f"hours are those of {printable(hours_on)}")
     if not said:
-        return ()
+        return None
     text = "; ".join(said)
-    return (Notice(code="estimated_cost", message=f"{text[0].upper()}{text[1:]}."),)
+    return Notice(code="estimated_cost", message=f"{text[0].upper()}{text[1:]}.")
 
 
-def _too_large(first: RankedStart, gpu: str | None, scratch: str = "") -> tuple[Notice, ...]:
+def _too_large(first: RankedStart, gpu: str | None, scratch: str = "") -> Notice | None:
     """A batch of the usual size that the GPU asked for does not hold, and the one that it does."""
     holds, need = gpu_memory_mb(gpu) if gpu else None, first.training_mb
     if holds is None or need is None or need + FRAMEWORK_MB <= holds:
-        return ()
+        return None
     fits = largest_batch(first.architecture or scratch, first.imgsz or TILED, holds)
     remedy = (
         f"a batch of {fits} fits: --batch {fits}."
         if fits
         else "not even one image fits: take a smaller model or size."
     )
-    return (
-        Notice(
-            code="gpu_memory",
-            message=f"Training {printable(first.start)} at {first.imgsz} px in batches of {BATCH} takes about "
-            f"{math.ceil((need + FRAMEWORK_MB) / 102.4) / 10:g} GB, and {gpu} has {holds / 1024:.0f}; {remedy}",
-        ),
+    return Notice(
+        code="gpu_memory",
+        message=f"Training {printable(first.start)} at {first.imgsz} px in batches of {BATCH} takes about "
+        f"{math.ceil((need + FRAMEWORK_MB) / 102.4) / 10:g} GB, and {gpu} has {holds / 1024:.0f}; {remedy}",
     )
 
 
-def _sizes(first: RankedStart, target: Dataset, profile: Profile) -> tuple[Notice, ...]:
+def _sizes(first: RankedStart, target: Dataset, profile: Profile) -> Notice | None:
     """Objects too small to be seen at the chosen image size, and what the next size would bring."""
     imgsz = first.imgsz or 640
     tiny, small = small_shares(target, imgsz)
     if small < 0.1:
-        return ()
+        return None
     said = [
         f"At {imgsz} px {tiny:.0%} of your objects are below {TINY} pixels and {small:.0%} below {SMALL}."
     ]
@@ -247,7 +238,7 @@ def _sizes(first: RankedStart, target: Dataset, profile: Profile) -> tuple[Notic
         said.append("The images hold no more detail than that: only larger originals would help.")
     elif tiny >= MANY and larger is None:
         said.append("Your images hold little more detail than that: only larger originals would help.")
-    return (Notice(code="small_objects", message=" ".join(said)),)
+    return Notice(code="small_objects", message=" ".join(said))
 
 
 def small_shares(target: Dataset, imgsz: int) -> tuple[float, float]:

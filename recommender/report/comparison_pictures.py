@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -64,85 +64,54 @@ def pictures_of(comparison: ComparisonInput, findings: Findings, pixels: Pixels)
         if found is not None:
             shown.append((row.start, found))
     return tuple(
-        _picture(number, difference.scene, difference.spread, shown, comparison, pixels)
-        for number, difference in enumerate(findings.differences)
+        Picture(
+            name=printable(one.scene.name, limit=80),
+            spread=one.spread,
+            source=_source(number, one.scene, pixels(one.scene.name)),
+            panels=tuple(
+                Panel(title=title, drawing=_drawing(number, one.scene, marks), caption=caption)
+                for title, marks, caption in _panels(one.scene, shown, comparison)
+            ),
+        )
+        for number, one in enumerate(findings.differences)
     )
 
 
-def _picture(
-    number: int,
-    scene: Scene,
-    spread: float,
-    shown: Sequence[tuple[Start, Evaluation]],
-    comparison: ComparisonInput,
-    pixels: Pixels,
-) -> Picture:
+def _panels(
+    scene: Scene, shown: Sequence[tuple[Start, Evaluation]], comparison: ComparisonInput
+) -> Iterator[tuple[str, list[Markup], str]]:
+    """Title, marks and caption of each: what is really there, then what each start saw."""
     names = comparison.plan.class_names
     if comparison.task == "classify":
-        return _classified(number, scene, spread, shown, names, pixels)
-    panels = [
-        Panel(
-            title="Ground truth",
-            drawing=_drawing(number, scene, [_mark("truth", box, scene, names) for box in scene.truth]),
-            caption=counted(len(scene.truth), "object"),
-        )
-    ]
+        yield from _class_panels(scene, shown, names)
+        return
+    yield (
+        "Ground truth",
+        [_mark("truth", box, scene, names) for box in scene.truth],
+        counted(len(scene.truth), "object"),
+    )
     for start, evaluation in shown:
         marks = matches_of(scene.truth, evaluation.boxes.get(scene.name, ()), comparison.plan.confidence)
-        panels.append(
-            Panel(
-                title=printable(start),
-                drawing=_drawing(number, scene, _all_marks(marks, scene, names)),
-                caption=f"{counted(len(marks.hits), 'hit')}, {counted(len(marks.misses), 'miss')}, "
-                f"{counted(len(marks.false_alarms), 'false alarm')}",
-            )
+        said = (
+            counted(len(marks.hits), "hit"),
+            counted(len(marks.misses), "miss"),
+            counted(len(marks.false_alarms), "false alarm"),
         )
-    return Picture(
-        name=printable(scene.name, limit=80),
-        spread=spread,
-        source=_source(number, scene, pixels(scene.name)),
-        panels=tuple(panels),
-    )
+        yield printable(start), _all_marks(marks, scene, names), ", ".join(said)
 
 
-def _classified(
-    number: int,
-    scene: Scene,
-    spread: float,
-    shown: Sequence[tuple[Start, Evaluation]],
-    names: Sequence[str],
-    pixels: Pixels,
-) -> Picture:
-    """The image with what each start takes it for; a frame tells right from wrong."""
+def _class_panels(
+    scene: Scene, shown: Sequence[tuple[Start, Evaluation]], names: Sequence[str]
+) -> Iterator[tuple[str, list[Markup], str]]:
+    """The class that each start takes the image for; a frame tells right from wrong."""
     truth = scene.truth[0]
-    panels = [
-        Panel(
-            title="True class",
-            drawing=_drawing(number, scene, [_mark("truth", truth, scene, names, of_image=True)]),
-            caption=printable(names[truth.label]),
-        )
-    ]
+    yield "True class", [_mark("truth", truth, scene, names, of_image=True)], printable(names[truth.label])
     for start, evaluation in shown:
         for guess in evaluation.boxes.get(scene.name, ())[:1]:
             right = guess.label == truth.label
-            panels.append(
-                Panel(
-                    title=printable(start),
-                    drawing=_drawing(
-                        number,
-                        scene,
-                        [_mark("hit" if right else "false", guess, scene, names, of_image=True)],
-                    ),
-                    caption=f"{printable(names[guess.label])}, {guess.confidence:.0%} sure: "
-                    f"{'right' if right else 'wrong'}",
-                )
-            )
-    return Picture(
-        name=printable(scene.name, limit=80),
-        spread=spread,
-        source=_source(number, scene, pixels(scene.name)),
-        panels=tuple(panels),
-    )
+            mark = _mark("hit" if right else "false", guess, scene, names, of_image=True)
+            said = f"{printable(names[guess.label])}, {guess.confidence:.0%} sure: {'right' if right else 'wrong'}"
+            yield printable(start), [mark], said
 
 
 def _source(number: int, scene: Scene, pixels_HW3: ByteArray | None) -> Markup:
