@@ -10,7 +10,6 @@ from recommender.comparison.comparison_input import ComparisonInput, Evaluation
 from recommender.comparison.confusion import Confusion, confusions_of
 from recommender.comparison.forecast_error import ForecastError, forecast_error_of
 from recommender.comparison.noise import SeedNoise
-from recommender.comparison.norms import norm_notices
 from recommender.comparison.pictures import Difference, differing_scenes
 from recommender.comparison.reasons import WorseStart, worse_starts
 from recommender.comparison.rows import ComparisonRow, main_rows, noise_of, rows_of
@@ -18,6 +17,10 @@ from recommender.comparison.sizes import SizeFinding, size_finding
 from recommender.comparison.summary import noise_sentence, sentences
 from recommender.records import EpochMetrics, Notice, Start
 from recommender.tasks import task_definition
+from recommender.text import counted
+
+USUAL_BATCH = 16  # images whose gradients one step gathers, also where the batch is smaller
+NOISY_BATCH = 16  # below it the statistics of batch norm are noisy for random weights (Wu and He 2018)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +63,7 @@ def findings_of(comparison: ComparisonInput, *, pictures: int = 6) -> Findings:
         forecast_error=forecast_error,
         differences=_differences(comparison, main, pictures),
         confusions=confusions_of(comparison, main),
-        notices=(*_once(comparison.notices), *norm_notices(comparison)),
+        notices=(*_once(comparison.notices), *_norm_notices(comparison)),
     )
 
 
@@ -111,3 +114,33 @@ def _differences(
     # A classifier's first guess counts, however sure it is.
     confidence = 0.0 if comparison.task == "classify" else comparison.plan.confidence
     return differing_scenes(comparison.held.scenes, evaluations, confidence=confidence, limit=pictures)
+
+
+def _norm_notices(comparison: ComparisonInput) -> tuple[Notice, ...]:
+    """One sentence on what was used, and a warning where batch norm saw too few images."""
+    runs = [trained.run for trained in comparison.trained]
+    if not runs:
+        return ()
+    batch = min(run.batch_used or run.recipe.batch for run in runs)
+    images = min(run.num_train_images for run in runs)
+    seen = min(batch, images)
+    group = sum(run.recipe.normalisation == "group" for run in runs)
+    scratch = [run for run in runs if run.start.mode == "scratch"]
+    used = "group norm for scratch, batch norm for the rest" if group else "batch norm for every start"
+    steps = max(1, -(-USUAL_BATCH // batch))
+    gathered = f"; gradients gathered over {steps} batches before each step" if steps > 1 else ""
+    notices = [
+        Notice(
+            code="normalisation",
+            message=f"Normalisation: {used}, batches of {counted(batch, 'image')}{gathered}.",
+        )
+    ]
+    if seen < NOISY_BATCH and scratch and not group:
+        notices.append(
+            Notice(
+                code="small_batch",
+                message=f"Batch norm saw {counted(seen, 'image')} at a time, too few for a fair run from scratch: "
+                "gathering gradients does not mend its statistics. Try --normalisation group, or a larger --batch.",
+            )
+        )
+    return tuple(notices)

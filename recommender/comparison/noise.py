@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from recommender.records.described import described
+from recommender.records.fields import described
 
 LEVEL = 0.9  # of the interval a difference has to leave
 FLOOR = 0.02  # mAP under which a start has hardly learnt: its seeds have no room to differ

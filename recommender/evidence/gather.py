@@ -148,8 +148,7 @@ def _is_whole(checkpoint: Checkpoint) -> bool:
 def measure(checkpoint: Checkpoint, sample: TargetSample) -> dict[str, float | None]:
     """Every estimator's score of one checkpoint. Raises CheckpointError when it cannot be loaded."""
     # Here, not above: torch and scikit-learn are only loaded when something is measured.
-    from recommender.evidence.features import box_features, load_backbone
-    from recommender.evidence.scores import scores_of
+    from recommender.evidence.scores import box_features, load_backbone, scores_of
 
     scores = scores_of(box_features(load_backbone(checkpoint), sample), sample, checkpoint)
     # The last bits depend on where arrays lie in memory, and so on what else is measured at that time.

@@ -1,4 +1,4 @@
-"""Features of a target's boxes → the scores of `Evidence`.
+"""Features of a target's boxes from a candidate's own backbone, and the scores of `Evidence` from these.
 
 Every candidate's features are brought to the same number of dimensions first: wider networks would otherwise
 score higher for their width alone, which is how such scores come to rank models instead of transfer.
@@ -9,6 +9,7 @@ Shapes: M boxes, K channels of a level, R reduced dimensions.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,33 @@ from recommender.evidence.samples import TargetSample
 from recommender.evidence.table import CandidateFeatures, estimators_for, standardise
 from recommender.records import Checkpoint
 
+if TYPE_CHECKING:
+    from recommender.families.ultralytics.backbone import Backbone
+
+BATCH_IMAGES = 16
 REDUCED = 64  # dimensions
 MIN_OBJECTS = 8  # fewer say nothing
+
+
+def load_backbone(checkpoint: Checkpoint) -> Backbone:
+    """A checkpoint's backbone with its own weights. Raises CheckpointError where they do not fill its first layers."""
+    from recommender.checkpoints import load_state
+    from recommender.families.ultralytics.backbone import backbone_of
+
+    return backbone_of(checkpoint.name, checkpoint.architecture, load_state(checkpoint))
+
+
+def box_features(backbone: Backbone, sample: TargetSample) -> dict[int, NDArray[np.float32]]:
+    """The mean of each level's map inside each box: stride → (M, K), boxes in the sample's order."""
+    from recommender.profile.probe import mean_in_boxes
+
+    rows: dict[int, list[NDArray[np.float32]]] = {}
+    for start in range(0, len(sample.squares_N3SS), BATCH_IMAGES):
+        maps = backbone.maps(sample.squares_N3SS[start : start + BATCH_IMAGES])
+        for stride, map_NCHW in maps.items():
+            boxes = sample.boxes[start : start + BATCH_IMAGES]
+            rows.setdefault(stride, []).extend(map(mean_in_boxes, map_NCHW, boxes))
+    return {stride: np.concatenate(parts) for stride, parts in sorted(rows.items())}
 
 
 @single_blas_thread()

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from recommender.records.checkpoints import Start
-from recommender.records.described import described
 from recommender.records.evidence_json import FlatScores
+from recommender.records.fields import described
 from recommender.records.profiles import Profile
 from recommender.starts import FreezeDepth
 from recommender.tasks import Task

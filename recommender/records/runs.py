@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from recommender.records.checkpoints import Start
-from recommender.records.described import described
+from recommender.records.fields import described
 from recommender.starts import DEPTHS_OF_MODE, FreezeDepth
 from recommender.tasks import Task
 

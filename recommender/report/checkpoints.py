@@ -9,7 +9,8 @@ from pydantic import Field
 
 from recommender.checkpoints import names_of_files
 from recommender.records import Checkpoint, LayerTransfer, TrainingStep, TransferCoverage
-from recommender.report.document import Document, same_fields
+from recommender.records.fields import same_fields
+from recommender.report.document import Document
 from recommender.tasks import Task
 
 

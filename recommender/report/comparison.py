@@ -12,6 +12,7 @@ from recommender.comparison.reasons import rates_tried, trainable_share
 from recommender.comparison.rows import ComparisonRow
 from recommender.comparison.summary import catch_up_text, size_text
 from recommender.records import SplitCounts
+from recommender.records.fields import same_fields
 from recommender.report.comparison_confusion import MOST_PAIRS
 from recommender.report.comparison_schema import (
     AskedPart,
@@ -30,7 +31,7 @@ from recommender.report.comparison_schema import (
     ScenePart,
     SizesPart,
 )
-from recommender.report.document import Document, rounded, same_fields
+from recommender.report.document import Document, rounded
 
 PartT = TypeVar("PartT", bound=Document)
 DIGITS = 5  # of published numbers

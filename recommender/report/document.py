@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -48,11 +48,6 @@ class Document(Published):
     """A part of a published answer. Numbers are finite: JSON knows no NaN."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-def same_fields(model: type[BaseModel], record: object) -> dict[str, Any]:
-    """The values of a document's fields that a record has under the same names."""
-    return {name: getattr(record, name) for name in model.model_fields if hasattr(record, name)}
 
 
 class DatasetPart(Document):

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from recommender.costs.estimates import expected_memory_mb
 from recommender.records import EpochMetrics, Estimate, Job, Recipe, Run
-from recommender.report.document import Document, rounded, same_fields
+from recommender.records.fields import same_fields
+from recommender.report.document import Document, rounded
 from recommender.store.records_json import from_parsed
 from recommender.tasks import task_definition
 

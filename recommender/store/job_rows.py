@@ -9,10 +9,10 @@ from sqlalchemy.orm import Session
 
 from recommender.errors import ConflictError, NotFoundError
 from recommender.records import EpochMetrics, Job, JobEvent, Lease
+from recommender.records.fields import same_fields
 from recommender.store.clock import utc_now
 from recommender.store.job_models import JobEventRow, JobRow, OutboxRow
 from recommender.store.records_json import decode
-from recommender.store.rows import same_fields
 
 RECOMMENDATION = "recommendation"  # the kind that a service answers itself; a cluster runs all others
 

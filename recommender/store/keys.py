@@ -10,10 +10,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from recommender.errors import StorageError
+from recommender.records.fields import same_fields
 from recommender.store.clock import utc_now
 from recommender.store.database import require_key, storable
 from recommender.store.repository import Repository
-from recommender.store.rows import same_fields
 from recommender.store.service_models import ApiKeyRow, SessionRow
 from recommender.store.service_records import ApiKey
 

@@ -11,12 +11,12 @@ from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.orm import Session
 
 from recommender.records import JOB_ENDED, Lease
+from recommender.records.fields import same_fields
 from recommender.store.clock import utc_now
 from recommender.store.database import require_key, storable
 from recommender.store.job_leases import JobLeases
 from recommender.store.job_models import JobRow
 from recommender.store.job_rows import RECOMMENDATION, append_event, lease_of
-from recommender.store.rows import same_fields
 from recommender.store.service_records import Page, RecommendationJob, Status
 
 _OPEN = ("queued", "running")

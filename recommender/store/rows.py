@@ -1,19 +1,13 @@
-"""Rows ↔ records: by the fields that have the same names, or from a record's text, checksum first."""
+"""Records from rows that keep them as text, checksum first."""
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from recommender.errors import StorageError
 from recommender.store.records_json import decode, digest_of
 
 RecordT = TypeVar("RecordT")
-
-
-def same_fields(kind: type, row: object) -> dict[str, Any]:
-    """The values of a record's fields that a row has under the same names."""
-    return {field.name: getattr(row, field.name) for field in fields(kind) if hasattr(row, field.name)}
 
 
 class RecordRow(Protocol):

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from recommender.store.checkpoints import Checkpoints
 from recommender.store.database import Database
 from recommender.store.datasets import RegisteredDatasets
 from recommender.store.evidence import EvidenceCache
-from recommender.store.fingerprint import fingerprint
 from recommender.store.jobs import Jobs
 from recommender.store.keys import Keys
 from recommender.store.launches import Launches
+from recommender.store.models import CheckpointRow, IgnoredRunRow, RunRow
 from recommender.store.profiles import Profiles
 from recommender.store.recommendation_jobs import RecommendationJobs
-from recommender.store.runs import Runs
+from recommender.store.runs import RANKABLE, Runs
 
 
 class Store(Database):
@@ -39,4 +43,14 @@ class Store(Database):
 
     def fingerprint(self) -> str:
         """A text that changes whenever an answer may: with the runs that teach, and with the checkpoints."""
-        return self.read(fingerprint)
+        return self.read(_fingerprint)
+
+
+def _fingerprint(session: Session) -> str:
+    """SHA-256 over all that answers rest on, apart from the program itself; cheap enough for each question."""
+    runs = select(func.count(), func.max(RunRow.created_at)).where(RunRow.status.in_(RANKABLE))
+    checkpoints = select(CheckpointRow.name, CheckpointRow.digest).order_by(CheckpointRow.name)
+    count, latest = session.execute(runs).one()
+    known = [(name, digest) for name, digest in session.execute(checkpoints)]
+    ignored = tuple(session.scalars(select(IgnoredRunRow.run_id).order_by(IgnoredRunRow.run_id)))
+    return hashlib.sha256(repr((count, latest, known, ignored)).encode()).hexdigest()

@@ -107,5 +107,6 @@ def test_within_a_limit_the_best_larger_model_that_fits_is_named() -> None:
     assert "25 ms an image instead of 10" in note.message
     assert "40 MB to be fetched is expected to end 0.010 higher: not told apart" in note.message
     note = _larger(first, [first, twin], limits)
-    assert note is not None and "leave no room" in note.message
+    assert note is not None
+    assert "leave no room" in note.message
     assert _larger(first, [first, big], ()) is None

@@ -12,9 +12,8 @@ import pytest
 from recommender.checkpoints import backbone_length, build_model, load_state
 from recommender.errors import CheckpointError, IntegrityError
 from recommender.evidence import estimators_for
-from recommender.evidence.features import box_features, load_backbone
 from recommender.evidence.samples import BACKGROUND, TargetSample
-from recommender.evidence.scores import MIN_OBJECTS, reduce, scores_of
+from recommender.evidence.scores import MIN_OBJECTS, box_features, load_backbone, reduce, scores_of
 from recommender.evidence.table import standardise
 from recommender.families.ultralytics import backbone
 from recommender.families.ultralytics.backbone import STRIDES
