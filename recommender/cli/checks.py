@@ -49,7 +49,7 @@ Check = Callable[[], Iterator[Finding]]
 
 
 def all_results(address: str | None) -> Iterator[tuple[str, Finding]]:
-    """What every check finds, each with the part it is about; a check that breaks is itself a finding."""
+    """The findings of every check, each with its part; a check that breaks is itself a finding."""
     checks: tuple[tuple[str, Check], ...] = (
         ("versions", versions),
         ("home", home_folder),

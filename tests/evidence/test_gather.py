@@ -114,10 +114,10 @@ def test_odd_checkpoints_end_no_ranking(
 def test_a_network_that_breaks_when_run_ends_no_ranking(
     target: Dataset, profile: Profile, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from recommender.evidence import features
+    from recommender.evidence import scores
     from recommender.families.ultralytics.backbone import Backbone
 
-    real = features.load_backbone
+    real = scores.load_backbone
 
     def load(checkpoint: Checkpoint) -> Backbone:
         loaded = real(checkpoint)
@@ -125,7 +125,7 @@ def test_a_network_that_breaks_when_run_ends_no_ranking(
             del loaded.layers[2]  # the next one gets half of the channels it reads
         return loaded
 
-    monkeypatch.setattr(features, "load_backbone", load)
+    monkeypatch.setattr(scores, "load_backbone", load)
     pair = [random_checkpoint(tmp_path, name, seed=seed) for seed, name in enumerate(("broken", "good"))]
     found = gather(target, profile, pair, {}, store=store)
     assert [_measured(found[name]) for name in ("broken", "good")] == [False, True]
