@@ -24,6 +24,7 @@ from recommender.report.document import RecommendationDocument
 from tests.conftest import ROOT
 
 UPDATE = bool(os.environ.get("UPDATE_DOCS"))
+PARTS = ("recommender", "tune_jobs", "service", "benchmarks", "tests")
 PAGES = ([], *[[name] for name, *_ in (*GROUPS, *COMMANDS)])
 
 
@@ -135,3 +136,10 @@ def _without_numbers(text: str) -> list[str]:
     """Words of each line, numbers and bars masked."""
     plain = re.sub(r"[├─┤●]+", "bar", re.sub(r"\d[\d,.]*", "0", text))
     return [" ".join(line.split()) for line in plain.splitlines()]
+
+
+def test_every_file_that_the_architecture_names_is_there() -> None:
+    named = set(re.findall(r"`([\w/]+\.py)`", (ROOT / "docs/architecture.md").read_text("utf-8")))
+    files = [f"/{file.relative_to(ROOT)}" for part in PARTS for file in (ROOT / part).rglob("*.py")]
+    assert len(named) > 100
+    assert [name for name in sorted(named) if not any(file.endswith(f"/{name}") for file in files)] == []
