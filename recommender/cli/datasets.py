@@ -59,7 +59,7 @@ def export(
 
     with progress_bars() as progress:
         dataset = _open(path, task, allow_root, seed, progress)
-        written = export_yolo(dataset, folder.absolute(), seed=seed, splits=("train", "val", "test"))
+        written = export_yolo(dataset, folder.absolute(), splits=("train", "val", "test"))
     typer.echo(printable(written, limit=4096))
 
 

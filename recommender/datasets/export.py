@@ -28,32 +28,22 @@ CHUNK = 256
 PIXELS_AT_ONCE = 128_000_000  # decoded by all threads
 
 
-def export_yolo(
-    dataset: Dataset,
-    folder: Path,
-    *,
-    fraction: float = 1.0,
-    seed: int = 0,
-    splits: Sequence[Split] = ("train", "val"),
-) -> Path:
+def export_yolo(dataset: Dataset, folder: Path, *, splits: Sequence[Split] = ("train", "val")) -> Path:
     """Write images and labels below `folder` in the form that ultralytics trains from; returns its `data` argument.
 
     Boxes and outlines: images/, labels/ and the data.yaml returned; an outline of several rings is one line, joined
     by bridges. Classification: a tree SPLIT/CLASS/ below the folder returned, its class folders numbered and
     spelt safely (`class_folder`), so that ultralytics' order of them is that of `dataset.class_names`.
 
-    `fraction` keeps a seeded part of the train images, at least one; smaller parts lie within larger
-    ones. The folder appears at once and whole: it is written aside and renamed, its manifest last. An
+    The folder appears at once and whole: it is written aside and renamed, its manifest last. An
     export of the same content already there is returned as it is, so processes may race for it. Images
     that turn out not to decode are left out and named in the manifest.
 
     Raises ConflictError when `folder` holds anything else, DatasetError when an image changed since the
     data set was opened, StorageError when the disk refuses.
     """
-    if not 0 < fraction <= 1:
-        raise DatasetError(f"fraction is {fraction}, it must be above 0 and at most 1.")
     folder = folder.absolute()
-    images = [image for split in splits for image in _chosen(dataset, split, fraction, seed)]
+    images = [image for split in splits for image in dataset.of_split(split)]
     wanted = {
         "version": 1,
         "dataset": dataset.content_hash,
@@ -114,15 +104,6 @@ def write_data_yaml(
 def _quoted(text: str) -> str:
     # YAML's single quotes know one escape only; `text` has no control characters by now.
     return "'" + text.replace("'", "''") + "'"
-
-
-def _chosen(dataset: Dataset, split: Split, fraction: float, seed: int) -> list[LabelledImage]:
-    images = dataset.of_split(split)
-    if split != "train" or fraction == 1.0:
-        return list(images)
-    order = sorted(images, key=lambda i: (sha256(f"{seed} {i.sha256}".encode()).digest(), i.name))
-    kept = {id(image) for image in order[: max(1, round(fraction * len(images)))]}
-    return [image for image in images if id(image) in kept]
 
 
 def _is_complete(folder: Path, wanted: dict[str, object]) -> bool:

@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 WIDTH, HEIGHT = 460.0, 320.0
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 12.0, 14.0, 50.0
 NUM_STYLES = 8  # in the page's style; further series begin again
+NUM_TICKS = 5
 MAX_MARKERS = 9  # along one line
 Point = tuple[float, float]
 # The corners of each style's marker around its place.
@@ -70,12 +71,12 @@ def swatch(style: int) -> Markup:
     ).format(line, _marker(18.0, 8.0, style))
 
 
-def ticks_of(low: float, high: float, count: int = 5) -> tuple[float, ...]:
-    """Round numbers within [low, high], about `count` of them."""
+def ticks_of(low: float, high: float) -> tuple[float, ...]:
+    """Round numbers within [low, high], about `NUM_TICKS` of them."""
     span = high - low
     if not span > 0:
         return (low,)
-    raw = span / count
+    raw = span / NUM_TICKS
     step = next(
         factor * 10 ** math.floor(math.log10(raw))
         for factor in (1, 2, 2.5, 5, 10)

@@ -14,6 +14,7 @@ from recommender.store.clock import utc_now
 from recommender.store.job_models import JobEventRow, JobRow, OutboxRow
 from recommender.store.records_json import decode
 
+MAX_ERROR_CHARS = 4000
 RECOMMENDATION = "recommendation"  # the kind that a service answers itself; a cluster runs all others
 
 
@@ -72,6 +73,6 @@ def end(session: Session, row: JobRow, status: str, error: str | None = None) ->
     append_event(session, row, "status", {"status": status, "error": row.error})
 
 
-def printable_text(text: str, limit: int = 4000) -> str:
+def printable_text(text: str) -> str:
     """Text that every database can hold: no NUL, no lone surrogate, not endless."""
-    return text.replace("\x00", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")[:limit]
+    return text.replace("\x00", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")[:MAX_ERROR_CHARS]

@@ -52,23 +52,6 @@ def test_ultralytics_finds_every_image_and_box(tmp_path: Path) -> None:
             assert checked[1][:, 0].tolist() == image.classes_M.tolist()
 
 
-def test_smaller_fractions_lie_within_larger_ones(tmp_path: Path) -> None:
-    dataset = open_dataset(yolo_set(tmp_path / "set", images=40))
-
-    def names(fraction: float, seed: int) -> set[bytes]:
-        out = export_yolo(dataset, tmp_path / f"{fraction}-{seed}", fraction=fraction, seed=seed).parent
-        assert len(list((out / "images" / "val").iterdir())) == 10
-        return {path.read_bytes() for path in (out / "images" / "train").iterdir()}
-
-    tenth, third, whole = names(0.1, 0), names(0.33, 0), names(1.0, 0)
-    assert (len(tenth), len(third), len(whole)) == (3, 10, 30)
-    assert tenth < third < whole
-    assert names(0.33, 1) != third
-    assert len(names(0.001, 0)) == 1
-    with pytest.raises(DatasetError, match="fraction is 0"):
-        export_yolo(dataset, tmp_path / "none", fraction=0)
-
-
 def test_names_are_escaped_and_files_named_safely(tmp_path: Path) -> None:
     names = [
         "it's",
@@ -113,7 +96,7 @@ def test_the_same_export_is_reused_and_another_refused(tmp_path: Path) -> None:
     assert export_yolo(dataset, tmp_path / "out") == first
     assert first.stat().st_mtime_ns == written
     with pytest.raises(ConflictError, match="another export"):
-        export_yolo(dataset, tmp_path / "out", fraction=0.5)
+        export_yolo(dataset, tmp_path / "out", splits=("train",))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
     with pytest.raises(ConflictError, match="not empty"):
