@@ -92,7 +92,7 @@ def test_a_set_that_nobody_has_inspected_is_trained_for_the_task_of_its_labels(
     small = replace(service.services, settings=settings_for_tests(max_imgsz=320))
     job, _ = launch_sweep(small, ada, SweepBody.model_validate(sweep), key="small")  # 224 px
     service.delete(f"/v1/sweeps/{job.id}")
-    with pytest.raises(UsageError, match="640 px are more"):
+    with pytest.raises(UsageError, match="100 epochs at 640 px"):
         launch_sweep(small, ada, SweepBody.model_validate(sweep | {"imgsz": 640}), key="large")
     odd = replace(service.services, settings=settings_for_tests(max_imgsz=1000))
     job, _ = launch_sweep(
