@@ -19,7 +19,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from unicodedata import category
@@ -122,11 +122,8 @@ def remove_unpacked(folder: Path) -> None:
 
 
 def _digest(path: Path) -> str:
-    total = sha256()
     with path.open("rb") as file:
-        while chunk := file.read(COPY_BYTES):
-            total.update(chunk)
-    return total.hexdigest()[:32]
+        return file_digest(file, "sha256").hexdigest()[:32]
 
 
 def _safe_stem(path: Path) -> str:

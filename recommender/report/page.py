@@ -17,7 +17,7 @@ from recommender.report.dataset_map import PlacedDataset, dataset_map
 from recommender.report.document import as_published
 from recommender.report.headline import LABELS, MODE_WORDS, UNSUPPORTED, about, headline, trials_worth
 from recommender.report.notices import coded, notice_title
-from recommender.report.rows import names_of, shown_rows
+from recommender.report.rows import highest_score, names_of, shown_rows
 from recommender.tasks import task_definition
 from recommender.text import counted, printable
 
@@ -50,7 +50,7 @@ def page(recommendation: Recommendation, pictures: AnswerPictures | None = None)
             on_these_images=names_of(rows.on_these_images),
             columns=columns_for(recommendation.ranking),
             modes=MODE_WORDS,
-            top=max((row.score.high for row in recommendation.ranking), default=1.0) or 1.0,
+            top=highest_score(recommendation.ranking),
             classes=_balance(recommendation.profile),
             places=_map(recommendation.profile),
             pictures=pictures,

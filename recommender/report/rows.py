@@ -44,3 +44,8 @@ def shown_rows(ranking: Sequence[RankedStart], limit: int | None = DEFAULT_ROWS)
 def names_of(rows: Sequence[RankedStart]) -> tuple[str, ...]:
     """The checkpoints of rows, each once."""
     return tuple(dict.fromkeys(row.checkpoint for row in rows))
+
+
+def highest_score(rows: Sequence[RankedStart]) -> float:
+    """The upper end of the highest interval, where bars end; 1 where there is none above 0."""
+    return max((row.score.high for row in rows), default=1.0) or 1.0

@@ -20,10 +20,11 @@ from recommender.report.headline import (
     Headline,
     about,
     headline,
+    spread,
     trials_worth,
 )
 from recommender.report.notices import print_notices
-from recommender.report.rows import DEFAULT_ROWS, ShownRows, names_of, shown_rows
+from recommender.report.rows import DEFAULT_ROWS, ShownRows, highest_score, names_of, shown_rows
 from recommender.tasks import task_definition
 from recommender.text import counted, printable
 
@@ -105,7 +106,7 @@ def _ranking(
     """The table, and the columns it has room for beyond the fixed ones."""
     num_classes = len(recommendation.profile.class_names)
     columns, bar_width = _layout(rows, width, num_classes)
-    top = _top(rows)
+    top = highest_score(rows)
     label = task_definition(recommendation.task).metric.label
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False)
     table.add_column("#", justify="right", no_wrap=True)
@@ -151,10 +152,6 @@ def _other_sizes(row: RankedStart) -> tuple[RankedStart, ...]:
     )
 
 
-def _top(rows: Sequence[RankedStart]) -> float:
-    return max((row.score.high for row in rows), default=1.0) or 1.0
-
-
 def _layout(rows: Sequence[RankedStart], width: int, num_classes: int) -> tuple[tuple[Column, ...], int]:
     """The further columns and the width of the bars: the most columns that fit, then the widest bars."""
     name = min(MAX_NAME, max((len(printable(row.start.checkpoint)) for row in rows), default=0))
@@ -180,8 +177,9 @@ def _print_legend(
     recommendation: Recommendation, rows: ShownRows, columns: Sequence[Column], console: Console
 ) -> None:
     label = task_definition(recommendation.task).metric.label
+    top = highest_score(rows.shown)
     said = {
-        f"expected {label}": f"after the full training, with the 80 % interval; bars from 0 to {_top(rows.shown):.2f}",
+        f"expected {label}": f"after the full training, with the 80 % interval; bars from 0 to {top:.2f}",
         "best?": "chance that no other start ends better",
     } | {column.heading: column.meaning for column in columns}
     grid = Table.grid(padding=(0, 2))
@@ -245,5 +243,4 @@ def interval_bar(interval: Interval, top: float, width: int = BAR_WIDTH) -> str:
 
 
 def _bar(interval: Interval, top: float, width: int) -> Text:
-    numbers = f" {interval.mean:.2f} ({interval.low:.2f}–{interval.high:.2f})"
-    return Text.assemble((interval_bar(interval, top, width), "cyan"), numbers)
+    return Text.assemble((interval_bar(interval, top, width), "cyan"), f" {spread(interval)}")
