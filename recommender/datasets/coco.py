@@ -46,6 +46,7 @@ def read_coco(files: list[CocoFile], root: Path, disk: Disk, log: DefectLog, nam
     listed = [_listed_images(file.images, disk.name(file.path), log) for file in files]
     for file, rows in zip(files, listed, strict=True):
         _refuse_ambiguous(rows, index, disk.name(file.path))
+        _refuse_shared_ids(file.images, rows, index, disk.name(file.path))
     paths = iter(
         index.of_names(
             [
@@ -212,6 +213,26 @@ def _refuse_ambiguous(listed: dict[Identity, dict[str, Any]], index: ImageIndex,
                 f"{counted(number, 'image')} are called so.",
                 remedy="Write the folder into `file_name`.",
             )
+
+
+def _refuse_shared_ids(
+    rows: Iterable[Any], listed: dict[Identity, dict[str, Any]], index: ImageIndex, named: str
+) -> None:
+    """Two images of one id, as files joined without new numbers have: no telling whose boxes are whose."""
+    for row in rows:
+        key = identity(row.get("id")) if isinstance(row, dict) else None
+        first = listed[key]["file_name"] if key in listed else None
+        other = row.get("file_name") if first is not None else None
+        if isinstance(other, str) and other != first and all(index.count(_base(n)) for n in (first, other)):
+            raise DatasetError(
+                f"{printable(named)} gives the id {printable(key)} to '{printable(first)}' and '{printable(other)}': "
+                "whose its boxes are cannot be told.",
+                remedy="Give each image an id of its own, and its annotations that id.",
+            )
+
+
+def _base(name: str) -> str:
+    return name.replace("\\", "/").rpartition("/")[2]
 
 
 def _listed_images(rows: Iterable[Any], named: str, log: DefectLog) -> dict[Identity, dict[str, Any]]:

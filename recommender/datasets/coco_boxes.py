@@ -16,6 +16,7 @@ import numpy as np
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.labels import AT_EDGE
 from recommender.datasets.raw import NO_OUTLINE, Corners, Outline, RunLengths, Shape
+from recommender.datasets.shapes import number
 from recommender.errors import DatasetError
 from recommender.text import printable
 
@@ -42,10 +43,23 @@ def _outline(segmentation: Any) -> Outline:
     if isinstance(segmentation, dict):
         height, width = segmentation["size"]
         return RunLengths(runs=_counts(segmentation) or [], width=width, height=height)
-    polygons = segmentation if isinstance(segmentation[0], list) else [segmentation]
     return tuple(
-        np.array(polygon[: len(polygon) // 2 * 2], np.float64).reshape(-1, 2) for polygon in polygons
+        np.array(ring[: len(ring) // 2 * 2], np.float64).reshape(-1, 2) for ring in _rings(segmentation)
     )
+
+
+def _rings(segmentation: list[Any]) -> list[Any]:
+    """The rings of a polygon, each x1, y1, x2, …; some tools write one ring flat, or points as pairs."""
+    if not segmentation or not isinstance(segmentation[0], list):
+        return [segmentation]
+    if all(isinstance(part, list) and len(part) == 2 for part in segmentation):
+        segmentation = [segmentation]
+    return [
+        [value for point in ring for value in point]
+        if isinstance(ring, list) and ring and all(isinstance(p, list) and len(p) == 2 for p in ring)
+        else ring
+        for ring in segmentation
+    ]
 
 
 def box_of(row: dict[str, Any], where: str, log: DefectLog, *, trust_outlines: bool = True) -> Corners | None:
@@ -54,7 +68,7 @@ def box_of(row: dict[str, Any], where: str, log: DefectLog, *, trust_outlines: b
     Where `bbox` has no area or is not the extent of the outline, the outline counts, unless it is not to be
     trusted.
     """
-    box, fault = _corners(row.get("bbox"))
+    box, fault = _corners(_bbox(row))
     outline = _solid(_extent(row.get("segmentation")))
     shown = f"bbox {str(row.get('bbox'))[:40]}"
     if box is None and outline is not None:
@@ -79,7 +93,7 @@ def outlines_count(rows: Sequence[tuple[dict[str, Any], tuple[float, float] | No
     both = [
         (box, outline, size)
         for row, size in rows[:: 1 + len(rows) // SAMPLE_ROWS]
-        if (box := _corners(row.get("bbox"))[0]) and (outline := _solid(_extent(row.get("segmentation"))))
+        if (box := _corners(_bbox(row))[0]) and (outline := _solid(_extent(row.get("segmentation"))))
     ]
     contrary = [each for each in both if _overlap(each[0], each[1]) < MIN_OVERLAP]
     boxes_out = sum(_is_beyond(box, size) for box, _, size in contrary)
@@ -102,9 +116,9 @@ def refuse_other_conventions(
     beyond the edge.
     """
     rows = [
-        (box, size)
+        (box, size, row.get("area"))
         for row, size in annotations
-        if isinstance(box := row.get("bbox"), list)
+        if isinstance(box := _bbox(row), list)
         and len(box) == 4
         and all(_is_number(v) and abs(v) < 1e9 for v in box)
         and any(box)
@@ -112,20 +126,25 @@ def refuse_other_conventions(
     if len(rows) < MIN_BOXES:
         return
     remedy = "Write `bbox` as x, y, width, height in pixels."
-    if all(0 <= value <= 1 for box, _ in rows for value in box):
+    if all(0 <= value <= 1 for box, _, _ in rows for value in box):
         raise DatasetError(f"{printable(named)}: every bbox is a fraction of the image.", remedy=remedy)
-    sized = [(box, size) for box, size in rows if size is not None]
-    beyond = [1 for (x, y, w, h), (width, height) in sized if x + w > width + 1 or y + h > height + 1]
-    corners = [x < x2 <= width + 1 and y < y2 <= height + 1 for (x, y, x2, y2), (width, height) in sized]
-    if 2 * len(beyond) > len(sized) and all(corners):
-        raise DatasetError(
-            f"{printable(named)}: bbox holds corners (x1, y1, x2, y2); read as COCO's, {len(beyond)} of "
-            f"{len(sized)} reach beyond their image.",
-            remedy=remedy,
-        )
+    sized = [(box, size) for box, size, _ in rows if size is not None]
     far = [
         1 for (x, y, w, h), (width, height) in sized if x + w > 1.01 * width + 2 or y + h > 1.01 * height + 2
     ]
+    many_far = len(far) >= FEW and 10 * len(far) > len(sized)
+    corners = [x < x2 <= width + 1 and y < y2 <= height + 1 for (x, y, x2, y2), (width, height) in sized]
+    by_area = sum(_is_of_corners(box, area) for box, _, area in rows) > 0.95 * len(rows)
+    outlined = any(row.get("segmentation") for row, _ in annotations)
+    most_far = 2 * len(far) > len(sized) or (
+        many_far and not outlined
+    )  # an outline tells which part is wrong
+    if by_area or (most_far and all(corners)):
+        told = f"read as COCO's, {len(far)} of {len(sized)} reach beyond their image"
+        raise DatasetError(
+            f"{printable(named)}: bbox holds corners (x1, y1, x2, y2); {'so says `area`' if by_area else told}.",
+            remedy=remedy,
+        )
     centres = [
         w / 2 - 1 <= x <= width - w / 2 + 1 and h / 2 - 1 <= y <= height - h / 2 + 1
         for (x, y, w, h), (width, height) in sized
@@ -133,19 +152,32 @@ def refuse_other_conventions(
     # Of centres and sizes some box ends at the right and the lower edge, none goes far beyond it.
     right = max(((x + w / 2) / width for (x, _, w, _), (width, _) in sized), default=0.0)
     lower = max(((y + h / 2) / height for (_, y, _, h), (_, height) in sized), default=0.0)
-    outlined = any(row.get("segmentation") for row, _ in annotations)
-    if (
-        len(far) >= FEW
-        and 10 * len(far) > len(sized)
-        and all(centres)
-        and min(right, lower) >= AT_EDGE
-        and not outlined
-    ):
+    if many_far and all(centres) and min(right, lower) >= AT_EDGE and not outlined:
         raise DatasetError(
             f"{printable(named)}: bbox holds the centre and the size; read as COCO's, {len(far)} of {len(sized)} "
             "reach beyond their image.",
             remedy=remedy,
         )
+
+
+def _is_of_corners(box: list[float], area: Any) -> bool:
+    """True if the numbers of a bbox, read as corners, have the area that is given beside it, and read as COCO's not."""
+    x, y, x2, y2 = box
+    found = (x2 - x) * (y2 - y) if x < x2 and y < y2 else 0.0
+    return (
+        _is_number(area)
+        and found > 0
+        and abs(found - area) <= 0.01 * found
+        and abs(x2 * y2 - area) > 0.1 * found
+    )
+
+
+def _bbox(row: dict[str, Any]) -> Any:
+    """The `bbox` of an annotation, numbers written as text read."""
+    box = row.get("bbox")
+    if isinstance(box, str):
+        box = [part.strip() for part in box.strip(" [()]").split(",")]
+    return [number(v) if isinstance(v, str) else v for v in box] if isinstance(box, list) else box
 
 
 def _corners(box: Any) -> tuple[Corners | None, str | None]:
@@ -192,9 +224,8 @@ def _extent(segmentation: Any) -> Corners | None:
         return _mask_extent(segmentation)
     if not isinstance(segmentation, list):
         return None
-    polygons = segmentation if segmentation and isinstance(segmentation[0], list) else [segmentation]
     xs, ys = [], []
-    for polygon in polygons:
+    for polygon in _rings(segmentation):
         if not isinstance(polygon, list) or len(polygon) < 6 or not all(map(_is_number, polygon)):
             return None
         xs += polygon[0::2]

@@ -215,6 +215,41 @@ FORMATS: tuple[Format, ...] = (
         marks=(rb"^\S+/\S+\.jpe?g\s*\n\d+\s*\n\d+ \d+ \d+ \d+( \d){6}",),
     ),
     Format(
+        name="VisDrone text",
+        suffixes=(".txt",),
+        marks=(rb"\A(\d{1,9},){7}\d{1,9},?\s*$",),
+        remedy="Convert to YOLO (ultralytics' VisDrone.yaml shows how) or COCO: a row is x, y, w, h in pixels, a flag, "
+        "the class and two more flags.",
+        notes=True,
+    ),
+    Format(
+        name="MOT text",
+        suffixes=(".txt",),
+        marks=(rb"\A\d{1,9},-?\d{1,9},(-?[\d.]{1,20},){6,7}-?[\d.]{1,20}\s*$",),
+        remedy="Convert to YOLO or COCO: a row is the frame, the track, x, y, w, h in pixels, a flag and the class.",
+        notes=True,
+    ),
+    Format(
+        name="BBox-Label-Tool text",
+        suffixes=(".txt",),
+        marks=(rb"\A\d{1,4}\s*\n(\d{1,9} ){4}[^\W\d]",),
+        remedy="Convert to YOLO or COCO: a row is x1, y1, x2, y2 in pixels and the class's name.",
+    ),
+    Format(
+        name="RetinaFace text",
+        suffixes=(".txt",),
+        marks=(rb"\A# \S{1,200}\.(jpe?g|png)\s*\n(-?[\d.]{1,20} ){3}-?[\d.]",),
+        remedy="Convert to YOLO or COCO: a row is x, y, w, h in pixels, then landmarks.",
+    ),
+    Format(
+        name="text that begins with the class's name",
+        suffixes=(".txt",),
+        marks=(rb"\A[^\W\d][\w-]*( -?[\d.]{1,20}){4}\s*$",),
+        remedy="Begin each row with the number of the class, followed by x y w h of the box's centre and size as "
+        "fractions of the image, or convert to COCO (OIDv4's rows are x1 y1 x2 y2 in pixels).",
+        notes=True,
+    ),
+    Format(
         name="VGG Image Annotator CSV",
         suffixes=(".csv", ".tsv"),
         marks=(rb"region_shape_attributes",),

@@ -11,10 +11,22 @@ from recommender.datasets.matching import NameIndex
 
 LABEL_FOLDERS = ("labels", "label", "Labels", "Label", "LABELS", "annotations", "Annotations", "ANNOTATIONS")
 IMAGE_FOLDERS = frozenset({"images", "image", "imgs", "img", "jpegimages"})
-NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels", "labels.txt", "names.txt", "class_names.txt")
+NAME_FILES = (
+    "classes.txt",
+    "predefined_classes.txt",
+    "_darknet.labels",
+    "labels.txt",
+    "names.txt",
+    "class_names.txt",
+)
 LIST_FILES = ("train.txt", "val.txt", "valid.txt", "test.txt")
 # Text files that lie beside labels and hold none.
 OTHER_TEXTS = frozenset({*NAME_FILES, *LIST_FILES, "notes.txt"})
+
+
+def is_names_file(name: str) -> bool:
+    """True for files called as those of class names: `classes.txt`, `obj.names`, `coco.names`."""
+    return name.lower() in NAME_FILES or name.lower().endswith(".names")
 
 
 def count_label_files(root: Path, disk: Disk) -> tuple[int, int]:

@@ -42,8 +42,8 @@ class RowShapes:
     sample: list[list[float]] = field(default_factory=list)  # rows of more than 6 columns
     boxes: list[list[float]] = field(default_factory=list)  # the four numbers of rows of 5 columns
     class_ids: Counter[int] = field(default_factory=Counter)  # unknown ones included
-    text_rows: int = 0  # DOTA's rows: eight numbers, a class name, a difficulty
-    kitti_rows: int = 0  # a class name and 14 or 15 numbers
+    text_rows: int = 0  # that are no list of numbers
+    text_file: str = ""  # the first that holds such a row
 
     def add(self, row: list[float]) -> None:
         """Note one row of numbers."""
@@ -133,8 +133,8 @@ def _row(
     try:
         numbers = [float(token) for token in tokens]
     except ValueError:
-        shapes.text_rows += _is_dota(tokens)
-        shapes.kitti_rows += _is_kitti(tokens)
+        shapes.text_rows += 1
+        shapes.text_file = shapes.text_file or where.rpartition(":")[0]
         log.add("label_not_number", where, " ".join(tokens)[:60])
         return None
     shapes.add(numbers)
@@ -189,19 +189,3 @@ def _box_corners(box: list[float]) -> tuple[float, float, float, float]:
 def _extent(polygon: list[float]) -> tuple[float, float, float, float]:
     xs, ys = polygon[0::2], polygon[1::2]
     return min(xs), min(ys), max(xs), max(ys)
-
-
-def _is_dota(tokens: list[str]) -> bool:
-    return len(tokens) in (9, 10) and _are_numbers(tokens[:8])
-
-
-def _is_kitti(tokens: list[str]) -> bool:
-    return len(tokens) in (15, 16) and not _are_numbers(tokens[:1]) and _are_numbers(tokens[1:])
-
-
-def _are_numbers(tokens: list[str]) -> bool:
-    try:
-        [float(token) for token in tokens]
-    except ValueError:
-        return False
-    return True

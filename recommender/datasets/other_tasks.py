@@ -33,15 +33,6 @@ LOOSE = 1.8  # how many half sides of its box a keypoint may lie from the centre
 def refuse_other_label_tasks(shapes: RowShapes, hint: str) -> None:
     """Raise WrongTaskError for pose and oriented boxes; `hint` holds names of the folder and the yaml."""
     total = sum(shapes.columns.values())
-    if shapes.text_rows > max(total, MIN_ROWS - 1):
-        raise WrongTaskError(
-            "The labels are in DOTA's form: oriented boxes (OBB), which are not served.", remedy=REMEDY
-        )
-    if shapes.kitti_rows > max(total, MIN_ROWS - 1):
-        raise DatasetError(
-            "The labels are in KITTI's form (class name first, 15 columns), which is not read.",
-            remedy="Convert to YOLO or COCO: columns 5 to 8 are the box's corners in pixels.",
-        )
     if not total or not shapes.sample:
         return
     long_rows = Counter({columns: count for columns, count in shapes.columns.items() if columns > 6})

@@ -10,12 +10,13 @@ from pathlib import Path
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.description import Description
 from recommender.datasets.disk import Disk
+from recommender.datasets.formats import find_format, unread
 from recommender.datasets.image_paths import listed_images
-from recommender.datasets.label_files import NAME_FILES, LabelFiles, holds_label_rows
+from recommender.datasets.label_files import LabelFiles, holds_label_rows, is_names_file
 from recommender.datasets.labels import RowShapes, read_labels
 from recommender.datasets.lookup import ImageIndex, is_mask, names_masks
 from recommender.datasets.mixed import leave_out_doubtful, refuse_second_format
-from recommender.datasets.other_tasks import refuse_other_label_tasks
+from recommender.datasets.other_tasks import MIN_ROWS, refuse_other_label_tasks
 from recommender.datasets.raw import Outline, RawImage, RawSet, no_boxes
 from recommender.datasets.split_names import (
     split_of_path,
@@ -39,6 +40,10 @@ def read_described(description: Description, disk: Disk, log: DefectLog, name: s
     _compare_names_files(description, root, disk, log)
     folders = {path.parent for path, _ in listed}
     beside = [path for folder in sorted(folders) for path in disk.images_in(folder)]
+    if not description.splits["val"]:
+        for path in set(disk.images(root)) - {path for path, _ in listed}:
+            if labels.of(path) is not None:
+                log.add("image_unlisted", disk.name(path))
     num_images = len(images)
     images = _less_doubtful(images, labels, beside, root, disk, log)
     return RawSet(
@@ -174,6 +179,8 @@ class _LabelReader:
 
     def _refuse_shared(self, label: Path, path: Path) -> None:
         first = self._readers.setdefault(label, path)
+        if first != path and first.parent == path.parent:
+            self._log.add("label_shared", self._disk.name(label), f"{first.name} and {path.name}")
         if first.parent != path.parent:
             named = [printable(self._disk.name(each)) for each in (label, first, path)]
             raise DatasetError(
@@ -187,6 +194,7 @@ class _LabelReader:
 
         `hint` holds names of the folder and the YAML; `names_from_1` says that the YAML numbers the names so.
         """
+        self._refuse_other_texts()
         refuse_other_label_tasks(self.shapes, hint)
         convention = self.shapes.other_convention()
         if convention is not None:
@@ -208,6 +216,15 @@ class _LabelReader:
                 "class would have the name of the one before.",
                 remedy="Number the names from 0.",
             )
+
+    def _refuse_other_texts(self) -> None:
+        """Raise the refusal of a form known by name, where most rows are no numbers and it is theirs."""
+        if self.shapes.text_rows <= max(self.shapes.columns.total(), MIN_ROWS - 1):
+            return
+        root = self._disk.roots[0]
+        found = find_format([root / self.shapes.text_file], self._disk, among=lambda row: row.read is None)
+        if found is not None:
+            raise unread(found[0], found[1][0], root, self._disk)
 
     def class_names(self) -> tuple[str, ...]:
         """The names given, or the ids found in their place."""
@@ -257,7 +274,7 @@ def _names_files(root: Path, disk: Disk) -> list[tuple[Path, tuple[str, ...]]]:
     """The files of class names below a folder, each with its names."""
     found = []
     for path in disk.walk(root):
-        if path.name.lower() in NAME_FILES and not holds_label_rows(path, disk):
+        if is_names_file(path.name) and not holds_label_rows(path, disk):
             lines = disk.read_text(path, disk.limits.yaml_bytes).rstrip().splitlines()
             if any(line.strip() for line in lines):
                 found.append((path, tuple(line.strip() for line in lines)))

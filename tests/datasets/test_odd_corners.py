@@ -1,0 +1,131 @@
+"""Corners of the forms that data sets come in: read right, told, or refused by name. None was before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recommender.datasets import open_dataset
+from recommender.errors import DatasetError
+from tests.datagen import make_dataset
+from tests.datasets.helpers import kinds, yolo_set
+
+Rows = list[dict[str, Any]]
+
+
+def coco(tmp_path: Path, change: Callable[[Rows], None] | None = None) -> Path:
+    """A COCO file of 24 images after `change` of its annotations."""
+    path = make_dataset(tmp_path / "set", format="coco_file", images=24)
+    content = json.loads(path.read_text())
+    if change is not None:
+        change(content["annotations"])
+    path.write_text(json.dumps(content))
+    return path
+
+
+def corners_whose_area_tells(rows: Rows) -> None:
+    for row in rows:
+        row["area"] = row["bbox"][2] * row["bbox"][3]
+        row["bbox"] = [
+            row["bbox"][0],
+            row["bbox"][1],
+            row["bbox"][0] + row["bbox"][2],
+            row["bbox"][1] + row["bbox"][3],
+        ]
+
+
+def corners_some_of_which_lead_out(rows: Rows) -> None:
+    corners_whose_area_tells(rows)
+    for row in rows:
+        del row["area"]
+
+
+@pytest.mark.parametrize("change", [corners_whose_area_tells, corners_some_of_which_lead_out])
+def test_corners_in_coco_are_refused_though_most_lie_within(
+    tmp_path: Path, change: Callable[[Rows], None]
+) -> None:
+    with pytest.raises(DatasetError, match="corners"):
+        open_dataset(coco(tmp_path, change))
+
+
+@pytest.mark.parametrize("write", [lambda box: [str(v) for v in box], str])
+def test_numbers_of_coco_may_be_texts(tmp_path: Path, write: Callable[[list[float]], Any]) -> None:
+    expected = open_dataset(coco(tmp_path)).content_hash
+
+    def change(rows: Rows) -> None:
+        for row in rows:
+            row["bbox"] = write(row["bbox"])
+
+    assert open_dataset(coco(tmp_path, change)).content_hash == expected
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_points_of_coco_may_be_pairs(tmp_path: Path, deep: bool) -> None:
+    def change(rows: Rows) -> None:
+        for row in rows:
+            x, y, w, h = row["bbox"]
+            pairs = [[x, y], [x + w, y], [x + w / 2, y + h / 2], [x, y + h]]
+            row["segmentation"] = [pairs] if deep else pairs
+            del row["bbox"]
+
+    dataset = open_dataset(coco(tmp_path, change))
+    assert dataset.task == "segment"
+    polygons = [polygon for image in dataset.images for polygon in image.polygons or ()]
+    assert len(polygons) == 48
+    assert all(len(polygon[0]) == 4 for polygon in polygons)
+
+
+def test_an_image_id_of_two_pictures_is_refused(tmp_path: Path) -> None:
+    path = coco(tmp_path)
+    content = json.loads(path.read_text())
+    content["images"][1]["id"] = content["images"][0]["id"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match="cannot be told"):
+        open_dataset(path)
+
+
+def test_a_label_file_of_two_pictures_is_told(tmp_path: Path) -> None:
+    folder = yolo_set(tmp_path / "set")
+    first = folder / "images" / "train" / "shape_0000.png"
+    first.with_suffix(".bmp").write_bytes((first.parent / "shape_0001.png").read_bytes())
+    assert kinds(open_dataset(folder))["label_shared"] == 1
+
+
+def test_labelled_images_that_a_data_yaml_without_val_passes_over_are_told(tmp_path: Path) -> None:
+    folder = yolo_set(tmp_path / "set")
+    (folder / "data.yaml").write_text("train: images/train\nnames: [circle, square]\n")
+    assert kinds(open_dataset(folder)) == {"image_unlisted": 3}
+
+
+@pytest.mark.parametrize("name", ["predefined_classes.txt", "custom.names"])
+def test_names_are_found_in_files_of_other_tools(tmp_path: Path, name: str) -> None:
+    folder = make_dataset(tmp_path / "set", format="yolo_layout")
+    (folder / "classes.txt").rename(folder / name)
+    assert open_dataset(folder).class_names == ("circle", "square")
+
+
+@pytest.mark.parametrize(
+    ("place", "row", "named"),
+    [
+        ("labels", "684,8,273,116,0,1,0,0", "VisDrone"),
+        ("gt", "1,0,8,58,20,36,1,1,1.0", "MOT"),
+        ("labels", "2\n8 58 28 94 car\n5 5 20 20 dog", "BBox-Label-Tool"),
+        ("labels", "Car 8 58 28 94", "begins with the class's name"),
+        ("faces", "# a.jpg\n8 58 20 36", "RetinaFace"),
+    ],
+)
+def test_texts_of_other_tools_are_refused_by_name(tmp_path: Path, place: str, row: str, named: str) -> None:
+    folder = make_dataset(tmp_path / "set", format="yolo_layout")
+    labels = sorted((folder / "labels").rglob("*.txt"))
+    for path in labels:
+        target = folder / place / path.relative_to(folder / "labels")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink()
+        target.write_text(f"{row}\n")
+    with pytest.raises(DatasetError, match=named) as caught:
+        open_dataset(folder)
+    assert caught.value.remedy
