@@ -223,7 +223,11 @@ def _refuse_shared_ids(
         key = identity(row.get("id")) if isinstance(row, dict) else None
         first = listed[key]["file_name"] if key in listed else None
         other = row.get("file_name") if first is not None else None
-        if isinstance(other, str) and other != first and all(index.count(_base(n)) for n in (first, other)):
+        if (
+            isinstance(other, str)
+            and other != first
+            and all(index.count(_base(str(n))) for n in (first, other))
+        ):
             raise DatasetError(
                 f"{printable(named)} gives the id {printable(key)} to '{printable(first)}' and '{printable(other)}': "
                 "whose its boxes are cannot be told.",
