@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from recommender.datasets.coco_boxes import outlines_count, refuse_other_conventions, shape_of
 from recommender.datasets.coco_files import CocoFile
 from recommender.datasets.defects import DefectLog
@@ -189,16 +187,14 @@ def _read_file(
         found = boxes.get(key, [])
         usable = [(kind, shape) for kind, shape in found if shape is not None]
         images.append(
-            RawImage(
-                path=path,
-                name=disk.name(path),
-                split=split_of_image(path, file.path, root) if by_folder else file.split,
-                classes_M=np.array([kind for kind, _ in usable], np.int64),
-                corners_M4=np.array([shape.corners for _, shape in usable], np.float64).reshape(-1, 4),
+            RawImage.of(
+                path,
+                disk.name(path),
+                split_of_image(path, file.path, root) if by_folder else file.split,
+                usable,
+                num_rows=len(found),
                 units="pixel",
                 declared_size=sizes[key],
-                num_rows=len(found),
-                outlines=tuple(shape.outline for _, shape in usable),
             )
         )
     return images, num_missing

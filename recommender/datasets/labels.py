@@ -14,9 +14,8 @@ import numpy as np
 
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
-from recommender.datasets.raw import NO_OUTLINE, Float64Array, Outline, Shape, no_boxes
+from recommender.datasets.raw import NO_OUTLINE, NumberedShape, Shape
 from recommender.errors import DatasetError, UnsafeInputError
-from recommender.records import IntArray
 from recommender.text import counted
 
 # Rounding in labels of honest tools; ultralytics tolerates the same.
@@ -75,12 +74,10 @@ class RowShapes:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabelFile:
-    """The usable rows of one label file, corners as fractions."""
+    """The usable rows of one label file, in fractions, and how many it has."""
 
-    classes_M: IntArray
-    corners_M4: Float64Array
+    objects: tuple[NumberedShape, ...]
     num_rows: int
-    outlines: tuple[Outline, ...]  # of each row
 
 
 def read_labels(
@@ -112,23 +109,12 @@ def read_labels(
         return None
     limit = disk.limits.num_classes if num_classes is None else num_classes
     rows = [_row(tokens, f"{named}:{number}", limit, log, shapes) for number, tokens in lines]
-    usable = [row for row in rows if row is not None]
-    if not usable:
-        classes_M, corners_M4 = no_boxes()
-    else:
-        classes_M = np.array([row[0] for row in usable], np.int64)
-        corners_M4 = np.array([row[1].corners for row in usable], np.float64)
-    return LabelFile(
-        classes_M=classes_M,
-        corners_M4=corners_M4,
-        num_rows=len(rows),
-        outlines=tuple(row[1].outline for row in usable),
-    )
+    return LabelFile(objects=tuple(row for row in rows if row is not None), num_rows=len(rows))
 
 
 def _row(
     tokens: list[str], where: str, num_classes: int, log: DefectLog, shapes: RowShapes
-) -> tuple[int, Shape] | None:
+) -> NumberedShape | None:
     """Class and shape of one row, or None after counting its fault."""
     try:
         numbers = [float(token) for token in tokens]

@@ -11,7 +11,7 @@ from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.lookup import ImageIndex, is_mask
 from recommender.datasets.mixed import refuse_second_format
-from recommender.datasets.raw import NO_OUTLINE, Corners, RawImage, RawSet, Shape, boxes_of, no_boxes
+from recommender.datasets.raw import NO_OUTLINE, Corners, RawImage, RawSet, Shape
 from recommender.datasets.split_names import split_of_image, split_of_path, tell_split_folders
 from recommender.errors import WrongTaskError
 from recommender.records import Split
@@ -130,17 +130,15 @@ def _numbers(entries: Iterable[NamedImage], given: Sequence[str]) -> dict[str, i
 
 def _raw_image(path: Path, entry: NamedImage, numbers: dict[str, int], root: Path, disk: Disk) -> RawImage:
     usable = [(numbers[thing], as_shape(mark)) for thing, mark in entry.objects if thing and mark is not None]
-    classes_M, corners_M4 = boxes_of(usable)
-    return RawImage(
-        path=path,
-        name=disk.name(path),
-        split=entry.split or split_of_image(path, entry.near, root),
-        classes_M=classes_M,
-        corners_M4=corners_M4,
+    split = entry.split or split_of_image(path, entry.near, root)
+    return RawImage.of(
+        path,
+        disk.name(path),
+        split,
+        usable,
+        num_rows=len(entry.objects),
         units=entry.units,
         declared_size=entry.size,
-        num_rows=len(entry.objects),
-        outlines=tuple(shape.outline for _, shape in usable),
     )
 
 
@@ -158,12 +156,4 @@ def _unlabelled(index: ImageIndex, claimed: set[Path], root: Path, disk: Disk) -
     ]
     refuse_second_format(beside, (".txt", ".xml"), "a label of their format", root, disk)
     for path in beside:
-        classes_M, corners_M4 = no_boxes()
-        yield RawImage(
-            path=path,
-            name=disk.name(path),
-            split=split_of_path(path, root),
-            classes_M=classes_M,
-            corners_M4=corners_M4,
-            labelled=False,
-        )
+        yield RawImage.of(path, disk.name(path), split_of_path(path, root), labelled=False)

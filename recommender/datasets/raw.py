@@ -29,6 +29,7 @@ class RunLengths:
 
 Outline = Rings | RunLengths
 NO_OUTLINE: Rings = ()
+Units = Literal["fraction", "pixel"]  # of the image, or of its declared size
 
 
 class Shape(NamedTuple):
@@ -36,6 +37,9 @@ class Shape(NamedTuple):
 
     corners: Corners
     outline: Outline = NO_OUTLINE
+
+
+NumberedShape = tuple[int, Shape]  # the number of its class, and where it lies
 
 
 @dataclass(kw_only=True, eq=False)
@@ -47,13 +51,39 @@ class RawImage:
     split: Split | None  # None where the data set names no splits
     classes_M: IntArray
     corners_M4: Float64Array  # x min, y min, x max, y max
-    units: Literal["fraction", "pixel"] = "fraction"
+    units: Units = "fraction"
     declared_size: tuple[float, float] | None = None  # width, height
     num_rows: int = 0  # annotations found for it, the broken ones included
     labelled: bool = True  # a label file or entry exists; False is background by silence
-    outlines: tuple[
-        Outline, ...
-    ] = ()  # of each object, in the units of the corners; () where there are boxes only
+    # Of each object, in the units of the corners; () where there are boxes only.
+    outlines: tuple[Outline, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        path: Path,
+        name: str,
+        split: Split | None,
+        objects: Sequence[NumberedShape] = (),
+        *,
+        num_rows: int = 0,
+        units: Units = "fraction",
+        declared_size: tuple[float, float] | None = None,
+        labelled: bool = True,
+    ) -> RawImage:
+        """An image with its objects, of which `num_rows` counts the broken ones too."""
+        return cls(
+            path=path,
+            name=name,
+            split=split,
+            classes_M=np.array([number for number, _ in objects], np.int64),
+            corners_M4=np.array([shape.corners for _, shape in objects], np.float64).reshape(-1, 4),
+            units=units,
+            declared_size=declared_size,
+            num_rows=num_rows,
+            labelled=labelled,
+            outlines=tuple(shape.outline for _, shape in objects),
+        )
 
 
 @dataclass(kw_only=True, eq=False)
@@ -69,14 +99,3 @@ class RawSet:
     config: Path | None = None  # the user's data.yaml
     num_left_out: int = 0  # listed or found, and not among `images`
     classified: bool = False  # one class an image, with the whole image as its box
-
-
-def boxes_of(found: Sequence[tuple[int, Shape]]) -> tuple[IntArray, Float64Array]:
-    """The arrays of an image's objects: numbers of classes M and corners M4."""
-    classes_M = np.array([number for number, _ in found], np.int64)
-    return classes_M, np.array([shape.corners for _, shape in found], np.float64).reshape(-1, 4)
-
-
-def no_boxes() -> tuple[IntArray, Float64Array]:
-    """Arrays for an image without boxes."""
-    return boxes_of(())

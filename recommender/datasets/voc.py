@@ -21,7 +21,7 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.lookup import ImageIndex
 from recommender.datasets.matching import same_name
 from recommender.datasets.mixed import refuse_second_format
-from recommender.datasets.raw import NO_OUTLINE, Corners, RawImage, RawSet, Shape, boxes_of, no_boxes
+from recommender.datasets.raw import NO_OUTLINE, Corners, RawImage, RawSet, Shape
 from recommender.datasets.split_names import split_of_path, tell_split_folders
 from recommender.datasets.voc_lists import ImageSets, find_image_sets
 from recommender.errors import DatasetError, UnsafeInputError, WrongTaskError
@@ -251,17 +251,14 @@ def _raw_image(
     path: Path, split: Split | None, file: VocFile | None, numbers: dict[str, int], disk: Disk
 ) -> RawImage:
     usable = [(numbers[name], shape) for name, shape in (file.objects if file else ()) if shape is not None]
-    classes_M, corners_M4 = boxes_of(usable)
-    return RawImage(
-        path=path,
-        name=disk.name(path),
-        split=split,
-        classes_M=classes_M,
-        corners_M4=corners_M4,
+    return RawImage.of(
+        path,
+        disk.name(path),
+        split,
+        usable,
+        num_rows=len(file.objects) if file else 1,
         units="pixel",
         declared_size=file.size if file else None,
-        num_rows=len(file.objects) if file else 1,
-        outlines=tuple(shape.outline for _, shape in usable),
     )
 
 
@@ -277,12 +274,4 @@ def _background(
         beside = [path for path in beside if splits[path] is not None]
     refuse_second_format(beside, (".txt", ".json"), "an XML file", root, disk)
     for path in beside:
-        classes_M, corners_M4 = no_boxes()
-        yield RawImage(
-            path=path,
-            name=disk.name(path),
-            split=splits[path],
-            classes_M=classes_M,
-            corners_M4=corners_M4,
-            labelled=False,
-        )
+        yield RawImage.of(path, disk.name(path), splits[path], labelled=False)

@@ -13,11 +13,11 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.formats import find_format, unread
 from recommender.datasets.image_paths import listed_images
 from recommender.datasets.label_files import LabelFiles, holds_label_rows, is_names_file
-from recommender.datasets.labels import RowShapes, read_labels
+from recommender.datasets.labels import LabelFile, RowShapes, read_labels
 from recommender.datasets.lookup import ImageIndex, is_mask, names_masks
 from recommender.datasets.mixed import leave_out_doubtful, refuse_second_format
 from recommender.datasets.other_tasks import MIN_ROWS, refuse_other_label_tasks
-from recommender.datasets.raw import Outline, RawImage, RawSet, no_boxes
+from recommender.datasets.raw import RawImage, RawSet
 from recommender.datasets.split_names import (
     split_of_path,
     split_of_words,
@@ -154,27 +154,20 @@ class _LabelReader:
 
     def read(self, path: Path, split: Split | None, label: Path | None) -> RawImage:
         """One image with the rows of its label file."""
-        classes_M, corners_M4 = no_boxes()
-        num_rows, outlines = 0, tuple[Outline, ...]()
+        file = LabelFile(objects=(), num_rows=0)
         if label is not None:
             self._refuse_shared(label, path)
             num_classes = None if self._names is None else len(self._names)
-            file = read_labels(label, self._disk, num_classes, self._log, self.shapes)
-            if file is None:
-                num_rows = 1  # unknown, but not none: the image is no background
-            else:
-                classes_M, corners_M4, num_rows = file.classes_M, file.corners_M4, file.num_rows
-                outlines = file.outlines
-                self._highest = max(self._highest, int(classes_M.max(initial=-1)))
-        return RawImage(
-            path=path,
-            name=self._disk.name(path),
-            split=split,
-            classes_M=classes_M,
-            corners_M4=corners_M4,
-            num_rows=num_rows,
+            found = read_labels(label, self._disk, num_classes, self._log, self.shapes)
+            file = found or LabelFile(objects=(), num_rows=1)  # unknown, but not none: it is no background
+            self._highest = max([self._highest, *(number for number, _ in file.objects)])
+        return RawImage.of(
+            path,
+            self._disk.name(path),
+            split,
+            file.objects,
+            num_rows=file.num_rows,
             labelled=label is not None,
-            outlines=outlines,
         )
 
     def _refuse_shared(self, label: Path, path: Path) -> None:
