@@ -11,6 +11,7 @@ from recommender import recommend
 from recommender.report.cost_picture import cost_picture
 
 OUT = Path("docs/choosing.svg")
+BACKGROUND = '<rect width="100%" height="100%" fill="#ffffff"/>'  # a page has its own
 
 
 def main() -> None:
@@ -19,10 +20,10 @@ def main() -> None:
         os.environ["RECOMMENDER_HOME"] = str(Path(folder) / "home")
         data = Path(folder) / "demo"
         draw_data_set(data, num_images=60)
-        picture = cost_picture(recommend(data, device="t4", max_latency="5ms"), standalone=True)
+        picture = cost_picture(recommend(data, device="t4", max_latency="5ms"))
     if picture is None:
         raise SystemExit("All starts cost the same: there is nothing to draw.")
-    OUT.write_text(f"{picture}\n", encoding="utf-8")
+    OUT.write_text(str(picture).replace("</title>", f"</title>{BACKGROUND}", 1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

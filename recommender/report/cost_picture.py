@@ -43,11 +43,8 @@ class CostAxis:
     limit: float | None
 
 
-def cost_picture(recommendation: Recommendation, *, standalone: bool = False) -> Markup | None:
-    """The drawing of an answer, a file of its own if `standalone`.
-
-    None where no cost is known or all are the same. Against the cost that starts are compared by.
-    """
+def cost_picture(recommendation: Recommendation) -> Markup | None:
+    """An answer against the cost that starts are compared by; None where no cost is known or all are the same."""
     name = compared_by(recommendation.ranking)
     axis = _axis(recommendation, name)
     points = [
@@ -68,10 +65,10 @@ def cost_picture(recommendation: Recommendation, *, standalone: bool = False) ->
     if len({round(point.cost, 6) for point in points}) < 2:
         return None
     label = f"expected {task_definition(recommendation.task).metric.label}"
-    return draw(points, axis, y_title=label, standalone=standalone)
+    return draw(points, axis, y_title=label)
 
 
-def draw(points: Sequence[CostPoint], axis: CostAxis, *, y_title: str, standalone: bool = False) -> Markup:
+def draw(points: Sequence[CostPoint], axis: CostAxis, *, y_title: str) -> Markup:
     """The SVG of these points, of which at least two differ in cost."""
     frame = _frame_of(points, axis)
     ranked = [one for one in points if one.low is not None]  # the starts that the table marks, no others
@@ -80,11 +77,10 @@ def draw(points: Sequence[CostPoint], axis: CostAxis, *, y_title: str, standalon
     parts = [_axes(frame, axis, y_title), _limit(frame, axis)]
     parts += [_point(frame, one, first=one in leading) for one in points]
     parts += [_front(frame, leading)]
-    background = Markup('<rect width="100%" height="100%" fill="#ffffff"/>') if standalone else Markup("")
     return Markup(
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {0:g} {1:g}" role="img" width="{0:g}" height="{1:g}">'
-        '<title>{2} against {3}</title>{4}<g font-family="system-ui, sans-serif" font-size="12">{5}</g></svg>'
-    ).format(WIDTH, HEIGHT, y_title, axis.title, background, Markup("").join(parts))
+        '<title>{2} against {3}</title><g font-family="system-ui, sans-serif" font-size="12">{4}</g></svg>'
+    ).format(WIDTH, HEIGHT, y_title, axis.title, Markup("").join(parts))
 
 
 def _axis(recommendation: Recommendation, name: str) -> CostAxis:
