@@ -155,7 +155,7 @@ def test_nodes_and_workers_die_in_the_middle_and_nothing_counts_twice(
     wait_for_no_training(nodes.folder)
 
 
-@pytest.mark.parametrize("lacks", ["a disk", "the version"])
+@pytest.mark.parametrize("lacks", ["a disk", "the version", "a library"])
 def test_a_node_that_cannot_train_spoils_no_trial(
     lacks: str, nodes: Nodes, targets: tuple[Artefact, Artefact], store: Store, tmp_path: Path
 ) -> None:
@@ -167,8 +167,12 @@ def test_a_node_that_cannot_train_spoils_no_trial(
     if lacks == "a disk":
         nodes.add(name)
         (nodes.home_of(name) / "node_cache").touch()  # where nothing can be put any more
-    else:
+    elif lacks == "the version":
         nodes.add(name, PYTHONPATH=str(tmp_path))
+    else:
+        (tmp_path / "only").mkdir()
+        (tmp_path / "only" / "torchvision.py").write_text("raise ImportError('no libGL.so.1')")
+        nodes.add(name, PYTHONPATH=str(tmp_path / "only"))
     specs = [trial(targets[0], epochs=1, seed=seed) for seed in range(5)]
     seen: set[str] = set()
 
@@ -180,7 +184,12 @@ def test_a_node_that_cannot_train_spoils_no_trial(
     nodes.kill(name)
     assert {trial.state for trial in result.trials} == {"finished"}
     assert store.runs.list(statuses=("failed",)) == ()
-    why = "node_cache" if lacks == "a disk" else "ultralytics 8.0.0 where the driver has"
+    whys = {
+        "a disk": "node_cache",
+        "the version": "ultralytics 8.0.0 where the driver has",
+        "a library": "no libGL.so.1: install",
+    }
+    why = whys[lacks]
     assert any(why in note for note in seen), seen
     assert [why in note for note in result.view.left_out] == [True]
 

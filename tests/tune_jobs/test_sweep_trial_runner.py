@@ -266,3 +266,20 @@ def test_a_process_whose_gpu_failed_is_not_kept_for_the_next_trial(table: Table)
         attempt._drop_broken_process(run)
         assert attempt.process.is_alive == alive
         attempt.process.kill()
+
+
+def test_a_node_that_lacks_a_package_is_told_in_one_line_and_fails_no_trial(
+    tmp_path: Path, data: Artefact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "torchvision.py").write_text(
+        "raise ImportError('libGL.so.1: cannot open shared object file')"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    table = Table(tmp_path / "worker")
+    attempt = table.attempt(trial(data))
+    word = next(word for word in table.words(attempt) if word.kind != "beat")
+    attempt.process.kill()
+    assert word.kind == "unfit", word
+    assert word.note is not None
+    assert "ImportError: libGL.so.1: cannot open shared object file: install what is missing" in word.note
+    assert "\n" not in word.note

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 import uuid
 from collections.abc import Mapping
@@ -21,7 +22,13 @@ from tune_jobs.sweep.trial_runner import TrialEvent, TrialRunner, WorkerConfig
 from tune_jobs.sweep.trial_spec import TrialLimits, TrialSpec
 from tune_jobs.training.hardware import installed_versions
 
-SAME_EVERYWHERE = ("checkpoint-recommender", "ultralytics")  # else one run's id would mean several trainings
+OURS = "checkpoint-recommender"
+SAME_EVERYWHERE = (OURS, "ultralytics")  # else one run's id would mean several trainings
+IN_ANY_VERSION = (
+    "torch",
+    "torchvision",
+    "safetensors",
+)  # what else lacks shows when its first training imports it
 BEAT_S = 2.0  # the driver hears from every trial at least this often
 
 
@@ -35,12 +42,12 @@ class SweepConfig:
     home_node: str  # the Ray node on which the artefacts lie
     num_gpus: float
     num_threads: int
-    versions: Mapping[str, str]  # of `SAME_EVERYWHERE` on the driver's machine
+    versions: Mapping[str, str]  # on the driver's machine, of what every node must have
 
 
 def versions_of_training() -> dict[str, str]:
-    """The versions installed here of the packages that every node must have alike."""
-    return installed_versions(SAME_EVERYWHERE)
+    """The versions installed here of the packages that every node must have."""
+    return installed_versions((*SAME_EVERYWHERE, *IN_ANY_VERSION))
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
@@ -139,11 +146,14 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
 
 def _difference(wanted: Mapping[str, str]) -> str | None:
-    """The reason why this node must not train: it has other versions than the driver. None where it has the same."""
-    here = versions_of_training()
+    """The reason why this node must not train, and the remedy: it lacks a package that the driver has, or has another
+    version of one that decides what is trained. None where it has all.
+    """
+    here = installed_versions(wanted)
     different = [
         f"{name} {here.get(name, 'not at all')} where the driver has {version}"
         for name, version in wanted.items()
-        if here.get(name) != version
+        if name not in here or (name in SAME_EVERYWHERE and here[name] != version)
     ]
-    return f"this node has {', '.join(different)}" if different else None
+    remedy = f"install {OURS} {wanted.get(OURS, '')} and what it needs in the environment of {sys.executable}"
+    return f"this node has {', '.join(different)}: {remedy}" if different else None

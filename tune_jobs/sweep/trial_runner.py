@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -27,6 +29,8 @@ LOOK_S = 0.5  # between two looks at what the process uses
 STATE_SHARE = 0.1  # of the time may go into carrying states away
 REST_S = 10.0
 DISK_FULL = os.strerror(errno.ENOSPC)
+# The end of a training process that lacks a package, or a library of the system as OpenCV's libGL.
+NOT_INSTALLED = re.compile(r"^(?:ModuleNotFound|Import)Error: .*\Z", re.MULTILINE)
 MAX_CRASHES = 2  # of one trial on one node: the first may be the machine's fault
 
 ResultT = TypeVar("ResultT")
@@ -216,6 +220,10 @@ class TrialRunner:
         return self._failed(reason)
 
     def _crashed(self, how: str) -> TrialEvent:
+        lacking = NOT_INSTALLED.search(how)
+        if lacking is not None:
+            remedy = f"install what is missing in the environment of {sys.executable}"
+            return TrialEvent(kind="unfit", note=f"this node cannot train, {lacking[0]}: {remedy}")
         self._crashes += 1
         if self._crashes >= MAX_CRASHES or self._job is None:
             return self._failed(how)
