@@ -5,21 +5,32 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from recommender.datasets.box_readings import REMEDY, Units, is_order_open, reading_of, units_of
+from recommender.datasets.box_readings import (
+    ANY,
+    REMEDY,
+    BoxColumns,
+    Reading,
+    Units,
+    box_columns,
+    has_scores,
+    is_order_open,
+    number_in,
+    reading_of,
+    units_of,
+)
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.images import ImageError, read_header
-from recommender.datasets.label_csv import LabelTable
-from recommender.datasets.label_rows import TABLE_SUFFIXES, is_table, read_rows
 from recommender.datasets.lookup import ImageIndex
 from recommender.datasets.name_tables import name_by_tables
 from recommender.datasets.named import NamedImage, Object, named_set
-from recommender.datasets.raw import RawSet
-from recommender.datasets.shapes import box_from_centre, box_from_corners, box_from_size, number
+from recommender.datasets.raw import Corners, RawSet
+from recommender.datasets.shapes import box_from_centre, box_from_corners, box_from_size
 from recommender.datasets.split_lists import take_splits
 from recommender.datasets.split_names import (
     apart,
@@ -31,21 +42,16 @@ from recommender.datasets.split_names import (
     without_split_words,
 )
 from recommender.datasets.table_columns import (
-    ANY,
     FILE_WORDS,
-    BoxColumns,
-    Reading,
+    MISSING,
     box_class_column,
-    box_columns,
     class_in,
     file_column,
-    has_scores,
-    is_called,
     known_names,
     names_image,
-    row_splits,
-    with_point,
 )
+from recommender.datasets.table_rows import TABLE_SUFFIXES, Table, is_table, read_rows, table_of
+from recommender.datasets.table_splits import row_splits
 from recommender.errors import DatasetError
 from recommender.records import Split
 from recommender.text import printable
@@ -61,32 +67,60 @@ NUMBERS = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
 KEYS = re.compile(r"[a-df-z]", re.IGNORECASE)  # the numbers of `x1` and `y2` are no values
 EMPTY = ("", "nan", "none", "null", "na")
 NO_BOX = ({0.0}, {-1.0})
-UNREADABLE = ("", "", "", "")
+UNREADABLE = (np.nan,) * 4
 SHOWN = 3  # names of tables
 SAMPLED_IMAGES = 400  # whose sizes tell how boxes are meant
 Size = tuple[float, float]
-Cells = tuple[str, ...]
+UNKNOWN: Size = (np.nan, np.nan)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoxRow:
-    """A row of a table: an image, and boxes of a class as they are written; none says that the image is empty."""
+    """A row of a table: an image, and boxes of a class, four numbers each; none says that the image is empty."""
 
     reference: str
     label: str
-    boxes: tuple[Cells, ...]
+    boxes: tuple[Corners, ...]
     split: Split | None
     size: Size | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoxTable:
-    """One CSV of boxes."""
+    """One CSV of boxes, with the columns that tell image, box, class and the image's width and height."""
 
-    path: Path
-    readings: tuple[Reading, ...]
-    named: bool  # a column is the class
-    rows: tuple[BoxRow, ...]
+    table: Table
+    boxes: BoxColumns
+    file: int
+    label: int | None
+    size: tuple[int, ...]
+    splits: Sequence[Split | None]
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.table.path
+
+    @cached_property
+    def rows(self) -> tuple[BoxRow, ...]:
+        """The rows, with the split of their own or of the file."""
+        split_of_table = split_of_title(self.path)
+        # `NA` is a class where it stands for no missing number besides.
+        is_class = not any(MISSING in cells for c, cells in enumerate(self.table.columns) if c != self.label)
+        return tuple(
+            BoxRow(
+                reference=row[self.file],
+                label=NAMELESS
+                if self.label is None
+                else row[self.label]
+                if is_class
+                else class_in(row[self.label]),
+                boxes=_boxes_in([row[c] for c in self.boxes.columns]),
+                split=split or split_of_table,
+                size=_size([row[c] for c in self.size]),
+            )
+            for row, split in zip(self.table.body, self.splits, strict=True)
+        )
 
 
 def read_box_csv(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
@@ -102,16 +136,16 @@ def read_box_csv(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, 
             "names their images, or they have scores, as a detector's results have.",
             remedy=REMEDY,
         )
-    kept = first_fold({table.path: {row.reference for row in table.rows} for table in tables}, log)
+    kept = first_fold({found.path: set(found.table.columns[found.file]) for found in tables}, log)
     tables = [table for table in tables if table.path in kept]
     index = ImageIndex(root, disk)
     entries: list[NamedImage] = []
-    for readings in dict.fromkeys(table.readings for table in tables):
-        alike = [table for table in tables if table.readings == readings]
+    for readings in dict.fromkeys(table.boxes.readings for table in tables):
+        alike = [table for table in tables if table.boxes.readings == readings]
         reading, units = _meaning(alike, readings, index, disk, log)
         entries += [entry for table in alike for entry in _entries(table, reading, units, disk, log)]
     for table in tables:
-        if not table.named:
+        if table.label is None:
             log.add("names_missing", disk.name(table.path), f"all are called {NAMELESS}")
     raw = named_set(entries, format="csv", root=root, disk=disk, log=log, name=name, background=True)
     silent = [image for image in raw.images if not image.labelled]
@@ -161,8 +195,9 @@ def _unread_tables(
             continue
         try:
             rows = read_rows(path, disk, lambda text: names_image(text, known))
-            file = file_column(rows[0], rows, range(len(rows[0])), known) if rows else None
-            cells = {row[file] for row in rows if file is not None and len(row) == len(rows[0])}
+            table = table_of(path, rows or [[]], disk, headed=False)
+            file = file_column(table, range(len(table.header)), known)
+            cells = set() if file is None else set(table.columns[file])
             named = {index.of_name(cell, path, split_of_file(path, root)) for cell in cells} - {None}
         except DatasetError:  # doubtful: it may
             named = set(images)
@@ -179,21 +214,13 @@ def holds_boxes(path: Path, root: Path, disk: Disk) -> bool:
         return True
 
 
-def class_tables(paths: Sequence[Path], root: Path, disk: Disk) -> list[LabelTable]:
-    """The classes of images as tables of boxes give them, a row a box; none where no column is the class."""
+def classed_tables(paths: Sequence[Path], root: Path, disk: Disk) -> list[BoxTable]:
+    """The tables of boxes that have a column of the class; none where one is doubtful."""
     try:
         tables = find_box_tables(paths, root, disk, DefectLog())
     except DatasetError:  # doubtful, which the one who reads them says
         return []
-    return [
-        LabelTable(
-            path=table.path,
-            split=None,
-            rows=tuple((row.reference, row.label, row.split) for row in table.rows if row.boxes),
-        )
-        for table in tables
-        if table.named
-    ]
+    return [table for table in tables if table.label is not None]
 
 
 def find_box_tables(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog) -> list[BoxTable]:
@@ -205,75 +232,55 @@ def find_box_tables(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLo
     tables = []
     for path in filter(is_table, paths):
         rows = read_rows(path, disk, lambda text: names_image(text, known))
-        table = _table(path, rows, known, root, disk, log)
+        table = _table(path, rows, known, disk, log)
         tables += [] if table is None else [table]
     kept = of_splits([table.path for table in tables], root)
     return [table for table in tables if table.path in kept]
 
 
 def _table(
-    path: Path, rows: Sequence[Sequence[str]], known: set[str], root: Path, disk: Disk, log: DefectLog
+    path: Path, rows: Sequence[Sequence[str]], known: set[str], disk: Disk, log: DefectLog
 ) -> BoxTable | None:
     boxes = box_columns(rows)
     if boxes is None or not boxes.readings:
         return None
-    width = len(rows[0])
-    header = rows[0] if boxes.headed else [""] * width
-    body = [row for row in rows[boxes.headed :] if len(row) == width]
-    free = [c for c in range(width) if c not in boxes.columns]
-    file = file_column(header, body, free, known)
+    table = table_of(path, rows, disk, headed=boxes.headed)
+    free = [c for c in range(len(table.header)) if c not in boxes.columns]
+    file = file_column(table, free, known)
     if file is None:
-        file = next((c for c in free if is_called(header[c], FILE_WORDS)), None)
-    if file is None or not body:
+        file = next(iter(table.called(FILE_WORDS, free)), None)
+    if file is None or not table.body:
         return None
-    if num_uneven := len(rows) - boxes.headed - len(body):
-        log.add("label_columns", disk.name(path), "rows of another length", count=num_uneven)
-    if has_scores(header, body, boxes):
+    if table.num_uneven:
+        log.add("label_columns", disk.name(path), "rows of another length", count=table.num_uneven)
+    if has_scores(table, boxes):
         return None
-    divided, splits = row_splits(header, body, [c for c in free if c != file], disk.name(path))
-    split_of_table = split_of_title(path)
-    size = _size_columns(header, free)
-    label = box_class_column(
-        header, body, [c for c in free if c not in (file, *divided, *size)], disk.name(path)
-    )
-    return BoxTable(
-        path=path,
-        readings=boxes.readings,
-        named=label is not None,
-        rows=tuple(
-            BoxRow(
-                reference=row[file],
-                label=NAMELESS if label is None else class_in(row[label]),
-                boxes=_boxes_in(row, boxes),
-                split=split or split_of_table,
-                size=_size([row[c] for c in size]),
-            )
-            for row, split in zip(body, splits, strict=True)
-        ),
-    )
+    divided, splits = row_splits(table, [c for c in free if c != file])
+    size = _size_columns(table, free)
+    label = box_class_column(table, [c for c in free if c not in (file, *divided, *size)])
+    return BoxTable(table=table, boxes=boxes, file=file, label=label, size=size, splits=splits)
 
 
-def _boxes_in(row: Sequence[str], boxes: BoxColumns) -> tuple[Cells, ...]:
-    """The values of each box, none where zeros or -1 say so; those of a cell that holds something else are empty."""
-    cells = [row[c] for c in boxes.columns]
+def _boxes_in(cells: Sequence[str]) -> tuple[Corners, ...]:
+    """The values of each box, none where zeros or -1 say so; those of a cell that holds something else are NaN."""
     if all(cell.lower() in EMPTY for cell in cells):
         return ()
-    found = [with_point(cell) for cell in cells]
-    found = found if len(cells) == 4 else NUMBERS.findall(cells[0])
+    found = cells if len(cells) == 4 else NUMBERS.findall(cells[0])
     if len(found) % 4 or (len(cells) == 1 and KEYS.search(cells[0])):
         return (UNREADABLE,)
-    boxes_in = (tuple(found[i : i + 4]) for i in range(0, len(found), 4))
-    return tuple(box for box in boxes_in if {number(cell) for cell in box} not in NO_BOX)
+    values = list(map(number_in, found))
+    boxes = zip(values[::4], values[1::4], values[2::4], values[3::4], strict=True)
+    return tuple(box for box in boxes if set(box) not in NO_BOX)
 
 
-def _size_columns(header: Sequence[str], free: Sequence[int]) -> tuple[int, ...]:
+def _size_columns(table: Table, free: Sequence[int]) -> tuple[int, ...]:
     """The columns of the image's width and height."""
-    plain = {re.sub(r"[^a-z]", "", header[c].lower()): c for c in free}
+    plain = {re.sub(r"[^a-z]", "", table.header[c].lower()): c for c in free}
     return next(((plain[w], plain[h]) for w, h in SIZES if w in plain and h in plain), ())
 
 
 def _size(cells: Sequence[str]) -> Size | None:
-    width, height = map(number, cells or ("", ""))
+    width, height = map(number_in, cells or ("", ""))
     return (width, height) if width > 0 and height > 0 else None
 
 
@@ -285,40 +292,31 @@ def _meaning(
     Where neither headings nor shapes of images say that x comes before y, that is told.
     """
     named = ", ".join(disk.name(table.path) for table in tables[:SHOWN])
-    rows = [(table, row) for table in tables for row in table.rows]
-    values_N4 = np.array([values for _, row in rows for values in _finite(row)]).reshape(-1, 4)
-    units = units_of(values_N4, named) if len(values_N4) else "pixel"
-    references = {row.reference: (table, row) for table, row in rows if row.boxes}
-    kept = list(references.values())[:: 1 + len(references) // SAMPLED_IMAGES]
-    sizes = {row.reference: size for table, row in kept if (size := _size_of(table, row, index)) is not None}
-    sized = [
-        (values, sizes[row.reference]) for _, row in rows for values in _finite(row) if row.reference in sizes
-    ]
-    measured_N4 = np.array([values for values, _ in sized]).reshape(-1, 4)
-    sizes_N2 = np.array([size for _, size in sized]).reshape(-1, 2)
-    reading = reading_of(measured_N4, sizes_N2, readings, units, named)
-    if readings == ANY and is_order_open(measured_N4, sizes_N2, reading, units):
+    boxed = {row.reference: (table, row) for table in tables for row in table.rows if row.boxes}
+    sampled = list(boxed.values())[:: 1 + len(boxed) // SAMPLED_IMAGES]
+    sizes = {row.reference: _size_of(table, row, index) for table, row in sampled}
+    rows = [(box, row.reference) for table in tables for row in table.rows for box in row.boxes]
+    values_N4 = np.array([box for box, _ in rows]).reshape(-1, 4)
+    sizes_N2 = np.array([sizes.get(reference, UNKNOWN) for _, reference in rows]).reshape(-1, 2)
+    extended_N = np.isfinite(values_N4).all(axis=1) & (values_N4[:, 2:] > 0).all(axis=1)  # in some reading
+    units = units_of(values_N4[extended_N], named) if extended_N.any() else "pixel"
+    measured_N = extended_N & np.isfinite(sizes_N2).all(axis=1)
+    values_N4, sizes_N2 = values_N4[measured_N], sizes_N2[measured_N]
+    reading = reading_of(values_N4, sizes_N2, readings, units, named)
+    if readings == ANY and is_order_open(values_N4, sizes_N2, reading, units):
         log.add("box_order_assumed", named, f"read as {reading}, x before y")
     return reading, units
 
 
-def _finite(row: BoxRow) -> Iterator[list[float]]:
-    """The values of the boxes that have an extent in some reading."""
-    for cells in row.boxes:
-        values = [number(cell) for cell in cells]
-        if np.isfinite(values).all() and min(values[2:]) > 0:
-            yield values
-
-
-def _size_of(table: BoxTable, row: BoxRow, index: ImageIndex) -> Size | None:
+def _size_of(table: BoxTable, row: BoxRow, index: ImageIndex) -> Size:
     """The largest frame that the boxes of an image may lie in: as it is, unturned, or as the table says."""
     path = index.of_name(row.reference, table.path, row.split)
-    if path is None:
-        return None
     try:
-        header = read_header(path)
+        header = None if path is None else read_header(path)
     except ImageError:
-        return None
+        header = None
+    if header is None:
+        return UNKNOWN
     known = [(header.width, header.height), header.stored_size, row.size or (0, 0)]
     return max(float(width) for width, _ in known), max(float(height) for _, height in known)
 
@@ -333,7 +331,7 @@ def _entries(
     for (reference, split), rows in grouped.items():
         where = f"{disk.name(table.path)}: {reference}"
         objects = tuple(each for row in rows for each in _objects(row, reading, units, where, log))
-        label = rows[0].label if table.named else ""
+        label = rows[0].label if table.label is not None else ""
         if label and not objects:
             log.add("image_tagged", where, label)
         yield NamedImage(
@@ -342,13 +340,11 @@ def _entries(
 
 
 def _objects(row: BoxRow, reading: Reading, units: Units, where: str, log: DefectLog) -> Iterator[Object]:
-    for cells in row.boxes:
+    for box in row.boxes:
         if not row.label:
             log.add("label_class_unknown", where, "no class")
-        if units == "pixel" and all(
-            number(cell) <= 1 for cell in cells
-        ):  # VinBigData's `0 0 1 1` for nothing
-            log.add("label_zero_area", where, ", ".join(cells))
+        if units == "pixel" and all(value <= 1 for value in box):  # VinBigData's `0 0 1 1` for nothing
+            log.add("label_zero_area", where, ", ".join(f"{value:g}" for value in box))
             yield "", None
         else:
-            yield row.label, BOX_MAKERS[reading](cells, where, log)
+            yield row.label, BOX_MAKERS[reading](box, where, log)

@@ -1,21 +1,52 @@
-"""The meaning of four numbers: fractions or pixels; corners, or an upper left corner or a centre with a size.
+"""Boxes in tables: which columns hold the four numbers, and what these mean.
 
-What the headings of a table leave open the boxes tell: a reading that puts them outside their images is wrong.
+They are fractions or pixels; corners, or an upper left corner or a centre with a size. What headings leave open the
+boxes tell: a reading that puts them outside their images is wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from recommender.datasets.raw import Float64Array
-from recommender.datasets.table_columns import Reading
+from recommender.datasets.shapes import number
+from recommender.datasets.table_rows import SAMPLED, Table, is_number
 from recommender.errors import DatasetError
 from recommender.text import printable
 
+Reading = Literal["corners", "upper left and size", "centre and size"]
 Units = Literal["fraction", "pixel"]
+CORNERS: tuple[Reading, ...] = ("corners",)
+FROM_CORNER: tuple[Reading, ...] = ("upper left and size",)
+FROM_CENTRE: tuple[Reading, ...] = ("centre and size",)
+EITHER: tuple[Reading, ...] = ("upper left and size", "centre and size")
+ANY: tuple[Reading, ...] = ("corners", *EITHER)
+UPPER_LEFT = ("xmin ymin", "left top", "x0 y0", "x1 y1")
+CENTRE = ("xcenter ycenter", "xcentre ycentre", "centerx centery", "cx cy", "xc yc")
+SIZES = ("w h", "width height")  # `width` beside `w` is the image's
+# Headings of the four columns, without marks and without `bbox` before them; the first that are all there count.
+HEADINGS: tuple[tuple[str, tuple[Reading, ...]], ...] = (
+    ("xmin ymin xmax ymax", CORNERS),
+    ("minx miny maxx maxy", CORNERS),
+    ("x0 y0 x1 y1", CORNERS),
+    ("x1 y1 x2 y2", CORNERS),
+    ("left top right bottom", CORNERS),
+    ("xtl ytl xbr ybr", CORNERS),
+    *((f"{start} {size}", FROM_CORNER) for start in UPPER_LEFT for size in SIZES),
+    *((f"{start} {size}", FROM_CENTRE) for start in CENTRE for size in SIZES),
+    *((f"x y {size}", EITHER) for size in SIZES),
+)
+ONE_CELL = re.compile(r"(b|bounding)?box(es)?(string)?")
+DECIMAL_COMMA = re.compile(r"\A(?!-?[1-9]\d{0,2},\d{3}\Z)(-?\d+),(\d+)\Z")  # 1,234 may be a thousand
+SCORE_WORDS = (
+    *["score", "confidence", "conf", "probability", "probabilities", "prob", "certainty", "likelihood"],
+)
+MAX_GRADE = 10  # whole numbers up to this may be grades that an annotator gave; those above are percents
 SLACK = 1.5  # pixels: rounding, and Pascal VOC's shift by one
 FEW = 3  # boxes outside prove nothing: annotators overshoot
 NOISE = 0.1  # of the boxes may lie outside in the right reading, or be fractions among pixels
@@ -24,6 +55,80 @@ REMEDY = (
     "Head the columns by what they hold: filename, class, and xmin, ymin, xmax, ymax, or xmin, ymin, width, height, "
     "or x_center, y_center, width, height. Or export as COCO or YOLO."
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxColumns:
+    """The columns of a box, four or one that holds all four values, and the readings that their headings allow.
+
+    None of either for four corners, which are no upright box, and for two boxes a row.
+    """
+
+    columns: tuple[int, ...]
+    readings: tuple[Reading, ...]
+    headed: bool = True
+
+
+def box_columns(rows: Sequence[Sequence[str]]) -> BoxColumns | None:
+    """The columns of boxes in a table; without a heading four numbers side by side. None where there are none."""
+    if not rows:
+        return None
+    plain = [re.sub(r"[^a-z0-9]", "", cell.lower()) for cell in rows[0]]
+    of_box = [
+        match[1] if (match := re.fullmatch(r"(?:bbox|bndbox|box|roi)([a-z].*)", cell)) else ""
+        for cell in plain
+    ]
+    short = of_box if sum(map(bool, of_box)) >= 4 else plain  # `width` beside `bbox_width` is the image's
+    if not {"x3", "x11", "xmin1"}.isdisjoint(short):  # four corners, or a second box
+        return BoxColumns(columns=(), readings=())
+    for headings, readings in HEADINGS:
+        if all(short.count(heading) == 1 for heading in headings.split()):
+            return BoxColumns(columns=tuple(map(short.index, headings.split())), readings=readings)
+    whole = [c for c, cell in enumerate(plain) if ONE_CELL.fullmatch(cell)]
+    if len(whole) == 1:
+        return BoxColumns(columns=(whole[0],), readings=ANY)
+    sample = [row for row in rows[:SAMPLED] if len(row) == len(rows[0])]
+    if len(sample) < len(rows[:SAMPLED]) or len(rows[0]) < 5:
+        return None
+    # e for empty cells, n for numbers and t for text
+    kinds = "".join(
+        "e" if not any(cells) else "n" if all(map(is_number, cells)) else "t"
+        for cells in zip(*sample, strict=True)
+    )
+    found = re.search(r"(?<!n)n{4}(?!n)", kinds)
+    if found and not {cell for row in sample for cell in row[slice(*found.span())]} <= {"0", "1"}:  # flags
+        return BoxColumns(columns=tuple(range(*found.span())), readings=ANY, headed=False)
+    # Google's AutoML: two corners or all four
+    if found := re.search(r"(?<!n)nn(ee|nn)nn(ee|nn)(?!n)", kinds):
+        first = found.start()
+        return BoxColumns(columns=(first, first + 1, first + 4, first + 5), readings=CORNERS, headed=False)
+    return None
+
+
+def has_scores(table: Table, boxes: BoxColumns) -> bool:
+    """True of a detector's results: most rows hold a score, that is a fraction or percents; annotations are sure.
+
+    The column is called so. Without any heading, one beside the box of fractions between 0 and 1 is taken for it.
+    """
+    beside = [c for c in range(len(table.header)) if c not in boxes.columns]
+    adjoining = boxes.columns[-1] - boxes.columns[0] < 4  # AutoML repeats corners between and behind
+    unnamed = beside if adjoining and not any(table.header) else []
+
+    def values(c: int) -> list[float]:
+        return [number_in(cell.removesuffix("%").rstrip()) for cell in table.columns[c]]
+
+    def many(holds: Iterable[bool]) -> bool:
+        return 2 * sum(holds) > len(table.body)
+
+    return any(
+        many(value % 1 > 0 or MAX_GRADE < value < 100 for value in values(c))
+        for c in table.called(SCORE_WORDS, beside)
+    ) or any(many(0 < value < 1 for value in values(c)) for c in unnamed)
+
+
+def number_in(cell: str) -> float:
+    """The number of a cell, also with a decimal comma; NaN of any other."""
+    return number(DECIMAL_COMMA.sub(r"\1.\2", cell) if "," in cell else cell)
 
 
 def units_of(values_N4: Float64Array, named: str) -> Units:

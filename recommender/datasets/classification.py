@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from recommender.datasets.box_csv import BoxTable
 from recommender.datasets.class_folders import ClassTree, find_class_tree, read_class_folders
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
@@ -21,13 +22,13 @@ def read_classification(
     disk: Disk,
     log: DefectLog,
     name: str,
-    boxes: Sequence[LabelTable] = (),
+    boxes: Sequence[BoxTable] = (),
     *,
     asked: bool = False,
 ) -> RawSet | None:
     """The folder as a classification set, numbers named by tables beside them; None where it is none.
 
-    `boxes` are the classes that tables of boxes give: they count before tables of whole images, folders before them.
+    `boxes` are tables of boxes with classes: they count before tables of whole images, folders before them.
     Where classification was `asked` for, those of one box an image give classes.
     Raises WrongTaskError for several classes an image, DatasetError where folders and CSV contradict each other.
     """
@@ -50,7 +51,8 @@ def read_classification(
         tables = []  # what else is known of images whose folders name their class
     if tree is None:
         return _read(tables, root, disk, log, name) if tables else None
-    if tables and _contradict(tree, tables, disk):
+    rows = [(reference, label) for table in tables for reference, label, _ in table.rows]
+    if _contradict(tree, rows, disk):
         raise DatasetError(
             f"{printable(root.name)}: the folders name other classes than {printable(disk.name(tables[0].path))}.",
             remedy="Move it away, or if it is right into the folder of the images, and give the file itself.",
@@ -90,19 +92,22 @@ def refuse_no_classes(root: Path) -> WrongTaskError:
 
 def _read(tables: Sequence[LabelTable], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
     raw = read_label_tables(tables, root, disk, log, name)
+    if all(image.split is None for image in raw.images):
+        take_splits(raw, (), root, disk)
     name_by_tables(raw, root, disk, {table.path for table in tables})
     return raw
 
 
-def _are_others(tree: ClassTree, boxes: Sequence[LabelTable], disk: Disk) -> bool:
+def _are_others(tree: ClassTree, boxes: Sequence[BoxTable], disk: Disk) -> bool:
     """True if the classes of boxes are not those of the folders: one that no folder has, or some of several folders."""
-    things = {label for table in boxes for _, label, _ in table.rows}
+    rows = [(row.reference, row.label) for table in boxes for row in table.rows if row.boxes]
+    things = {label for _, label in rows}
     one = len(things) == 1 and things.isdisjoint(tree.class_names)
-    return one or _contradict(tree, boxes, disk)
+    return one or _contradict(tree, rows, disk)
 
 
-def _contradict(tree: ClassTree, tables: Sequence[LabelTable], disk: Disk) -> bool:
-    """True if one folder's images have several labels, or one label several folders, in a table of most images."""
+def _contradict(tree: ClassTree, labelled: Sequence[tuple[str, str]], disk: Disk) -> bool:
+    """True if one folder's images have several labels, or one label several folders, in rows of most images."""
     folders_of: dict[str, set[str]] = {}
     paths = [(path, name) for _, name, place in tree.folders for path in disk.images(place)]
     for path, name in paths:
@@ -110,8 +115,7 @@ def _contradict(tree: ClassTree, tables: Sequence[LabelTable], disk: Disk) -> bo
             folders_of.setdefault(key, set()).add(name)
     rows = [
         (*folders, label)
-        for table in tables
-        for reference, label, _ in table.rows
+        for reference, label in labelled
         if len(folders := _folders(reference, folders_of)) == 1
     ]
     pairs = set(rows)

@@ -6,6 +6,7 @@ exists, so that a refusal tells nothing about the machine.
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 from collections.abc import Iterator
@@ -43,6 +44,11 @@ OUTSIDE_REMEDY = (
     "Only the data set's own folder is read: give the folder that holds everything, correct the path, "
     "or allow the other folder with --allow-root DIR."
 )
+
+
+def encoding_of(content: bytes) -> str:
+    """The encoding that a byte-order mark tells, as Excel's "Unicode text" has one; UTF-8 without any."""
+    return "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,9 +132,10 @@ class Disk:
         ]
 
     def read_text(self, path: Path, max_bytes: int) -> str:
-        """Read a bounded UTF-8 file, with or without byte-order mark. Raises DatasetError."""
+        """Read a bounded file of UTF-8, or of UTF-16 with a byte-order mark. Raises DatasetError."""
+        content = self.read_bytes(path, max_bytes)
         try:
-            return self.read_bytes(path, max_bytes).decode("utf-8-sig")
+            return content.decode(encoding_of(content))
         except UnicodeDecodeError as error:
             named = printable(self.name(path))
             raise DatasetError(f"{named} is not UTF-8 text.", remedy="Save it as UTF-8.") from error
@@ -139,10 +146,11 @@ class Disk:
             return file.read()
 
     def head(self, path: Path, count: int) -> bytes:
-        """The first bytes of a file; empty when it cannot be read."""
+        """The first bytes of a file, a text of UTF-16 as UTF-8; empty when it cannot be read."""
         try:
             with self.open(path) as file:
-                return file.read(count)
+                found = file.read(count)
+            return found.decode("utf-16", "ignore").encode() if encoding_of(found) == "utf-16" else found
         except UnsafeInputError:
             raise
         except DatasetError:

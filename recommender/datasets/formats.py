@@ -30,6 +30,7 @@ from recommender.errors import DatasetError, WrongTaskError
 from recommender.text import printable
 
 HEAD_BYTES = 65_536
+EXCEL_MARK = re.compile(rb'(?i)\A"?sep=."?\r?\n')  # the line before a table that tells Excel the separator
 SAMPLED = 24  # files looked into for each suffix
 
 
@@ -293,11 +294,15 @@ def find_format(
     The first files of each suffix are looked into; the others where these are of a form that is read, and not one file
     an image.
     """
+
+    def head(path: Path) -> bytes:
+        return EXCEL_MARK.sub(b"", disk.head(path, HEAD_BYTES))
+
     by_suffix: dict[str, list[Path]] = {}
     for path in paths:
         by_suffix.setdefault(path.suffix.lower(), []).append(path)
     heads = {
-        path: disk.head(path, HEAD_BYTES)
+        path: head(path)
         for suffix, group in by_suffix.items()
         if suffix in SIGNED_SUFFIXES
         for path in group[:SAMPLED]
@@ -308,9 +313,7 @@ def find_format(
         if known and row.per_image:
             return row, files
         if known and row.read is not None:
-            others = [
-                path for path in files if path not in heads and row.matches(disk.head(path, HEAD_BYTES))
-            ]
+            others = [path for path in files if path not in heads and row.matches(head(path))]
             return row, sorted([*known, *others])
         if known:
             return row, known

@@ -8,33 +8,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from recommender.datasets.box_readings import box_columns, has_scores
 from recommender.datasets.class_folders import classified
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
-from recommender.datasets.label_rows import is_table, read_rows
 from recommender.datasets.lookup import ImageIndex, is_mask
 from recommender.datasets.raw import RawSet
 from recommender.datasets.split_names import first_fold, of_splits, split_of_image, split_of_title
 from recommender.datasets.table_columns import (
-    FLAGS,
     LABEL_WORDS,
     MIN_SHARE,
-    ON,
-    SPLIT_WORDS,
-    box_columns,
     class_columns,
     class_in,
     file_column,
-    has_scores,
-    is_called,
-    is_exactly,
-    is_number,
     known_names,
     names_image,
     refuse_lists,
-    row_splits,
     which_class,
 )
+from recommender.datasets.table_rows import Table, is_table, read_rows, table_of
+from recommender.datasets.table_splits import FLAGS, ON, SPLIT_WORDS, is_split_flag, row_splits
 from recommender.errors import DatasetError, WrongTaskError
 from recommender.records import Split
 from recommender.text import counted, printable
@@ -66,31 +59,33 @@ def find_label_tables(
     Raises WrongTaskError for several classes an image, DatasetError where no column can be told to be the class.
     """
     known = known_names(root, disk)
-    paths = [only] if only else [path for path in disk.walk(root) if is_table(path)]
-    tables = []
-    located = []
+    plain: list[tuple[Table, Sequence[int]]] = []
+    boxed: list[tuple[Table, Sequence[int]]] = []
     of_runs: list[Path] = []
-    for path in paths:
+    for path in [only] if only else filter(is_table, disk.walk(root)):
         rows = read_rows(path, disk, lambda text: names_image(text, known))
-        if rows and RUN_WORDS.search(" ".join(rows[0])):
+        if not rows:
+            continue
+        if RUN_WORDS.search(" ".join(rows[0])):
             of_runs.append(path)
             continue
         boxes = box_columns(rows)
-        if rows and (boxes is None or (beside_folders and not boxes.headed)):
-            table = _read_table(path, rows, known, root, disk, insist=only is not None)
-            tables += [] if table is None else [table]
-        elif of_boxes and boxes is not None and boxes.readings:
-            inside = [row for row in rows if len(row) == len(rows[0])]
-            header = rows[0] if boxes.headed else [""] * len(rows[0])
-            if not has_scores(header, inside[boxes.headed :], boxes):
-                rows = [[cell for c, cell in enumerate(row) if c not in boxes.columns] for row in inside]
-                located.append((path, rows))
-    # A table of boxes that tells of a part of the images stands beside other labels.
-    fewest = MIN_SHARE * sum(1 for _ in disk.images(root)) if located else 0.0
-    for path, rows in located if not tables else ():
-        table = _read_table(path, rows, known, root, disk, insist=only is not None)
-        if table is not None and fewest <= len(table.rows) == len({row[0] for row in table.rows}):
-            tables.append(table)
+        table = table_of(path, rows, disk, headed=not any(names_image(cell, known) for cell in rows[0]))
+        if boxes is None or (beside_folders and not boxes.headed):
+            plain.append((table, range(len(rows[0]))))
+        elif of_boxes and boxes.readings and not has_scores(table, boxes):
+            boxed.append((table, [c for c in range(len(rows[0])) if c not in boxes.columns]))
+
+    def read(located: Sequence[tuple[Table, Sequence[int]]]) -> list[LabelTable]:
+        found = [_label_table(*each, known, disk, insist=only is not None) for each in located]
+        return [table for table in found if table is not None]
+
+    tables = read(plain)
+    if boxed and not tables:  # one that tells of a part of the images stands beside other labels
+        fewest = MIN_SHARE * sum(1 for _ in disk.images(root))
+        tables = [
+            found for found in read(boxed) if fewest <= len(found.rows) == len({row[0] for row in found.rows})
+        ]
     if of_runs and not tables:
         raise DatasetError(
             f"{printable(disk.name(of_runs[0]))} holds masks as run lengths, which are not read from a CSV.",
@@ -155,7 +150,7 @@ def _found(
             continue
         known, _, where = found.setdefault(path, (label, split or split_of_image(path, near, root), near))
         if known != label and where == near:
-            raise _several(near, disk, f"{reference}: {known} and {label}")
+            raise _several(printable(disk.name(near)), f"{reference}: {known} and {label}")
         if known != label:
             raise DatasetError(
                 f"{printable(disk.name(where))} calls {printable(reference)} '{printable(known)}', and "
@@ -178,103 +173,89 @@ def labels_of(
     return {path: found[path][:2] for path in paths if path in found}
 
 
-def _read_table(
-    path: Path, rows: Sequence[Sequence[str]], known: set[str], root: Path, disk: Disk, *, insist: bool
+def _label_table(
+    table: Table, columns: Sequence[int], known: set[str], disk: Disk, *, insist: bool
 ) -> LabelTable | None:
-    width = len(rows[0])
-    headed = not any(names_image(cell, known) for cell in rows[0])
-    header = rows[0] if headed else [""] * width
-    file = file_column(header, rows[1:], range(width), known)
-    if file is None or width < 2:
+    """The images and classes that the columns tell; None where they do not. `insist` refuses for want of a class."""
+    file = file_column(table, columns, known)
+    if file is None or len(columns) < 2:
         return None
-    body = [row for row in rows[headed:] if len(row) == width]
-    divided, splits = row_splits(header, body, [c for c in range(width) if c != file], disk.name(path))
-    free = [c for c in range(width) if c not in (file, *divided)]
+    divided, splits = row_splits(table, [c for c in columns if c != file])
+    free = [c for c in columns if c not in (file, *divided)]
     # The phase of an operation and the set of a toy tell what is seen, where no other column does.
-    words = [
-        c for c in free if is_called(header[c], ("phase", "set")) and not all(is_number(r[c]) for r in body)
-    ]
-    others = [c for c in free if not is_called(header[c], SPLIT_WORDS)] or words
-    labels = _labels(path, header, body, others, disk, insist=insist)
+    words = [c for c in table.called(("phase", "set"), free) if c not in table.numeric]
+    others = [c for c in free if c not in table.called(SPLIT_WORDS)] or words
+    others = [c for c in others if not is_split_flag(table.header[c])] or others  # `is_valid` of sound images
+    labels = _labels(table, others, insist=insist)
+    headed = any(table.header)
     if labels is None and not headed:
-        labels = _of_names(body, file, others)
+        labels = _of_names(table, file, others)
     if labels is None:
         return None
-    references = [row[file] for row in body]
-    if not headed and width > 2 and (len(set(references)) < len(body) or len(set(labels)) < 2):
+    references = table.columns[file]
+    if not headed and len(columns) > 2 and (len(set(references)) < len(references) or len(set(labels)) < 2):
         return None  # a row for each box
-    if (num_uneven := len(rows) - headed - len(body)) > disk.limits.unusable_share * len(rows):
+    num_rows = len(table.body) + table.num_uneven + headed
+    if table.num_uneven > disk.limits.unusable_share * num_rows:
         raise DatasetError(
-            f"{printable(disk.name(path))}: {num_uneven} of {len(rows)} rows have not "
-            f"{counted(width, 'cell')} as the first.",
+            f"{table.named}: {table.num_uneven} of {num_rows} rows have not "
+            f"{counted(len(table.header), 'cell')} as the first.",
             remedy="Write a row for each image, and cells that hold a separator in quotation marks.",
         )
     return LabelTable(
-        path=path,
-        split=split_of_title(path),
+        path=table.path,
+        split=split_of_title(table.path),
         rows=tuple(zip(references, labels, splits, strict=True)),
     )
 
 
-def _labels(
-    path: Path,
-    header: Sequence[str],
-    body: Sequence[Sequence[str]],
-    columns: Sequence[int],
-    disk: Disk,
-    *,
-    insist: bool,
-) -> list[str] | None:
+def _labels(table: Table, columns: Sequence[int], *, insist: bool) -> Sequence[str] | None:
     """The class of each row; None where no column gives one."""
-    flags = [c for c in columns if {row[c].lower() for row in body} <= FLAGS]
-    if len(flags) > 1 and len(flags) == len(columns) and header[flags[0]]:
-        classes = [c for c in columns if is_exactly(header[c], LABEL_WORDS)]
+    flags = [c for c in columns if {cell.lower() for cell in table.columns[c]} <= FLAGS]
+    if len(flags) > 1 and len(flags) == len(columns) and any(table.header):
+        classes = [c for c in columns if _is_exactly_class(table.header[c])]
+        on = [[table.header[c] for c in flags if row[c].lower() in ON] for row in table.body]
         # `label,occluded` in zeros and ones, unless one of them is on in each row
-        if len(classes) != 1 or all(sum(row[c].lower() in ON for c in flags) == 1 for row in body):
-            return _of_flags(path, header, body, flags, disk)
+        if len(classes) != 1 or all(len(each) == 1 for each in on):
+            for each in on:
+                if len(each) != 1:
+                    shown = f"{': ' if each else ''}{', '.join(each[:3])}"
+                    raise _several(table.named, f"a row has {counted(len(each), 'class')}{shown}")
+            return [each[0] for each in on]
         columns = classes
-    chosen = class_columns(header, body, columns)
+    chosen = class_columns(table, columns)
     if len(chosen) != 1:
         if insist or len(chosen) > 1:
             remedy = "Call the column of the class `label`, and keep one."
-            raise which_class(header, chosen or columns, disk.name(path), remedy)
+            raise which_class(table, chosen or columns, remedy)
         return None
-    labels = [class_in(row[chosen[0]]) for row in body]
+    labels = [class_in(cell) for cell in table.columns[chosen[0]]]
     choices = next((label for label in labels if '"choices"' in label), None)  # of Label Studio
     if choices is not None:
-        raise _several(path, disk, choices)
-    refuse_lists(labels, disk.name(path))
-    _refuse_several(path, labels, disk)
-    _refuse_measures(path, labels, disk)
+        raise _several(table.named, choices)
+    refuse_lists(labels, table.named)
+    _refuse_several(table.named, labels)
+    _refuse_measures(table.named, labels)
     return labels
 
 
-def _of_flags(
-    path: Path, header: Sequence[str], body: Sequence[Sequence[str]], columns: Sequence[int], disk: Disk
-) -> list[str]:
-    """Classes from columns of 0 and 1, one a class."""
-    found = []
-    for row in body:
-        on = [header[c] for c in columns if row[c].lower() in ON]
-        if len(on) != 1:
-            raise _several(
-                path, disk, f"a row has {counted(len(on), 'class')}{': ' if on else ''}{', '.join(on[:3])}"
-            )
-        found.append(on[0])
-    return found
+def _is_exactly_class(title: str) -> bool:
+    """True if a heading is a word for the class, maybe in the plural or followed by `id`, and no other."""
+    plain = re.sub(r"[^a-z0-9]", "", title.lower())
+    return not {plain, plain.removesuffix("id"), plain.removesuffix("s")}.isdisjoint(LABEL_WORDS)
 
 
-def _of_names(body: Sequence[Sequence[str]], file: int, columns: Sequence[int]) -> list[str] | None:
+def _of_names(table: Table, file: int, columns: Sequence[int]) -> list[str] | None:
     """Classes from names such as `beagle_12`, where a column of numbers says the same of every image."""
-    names = [re.sub(r"_\d+$", "", Path(row[file]).stem) for row in body]
+    names = [re.sub(r"_\d+$", "", Path(cell).stem) for cell in table.columns[file]]
     for column in columns:
-        pairs = set(zip(names, (row[column] for row in body), strict=True))
-        if 1 < len(pairs) == len(set(names)) == len({number for _, number in pairs}) < len(body):
+        pairs = set(zip(names, table.columns[column], strict=True))
+        if 1 < len(pairs) == len(set(names)) == len({number for _, number in pairs}) < len(names):
             return names
     return None
 
 
-def _refuse_several(path: Path, labels: Sequence[str], disk: Disk) -> None:
+def _refuse_several(named: str, labels: Sequence[str]) -> None:
     known = dict.fromkeys(labels)
     shared = Counter(part for label in known for part in BARS.split(label))
     for label in known:
@@ -282,23 +263,22 @@ def _refuse_several(path: Path, labels: Sequence[str], disk: Disk) -> None:
         words = label.split()
         apart = len(parts) > 1 and any(part in known or shared[part] > 1 for part in parts)
         if apart or (len(words) > 1 and all(word in known for word in words)):
-            raise _several(path, disk, repr(label))
+            raise _several(named, repr(label))
 
 
-def _refuse_measures(path: Path, labels: Sequence[str], disk: Disk) -> None:
+def _refuse_measures(named: str, labels: Sequence[str]) -> None:
     num_classes = len(set(labels))
     if num_classes > max(FEW_ROWS, MANY_CLASSES * len(labels)) or 2 < num_classes == len(labels):
         raise DatasetError(
-            f"{printable(disk.name(path))} names {counted(num_classes, 'class')} for "
-            f"{counted(len(labels), 'image')}: no classes to learn.",
+            f"{named} names {counted(num_classes, 'class')} for {counted(len(labels), 'image')}: no classes to learn.",
             remedy="Name the column of the class `label`; measures are not classes.",
         )
 
 
-def _several(path: Path, disk: Disk, example: str) -> WrongTaskError:
+def _several(named: str, example: str) -> WrongTaskError:
     return WrongTaskError(
-        f"{printable(disk.name(path))} gives images several classes ({printable(example, limit=100)}): multi-label "
-        "classification, which is not served.",
+        f"{named} gives images several classes ({printable(example, limit=100)}): multi-label classification, which "
+        "is not served.",
         remedy="Keep one class for each image, or make a data set for each question. Head columns of boxes xmin, ymin, "
         "xmax, ymax.",
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from recommender.datasets.archive import is_archive, packed_kind, remove_unpacked, unpacked
 from recommender.datasets.assembly import assemble
-from recommender.datasets.box_csv import class_tables, holds_boxes
+from recommender.datasets.box_csv import classed_tables, holds_boxes
 from recommender.datasets.classification import read_classification, read_csv_file, refuse_no_classes
 from recommender.datasets.coco import read_coco
 from recommender.datasets.coco_files import find_coco, refuse_results, root_of, siblings_of
@@ -224,7 +224,7 @@ def _read_folder(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> R
     if found is None or may_be_notes(*found):
         labelled = _masks(root, disk, log, name)
         if labelled is None and (task is None or (table is None and task != "classify")):
-            boxes = class_tables(table[1], root, disk) if table is not None else []
+            boxes = classed_tables(table[1], root, disk) if table is not None else []
             labelled = read_classification(root, disk, log, name, boxes)
         if labelled is not None:
             _tell_beside(found, labelled, disk, log, asked=False)

@@ -6,13 +6,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from recommender.datasets.disk import Disk
+from recommender.datasets.disk import Disk, encoding_of
 from recommender.datasets.label_csv import LabelTable
-from recommender.datasets.label_rows import SAMPLED
 from recommender.datasets.lookup import ImageIndex
 from recommender.datasets.raw import RawSet
 from recommender.datasets.split_names import apart, split_of_path, split_of_words, without_trainval
 from recommender.datasets.table_columns import known_names, names_image
+from recommender.datasets.table_rows import SAMPLED
 from recommender.errors import DatasetError
 from recommender.records import Split
 
@@ -20,7 +20,10 @@ Row = tuple[str, Path, Split]  # an image, the list that names it, and its split
 
 
 def take_splits(raw: RawSet, tables: Sequence[LabelTable], root: Path, disk: Disk) -> None:
-    """Divide a set without splits as tables or lists do that name each of its images once; else that is told."""
+    """Divide a set without splits as tables or lists do that name each of its images once; else that is told.
+
+    Those that name none of its images speak of others.
+    """
     rows = [
         (reference, table.path, chosen)
         for table in tables
@@ -38,6 +41,9 @@ def take_splits(raw: RawSet, tables: Sequence[LabelTable], root: Path, disk: Dis
                 splits.setdefault(path, set()).add(split)
     except DatasetError:  # one name for images in several folders
         splits = {}
+    else:
+        if splits.keys().isdisjoint(image.path for image in raw.images):
+            return  # a contest's list of test images
     if all(len(splits.get(image.path, ())) == 1 for image in raw.images):
         for image in raw.images:
             (image.split,) = splits[image.path]
@@ -94,5 +100,6 @@ def _may_list(path: Path, disk: Disk) -> bool:
 
 
 def _lines(path: Path, disk: Disk) -> list[str]:
-    text = disk.read_bytes(path, disk.limits.list_file_bytes).decode("utf-8-sig", "replace")
+    content = disk.read_bytes(path, disk.limits.list_file_bytes)
+    text = content.decode(encoding_of(content), "replace")
     return [line.strip() for line in text.splitlines() if line.strip()]

@@ -10,11 +10,11 @@ from typing import Any
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.json_text import load_json, parse_json
-from recommender.datasets.label_rows import TABLE_SUFFIXES, read_rows
 from recommender.datasets.named import NamedImage, Object, named_set
 from recommender.datasets.raw import Corners, RawSet, Shape
 from recommender.datasets.shapes import box_from_size, outline_from_ellipse, outline_from_points, text
 from recommender.datasets.split_names import split_of_title
+from recommender.datasets.table_rows import TABLE_SUFFIXES, read_rows
 from recommender.errors import DatasetError
 from recommender.text import printable
 

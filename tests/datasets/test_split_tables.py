@@ -159,3 +159,25 @@ def test_lists_in_csv_divide_the_images_of_a_table(tmp_path: Path, heading: str)
     found = open_dataset(tmp_path)
     assert [len(found.of_split(split)) for split in SPLITS] == [12, 6, 6]
     assert kinds(found) == {}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "txt"])
+def test_lists_divide_the_images_of_a_table_of_classes(tmp_path: Path, suffix: str) -> None:
+    names = images(tmp_path / "images")
+    write(tmp_path, "filename,label", [f"{name},{NAMES[n % 2]}" for n, name in enumerate(names)])
+    for split, share in (("train", slice(15)), ("val", slice(15, None))):
+        (tmp_path / f"{split}.{suffix}").write_text("\n".join(names[share]))
+    found = open_dataset(tmp_path)
+    assert found.split_origin == "given"
+    assert {image.path.name for image in found.of_split("val")} == set(names[15:])
+    (tmp_path / f"val.{suffix}").unlink()
+    assert kinds(open_dataset(tmp_path)) == {"splits_unused": 1}
+
+
+def test_a_list_of_test_images_beside_a_table_of_the_others_divides_nothing(tmp_path: Path) -> None:
+    names = images(tmp_path / "images")
+    write(tmp_path, "id,label", [f"{name},{NAMES[n % 2]}" for n, name in enumerate(names[:18])], "train.csv")
+    write(tmp_path, "id", names[18:], "test.csv")
+    found = open_dataset(tmp_path)
+    assert found.split_origin == "seeded"
+    assert kinds(found) == {"image_unclassified": 6}

@@ -139,6 +139,7 @@ LABELS: dict[str, tuple[str, Callable[[int], str], str]] = {
     ),
     "flags in words": ("file,cat,dog", lambda n: f"{n % 2 == 0},{n % 2 == 1}", ""),
     "flags beside a class": ("file,label,occluded", lambda n: f"{n % 2},{int(n % 3 == 0)}", ""),
+    "flags of sound images": ("file,defect,is_valid", lambda n: f"{n % 2},{int(n != 3)}", ""),
     "flags beside the number of a class": ("file,is_valid,class_id", lambda n: f"{int(n > 18)},{n % 2}", ""),
     "the words of another column": ("id,no,label,sex", lambda n: f"{n}.png,{n % 2},{'MF'[n % 2]}", ""),
     "several flags, one called after a class": (
@@ -236,6 +237,13 @@ ROWS: dict[str, Callable[[list[str]], str]] = {
             *(f'{n}, {c}, "[{b}]"' for n, c, b in (row.split(",", 2) for row in rows[1:])),
         ]
     ),
+    "a separator for Excel": lambda rows: "\n".join(["sep=|", *(row.replace(",", "|") for row in rows)]),
+    "lists beside other marks": lambda rows: "\n".join(
+        f"{n};{c};[{b}]" for n, c, b in (row.split(",", 2) for row in ["image,class,bbox", *rows[1:]])
+    ),
+    "names of rows as R writes them": lambda rows: "\n".join(
+        [rows[0], *(f'"{n}",{row}' for n, row in enumerate(rows[1:], 1))]
+    ),
     "lines of an old Macintosh": lambda rows: "\r".join(rows),
     "a column called cls": lambda rows: "\n".join([rows[0].replace("class", "cls"), *rows[1:]]),
 }
@@ -245,8 +253,10 @@ ROWS: dict[str, Callable[[list[str]], str]] = {
 def test_rows_are_read_as_programs_write_them(tmp_path: Path, form: str) -> None:
     table(tmp_path, line_of, HEADING)
     path = tmp_path / "labels.csv"
-    path.write_bytes(ROWS[form](path.read_text().splitlines()).encode())
-    assert corners(open_dataset(tmp_path)) == expected()
+    text = ROWS[form](path.read_text().splitlines())
+    for encoding in ("utf-8", "utf-16"):
+        path.write_bytes(text.encode(encoding))
+        assert corners(open_dataset(tmp_path)) == expected()
 
 
 def test_cells_without_a_value_are_no_class(tmp_path: Path) -> None:
@@ -257,8 +267,12 @@ def test_cells_without_a_value_are_no_class(tmp_path: Path) -> None:
     assert found.class_names == NAMES
     assert kinds(found) == {}
     assert sum(len(image.classes_M) == 0 for image in found.images) == 4
-    write(tmp_path, HEADING, [*boxed, f"{names[20]},NA,1,2,30,40"])
+    write(tmp_path, HEADING, [*boxed, f"{names[20]},NA,1,2,30,40", f"{names[21]},NA,NA,NA,NA,NA"])
     assert kinds(open_dataset(tmp_path))["label_class_unknown"] == 1
+    write(tmp_path, HEADING, [*boxed, *(f"{name},NA,1,2,30,40" for name in names[20:])])
+    found = open_dataset(tmp_path)  # no number is missing: a class of that name
+    assert found.class_names == ("NA", *NAMES)
+    assert kinds(found) == {}
 
 
 def test_images_of_class_na_are_told(tmp_path: Path) -> None:

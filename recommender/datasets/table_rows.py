@@ -1,4 +1,4 @@
-"""Rows of tables of file and label: CSV, JSON lines, and lists of `file label` as training scripts read them."""
+"""Tables as text, read into rows of cells: CSV, JSON lines, and lists of `file label` as training scripts read them."""
 
 from __future__ import annotations
 
@@ -6,19 +6,60 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from recommender.datasets.disk import Disk
-from recommender.datasets.split_names import split_of_words
+from recommender.datasets.split_names import apart, split_of_words
 from recommender.errors import DatasetError
 from recommender.text import printable
 
 TABLE_SUFFIXES = (".csv", ".tsv")
 SAMPLED = 50  # rows that tell what a column holds
 NO_TABLE = re.compile(r"(?i)submission|eval_?partition")  # a form for answers to a contest; splits by number
-EXCEL_MARK = re.compile(r"(?i)\A\"?sep=.\"?\r?[\n\r]")  # the first line that tells Excel the separator
+EXCEL_MARK = re.compile(r"(?i)\A\"?sep=(.)\"?\r?[\n\r]")  # the first line that tells Excel the separator
+WITHIN_A_CELL = re.compile(r'"[^"]*"|\[[^]]*\]')
 LIST_WORD = re.compile(r"(?i)(^|[^a-z])(list|labels?|annotations?)([^a-z]|$)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Headings, which are empty where a table has none, and the rows below them of as many cells."""
+
+    path: Path
+    named: str  # for people
+    header: Sequence[str]
+    body: Sequence[Sequence[str]]
+    num_uneven: int  # rows of another length, which are left out
+
+    @cached_property
+    def columns(self) -> tuple[tuple[str, ...], ...]:
+        """The cells of each column, as many as there are rows."""
+        return tuple(zip(*self.body, strict=True)) or ((),) * len(self.header)
+
+    @cached_property
+    def numeric(self) -> frozenset[int]:
+        """The columns of which each cell is a number or empty."""
+        return frozenset(c for c, cells in enumerate(self.columns) if all(map(is_number, cells)))
+
+    def called(self, words: Sequence[str], columns: Sequence[int] | None = None) -> list[int]:
+        """The ones of `columns`, else of all, in whose heading a word stands, alone or in the plural."""
+        among = range(len(self.header)) if columns is None else columns
+        return [c for c in among if _stands_in(self.header[c], words)]
+
+
+def table_of(path: Path, rows: Sequence[Sequence[str]], disk: Disk, *, headed: bool) -> Table:
+    """The rows, at least one, as a table."""
+    body = [row for row in rows[headed:] if len(row) == len(rows[0])]
+    return Table(
+        path=path,
+        named=printable(disk.name(path)),
+        header=rows[0] if headed else [""] * len(rows[0]),
+        body=body,
+        num_uneven=len(rows) - headed - len(body),
+    )
 
 
 def is_table(path: Path) -> bool:
@@ -35,19 +76,20 @@ def read_rows(path: Path, disk: Disk, is_image: Callable[[str], bool]) -> list[l
 
     `is_image` tells text that names an image. Raises DatasetError for a damaged file.
     """
-    content = EXCEL_MARK.sub("", disk.read_text(path, disk.limits.list_file_bytes))
+    content = disk.read_text(path, disk.limits.list_file_bytes)
+    mark = EXCEL_MARK.match(content)
+    content = content[mark.end() if mark else 0 :]
     if "\n" not in content:  # lines of an old Macintosh
         content = content.replace("\r", "\n")
     suffix = path.suffix.lower()
+    first = content.split("\n", 1)[0]
     if suffix == ".jsonl":
         return _of_json_lines(content, path, disk)
-    if suffix == ".txt" and "\t" not in content.partition("\n")[0]:
+    if suffix == ".txt" and "\t" not in first:
         return _of_lines(content, is_image)
-    first = content.split("\n", 1)[0]
+    delimiter = mark[1] if mark else max(",;\t|", key=WITHIN_A_CELL.sub("", first).count)
     # Strict: a mark of quotation that is never closed would swallow the rows below it.
-    lines = csv.reader(
-        io.StringIO(content), delimiter=max(",;\t|", key=first.count), strict=True, skipinitialspace=True
-    )
+    lines = csv.reader(io.StringIO(content), delimiter=delimiter, strict=True, skipinitialspace=True)
     try:
         rows = [[cell.strip() for cell in row] for row in lines if any(cell.strip() for cell in row)]
     except csv.Error as error:  # a field without end, a NUL
@@ -55,8 +97,11 @@ def read_rows(path: Path, disk: Disk, is_image: Callable[[str], bool]) -> list[l
             f"{printable(disk.name(path))} is no valid CSV: {error}.",
             remedy="Close quotation marks, and write those within a cell twice.",
         ) from error
-    if len(rows) > 1 and all(len(row) == len(rows[0]) + 1 and not row[-1] for row in rows[1:]):
-        rows[1:] = [row[:-1] for row in rows[1:]]  # a comma ends each row, and not the heading
+    if len(rows) > 1 and all(len(row) == len(rows[0]) + 1 for row in rows[1:]):
+        if any(row[-1] for row in rows[1:]):
+            rows[0].insert(0, "")  # R heads no column of the rows' names
+        else:
+            rows[1:] = [row[:-1] for row in rows[1:]]  # a comma ends each row, and not the heading
     return rows
 
 
@@ -94,3 +139,17 @@ def _of_json_lines(content: str, path: Path, disk: Disk) -> list[list[str]]:
 
 def _cell(value: object) -> str:
     return "" if value is None else value.strip() if isinstance(value, str) else json.dumps(value)
+
+
+def _stands_in(title: str, words: Sequence[str]) -> bool:
+    parts = [part for part in re.split(r"[^a-z0-9]+", apart(title).lower()) if part]
+    return any(part in words or part.removesuffix("s") in words for part in parts)
+
+
+def is_number(value: str) -> bool:
+    """True of a cell that is a number or empty."""
+    try:
+        float(value)
+    except ValueError:
+        return not value
+    return True

@@ -1,0 +1,76 @@
+"""Columns of tables that divide the images: one of words such as train and val, or flags such as `is_valid`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from recommender.datasets.split_names import split_of_words
+from recommender.datasets.table_columns import CLASS_WORDS
+from recommender.datasets.table_rows import SAMPLED, Table
+from recommender.errors import DatasetError
+from recommender.records import Split
+from recommender.text import printable
+
+DIVIDING_WORDS = ("split", "subset", "usage", "partition")
+SPLIT_WORDS = (*DIVIDING_WORDS, "set", "phase")  # the set of a toy, the phase of an operation
+SPLIT_FLAG = re.compile(r"(?i)is[_ ]?(train|training|val|valid|validation|test)")  # fast.ai's `is_valid`
+ON = frozenset({"1", "1.0", "true"})
+FLAGS = ON | {"0", "-1", "0.0", "false"}
+
+
+def row_splits(table: Table, columns: Sequence[int]) -> tuple[tuple[int, ...], list[Split | None]]:
+    """The columns that tell splits, one of words or some of flags such as `is_valid`, and the split of each row.
+
+    Raises DatasetError where a column called so holds other words beside.
+    """
+    column = _column_of_words(table, columns)
+    if column is not None:
+        return (column,), [split_of_words(cell) for cell in table.columns[column]]
+    flags = {c: split for c in columns if (split := _split_flagged(table, c))}
+    others: tuple[Split, ...] = ("train", "test", "val")
+    rest = next((split for split in others if flags and split not in flags.values()), None)
+    return tuple(flags), [
+        next((split for c, split in flags.items() if row[c].lower() in ON), rest) for row in table.body
+    ]
+
+
+def is_split_flag(title: str) -> bool:
+    """True if a heading says that its column tells who is in a split, or else who is sound: no class."""
+    return SPLIT_FLAG.fullmatch(title.strip()) is not None
+
+
+def _split_flagged(table: Table, column: int) -> Split | None:
+    """The split that a column of flags tells; None of others, and where most rows are valid: that is no split."""
+    found = SPLIT_FLAG.fullmatch(table.header[column].strip())
+    cells = [cell.lower() for cell in table.columns[column]] if found else []
+    if found is None or not set(cells) <= FLAGS or ON.isdisjoint(cells) or ON.issuperset(cells):
+        return None
+    sound = found[1].lower() == "valid" and 2 * sum(cell in ON for cell in cells) > len(cells)
+    return None if sound else split_of_words(found[1])
+
+
+def _column_of_words(table: Table, columns: Sequence[int]) -> int | None:
+    """The column whose cells are splits; None where there is none.
+
+    Raises DatasetError where a column called so holds other words: in few rows, or in any where it is surely one.
+    """
+    classes = table.called(CLASS_WORDS, columns)
+    called = table.called(SPLIT_WORDS, columns)
+    surely = set(table.called(DIVIDING_WORDS, columns)) - set(classes)
+    for c in columns:
+        sample = list(filter(None, table.columns[c][:: 1 + len(table.body) // SAMPLED]))
+        known = sum(split_of_words(cell) is not None for cell in sample)
+        if not known or (2 * known <= len(sample) and c not in surely):
+            continue
+        values = {cell.lower() for cell in table.columns[c]}
+        other = min((value for value in values if value and split_of_words(value) is None), default=None)
+        if other and c in called:
+            raise DatasetError(
+                f"{table.named}: which split is '{printable(other)}' in the column {printable(table.header[c])}?",
+                remedy="Write train, val or test, or delete the column.",
+            )
+        is_class = c in classes and (len(classes) == 1 or len(values) == 1)
+        if not other and (c in called or (not is_class and values & {"train", "training"})):
+            return c
+    return None
