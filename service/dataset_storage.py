@@ -171,11 +171,8 @@ class DatasetStorage:
             shutil.rmtree(thumbnail_folder(held.dataset_hash), ignore_errors=True)
         if held.origin == "upload":
             folder = Path(held.unpacked or "")
-            name = folder.name if folder.name.isascii() else folder.name.partition("-")[0]
-            if folder.parent == subfolder("unpacked") and not self._store.datasets.any_mentions(
-                name, besides=held.id
-            ):  # one read for another task has other content
-                shutil.rmtree(folder, ignore_errors=True)
+            if folder.parent == subfolder("unpacked"):
+                self._remove_unpacked(folder, besides=held.id)
             folder = Path(held.path).parent
             if folder.parent == uploads_folder():
                 with contextlib.suppress(OSError):  # what cannot be deleted now is a leftover from here on
@@ -186,10 +183,14 @@ class DatasetStorage:
     def discard(self, upload: Upload) -> None:
         """Delete an upload that was refused, or is held already, with whatever was unpacked of it."""
         if upload.file is not None and upload.file.is_file() and is_archive(upload.file):
-            folder = unpacked_folder(upload.file)
-            if not self._store.datasets.any_mentions(folder.name.partition("-")[0]):
-                shutil.rmtree(folder, ignore_errors=True)
+            self._remove_unpacked(unpacked_folder(upload.file))
         shutil.rmtree(upload.folder, ignore_errors=True)
+
+    def _remove_unpacked(self, folder: Path, *, besides: str = "") -> None:
+        """Delete the contents of an archive unless a data set lies there; one read for another task does too."""
+        name = folder.name if folder.name.isascii() else folder.name.partition("-")[0]
+        if not self._store.datasets.any_mentions(name, besides=besides):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _finish_inspection(self, id: str, done: Future[TaskResult[str]]) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from http import HTTPStatus
 from typing import Any
 
 import h11
@@ -13,6 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from service.middleware.request_context import SECURITY_HEADERS
 from service.problems import MEDIA_TYPE, TYPE_PREFIX
 
+HEAD_BYTES = 32 * 1024
 FIRST_READ_BYTES = 1024
 MAX_READ_BYTES = 256 * 1024
 PARSE_BUDGET_S = 0.001  # of the event loop, for what one connection sends at a time
@@ -39,7 +41,7 @@ class LimitedProtocol(H11Protocol):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self.conn = _ChunkLimitedConnection(
-            h11.SERVER, self.config.h11_max_incomplete_event_size or 32 * 1024
+            h11.SERVER, self.config.h11_max_incomplete_event_size or HEAD_BYTES
         )
         self.transport.max_size = FIRST_READ_BYTES  # type: ignore[attr-defined]  # what asyncio passes to recv()
         self._start_head_timer()
@@ -86,6 +88,7 @@ class LimitedProtocol(H11Protocol):
             "status": 400,
             "detail": self.conn.refusal or msg,
             "instance": "",
+            "remedy": self.conn.remedy,
         }
         body = json.dumps(problem).encode()
         headers = [
@@ -131,11 +134,18 @@ class _ChunkLimitedConnection(h11.Connection):
     """Refuses a body whose pieces are tiny on average: each costs as much to parse as a large one."""
 
     refusal = ""
+    remedy = "Send HTTP/1.1 as RFC 9112 has it."
     _num_pieces = 0
     _num_bytes = 0
 
     def next_event(self) -> Any:
-        event = super().next_event()
+        try:
+            event = super().next_event()
+        except h11.RemoteProtocolError as error:
+            if error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+                self.refusal = f"The head of the request is larger than {HEAD_BYTES // 1024} kB."
+                self.remedy = "Send fewer or shorter headers, or a shorter address."
+            raise
         if isinstance(event, h11.Data):
             self._num_pieces += 1
             self._num_bytes += len(event.data)
@@ -144,6 +154,7 @@ class _ChunkLimitedConnection(h11.Connection):
                 and self._num_bytes < self._num_pieces * MIN_MEAN_PIECE_BYTES
             ):
                 self.refusal = "The body comes in chunks that are too small."
+                self.remedy = "Send it in larger chunks."
                 raise h11.RemoteProtocolError(self.refusal)
         elif isinstance(event, h11.Request):
             self._num_pieces = self._num_bytes = 0

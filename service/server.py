@@ -20,7 +20,7 @@ from recommender.store import Store
 from service import logs
 from service.app import create_app
 from service.auth import create_first_key
-from service.protocol import protocol_with
+from service.protocol import HEAD_BYTES, protocol_with
 from service.settings import ServiceSettings
 from service.workers import tasks
 from service.workers.job_hosts import check_head
@@ -117,7 +117,7 @@ def _configuration(app: FastAPI, settings: ServiceSettings) -> uvicorn.Config:
         # A proxy that reuses a connection in the moment in which we give it up would answer 502.
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=settings.shutdown_s,
-        h11_max_incomplete_event_size=32 * 1024,
+        h11_max_incomplete_event_size=HEAD_BYTES,
     )
 
 

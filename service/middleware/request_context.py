@@ -70,11 +70,12 @@ class RequestContextMiddleware:
     def _log(self, scope: Scope, record: _RequestRecord) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         route = _route_of(scope)
-        status = record.status or 499  # the client went away before there was an answer
+        failure = scope["state"].get("failure")
+        left = failure is not None and _client_left(failure)
+        status = 499 if left else record.status or 499  # the client went away before there was an answer
         self._metrics.requests.labels(method, route, str(status)).inc()
         self._metrics.seconds.labels(method, route).observe(record.seconds)
-        failure = scope["state"].get("failure")
-        if failure is not None and not _client_left(failure):
+        if failure is not None and not left:
             said = {"message": str(failure)} if isinstance(failure, RecommenderError) else {}
             self._logger.error("failed", route=route, failed_in=logs.where(failure), **said)
         if route not in _QUIET:

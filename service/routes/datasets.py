@@ -27,6 +27,7 @@ from service.dependencies import (
 from service.neighbours import neighbours, visible_map
 from service.problems import HTTPProblem
 from service.routes.responses import failures
+from service.routes.strict import StrictRoute, strict_json
 from service.schemas.datasets import DatasetAnswer, DatasetByPath, DatasetList, MapAnswer, NeighboursAnswer
 from service.schemas.from_records import dataset_answer
 from service.uploads import Upload, receive_upload
@@ -34,7 +35,7 @@ from service.waiting import finished
 from service.workers.pools import task_result
 from service.workers.thumbnails import MAX_THUMBNAILS, thumbnail_folder
 
-router = APIRouter(tags=["data sets"])
+router = APIRouter(tags=["data sets"], route_class=StrictRoute)
 MAX_NAME = 200
 
 _BODY = {
@@ -189,9 +190,14 @@ def task_field(services: Services, upload: Upload) -> Task | None:
 async def json_body(request: Request) -> DatasetByPath:
     """The JSON form of the body. Raises HTTPProblem for other media types, RequestValidationError for bad JSON."""
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
-        raise HTTPProblem(415, "media-type", "The body is neither multipart/form-data nor application/json.")
+        raise HTTPProblem(
+            415,
+            "media-type",
+            "The body is neither multipart/form-data nor application/json.",
+            remedy="Send the file as a form, `-F file=@set.zip`, or JSON with Content-Type: application/json.",
+        )
     try:
-        return DatasetByPath.model_validate_json(await request.body())
+        return DatasetByPath.model_validate(strict_json(await request.body()))
     except ValidationError as error:
         found = [{**entry, "loc": ("body", *entry["loc"])} for entry in error.errors(include_input=False)]
         raise RequestValidationError(found) from None

@@ -17,11 +17,12 @@ from service.checkpoint_uploads import CHECKPOINT_FIELDS, delete_checkpoint, reg
 from service.dependencies import CallerDep, PagingDep, ServicesDep, limit_costly_requests
 from service.problems import HTTPProblem
 from service.routes.responses import failures
+from service.routes.strict import StrictRoute
 from service.schemas.common import CheckpointName
 from service.schemas.history import CheckpointList, RunList
 from service.uploads import receive_upload
 
-router = APIRouter(tags=["checkpoints and runs"])
+router = APIRouter(tags=["checkpoints and runs"], route_class=StrictRoute)
 
 _BODY = {
     "required": True,

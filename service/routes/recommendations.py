@@ -21,6 +21,7 @@ from service.dependencies import (
 )
 from service.routes.responses import events, failures
 from service.routes.streams import LastEventId, job_events, stream
+from service.routes.strict import StrictRoute
 from service.schemas.from_records import is_profiled, recommendation_json, recommendation_summary
 from service.schemas.recommendations import (
     RecommendationAnswer,
@@ -29,7 +30,7 @@ from service.schemas.recommendations import (
     RecommendationStatus,
 )
 
-router = APIRouter(tags=["recommendations"])
+router = APIRouter(tags=["recommendations"], route_class=StrictRoute)
 _WAITERS = threading.BoundedSemaphore(16)  # of the server's 40 threads
 
 

@@ -9,11 +9,12 @@ from service.dependencies import CallerDep, PagingDep, ServicesDep, SweepDep, li
 from service.jobs import SWEEP, job_page, launch_sweep
 from service.routes.responses import events, failures
 from service.routes.streams import LastEventId, job_events, stream
+from service.routes.strict import StrictRoute
 from service.routes.trainings import IdempotencyKey
 from service.schemas.from_records import sweep_answer
 from service.schemas.sweeps import SweepAnswer, SweepBody, SweepList
 
-router = APIRouter(tags=["sweeps"])
+router = APIRouter(tags=["sweeps"], route_class=StrictRoute)
 
 
 @router.post(

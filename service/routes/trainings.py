@@ -20,10 +20,11 @@ from service.dependencies import (
 from service.jobs import KIND, job_page, launch_training
 from service.routes.responses import events, failures
 from service.routes.streams import LastEventId, job_events, stream
+from service.routes.strict import StrictRoute
 from service.schemas.from_records import training_answer
 from service.schemas.trainings import TrainingAnswer, TrainingBody, TrainingList
 
-router = APIRouter(tags=["trainings"])
+router = APIRouter(tags=["trainings"], route_class=StrictRoute)
 IdempotencyKey = Annotated[
     str | None,
     Header(
