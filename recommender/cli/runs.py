@@ -97,12 +97,12 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Runs side by side: curves, scores, cost."""
-    from recommender.report.runs import run_detail
+    from recommender.report.runs import differences, run_detail
     from recommender.report.runs_table import print_comparison
 
     with open_store() as store:
         runs = _recorded(store, ids)
-    differing = _differing(runs)
+    differing = differences(runs)
     if differing and not mixed:
         raise UsageError(
             f"These runs differ in {', '.join(differing)}, so their scores do not compare the starts.",
@@ -171,17 +171,6 @@ def _on(runs: Sequence[Run], dataset: str, task: Task | None) -> tuple[Run, ...]
         if task in (None, run.task)
         and (run.target_name == dataset or (len(dataset) >= 4 and run.target_hash.startswith(dataset)))
     )
-
-
-def _differing(runs: Sequence[Run]) -> list[str]:
-    """The differences that keep the scores of these runs from being compared."""
-    parts: dict[str, set[object]] = {
-        "data set": {run.target_hash for run in runs},
-        "epochs": {run.recipe.schedule_epochs or run.recipe.epochs for run in runs},
-        "image size": {run.recipe.imgsz for run in runs},
-        "share of the data": {run.recipe.fraction for run in runs},
-    }
-    return [name for name, values in parts.items() if len(values) > 1]
 
 
 def _find_run(store: Store, id: str) -> Run | None:

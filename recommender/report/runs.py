@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 
 from pydantic import Field
 
@@ -167,3 +168,14 @@ def repeat_command(run: Run) -> str:
     for own, other in recipe.class_map:
         words += ["--map", f"{own}={other}"]
     return shlex.join([*words, "--again"])
+
+
+def differences(runs: Sequence[Run]) -> list[str]:
+    """The differences that keep the scores of these runs from being compared."""
+    parts: dict[str, set[object]] = {
+        "data set": {run.target_hash for run in runs},
+        "epochs": {run.recipe.schedule_epochs or run.recipe.epochs for run in runs},
+        "image size": {run.recipe.imgsz for run in runs},
+        "share of the data": {run.recipe.fraction for run in runs},
+    }
+    return [name for name, values in parts.items() if len(values) > 1]

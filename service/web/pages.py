@@ -21,11 +21,12 @@ from recommender.report.document import RecommendationDocument, restored
 from recommender.report.headline import LABELS, trials_worth
 from recommender.report.page import page
 from recommender.report.rows import names_of, shown_rows
-from recommender.report.runs import RunDetail, run_summary
+from recommender.report.runs import RunDetail, differences, run_detail, run_summary
 from recommender.store import Store
 from recommender.store.paging import MAX_PAGE
 from recommender.store.service_records import FINAL, RecommendationJob
 from recommender.tasks import TASKS, task_definition
+from recommender.text import printable
 from service.dataset_task import task_of
 from service.dependencies import (
     CallerDep,
@@ -40,6 +41,7 @@ from service.dependencies import (
 from service.jobs import KIND, SWEEP, datasets_held, job_page, sweep_budgets
 from service.neighbours import neighbours, visible_map
 from service.page_templates import STATIC, axis_top, login_page, render
+from service.problems import HTTPProblem
 from service.routes.history import get_run as find_run
 from service.routes.history import list_checkpoints
 from service.schemas.from_records import (
@@ -54,6 +56,7 @@ from service.web import actions, reference
 from service.web.figures import MEANINGS, balance_of, evidence_of
 from service.web.labels import labels
 
+MOST_COMPARED = 8  # curves that can be told apart
 router = APIRouter()
 router.include_router(actions.router)
 
@@ -249,6 +252,29 @@ def runs(request: Request, services: ServicesDep, paging: PagingDep) -> Response
         runs=[run_summary(run) for run in found.items],
         ignored=services.store.runs.ignored(),
         next=found.next_cursor,
+    )
+
+
+@router.get("/runs/compare")
+def compare(
+    request: Request,
+    services: ServicesDep,
+    id: Annotated[tuple[str, ...], Query(max_length=MOST_COMPARED)] = (),
+) -> Response:
+    """Runs side by side, the best first. Raises HTTPProblem where fewer than two are named."""
+    if len(set(id)) < 2:
+        raise HTTPProblem(422, "request", "Only several runs can be compared.", remedy="Choose two or more.")
+    found = {name: services.store.runs.get(name) for name in id}
+    if gone := [name for name, run in found.items() if run is None]:
+        raise NotFoundError(f"There is no run '{printable(gone[0])}'.", remedy="Choose among the history.")
+    known = [run for run in found.values() if run is not None]
+    known.sort(key=lambda run: run.best.score if run.best else -1.0, reverse=True)
+    return render(
+        request,
+        "compare.html",
+        runs=[run_detail(run) for run in known],
+        task=task_definition(known[0].task),
+        differences=differences(known),
     )
 
 

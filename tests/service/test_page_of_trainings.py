@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.service.kit import Service
+from tests.store.builders import run as stored_run
 from tests.test_request_digests import SWEEP
 
 
@@ -114,3 +115,22 @@ def test_trials_are_shown_without_script(service: Service) -> None:
     assert rows.count("<tr>") == 1
     for text in ("coco:full", "signs (50% of the images)", "2 of 3", "0.250"):
         assert text in rows
+
+
+def test_runs_chosen_in_the_history_are_compared(service: Service) -> None:
+    for number, (score, target) in enumerate(((0.3, "one"), (0.5, "one"), (0.4, "two"))):
+        service.store.runs.add(stored_run(f"side-{number}", target=target, score=score))
+    page = service.get("/runs").text
+    assert page.count('name="id" value="side-') == 3
+    assert 'action="/runs/compare"' in page
+    both = service.get("/runs/compare?id=side-0&id=side-1").text
+    assert both.index("0.500") < both.index("0.300")  # the best first
+    assert "differ in" not in both
+    assert "differ in data set" in service.get("/runs/compare?id=side-0&id=side-2").text
+    for query, status in (
+        ("", 422),
+        ("?id=side-0", 422),
+        ("?id=side-0&id=none", 404),
+        ("?" + "&id=a" * 9, 422),
+    ):
+        assert service.get(f"/runs/compare{query}").status_code == status

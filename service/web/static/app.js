@@ -77,6 +77,14 @@ const points = byId("points") ? [...byId("points").rows].map((row) => ({ epoch: 
 const drawOne = () => drawCurves(curve.querySelector("svg"), [points], Number(curve.dataset.epochs));
 if (curve && byId("points")) { drawOne(); window.addEventListener("resize", drawOne); }
 
+const compared = byId("compared");
+if (compared) {
+  const curves = [...compared.tBodies[0].rows].map((row) => row.dataset.curveOf.split(" ").filter(Boolean).map((score, i) => ({ epoch: i + 1, score: Number(score) })));
+  const drawAll = () => drawCurves(curve.querySelector("svg"), curves, Number(curve.dataset.epochs));
+  drawAll();
+  window.addEventListener("resize", drawAll);
+}
+
 const training = document.querySelector("[data-follow-training]");
 if (training) {
   const now = byId("now"), status = byId("status");
