@@ -18,6 +18,7 @@ from tests.faults.ray_heads import (
     free_port,
     kill_with_children,
     ray_start,
+    running_head,
     wait_for_port,
     with_token,
     without_ray,
@@ -127,3 +128,42 @@ def test_a_head_that_dies_takes_no_finished_run_with_it(tmp_path: Path) -> None:
     assert document["trials"]["known_before"] == len(kept)
     assert set(document["results"][0]["runs"]) == runs_of(home)
     assert len(runs_of(home)) == 3
+
+
+def test_a_killed_driver_goes_on_at_another_head_as_if_nothing_had_been(tmp_path: Path) -> None:
+    """The old cluster is gone and the new one has another address; the result is that of a sweep in one go."""
+    data = make_dataset(tmp_path / "data", images=8, size=(64, 64), boxes=1)
+    home, whole = tmp_path / "home", tmp_path / "whole"
+    variables = with_token(home)
+    with running_head(variables) as port:
+        kill = command(data, "--address", f"127.0.0.1:{port}")
+        code, said = run_until("  done", lambda driver: driver.kill(), kill, variables)
+    assert code == -signal.SIGKILL, said
+    wait_for_no_training(home)
+    with Store(home / "store.sqlite3") as store:
+        before = {run.id: run.created_at for run in store.runs.list()}
+    assert 1 <= len(before) < 3
+    documents = []
+    with running_head(variables) as another:
+        assert another != port
+        for place in (home, whole):
+            last = subprocess.run(
+                [*command(data, "--address", f"127.0.0.1:{another}"), "--json"],
+                env={**variables, "RECOMMENDER_HOME": str(place)},
+                capture_output=True,
+                text=True,
+                timeout=300,
+                check=False,
+            )
+            assert last.returncode == 0, last.stderr
+            documents.append(json.loads(last.stdout))
+    resumed, in_one_go = documents
+    assert resumed["trials"]["known_before"] == len(before)
+    assert resumed["results"] == in_one_go["results"]
+    with Store(home / "store.sqlite3") as store, Store(whole / "store.sqlite3") as other:
+        assert {run.id: run.created_at for run in store.runs.list() if run.id in before} == before
+        curves = [
+            {run.id: [point.score for point in run.curve] for run in each.runs.list()}
+            for each in (store, other)
+        ]
+    assert curves[0] == curves[1]
