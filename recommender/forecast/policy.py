@@ -45,7 +45,7 @@ class Race:
     running: tuple[Start, ...] = ()
     trial_epochs: int = 5
     # Share of the best score: price of a whole trial; least worth of all that break off.
-    tolerance: float = 0.0125
+    tolerance: float = 0.01
     scales: PriorScales = field(default_factory=PriorScales)
 
 
