@@ -17,8 +17,9 @@ from tests.forecast.builders import observation, profile, situation
 
 EPOCHS = (10, 20, 50, 100)
 HARDLY_BEGUN = 500  # image views; below, a run shows what is peculiar to the beginning
-TIED = 0.01  # less than a result wanders with the seed
-NOTHING = 0.006  # on the arcsine square root scale: a third of what another seed changes
+TIED = 0.01  # mAP, less than a result wanders with the seed
+SEED = 0.02  # mAP that another seed changes, on average over the targets that have several
+NOTHING = SEED / 2  # on the arcsine square root scale
 TASK_NAMES = [row.name for row in TASKS]
 
 
@@ -71,7 +72,7 @@ def test_what_runs_of_ten_epochs_show_of_two_starts_fades_and_never_turns(task: 
 @pytest.mark.parametrize("task", TASK_NAMES)
 @pytest.mark.slow
 def test_no_shipped_order_of_fully_trained_starts_turns_between_ten_and_a_hundred_epochs(task: Task) -> None:
-    """But for segmenters from detectors, whose masks have still to begin."""
+    """But for starts less than a seed apart, and segmenters from detectors, whose masks have still to begin."""
     known = builtin_observations(task)
     turned = []
     for target in sorted({o.situation.target.dataset_hash for o in known}):
@@ -84,7 +85,7 @@ def test_no_shipped_order_of_fully_trained_starts_turns_between_ten_and_a_hundre
             for j, other in enumerate(asked[:i]):
                 if lineage(one) == lineage(other):
                     before, after = (forecast[row, i] - forecast[row, j] for row in (0, -1))
-                    if before * after < 0 and abs(before - after) > 0.02:
+                    if before * after < 0 and max(abs(before), abs(after)) > SEED:
                         turned.append((target, str(one.start), str(other.start), before, after))
     assert not turned
 
