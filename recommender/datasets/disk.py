@@ -34,8 +34,18 @@ READ_SUFFIXES = IMAGE_SUFFIXES | {
     ".tsv",
 }
 # Never read, but they tell what a folder without readable labels is.
-UNREAD_IMAGES = frozenset({".dng", ".pbm", ".pgm", ".ppm"})
-NAMED_SUFFIXES = UNREAD_IMAGES | {".tfrecord", ".tfrecords", ".record", ".mat", ".parquet"}
+UNREAD_IMAGES = frozenset({".arw", ".cr2", ".dcm", ".dng", ".exr", ".nef", ".nii", ".pbm", ".pgm", ".ppm"})
+NAMED_SUFFIXES = UNREAD_IMAGES | {
+    ".tfrecord",
+    ".tfrecords",
+    ".record",
+    ".mat",
+    ".parquet",
+    ".arrow",
+    ".h5",
+    ".hdf5",
+    ".mdb",
+}
 ARCHIVE_SUFFIXES = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"})
 CACHE_SUFFIXES = frozenset({".cache", ".npy", ".npz", ".pkl", ".pickle"})
 JUNK_FOLDERS = frozenset({"__MACOSX", "__pycache__", "System Volume Information"})

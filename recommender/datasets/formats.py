@@ -282,6 +282,9 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(name="MATLAB file", suffixes=(".mat",), marks=(), remedy=ANY_REMEDY, notes=True),
     Format(name="Parquet file", suffixes=(".parquet",), marks=(), remedy=ANY_REMEDY, notes=True),
+    Format(name="Arrow file", suffixes=(".arrow",), marks=(), remedy=ANY_REMEDY, notes=True),
+    Format(name="HDF5 file", suffixes=(".h5", ".hdf5"), marks=(), remedy=ANY_REMEDY, notes=True),
+    Format(name="LMDB file", suffixes=(".mdb",), marks=(), remedy=ANY_REMEDY, notes=True),
 )
 SIGNED_SUFFIXES = frozenset(suffix for row in FORMATS for suffix in row.suffixes)
 

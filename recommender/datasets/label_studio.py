@@ -48,6 +48,8 @@ def read_label_studio(paths: Sequence[Path], root: Path, disk: Disk, log: Defect
                 log.add("image_without_name", disk.name(path), str(row.get("id"))[:40])
                 continue
             where = f"{disk.name(path)}: {reference}"
+            if len(_sound(row)) > 1:
+                log.add("annotations_several", where)
             regions = list(_regions(row))
             objects = tuple(o for region in regions if (o := _object(region, where, log)) is not None)
             one = NamedImage(reference=reference, near=path, objects=objects, split=split, units="fraction")
@@ -69,12 +71,17 @@ def _reference(row: dict[str, Any]) -> str:
     return ""
 
 
+def _sound(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """The annotations of an image that were not cancelled; none in JSON-MIN."""
+    found = row.get("annotations", row.get("completions"))
+    rows = found if isinstance(found, list) else []
+    return [each for each in rows if isinstance(each, dict) and not each.get("was_cancelled")]
+
+
 def _regions(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The regions of the first annotation that was not cancelled; of JSON-MIN all lists of regions."""
-    annotations = row.get("annotations", row.get("completions"))
-    if isinstance(annotations, list):
-        sound = [a for a in annotations if isinstance(a, dict) and not a.get("was_cancelled")]
-        result = sound[0].get("result") if sound else None
+    if isinstance(row.get("annotations", row.get("completions")), list):
+        result = next((each.get("result") for each in _sound(row)), None)
         yield from (region for region in result or () if isinstance(region, dict))
         return
     for value in row.values():

@@ -37,6 +37,7 @@ FEW_VALUES = 64
 FEW_CLASSES = 20  # that the names of masks may name, however few masks there are
 NAMED_BY = 200  # masks whose boxes name the values, at most about so many
 SPECK = 4  # pixels; smaller pieces are the rim of another colour
+MOSTLY = 0.9
 IGNORED = 255  # of numbered masks, by custom
 
 
@@ -64,6 +65,7 @@ def read_masks(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet | No
     masks = {path: own for path, own in masks.items() if path in splits}
     reading = _reading(masks, root, disk, log)
     entries = []
+    edges: list[tuple[str, bool]] = []
     for path, own in masks.items():
         objects: list[Object] = []
         size = None
@@ -78,6 +80,8 @@ def read_masks(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet | No
                 objects.append(("", None))
                 continue
             size = (float(values_HW.shape[1]), float(values_HW.shape[0]))
+            if reading.legend is None and not (reading.instances or each.instances or each.single):
+                edges.append((disk.name(each.path), _is_white_along_its_edge(values_HW)))
             found = _parts(each, values_HW, reading, own, disk, log)
             objects += [(kind, piece.shape()) for kind, piece in found]
         entries.append(
@@ -89,9 +93,18 @@ def read_masks(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet | No
                 split=splits[path],
             )
         )
+    white = [where for where, is_white in edges if is_white]
+    if len(white) > MOSTLY * len(edges):
+        log.add("mask_inverted", white[0], f"{len(white)} of {len(edges)}", count=len(white))
     if any(kind == NAMELESS for entry in entries for kind, _ in entry.objects):
         log.add("names_missing", name, f"{NAMELESS!r} stands for the class")
     return named_set(entries, format="masks", root=root, disk=disk, log=log, name=name)
+
+
+def _is_white_along_its_edge(values_HW: Values) -> bool:
+    """True where nearly all pixels at the mask's edge show something and some within do not, as in inverted masks."""
+    edge = np.concatenate([values_HW[0], values_HW[-1], values_HW[:, 0], values_HW[:, -1]])
+    return bool((edge > 0).mean() > MOSTLY and (values_HW == 0).any())
 
 
 def _splits(

@@ -103,7 +103,7 @@ def _open_archive(
         disk = Disk((folder,), limits=limits)
         raw = _read_folder(folder, disk, log, task)
         raw.config = None  # it lies among our own files, which come and go
-        _report_caches(disk, log)
+        _report_unread(disk, log)
         return assemble(raw, disk=disk, seed=seed, progress=progress, task=task)
     except DatasetError:
         if folder.parent.name not in known:
@@ -149,7 +149,7 @@ def _read(
             f"{printable(place.name)} is {kind or 'not a data set'}{', which is not opened' if kind else ''}.",
             remedy=remedy,
         )
-    _report_caches(disk, log)
+    _report_unread(disk, log)
     return raw, disk
 
 
@@ -315,7 +315,9 @@ def _speaks_of_splits(path: Path, disk: Disk) -> bool:
     return False
 
 
-def _report_caches(disk: Disk, log: DefectLog) -> None:
+def _report_unread(disk: Disk, log: DefectLog) -> None:
     for path in disk.seen():
         if path.suffix.lower() in CACHE_SUFFIXES:
             log.add("planted_cache", disk.name(path))
+        elif path.suffix.lower() in UNREAD_IMAGES:
+            log.add("image_kind_unread", disk.name(path))

@@ -143,6 +143,8 @@ def read_voc_file(path: Path, disk: Disk, log: DefectLog) -> VocFile | None:
             log.add("label_too_large", named, f"more than {disk.limits.xml_bytes} bytes")
             return None
         root = fromstring(data)
+        for element in root.iter():  # tools of one's own write namespaces
+            element.tag = element.tag.rpartition("}")[2]
     except DefusedXmlException as error:
         raise UnsafeInputError(
             f"{printable(named)} defines XML entities.", remedy="Annotations need none; export again."

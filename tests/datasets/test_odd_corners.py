@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from recommender.datasets import open_dataset
 from recommender.errors import DatasetError
-from tests.datagen import make_dataset
+from tests.datagen import draw_images, make_dataset
+from tests.datasets import foreign
 from tests.datasets.helpers import kinds, yolo_set
 
 Rows = list[dict[str, Any]]
@@ -129,3 +131,67 @@ def test_texts_of_other_tools_are_refused_by_name(tmp_path: Path, place: str, ro
     with pytest.raises(DatasetError, match=named) as caught:
         open_dataset(folder)
     assert caught.value.remedy
+
+
+def class_folders(folder: Path, val: str = "val") -> Path:
+    """Eight pictures of each of two classes, two of them in `val`."""
+    for number, drawn in enumerate(draw_images(16, ("a", "b"))):
+        place = folder / ("train" if number < 12 else val) / "ab"[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        drawn.image.save(place / f"{number}.png")
+    return folder
+
+
+@pytest.mark.parametrize("suffix", [".ppm", ".dcm", ".nef"])
+def test_pictures_of_kinds_that_are_not_read_are_told(tmp_path: Path, suffix: str) -> None:
+    folder = class_folders(tmp_path / "set")
+    (folder / "train" / "a" / f"more{suffix}").write_bytes(b"P6 1 1 255 abc")
+    assert kinds(open_dataset(folder)) == {"image_kind_unread": 1}
+
+
+@pytest.mark.parametrize(("word", "split"), [("eval", "val"), ("evaluation", "val"), ("holdout", "test")])
+def test_more_words_for_splits(tmp_path: Path, word: str, split: str) -> None:
+    dataset = open_dataset(class_folders(tmp_path / "set", word))
+    assert len(dataset.images) == 16
+    held = {image.split for image in dataset.images if image.name.startswith(word)}
+    assert held == {split}
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_inverted_masks_are_told(tmp_path: Path, inverted: bool) -> None:
+    for number, drawn in enumerate(draw_images(12, ("a",), boxes=1)):
+        for kind in ("images", "masks"):
+            (tmp_path / kind).mkdir(exist_ok=True)
+        mask = Image.new("L", drawn.image.size, 255 if inverted else 0)
+        x1, y1, x2, y2 = map(int, drawn.boxes[0][1:])
+        mask.paste(0 if inverted else 255, (x1, y1, x2, y2))
+        drawn.image.save(tmp_path / "images" / f"{number}.png")
+        mask.save(tmp_path / "masks" / f"{number}.png")
+    assert ("mask_inverted" in kinds(open_dataset(tmp_path))) == inverted
+
+
+def test_voc_with_a_namespace_is_read_alike(tmp_path: Path) -> None:
+    folder = make_dataset(tmp_path / "set", format="voc")
+    expected = open_dataset(folder).content_hash
+    for path in (folder / "Annotations").glob("*.xml"):
+        path.write_text(
+            path.read_text().replace("<annotation>", '<annotation xmlns="http://example.org/voc">', 1)
+        )
+    assert open_dataset(folder).content_hash == expected
+
+
+def test_several_annotations_of_an_image_in_label_studio_are_told(tmp_path: Path) -> None:
+    folder = foreign.label_studio(tmp_path / "set", draw_images(12, ("a", "b")), ("a", "b"))
+    for path in folder.rglob("*.json"):
+        rows = json.loads(path.read_text())
+        rows[0]["annotations"] *= 2
+        path.write_text(json.dumps(rows))
+    assert kinds(open_dataset(folder))["annotations_several"] >= 1
+
+
+@pytest.mark.parametrize("name", ["data.arrow", "data.h5", "train_lmdb/data.mdb"])
+def test_containers_of_other_libraries_are_refused_by_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(DatasetError, match=r"Arrow|HDF5|LMDB"):
+        open_dataset(tmp_path)
