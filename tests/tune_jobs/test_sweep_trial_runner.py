@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -283,3 +284,23 @@ def test_a_node_that_lacks_a_package_is_told_in_one_line_and_fails_no_trial(
     assert word.note is not None
     assert "ImportError: libGL.so.1: cannot open shared object file: install what is missing" in word.note
     assert "\n" not in word.note
+
+
+def test_a_disk_that_fills_while_the_best_weights_are_written_is_the_nodes_fault(
+    tmp_path: Path, data: Artefact
+) -> None:
+    spec = trial(data)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, hard))  # inherited by the training process
+    try:
+        table = Table(tmp_path / "a wörker")
+        attempt = table.attempt(replace(spec, job=replace(spec.job, keep=True)))
+        last = next(word for word in table.words(attempt) if word.kind not in ("beat", "epoch"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    attempt.process.kill()
+    assert last.kind == "unfit", last
+    assert last.note is not None
+    assert last.note.startswith("The trained weights cannot be written below ")
+    assert last.note.endswith("Free some space on that disk; the training goes on from its last state.")
+    assert "Traceback" not in last.note

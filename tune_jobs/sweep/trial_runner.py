@@ -28,7 +28,9 @@ from tune_jobs.training.process import TrainingProcess
 LOOK_S = 0.5  # between two looks at what the process uses
 STATE_SHARE = 0.1  # of the time may go into carrying states away
 REST_S = 10.0
-DISK_FULL = os.strerror(errno.ENOSPC)
+DISK_FULL = tuple(
+    os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+)  # by quota or limit too
 # The end of a training process that lacks a package, or a library of the system as OpenCV's libGL.
 NOT_INSTALLED = re.compile(r"^(?:ModuleNotFound|Import)Error: .*\Z", re.MULTILINE)
 MAX_CRASHES = 2  # of one trial on one node: the first may be the machine's fault
@@ -232,7 +234,7 @@ class TrialRunner:
         return TrialEvent(kind="again", note=how)
 
     def _failed(self, error: str) -> TrialEvent:
-        if DISK_FULL in error:
+        if any(full in error for full in DISK_FULL):
             return TrialEvent(kind="unfit", note=error)
         job = self._job or self.spec.job
         return TrialEvent(kind="run", run=failed_run(job, error, curve=self._curve))

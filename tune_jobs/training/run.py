@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recommender.class_names import mapped, overlap
-from recommender.errors import IntegrityError, TrialError
+from recommender.errors import IntegrityError, StorageError, TrialError
 from recommender.families.ultralytics.architectures import frozen_layers
 from recommender.records import EpochMetrics, Run
 from recommender.text import counted
@@ -181,8 +181,9 @@ class _Outcome:
         )
 
     def write_weights(self) -> None:
-        """best.safetensors in the output folder, complete or absent."""
+        """best.safetensors in the output folder, complete or absent. Raises StorageError where the disk refuses."""
         import torch
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
         if self._best_state is None:
@@ -198,8 +199,14 @@ class _Outcome:
             "normalisation": self.job.recipe.normalisation,
         }
         part = Path(self.folder) / BEST_WEIGHTS
-        save_file(state, part, metadata=metadata)
-        part.replace(self.job.output / BEST_WEIGHTS)
+        try:
+            save_file(state, part, metadata=metadata)
+            part.replace(self.job.output / BEST_WEIGHTS)
+        except (OSError, SafetensorError) as error:  # safetensors wraps what a full disk says
+            raise StorageError(
+                f"The trained weights cannot be written below {self.job.output}: {_one_line(error)}",
+                remedy="Free some space on that disk; the training goes on from its last state.",
+            ) from error
 
 
 def best_point(curve: tuple[EpochMetrics, ...]) -> EpochMetrics | None:
