@@ -54,6 +54,7 @@ def main() -> None:
     training.set_defaults(run=train_all)
     collecting = commands.add_parser("collect")
     collecting.add_argument("runs", type=Path, nargs="+")
+    collecting.add_argument("--part", help="where its ledger is its own")
     collecting.set_defaults(run=collect)
     options = parser.parse_args()
     options.run(options)
@@ -78,7 +79,7 @@ def pack(options: argparse.Namespace) -> None:
             for one in plan(part)
             if sources.has(one.source) and one.target in (options.targets or [one.target])
         ]
-        done = {key_of(run) for run in read_runs(ledger_of(entries[0].task))} if entries else set()
+        done = {key_of(run) for run in read_runs(ledger_of(entries[0].task, part))} if entries else set()
         repeated = [entry for entry in entries if key(entry) in done][: options.again]
         for entry in [*repeated, *(entry for entry in entries if key(entry) not in done)]:
             job = job_of(entry, grid)
@@ -173,7 +174,7 @@ def collect(options: argparse.Namespace) -> None:
 
     for file in options.runs:
         for run in read_runs(file):
-            ledger = ledger_of(run.task)
+            ledger = ledger_of(run.task, options.part)
             known = {key_of(one): one for one in read_runs(ledger)}
             before = known.get(key_of(run))
             if run.status != "succeeded":

@@ -88,6 +88,11 @@ SURFACE_CELLS = (
 )  # images, px, epochs
 # What a first try is: (px, epochs) on all images.
 SHORT_CELLS = ((192, 4), (96, 3), (320, 1))
+# As few images as a first try with a camera has, fewer than any built-in run: (px, epochs), on the sets of the surface,
+# first those where the forecast, without any run on them, expects most.
+FEW_IMAGES = 10
+FEW_CELLS = ((160, 10), (160, 60))
+FEW_TARGETS = ("fruit", "raccoon", "neu_det", "ships", "pothole", "bccd", "mask_wearing", "deep_pcb")
 # At the budget of real projects, which a GPU trains in minutes: the image size and epochs that ultralytics takes where
 # nothing is said, and shorter ones for the other tasks.
 REAL = Recipe(epochs=100, imgsz=640)
@@ -170,6 +175,25 @@ def _short() -> Iterator[Entry]:
             yield from row(target, "freeze", ("coco",), recipe)
 
 
+def _few() -> Iterator[Entry]:
+    for seed in (0, 1):
+        for imgsz, epochs in FEW_CELLS:
+            recipes = {
+                target: Recipe(
+                    epochs=epochs,
+                    imgsz=imgsz,
+                    fraction=round(FEW_IMAGES / SURFACE[target][0], 4),
+                    seed=seed,
+                )
+                for target in FEW_TARGETS
+            }
+            for target, recipe in recipes.items():
+                yield from row(target, "full", ("coco", SURFACE[target][1]), recipe)
+                yield from row(target, "freeze", ("coco",), recipe)
+            for target, recipe in recipes.items():
+                yield Entry(target=target, source=None, mode="scratch", recipe=recipe)
+
+
 def _real() -> Iterator[Entry]:
     for target in SURFACE:
         yield from row(target, "full", ("coco",), REAL)
@@ -219,6 +243,7 @@ PARTS: dict[str, Callable[[], Iterator[Entry]]] = {
     "width": _width,
     "surface": _surface,
     "short": _short,
+    "few": _few,
     "sizes": _sizes,
     "rates": _rates,
     "large": _large,

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.public_weights import Weights
 from benchmarks.truth.entries import Entry
 from benchmarks.truth.ledger import append_run, read_runs
-from benchmarks.truth.plan import PARTS, plan
+from benchmarks.truth.plan import HELD_OUT, PARTS, plan
 from benchmarks.truth.sources import Grid, SourceWeights
 from recommender.datasets import export_yolo, write_data_yaml
 from recommender.families.ultralytics.architectures import of_task
@@ -42,7 +42,9 @@ def main() -> None:
     entries = [
         entry for entry in plan(options.part) if not options.targets or entry.target in options.targets
     ]
-    options.runs = options.runs or ledger_of(entries[0].task if entries else "detect")
+    options.runs = options.runs or ledger_of(
+        entries[0].task if entries else "detect", options.part
+    )
     done = {key_of(run) for run in read_runs(options.runs)}
     missing = [entry for entry in entries if key(entry) not in done]
     print(f"{len(entries) - len(missing)} of {len(entries)} runs are there", flush=True)
@@ -64,8 +66,10 @@ def main() -> None:
         print(f"not done: {entry.target} {entry.checkpoint} {entry.mode}", flush=True)
 
 
-def ledger_of(task: Task) -> Path:
-    """The ledger of a task."""
+def ledger_of(task: Task, part: str | None = None) -> Path:
+    """The ledger of a task; a part that is held out has one of its own."""
+    if part in HELD_OUT:
+        return FOLDER / f"runs-{part}.jsonl"
     return FOLDER / ("runs.jsonl" if task == "detect" else f"runs-{task}.jsonl")
 
 
