@@ -41,12 +41,13 @@ def main() -> None:
     """Print the forecasts by budget."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--task", choices=[row.name for row in TASKS], default="detect")
+    parser.add_argument("--part", help="of the plan, one that is held out; else what the task's ledger holds new")
     parser.add_argument("--list", action="store_true", help="every run beside its forecasts")
     options = parser.parse_args()
     for known in (False, True):
         print(f"target {'known' if known else 'hidden'}")
         by_budget: dict[Budget, list[Forecast]] = defaultdict(list)
-        for one in forecasts(options.task, known=known):
+        for one in forecasts(options.task, known=known, part=options.part):
             situation = one.case.candidates[0]
             budget = situation.budget
             step = 20 if situation.num_train_images < 100 else 100
@@ -58,11 +59,11 @@ def main() -> None:
                 print("\n".join(one.lines))
 
 
-def forecasts(task: Task, *, known: bool) -> list[Forecast]:
+def forecasts(task: Task, *, known: bool, part: str | None = None) -> list[Forecast]:
     """Every race of new runs, two starts at least, forecast without or with the target's runs that are shipped."""
     shipped = builtin_observations(task)
     found = []
-    for case in all_cases(_new_runs(task), min_starts=2):
+    for case in all_cases(_new_runs(task, part), min_starts=2):
         # The target's own new runs say nothing: each budget is forecast from what is shipped alone.
         elsewhere = tuple(o for o in shipped if o.situation.target.dataset_hash != case.target)
         scales = fitted_scales(elsewhere)
@@ -82,11 +83,11 @@ def forecasts(task: Task, *, known: bool) -> list[Forecast]:
     return list(kept.values())
 
 
-def _new_runs(task: Task) -> tuple[Observation, ...]:
+def _new_runs(task: Task, part: str | None) -> tuple[Observation, ...]:
     builtin = builtin_history(task)
     shipped = {run.id for run in builtin.runs}
     return observations(
-        [run for run in read_runs(ledger_of(task)) if run.id not in shipped and is_shipped(run)],
+        [run for run in read_runs(ledger_of(task, part)) if run.id not in shipped and is_shipped(run)],
         profiles=builtin_profiles(),
         checkpoints=builtin.checkpoints,
         evidence=builtin.evidence,
