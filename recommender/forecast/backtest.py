@@ -19,7 +19,7 @@ from recommender.forecast.metrics import RankingMetrics, random_metrics, ranking
 from recommender.forecast.prior_fitting import fitted_scales
 from recommender.forecast.rankers import Ranker, rankers_for
 from recommender.forecast.ranking import StartForecast, rank_starts
-from recommender.forecast.rules import leaks
+from recommender.forecast.rules import saw_target
 from recommender.forecast.situation import HIGHEST, Observation, Situation
 from recommender.progress import Progress, silent
 from recommender.records import Interval
@@ -80,7 +80,7 @@ def cases(observations: Sequence[Observation], *, min_starts: int = 4) -> tuple[
 
 def all_cases(observations: Sequence[Observation], *, min_starts: int = 4) -> tuple[BacktestCase, ...]:
     """Split the history by target and budget; results rank only against those of the same budget and seeds."""
-    honest = [o for o in observations if o.partial is None and not _saw_target(o.situation)]
+    honest = [o for o in observations if o.partial is None and not saw_target(o.situation)]
     found = []
     for target in sorted({o.situation.target.dataset_hash for o in honest}):
         own = [o for o in honest if o.situation.target.dataset_hash == target]
@@ -199,11 +199,6 @@ def bootstrap(values: Sequence[float], *, seed: int = 0) -> Interval:
     tail = (1 - BOOTSTRAP_LEVEL) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return Interval(mean=float(array.mean()), low=float(low), high=float(high), level=BOOTSTRAP_LEVEL)
-
-
-def _saw_target(situation: Situation) -> bool:
-    own = situation.source is not None and situation.source.dataset_hash == situation.target.dataset_hash
-    return own or leaks(situation)
 
 
 def _budget(observation: Observation) -> tuple[int, int, float]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from recommender.forecast.gaussian_process import Posterior, noise_of, result_of
 from recommender.forecast.kernels import KernelInputs, Matrix, PriorScales
+from recommender.forecast.rules import saw_target
 from recommender.forecast.situation import Observation
 
 MIN_STARTS = 4  # in a race
@@ -122,10 +123,15 @@ def _deviations(target: HiddenTarget) -> Matrix:
 
 
 def _races(runs: Sequence[Observation]) -> Iterator[tuple[int, ...]]:
-    """Places of the runs of one target that are comparable: one budget, one share of the images, one seed."""
+    """Places of the runs of one target that are comparable: one budget, one share of the images, one seed.
+
+    As in the backtest, a start that saw the target's images in its own training is in none.
+    """
     races: dict[tuple[object, ...], dict[str, int]] = {}
     for place, observation in enumerate(runs):
         recipe, situation = observation.run.recipe, observation.situation
+        if saw_target(situation):
+            continue
         key = (situation.budget, recipe.fraction, recipe.seed)
         races.setdefault(key, {})[str(situation.start)] = place
     # In the order of the starts' names: which run came first must not matter to the draws.

@@ -78,6 +78,12 @@ def leaks(situation: Situation) -> bool:
     return (situation.evidence.source_images_seen or 0.0) >= LEAK_SHARE
 
 
+def saw_target(situation: Situation) -> bool:
+    """True if the source is the target itself, or leaks: what such a start reaches there is no result."""
+    own = situation.source is not None and situation.source.dataset_hash == situation.target.dataset_hash
+    return own or leaks(situation)
+
+
 def trained_on_target(evidence: Evidence) -> bool:
     """True if a checkpoint was trained on most of the target's images, so that no score of it there says anything."""
     return (evidence.source_images_seen or 0.0) >= TRAINED_ON_SHARE

@@ -40,6 +40,17 @@ def test_without_a_race_all_of_it_is_expected() -> None:
     assert learnt(first_three, TRUE) == TRUE
 
 
+def test_a_start_that_saw_the_images_is_in_no_race() -> None:
+    four = [run for i, run in enumerate(drawn(TRUE, targets=8)) if i % 9 < 4]
+    assert learnt(tuple(four), TRUE) != TRUE
+    seen = replace(four[0].situation.evidence, source_images_seen=1.0)
+    three = [
+        replace(run, situation=replace(run.situation, evidence=seen)) if i % 4 == 0 else run
+        for i, run in enumerate(four)
+    ]
+    assert learnt(tuple(three), TRUE) == TRUE
+
+
 @pytest.mark.slow
 def test_intervals_narrow_where_results_lie_closer_than_the_spread_says_and_widen_where_further() -> None:
     runs = drawn(TRUE, targets=24)
