@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.truth.ledger import read_runs
 from benchmarks.truth.run import ledger_of
 from benchmarks.truth.ship import is_shipped
-from recommender.forecast.backtest import BacktestCase, all_cases, check_of
+from recommender.forecast.backtest import BacktestCase, all_cases, bootstrap, check_of
 from recommender.forecast.calibration import Check
 from recommender.forecast.history import builtin_history, builtin_observations, observations
 from recommender.forecast.prior_fitting import fitted_scales
@@ -41,7 +41,9 @@ def main() -> None:
     """Print the forecasts by budget."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--task", choices=[row.name for row in TASKS], default="detect")
-    parser.add_argument("--part", help="of the plan, one that is held out; else what the task's ledger holds new")
+    parser.add_argument(
+        "--part", help="of the plan, one that is held out; else what the task's ledger holds new"
+    )
     parser.add_argument("--list", action="store_true", help="every run beside its forecasts")
     options = parser.parse_args()
     for known in (False, True):
@@ -50,7 +52,7 @@ def main() -> None:
         for one in forecasts(options.task, known=known, part=options.part):
             situation = one.case.candidates[0]
             budget = situation.budget
-            step = 20 if situation.num_train_images < 100 else 100
+            step = 10 if situation.num_train_images < 20 else 20 if situation.num_train_images < 100 else 100
             images = situation.num_train_images // step * step
             by_budget[images, budget.imgsz, budget.epochs].append(one)
         for budget_key in sorted(by_budget):
@@ -95,17 +97,20 @@ def _new_runs(task: Task, part: str | None) -> tuple[Observation, ...]:
 
 
 def summary(budget: Budget, found: Sequence[Forecast]) -> str:
-    """One line of a table."""
+    """One line of a table; brackets are bootstrap intervals over its races, which are of one target each."""
     checks = [one.check for one in found]
     inside = np.concatenate([check.inside_N for check in checks])
+    of_races = bootstrap([float(check.inside_N.mean()) for check in checks])
+    losses = bootstrap([check.log_loss for check in checks])
     images, imgsz, epochs = budget
     return (
         f"{images} images, {imgsz} px, {epochs} epochs: {len(checks)} races, {len(inside)} results, "
-        f"{inside.mean():.0%} inside; loss {np.mean([c.expected_loss for c in checks]):.3f} expected, "
+        f"{inside.mean():.0%} [{of_races.low:.0%}, {of_races.high:.0%}] inside; "
+        f"loss {np.mean([c.expected_loss for c in checks]):.3f} expected, "
         f"{np.mean([c.realised_loss for c in checks]):.3f} realised; first the best "
         f"{np.mean([c.p_best_N[0] for c in checks]):.0%} claimed, "
         f"{sum(int(c.best_N[0]) for c in checks)} of {len(checks)}; log-loss "
-        f"{np.mean([c.log_loss for c in checks]):.2f} ({np.mean([c.uniform_log_loss for c in checks]):.2f})"
+        f"{losses.mean:.2f} [{losses.low:.2f}, {losses.high:.2f}] ({np.mean([c.uniform_log_loss for c in checks]):.2f})"
     )
 
 

@@ -42,9 +42,7 @@ def main() -> None:
     entries = [
         entry for entry in plan(options.part) if not options.targets or entry.target in options.targets
     ]
-    options.runs = options.runs or ledger_of(
-        entries[0].task if entries else "detect", options.part
-    )
+    options.runs = options.runs or ledger_of(entries[0].task if entries else "detect", options.part)
     done = {key_of(run) for run in read_runs(options.runs)}
     missing = [entry for entry in entries if key(entry) not in done]
     print(f"{len(entries) - len(missing)} of {len(entries)} runs are there", flush=True)

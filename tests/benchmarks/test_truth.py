@@ -20,6 +20,7 @@ from benchmarks.truth.entries import LONG, RANDOM_SUFFIX
 from benchmarks.truth.ledger import append_run, read_runs
 from benchmarks.truth.plan import plan
 from benchmarks.truth.run import key, key_of, ledger_of
+from recommender.forecast.history import builtin_history
 from recommender.records import EpochMetrics, Recipe, Run, Start
 from recommender.store.records_json import encode
 from recommender.tasks import TASKS
@@ -109,6 +110,14 @@ def test_segmentation_runs_every_start_in_every_mode_on_seven_sets() -> None:
         assert mode == "scratch" or {(target, checkpoint, "full"), (target, checkpoint, "freeze")} <= modes
 
 
+def test_trainings_of_ten_images_are_in_a_ledger_of_their_own_and_never_shipped() -> None:
+    runs = read_runs(ledger_of("detect", "few"))
+    assert {key_of(run) for run in runs} <= {key(entry) for entry in plan("few")}
+    assert {run.num_train_images for run in runs} == {10}
+    assert not {run.id for run in runs} & {run.id for run in builtin_history("detect").runs}
+    assert not set(plan("few")) & set(plan())
+
+
 def test_runs_trained_elsewhere_that_failed_are_tried_again(tmp_path: Path) -> None:
     file = tmp_path / "runs.jsonl"
     append_run(file, replace(a_run(0), status="failed"))
@@ -150,10 +159,10 @@ def test_a_run_with_a_halved_batch_is_told_and_not_collected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ledger, file = tmp_path / "ledger.jsonl", tmp_path / "runs.jsonl"
-    monkeypatch.setattr("benchmarks.truth.run.ledger_of", lambda task: ledger)
+    monkeypatch.setattr("benchmarks.truth.run.ledger_of", lambda task, part: ledger)
     append_run(file, replace(a_run(0), batch_used=8))
     append_run(file, replace(a_run(1), recipe=Recipe(epochs=10, imgsz=192, seed=1)))
-    collect(argparse.Namespace(runs=[file]))
+    collect(argparse.Namespace(runs=[file], part=None))
     assert [run.id for run in read_runs(ledger)] == ["run-1"]
     assert "batch 8 instead of 16" in capsys.readouterr().out
 
