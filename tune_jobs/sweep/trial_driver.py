@@ -13,6 +13,7 @@ from recommender.records import EpochMetrics, Run
 from recommender.store.records_json import decode
 from recommender.text import counted
 from tune_jobs.sweep.compute_budget import ComputeBudget
+from tune_jobs.sweep.left_out_slots import LeftOutSlots
 from tune_jobs.sweep.policy import NOT_WANTED, NOTHING_FITS, Policy, SweepView, TrialState, TrialView
 from tune_jobs.sweep.resume_states import drop_state
 from tune_jobs.sweep.run_recorder import RunRecorder
@@ -49,7 +50,6 @@ class _Trial:
     token: str | None = None
     ended_tokens: set[str] = field(default_factory=set)
     restarts: int = 0
-    unfit_on: set[str] = field(default_factory=set)  # nodes that could not train it
     last_view: TrialView | None = None  # the view of a trial that does not run, built once
 
 
@@ -78,9 +78,7 @@ class TrialDriver:
         self._clock = clock
         self._began_at = clock() if began_at is None else began_at
         self._device_s_before = device_s_before  # by attempts at this sweep before: they count too
-        # For each slot whose node cannot train, the trial that found out, if one did, and the reason.
-        self._left_out: list[tuple[str | None, str]] = []
-        self._given_back: set[str] = set()
+        self._left_out = LeftOutSlots()
         self._reason: str | None = None
         self._asked_to_stop: str | None = (
             None  # written by `stop` alone, which may interrupt any other assignment
@@ -168,7 +166,7 @@ class TrialDriver:
 
     def is_given_back(self, id: str) -> bool:
         """True if the slots that this trial took out are there for others again, since it was at fault itself."""
-        return id in self._given_back
+        return self._left_out.is_at_fault(id)
 
     def worker_lost(self, id: str, why: str) -> bool:
         """The trial's actor or node died. Returns whether it may be started again."""
@@ -243,7 +241,7 @@ class TrialDriver:
             device_seconds=self._device_seconds(),
             device=self.slots.device,
             num_slots=self._num_slots(),
-            left_out=tuple(reason for _, reason in self._left_out),
+            left_out=self._left_out.reasons,
         )
 
     # ── inside ──
@@ -259,46 +257,29 @@ class TrialDriver:
         return reason
 
     def _give_back(self, trial: _Trial, unfit_on: str | None) -> None:
-        """Let another slot have a trial that its node cannot train; that slot is gone for this sweep.
+        """Let another slot have a trial that its node cannot train; that slot is gone, or the trial at fault fails.
 
-        `unfit_on` is a node that found out by this trial. By the second it is the trial that fails, too large for
-        their disks perhaps, and other trials may have the slots that it took out; so too where trials of one data
-        set took out every slot and those of another wait.
+        `unfit_on` is a node that found out by this trial.
         """
         self._end_attempt(trial)
         trial.state = "waiting"
-        self._left_out.append((None if unfit_on is None else trial.spec.id, trial.note or ""))
-        trial.unfit_on.update(() if unfit_on is None else (unfit_on,))
-        if len(trial.unfit_on) > 1:
-            self._blame([trial])
-        elif len(self._left_out) < self.slots.count:
-            return
-        elif finders := self._finders_of_one_data_set():
-            self._blame(finders)
-        else:
+        waiting = {id: other.spec.data.key for id, other in self._trials.items() if other.state == "waiting"}
+        at_fault = self._left_out.add(
+            trial.spec.id,
+            trial.note or "",
+            unfit_on=unfit_on,
+            waiting=waiting,
+            num_slots=self.slots.count,
+        )
+        for failed in (self._trials[id] for id in at_fault):
+            why = f"no node that had it could train it: {failed.note}"
+            self._finish(failed, failed_run(failed.spec.job, why))
+        if not at_fault and len(self._left_out.reasons) >= self.slots.count:
             self.error = self.error or UnavailableError(
                 f"No node is left that can train: {trial.note}",
                 remedy="Mend that; the same command goes on with what is finished.",
             )
             self._reason = self._reason or "no node is left that can train"
-
-    def _finders_of_one_data_set(self) -> list[_Trial]:
-        """The trials that took out every slot, if all are of one data set that none could train and others wait."""
-        finders = [self._trials[id] for id in {id for id, _ in self._left_out if id is not None}]
-        keys = {trial.spec.data.key for trial in finders}
-        waiting = {trial.spec.data.key for trial in self._trials.values() if trial.state == "waiting"}
-        is_node_s = any(id is None for id, _ in self._left_out)
-        trained = any(trial.state != "waiting" for trial in finders)
-        return finders if len(keys) == 1 and waiting - keys and not is_node_s and not trained else []
-
-    def _blame(self, trials: Sequence[_Trial]) -> None:
-        """Record trials that no node had room for as failed, and let others have the slots that they took out."""
-        self._given_back.update(trial.spec.id for trial in trials)
-        self._left_out = [slot for slot in self._left_out if slot[0] not in self._given_back]
-        for trial in trials:
-            self._finish(
-                trial, failed_run(trial.spec.job, f"no node that had it could train it: {trial.note}")
-            )
 
     def _finish(self, trial: _Trial, run: Run) -> None:
         self._end_attempt(trial)
@@ -336,7 +317,7 @@ class TrialDriver:
 
     def _num_slots(self) -> int:
         """The number of trials that may run at a time: of a few allowed, any good node takes one."""
-        usable = self.slots.count - len(self._left_out)
+        usable = self.slots.count - len(self._left_out.reasons)
         return min(usable, self.slots.max_parallel or usable)
 
     def _num_running(self) -> int:
