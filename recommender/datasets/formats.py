@@ -65,8 +65,10 @@ class Format:
 OBB_REMEDY = "Oriented boxes are another task: export upright boxes as YOLO or COCO."
 # Of four columns or one, or in the first line four numbers. Each part looks along the line once: it may be long.
 BOX_HEADINGS = (
-    rb"(?i)\A(?=.*(x[_ ]?min|min[_ ]?x|x[_ ]?[01]|left|xtl|x[_ ]?cent(er|re)|cent(er|re)[_ ]?x|cx|xc)\b)"
-    rb"(?=.*(y[_ ]?min|min[_ ]?y|y[_ ]?[01]|top|ytl|y[_ ]?cent(er|re)|cent(er|re)[_ ]?y|cy|yc)\b)"
+    rb"(?i)\A(?=.*(x[_ ]?min|min[_ ]?x|x[_ ]?[01]|left|xtl|start[_ ]?x|min[_ ]?c|top[_ ]?left[_ ]?x|"
+    rb"x[_ ]?cent(er|re)|cent(er|re)[_ ]?x|cx|xc)\b)"
+    rb"(?=.*(y[_ ]?min|min[_ ]?y|y[_ ]?[01]|top|ytl|start[_ ]?y|min[_ ]?r|top[_ ]?left[_ ]?y|"
+    rb"y[_ ]?cent(er|re)|cent(er|re)[_ ]?y|cy|yc)\b)"
     rb"|\A(?=.*(\b|_)x\b)(?=.*(\b|_)y\b)(?=.*(\b|_)w(idth)?\b)"
     rb"|\A.*\b(b|bounding[_ ]?)?box(es)?([_ ]?string)?\b"
     rb"|\A.*((-?[\d.]{1,20}[,;\t]){3}-?[\d.]{1,20}([,;\t]|\r?$)|(-?[\d.]{1,20},){2},,(-?[\d.]{1,20},){2}|,{5})"

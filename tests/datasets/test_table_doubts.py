@@ -49,6 +49,12 @@ GOOD: dict[str, tuple[str, Line]] = {
         lambda name, label, b: f"{name};{label};" + ";".join(f"{v:.2f}".replace(".", ",") for v in b),
     ),
     "German": (HEADING.replace("class", "Klasse"), line_of),
+    "scikit-image": (
+        "filename,class,minr,minc,maxr,maxc",
+        lambda name, label, b: f"{name},{label},{b[1]:g},{b[0]:g},{b[3]:g},{b[2]:g}",
+    ),
+    "start and end": ("filename,class,startX,startY,endX,endY", line_of),
+    "named corners": ("filename,class,top_left_x,top_left_y,bottom_right_x,bottom_right_y", line_of),
     "a cell called box": ("image,class,box", lambda n, label, b: f'{n},{label},"[{plain(b)}]"'),
 }
 
