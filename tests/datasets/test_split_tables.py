@@ -111,11 +111,11 @@ def test_flags_divide_the_images(
 def test_a_column_called_split_says_only_splits(tmp_path: Path, boxes: bool) -> None:
     rows = [
         f"{line_of(name, NAMES[n % 2], boxes_of(n)[1][1]) if boxes else name + ',' + NAMES[n % 2]},"
-        f"{'holdout' if n % 8 else 'train'}"
+        f"{'hidden' if n % 8 else 'train'}"
         for n, name in enumerate(images(tmp_path / "images"))
     ]
     write(tmp_path, f"{HEADING if boxes else 'filename,label'},split", rows)
-    with pytest.raises(DatasetError, match="which split is 'holdout'"):
+    with pytest.raises(DatasetError, match="which split is 'hidden'"):
         open_dataset(tmp_path)
 
 

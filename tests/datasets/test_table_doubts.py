@@ -110,8 +110,8 @@ REFUSED: dict[str, tuple[str, Line, str]] = {
     ),
     "a split that is none": (
         f"{HEADING},split",
-        lambda n, label, b: f"{line_of(n, label, b)},{'holdout' if n > 'photo_020' else 'train'}",
-        "which split is 'holdout'",
+        lambda n, label, b: f"{line_of(n, label, b)},{'hidden' if n > 'photo_020' else 'train'}",
+        "which split is 'hidden'",
     ),
     "thousands": (
         "filename;class;xmin;ymin;xmax;ymax",
