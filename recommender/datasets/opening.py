@@ -33,7 +33,7 @@ from recommender.datasets.other_tasks import error_without_labels
 from recommender.datasets.raw import RawSet
 from recommender.datasets.split_lists import take_splits
 from recommender.datasets.split_names import split_of_words
-from recommender.datasets.yolo import read_described, read_layout
+from recommender.datasets.yolo import read_described, read_layout, refuse_other_names
 from recommender.errors import DatasetError, NotFoundError, UnsafeInputError, WrongTaskError
 from recommender.home import expanded, subfolder
 from recommender.progress import Progress, silent
@@ -198,15 +198,16 @@ def _read_folder(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> R
             if COCO_START.search(disk.head(path, HEAD_BYTES)):
                 log.add("form_beside", disk.name(path), "COCO JSON")
         return classes
+    described = None
     description = _description_below(root, disk, log)
     if description is not None:
-        raw = read_described(description, disk, log, name)
-        if any(image.labelled for image in raw.images):
-            return raw
+        described = read_described(description, disk, log, name)
+        if any(image.labelled for image in described.images):
+            return described
     root = _unwrapped(root, disk)
     num_labelled, num_images = count_label_files(root, disk)
     if 2 * num_labelled > num_images:
-        return read_layout(root, disk, log, name)
+        return read_layout(root, disk, log, name, described)
     # A few texts beside annotations of another form are notes, or left over from a tool's other setting.
     if files := find_coco(root, disk):
         return read_coco(files, root, disk, log, name)
@@ -220,12 +221,14 @@ def _read_folder(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> R
             log.add("task_detect", name, "boxes, and masks beside them")
         return found[0].read(found[1], root, disk, log, name)
     if num_labelled:
-        return read_layout(root, disk, log, name)
+        return read_layout(root, disk, log, name, described)
     if found is None or may_be_notes(*found):
         labelled = _masks(root, disk, log, name)
         if labelled is None and (task is None or (table is None and task != "classify")):
             boxes = classed_tables(table[1], root, disk) if table is not None else []
             labelled = read_classification(root, disk, log, name, boxes)
+            if labelled is not None and described is not None:
+                refuse_other_names(labelled, described, disk)
         if labelled is not None:
             _tell_beside(found, labelled, disk, log, asked=False)
             return labelled

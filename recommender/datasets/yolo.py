@@ -26,7 +26,7 @@ from recommender.datasets.split_names import (
 )
 from recommender.errors import DatasetError
 from recommender.records import Split
-from recommender.text import printable
+from recommender.text import counted, printable
 
 
 def read_described(description: Description, disk: Disk, log: DefectLog, name: str) -> RawSet:
@@ -68,10 +68,37 @@ def _where_expected(listed: Sequence[tuple[Path, Split]], labels: LabelFiles) ->
     return True
 
 
-def read_layout(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
-    """Read a folder of images and label files that nothing describes."""
+def refuse_other_names(found: RawSet, described: RawSet, disk: Disk) -> None:
+    """Raise DatasetError where folders were taken for classes that the data.yaml does not name."""
+    names = {name.casefold() for name in described.class_names}
+    if any(name.casefold() not in names for name in found.class_names):
+        raise _unlabelled(
+            described, LabelFiles(disk, described.root), disk, "folders of other names are no classes of it"
+        )
+
+
+def _unlabelled(described: RawSet, labels: LabelFiles, disk: Disk, where: str) -> DatasetError:
+    """The refusal of a data.yaml whose images have no label files; `where` says which others were found."""
+    images = described.images
+    place = disk.name(labels.folders_of(images[0].path)[0]) if images else "their folders"
+    count = counted(len(images) + described.num_left_out, "image")
+    return DatasetError(
+        f"The data.yaml of {printable(described.name)} names {count}, and none has a label file in {printable(place)}, "
+        f"where they are expected; {where}.",
+        remedy="Put the label files there, or correct the paths in the data.yaml to the images that have some.",
+    )
+
+
+def read_layout(root: Path, disk: Disk, log: DefectLog, name: str, described: RawSet | None = None) -> RawSet:
+    """Read a folder of images and label files that nothing describes.
+
+    Raises DatasetError where a data.yaml `described` images that have no labels: its names would be lost.
+    """
     paths = list(disk.images(root))
     labels = LabelFiles(disk, root)
+    if described is not None:
+        example = next(path for path in paths if labels.of(path) is not None)
+        raise _unlabelled(described, labels, disk, f"{printable(disk.name(example))} has one")
     names = _class_names_below(root, disk)
     paths = _without_masks(paths, labels, root)
     if names is None:

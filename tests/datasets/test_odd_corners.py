@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -195,3 +196,25 @@ def test_containers_of_other_libraries_are_refused_by_name(tmp_path: Path, name:
     (tmp_path / name).write_bytes(b"x")
     with pytest.raises(DatasetError, match=r"Arrow|HDF5|LMDB"):
         open_dataset(tmp_path)
+
+
+def test_a_data_yaml_whose_images_have_no_labels_is_not_passed_over(tmp_path: Path) -> None:
+    folder = yolo_set(tmp_path / "set")
+    shutil.copytree(folder / "images", folder / "store" / "images")
+    (folder / "labels").rename(folder / "store" / "labels")
+    said = r"12 images, and none has a label file in labels/train, .*; store/images/train/shape_0000\.png"
+    with pytest.raises(DatasetError, match=said) as refused:
+        open_dataset(folder)
+    assert "Put the label files there" in (refused.value.remedy or "")
+
+
+def test_folders_are_no_classes_beside_a_data_yaml_that_names_others(tmp_path: Path) -> None:
+    folder = yolo_set(tmp_path / "set")
+    shutil.rmtree(folder / "labels")
+    for number, path in enumerate(sorted((folder / "images").rglob("*.png"))):
+        place = path.parent / f"cam{number % 2}" / path.name
+        place.parent.mkdir(exist_ok=True)
+        path.rename(place)
+    with pytest.raises(DatasetError, match="none has a label file in labels/train/cam0"):
+        open_dataset(folder)
+    assert set(open_dataset(folder, task="classify").class_names) == {"cam0", "cam1"}
