@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from recommender.costs.estimates import LOOKED_AT
 from recommender.costs.gpus import speed_before_runs
 from recommender.costs.training_time import NEWEST, START_S, Speed, TrainingWork, known_speed
 from recommender.forecast.history import builtin_history
@@ -129,7 +130,7 @@ def test_half_of_the_recorded_runs_took_what_the_ones_before_them_said() -> None
     close = 0
     judged = [i for i in range(NEWEST, len(runs)) if len(runs[i].curve) > 1]
     for i in judged:
-        run, speed = runs[i], known_speed(runs[i - NEWEST : i][::-1], FLOPS)
+        run, speed = runs[i], known_speed(runs[max(0, i - LOOKED_AT) : i][::-1], FLOPS)
         assert speed is not None
         work = replace(
             WORK,
