@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
+from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.lookup import MASK_FOLDERS, is_mask, is_preview
 from recommender.datasets.matching import spellings
-from recommender.datasets.split_names import split_of_words
+from recommender.datasets.split_names import split_of_path, split_of_words
 
 MASK_WORD = re.compile(
     r"(?i)[-_. ]?(masks?|seg|segmentation|labels?|gt|ground_?truth|l|instance_?ids?|annotation)$"
 )
-NUMBERS = re.compile(r"^[-_. ]*(mask|obj|object|instance|inst)?[-_. ]*\d+$", re.IGNORECASE)
+NUMBERS = re.compile(r"^[-_. ]*(m|mask|obj|object|instance|inst)?[-_. ]*\d+$", re.IGNORECASE)
 OPEN_IMAGES = re.compile(r"^_(m)(0[0-9a-z_]+?)_[0-9a-f]{6,}$")  # the class's identifier and the box's
 OBJECT_FOLDER = "segmentationobject"
 CLASS_FOLDER = "segmentationclass"
@@ -31,10 +34,11 @@ class MaskFile:
     instances: bool = False  # its values number objects
 
 
-def find_mask_files(root: Path, disk: Disk) -> dict[Path, list[MaskFile]]:
+def find_mask_files(root: Path, disk: Disk, log: DefectLog) -> dict[Path, list[MaskFile]]:
     """The masks of each image that has some; empty where there are none, or as many images without.
 
-    Pascal VOC's folders say by their names what they hold, and are complete for few of its images.
+    Pascal VOC's folders say by their names what they hold, and are complete for few of its images. Where no name
+    tells an image, those of masks and images may differ by a word alone, which is told.
     """
     paths = [
         path for path in disk.images(root) if not any(map(is_preview, path.relative_to(root).parts[:-1]))
@@ -51,6 +55,9 @@ def find_mask_files(root: Path, disk: Disk) -> dict[Path, list[MaskFile]]:
         image, rest = _image_of(path, by_stem, alone)
         if image is not None:
             found[image].append(_as_mask(path, rest, root))
+    if not found and (found := _without_common_words(images, masks, root)):
+        image, (first, *_) = next(iter(found.items()))
+        log.add("mask_by_number", disk.name(first.path), f"of {disk.name(image)}", count=len(found))
     certain = any(is_voc_mask(each.path) for own in found.values() for each in own)
     return dict(found) if certain or 2 * len(found) > len(images) else {}
 
@@ -67,7 +74,7 @@ def _folder(path: Path) -> str:
 
 def is_mask_file(path: Path, root: Path) -> bool:
     """True if a picture is a mask by its folder or name."""
-    return is_mask(path, root) or bool(re.search(r"(?i)[-_. ]masks?([-_. ]?\d+)?$", path.stem))
+    return is_mask(path, root) or bool(re.search(r"(?i)[-_. ](masks?([-_. ]?\d+)?|segmentation)$", path.stem))
 
 
 def _alone_beside(images: list[Path]) -> dict[Path, Path]:
@@ -91,12 +98,43 @@ def _image_of(path: Path, by_stem: dict[str, list[Path]], alone: dict[Path, Path
             if start in by_stem:
                 return _nearest(by_stem[start], path), word[len(start) :]
     for folder in (path.parent.name, path.parent.parent.name):  # masks/IMAGE/1.png
-        if spellings(folder)[2] in by_stem:
-            rest = f"_{stem}" if re.search("[g-z]", stem) else "_1"  # hexadecimal digits name no class
-            return _nearest(by_stem[spellings(folder)[2]], path), rest
+        if (called := spellings(folder)[2]) in by_stem:
+            own = stem.removesuffix(called).rstrip("-_. ")
+            rest = f"_{own}" if re.search("[g-z]", own) else "_1"  # hexadecimal digits name no class
+            return _nearest(by_stem[called], path), MASK_WORD.sub("", rest)
     if path.parent.parent in alone and alone[path.parent.parent].parent != path.parent:
         return alone[path.parent.parent], "_1"  # whatever they are called, one an object
+    for each in re.finditer(r"(?<=[^-_. ])[-_. ]+", stem):  # 1_IMAGE.png
+        if (end := stem[each.end() :]) in by_stem:
+            return _nearest(by_stem[end], path), MASK_WORD.sub("", f"_{stem[: each.start()]}")
     return None, ""
+
+
+def _without_common_words(
+    images: Sequence[Path], masks: Sequence[Path], root: Path
+) -> dict[Path, list[MaskFile]]:
+    """Images and masks one to one by what their names keep without the word that all of each share; else empty."""
+    image_of, mask_of = (
+        {(split_of_path(path, root), own): path for path, own in zip(paths, _own_parts(paths), strict=True)}
+        for paths in (images, masks)
+    )
+    whole = len(image_of) == len(images) and len(mask_of) == len(masks)
+    if not whole or image_of.keys() != mask_of.keys() or any(not own for _, own in image_of):
+        return {}
+    return {image: [MaskFile(path=mask_of[key])] for key, image in image_of.items()}
+
+
+def _own_parts(paths: Sequence[Path]) -> list[str]:
+    """The names less suffixes and less what all begin and end with, digits apart."""
+    stems = [spellings(path.stem)[2] for path in paths]
+    start, end = (_num_shared(each) for each in (stems, [stem[::-1] for stem in stems]))
+    return [stem[start : len(stem) - end] for stem in stems]
+
+
+def _num_shared(words: Sequence[str]) -> int:
+    """The number of characters before the first digit that all words begin with."""
+    pairs = zip(min(words, default=""), max(words, default=""), strict=False)
+    return len(list(takewhile(lambda pair: pair[0] == pair[1] and not pair[0].isdigit(), pairs)))
 
 
 def _nearest(images: list[Path], mask: Path) -> Path | None:

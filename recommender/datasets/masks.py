@@ -56,7 +56,7 @@ def read_masks(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet | No
     A mask of a class may hold several objects: its connected pieces count as objects, which is told. Raises
     DatasetError for colours or numbers without a legend.
     """
-    masks = find_mask_files(root, disk)
+    masks = find_mask_files(root, disk, log)
     paths = [each.path for own in masks.values() for each in own]
     if not masks or not (_are_masks(paths, None, disk) or _are_masks(paths, find_legend(root, disk), disk)):
         return None
