@@ -33,9 +33,10 @@ from recommender.text import printable
 def read_labelme(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
     """Read the JSON files that hold `shapes`; classes are sorted by name.
 
-    Raises WrongTaskError where all shapes of all files are rotated boxes.
+    Raises WrongTaskError where all shapes of all files are rotated boxes, DatasetError where most pictures lie within
+    the files alone.
     """
-    entries, upright, rotated = [], 0, ""
+    entries, upright, rotated, embedded = [], 0, "", ""
     for path in paths:
         try:
             content = load_json(path, disk)
@@ -44,6 +45,7 @@ def read_labelme(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, 
             continue
         if isinstance(content, dict) and isinstance(content.get("shapes"), list):
             entries.append(_image(content, path, disk, log))
+            embedded = embedded or disk.name(path) * bool(content.get("imageData"))
             num_rotated = sum(map(_is_rotated, content["shapes"]))
             upright += len(content["shapes"]) - num_rotated
             rotated = rotated or disk.name(path) * bool(num_rotated)
@@ -53,7 +55,13 @@ def read_labelme(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, 
             "not served.",
             remedy="Draw upright boxes (rectangle).",
         )
-    return named_set(entries, format="labelme", root=root, disk=disk, log=log, name=name, background=True)
+    raw = named_set(entries, format="labelme", root=root, disk=disk, log=log, name=name, background=True)
+    if embedded and 2 * raw.num_left_out > len(entries):
+        raise DatasetError(
+            f"The pictures of {printable(embedded)} and others lie within the files (imageData), which are not read.",
+            remedy="Save each beside its file as `imagePath` names it; labelme_export_json writes it as img.png.",
+        )
+    return raw
 
 
 def _image(content: dict[str, Any], path: Path, disk: Disk, log: DefectLog) -> NamedImage:

@@ -23,6 +23,8 @@ REMEDY = "Give rows of `class x y w h` for object detection, or polygons for ins
 PARALLELOGRAM_TOLERANCE = 2e-3  # of the image's side
 MIN_ROWS = 5
 CITYSCAPES_MASK = re.compile(r"_gt(Fine|Coarse)_(label|instance)(Train)?Ids$")
+ANNOTATIONS = (".json", ".xml", ".jsonl", ".csv")
+PACKED = (".gz", ".bz2", ".xz", ".zip")
 BRUSH_EXPORT = re.compile(r"task-\d+-annotation-\d+-by-")
 # Drawn at random, at most half of polygons have their first corner among the others, an eighth their second far away,
 # and small ones reach a quarter as far as the box would; rows of keypoints pass one of the three.
@@ -135,7 +137,13 @@ def error_without_labels(root: Path, disk: Disk) -> DatasetError:
             f"{named} holds Cityscapes' masks of label and instance ids, which are not read.",
             remedy="Export as COCO (cityscapesscripts' instances of the eight classes that have some).",
         )
-    others = [path for path in disk.walk(root) if path.suffix.lower() in (".json", ".xml", ".jsonl", ".csv")]
+    for path in disk.walk(root):
+        if path.suffix.lower() in PACKED and Path(path.stem).suffix.lower() in ANNOTATIONS:
+            return DatasetError(
+                f"{named} holds {counted(len(paths), 'image')}, and {printable(disk.name(path))} is packed.",
+                remedy="Unpack it: annotations are not read from packed files beside images.",
+            )
+    others = [path for path in disk.walk(root) if path.suffix.lower() in ANNOTATIONS]
     beside = f" Of {printable(disk.name(others[0]))} the form is not known." if others else ""
     return DatasetError(
         f"{named} holds {counted(len(paths), 'image')} and no labels that are read.{beside}",

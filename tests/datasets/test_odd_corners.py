@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from collections.abc import Callable
@@ -218,3 +219,28 @@ def test_folders_are_no_classes_beside_a_data_yaml_that_names_others(tmp_path: P
     with pytest.raises(DatasetError, match="none has a label file in labels/train/cam0"):
         open_dataset(folder)
     assert set(open_dataset(folder, task="classify").class_names) == {"cam0", "cam1"}
+
+
+def test_annotations_packed_beside_images_are_refused_by_name(tmp_path: Path) -> None:
+    path = coco(tmp_path)
+    path.with_suffix(".json.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    with pytest.raises(DatasetError, match=r"\.json\.gz is packed") as caught:
+        open_dataset(path.parent)
+    assert "Unpack" in str(caught.value.remedy)
+
+
+@pytest.mark.parametrize("beside", [0, 10])
+def test_pictures_within_labelme_files_are_refused_where_they_lack(tmp_path: Path, beside: int) -> None:
+    folder = foreign.labelme(tmp_path / "set", draw_images(12, ("a", "b")), ("a", "b"))
+    for number, path in enumerate(sorted(folder.rglob("*.json"))):
+        content = json.loads(path.read_text())
+        path.write_text(json.dumps(content | {"imageData": "iVBORw0KGgo="}))
+        if number >= beside:
+            next(folder.rglob(Path(content["imagePath"].replace("\\", "/")).name)).unlink()
+    if beside:
+        assert kinds(open_dataset(folder))["image_missing"] == 2
+        return
+    with pytest.raises(DatasetError, match="imageData") as caught:
+        open_dataset(folder)
+    assert "imagePath" in str(caught.value.remedy)
