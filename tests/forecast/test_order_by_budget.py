@@ -19,7 +19,8 @@ EPOCHS = (10, 20, 50, 100)
 HARDLY_BEGUN = 500  # image views; below, a run shows what is peculiar to the beginning
 TIED = 0.01  # mAP, less than a result wanders with the seed
 SEED = 0.02  # mAP that another seed changes, on average over the targets that have several
-NOTHING = SEED / 2  # on the arcsine square root scale
+NOTHING = 0.006  # on the arcsine square root scale
+HARDLY = 0.01  # the same, half of what another seed changes
 TASK_NAMES = [row.name for row in TASKS]
 
 
@@ -118,7 +119,7 @@ def test_longer_training_than_ten_epochs_never_speaks_for_freezing(task: Task, h
                 lead = forecast[:, i] - forecast[:, full]
                 # Where masks begin at random a beginning says less: a start that trails by it may come nearer.
                 catches_up = masks_begin_at_random(asked[i]) and lead.max() < -TIED
-                assert (lead - lead[0] <= NOTHING).all() or catches_up, (target, start, lead)
+                assert (lead - lead[0] <= HARDLY).all() or catches_up, (target, start, lead)
 
 
 def test_a_detector_never_overtakes_the_segmenter_that_it_trails_by_masks_alone() -> None:
