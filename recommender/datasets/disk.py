@@ -34,7 +34,7 @@ READ_SUFFIXES = IMAGE_SUFFIXES | {
     ".tsv",
 }
 # Never read, but they tell what a folder without readable labels is.
-UNREAD_IMAGES = frozenset({".arw", ".cr2", ".dcm", ".dng", ".exr", ".nef", ".nii", ".pbm", ".pgm", ".ppm"})
+UNREAD_IMAGES = frozenset({".arw", ".cr2", ".dcm", ".dng", ".exr", ".nef", ".nii"})
 NAMED_SUFFIXES = UNREAD_IMAGES | {
     ".tfrecord",
     ".tfrecords",

@@ -39,13 +39,18 @@ IMAGE_SUFFIXES = frozenset(
         ".jpeg",
         ".jpg",
         ".mpo",
+        ".pbm",
+        ".pgm",
         ".png",
+        ".pnm",
+        ".ppm",
         ".tif",
         ".tiff",
         ".webp",
     }
 )
-PASSED_OVER = frozenset({".gif", ".jfif"})  # by ultralytics, for their names alone: copies have others
+# By ultralytics, for their names alone: copies have others.
+PASSED_OVER = frozenset({".gif", ".jfif", ".pbm", ".pgm", ".pnm", ".ppm"})
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "JPEG2000", "AVIF", "PPM")
 SUFFIXES_OF = {
     "JPEG": {".jpg", ".jpeg", ".jfif", ".mpo"},
@@ -57,6 +62,7 @@ SUFFIXES_OF = {
     "TIFF": {".tif", ".tiff"},
     "WEBP": {".webp"},
     "JPEG2000": {".jp2"},
+    "PPM": {".pbm", ".pgm", ".pnm", ".ppm"},
     "AVIF": {".avif", ".heif", ".heic"},
 }
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")

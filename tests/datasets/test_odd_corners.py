@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from recommender.datasets import open_dataset
+from recommender.datasets import export_yolo, inspect_dataset, open_dataset, read_image
 from recommender.errors import DatasetError
 from tests.datagen import draw_images, make_dataset
 from tests.datasets import foreign
@@ -144,7 +145,7 @@ def class_folders(folder: Path, val: str = "val") -> Path:
     return folder
 
 
-@pytest.mark.parametrize("suffix", [".ppm", ".dcm", ".nef"])
+@pytest.mark.parametrize("suffix", [".exr", ".dcm", ".nef"])
 def test_pictures_of_kinds_that_are_not_read_are_told(tmp_path: Path, suffix: str) -> None:
     folder = class_folders(tmp_path / "set")
     (folder / "train" / "a" / f"more{suffix}").write_bytes(b"P6 1 1 255 abc")
@@ -244,3 +245,42 @@ def test_pictures_within_labelme_files_are_refused_where_they_lack(tmp_path: Pat
     with pytest.raises(DatasetError, match="imageData") as caught:
         open_dataset(folder)
     assert "imagePath" in str(caught.value.remedy)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "mode"), [(".ppm", "RGB"), (".pgm", "L"), (".pgm", "I;16"), (".pbm", "1")]
+)
+def test_netpbm_pictures_are_read_and_exported_as_png(tmp_path: Path, suffix: str, mode: str) -> None:
+    folder = class_folders(tmp_path / "set")
+    for path in sorted(folder.rglob("*.png")):
+        picture = Image.open(path).convert("L" if mode == "I;16" else mode)
+        if mode == "I;16":
+            picture = Image.fromarray(np.asarray(picture).astype(np.uint16) * 256)
+        picture.save(path.with_suffix(suffix))
+        path.unlink()
+    dataset = open_dataset(folder)
+    assert len(dataset.images) == 16
+    assert not kinds(dataset)
+    assert not [defect for defect in inspect_dataset(dataset).defects if "unreadable" in defect.kind]
+    out = export_yolo(dataset, tmp_path / "out")
+    for split in ("train", "val"):
+        copies = sorted(path for path in (out / split).rglob("*.*"))
+        assert {path.suffix for path in copies} == {".png"}
+        for image in dataset.of_split(split):
+            copy = next(path for path in copies if path.stem.endswith(f"_{image.path.stem}"))
+            assert np.array_equal(read_image(copy), read_image(image.path))
+
+
+def test_signs_as_gtsrb_leaves_them_are_classes_and_with_detect_boxes(tmp_path: Path) -> None:
+    for kind in ("00000", "00001"):
+        (tmp_path / "Images" / kind).mkdir(parents=True)
+        rows = ["Filename;Width;Height;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2;ClassId"]
+        for number, drawn in enumerate(draw_images(8, ("a",), seed=int(kind), boxes=1)):
+            drawn.image.save(tmp_path / "Images" / kind / f"{number:05}.ppm")
+            corners = ";".join(str(int(value)) for value in drawn.boxes[0][1:])
+            rows.append(f"{number:05}.ppm;{drawn.image.width};{drawn.image.height};{corners};{int(kind)}")
+        (tmp_path / "Images" / kind / f"GT-{kind}.csv").write_text("\n".join(rows))
+    assert open_dataset(tmp_path).class_names == ("00000", "00001")
+    boxes = open_dataset(tmp_path, task="detect")
+    assert boxes.class_names == ("0", "1")
+    assert len(boxes.images) == 16

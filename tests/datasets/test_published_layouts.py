@@ -187,12 +187,6 @@ def levels_of_aircraft(root: Path) -> None:
     write(root / "images_manufacturer_train.txt", *rows)
 
 
-def signs(root: Path) -> None:
-    (root / "Images" / "00000").mkdir(parents=True)
-    (root / "Images" / "00000" / "00000_00000.ppm").write_bytes(b"P6 1 1 255 \0\0\0")
-    write(root / "Images" / "00000" / "GT-00000.csv", "Filename;Width;Height;Roi.X1;Roi.Y1", "a.ppm;9;9;1;1")
-
-
 def voc(root: Path) -> None:
     make_dataset(root, format="voc")
     stems = [path.stem for path in sorted((root / "Annotations").glob("*.xml"))]
@@ -273,7 +267,6 @@ def coco_as_it_is(root: Path) -> None:
             DatasetError,
             "calls cat_0 'family cat', and images_manufacturer_train.txt 'Airbus'",
         ),
-        (signs, DatasetError, "ppm, which are not read"),
         (voc, WrongTaskError, "boxes or outlines within images"),
         (supervisely, WrongTaskError, "boxes or outlines within images"),
     ],
