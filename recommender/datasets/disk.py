@@ -24,6 +24,7 @@ READ_SUFFIXES = IMAGE_SUFFIXES | {
     ".txt",
     ".names",
     ".labels",
+    ".data",
     ".json",
     ".xml",
     ".yaml",

@@ -13,7 +13,9 @@ from recommender.datasets.split_names import (
     split_of_words,
     without_split_words,
 )
+from recommender.errors import DatasetError
 from recommender.records import Split
+from recommender.text import printable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,17 +44,26 @@ def find_image_sets(root: Path, disk: Disk, known: Set[str], folders: Sequence[s
     """The lists below a folder; `known` are the stems there are. train.txt wins over trainval.txt.
 
     Lists lie in the first of `folders` that has some, ImageSets/Main for boxes, else in ImageSets itself, else beside
-    everything, else beside the annotations. Lists of one class (`car_train.txt`) divide nothing. Outside ImageSets a
-    text of which most lines name no image is a note; without a list of train what is not listed is train, and beside
-    one list alone, of train, that names half of all and more, the rest is val (of trainval: test).
+    everything, else beside the annotations. Lists of one class (`car_train.txt`) together divide where there are no
+    others; DatasetError where one has for train what another has for val. Outside ImageSets a text of which most lines
+    name no image is a note; without a list of train what is not listed is train, and beside one list alone, of train,
+    that names half of all and more, the rest is val (of trainval: test).
     """
     found: dict[int, list[tuple[Path, Path]]] = {}
+    of_classes: dict[Path, list[Path]] = {}
     for path in disk.walk(root):
         place = _place(path, root, folders) if path.suffix.lower() == ".txt" else None
-        if place is None or not split_of_words(path.stem) or without_split_words(path.stem):
+        if place is None or not split_of_words(path.stem):
+            continue
+        if _is_of_one_class(path, disk):
+            of_classes.setdefault(place[1], []).append(path)
+            continue
+        if without_split_words(path.stem):
             continue
         if place[0] <= len(folders) or _names_images(path, disk, known):
             found.setdefault(place[0], []).append((place[1], path))
+    if not found and of_classes:
+        return ImageSets(stems={base: _union(paths, disk, known) for base, paths in of_classes.items()})
     lists = found[min(found)] if found else []
     beside = bool(found) and min(found) > len(folders)
     stems: dict[Path, dict[str, Split]] = {}
@@ -69,6 +80,30 @@ def find_image_sets(root: Path, disk: Disk, known: Set[str], folders: Sequence[s
     elif beside and listed == {"train"} and 2 * num_listed >= len(known):
         others = "test" if "trainval" in lists[0][1].stem.lower() else "val"
     return ImageSets(stems=stems, others=others)
+
+
+def _is_of_one_class(path: Path, disk: Disk) -> bool:
+    """True for lists such as `car_train.txt`, whose rows are an image and 1, 0 or -1; a class may be called `train`."""
+    row = disk.head(path, 4096).decode("utf-8", "replace").strip().partition("\n")[0].split()
+    return "_" in path.stem and len(row) == 2 and row[1] in ("1", "0", "-1")
+
+
+def _union(paths: Sequence[Path], disk: Disk, known: Set[str]) -> dict[str, Split]:
+    """The splits of all that lists of one class each name. Raises DatasetError where two contradict each other."""
+    found: dict[str, tuple[Split, Path]] = {}
+    for path in sorted(paths, key=lambda path: path.stem.lower().endswith("trainval")):
+        split = split_of_words(path.stem.rpartition("_")[2])
+        for line in disk.read_text(path, disk.limits.list_file_bytes).splitlines():
+            if split is None or not line.strip():
+                continue
+            stem = _stem(line, known)
+            other, first = found.setdefault(stem, (split, path))
+            if other != split and not path.stem.lower().endswith("trainval"):
+                raise DatasetError(
+                    f"{printable(disk.name(path))} and {printable(disk.name(first))} both list {printable(stem)}.",
+                    remedy="Write train.txt and val.txt beside them, with the images of each split.",
+                )
+    return {stem: split for stem, (split, _) in found.items()}
 
 
 def _names_images(path: Path, disk: Disk, known: Set[str]) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recommender.datasets.defects import DefectLog
-from recommender.datasets.description import Description
+from recommender.datasets.description import SPLIT_KEYS, Description
 from recommender.datasets.disk import Disk
 from recommender.datasets.formats import find_format, unread
 from recommender.datasets.image_paths import listed_images
@@ -252,21 +252,41 @@ class _LabelReader:
 
 
 def _listed_splits(root: Path, disk: Disk) -> dict[Path, Split | None]:
-    """Splits from train.txt, val.txt and test.txt beside the images, as darknet has them."""
+    """Splits from train.txt, val.txt and test.txt beside the images, as darknet has them, or as obj.data names them."""
     found: dict[Path, Split | None] = {}
-    lists = [
-        name
+    lists = {
+        root / name: split_of_words(name[:-4])
         for name in disk.listing(root).files
         if name.lower().endswith(".txt") and split_of_words(name[:-4]) and not without_split_words(name[:-4])
-    ]
+    }
+    lists |= _lists_of_darknet(root, disk)
     index = ImageIndex(root, disk) if lists else None
-    for name in lists:
-        for line in disk.read_text(root / name, disk.limits.list_file_bytes).splitlines():
-            path = index.of_name(line.strip(), root / name, None) if index and line.strip() else None
+    for place, split in lists.items():
+        for line in disk.read_text(place, disk.limits.list_file_bytes).splitlines():
+            path = index.of_name(line.strip(), place, None) if index and line.strip() else None
             if path is None and index and line.strip():
-                path = index.of_stem(line.strip().replace("\\", "/").rpartition("/")[2], root / name, None)
+                path = index.of_stem(line.strip().replace("\\", "/").rpartition("/")[2], place, None)
             if path is not None:
-                found.setdefault(path, split_of_words(name))
+                found.setdefault(path, split)
+    return found
+
+
+def _lists_of_darknet(root: Path, disk: Disk) -> dict[Path, Split | None]:
+    """The lists that `train`, `valid` and `test` in obj.data name, where they are below `root`."""
+    found: dict[Path, Split | None] = {}
+    texts = {path for path in disk.walk(root) if path.suffix.lower() == ".txt"}
+    for path in (path for path in disk.walk(root) if path.suffix.lower() == ".data"):
+        rows = (line.partition("=") for line in disk.head(path, 4096).decode("utf-8", "replace").splitlines())
+        named = {
+            key.strip().lower(): value.strip().replace("\\", "/") for key, equals, value in rows if equals
+        }
+        for split, keys in SPLIT_KEYS.items():
+            value = next((named[key] for key in keys if named.get(key)), "")
+            names = (value, value.rpartition("/")[2])
+            places = (folder / name for name in names for folder in (root, path.parent))
+            place = next((place for place in places if place in texts), None)
+            if place is not None:
+                found.setdefault(place, split)
     return found
 
 

@@ -284,3 +284,46 @@ def test_signs_as_gtsrb_leaves_them_are_classes_and_with_detect_boxes(tmp_path: 
     boxes = open_dataset(tmp_path, task="detect")
     assert boxes.class_names == ("0", "1")
     assert len(boxes.images) == 16
+
+
+@pytest.mark.parametrize("below", ["", "cfg"])
+def test_the_list_that_darknet_calls_valid_is_val(tmp_path: Path, below: str) -> None:
+    folder = make_dataset(tmp_path / "data", format="yolo_flat")
+    expected = open_dataset(make_dataset(tmp_path / "plain")).content_hash
+    (folder / "train.txt").write_text("".join(f"data/shape_{i:04d}.png\n" for i in range(9)))
+    (folder / "test.txt").write_text("".join(f"data/shape_{i:04d}.png\n" for i in range(9, 12)))
+    (folder / below).mkdir(exist_ok=True)
+    rows = "classes = 2\ntrain  = data/train.txt\nvalid  = data/test.txt\nbackup = backup/\n"
+    (folder / below / "obj.data").write_text(rows)
+    found = open_dataset(folder)
+    assert (found.split_origin, found.content_hash) == ("given", expected)
+    (folder / below / "obj.data").write_text(
+        rows.replace("test", "train")
+    )  # no val of its own: divided from train
+    found = open_dataset(folder)
+    assert (found.split_origin, len(found.of_split("test"))) == ("seeded", 3)
+
+
+def lists_of_one_class_each(folder: Path) -> None:
+    """`circle_train.txt` with a flag for each image, of a class called `train`, too, and no train.txt."""
+    for path in sorted((folder / "ImageSets" / "Main").iterdir()):
+        stems = path.read_text().split()
+        for name, flags in (("circle", ("1", "-1")), ("train", ("-1", "0"))):
+            rows = (f"{stem} {flags[number % 2]:>2}\n" for number, stem in enumerate(stems))
+            path.with_name(f"{name}_{path.name}").write_text("".join(rows))
+
+
+def test_lists_of_one_class_each_divide_voc_where_no_others_do(tmp_path: Path) -> None:
+    folder = make_dataset(tmp_path / "set", format="voc", images=24)
+    expected = open_dataset(folder).content_hash
+    lists_of_one_class_each(folder)
+    assert (
+        open_dataset(folder).content_hash == expected
+    )  # train_val.txt is val of the class `train`, not train
+    for split in ("train", "val"):
+        (folder / "ImageSets" / "Main" / f"{split}.txt").unlink()
+    found = open_dataset(folder)
+    assert (found.split_origin, found.content_hash) == ("given", expected)
+    (folder / "ImageSets" / "Main" / "circle_val.txt").write_text("shape_0000 1\n")
+    with pytest.raises(DatasetError, match=r"circle_val\.txt and .*circle_train\.txt both list shape_0000"):
+        open_dataset(folder)
