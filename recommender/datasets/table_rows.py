@@ -98,10 +98,11 @@ def read_rows(path: Path, disk: Disk, is_image: Callable[[str], bool]) -> list[l
             remedy="Close quotation marks, and write those within a cell twice.",
         ) from error
     if len(rows) > 1 and all(len(row) == len(rows[0]) + 1 for row in rows[1:]):
-        if len(rows[0]) > 1 and any(row[-1] for row in rows[1:]):
-            rows[0].insert(0, "")  # R heads no column of the rows' names
-        elif not any(row[-1] for row in rows[1:]):
+        names = [row[0] for row in rows[1:]]
+        if not any(row[-1] for row in rows[1:]):
             rows[1:] = [row[:-1] for row in rows[1:]]  # a comma ends each row, and not the heading
+        elif len(rows[0]) > 1 and len(set(names)) == len(names) and not any(map(is_image, names)):
+            rows[0].insert(0, "")  # R heads no column of the rows' names; else the last heading may lack
     return rows
 
 

@@ -113,6 +113,12 @@ REFUSED: dict[str, tuple[str, Line, str]] = {
         lambda n, label, b: f"{line_of(n, label, b)},{'hidden' if n > 'photo_020' else 'train'}",
         "which split is 'hidden'",
     ),
+    "a heading too few": (HEADING, lambda n, label, b: f"{line_of(n, label, b)},0", "no boxes that are read"),
+    "a heading too few where rows begin alike": (
+        "filename,xmin,ymin,xmax,ymax",
+        lambda n, label, b: f"{label},{n},{plain(b)}",
+        "no boxes that are read",
+    ),
     "thousands": (
         "filename;class;xmin;ymin;xmax;ymax",
         lambda n, label, b: f"{n};{label};" + ";".join(f"1,{v:03.0f}" for v in b),
@@ -136,6 +142,7 @@ def test_what_would_be_read_wrongly_is_refused(tmp_path: Path, case: str) -> Non
 
 LABELS: dict[str, tuple[str, Callable[[int], str], str]] = {
     "rows of other lengths": ("file,label", lambda n: NAMES[n % 2] + ", brown" * (n % 3 == 0), "8 of 25"),
+    "a heading too few": ("file,label", lambda n: f"{NAMES[n % 2]},{n % 3}", "form is not known"),
     "several with bars": ("file,label", lambda n: ("a|b", "b|c", "a|c")[n % 3], "several classes"),
     "boxes in a cell": ("file,PredictionString", lambda n: f"cat 1.0 {n % 3} 4 30 40", "lists or JSON"),
     "a split that is none": (
