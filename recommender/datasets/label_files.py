@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -123,6 +124,12 @@ class LabelFiles:
                     yield base.joinpath(*inner[:position], alias, *inner[position + 1 :])
                     # images/train beside train/labels, and the other way round
                     yield base.joinpath(*inner[:position], *inner[position + 1 :], alias)
+        for position in reversed(range(len(inner))):  # train_images beside train_labels
+            words = re.split(r"([_ -])", inner[position])
+            for alias in LABEL_FOLDERS if len(words) > 1 else ():
+                name = "".join(alias if word.lower() in IMAGE_FOLDERS else word for word in words)
+                if name != inner[position]:
+                    yield base.joinpath(*inner[:position], name, *inner[position + 1 :])
         yield folder
         for alias in LABEL_FOLDERS:
             yield folder / alias

@@ -327,3 +327,15 @@ def test_lists_of_one_class_each_divide_voc_where_no_others_do(tmp_path: Path) -
     (folder / "ImageSets" / "Main" / "circle_val.txt").write_text("shape_0000 1\n")
     with pytest.raises(DatasetError, match=r"circle_val\.txt and .*circle_train\.txt both list shape_0000"):
         open_dataset(folder)
+
+
+def test_splits_may_be_folders_of_images_and_of_labels_side_by_side(tmp_path: Path) -> None:
+    folder = make_dataset(tmp_path / "set", format="yolo_layout")
+    expected = open_dataset(folder)
+    for kind in ("images", "labels"):
+        for split in ("train", "val"):
+            (folder / kind / split).rename(folder / f"{split}_{kind}")
+        (folder / kind).rmdir()
+    found = open_dataset(folder)
+    assert (found.split_origin, found.content_hash) == ("given", expected.content_hash)
+    assert kinds(found) == kinds(expected)
