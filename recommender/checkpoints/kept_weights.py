@@ -41,8 +41,10 @@ UNMARKED = WeightsUser(name="unknown, since before there were marks", uses=lambd
 
 def user_of(store: Store) -> WeightsUser:
     """The store as a user of weights; one inside our home stays the same when all of it moves."""
-    place = Path(store.place)
-    name = place.relative_to(home()) if place.is_relative_to(home()) else place
+    place, ours = Path(store.place), home().resolve()
+    if store.engine.dialect.name == "sqlite":
+        place = place.resolve()  # one file by whatever links it is reached
+    name = place.relative_to(ours) if place.is_relative_to(ours) else place
     return WeightsUser(name=str(name), uses=partial(_is_registered, store))
 
 

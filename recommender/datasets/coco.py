@@ -44,7 +44,7 @@ def read_coco(files: list[CocoFile], root: Path, disk: Disk, log: DefectLog, nam
     listed = [_listed_images(file.images, disk.name(file.path), log) for file in files]
     for file, rows in zip(files, listed, strict=True):
         _refuse_ambiguous(rows, index, disk.name(file.path))
-        _refuse_shared_ids(file.images, rows, index, disk.name(file.path))
+        _refuse_shared_ids(file, rows, index, disk.name(file.path))
     paths = iter(
         index.of_names(
             [
@@ -212,10 +212,10 @@ def _refuse_ambiguous(listed: dict[Identity, dict[str, Any]], index: ImageIndex,
 
 
 def _refuse_shared_ids(
-    rows: Iterable[Any], listed: dict[Identity, dict[str, Any]], index: ImageIndex, named: str
+    file: CocoFile, listed: dict[Identity, dict[str, Any]], index: ImageIndex, named: str
 ) -> None:
     """Two images of one id, as files joined without new numbers have: no telling whose boxes are whose."""
-    for row in rows:
+    for row in file.images:
         key = identity(row.get("id")) if isinstance(row, dict) else None
         first = listed[key]["file_name"] if key in listed else None
         other = row.get("file_name") if first is not None else None
@@ -223,6 +223,8 @@ def _refuse_shared_ids(
             isinstance(other, str)
             and other != first
             and all(index.count(_base(str(n))) for n in (first, other))
+            and len({index.of_name(str(n), file.path, file.split) for n in (first, other)})
+            > 1  # not `./a.png`
         ):
             raise DatasetError(
                 f"{printable(named)} gives the id {printable(key)} to '{printable(first)}' and '{printable(other)}': "

@@ -12,22 +12,22 @@ from recommender.datasets.matching import NameIndex
 
 LABEL_FOLDERS = ("labels", "label", "Labels", "Label", "LABELS", "annotations", "Annotations", "ANNOTATIONS")
 IMAGE_FOLDERS = frozenset({"images", "image", "imgs", "img", "jpegimages"})
-NAME_FILES = (
-    "classes.txt",
-    "predefined_classes.txt",
-    "_darknet.labels",
-    "labels.txt",
-    "names.txt",
-    "class_names.txt",
-)
+NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels", "labels.txt", "names.txt", "class_names.txt")
+# LabelImg's suggestions, which stay as they were installed; `coco.names` and the like often belong to a model.
+DEFAULT_NAMES = "predefined_classes.txt"
 LIST_FILES = ("train.txt", "val.txt", "valid.txt", "test.txt")
 # Text files that lie beside labels and hold none.
-OTHER_TEXTS = frozenset({*NAME_FILES, *LIST_FILES, "notes.txt"})
+OTHER_TEXTS = frozenset({*NAME_FILES, DEFAULT_NAMES, *LIST_FILES, "notes.txt"})
 
 
 def is_names_file(name: str) -> bool:
-    """True for files called as those of class names: `classes.txt`, `obj.names`, `coco.names`."""
-    return name.lower() in NAME_FILES or name.lower().endswith(".names")
+    """True for files called as those of a data set's class names: `classes.txt`, `obj.names`."""
+    return name.lower() in NAME_FILES
+
+
+def may_be_names_file(name: str) -> bool:
+    """True for files that hold the class names where no other does: `coco.names`, `predefined_classes.txt`."""
+    return name.lower() == DEFAULT_NAMES or name.lower().endswith(".names")
 
 
 def count_label_files(root: Path, disk: Disk) -> tuple[int, int]:

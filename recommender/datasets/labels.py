@@ -42,7 +42,7 @@ class RowShapes:
     boxes: list[list[float]] = field(default_factory=list)  # the four numbers of rows of 5 columns
     class_ids: Counter[int] = field(default_factory=Counter)  # unknown ones included
     text_rows: int = 0  # that are no list of numbers
-    text_file: str = ""  # the first that holds such a row
+    text_files: dict[str, None] = field(default_factory=dict)  # that hold such rows, in order
 
     def add(self, row: list[float]) -> None:
         """Note one row of numbers."""
@@ -120,7 +120,7 @@ def _row(
         numbers = [float(token) for token in tokens]
     except ValueError:
         shapes.text_rows += 1
-        shapes.text_file = shapes.text_file or where.rpartition(":")[0]
+        shapes.text_files[where.rpartition(":")[0]] = None
         log.add("label_not_number", where, " ".join(tokens)[:60])
         return None
     shapes.add(numbers)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.description import SPLIT_KEYS, Description
 from recommender.datasets.disk import Disk
-from recommender.datasets.formats import find_format, unread
+from recommender.datasets.formats import SAMPLED, find_format, unread
 from recommender.datasets.image_paths import listed_images
-from recommender.datasets.label_files import LabelFiles, holds_label_rows, is_names_file
+from recommender.datasets.label_files import LabelFiles, holds_label_rows, is_names_file, may_be_names_file
 from recommender.datasets.labels import LabelFile, RowShapes, read_labels
 from recommender.datasets.lookup import ImageIndex, is_mask, names_masks
 from recommender.datasets.mixed import leave_out_doubtful, refuse_second_format
@@ -41,8 +42,9 @@ def read_described(description: Description, disk: Disk, log: DefectLog, name: s
     folders = {path.parent for path, _ in listed}
     beside = [path for folder in sorted(folders) for path in disk.images_in(folder)]
     if not description.splits["val"]:
-        for path in set(disk.images(root)) - {path for path, _ in listed}:
-            if labels.of(path) is not None:
+        known = {path for path, _ in listed}
+        for path in disk.images(root):
+            if path not in known and labels.of(path) is not None:
                 log.add("image_unlisted", disk.name(path))
     num_images = len(images)
     images = _less_doubtful(images, labels, beside, root, disk, log)
@@ -242,9 +244,10 @@ class _LabelReader:
         if self.shapes.text_rows <= max(self.shapes.columns.total(), MIN_ROWS - 1):
             return
         root = self._disk.roots[0]
-        found = find_format([root / self.shapes.text_file], self._disk, among=lambda row: row.read is None)
-        if found is not None:
-            raise unread(found[0], found[1][0], root, self._disk)
+        for name in islice(self.shapes.text_files, SAMPLED):
+            found = find_format([root / name], self._disk, among=lambda row: row.read is None)
+            if found is not None:
+                raise unread(found[0], found[1][0], root, self._disk)
 
     def class_names(self) -> tuple[str, ...]:
         """The names given, or the ids found in their place."""
@@ -311,10 +314,17 @@ def _class_names_below(root: Path, disk: Disk) -> tuple[str, ...] | None:
 
 
 def _names_files(root: Path, disk: Disk) -> list[tuple[Path, tuple[str, ...]]]:
-    """The files of class names below a folder, each with its names."""
+    """The files of class names below a folder, each with its names; those of other tools where there is no other."""
+    paths = list(disk.walk(root))
+    return _names_in((path for path in paths if is_names_file(path.name)), disk) or _names_in(
+        (path for path in paths if may_be_names_file(path.name)), disk
+    )
+
+
+def _names_in(paths: Iterable[Path], disk: Disk) -> list[tuple[Path, tuple[str, ...]]]:
     found = []
-    for path in disk.walk(root):
-        if is_names_file(path.name) and not holds_label_rows(path, disk):
+    for path in paths:
+        if not holds_label_rows(path, disk):
             lines = disk.read_text(path, disk.limits.yaml_bytes).rstrip().splitlines()
             if any(line.strip() for line in lines):
                 found.append((path, tuple(line.strip() for line in lines)))

@@ -108,3 +108,18 @@ def test_a_removal_leaves_what_another_store_of_this_home_uses(
         assert load_state(again)
         remove_checkpoint(other, "bob")
     assert not again.path.exists()  # type: ignore[union-attr]
+
+
+def test_a_store_reached_by_a_link_is_the_same_user_of_weights(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, link = tmp_path / "real", tmp_path / "link"
+    real.mkdir()
+    link.symlink_to(real)
+    with Store(real / "a.sqlite3") as direct, Store(link / "a.sqlite3") as linked:
+        assert user_of(direct).name == user_of(linked).name
+    (tmp_path / "linked-home").symlink_to(home)
+    with Store() as direct:
+        monkeypatch.setenv("RECOMMENDER_HOME", str(tmp_path / "linked-home"))
+        with Store() as linked:
+            assert user_of(direct).name == user_of(linked).name == "store.sqlite3"

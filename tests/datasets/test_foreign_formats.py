@@ -98,6 +98,16 @@ def test_forms_that_are_not_read_are_named_with_a_remedy(tmp_path: Path, case: s
             open_dataset(folder / name)
 
 
+def test_a_form_is_named_although_the_first_of_its_files_is_broken(tmp_path: Path) -> None:
+    folder = make_dataset(tmp_path / "set", format="yolo_layout")
+    first, *others = sorted((folder / "labels").rglob("*.txt"))
+    first.write_text("no labels yet\n")
+    for path in others:
+        path.write_text(KITTI)
+    with pytest.raises(DatasetError, match=rf"KITTI text \(labels/train/{others[0].name}\)"):
+        open_dataset(folder)
+
+
 @pytest.mark.parametrize(
     ("start", "said"),
     [

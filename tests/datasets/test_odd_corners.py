@@ -93,6 +93,16 @@ def test_an_image_id_of_two_pictures_is_refused(tmp_path: Path) -> None:
         open_dataset(path)
 
 
+@pytest.mark.parametrize("folder", ["./", "images/"])
+def test_a_picture_that_coco_lists_twice_is_told(tmp_path: Path, folder: str) -> None:
+    path = coco(tmp_path)
+    content = json.loads(path.read_text())
+    first = content["images"][0]
+    content["images"].append({**first, "file_name": folder + first["file_name"]})
+    path.write_text(json.dumps(content))
+    assert kinds(open_dataset(path)) == {"image_duplicate_id": 1}
+
+
 def test_a_label_file_of_two_pictures_is_told(tmp_path: Path) -> None:
     folder = yolo_set(tmp_path / "set")
     first = folder / "images" / "train" / "shape_0000.png"
@@ -103,13 +113,22 @@ def test_a_label_file_of_two_pictures_is_told(tmp_path: Path) -> None:
 def test_labelled_images_that_a_data_yaml_without_val_passes_over_are_told(tmp_path: Path) -> None:
     folder = yolo_set(tmp_path / "set")
     (folder / "data.yaml").write_text("train: images/train\nnames: [circle, square]\n")
-    assert kinds(open_dataset(folder)) == {"image_unlisted": 3}
+    (told,) = open_dataset(folder).defects
+    assert (told.kind, told.count) == ("image_unlisted", 3)
+    assert list(told.examples) == sorted(told.examples)
 
 
 @pytest.mark.parametrize("name", ["predefined_classes.txt", "custom.names"])
 def test_names_are_found_in_files_of_other_tools(tmp_path: Path, name: str) -> None:
     folder = make_dataset(tmp_path / "set", format="yolo_layout")
     (folder / "classes.txt").rename(folder / name)
+    assert open_dataset(folder).class_names == ("circle", "square")
+
+
+@pytest.mark.parametrize("name", ["predefined_classes.txt", "coco.names"])
+def test_names_of_other_tools_count_for_nothing_beside_those_of_the_data(tmp_path: Path, name: str) -> None:
+    folder = make_dataset(tmp_path / "set", format="yolo_layout")
+    (folder / name).write_text("person\nbicycle\ncar\n")
     assert open_dataset(folder).class_names == ("circle", "square")
 
 
