@@ -74,7 +74,8 @@ def counted(number: float, noun: str) -> str:
     """Return "1 image", "2,000 images", "3 boxes", "4 classes", "0.5 GPUs"."""
     if number == 1:
         return f"1 {noun}"
-    return f"{number if number % 1 else int(number):,} {noun}{'es' if noun.endswith(('s', 'x')) else 's'}"
+    shown = f"{number:,g}" if number % 1 else f"{int(number):,}"
+    return f"{shown} {noun}{'es' if noun.endswith(('s', 'x')) else 's'}"
 
 
 def shell_join(words: Iterable[str]) -> str:

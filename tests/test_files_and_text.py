@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recommender.atomic_files import replacing
-from recommender.text import rounded_up, sparkline
+from recommender.text import counted, rounded_up, sparkline
 
 
 @pytest.mark.parametrize("durable", [False, True])
@@ -52,3 +52,17 @@ def test_a_long_curve_is_drawn_whole() -> None:
 )
 def test_what_would_do_is_rounded_up_and_has_no_exponent(value: float, said: str) -> None:
     assert rounded_up(value) == said
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (1, "1 GPU"),
+        (2_000_000, "2,000,000 GPUs"),
+        (0.5, "0.5 GPUs"),
+        (0.1 + 0.2, "0.3 GPUs"),
+        (3.0, "3 GPUs"),
+    ],
+)
+def test_what_is_counted_is_said_without_the_rounding_of_fractions(number: float, said: str) -> None:
+    assert counted(number, "GPU") == said

@@ -31,7 +31,7 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=128,
         pattern=r"^[\x21-\x7e]+$",
-        description="Sent again with the same body, the same training is meant; with another body, 422.",
+        description="Sent again with the same body, the same job (training or sweep) is meant; with another body, 422.",
     ),
 ]
 

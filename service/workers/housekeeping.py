@@ -11,6 +11,7 @@ from service.uploads import uploads_folder
 from service.workers.rounds import Rounds
 
 INTERVAL_S = 900.0
+JOIN_S = 5.0  # what is left half swept, the next start sweeps
 PAGE = 200
 
 
@@ -18,7 +19,7 @@ class Housekeeping(Rounds):
     """Sweeps in the background."""
 
     def __init__(self, store: Store) -> None:
-        super().__init__("housekeeping", every_s=INTERVAL_S, failure="leftovers")
+        super().__init__("housekeeping", every_s=INTERVAL_S, failure="leftovers", join_s=JOIN_S)
         self._store = store
 
     def _round(self) -> None:

@@ -7,8 +7,6 @@ import threading
 from recommender.errors import RecommenderError
 from service.logs import logger, where
 
-JOIN_S = 30.0  # how long the end of a round is waited for
-
 
 class Rounds:
     """A daemon thread that calls `_round` every `every_s` seconds, and at once when woken, from `open` to `close`.
@@ -16,9 +14,10 @@ class Rounds:
     A round that fails is logged as `failure`, and the next one tries again: nothing else does this work.
     """
 
-    def __init__(self, name: str, *, every_s: float, failure: str) -> None:
+    def __init__(self, name: str, *, every_s: float, failure: str, join_s: float = 30.0) -> None:
         self._every_s = every_s
         self._failure = failure
+        self._join_s = join_s
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -28,11 +27,11 @@ class Rounds:
         self._thread.start()
 
     def close(self) -> None:
-        """End; a round under way is waited for, for `JOIN_S` at most."""
+        """End; a round under way is waited for, for `join_s` at most."""
         self._closing.set()
         self._wake.set()
         if self._thread.is_alive():
-            self._thread.join(timeout=JOIN_S)
+            self._thread.join(timeout=self._join_s)
 
     def wake(self) -> None:
         """Begin the next round at once."""
