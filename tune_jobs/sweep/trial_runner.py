@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
 import re
 import shutil
 import sys
@@ -22,15 +20,12 @@ from tune_jobs.sweep.trial_spec import TrialLimits, TrialSpec
 from tune_jobs.sweep.unfinished_runs import STOPPED_BY_POLICY, failed_run
 from tune_jobs.sweep.watchdog import Watchdog
 from tune_jobs.training import TrainingJob
-from tune_jobs.training.job import BEST_WEIGHTS, STATE_FILE
+from tune_jobs.training.job import BEST_WEIGHTS, DISK_FULL, STATE_FILE
 from tune_jobs.training.process import TrainingProcess
 
 LOOK_S = 0.5  # between two looks at what the process uses
 STATE_SHARE = 0.1  # of the time may go into carrying states away
 REST_S = 10.0
-DISK_FULL = tuple(
-    os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-)  # by quota or limit too
 # The end of a training process that lacks a package, or a library of the system as OpenCV's libGL.
 NOT_INSTALLED = re.compile(r"^(?:ModuleNotFound|Import)Error: .*\Z", re.MULTILINE)
 MAX_CRASHES = 2  # of one trial on one node: the first may be the machine's fault

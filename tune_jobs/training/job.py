@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,6 +20,9 @@ from recommender.training_recipe import OPTIMIZERS, learning_rate
 RECIPE_VERSION = 1  # raise when the same recipe would train differently; part of every run's id
 BEST_WEIGHTS = "best.safetensors"  # names of what a run leaves in its output folder
 STATE_FILE = "resume.pt"
+DISK_FULL = tuple(  # what the system says, by quota or limit too
+    os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+)
 WORK_PREFIX = "run-"  # of the folder there that is gone when the run ends
 
 

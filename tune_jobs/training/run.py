@@ -18,7 +18,7 @@ from recommender.records import EpochMetrics, Run
 from recommender.text import counted
 from tune_jobs.training.environment import prepare_environment
 from tune_jobs.training.hardware import describe_environment
-from tune_jobs.training.job import BEST_WEIGHTS, STATE_FILE, WORK_PREFIX, TrainingJob
+from tune_jobs.training.job import BEST_WEIGHTS, DISK_FULL, STATE_FILE, WORK_PREFIX, TrainingJob
 from tune_jobs.training.record import blank_record
 from tune_jobs.training.tracking import Tracking
 
@@ -203,9 +203,11 @@ class _Outcome:
             save_file(state, part, metadata=metadata)
             part.replace(self.job.output / BEST_WEIGHTS)
         except (OSError, SafetensorError) as error:  # safetensors wraps what a full disk says
+            full = any(said in str(error) for said in DISK_FULL)
+            wanted = "Free some space on that disk" if full else "Let that folder be written to"
             raise StorageError(
                 f"The trained weights cannot be written below {self.job.output}: {_one_line(error)}",
-                remedy="Free some space on that disk; the training goes on from its last state.",
+                remedy=f"{wanted}; the training goes on from its last state.",
             ) from error
 
 
