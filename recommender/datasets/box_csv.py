@@ -105,22 +105,34 @@ class BoxTable:
     def rows(self) -> tuple[BoxRow, ...]:
         """The rows, with the split of their own or of the file."""
         split_of_table = split_of_title(self.path)
-        # `NA` is a class where it stands for no missing number besides.
-        is_class = not any(MISSING in cells for c, cells in enumerate(self.table.columns) if c != self.label)
+        boxes_N = [_boxes_in([row[c] for c in self.boxes.columns]) for row in self.table.body]
         return tuple(
             BoxRow(
                 reference=row[self.file],
-                label=NAMELESS
-                if self.label is None
-                else row[self.label]
-                if is_class
-                else class_in(row[self.label]),
-                boxes=_boxes_in([row[c] for c in self.boxes.columns]),
+                label=label,
+                boxes=boxes,
                 split=split or split_of_table,
                 size=_size([row[c] for c in self.size]),
             )
-            for row, split in zip(self.table.body, self.splits, strict=True)
+            for row, label, boxes, split in zip(
+                self.table.body, self._labels(boxes_N), boxes_N, self.splits, strict=True
+            )
         )
+
+    def _labels(self, boxes_N: Sequence[tuple[Corners, ...]]) -> list[str]:
+        """The class of each row, whose boxes are given; empty where the cell says none.
+
+        `NA` is a class where several rows with boxes have it, and it stands for no missing number besides.
+        """
+        if self.label is None:
+            return [NAMELESS] * len(boxes_N)
+        cells = self.table.columns[self.label]
+        num = sum(cell == MISSING and bool(boxes) for cell, boxes in zip(cells, boxes_N, strict=True))
+        elsewhere = any(MISSING in column for c, column in enumerate(self.table.columns) if c != self.label)
+        is_class = num > 1 and not elsewhere
+        return [
+            cell if is_class and boxes else class_in(cell) for cell, boxes in zip(cells, boxes_N, strict=True)
+        ]
 
 
 def read_box_csv(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:

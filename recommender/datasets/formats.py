@@ -288,6 +288,7 @@ FORMATS: tuple[Format, ...] = (
     Format(name="HDF5 file", suffixes=(".h5", ".hdf5"), marks=(), remedy=ANY_REMEDY, notes=True),
     Format(name="LMDB file", suffixes=(".mdb",), marks=(), remedy=ANY_REMEDY, notes=True),
 )
+OF_ANYTHING = frozenset({".h5", ".hdf5", ".mdb"})  # hold weights of networks as often as labelled images
 SIGNED_SUFFIXES = frozenset(suffix for row in FORMATS for suffix in row.suffixes)
 
 

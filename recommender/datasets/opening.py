@@ -19,6 +19,7 @@ from recommender.datasets.disk import CACHE_SUFFIXES, UNREAD_IMAGES, Disk
 from recommender.datasets.formats import (
     FORMATS,
     HEAD_BYTES,
+    OF_ANYTHING,
     SAMPLED,
     Format,
     find_format,
@@ -257,8 +258,10 @@ def _tell_beside(
 
     Of a table of boxes classes are read only where these were `asked` for.
     """
-    may_be_read = raw.format == "csv" and found is not None and ".csv" in found[0].suffixes
-    if found is not None and not (may_be_read and (asked or not holds_boxes(found[1][0], raw.root, disk))):
+    if found is None or not OF_ANYTHING.isdisjoint(found[0].suffixes):
+        return
+    may_be_read = raw.format == "csv" and ".csv" in found[0].suffixes
+    if not (may_be_read and (asked or not holds_boxes(found[1][0], raw.root, disk))):
         readable = "; --task detect reads it" if found[0].read is not None and raw.classified else ""
         log.add("form_beside", disk.name(found[1][0]), f"{found[0].name}{readable}")
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from recommender.datasets.defects import DefectLog
 from recommender.records import Split
 
+SECOND_WORDS: dict[str, Split] = {"eval": "val", "evaluation": "val", "holdout": "test"}  # or a further split
 SPLIT_WORDS: dict[str, Split] = {
+    **SECOND_WORDS,
     "train": "train",
     "training": "train",
     "trainval": "train",
@@ -22,9 +24,6 @@ SPLIT_WORDS: dict[str, Split] = {
     "dev": "val",
     "valset": "val",
     "validset": "val",
-    "eval": "val",
-    "evaluation": "val",
-    "holdout": "test",
     "test": "test",
     "testing": "test",
     "testset": "test",

@@ -87,7 +87,8 @@ def read_rows(path: Path, disk: Disk, is_image: Callable[[str], bool]) -> list[l
         return _of_json_lines(content, path, disk)
     if suffix == ".txt" and "\t" not in first:
         return _of_lines(content, is_image)
-    delimiter = mark[1] if mark else max(",;\t|", key=WITHIN_A_CELL.sub("", first).count)
+    marks = WITHIN_A_CELL.sub("", first.rstrip("\r"))
+    delimiter = mark[1] if mark and mark[1] in marks else max(",;\t|", key=marks.count)
     # Strict: a mark of quotation that is never closed would swallow the rows below it.
     lines = csv.reader(io.StringIO(content), delimiter=delimiter, strict=True, skipinitialspace=True)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from recommender.datasets.split_names import split_of_words
+from recommender.datasets.split_names import SECOND_WORDS, split_of_words
 from recommender.datasets.table_columns import CLASS_WORDS
 from recommender.datasets.table_rows import SAMPLED, Table
 from recommender.errors import DatasetError
@@ -22,7 +22,7 @@ FLAGS = ON | {"0", "-1", "0.0", "false"}
 def row_splits(table: Table, columns: Sequence[int]) -> tuple[tuple[int, ...], list[Split | None]]:
     """The columns that tell splits, one of words or some of flags such as `is_valid`, and the split of each row.
 
-    Raises DatasetError where a column called so holds other words beside.
+    Raises DatasetError where a column called so holds other words beside, or two for one split: val and eval.
     """
     column = _column_of_words(table, columns)
     if column is not None:
@@ -64,7 +64,10 @@ def _column_of_words(table: Table, columns: Sequence[int]) -> int | None:
         if not known or (2 * known <= len(sample) and c not in surely):
             continue
         values = {cell.lower() for cell in table.columns[c]}
-        other = min((value for value in values if value and split_of_words(value) is None), default=None)
+        plain = {split_of_words(value) for value in values - SECOND_WORDS.keys()}
+        unknown = {value for value in values if value and split_of_words(value) is None}
+        beside = {word for word, split in SECOND_WORDS.items() if word in values and split in plain}
+        other = min(unknown | beside, default=None)
         if other and c in called:
             raise DatasetError(
                 f"{table.named}: which split is '{printable(other)}' in the column {printable(table.header[c])}?",

@@ -179,6 +179,15 @@ def test_more_words_for_splits(tmp_path: Path, word: str, split: str) -> None:
     assert held == {split}
 
 
+@pytest.mark.parametrize("name", ["model.h5", "weights.hdf5", "db/data.mdb"])
+def test_weights_beside_class_folders_are_no_annotations(tmp_path: Path, name: str) -> None:
+    path = class_folders(tmp_path / "set") / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"\x89HDF")
+    for task in (None, "classify"):
+        assert "form_beside" not in kinds(open_dataset(tmp_path / "set", task=task))
+
+
 @pytest.mark.parametrize("inverted", [False, True])
 def test_inverted_masks_are_told(tmp_path: Path, inverted: bool) -> None:
     for number, drawn in enumerate(draw_images(12, ("a",), boxes=1)):

@@ -107,6 +107,18 @@ def test_flags_divide_the_images(
         assert {image.path.name for image in found.of_split("train")} == set(names[: counts[0]])
 
 
+@pytest.mark.parametrize("words", ["train val eval", "train validation evaluation", "train test holdout"])
+def test_two_words_for_one_split_are_asked_about(tmp_path: Path, words: str) -> None:
+    named = words.split()
+    rows = [f"{name},{NAMES[n % 2]},{named[n % 3]}" for n, name in enumerate(images(tmp_path / "images"))]
+    with pytest.raises(DatasetError, match=f"which split is '{named[2]}'"):
+        open_dataset(write(tmp_path, "filename,label,split", rows))
+    rows = [row.replace(f",{named[1]}", f",{named[2]}") for row in rows]
+    found = open_dataset(write(tmp_path, "filename,label,split", rows))
+    held = {image.path.name for image in found.of_split("test" if "test" in named else "val")}
+    assert held == {row.split(",")[0] for row in rows if row.endswith(named[2])}
+
+
 @pytest.mark.parametrize("boxes", [True, False])
 def test_a_column_called_split_says_only_splits(tmp_path: Path, boxes: bool) -> None:
     rows = [

@@ -251,6 +251,10 @@ ROWS: dict[str, Callable[[list[str]], str]] = {
         ]
     ),
     "a separator for Excel": lambda rows: "\n".join(["sep=|", *(row.replace(",", "|") for row in rows)]),
+    "a wrong separator for Excel": lambda rows: "\n".join(
+        ["sep=,", *(row.replace(",", ";") for row in rows)]
+    ),
+    "a separator for Excel that is none": lambda rows: "\r\n".join(["sep=", *rows]),
     "lists beside other marks": lambda rows: "\n".join(
         f"{n};{c};[{b}]" for n, c, b in (row.split(",", 2) for row in ["image,class,bbox", *rows[1:]])
     ),
@@ -280,8 +284,11 @@ def test_cells_without_a_value_are_no_class(tmp_path: Path) -> None:
     assert found.class_names == NAMES
     assert kinds(found) == {}
     assert sum(len(image.classes_M) == 0 for image in found.images) == 4
-    write(tmp_path, HEADING, [*boxed, f"{names[20]},NA,1,2,30,40", f"{names[21]},NA,NA,NA,NA,NA"])
+    write(tmp_path, HEADING, [*boxed, f"{names[20]},NA,1,2,30,40"])
     assert kinds(open_dataset(tmp_path))["label_class_unknown"] == 1
+    for none in ("0,0,0,0", ",,,"):
+        write(tmp_path, HEADING, [*boxed, f"{names[20]},NA,{none}", f"{names[21]},NA,{none}"])
+        assert kinds(open_dataset(tmp_path)).keys() <= {"image_without_row"}
     write(tmp_path, HEADING, [*boxed, *(f"{name},NA,1,2,30,40" for name in names[20:])])
     found = open_dataset(tmp_path)  # no number is missing: a class of that name
     assert found.class_names == ("NA", *NAMES)
