@@ -80,8 +80,10 @@ def assemble(raw: RawSet, *, disk: Disk, seed: int, progress: Progress, task: Ta
     images.sort(key=lambda image: (image.split, image.name))
     _refuse_without_objects(images, raw, task)
     defects = raw.log.defects()
+    # As it lies ultralytics would read it as it is read here.
     as_it_lies = origin == "given" and all(defect.severity == "info" for defect in defects)
     as_it_lies = as_it_lies and all(image.path.suffix.lower() not in PASSED_OVER for image in images)
+    as_it_lies = as_it_lies and not disk.found_utf_16
     return Dataset(
         name=raw.name,
         root=raw.root,

@@ -80,6 +80,7 @@ class Disk:
         self._listings: dict[Path, Listing] = {}
         self._real_folders: dict[Path, Path] = {}
         self._num_files = 0
+        self.found_utf_16 = False  # which ultralytics does not read
 
     def contains(self, path: Path) -> bool:
         """True if `path`, its links followed, lies in an allowed root."""
@@ -146,6 +147,7 @@ class Disk:
         """Read a bounded file of UTF-8, or of UTF-16 with a byte-order mark. Raises DatasetError."""
         content = self.read_bytes(path, max_bytes)
         try:
+            self.found_utf_16 |= encoding_of(content) == "utf-16"
             return content.decode(encoding_of(content))
         except UnicodeDecodeError as error:
             named = printable(self.name(path))

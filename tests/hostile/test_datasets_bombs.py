@@ -69,9 +69,19 @@ def test_broken_descriptions_are_told_in_a_sentence(tmp_path: Path, text: str) -
     (folder / "data.yaml").write_text(text)
     with pytest.raises(DatasetError, match=r"data\.yaml"):
         open_dataset(folder / "data.yaml")
-    (folder / "data.yaml").write_bytes(PLAIN.encode("utf-16"))
+    (folder / "data.yaml").write_bytes(PLAIN.encode("latin-1") + b"\xe9: 1\n")
     with pytest.raises(DatasetError, match="not UTF-8"):
         open_dataset(folder)
+
+
+def test_a_description_that_ultralytics_cannot_read_is_none_to_train_by(tmp_path: Path) -> None:
+    folder = yolo_set(tmp_path)
+    (folder / "data.yaml").write_text(PLAIN)
+    assert open_dataset(folder).config is not None
+    (folder / "data.yaml").write_bytes(PLAIN.encode("utf-16"))
+    read = open_dataset(folder)
+    assert read.class_names == ("circle", "square")
+    assert read.config is None
 
 
 def png_of(width: int, height: int) -> bytes:
