@@ -8,13 +8,10 @@ from pathlib import Path
 
 from recommender.datasets.disk import Disk
 from recommender.datasets.matching import spellings
-from recommender.datasets.table_rows import SAMPLED, Table
+from recommender.datasets.table_rows import PICTURE_WORDS, SAMPLED, Table
 from recommender.errors import DatasetError
 from recommender.text import printable
 
-PICTURE_WORDS = (
-    *["file", "filename", "image", "img", "path", "filepath", "photo", "picture", "imageid", "frame"],
-)
 FILE_WORDS = (*PICTURE_WORDS, "id", "name")
 LABEL_WORDS = (
     *[

@@ -18,6 +18,9 @@ from recommender.text import printable
 
 TABLE_SUFFIXES = (".csv", ".tsv")
 SAMPLED = 50  # rows that tell what a column holds
+PICTURE_WORDS = (  # that head names of images
+    *["file", "filename", "image", "img", "path", "filepath", "photo", "picture", "imageid", "frame"],
+)
 NO_TABLE = re.compile(r"(?i)submission|eval_?partition")  # a form for answers to a contest; splits by number
 EXCEL_MARK = re.compile(r"(?i)\A\"?sep=(.)\"?\r?[\n\r]")  # the first line that tells Excel the separator
 WITHIN_A_CELL = re.compile(r'"[^"]*"|\[[^]]*\]')
@@ -100,9 +103,11 @@ def read_rows(path: Path, disk: Disk, is_image: Callable[[str], bool]) -> list[l
         ) from error
     if len(rows) > 1 and all(len(row) == len(rows[0]) + 1 for row in rows[1:]):
         names = [row[0] for row in rows[1:]]
+        # Images where the heading has them: it is the last that lacks.
+        headed = [cell for word, cell in zip(rows[0], rows[1], strict=False) if word.lower() in PICTURE_WORDS]
         if not any(row[-1] for row in rows[1:]):
             rows[1:] = [row[:-1] for row in rows[1:]]  # a comma ends each row, and not the heading
-        elif len(rows[0]) > 1 and len(set(names)) == len(names) and not any(map(is_image, names)):
+        elif len(rows[0]) > 1 and len(set(names)) == len(names) and not any(map(is_image, [*names, *headed])):
             rows[0].insert(0, "")  # R heads no column of the rows' names; else the last heading may lack
     return rows
 

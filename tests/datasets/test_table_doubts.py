@@ -480,3 +480,12 @@ def test_random_tables_are_read_as_written_or_not_without_a_word(tmp_path: Path)
         assert equal or any(defect.severity != "info" for defect in found.defects), seed
         num_equal += equal
     assert num_equal >= 8
+
+
+def test_rows_with_numbers_and_a_cell_too_many_are_not_those_of_r(tmp_path: Path) -> None:
+    names = images(tmp_path / "images")
+    rows = [f"{n},{name},{NAMES[n % 2]},{n % 3}" for n, name in enumerate(names)]
+    write(tmp_path, "id,filename,label", rows)
+    with pytest.raises(DatasetError) as caught:
+        open_dataset(tmp_path)
+    assert caught.value.remedy
