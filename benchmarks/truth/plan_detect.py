@@ -88,6 +88,9 @@ SURFACE_CELLS = (
 )  # images, px, epochs
 # What a first try is: (px, epochs) on all images.
 SHORT_CELLS = ((192, 4), (96, 3), (320, 1))
+# Other budgets on the sets of the second collection: (share of the images, px, epochs).
+QUICK_CELLS = ((0.4, 160, 10), (1.0, 192, 4), (1.0, 320, 1), (1.0, 96, 3))
+LONG_CELLS = ((1.0, 160, 60), (1.0, 320, 10))
 # As few images as a first try with a camera has, fewer than any built-in run: (px, epochs), on the sets of the surface,
 # first those where the forecast, without any run on them, expects most.
 FEW_IMAGES = 10
@@ -175,6 +178,17 @@ def _short() -> Iterator[Entry]:
             yield from row(target, "freeze", ("coco",), recipe)
 
 
+def _budgets() -> Iterator[Entry]:
+    """Target by target, so that each has whole races."""
+    for cells in (QUICK_CELLS, LONG_CELLS):
+        for target, (nearest, *_) in WIDTH.items():
+            for fraction, imgsz, epochs in cells:
+                recipe = Recipe(epochs=epochs, imgsz=imgsz, fraction=fraction)
+                yield from row(target, "full", ("coco", nearest), recipe)
+                yield Entry(target=target, source=None, mode="scratch", recipe=recipe)
+                yield from row(target, "freeze", ("coco",), recipe)
+
+
 def _few() -> Iterator[Entry]:
     for seed in (0, 1):
         for imgsz, epochs in FEW_CELLS:
@@ -243,6 +257,7 @@ PARTS: dict[str, Callable[[], Iterator[Entry]]] = {
     "width": _width,
     "surface": _surface,
     "short": _short,
+    "budgets": _budgets,
     "few": _few,
     "sizes": _sizes,
     "rates": _rates,
