@@ -93,7 +93,7 @@ def build(settings: ServiceSettings, store: Store, metrics: Metrics) -> Services
         dataset_map=dataset_map,
         job_hosts=job_hosts,
         readiness=Readiness(store, dataset_map, job_hosts, metrics, settings),
-        costly_requests=TokenBuckets(per_s=per_minute / 60, burst=max(1.0, per_minute)),
+        costly_requests=TokenBuckets(per_s=per_minute / 60, burst=per_minute),
         login_attempts=TokenBuckets(
             per_s=settings.attempts_per_minute / 60, burst=settings.attempts_per_minute
         ),

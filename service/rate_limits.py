@@ -20,7 +20,7 @@ class TokenBuckets:
         max_names: int = 10_000,
     ) -> None:
         self._per_s = per_s
-        self._burst = burst
+        self._burst = max(1.0, burst)  # less would grant nothing, ever
         self._clock = clock
         self._max_names = max_names
         self._lock = threading.Lock()

@@ -83,14 +83,17 @@ def run(arguments: Sequence[str] | None = None) -> int:
             standalone_mode=False,
             default_map=defaults,
         )
+        sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except RecommenderError as error:
         return _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, _InterruptError):
         return _fail("interrupted; what was finished is kept.", 130)
-    except BrokenPipeError:  # the reader, say `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except (BrokenPipeError, SystemExit) as error:  # typer and rich make the second of the first
+        if not isinstance(error.__context__ or error, BrokenPipeError):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
+        return 0  # the reader, say `head`, has seen enough
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return _fail("the disk is full: what was written there is not whole. Free some space.", 1)

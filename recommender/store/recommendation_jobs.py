@@ -44,11 +44,16 @@ class RecommendationJobs(JobLeases):
         """The job of this id with its answer, or None."""
         return self._first(_those(JobRow.id == id)) if storable(id) else None
 
-    def find(self, cache_key: str, *, status: Status, owner: str | None = None) -> RecommendationJob | None:
-        """The latest with this cache key in this state, or None."""
-        query = _those(JobRow.body_digest == cache_key, JobRow.status == status)
-        if owner is not None:
-            query = query.where(JobRow.owner == owner)
+    def find(
+        self, cache_key: str, *, status: Status, owner: str, dataset_id: str
+    ) -> RecommendationJob | None:
+        """The owner's latest about this very data set with this cache key in this state, or None."""
+        query = _those(
+            JobRow.body_digest == cache_key,
+            JobRow.status == status,
+            JobRow.owner == owner,
+            JobRow.dataset_id == dataset_id,
+        )
         return self._first(query.order_by(JobRow.created_at.desc()).limit(1))
 
     def page(

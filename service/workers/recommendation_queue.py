@@ -108,8 +108,10 @@ class RecommendationQueue(Rounds):
             return known
         with self._asking:  # of the same question twice at once, the second finds the first
             for status in ("queued", "running", "succeeded"):  # it may be answered since the look above
-                known = self._store.recommendations.find(key, status=status, owner=caller.owner)
-                if known is not None and known.dataset_id == held.id:
+                known = self._store.recommendations.find(
+                    key, status=status, owner=caller.owner, dataset_id=held.id
+                )
+                if known is not None:
                     return known
             on_new_work()
             ask = RecommendationJob(
@@ -151,8 +153,8 @@ class RecommendationQueue(Rounds):
             if cache_key in self._answers:
                 self._answers.move_to_end(cache_key)
                 return self._answers[cache_key]
-        found = self._store.recommendations.find(key, status="succeeded", owner=owner)
-        if found is not None and found.dataset_id == dataset_id:
+        found = self._store.recommendations.find(key, status="succeeded", owner=owner, dataset_id=dataset_id)
+        if found is not None:
             with self._lock:
                 self._answers[cache_key] = found
                 while len(self._answers) > MAX_CACHED_ANSWERS:

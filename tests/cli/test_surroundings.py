@@ -12,7 +12,8 @@ import pytest
 from recommender.cli.app import run
 from tests.datagen import make_dataset
 
-INSPECT = [sys.executable, "-c", "from recommender.cli import main; main()", "datasets", "inspect"]
+MAIN = [sys.executable, "-c", "from recommender.cli import main; main()"]
+INSPECT = [*MAIN, "datasets", "inspect"]
 
 
 def test_a_home_that_is_a_file_is_named_with_its_remedy(
@@ -87,3 +88,14 @@ def test_a_full_disk_is_not_called_our_fault(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert b"our fault" not in done.stderr
     assert b"disk is full" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", ["devices", "devices --json", "--help"])
+def test_a_reader_that_has_seen_enough_is_no_failure(arguments: str) -> None:
+    """`recommend … | head -1`: of a pipe, a table, a document and the help break in three different places."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as gone:
+        done = subprocess.run([*MAIN, *arguments.split()], stdout=gone, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -114,10 +114,13 @@ class TestRecommendationJobs:
         assert not store.recommendations.renew_lease("rec_1", holder="a")
         assert not store.recommendations.finish("rec_1", holder="a", status="succeeded", document="{}")
         assert store.recommendations.finish("rec_1", holder="b", status="succeeded", document="{}")
-        found = store.recommendations.find("key", status="succeeded", owner="ada")
+        found = store.recommendations.find("key", status="succeeded", owner="ada", dataset_id="ds_1")
         assert found is not None
         assert found.document == "{}"
-        assert store.recommendations.find("key", status="succeeded", owner="bob") is None
+        for owner, dataset_id in (("bob", "ds_1"), ("ada", "ds_2")):
+            assert not store.recommendations.find(
+                "key", status="succeeded", owner=owner, dataset_id=dataset_id
+            )
         assert store.recommendations.open() == ()
         numbers = [event.seq for event in store.jobs.events("rec_1")]
         assert numbers == [1, 2, 3, 4]
