@@ -1,4 +1,4 @@
-"""Train the built-in zoo: `python -m benchmarks.build_zoo --shared SHARED --out FOLDER [--names NAME ...]`.
+"""Train the built-in zoo: `python -m benchmarks.build_zoo --shared SHARED [--names NAME ...]`.
 
 Detectors and segmenters on openly licensed sets, from COCO weights, and classifiers from ImageNet's. Finished
 checkpoints are skipped, so it can be stopped at will.
@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.public_weights import load_classes, sha256_of, to_safetensors
-from recommender.datasets import export_yolo, open_dataset, write_data_yaml
+from benchmarks.public_weights import load_classes, to_safetensors
+from benchmarks.training import job_on
+from recommender.checkpoints.files import sha256_of
+from recommender.checkpoints.zoo import FOLDER, zoo
+from recommender.datasets import open_dataset
 from recommender.families.ultralytics.architectures import architecture
-from recommender.records import Dataset, Recipe, Run, Start
+from recommender.records import Dataset, Recipe, Run
 from recommender.tasks import Task, task_definition
-from tune_jobs.training import TrainingJob, train
+from tune_jobs.training import train
 
 ARCHITECTURE = "yolo11n"
 WEIGHTS_LICENCE = "AGPL-3.0-or-later"
@@ -32,9 +35,49 @@ SEGMENT_FEW = Recipe(epochs=40, imgsz=320)  # 14 train images
 
 FOLDERS: dict[Task, str] = {"detect": "data", "segment": "seg", "classify": "cls"}  # of the shared data sets
 PARENTS: dict[Task, str] = {
-    "detect": f"coco-{ARCHITECTURE}",
+    "detect": "coco-yolo11n",
     "segment": "coco-yolo11n-seg",
     "classify": "imagenet-yolov8n-cls",
+}
+RECOVERED = (
+    "Recovered from a public int8 TFLite export: weights turned back to floats, batch norm re-estimated; slightly "
+    "below the official file."
+)
+OF_COCO = {
+    "source_name": "COCO",
+    "source_licence": "CC-BY-4.0 annotations; images under their owners' terms",
+    "source_images": 118_287,
+    "train_imgsz": 640,
+}
+# Public checkpoints by name: their file below the shared weights, and what their cards say.
+PUBLIC: dict[str, tuple[str, dict[str, Any]]] = {
+    "coco-yolo11n": (
+        "yolo11n_coco.pt",
+        OF_COCO
+        | {
+            "attribution": f"Ultralytics YOLO11n, trained on COCO 2017. {RECOVERED} "
+            "Its source is known here by a sample of 126 images (COCO128).",
+        },
+    ),
+    "imagenet-yolov8n-cls": (
+        "yolov8n-cls_imagenet.pt",
+        {
+            "architecture": "yolov8n-cls",
+            "source_name": "ImageNet",
+            "source_licence": "ImageNet's terms of access: non-commercial research",
+            "source_images": 1_281_167,
+            "attribution": f"Ultralytics YOLOv8n-cls, trained on ImageNet-1k. {RECOVERED}",
+            "train_imgsz": 224,
+        },
+    ),
+    "coco-yolo11n-seg": (
+        "yolo11n-seg_coco.pt",
+        OF_COCO
+        | {
+            "architecture": "yolo11n-seg",
+            "attribution": f"Ultralytics YOLO11n-seg, trained on COCO 2017. {RECOVERED}",
+        },
+    ),
 }
 
 
@@ -79,95 +122,33 @@ def main() -> None:
     """Build what is missing, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, default=Path("../shared"), help="data sets and public weights")
-    parser.add_argument("--out", type=Path, default=Path("recommender/checkpoints/zoo"))
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "zoo-build")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--names", nargs="*", choices=SOURCES, help="train only on these data sets")
     parser.add_argument("--refresh-cards", action="store_true", help="rewrite the cards, train nothing")
     options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    build_coco(options)
-    build_classifier(options)
-    build_segmenter(options)
+    for name in PUBLIC:
+        build_public(name, options)
     for name in SOURCES if options.names is None else options.names:
         build_source(name, options)
-    print_table(options.out)
+    print_table()
 
 
-def build_coco(options: argparse.Namespace) -> None:
-    """The public COCO checkpoint as safetensors, with its card."""
-    weights = options.out / f"coco-{ARCHITECTURE}.safetensors"
-    file = options.shared / "weights" / f"{ARCHITECTURE}_coco.pt"
+def build_public(name: str, options: argparse.Namespace) -> None:
+    """A public checkpoint as safetensors, with its card."""
+    file_name, facts = PUBLIC[name]
+    file, weights = options.shared / "weights" / file_name, FOLDER / f"{name}.safetensors"
     if not weights.exists():
         to_safetensors(file, weights)
-    write_card(
-        weights,
-        {
-            "class_names": list(load_classes(file)),
-            "source_name": "COCO",
-            "source_hash": open_dataset(options.shared / "data" / COCO_SAMPLE).content_hash,
-            "source_licence": "CC-BY-4.0 annotations; images under their owners' terms",
-            "source_images": 118_287,
-            "attribution": "Ultralytics YOLO11n, trained on COCO 2017. Recovered from a public int8 TFLite export: "
-            "weights turned back to floats, batch norm re-estimated; slightly below the official file. "
-            "Its source is known here by a sample of 126 images (COCO128).",
-            "train_imgsz": 640,
-            "train_epochs": None,
-        },
-    )
-
-
-RECOVERED = (
-    "Recovered from a public int8 TFLite export: weights turned back to floats, batch norm re-estimated; slightly "
-    "below the official file."
-)
-
-
-def build_classifier(options: argparse.Namespace) -> None:
-    """The public ImageNet classifier as safetensors, with its card."""
-    file = options.shared / "weights" / "yolov8n-cls_imagenet.pt"
-    weights = options.out / "imagenet-yolov8n-cls.safetensors"
-    if not weights.exists():
-        to_safetensors(file, weights)
-    write_card(
-        weights,
-        {
-            "architecture": "yolov8n-cls",
-            "class_names": list(load_classes(file)),
-            "source_name": "ImageNet",
-            "source_licence": "ImageNet's terms of access: non-commercial research",
-            "source_images": 1_281_167,
-            "attribution": f"Ultralytics YOLOv8n-cls, trained on ImageNet-1k. {RECOVERED}",
-            "train_imgsz": 224,
-            "train_epochs": None,
-        },
-    )
-
-
-def build_segmenter(options: argparse.Namespace) -> None:
-    """The public COCO segmenter as safetensors, with its card."""
-    file = options.shared / "weights" / "yolo11n-seg_coco.pt"
-    weights = options.out / "coco-yolo11n-seg.safetensors"
-    if not weights.exists():
-        to_safetensors(file, weights)
-    coco = json.loads((options.out / f"coco-{ARCHITECTURE}.json").read_text("utf-8"))
-    write_card(
-        weights,
-        {name: coco[name] for name in ("source_name", "source_hash", "source_licence", "source_images")}
-        | {
-            "architecture": "yolo11n-seg",
-            "class_names": list(load_classes(file)),
-            "attribution": f"Ultralytics YOLO11n-seg, trained on COCO 2017. {RECOVERED}",
-            "train_imgsz": 640,
-            "train_epochs": None,
-        },
-    )
+    if facts["source_name"] == "COCO":
+        facts = facts | {"source_hash": open_dataset(options.shared / "data" / COCO_SAMPLE).content_hash}
+    write_card(weights, {"class_names": list(load_classes(file)), **facts, "train_epochs": None})
 
 
 def build_source(name: str, options: argparse.Namespace) -> None:
     """Train one checkpoint, unless it is there."""
     source = SOURCES[name]
-    weights = options.out / f"{name}-{source.architecture}.safetensors"
+    weights = FOLDER / f"{name}-{source.architecture}.safetensors"
     record = options.work / "runs" / f"{name}.json"
     dataset = open_dataset(options.shared / FOLDERS[source.task] / name, task=source.task)
     if not weights.exists() and not options.refresh_cards:
@@ -193,23 +174,13 @@ def build_source(name: str, options: argparse.Namespace) -> None:
 def train_source(dataset: Dataset, source: Source, options: argparse.Namespace) -> Run:
     """One full training from the task's public weights."""
     name = dataset.name
-    parent = options.out / f"{source.parent}.safetensors"
-    card = json.loads(parent.with_suffix(".json").read_text("utf-8"))
-    folder = options.work / "data" / name
-    export_yolo(dataset, folder)
-    write_data_yaml(folder, dataset.class_names, ("train", "val"))
-    job = TrainingJob(
-        data=folder,
+    job = job_on(
+        dataset,
+        options.work / "data" / name,
+        next(one for one in zoo() if one.name == source.parent),
+        source.recipe,
         output=options.work / name,
-        start=Start(checkpoint=source.parent, mode="full"),
         architecture=source.architecture,
-        recipe=source.recipe,
-        kind="full",
-        target_hash=dataset.content_hash,
-        target_name=name,
-        weights=parent,
-        weights_sha256=card["sha256"],
-        class_names=tuple(card["class_names"]),
         num_threads=options.threads,
         keep=True,
     )
@@ -267,10 +238,10 @@ def write_card(weights: Path, facts: dict[str, Any]) -> None:
     part.replace(weights.with_suffix(".json"))  # its presence means that the checkpoint is complete
 
 
-def print_table(out: Path) -> None:
+def print_table() -> None:
     """Every card, one line each, and the size of the folder."""
     print(f"{'checkpoint':28} {'px':>4} {'epochs':>6} {'score':>6} {'mAP50':>6}  source licence")
-    for file in sorted(out.glob("*.json")):
+    for file in sorted(FOLDER.glob("*.json")):
         card = json.loads(file.read_text("utf-8"))
         metric = task_definition(architecture(card["architecture"]).kind.task).metric.name
         score, score50 = card.get(metric), card.get("mask_map50", card.get("map50"))
@@ -280,7 +251,7 @@ def print_table(out: Path) -> None:
             f"{'' if score is None else f'{score:.3f}':>6} {'' if score50 is None else f'{score50:.3f}':>6}  "
             f"{card['source_licence']}{weak}"
         )
-    total = sum(file.stat().st_size for file in out.iterdir())
+    total = sum(file.stat().st_size for file in FOLDER.iterdir())
     print(f"{total / 1e6:.1f} MB in all, 80 MB allowed")
 
 

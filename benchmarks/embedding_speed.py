@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.machine import stamp
+from benchmarks.machine import peak_mb, stamp
 from recommender.datasets import open_dataset
 from recommender.profile.images import prepare_image
 from recommender.profile.probe import PROBE_SIZE, Probe, load_probe
@@ -180,7 +180,7 @@ def memory_of(folder: Path, count: int) -> dict[str, float]:
     """Peak resident memory after profiling `count` images (the set's, over and over), every one embedded."""
     dataset = open_dataset(folder)
     profile_dataset(replace(dataset, images=dataset.images[:16]), max_images=None)
-    before = _peak_mb()
+    before = peak_mb()
     repeated = tuple(islice(cycle(dataset.images), count))
     started = time.perf_counter()
     profile_dataset(replace(dataset, images=repeated), max_images=None)
@@ -188,14 +188,8 @@ def memory_of(folder: Path, count: int) -> dict[str, float]:
         "images": count,
         "seconds": round(time.perf_counter() - started, 1),
         "peak_mb_after_16_images": round(before),
-        "peak_mb": round(_peak_mb()),
+        "peak_mb": round(peak_mb()),
     }
-
-
-def _peak_mb() -> float:
-    # Not getrusage: its peak is inherited from the process that started this one.
-    status = Path("/proc/self/status").read_text("ascii")
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def _memory_in_own_process(folder: Path, count: int) -> dict[str, float]:

@@ -10,9 +10,10 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from recommender.datasets import export_yolo, open_dataset
-from recommender.records import Recipe, Start
-from tune_jobs.training import TrainingJob, train
+from benchmarks.training import job_on
+from recommender.datasets import open_dataset
+from recommender.records import Recipe
+from tune_jobs.training import train
 
 SIZES = (320, 160, 320, 640)  # the first one warms up
 
@@ -26,20 +27,10 @@ def main() -> None:
     options = parser.parse_args()
     dataset = open_dataset(options.data, task="detect")
     with tempfile.TemporaryDirectory() as folder:
-        data = export_yolo(dataset, Path(folder) / "data").parent
+        data, output = Path(folder) / "data", Path(folder) / "out"
         for number, imgsz in enumerate(SIZES):
-            job = TrainingJob(
-                data=data,
-                output=Path(folder) / "out",
-                start=Start(checkpoint="scratch", mode="scratch"),
-                architecture="yolo11n",
-                recipe=Recipe(epochs=options.epochs, imgsz=imgsz),
-                kind="full",
-                target_hash=dataset.content_hash,
-                target_name=dataset.name,
-                device=options.device,
-            )
-            run = train(job)
+            recipe = Recipe(epochs=options.epochs, imgsz=imgsz)
+            run = train(job_on(dataset, data, None, recipe, output=output, device=options.device))
             epoch_s = (run.curve[-1].seconds - run.curve[0].seconds) / (len(run.curve) - 1)
             if number:
                 print(

@@ -1,4 +1,4 @@
-"""Time, place and means of a benchmark, one line for the top of its result, and the command that it measures."""
+"""Of a benchmark: time, place and means in one line, a home of its own, its memory, and the command it measures."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import datetime as dt
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,6 +22,25 @@ def stamp() -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     date = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d")
     return f"{date}; {hardware}, {os.cpu_count()} cores (load {os.getloadavg()[0]:.1f}); {versions}."
+
+
+@contextmanager
+def home_at(folder: Path) -> Iterator[None]:
+    """A RECOMMENDER_HOME of the benchmark's own, so that the user's is neither known nor written to."""
+    before = os.environ.get("RECOMMENDER_HOME")
+    os.environ["RECOMMENDER_HOME"] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ["RECOMMENDER_HOME"]
+        if before is not None:
+            os.environ["RECOMMENDER_HOME"] = before
+
+
+def peak_mb() -> float:
+    """The most memory that this process held. Not getrusage's, which is inherited from what started the process."""
+    status = Path("/proc/self/status").read_text("ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def recommend(home: Path, *words: str) -> str:

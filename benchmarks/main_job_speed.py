@@ -19,10 +19,11 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 from benchmarks.machine import recommend, stamp
+from benchmarks.training import job_on
 from recommender.checkpoints import COCO_NAMES, zoo
 from recommender.datasets import export_yolo, open_dataset
-from recommender.records import Dataset, Recipe, Start
-from tune_jobs.training import TrainingJob, train
+from recommender.records import Dataset, Recipe
+from tune_jobs.training import train
 
 OUT = Path("benchmarks/results/main_job_speed.json")
 IMAGES, IMGSZ, THREADS = 150, 320, 2
@@ -94,24 +95,10 @@ def timed(home: Path, data: Path) -> tuple[float, str]:
 
 def epoch_seconds(dataset: Dataset, folder: Path) -> float:
     """One more epoch of fine-tuning from COCO: two epochs less one, so that the process start does not count."""
-    data = export_yolo(dataset, folder / "data").parent
     coco = next(checkpoint for checkpoint in zoo() if checkpoint.name in COCO_NAMES)
-    run = train(
-        TrainingJob(
-            data=data,
-            output=folder / "out",
-            start=Start(checkpoint=coco.name, mode="full"),
-            architecture=coco.architecture,
-            recipe=Recipe(epochs=2, imgsz=IMGSZ),
-            kind="full",
-            target_hash=dataset.content_hash,
-            target_name=dataset.name,
-            weights=coco.path,
-            weights_sha256=coco.sha256,
-            class_names=coco.class_names,
-            num_threads=THREADS,
-        )
-    )
+    recipe = Recipe(epochs=2, imgsz=IMGSZ)
+    job = job_on(dataset, folder / "data", coco, recipe, output=folder / "out", num_threads=THREADS)
+    run = train(job)
     return run.curve[1].seconds - run.curve[0].seconds
 
 

@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tune_jobs.training import prepare_environment
-
-
-@dataclass(frozen=True, kw_only=True)
-class Weights:
-    """A safetensors file and what is needed to start from it."""
-
-    name: str
-    path: Path
-    sha256: str
-    class_names: tuple[str, ...]
-    source_hash: str | None  # content hash of the data set it was trained on
-    architecture: str = "yolo11n"
 
 
 def to_safetensors(file: Path, target: Path) -> tuple[str, ...]:
@@ -50,8 +36,3 @@ def _load_model(file: Path) -> Any:
 
     package, _ = torch_safe_load(str(file))
     return package.get("ema") or package["model"]
-
-
-def sha256_of(path: Path) -> str:
-    """Of the file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -26,7 +26,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import stamp
+from benchmarks.machine import home_at, stamp
 from recommender.datasets import open_dataset
 from recommender.records import Recipe, Start
 from recommender.store import Store
@@ -189,20 +189,6 @@ def counted() -> Iterator[list[float]]:
         spent.append(int((group / "cpu.stat").read_text().split()[1]) / 1e6)
     with suppress(OSError):  # a process that is slow to end is still in it
         group.rmdir()
-
-
-@contextmanager
-def home_at(folder: Path) -> Any:
-    """A RECOMMENDER_HOME in which nothing is known or cached."""
-    before = os.environ.get("RECOMMENDER_HOME")
-    os.environ["RECOMMENDER_HOME"] = str(folder)
-    try:
-        yield
-    finally:
-        with suppress(KeyError):
-            del os.environ["RECOMMENDER_HOME"]
-        if before is not None:
-            os.environ["RECOMMENDER_HOME"] = before
 
 
 if __name__ == "__main__":

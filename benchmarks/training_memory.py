@@ -14,9 +14,9 @@ import itertools
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import peak_mb
 from recommender.checkpoints import build_model, catalogue
 from recommender.costs.training_memory import FILE, SIZE, training_memory_mb
 from recommender.families.ultralytics.architectures import architecture
@@ -114,7 +114,7 @@ def peak_of_steps(name: str, imgsz: int, batch: int) -> float:
 
     prepare_ultralytics()
     torch.set_num_threads(1)
-    before = high_water_mb()
+    before = peak_mb()
     model = _model(name)
     optimizer = torch.optim.AdamW(model.parameters())
     images = _batch(name, imgsz, batch)
@@ -122,13 +122,7 @@ def peak_of_steps(name: str, imgsz: int, batch: int) -> float:
         optimizer.zero_grad()
         model(images)[0].sum().backward()
         optimizer.step()
-    return high_water_mb() - before
-
-
-def high_water_mb() -> float:
-    """VmHWM of this process."""
-    text = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(next(line for line in text.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
+    return peak_mb() - before
 
 
 def check() -> None:

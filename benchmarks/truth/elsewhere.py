@@ -64,20 +64,17 @@ def pack(options: argparse.Namespace) -> None:
     """Write what is missing of the parts as jobs, with their data and weights."""
     from benchmarks.truth.plan import plan
     from benchmarks.truth.run import job_of, key, key_of, ledger_of
-    from benchmarks.truth.sources import Grid, SourceWeights
+    from benchmarks.truth.sources import Grid
 
     folder: Path = options.folder
-    sources = SourceWeights(
-        weights=options.shared / "weights", zoo=Path("recommender/checkpoints/zoo"), work=options.work
-    )
-    grid = Grid(data=options.shared / "data", work=options.work, threads=1, sources=sources, opened={})
+    grid = Grid(data=options.shared / "data", weights=options.shared / "weights", work=options.work)
     (folder / "weights").mkdir(parents=True, exist_ok=True)
     jobs = []
     for part in options.part:
         entries = [
             one
             for one in plan(part)
-            if sources.has(one.source) and one.target in (options.targets or [one.target])
+            if grid.has_weights(one.source) and one.target in (options.targets or [one.target])
         ]
         done = {key_of(run) for run in read_runs(ledger_of(entries[0].task, part))} if entries else set()
         repeated = [entry for entry in entries if key(entry) in done][: options.again]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from recommender.records import Mode, Recipe
+from recommender.records import SCRATCH, Mode, Recipe
 from recommender.tasks import Task
 
 BASE = Recipe(epochs=10, imgsz=192)
@@ -38,11 +38,12 @@ class Entry:
     @property
     def checkpoint(self) -> str:
         """The start's name as users see it."""
-        if self.source is None:
-            return "scratch"
-        if self.source in FAMILIES:
-            return self.source
-        return NAMES.get(self.source, f"{self.source}-yolo11n")
+        return SCRATCH if self.source is None else name_of(self.source)
+
+
+def name_of(source: str) -> str:
+    """The name of a source's checkpoint."""
+    return source if source in FAMILIES else NAMES.get(source, f"{source}-yolo11n")
 
 
 def row(

@@ -1,7 +1,6 @@
 """Make the ground truth: `python -m benchmarks.truth.run`. Resumable: a run already in runs.jsonl is skipped.
 
-A start whose checkpoint is still being built waits while others go ahead. Two of these may run
-side by side on different --targets.
+A start whose weights are not there is left out. Two of these may run side by side on different --targets.
 """
 
 from __future__ import annotations
@@ -11,14 +10,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.public_weights import Weights
+from benchmarks.training import job_on
 from benchmarks.truth.entries import Entry
 from benchmarks.truth.ledger import append_run, read_runs
 from benchmarks.truth.plan import HELD_OUT, PARTS, plan
-from benchmarks.truth.sources import Grid, SourceWeights
-from recommender.datasets import export_yolo, write_data_yaml
+from benchmarks.truth.sources import Grid
 from recommender.families.ultralytics.architectures import of_task
-from recommender.records import Run, Start
+from recommender.records import Checkpoint, Run
 from recommender.tasks import Task
 from tune_jobs.training import TrainingJob, train
 
@@ -30,7 +28,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--weights", type=Path, default=Path("../shared/weights"))
-    parser.add_argument("--zoo", type=Path, default=Path("recommender/checkpoints/zoo"))
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "truth-work")
     parser.add_argument("--runs", type=Path, help="the ledger; one for each task")
     parser.add_argument("--threads", type=int, default=1)
@@ -50,18 +47,15 @@ def main() -> None:
         for entry in missing:
             print(f"{entry.target:14} {entry.checkpoint:30} {entry.mode:8} {entry.recipe}")
         return
-    sources = SourceWeights(weights=options.weights, zoo=options.zoo, work=options.work)
-    grid = Grid(data=options.data, work=options.work, threads=options.threads, sources=sources, opened={})
-    for number in range(1, options.limit + 1):
-        ready = next((entry for entry in missing if sources.has(entry.source)), None)
-        if ready is None:
-            break
-        missing.remove(ready)
-        run = carry_out(ready, grid)
+    grid = Grid(data=options.data, weights=options.weights, work=options.work, threads=options.threads)
+    ready = [entry for entry in missing if grid.has_weights(entry.source)][: options.limit]
+    for number, entry in enumerate(ready, 1):
+        run = train(job_of(entry, grid))
         append_run(options.runs, run)
         print(f"{time.strftime('%H:%M:%S')} {number} {line_of(run)}", flush=True)
     for entry in missing:
-        print(f"not done: {entry.target} {entry.checkpoint} {entry.mode}", flush=True)
+        if entry not in ready:
+            print(f"not done: {entry.target} {entry.checkpoint} {entry.mode}", flush=True)
 
 
 def ledger_of(task: Task, part: str | None = None) -> Path:
@@ -80,40 +74,26 @@ def line_of(run: Run) -> str:
     )
 
 
-def carry_out(entry: Entry, grid: Grid) -> Run:
-    """One run."""
-    return train(job_of(entry, grid))
-
-
 def job_of(entry: Entry, grid: Grid) -> TrainingJob:
-    """Its job, the data set exported below the grid's folder of work."""
-    weights = None if entry.source is None else grid.sources.find(entry.source, grid)
-    dataset = grid.dataset(entry.target, entry.task)
-    folder = grid.work / "data" / entry.task / entry.target
-    export_yolo(dataset, folder)
-    write_data_yaml(folder, dataset.class_names, ("train", "val"))
-    return TrainingJob(
-        data=folder,
+    """The job of an entry, the data set exported below the grid's folder of work."""
+    checkpoint = None if entry.source is None else grid.checkpoint(entry.source)
+    return job_on(
+        grid.dataset(entry.target, entry.task),
+        grid.work / "data" / entry.task / entry.target,
+        checkpoint,
+        entry.recipe,
         output=grid.work / "out",
-        start=Start(checkpoint=entry.checkpoint, mode=entry.mode),
-        architecture=_architecture(entry, weights),
-        recipe=entry.recipe,
-        kind="full",
-        target_hash=dataset.content_hash,
-        target_name=entry.target,
-        weights=None if weights is None else weights.path,
-        weights_sha256=None if weights is None else weights.sha256,
-        class_names=None if weights is None else weights.class_names,
-        source_hash=None if weights is None else weights.source_hash,
+        mode=entry.mode,
+        architecture=_architecture(entry, checkpoint),
         num_threads=grid.threads,
     )
 
 
-def _architecture(entry: Entry, weights: Weights | None) -> str:
+def _architecture(entry: Entry, checkpoint: Checkpoint | None) -> str:
     """Of a detector's network with the task's head; random weights and ImageNet's train the official classifier."""
     if entry.task == "classify" and entry.source in (None, "imagenet"):
         return "yolov8n-cls"
-    found = of_task("yolo11n" if weights is None else weights.architecture, entry.task)
+    found = of_task("yolo11n" if checkpoint is None else checkpoint.architecture, entry.task)
     assert found is not None
     return found
 

@@ -19,9 +19,8 @@ from benchmarks.truth.assembled import ASSEMBLED
 from benchmarks.truth.entries import FAMILIES, RANDOM_SUFFIX
 from benchmarks.truth.ledger import read_runs
 from benchmarks.truth.run import ledger_of
-from benchmarks.truth.sources import Grid, SourceWeights
+from benchmarks.truth.sources import Grid, lineage_of
 from recommender.checkpoints import catalogue, zoo
-from recommender.checkpoints.lineage import ancestry
 from recommender.evidence import EVIDENCE_VERSION, gather
 from recommender.forecast.history import BuiltinHistory, builtin_file, builtin_history, observations
 from recommender.forecast.kernels import PriorScales
@@ -32,8 +31,6 @@ from recommender.store import Store
 from recommender.store.records_json import encode
 from recommender.tasks import TASKS, Task
 
-LICENCE = "AGPL-3.0-or-later"
-BEGINNING = "coco-yolo11n"  # what the other checkpoints were fine-tuned from
 NOTHING = BuiltinHistory(runs=(), checkpoints={}, evidence={}, evidence_version="", scales=PriorScales())
 
 
@@ -48,11 +45,12 @@ def main() -> int:
     parser.add_argument("--runs", type=Path, help="the task's ledger where nothing is said")
     options = parser.parse_args()
     runs = [run for run in read_runs(options.runs or ledger_of(options.task)) if is_shipped(run)]
-    grid = _grid(options.shared, options.work)
+    shared: Path = options.shared
+    grid = Grid(data=shared / "data", weights=shared / "weights", work=options.work, threads=2)
     file = builtin_file(options.task)
     # An empty one where the task has no history yet: there is nothing to keep of it.
     shipped = builtin_history(options.task) if file.exists() else NOTHING
-    checkpoints = _checkpoints(runs, grid, options.shared / "weights" / "domain" / "RESULTS.md", shipped)
+    checkpoints = _checkpoints(runs, grid, shipped)
     evidence = _evidence(runs, checkpoints, grid, options.task, shipped)
     content = {
         "evidence_version": EVIDENCE_VERSION,
@@ -81,20 +79,12 @@ def is_shipped(run: Run) -> bool:
     return run.status == "succeeded" and usual_rate and run.target_name not in ASSEMBLED
 
 
-def _grid(shared: Path, work: Path) -> Grid:
-    folder = Path("recommender/checkpoints/zoo")
-    sources = SourceWeights(weights=shared / "weights", zoo=folder, work=work)
-    return Grid(data=shared / "data", work=work, threads=2, sources=sources, opened={})
-
-
-def _checkpoints(runs: list[Run], grid: Grid, results: Path, before: BuiltinHistory) -> list[Checkpoint]:
+def _checkpoints(runs: list[Run], grid: Grid, before: BuiltinHistory) -> list[Checkpoint]:
     """The card of every checkpoint that ran: the zoo's own, as shipped before, or what is known of a shared one."""
     shipped = {checkpoint.name: checkpoint for checkpoint in zoo()}
     public = {checkpoint.name: checkpoint for checkpoint in catalogue()}
-    quality = dict(
-        re.findall(r"^\| (\w+) \| \d+ \| \d+ \| ([\d.]+)", results.read_text("utf-8"), re.MULTILINE)
-    )
-    coco = shipped[BEGINNING]
+    results = (grid.weights / "domain" / "RESULTS.md").read_text("utf-8")
+    quality = dict(re.findall(r"^\| (\w+) \| \d+ \| \d+ \| ([\d.]+)", results, re.MULTILINE))
     used = {run.start.checkpoint: run.weights_sha256 or "" for run in runs}
     found = []
     for name in sorted(used.keys() - {SCRATCH}):
@@ -105,29 +95,11 @@ def _checkpoints(runs: list[Run], grid: Grid, results: Path, before: BuiltinHist
         if source in FAMILIES:
             found.append(replace(public[name], sha256=used[name]))
             continue
-        lineage = () if source.endswith(RANDOM_SUFFIX) else ancestry(coco, "card")
         if used[name] in before.checkpoints:
-            found.append(replace(before.checkpoints[used[name]], lineage=lineage))
+            found.append(replace(before.checkpoints[used[name]], lineage=lineage_of(source)))
             continue
-        weights = grid.sources.find(source, grid)
-        found.append(
-            Checkpoint(
-                name=name,
-                origin="registry",
-                architecture=weights.architecture,
-                family="yolo11",
-                num_parameters=2_590_000,
-                class_names=weights.class_names,
-                licence=LICENCE,
-                source_name=source.removesuffix(RANDOM_SUFFIX),
-                source_hash=weights.source_hash,
-                source_images=len(grid.dataset(source.removesuffix(RANDOM_SUFFIX)).of_split("train")),
-                from_scratch=source.endswith(RANDOM_SUFFIX),
-                source_score=float(quality[source]) if source in quality else None,
-                sha256=weights.sha256,
-                lineage=lineage,
-            )
-        )
+        score = float(quality[source]) if source in quality else None
+        found.append(replace(grid.checkpoint(source), source_score=score))
     return found
 
 
@@ -137,7 +109,7 @@ def _weights_of(checkpoint: Checkpoint, grid: Grid) -> Path | None:
     if shipped is not None:
         return shipped.path
     source = _source_of(checkpoint.name)
-    return None if source.endswith(RANDOM_SUFFIX) else grid.sources.find(source, grid).path
+    return None if source.endswith(RANDOM_SUFFIX) else grid.checkpoint(source).path
 
 
 def _source_of(checkpoint: str) -> str:
