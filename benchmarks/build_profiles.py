@@ -9,10 +9,10 @@ their source; COCO's source is known by the sample `coco_mini` alone, and its ca
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
+from benchmarks.machine import arguments_of
 from recommender.datasets import open_dataset
 from recommender.profile.profiling import profile_dataset
 from recommender.store.codec import compact, to_bytes
@@ -25,9 +25,7 @@ SAMPLES = {"COCO": "coco_mini"}  # sources of which only a sample is at hand
 
 def main() -> int:
     """Write every profile and complete the cards."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments_of(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--task", choices=[row.name for row in TASKS], default="detect")

@@ -7,7 +7,6 @@ The drawing is deterministic.
 
 from __future__ import annotations
 
-import argparse
 import math
 import random
 import subprocess
@@ -15,6 +14,8 @@ import sys
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFilter
+
+from benchmarks.machine import arguments_of
 
 CLASSES = ("stop", "yield", "speed limit", "priority")
 SIZE = (416, 312)  # pixels
@@ -104,9 +105,7 @@ def _ring(x: float, y: float, r: float, corners: int, turn: float) -> list[tuple
 
 def main() -> int:
     """Draw, then run the command a user would run."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments_of(__doc__)
     parser.add_argument("--folder", type=Path, default=Path("demo"))
     parser.add_argument("--images", type=int, default=60)
     parser.add_argument("--draw-only", action="store_true")

@@ -11,7 +11,6 @@ benchmarks/results/embedding_speed.json.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -27,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.machine import peak_mb, stamp
+from benchmarks.machine import arguments_of, peak_mb, stamp
 from recommender.datasets import open_dataset
 from recommender.profile.images import prepare_image
 from recommender.profile.probe import PROBE_SIZE, Probe, load_probe
@@ -43,9 +42,7 @@ MEMORY_IMAGES = (100, 1000, 10_000)
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments_of(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--parts", nargs="+", default=["speed", "memory"], choices=["speed", "memory"])

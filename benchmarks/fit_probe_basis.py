@@ -8,7 +8,6 @@ licences allow shipping what is derived from them; it is unsupervised: no label 
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 from itertools import chain
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.machine import arguments_of
 from recommender.datasets import open_dataset
 from recommender.profile.basis import BASIS_FILE, Basis
 from recommender.profile.embedding import CARD, CARD_FILE
@@ -34,9 +34,7 @@ SEED = 0
 
 def main() -> None:
     """Write probe.safetensors (with its checksum) when weights are given, then basis.npz."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments_of(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds the sets")
     parser.add_argument("--weights", type=Path, help="a YOLO11n as safetensors; left out: keep the probe")
     arguments = parser.parse_args()

@@ -16,7 +16,6 @@ The machine must do nothing else.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
@@ -27,7 +26,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from benchmarks.machine import recommend, stamp
+from benchmarks.machine import arguments_of, recommend, stamp
 from recommender.datasets import export_yolo, open_dataset
 from recommender.records import Dataset, LabelledImage
 from recommender.requests import TrainingRequest, at_usual_size
@@ -100,9 +99,7 @@ class Timed:
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments_of(__doc__)
     parser.add_argument("--shared", type=Path, required=True, help="holds data/, seg/ and cls/")
     parser.add_argument(
         "--max-minutes", type=float, default=11.0, help="none of the trainings begins after that"

@@ -1,7 +1,8 @@
-"""Of a benchmark: time, place and means in one line, a home of its own, its memory, and the command it measures."""
+"""What benchmarks share: command line, time and place in a line, a home of their own, memory, the command measured."""
 
 from __future__ import annotations
 
+import argparse
 import datetime as dt
 import os
 import subprocess
@@ -14,6 +15,13 @@ from pathlib import Path
 from tune_jobs.training.hardware import describe_environment
 
 PACKAGES = ("torch", "ultralytics", "faiss-cpu", "numpy", "opencv-python")
+
+
+def arguments_of(description: str | None) -> argparse.ArgumentParser:
+    """A command line whose help is this text as it stands."""
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
 
 
 def stamp() -> str:

@@ -8,7 +8,6 @@ what people do instead: one epoch of fine-tuning one start on the same images.
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import tempfile
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from benchmarks.machine import recommend, stamp
+from benchmarks.machine import arguments_of, recommend, stamp
 from benchmarks.training import job_on
 from recommender.checkpoints import COCO_NAMES, zoo
 from recommender.datasets import export_yolo, open_dataset
@@ -31,9 +30,7 @@ IMAGES, IMGSZ, THREADS = 150, 320, 2
 
 def main() -> int:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments_of(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--checkpoint", type=Path, action="append", default=[])
     parser.add_argument("--rounds", type=int, default=3)

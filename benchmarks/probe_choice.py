@@ -10,14 +10,13 @@ benchmarks/results/probe_choice.md.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.machine import stamp
+from benchmarks.machine import arguments_of, stamp
 from benchmarks.probe_features import NETWORKS, SEED, SetFeatures, features_of
 from benchmarks.probe_scores import (
     BOOTSTRAPS,
@@ -33,6 +32,7 @@ from benchmarks.probe_scores import (
     Candidate,
     Score,
     Truth,
+    agreement,
     evaluate,
     half_distances,
     read_truth,
@@ -43,9 +43,7 @@ ENOUGH_TARGETS = 6
 
 def main() -> None:
     """Compute or read the features, score every candidate, write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments_of(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=Path("/tmp/probe-choice"))
@@ -93,7 +91,7 @@ def report(
         "|---|---|---|---|---|---|---|---|",
     ]
     for candidate, score in scores.items():
-        cells = [_with_interval(values) for values in (score.tau_w, score.spearman, score.rel_at_1)]
+        cells = map(_with_interval, score.marks_T3.T)
         name = f"**shipped:** {candidate}" if candidate == SHIPPED else str(candidate)
         lines.append(
             f"| {name} | {' | '.join(cells)} | {' '.join(map(str, score.similar))} | {score.apart:.2f} |"
@@ -102,7 +100,7 @@ def report(
         lines += ["", "Two rankers that do not look at the target:", ""]
         lines += ["| ranker | τw | Spearman | Rel@1 |", "|---|---|---|---|"]
         for name, values in baselines(truth).items():
-            lines.append(f"| {name} | {' | '.join(_with_interval(column) for column in values)} |")
+            lines.append(f"| {name} | {' | '.join(map(_with_interval, values.T))} |")
     lines += ["", "Nearest set by the shipped probe (distance of the whole):", ""]
     lines += [f"- {name}: {other} {d:.2f}" for name, (other, d) in scores[SHIPPED].nearest.items()]
     left_in = half_distances(replace(SHIPPED, noise_off=False), shipped)
@@ -125,10 +123,8 @@ def report(
     return "\n".join(lines) + "\n"
 
 
-def baselines(truth: Truth) -> dict[str, tuple[NDArray[np.float64], ...]]:
-    """Static: mean z-score of a source on the other targets. COCO first: COCO, then static."""
-    from scipy.stats import spearmanr, weightedtau
-
+def baselines(truth: Truth) -> dict[str, NDArray[np.float64]]:
+    """Static: mean z-score of a source on the other targets. COCO first: COCO, then static. T targets × `agreement`."""
     rows: dict[str, list[tuple[float, float, float]]] = {"static": [], "always COCO": []}
     for target, starts in truth.items():
         sources = sorted(starts)
@@ -136,14 +132,8 @@ def baselines(truth: Truth) -> dict[str, tuple[NDArray[np.float64], ...]]:
         static = np.array([_static(truth, target, source) for source in sources])
         coco = np.where(np.array(sources) == COCO_SET, 10.0, static)
         for name, predicted in (("static", static), ("always COCO", coco)):
-            rows[name].append(
-                (
-                    float(weightedtau(results, predicted).statistic),
-                    float(spearmanr(results, predicted).statistic),
-                    float(results[predicted.argmax()] / results.max()),
-                )
-            )
-    return {name: tuple(np.array(values).T) for name, values in rows.items()}
+            rows[name].append(agreement(results, predicted))
+    return {name: np.array(values) for name, values in rows.items()}
 
 
 def _static(truth: Truth, left_out: str, source: str) -> float:

@@ -6,7 +6,7 @@ Shapes: N images, M objects, R feature dimensions.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.datasets import open_dataset
+from recommender.families.ultralytics.backbone import inputs_of
 from recommender.profile.images import PreparedImage, prepare_image
 from recommender.profile.probe import BATCH_IMAGES, mean_in_boxes
 from recommender.records import FloatArray, IntArray
@@ -104,19 +105,11 @@ def _compute(network: Network, folder: Path, weights: Path, file: Path) -> None:
     np.savez(file, owners=np.array(owners, dtype=np.int64), seconds=np.array(seconds), **arrays)  # type: ignore[arg-type]
 
 
-def _batches(folder: Path) -> Iterator[list[PreparedImage]]:
+def _batches(folder: Path) -> list[list[PreparedImage]]:
     dataset = open_dataset(folder)
     chosen = np.random.default_rng(SEED).permutation(len(dataset.images))[:IMAGES_PER_SET]
-    batch: list[PreparedImage] = []
-    for index in chosen:
-        image = prepare_image(dataset.images[index])
-        if image is not None:
-            batch.append(image)
-        if len(batch) == BATCH_IMAGES:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+    images = [one for index in chosen if (one := prepare_image(dataset.images[index])) is not None]
+    return [images[start : start + BATCH_IMAGES] for start in range(0, len(images), BATCH_IMAGES)]
 
 
 def _network_features(network: Network, weights: Path) -> Extract:
@@ -167,15 +160,8 @@ def _maps(model: torch.nn.Module, batch: torch.Tensor, layers: tuple[int, ...]) 
 
     outputs: list[torch.Tensor] = []
     with torch.inference_mode():
-        current = batch
         for module in list(model.model)[: max(layers) + 1]:  # type: ignore[arg-type]
-            if module.f != -1:
-                sources = [module.f] if isinstance(module.f, int) else module.f
-                inputs = [current if source == -1 else outputs[source] for source in sources]
-                current = module(inputs[0] if isinstance(module.f, int) else inputs)
-            else:
-                current = module(current)
-            outputs.append(current)
+            outputs.append(module(inputs_of(module.f, batch, outputs)))
     return {layer: outputs[layer] for layer in layers}
 
 

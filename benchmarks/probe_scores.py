@@ -110,9 +110,7 @@ CANDIDATES = (
 class Score:
     """A candidate's marks: how well its similarity orders the starts of each target."""
 
-    tau_w: NDArray[np.float64]  # one of each target
-    spearman: NDArray[np.float64]
-    rel_at_1: NDArray[np.float64]
+    marks_T3: NDArray[np.float64]  # `agreement` on each target
     similar: tuple[int, ...]  # rank of the relative among all sets, both ways
     nearest: dict[str, tuple[str, float]]
 
@@ -138,27 +136,31 @@ def read_truth(path: Path) -> Truth:
     return {target: starts for target, starts in truth.items() if len(starts) >= MIN_STARTS}
 
 
-def evaluate(candidate: Candidate, features: dict[str, SetFeatures], truth: Truth) -> Score:
-    """Embed every set as the candidate says, then compare its order with the truth's."""
+def agreement(results: NDArray[np.float64], predicted: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Weighted Kendall τ, Spearman's ρ and Rel@1 of the starts of one target."""
     from scipy.stats import spearmanr, weightedtau
 
+    return (
+        float(weightedtau(results, predicted).statistic),
+        float(spearmanr(results, predicted).statistic),
+        float(results[predicted.argmax()] / results.max()),
+    )
+
+
+def evaluate(candidate: Candidate, features: dict[str, SetFeatures], truth: Truth) -> Score:
+    """Embed every set as the candidate says, then compare its order with the truth's."""
     distances = distances_of(candidate, features)
-    tau_w, spearman, rel_at_1 = [], [], []
+    marks = []
     for target, starts in truth.items():
         sources = sorted(source for source in starts if source in features)
         results = np.array([starts[source] for source in sources])
-        similarity = np.array([-distances[target, source] for source in sources])
-        tau_w.append(weightedtau(results, similarity).statistic)
-        spearman.append(spearmanr(results, similarity).statistic)
-        rel_at_1.append(results[similarity.argmax()] / results.max())
+        marks.append(agreement(results, np.array([-distances[target, source] for source in sources])))
     nearest = {}
     for name in features:
         other = min((o for o in features if o != name), key=lambda o: distances[name, o])
         nearest[name] = (other, distances[name, other])
     return Score(
-        tau_w=np.array(tau_w),
-        spearman=np.array(spearman),
-        rel_at_1=np.array(rel_at_1),
+        marks_T3=np.array(marks),
         similar=tuple(_rank(distances, features, *pair) for a, b in SIMILAR for pair in ((a, b), (b, a))),
         nearest=nearest,
     )

@@ -20,7 +20,6 @@ from recommender.forecast.policy import (
     Race,
     are_whole,
     as_trial,
-    best_training,
     current_forecast,
     keep_running,
     next_trial,
@@ -61,6 +60,7 @@ def trials_by_gain(
     steps = forecast_only(case, runs, seed)
     cost = 0.0
     curves: list[tuple[EpochMetrics, ...]] = []
+    tried: list[int] = []
     while (choice := next_trial(race)) is not None:
         number = next(i for i, c in enumerate(case.candidates) if c.start == choice.start)
         curve = _cut(runs[number].run.curve, trial_epochs, curves, race, number)
@@ -68,7 +68,9 @@ def trials_by_gain(
         cost += len(curve) / epochs * relative_cost(case.candidates[number])
         broken_off = replace(runs[number], run=_with_curve(runs[number], curve))
         race = replace(race, trials=(*race.trials, as_trial(broken_off, race)))
-        chosen = best_training(race) if are_whole(race) else int(current_forecast(race).mean_N.argmax())
+        tried.append(number)
+        best = max(tried, key=lambda i: runs[i].score)
+        chosen = best if are_whole(race) else int(current_forecast(race).mean_N.argmax())
         steps.append(ReplayStep(cost=cost, choice=chosen))
     if are_whole(race) and not race.trials:
         steps.append(replace(steps[-1], cost=relative_cost(case.candidates[steps[-1].choice])))

@@ -10,7 +10,6 @@ p99 exceeds 50 ms. Writes benchmarks/results/service_load.json.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import json
@@ -30,7 +29,7 @@ from typing import Any
 import psutil
 
 from benchmarks.load_client import Client, Measured, constant_rate
-from benchmarks.machine import stamp
+from benchmarks.machine import arguments_of, stamp
 
 RESULT = Path("benchmarks/results/service_load.json")
 RATE, LIMIT_MS = 100.0, 50.0
@@ -54,9 +53,7 @@ class Served:
 
 def main() -> None:
     """Measure everything and write it down."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments_of(__doc__)
     parser.add_argument("--seconds", type=float, default=30.0, help="of each measurement")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as served:

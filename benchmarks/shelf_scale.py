@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.demo import draw_data_set
-from benchmarks.machine import stamp
+from benchmarks.machine import arguments_of, stamp
 from benchmarks.synthetic_registry import fill_history, fill_registry, own_weights, synthetic_profile
 from recommender.candidates import recall
 from recommender.candidates.choosing import choose_starts
@@ -55,9 +55,7 @@ main()
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments_of(__doc__)
     parser.add_argument("--checkpoints", type=int, required=True)
     parser.add_argument("--runs", type=int, default=0, help="recorded runs beside the built-in ones")
     parser.add_argument("--exhaustive", type=int, default=2000, help="most checkpoints that are all forecast")

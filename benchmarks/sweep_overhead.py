@@ -26,7 +26,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import home_at, stamp
+from benchmarks.machine import arguments_of, home_at, stamp
 from recommender.datasets import open_dataset
 from recommender.records import Recipe, Start
 from recommender.store import Store
@@ -45,9 +45,7 @@ GROUPS = CPU_ACCOUNTS if CPU_ACCOUNTS.is_dir() else Path("/sys/fs/cgroup")
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments_of(__doc__)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--parallel", type=int, default=2)

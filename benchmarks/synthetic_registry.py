@@ -7,7 +7,6 @@ these are embeddings that real data sets have. Each is then moved a little, sinc
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,8 +42,11 @@ def fill_history(store: Store, count: int, *, seed: int = 1) -> None:
     templates = [run for run in builtin_history("detect").runs if run.best is not None]
     targets = [synthetic_profile(10**9 + number, rng) for number in range(-(-count // RUNS_PER_TARGET))]
     store.profiles.put_all(targets)
-    runs = (_run(number, targets[number // RUNS_PER_TARGET], templates, rng) for number in range(count))
-    for batch in _batches(runs):
+    for start in range(0, count, BATCH):
+        batch = [
+            _run(number, targets[number // RUNS_PER_TARGET], templates, rng)
+            for number in range(start, min(count, start + BATCH))
+        ]
         store.write(lambda session, batch=batch: [record_run(session, run) for run in batch])  # type: ignore[misc]
 
 
@@ -138,14 +140,3 @@ def _run(number: int, target: Profile, templates: list[Run], rng: np.random.Gene
         best=curve[-1],
         created_at=f"2026-01-01T00:00:00.{number:06d}+00:00",
     )
-
-
-def _batches(runs: Iterator[Run]) -> Iterator[list[Run]]:
-    batch: list[Run] = []
-    for run in runs:
-        batch.append(run)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

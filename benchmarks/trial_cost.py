@@ -9,7 +9,6 @@ docs/trial-cost.svg.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.machine import arguments_of
 from benchmarks.replay import POLICIES, Policy, ReplayStep, one_seed
 from recommender.forecast.backtest import bootstrap, cases
 from recommender.forecast.history import builtin_observations
@@ -41,9 +41,7 @@ Array = NDArray[np.float64]
 
 def main() -> int:
     """Replay and write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments_of(__doc__)
     parser.add_argument("--orders", type=int, default=20)
     options = parser.parse_args()
     lines = []

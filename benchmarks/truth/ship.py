@@ -7,7 +7,6 @@ that more runs alone need no weights. Data set profiles are shipped apart, befor
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import re
@@ -15,6 +14,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.machine import arguments_of
 from benchmarks.truth.assembled import ASSEMBLED
 from benchmarks.truth.entries import FAMILIES, RANDOM_SUFFIX
 from benchmarks.truth.ledger import read_runs
@@ -36,9 +36,7 @@ NOTHING = BuiltinHistory(runs=(), checkpoints={}, evidence={}, evidence_version=
 
 def main() -> int:
     """Write recommender/forecast/builtin/history-TASK.json.gz."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments_of(__doc__)
     parser.add_argument("--task", choices=[row.name for row in TASKS], default="detect")
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "truth-work")

@@ -100,14 +100,6 @@ def forecast_of_trainings(race: Race) -> Posterior:
     return replace(prior, mean_N=mean_N, covariance_NN=scales.loss_share**2 * covariance_NN)
 
 
-def best_training(race: Race) -> int:
-    """The candidate whose whole trial ended highest, or whose training is expected to where none did."""
-    ended = {trial.situation.start: trial.score for trial in race.trials if trial.partial is None}
-    if not ended:
-        return int(forecast_of_trainings(race).expected_scores().argmax())
-    return max(range(len(race.candidates)), key=lambda i: ended.get(race.candidates[i].start, -1.0))
-
-
 def worth_training(race: Race) -> tuple[int, ...]:
     """The favourite, and the untried candidates that would still be trained if it came out as expected."""
     belief, left = forecast_of_trainings(race), _untried(race)
