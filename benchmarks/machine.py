@@ -1,4 +1,4 @@
-"""What benchmarks share: command line, time and place in a line, a home of their own, memory, the command measured."""
+"""Shared by benchmarks: command line, time and place in one line, a home of their own, memory, the command measured."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class Grid:
         return replace(self._described(source, file), class_names=class_names)
 
     def _described(self, source: str, file: Path) -> Checkpoint:
-        """What is known of weights that were trained on a shared detection set."""
+        """The record of weights that were trained on a shared detection set, with all that is known of them."""
         dataset = self.dataset(source.removesuffix(RANDOM_SUFFIX))
         return Checkpoint(
             name=name_of(source),
