@@ -111,7 +111,9 @@ def record_checkpoint(session: Session, checkpoint: Checkpoint, *, replace: bool
             f"A checkpoint named {name!r} exists already.",
             remedy=f"Choose another name, or remove it with `recommend checkpoints remove {name}`.",
         )
-    session.merge(
+    # A first one is no merge, which would look again and overwrite what another process has written meanwhile.
+    put = session.add if row is None else session.merge
+    put(
         CheckpointRow(
             name=name,
             record=record,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
 from recommender.errors import StorageError, UsageError
 from recommender.home import OTHERS, expanded, home
@@ -93,7 +93,8 @@ def is_transient(error: SQLAlchemyError) -> bool:
         return False
     if isinstance(error.orig, sqlite3.Error):
         return False  # its busy timeout has already waited
-    sqlstate = str(getattr(error.orig, "sqlstate", None) or "08")  # no answer at all: the connection is gone
+    unanswered = "08" if isinstance(error, OperationalError) else ""  # the connection is gone
+    sqlstate = str(getattr(error.orig, "sqlstate", None) or unanswered)
     return error.connection_invalidated or sqlstate.startswith(_TRANSIENT_SQLSTATES)
 
 

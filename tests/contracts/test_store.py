@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from recommender.errors import ConflictError, StorageError
 from recommender.records import Evidence
 from recommender.store import RANKABLE, Store
+from recommender.store.records_json import digest_of
 from tests.store.builders import assert_same_profile, checkpoint, profile, run
 
 
@@ -53,6 +55,25 @@ class TestCheckpoints:
     def test_a_checkpoint_comes_back_exactly(self, store: Store) -> None:
         store.checkpoints.put(checkpoint())
         assert store.checkpoints.get("faces") == checkpoint()
+
+    def test_of_two_that_take_a_name_at_once_one_is_refused(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def slow(text: str) -> str:
+            time.sleep(0.1)  # both have found the name free
+            return digest_of(text)
+
+        monkeypatch.setattr("recommender.store.checkpoints.digest_of", slow)
+
+        def taken(images: int) -> bool:
+            try:
+                store.checkpoints.put(checkpoint(images=images))
+            except ConflictError:
+                return False
+            return True
+
+        with ThreadPoolExecutor(2) as pool:
+            assert sorted(pool.map(taken, (100, 200))) == [False, True]
 
     def test_a_taken_name_is_refused_and_the_first_kept(self, store: Store) -> None:
         store.checkpoints.put(checkpoint())

@@ -190,6 +190,15 @@ def test_killed_connections_are_replaced_unnoticed(own_server: PostgresServer) -
         assert store.runs.list() == (run(),)
 
 
+def test_what_no_server_takes_is_refused_at_once(
+    own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store(own_server.fresh_database()) as store:
+        monkeypatch.setattr("recommender.store.database.RETRY_DELAYS_S", (600.0,))
+        with pytest.raises(StorageError, match="NUL"):
+            store.recommendations.num_attempts("\0")
+
+
 @pytest.mark.slow
 def test_a_restart_in_the_middle_of_writing_loses_nothing(own_server: PostgresServer) -> None:
     url = own_server.fresh_database()
