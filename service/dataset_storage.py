@@ -157,18 +157,14 @@ class DatasetStorage:
             SEED,
             str(thumbnail_folder(held.dataset_hash)),
         )
-        future.add_done_callback(lambda done: self._finish_inspection(held.id, done))
+        future.add_done_callback(lambda done: self._finish_inspection(held, done))
 
     def delete(self, held: RegisteredDataset) -> None:
         """Delete a data set: an upload's archive and contents, and the thumbnails when nobody else holds the content.
 
         The files go first: where the disk is full, the store can write only then.
         """
-        others = [
-            other for other in self._store.datasets.of_hashes([held.dataset_hash]) if other.id != held.id
-        ]
-        if not others:
-            shutil.rmtree(thumbnail_folder(held.dataset_hash), ignore_errors=True)
+        self._remove_thumbnails(held)
         if held.origin == "upload":
             folder = Path(held.unpacked or "")
             if folder.parent == subfolder("unpacked"):
@@ -179,6 +175,11 @@ class DatasetStorage:
                     (folder / REGISTERED).unlink(missing_ok=True)
                 shutil.rmtree(folder, ignore_errors=True)
         self._store.datasets.remove(held.id)
+        self._remove_thumbnails(held)  # again: an inspection under way may have drawn them meanwhile
+
+    def _remove_thumbnails(self, held: RegisteredDataset) -> None:
+        if all(other.id == held.id for other in self._store.datasets.of_hashes([held.dataset_hash])):
+            shutil.rmtree(thumbnail_folder(held.dataset_hash), ignore_errors=True)
 
     def discard(self, upload: Upload) -> None:
         """Delete an upload that was refused, or is held already, with whatever was unpacked of it."""
@@ -192,15 +193,17 @@ class DatasetStorage:
         if not self._store.datasets.any_mentions(name, besides=besides):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _finish_inspection(self, id: str, done: Future[TaskResult[str]]) -> None:
+    def _finish_inspection(self, held: RegisteredDataset, done: Future[TaskResult[str]]) -> None:
         try:
-            health = self._health_of(id, done)
+            health = self._health_of(held.id, done)
             if health is not None:
-                self._store.datasets.set_health(id, health)
+                self._store.datasets.set_health(held.id, health)
+            if self._store.datasets.get(held.id) is None:  # deleted while its pictures were drawn
+                self._remove_thumbnails(held)
         except RecommenderError as error:
-            logger().warning("health not kept", dataset=id, message=str(error))
+            logger().warning("health not kept", dataset=held.id, message=str(error))
         finally:
-            self._inspecting.discard(id)
+            self._inspecting.discard(held.id)
 
     def _health_of(self, id: str, done: Future[TaskResult[str]]) -> str | None:
         """The part of an inspection that is kept; None where the next to look at the data set is to try again."""

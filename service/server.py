@@ -122,16 +122,16 @@ def _configuration(app: FastAPI, settings: ServiceSettings) -> uvicorn.Config:
 
 
 def _require_free(host: str, port: int) -> None:
-    family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(place)
-        except OSError as error:
-            raise UsageError(
-                f"The service cannot listen on {host}, port {port}: {error.strerror}.",
-                remedy="Name another --port, or stop what listens there.",
-            ) from error
+    except OSError as error:
+        raise UsageError(
+            f"The service cannot listen on {host}, port {port}: {error.strerror}.",
+            remedy="Name an address of this machine with --host and a free --port, or stop what listens there.",
+        ) from error
 
 
 def _allow_many_connections() -> None:

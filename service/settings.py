@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from recommender.errors import UsageError
 from recommender.home import expanded
+from tune_jobs.sweep.compute_budget import ComputeBudget
 
 MB = 2**20
 MAX_PROXY_ADDRESSES = 256
@@ -142,6 +143,7 @@ class ServiceSettings(BaseSettings):
                     "them could claim any address and scheme.",
                     remedy="Name the proxies themselves, or none: the service works without their headers.",
                 )
+        ComputeBudget.parse(self.max_budget)
         for root in self.dataset_roots:
             if not root.is_dir():
                 raise UsageError(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from http.cookies import CookieError, SimpleCookie
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -102,12 +102,8 @@ def _from_our_page(method: str, headers: Headers) -> bool:
 
 
 def cookie_of(headers: Headers, name: str) -> str | None:
-    """The value of a cookie, None where there is none or the header is broken."""
-    try:
-        morsel = SimpleCookie(headers.get("cookie", "")).get(name)
-    except CookieError:
-        return None
-    return morsel.value if morsel else None
+    """The value of a cookie, None where there is none. Those of other programs on this host may be of any form."""
+    return cookie_parser("; ".join(headers.getlist("cookie"))).get(name)
 
 
 def too_many(scope: Scope, wait_s: float) -> Response:

@@ -8,6 +8,7 @@ import pytest
 
 from recommender.errors import UsageError
 from service.rate_limits import TokenBuckets
+from service.server import _require_free
 from service.settings import ServiceSettings
 from tests.service.kit import Service, running, settings_for_tests
 
@@ -64,7 +65,9 @@ def test_a_session_needs_the_pages_own_origin_to_change_anything(service: Servic
     cookie = answer.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
-    session = {"Cookie": cookie.split(";")[0]}
+    session = {
+        "Cookie": f'theme={{"dark": 1}}; {cookie.split(";")[0]}'
+    }  # ports of a host share their cookies
     assert service.client.get("/v1/datasets", headers=session).status_code == 200
     assert service.client.delete("/v1/datasets/ds_1", headers=session).status_code == 403
     own = {**session, "Origin": "http://127.0.0.1"}
@@ -117,6 +120,11 @@ def test_a_public_address_needs_a_proxy_and_names() -> None:
         ServiceSettings(allowed_hosts=("*.example.org",)).check()
     for host in ("127.0.0.1", "::1", "localhost", "127.8.8.8"):
         ServiceSettings(host=host).check()
+    with pytest.raises(UsageError, match="'lots' is not understood"):  # at the start, not on a page
+        ServiceSettings(max_budget="lots").check()
+    for host in ("no-such-host.invalid", "192.0.2.1"):
+        with pytest.raises(UsageError, match=f"cannot listen on {host}"):
+            _require_free(host, 0)
 
 
 @pytest.mark.slow

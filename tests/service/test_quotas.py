@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from recommender.store.datasets import _row
 from service.auth import Caller
 from service.problems import HTTPProblem
 from service.workers import tasks
+from service.workers.pools import TaskResult
 from service.workers.recommendation_queue import in_turn
 from service.workers.thumbnails import thumbnail_folder
 from tests.datagen import make_dataset, zip_of
@@ -51,8 +52,15 @@ def test_what_is_deleted_leaves_neither_archive_nor_images(service: Service, tmp
     wait_until(lambda: service.get(f"/v1/datasets/{id}").json()["health"] is not None, 60)
     assert len(folders("unpacked") - unpacked) == len(folders("uploads") - uploads) == 1
     assert pictures.is_dir()
+    held = service.store.datasets.get(id)
+    assert held is not None
     assert service.delete(f"/v1/datasets/{id}").status_code == 204
     assert (folders("unpacked"), folders("uploads")) == (unpacked, uploads)
+    assert not pictures.exists()
+    pictures.mkdir()  # by an inspection that ends later
+    late: Future[TaskResult[str]] = Future()
+    late.set_result(TaskResult(result="{}"))
+    service.services.datasets._finish_inspection(held, late)
     assert not pictures.exists()
 
 
