@@ -17,6 +17,9 @@ from recommender.home import home
 QUIET_S = 600.0  # since anything in it was last written; what is still being made is written all the time
 UPLOAD_QUIET_S = 24 * 3600.0  # an upload may wait in a queue after it has arrived
 DOWNLOAD_QUIET_S = 7 * 24 * 3600.0  # a broken download is taken up again
+WORK_QUIET_S = (
+    7 * 24 * 3600.0
+)  # of a trial's folder, which a machine that shares this home may write once an epoch
 PATTERNS = (
     "checkpoints/quarantine-*",
     "*/.unpacking-*",
@@ -63,6 +66,7 @@ def _candidates() -> Iterator[tuple[Path, float]]:
     uploads = (path for path in ours.glob("uploads/*") if not (path / REGISTERED).exists())
     yield from ((path, UPLOAD_QUIET_S) for path in uploads)
     yield from ((path, DOWNLOAD_QUIET_S) for path in ours.glob("downloads/*.part"))
+    yield from ((path, WORK_QUIET_S) for path in ours.glob("work/*"))
     for path in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*"):
         with contextlib.suppress(OSError):
             if path.lstat().st_uid == os.getuid():

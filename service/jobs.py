@@ -156,6 +156,13 @@ def launch_again(services: Services, caller: Caller, job: Job, *, key: str) -> J
     return again
 
 
+def cancel_job(services: Services, job: Job) -> Job:
+    """The training or sweep, asked to end; one that has ended stays as it is."""
+    cancelled = services.store.jobs.request_cancel(job.id)
+    services.job_hosts.wake()
+    return cancelled
+
+
 def datasets_held(store: Store, job: Job) -> tuple[RegisteredDataset, ...]:
     """The data sets of a job; none where one of them was removed."""
     spec = json.loads(job.spec)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from recommender.leftovers import QUIET_S, TEMPORARY, UPLOAD_QUIET_S, sweep_leftovers
+from recommender.leftovers import QUIET_S, TEMPORARY, UPLOAD_QUIET_S, WORK_QUIET_S, sweep_leftovers
 from tests.service.kit import running, wait_until
 
 LEFT = (
@@ -55,6 +55,8 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_was_left_goes_and_the_rest_stays(home: Path, temporary: Path) -> None:
     left = [make(home, name, age_s=UPLOAD_QUIET_S + 60) for name in LEFT]
     kept = [make(home, name, age_s=UPLOAD_QUIET_S + 60) for name in KEPT]
+    left.append(make(home, "work/killed/training-7.log", age_s=WORK_QUIET_S + 60))
+    kept.append(make(home, "work/slow/training-8.log", age_s=WORK_QUIET_S - 60))
     left.append(make(temporary, f"{TEMPORARY}1/file", age_s=QUIET_S + 60).parent)
     names = (
         "somebody-else",

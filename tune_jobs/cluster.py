@@ -14,6 +14,7 @@ import psutil
 
 from recommender.errors import UnavailableError, UsageError
 from recommender.text import counted
+from tune_jobs.address_space import require_address_space
 from tune_jobs.head_security import (
     ensure_token,
     host_and_port,
@@ -23,6 +24,7 @@ from tune_jobs.head_security import (
     require_token,
 )
 from tune_jobs.local_environment import (
+    OBJECT_STORE_BYTES,
     QUIET_VARIABLES,
     environment,
     loopback_only,
@@ -175,6 +177,7 @@ def trial_resources(
 def _start_local(num_cpus: int | None) -> None:
     ensure_token()
     require_short_temp_folder()
+    require_address_space()
     for attempt in range(START_ATTEMPTS):
         ours = set(_children())
         try:
@@ -200,6 +203,7 @@ def _init_local(num_cpus: int | None) -> None:
     ray.init(
         address="local",
         num_cpus=num_cpus,
+        object_store_memory=OBJECT_STORE_BYTES,
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,

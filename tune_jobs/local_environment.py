@@ -24,6 +24,8 @@ QUIET_VARIABLES = {
 # Ray then takes 127.0.0.1 for this node's address, and every process of it listens there only. The name is Ray's:
 # the setting is meant for desktops whose firewall asks about each listening program.
 LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+# No file travels through a cluster of one node. Ray would reserve a third of the memory, and all of /dev/shm.
+OBJECT_STORE_BYTES = 256 * 2**20
 LONGEST_SOCKET = "session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"  # below Ray's temp folder
 MAX_SOCKET_BYTES = 103 if sys.platform == "darwin" else 107  # of the path of a Unix socket
 

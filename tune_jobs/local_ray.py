@@ -15,9 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from recommender.errors import UnavailableError
+from tune_jobs.address_space import require_address_space
 from tune_jobs.head_security import ensure_token, is_open
 from tune_jobs.local_environment import (
     LOOPBACK_ONLY,
+    OBJECT_STORE_BYTES,
     QUIET_VARIABLES,
     bypass_proxies,
     require_short_temp_folder,
@@ -39,6 +41,7 @@ def local_job_server(log: Path, *, num_cpus: int | None = None) -> Iterator[str]
     """
     ensure_token()
     require_short_temp_folder()
+    require_address_space()
     bypass_proxies()
     os.environ.pop("RAY_ADDRESS", None)  # a cluster of our own was asked for
     port = free_port()
@@ -75,6 +78,7 @@ def head_command(dashboard_port: int, *, num_cpus: int | None = None, port: int 
         f"--dashboard-port={dashboard_port}",
     ]
     command += ["--dashboard-agent-listen-port=0", "--disable-usage-stats"]
+    command += [f"--object-store-memory={OBJECT_STORE_BYTES}"]
     return command if num_cpus is None else [*command, f"--num-cpus={num_cpus}"]
 
 

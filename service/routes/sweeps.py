@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse, Response
 
 from service.dependencies import CallerDep, PagingDep, ServicesDep, SweepDep, limit_costly_requests
-from service.jobs import SWEEP, job_page, launch_sweep
+from service.jobs import SWEEP, cancel_job, job_page, launch_sweep
 from service.routes.responses import events, failures
 from service.routes.streams import LastEventId, job_events, stream
 from service.routes.strict import StrictRoute
@@ -65,6 +65,4 @@ def follow_sweep(
 @router.delete("/sweeps/{id}", status_code=202, responses={202: {"model": SweepAnswer}, **failures(404)})
 def cancel_sweep(services: ServicesDep, job: SweepDep) -> SweepAnswer:
     """Cancel a sweep; its finished trials stay in the history."""
-    cancelled = services.store.jobs.request_cancel(job.id)
-    services.job_hosts.wake()
-    return sweep_answer(services.store, cancelled)
+    return sweep_answer(services.store, cancel_job(services, job))

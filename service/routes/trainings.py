@@ -17,7 +17,7 @@ from service.dependencies import (
     find_dataset,
     limit_costly_requests,
 )
-from service.jobs import KIND, job_page, launch_training
+from service.jobs import KIND, cancel_job, job_page, launch_training
 from service.routes.responses import events, failures
 from service.routes.streams import LastEventId, job_events, stream
 from service.routes.strict import StrictRoute
@@ -102,6 +102,4 @@ def get_file(
 )
 def cancel_training(services: ServicesDep, job: TrainingDep) -> TrainingAnswer:
     """Cancel a training; its status becomes `cancelled` once the cluster has let go. One that ended stays as it is."""
-    cancelled = services.store.jobs.request_cancel(job.id)
-    services.job_hosts.wake()
-    return training_answer(services.store, cancelled)
+    return training_answer(services.store, cancel_job(services, job))

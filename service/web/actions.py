@@ -27,7 +27,7 @@ from service.dependencies import (
     find_dataset,
     limit_costly_requests,
 )
-from service.jobs import advised, launch_again, launch_sweep, launch_training
+from service.jobs import advised, cancel_job, launch_again, launch_sweep, launch_training
 from service.middleware.authentication import cookie_of, too_many
 from service.page_templates import login_page
 from service.problems import HTTPProblem
@@ -248,8 +248,7 @@ def num_trials(asked: RecommendationJob, top: int) -> int:
 @router.post("/sweeps/{id}/cancel")
 def cancel_sweep(services: ServicesDep, job: SweepDep) -> Response:
     """Cancel a sweep."""
-    services.store.jobs.request_cancel(job.id)
-    services.job_hosts.wake()
+    cancel_job(services, job)
     return RedirectResponse(f"/sweeps/{job.id}", 303)
 
 
@@ -270,8 +269,7 @@ def train_again(services: ServicesDep, caller: CallerDep, job: TrainingDep, toke
 @router.post("/trainings/{id}/cancel")
 def cancel(services: ServicesDep, job: TrainingDep) -> Response:
     """Cancel a training."""
-    services.store.jobs.request_cancel(job.id)
-    services.job_hosts.wake()
+    cancel_job(services, job)
     return RedirectResponse(f"/trainings/{job.id}", 303)
 
 

@@ -21,6 +21,7 @@ import pytest
 from recommender.errors import UnavailableError
 from tests.faults.ray_heads import free_port, without_ray
 from tune_jobs import cluster, head_security, local_ray
+from tune_jobs.address_space import limited_to, require_address_space
 from tune_jobs.head_security import current_head, ensure_token, require_head
 from tune_jobs.local_environment import MAX_SOCKET_BYTES, bypass_proxies, require_short_temp_folder
 from tune_jobs.local_ray import local_job_server
@@ -138,6 +139,32 @@ def test_both_versions_are_named_where_they_differ() -> None:
     reason = cluster._reason(RuntimeError(said))
     assert "Ray: 2.9.0" in reason
     assert "Ray: 2.60.0" in reason
+
+
+UNDER_A_LIMIT = """
+from tune_jobs.address_space import limited_to
+from tune_jobs.cluster import connect
+print(limited_to())
+try:
+    with connect("local"):
+        print("connected")
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.slow
+def test_too_little_address_space_is_said_at_once_and_no_ray_is_started() -> None:
+    command = ["bash", "-c", 'ulimit -v 3000000; exec "$0" -c "$1"', sys.executable, UNDER_A_LIMIT]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
+    assert "a process here may have 3.1 GB of address space" in said
+    assert "UnavailableError A process may have 3.1 GB of address space here" in said
+    assert "ulimit -v unlimited" in said
+
+
+def test_without_a_limit_on_address_space_nothing_is_said_of_it() -> None:
+    require_address_space()
+    assert limited_to() == ""
 
 
 def listening(pid: int) -> list[str]:

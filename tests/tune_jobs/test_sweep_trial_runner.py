@@ -23,7 +23,7 @@ from tests.tune_jobs.sweep_kit import coco_artefact, exploding_weights, packed, 
 from tune_jobs.artefact_transfer import Artefact, deliver
 from tune_jobs.sweep.resume_states import drop_state, keep_state, take_state
 from tune_jobs.sweep.trained import keep_trained
-from tune_jobs.sweep.trial_runner import TrialEvent, TrialRunner, WorkerConfig
+from tune_jobs.sweep.trial_runner import NOT_INSTALLED, TrialEvent, TrialRunner, WorkerConfig
 from tune_jobs.sweep.trial_spec import TrialLimits, TrialSpec
 from tune_jobs.training import TrainingJob
 from tune_jobs.training.process import TrainingProcess
@@ -284,6 +284,11 @@ def test_a_node_that_lacks_a_package_is_told_in_one_line_and_fails_no_trial(
     assert word.note is not None
     assert "ImportError: libGL.so.1: cannot open shared object file: install what is missing" in word.note
     assert "\n" not in word.note
+
+
+def test_a_library_that_memory_has_no_place_for_is_installed_all_the_same() -> None:
+    said = "ImportError: libtorch_cpu.so: failed to map segment from shared object"
+    assert NOT_INSTALLED.search(said) is None
 
 
 def test_a_disk_that_fills_while_the_best_weights_are_written_is_the_nodes_fault(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from recommender.checkpoints.scratch import scratch_architecture
@@ -28,7 +28,7 @@ from tune_jobs.sweep.display import Display
 from tune_jobs.sweep.planning import can_be_frozen, plan_trial
 from tune_jobs.sweep.policy import SweepView, TrialView
 from tune_jobs.sweep.run import SweepResult, SweepSettings, run_trials
-from tune_jobs.sweep.trial_spec import TrialLimits, TrialSpec
+from tune_jobs.sweep.trial_spec import TrialSpec
 
 TRIAL_SHARE = 0.1  # of the full training's epochs: the bar for the recall phase is a tenth of brute force
 MIN_TRIAL_EPOCHS = 10  # a third or half of ten epochs shows mostly noise: such trainings are tried whole
@@ -56,9 +56,7 @@ def run_chosen_trials(
     store: Store,
     recipe: Recipe | None = None,
     display: Display | None = None,
-    limits: TrialLimits | None = None,
     began_at: float | None = None,
-    stop: Callable[[], str | None] | None = None,
 ) -> ChosenTrials:
     """Run the trials that are worth most for their cost, within the number and the budget asked for.
 
@@ -90,7 +88,6 @@ def run_chosen_trials(
         address=asked.address,
         gpus_per_trial=asked.gpus_per_trial,
         budget=asked.budget,
-        limits=limits or TrialLimits(),
     )
     result = run_trials(
         [*specs, *varied],
@@ -99,7 +96,6 @@ def run_chosen_trials(
         policy=policy,
         display=display,
         began_at=began_at,
-        stop=stop,
     )
     tried = tuple(run for trial in result.trials if (run := policy.run_of(trial)) is not None)
     runs = {run.start: run for run in best_settings(tried)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from recommender.errors import NotFoundError, UsageError
 from recommender.recipe_axes import recipes_along
@@ -35,7 +34,6 @@ def plan_trial(
     recipe: Recipe,
     *,
     architecture: str,
-    kind: Literal["trial", "full"] = "trial",
     keep: bool = False,
 ) -> TrialSpec:
     """One start on one target. `architecture` is for scratch only: a checkpoint brings its own.
@@ -51,7 +49,7 @@ def plan_trial(
         start=start,
         architecture=architecture if checkpoint is None else checkpoint.architecture,
         recipe=recipe,
-        kind=kind,
+        kind="trial",
         keep=keep,
         target_hash=target.content_hash,
         target_name=target.name,

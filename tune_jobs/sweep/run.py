@@ -81,10 +81,10 @@ def run_trials(
 ) -> SweepResult:
     """Run the trials that the history does not know yet and record each as it ends.
 
-    Ctrl-C, or SIGTERM, ends it with everything finished kept; the same call goes on from there. A trial that
-    fails, hangs or runs out of memory is recorded as failed and the others go on. `began_at` is the moment, on
-    `time.monotonic`'s clock, from which a wall budget counts; `device_s_before` are seconds of devices spent before.
-    `stop` is asked now and then and may return a reason to end.
+    Ctrl-C, SIGTERM or a terminal that is closed ends it with everything finished kept; the same call goes on from
+    there. A trial that fails, hangs or runs out of memory is recorded as failed and the others go on. `began_at` is
+    the moment, on `time.monotonic`'s clock, from which a wall budget counts; `device_s_before` are seconds of devices
+    spent before. `stop` is asked now and then and may return a reason to end.
 
     Raises:
         UsageError: two trials are one, the budget is not understood, or no node is large enough.
@@ -239,7 +239,7 @@ def _result(trial_driver: TrialDriver, *, otherwise: str = NOTHING_FITS) -> Swee
 
 @contextlib.contextmanager
 def _interruptible(trial_driver: TrialDriver) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM asks for the end; a second one is not held back."""
+    """The first Ctrl-C, SIGTERM or end of the terminal asks for the end; a second one is not held back."""
     if threading.current_thread() is not threading.main_thread():
         yield  # signals belong to the main thread; a service stops a sweep by other means
         return
@@ -250,8 +250,9 @@ def _interruptible(trial_driver: TrialDriver) -> Iterator[None]:
         for known, handler in before.items():
             signal.signal(known, handler)
 
-    for caught in (signal.SIGINT, signal.SIGTERM):
-        before[caught] = signal.signal(caught, ask)
+    for caught in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if caught != signal.SIGHUP or signal.getsignal(caught) != signal.SIG_IGN:  # else `nohup` means it
+            before[caught] = signal.signal(caught, ask)
     try:
         yield
     finally:

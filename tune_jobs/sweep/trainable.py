@@ -16,6 +16,7 @@ from ray import tune
 
 from recommender.errors import StorageError
 from recommender.home import subfolder
+from recommender.leftovers import sweep_leftovers
 from recommender.store.records_json import encode
 from tune_jobs.sweep.artefact_store import deliver_from, fetch_state, send_state, send_weights
 from tune_jobs.sweep.trial_runner import TrialEvent, TrialRunner, WorkerConfig
@@ -64,6 +65,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         folder = Path()
         try:
             folder = subfolder("work") / uuid.uuid4().hex[:12]
+            sweep_leftovers()  # by trials whose node was killed: nobody else comes by here
         except StorageError as error:
             self._unfit = str(error)
         self._bench = WorkerConfig(

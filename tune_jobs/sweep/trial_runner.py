@@ -27,7 +27,7 @@ LOOK_S = 0.5  # between two looks at what the process uses
 STATE_SHARE = 0.1  # of the time may go into carrying states away
 REST_S = 10.0
 # The end of a training process that lacks a package, or a library of the system as OpenCV's libGL.
-NOT_INSTALLED = re.compile(r"^(?:ModuleNotFound|Import)Error: .*\Z", re.MULTILINE)
+NOT_INSTALLED = re.compile(r"^(?:ModuleNotFound|Import)Error: (?!.*failed to map segment).*\Z", re.MULTILINE)
 MAX_CRASHES = 2  # of one trial on one node: the first may be the machine's fault
 
 ResultT = TypeVar("ResultT")

@@ -13,13 +13,11 @@ TIMED_OUT = "timed out"
 STOPPED_BY_POLICY = "stopped by the policy: "
 
 
-def failed_run(
-    job: TrainingJob, error: str, *, curve: Sequence[EpochMetrics] = (), seconds: float = 0.0
-) -> Run:
+def failed_run(job: TrainingJob, error: str, *, curve: Sequence[EpochMetrics] = ()) -> Run:
     """A run that failed with `error`, and what was seen of it. The store keeps it apart from the history."""
     where = Environment(hardware="unknown", device=job.device, num_threads=job.num_threads, versions={})
     error = " ".join(error.split())[:2000]
-    return replace(blank_record(job, where), curve=tuple(curve), seconds=seconds, error=error)
+    return replace(blank_record(job, where), curve=tuple(curve), error=error)
 
 
 def is_finished(run: Run) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 
 from recommender.ultralytics_safety import safe_environment
+from tune_jobs.address_space import limited_to
 from tune_jobs.training.job import TrainingJob
 
 MODULE = "tune_jobs.training.child"
@@ -100,6 +101,7 @@ class TrainingProcess:
     def _how_it_died(self) -> str:
         code = self._popen.returncode
         how = f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
+        how += limited_to()
         with contextlib.suppress(OSError):
             tail = self.log.read_bytes()[-LOG_TAIL_BYTES:].decode("utf-8", "replace").strip()
             return (

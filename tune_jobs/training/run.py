@@ -16,6 +16,7 @@ from recommender.errors import IntegrityError, StorageError, TrialError
 from recommender.families.ultralytics.architectures import frozen_layers
 from recommender.records import EpochMetrics, Run
 from recommender.text import counted
+from tune_jobs.address_space import limited_to
 from tune_jobs.training.environment import prepare_environment
 from tune_jobs.training.hardware import describe_environment
 from tune_jobs.training.job import BEST_WEIGHTS, DISK_FULL, STATE_FILE, WORK_PREFIX, TrainingJob
@@ -61,7 +62,8 @@ def train(job: TrainingJob, *, on_epoch: OnEpoch | None = None) -> Run:
                 (job.output / STATE_FILE).unlink(missing_ok=True)
             tracking.end("failed")
             outcome.notes += tracking.notes
-            return replace(outcome.complete(record, clock), status="failed", error=_one_line(error))
+            said = _one_line(error) + ("" if isinstance(error, TrialError) else limited_to())
+            return replace(outcome.complete(record, clock), status="failed", error=said)
         finally:
             outcome.release()
         outcome.notes += tracking.notes
