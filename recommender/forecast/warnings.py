@@ -51,23 +51,26 @@ def warnings(
     any_runs: bool = True,
 ) -> tuple[Notice, ...]:
     """All warnings about a ranking, the most pressing first. None of them is true of every ranking."""
-    return (
-        *([] if level_supported else [_unsupported(forecasts[0].situation, any_runs)]),
+    asked = forecasts[0].situation
+    found = (
+        None if level_supported else _unsupported(asked, any_runs),
         *_leaks(forecasts),
-        *_unknown_sources(forecasts),
-        *_nothing_similar(forecasts),
-        *_negative(forecasts),
-        *_small_for_scratch(forecasts, scratch_asked),
-        *_small_batch(forecasts, batch),
-        *_few_val(forecasts),
-        *_repeated(forecasts),
-        *_unknown_licence(forecasts),
+        _unknown_sources(forecasts),
+        _nothing_similar(forecasts),
+        _negative(forecasts),
+        _small_for_scratch(forecasts, scratch_asked),
+        _small_batch(asked, batch),
+        _few_val(asked),
+        _repeated(asked),
+        _unknown_licence(forecasts),
     )
+    return tuple(notice for notice in found if notice is not None)
 
 
 def notes(forecasts: Sequence[StartForecast]) -> tuple[Notice, ...]:
     """Notes, which are no faults: the licence that comes with the first start, and what takes the place of others."""
-    return (*_made_for_another_task(forecasts), *_licence(forecasts), *_recovered(forecasts))
+    licence = _licence(forecasts)
+    return (*_made_for_another_task(forecasts), *([licence] if licence else []), *_recovered(forecasts))
 
 
 def only_scratch(forecasts: Sequence[StartForecast], *, permissive_only: bool) -> tuple[Notice, ...]:
@@ -94,20 +97,18 @@ def _unsupported(situation: Situation, any_runs: bool) -> Notice:
     )
 
 
-def _unknown_sources(forecasts: Sequence[StartForecast]) -> list[Notice]:
+def _unknown_sources(forecasts: Sequence[StartForecast]) -> Notice | None:
     unknown = sorted(
         {printable(o.situation.start.checkpoint) for o in forecasts if source_unknown(o.situation)}
     )
     if not unknown:
-        return []
+        return None
     more = f" and {len(unknown) - 6} more" if len(unknown) > 6 else ""
-    return [
-        Notice(
-            code="unknown_source",
-            message=f"nothing is known of what {', '.join(unknown[:6])}{more} was trained on: it counts as a usual "
-            "source, no better. Name its data set (`recommend checkpoints add FILE --dataset PATH`) to have it judged.",
-        )
-    ]
+    return Notice(
+        code="unknown_source",
+        message=f"nothing is known of what {', '.join(unknown[:6])}{more} was trained on: it counts as a usual "
+        "source, no better. Name its data set (`recommend checkpoints add FILE --dataset PATH`) to have it judged.",
+    )
 
 
 def _leaks(forecasts: Sequence[StartForecast]) -> list[Notice]:
@@ -124,7 +125,7 @@ def _leaks(forecasts: Sequence[StartForecast]) -> list[Notice]:
     return list(notices.values())
 
 
-def _nothing_similar(forecasts: Sequence[StartForecast]) -> list[Notice]:
+def _nothing_similar(forecasts: Sequence[StartForecast]) -> Notice | None:
     known = [
         o.situation.evidence.similarity
         for o in forecasts
@@ -133,22 +134,20 @@ def _nothing_similar(forecasts: Sequence[StartForecast]) -> list[Notice]:
     ]
     pretrained = any(o.situation.checkpoint for o in forecasts)
     if not pretrained or any(map(_broad_but_not_compared, forecasts)):
-        return []
+        return None
     if known and max(known) >= NOTHING_SIMILAR:
-        return []
+        return None
     best = (
         f" (the best similarity is {max(known):.2f}; very similar begins at {NOTHING_SIMILAR:.2f})"
         if known
         else ""
     )
-    return [
-        Notice(
-            code="nothing_similar",
-            message=f"No checkpoint here was trained on data very similar to yours{best}: the order rests on "
-            "general experience. Short trials, or a checkpoint trained on similar data, decide it.",
-            hint="--trials 4, or `recommend checkpoints add`.",
-        )
-    ]
+    return Notice(
+        code="nothing_similar",
+        message=f"No checkpoint here was trained on data very similar to yours{best}: the order rests on "
+        "general experience. Short trials, or a checkpoint trained on similar data, decide it.",
+        hint="--trials 4, or `recommend checkpoints add`.",
+    )
 
 
 def _broad_but_not_compared(forecast: StartForecast) -> bool:
@@ -165,7 +164,7 @@ def _broad_but_not_compared(forecast: StartForecast) -> bool:
     )
 
 
-def _negative(forecasts: Sequence[StartForecast]) -> list[Notice]:
+def _negative(forecasts: Sequence[StartForecast]) -> Notice | None:
     poor = sorted(
         {
             str(o.situation.start)
@@ -176,81 +175,70 @@ def _negative(forecasts: Sequence[StartForecast]) -> list[Notice]:
         }
     )
     if not poor:
-        return []
-    return [
-        Notice(
-            code="negative_transfer",
-            message=f"Likely worse than random weights at this budget: {', '.join(map(printable, poor[:6]))}. "
-            "Do not start from them.",
-        )
-    ]
+        return None
+    return Notice(
+        code="negative_transfer",
+        message=f"Likely worse than random weights at this budget: {', '.join(map(printable, poor[:6]))}. "
+        "Do not start from them.",
+    )
 
 
-def _small_for_scratch(forecasts: Sequence[StartForecast], asked: bool) -> list[Notice]:
+def _small_for_scratch(forecasts: Sequence[StartForecast], asked: bool) -> Notice | None:
     """Said if scratch was asked for and is forecast far behind, or is alone and would learn next to nothing."""
     scratch = next((o for o in forecasts if o.situation.start.checkpoint == SCRATCH), None)
     if scratch is None or head_start(scratch.situation) <= 0.5:
-        return []
+        return None
     situation = scratch.situation
     size = f"{counted(situation.num_train_images, 'training image')} and {counted(situation.budget.epochs, 'epoch')}"
     rivals = [o for o in forecasts if o is not scratch and not trained_on_target(o.situation.evidence)]
     if not rivals:
         if gain_share(situation) >= LITTLE_LEARNT:
-            return []
+            return None
         message = f"{size} are too few to learn from nothing."
     else:
         first, label = rivals[0], task_definition(situation.target.task).metric.label
         behind = first.score.mean - scratch.score.mean
         if not asked or behind < FAR_BEHIND:
-            return []
+            return None
         message = (
             f"With {size} random weights are expected to end {behind:.2f} {label} below "
             f"{printable(first.situation.start)}."
         )
-    return [Notice(code="small_for_scratch", message=message)]
+    return Notice(code="small_for_scratch", message=message)
 
 
-def _small_batch(forecasts: Sequence[StartForecast], batch: int) -> list[Notice]:
-    images = forecasts[0].situation.num_train_images if forecasts else batch
-    if min(batch, images) >= SMALL_BATCH_IMAGES:
-        return []
-    return [
-        Notice(
-            code="small_batch",
-            message=f"Only {counted(min(batch, images), 'training image')} in a batch: few for batch norm, so that the "
-            "result varies more. A frozen backbone keeps its own; a second seed shows how much it is.",
-        )
-    ]
+def _small_batch(situation: Situation, batch: int) -> Notice | None:
+    seen = min(batch, situation.num_train_images)
+    if seen >= SMALL_BATCH_IMAGES:
+        return None
+    return Notice(
+        code="small_batch",
+        message=f"Only {counted(seen, 'training image')} in a batch: few for batch norm, so that the "
+        "result varies more. A frozen backbone keeps its own; a second seed shows how much it is.",
+    )
 
 
-def _few_val(forecasts: Sequence[StartForecast]) -> list[Notice]:
-    num_val = forecasts[0].situation.target.num_images.val if forecasts else FEW_VAL
+def _few_val(situation: Situation) -> Notice | None:
+    num_val = situation.target.num_images.val
     if num_val >= FEW_VAL:
-        return []
-    return [
-        Notice(
-            code="few_val",
-            message=f"{counted(num_val, 'val image')}: with others the score would differ by more than most starts do. "
-            "Label more for val.",
-        )
-    ]
+        return None
+    return Notice(
+        code="few_val",
+        message=f"{counted(num_val, 'val image')}: with others the score would differ by more than most starts do. "
+        "Label more for val.",
+    )
 
 
-def _repeated(forecasts: Sequence[StartForecast]) -> list[Notice]:
+def _repeated(situation: Situation) -> Notice | None:
     """The number of images that the forecast goes by where most are near duplicates, such as frames of one film."""
-    if not forecasts:
-        return []
-    situation = forecasts[0].situation
     distinct = round(distinct_images(situation))
     if distinct > MOSTLY_REPEATS * situation.num_train_images:
-        return []
-    return [
-        Notice(
-            code="repeated_images",
-            message=f"Your {counted(situation.num_train_images, 'training image')} count as about {distinct:,}: the "
-            "others nearly repeat them. New scenes help more than more of the same.",
-        )
-    ]
+        return None
+    return Notice(
+        code="repeated_images",
+        message=f"Your {counted(situation.num_train_images, 'training image')} count as about {distinct:,}: the "
+        "others nearly repeat them. New scenes help more than more of the same.",
+    )
 
 
 def _first_pretrained(forecasts: Sequence[StartForecast]) -> Checkpoint | None:
@@ -258,38 +246,34 @@ def _first_pretrained(forecasts: Sequence[StartForecast]) -> Checkpoint | None:
     return next((o.situation.checkpoint for o in forecasts if o.situation.checkpoint), None)
 
 
-def _unknown_licence(forecasts: Sequence[StartForecast]) -> list[Notice]:
+def _unknown_licence(forecasts: Sequence[StartForecast]) -> Notice | None:
     first = _first_pretrained(forecasts)
     if first is None or (first.licence and first.source_licence):
-        return []
+        return None
     unknown = [
         what
         for what, known in (("its weights", first.licence), ("its training data", first.source_licence))
         if not known
     ]
-    return [
-        Notice(
-            code="licence",
-            message=f"{printable(first.name)}: the licence of {' and of '.join(unknown)} is unknown; "
-            "find out before you ship.",
-        )
-    ]
+    return Notice(
+        code="licence",
+        message=f"{printable(first.name)}: the licence of {' and of '.join(unknown)} is unknown; "
+        "find out before you ship.",
+    )
 
 
-def _licence(forecasts: Sequence[StartForecast]) -> list[Notice]:
+def _licence(forecasts: Sequence[StartForecast]) -> Notice | None:
     first = _first_pretrained(forecasts)
     if first is None or not (first.licence and first.source_licence):
-        return []
+        return None
     if is_permissive(first.licence) and is_permissive(first.source_licence):
-        return []
-    return [
-        Notice(
-            code="licence",
-            message=f"{printable(first.name)}: weights under {printable(first.licence)}, its training data under "
-            f"{printable(first.source_licence)}. Check both before you ship.",
-            hint="--licence permissive leaves such starts out.",
-        )
-    ]
+        return None
+    return Notice(
+        code="licence",
+        message=f"{printable(first.name)}: weights under {printable(first.licence)}, its training data under "
+        f"{printable(first.source_licence)}. Check both before you ship.",
+        hint="--licence permissive leaves such starts out.",
+    )
 
 
 def _made_for_another_task(forecasts: Sequence[StartForecast]) -> list[Notice]:
