@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recommender.comparison.catching_up import CatchUp
+from recommender.comparison.comparison_input import ComparisonInput
 from recommender.comparison.forecast_error import ForecastError
 from recommender.comparison.noise import CARE, LEVEL, SeedNoise
 from recommender.comparison.reasons import WorseStart
-from recommender.comparison.rows import ComparisonRow
+from recommender.comparison.rows import ComparisonRow, held_out_map
 from recommender.comparison.sizes import SizeFinding
 from recommender.records import Start
 from recommender.text import counted, printable
@@ -53,6 +54,25 @@ def noise_sentence(noise: SeedNoise, rows: Sequence[ComparisonRow], metric: str)
         f"The same start with another seed ends ±{noise.deviation:.3f} {metric} apart (standard deviation, pooled over "
         f"{counted(noise.freedom, 'degree')} of freedom); between means of {counted(min(counts), 'seed')}, "
         f"a difference under {bound:.3f} is seed noise ({LEVEL:.0%} level)."
+    )
+
+
+def next_step(comparison: ComparisonInput, rows: Sequence[ComparisonRow]) -> str | None:
+    """The next step with the first of `rows`, its commands between backticks; None where none has learnt enough."""
+    if not rows or rows[0].score.mean < TRAINED_ENOUGH:
+        return None
+    start = printable(rows[0].start, limit=80)
+    train = (
+        f"`recommend train --dataset PATH --start {start} --imgsz {comparison.plan.imgsz}` trains it in full"
+    )
+    kept = [one for one in comparison.trained if one.run.id in rows[0].runs and one.evaluation is not None]
+    if not kept:
+        return f"{train}."
+    best = max(kept, key=lambda one: held_out_map(comparison, one))
+    return (
+        f"{train}. Its best network of this comparison is `trained/{best.run.id}.safetensors` below RECOMMENDER_HOME: "
+        "`recommend checkpoints add FILE --name NAME --dataset PATH` makes it a checkpoint, "
+        "`recommend checkpoints export NAME best.pt` a file for ultralytics."
     )
 
 

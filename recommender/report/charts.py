@@ -88,13 +88,14 @@ def ticks_of(low: float, high: float) -> tuple[float, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """Maps data to drawing units: x from `low` to `high`, y from 0 to `top`, in the middle where x does not vary."""
+    """Maps data to drawing units: y from `floor` to `top`, x from `low` to `high`, in the middle where it is one."""
 
     size: tuple[float, float] = (WIDTH, HEIGHT)
     margins: tuple[float, float, float, float] = (LEFT, RIGHT, TOP, BOTTOM)
     low: float
     high: float
     top: float
+    floor: float = 0.0
     log: bool = False
 
     def x(self, value: float) -> float:
@@ -107,7 +108,8 @@ class Frame:
         """The place of a value downwards; what lies beyond the axis is drawn at its end."""
         _, _, top, bottom = self.margins
         height = self.size[1]
-        return height - bottom - (height - top - bottom) * max(0.0, min(value / self.top, 1.0))
+        share = (value - self.floor) / (self.top - self.floor)
+        return height - bottom - (height - top - bottom) * max(0.0, min(share, 1.0))
 
 
 def _frame_of(series: Sequence[Series], axes: Axes) -> Frame:

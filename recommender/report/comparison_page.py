@@ -14,7 +14,7 @@ from recommender.comparison.comparison_input import ComparisonInput
 from recommender.comparison.findings import Findings, curves_of
 from recommender.comparison.noise import SeedSpread
 from recommender.comparison.reasons import rates_tried, trainable_share
-from recommender.comparison.summary import catch_up_text, size_text
+from recommender.comparison.summary import catch_up_text, next_step, size_text
 from recommender.records import EpochMetrics, Start
 from recommender.report.charts import NUM_STYLES, Axes, Point, Series, line_chart, swatch
 from recommender.report.comparison_confusion import class_rows, shown_confusions
@@ -37,6 +37,7 @@ def comparison_page(comparison: ComparisonInput, findings: Findings, pixels: Pix
         plan=comparison.plan,
         task=task_definition(comparison.task),
         findings=findings,
+        next_step=next_step(comparison, findings.main),
         estimated=any(row.estimated_seconds for row in findings.rows),
         legend=[(printable(start), swatch(style)) for start, style in styles.items()],
         swatches={start: swatch(style) for start, style in styles.items()},

@@ -10,6 +10,7 @@ from rich.text import Text
 from recommender.comparison.comparison_input import ComparisonInput
 from recommender.comparison.findings import Findings
 from recommender.comparison.noise import SeedSpread
+from recommender.comparison.summary import next_step
 from recommender.tasks import task_definition
 from recommender.text import printable
 
@@ -19,6 +20,9 @@ def print_comparison(comparison: ComparisonInput, findings: Findings, console: C
     for number, sentence in enumerate(findings.sentences, start=1):
         console.print(Text(f"{number}. {sentence}"))
     console.print(Text(findings.noise_sentence, style="dim"))
+    following = next_step(comparison, findings.main)
+    if following is not None:
+        console.print(Text(f"Next: {following}"))
     task = task_definition(comparison.task)
     estimated = any(row.estimated_seconds for row in findings.rows)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)

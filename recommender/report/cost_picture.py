@@ -103,12 +103,15 @@ def _ranked(row: RankedStart, cost: float) -> CostPoint:
 
 def _frame_of(points: Sequence[CostPoint], axis: CostAxis) -> Frame:
     costs = [point.cost for point in points] + ([axis.limit] if axis.limit else [])
+    top = max([0.05, *(point.high or point.score for point in points)]) * 1.05
+    lowest = min(point.score if point.low is None else point.low for point in points)
     return Frame(
         size=(WIDTH, HEIGHT),
         margins=(LEFT, RIGHT, TOP, BOTTOM),
         low=min(costs) / 1.3,
         high=max(costs) * 1.3,
-        top=max([0.05, *(point.high or point.score for point in points)]) * 1.05,
+        top=top,
+        floor=max(tick for tick in ticks_of(0.0, top) if tick <= max(lowest, 0.0)),
         log=True,
     )
 
@@ -121,7 +124,7 @@ def _cost_ticks(frame: Frame) -> list[float]:
 def _axes(frame: Frame, axis: CostAxis, y_title: str) -> Markup:
     bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
     parts = [_line(LEFT, bottom, right, bottom)]
-    for tick in ticks_of(0.0, frame.top):
+    for tick in ticks_of(frame.floor, frame.top):
         y = frame.y(tick)
         parts.append(_line(LEFT, y, right, y, opacity=0.15))
         parts.append(_text(LEFT - 6, y + 4, f"{tick:g}", anchor="end"))
@@ -159,7 +162,7 @@ def _point(frame: Frame, point: CostPoint, *, first: bool) -> Markup:
 
 
 def _front(frame: Frame, leading: Sequence[CostPoint]) -> Markup:
-    """The line through the starts that no other matches for as little, and the names of the first and the last."""
+    """The line through the starts that no other matches for as little; the name of its first below, its last above."""
     path = " ".join(f"{frame.x(one.cost):.1f},{frame.y(one.score):.1f}" for one in leading)
     parts = [
         Markup('<polyline points="{}" fill="none" stroke="currentColor" stroke-width="2"/>').format(path)
@@ -168,7 +171,8 @@ def _front(frame: Frame, leading: Sequence[CostPoint]) -> Markup:
         x = frame.x(one.cost)
         anchor = "start" if x < WIDTH / 2 else "end"
         shift = 9 if anchor == "start" else -9
-        parts.append(_text(x + shift, frame.y(one.score) - 9, printable(one.label), anchor=anchor))
+        drop = -9 if one is leading[-1] else 17  # so that neither name covers the other
+        parts.append(_text(x + shift, frame.y(one.score) + drop, printable(one.label), anchor=anchor))
     return Markup("").join(parts)
 
 

@@ -55,10 +55,14 @@ def loss(expected: float) -> str:
 
 
 def _start(recommendation: Recommendation, first: RankedStart, label: str) -> str:
-    said = f"{printable(first.start)}, {MODE_WORDS[first.start.mode]}; {label} {spread(first.score)} expected"
+    imgsz = first.imgsz or recommendation.budget.imgsz
+    said = f"{printable(first.start)} at {imgsz} px, {MODE_WORDS[first.start.mode]}; "
+    said += f"{label} {spread(first.score)} expected"
+    if first.hours is not None:
+        said += f" after about {_hours(first.hours)} of training"
     if first.latency_ms is not None:  # the device that was named is the reason for this start
         about = "" if first.latency_basis == "measured" else "about "
-        said += f", {about}{first.latency_ms:.3g} ms an image at {first.imgsz} px"
+        said += f", {about}{first.latency_ms:.3g} ms an image"
     alone = next((notice for notice in recommendation.warnings if notice.code == "only_scratch"), None)
     return said if alone is None else f"{alone.message} {said[0].upper()}{said[1:]}."
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, get_origin
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
@@ -21,7 +21,7 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler of a request. Raises HTTPProblem 422."""
         handle = super().get_route_handler()
-        known = sorted(_query_of(self.dependant))
+        known = _query_of(self.dependant)
 
         async def strictly(request: Request) -> Response:
             _check_query(request, known)
@@ -30,10 +30,14 @@ class StrictRoute(APIRoute):
         return strictly
 
 
-def _query_of(dependant: Dependant) -> set[str]:
-    """The query parameters of a function and of all it depends on."""
-    own = {field.alias for field in dependant.query_params}
-    return own.union(*map(_query_of, dependant.dependencies))
+def _query_of(dependant: Dependant) -> dict[str, bool]:
+    """The query parameters of a function and of all it depends on; True for those that may be repeated."""
+    known = {
+        field.alias: get_origin(field.field_info.annotation) is tuple for field in dependant.query_params
+    }
+    for one in dependant.dependencies:
+        known |= _query_of(one)
+    return known
 
 
 class _StrictRequest(Request):
@@ -69,13 +73,13 @@ def _refuse_constant(name: str) -> Any:
     raise _refusal(f"The JSON has a {name}, which is no number.", "Leave the field out, or send null.")
 
 
-def _check_query(request: Request, known: list[str]) -> None:
+def _check_query(request: Request, known: dict[str, bool]) -> None:
     given = [name for name, _ in request.query_params.multi_items()]
-    allowed = f"Allowed here: {', '.join(known)}." if known else "None is allowed here."
+    allowed = f"Allowed here: {', '.join(sorted(known))}." if known else "None is allowed here."
     for name in given:
         if name not in known:
             raise _refusal(f"There is no query parameter {printable(name)!r} here.", allowed)
-        if given.count(name) > 1:
+        if given.count(name) > 1 and not known[name]:
             raise _refusal(
                 f"The query parameter {printable(name)!r} is given twice or more.", "Give it once."
             )

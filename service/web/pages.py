@@ -44,6 +44,7 @@ from service.page_templates import STATIC, axis_top, login_page, render
 from service.problems import HTTPProblem
 from service.routes.history import get_run as find_run
 from service.routes.history import list_checkpoints
+from service.routes.strict import StrictRoute
 from service.schemas.from_records import (
     dataset_answer,
     recommendation_json,
@@ -57,7 +58,7 @@ from service.web.figures import MEANINGS, balance_of, evidence_of
 from service.web.labels import labels
 
 MOST_COMPARED = 8  # curves that can be told apart
-router = APIRouter()
+router = APIRouter(route_class=StrictRoute)
 router.include_router(actions.router)
 
 

@@ -31,8 +31,9 @@ def ask(visit: Visit, at: str, device: str = "", latency: str = "") -> Shown:
     """Ask at the budget the page proposes; a limit is filled in as a person would."""
     visit.page.goto(at)
     page = visit.page
+    page.get_by_text(re.compile("^Limits")).click()
     page.get_by_label("It will run on").select_option(device)
-    page.get_by_label("At most, for one image").fill(latency)
+    page.get_by_label("Time for one image, at most").fill(latency)
     page.get_by_role("button", name=re.compile("rank", re.IGNORECASE)).click()
     expect(page.locator("dl.answer")).to_be_visible(timeout=PATIENCE_MS)
     cells = page.locator('td[data-label="latency"]').all_text_contents()

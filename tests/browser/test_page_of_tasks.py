@@ -62,7 +62,7 @@ def test_from_upload_to_a_finished_training(
     page.get_by_label("Drop a zip of your data set here").set_input_files(
         zip_of(write(drawn / name), drawn / f"{name}.zip")
     )
-    page.get_by_label("Read it for").select_option(label=task)
+    page.get_by_label("Task").select_option(label=task)
     page.get_by_role("button", name="Upload and check").click()
     expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible(timeout=120_000)
     expect(page.get_by_text(f"read for {task}")).to_be_visible()

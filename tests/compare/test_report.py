@@ -76,6 +76,7 @@ def test_page_has_every_part_of_the_issue(made: tuple[ComparisonInput, Findings]
         "Modes: what really happened to the weights",
         "Block by block",
         "Why some lost",
+        "Next:",
         "Predictions side by side",
         "Forecast and outcome",
         "seed noise",

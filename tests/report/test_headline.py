@@ -13,7 +13,7 @@ def test_every_number_of_the_headline_stands_in_the_first_row() -> None:
     said = headline(
         answer_of(ranked(1, "coco", "freeze", loss=0.013, p_best=0.36), ranked(2, "b", "full", loss=0.1))
     )
-    assert said.start == "coco:freeze, backbone frozen; mAP50-95 0.49 (0.44–0.54) expected"
+    assert said.start == "coco:freeze at 160 px, backbone frozen; mAP50-95 0.49 (0.44–0.54) expected"
     assert said.chance.startswith(
         "36% to be the best of 2 starts; choosing it is expected to lose 0.01 mAP50-95"
     )
@@ -31,9 +31,15 @@ def test_how_little_a_few_val_images_show_stands_beside_the_chance() -> None:
 
 def test_the_latency_stands_beside_the_start_where_a_device_was_named() -> None:
     row = replace(ranked(1, "coco", "full"), latency_ms=81.24, latency_basis="measured", imgsz=480)
-    assert headline(answer_of(row)).start.endswith("expected, 81.2 ms an image at 480 px")
+    assert headline(answer_of(row)).start.startswith("coco:full at 480 px, ")
+    assert headline(answer_of(row)).start.endswith("expected, 81.2 ms an image")
     guessed = replace(row, latency_basis="estimated from yolo11n at 640 px")
-    assert headline(answer_of(guessed)).start.endswith("expected, about 81.2 ms an image at 480 px")
+    assert headline(answer_of(guessed)).start.endswith("expected, about 81.2 ms an image")
+
+
+def test_how_long_it_trains_stands_beside_what_is_expected() -> None:
+    row = replace(ranked(1, "coco", "full"), hours=2.24)
+    assert headline(answer_of(row)).start.endswith("expected after about 2.2 h of training")
 
 
 def test_what_cannot_be_told_apart_is_named_and_the_rest_counted() -> None:

@@ -46,6 +46,15 @@ def test_query_parameters_that_nobody_reads_are_refused(service: Service) -> Non
     assert service.get("/v1/checkpoints?limit=2&available=true").status_code == 200
 
 
+@pytest.mark.parametrize("page", ["/", "/trainings", "/sweeps", "/runs", "/checkpoints", "/docs"])
+def test_pages_refuse_what_they_do_not_read_as_the_api_does(service: Service, page: str) -> None:
+    refused = service.get(f"{page}?limt=5")
+    assert refused.status_code == 422
+    assert "no query parameter" in refused.text
+    assert "llowed here" in refused.text
+    assert service.get(page).status_code == 200
+
+
 def test_the_same_archive_under_another_name_leaves_nothing_behind(
     service: Service, small_zip: Path, tmp_path: Path
 ) -> None:
