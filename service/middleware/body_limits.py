@@ -64,7 +64,6 @@ class _LimitedBody:
         self._min_bytes_per_s = min_bytes_per_s
         self._started_s = time.monotonic()
         self._bytes = 0
-        self._ended = False
         self.complete = False
 
     async def receive(self) -> Message:

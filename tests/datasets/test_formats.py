@@ -16,8 +16,6 @@ from recommender.errors import DatasetError, NotFoundError
 from tests.datagen import FORMATS, SPLITLESS, Format, make_dataset, tar_of, zip_of
 from tests.datasets.helpers import kinds, tree_digest, yolo_set
 
-GIVEN = [form for form in FORMATS if form not in SPLITLESS]
-
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_format_is_the_same_data_set(tmp_path: Path, form: Format) -> None:

@@ -30,7 +30,6 @@ from service.problems import in_fields, status_of
 from tests.service.kit import Service, quiet, running
 
 CANARY = "canary-5d41402abc4b2a76"
-LONE = "\ud800"
 
 
 @pytest.fixture
