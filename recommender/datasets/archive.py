@@ -74,10 +74,8 @@ def is_archive(path: Path) -> bool:
     )
 
 
-def packed_kind(path: Path) -> str | None:
+def packed_kind(start: bytes) -> str | None:
     """The name of an archive format that is not opened here, by its first bytes; None for anything else."""
-    with path.open("rb") as file:
-        start = file.read(8)
     return next((name for mark, name in OTHER_ARCHIVES.items() if start.startswith(mark)), None)
 
 

@@ -23,6 +23,7 @@ from recommender.datasets.split_names import (
     ANNOTATION_FOLDERS,
     PLAIN_WORDS,
     split_of_words,
+    tell_joined_splits,
     without_split_words,
 )
 from recommender.errors import DatasetError
@@ -52,6 +53,12 @@ class ClassTree:
     def class_names(self) -> tuple[str, ...]:
         """The names of all splits, sorted."""
         return tuple(sorted({name for _, name, _ in self.folders}))
+
+    @property
+    def split_folders(self) -> dict[Path, Split]:
+        """The folders that are called after splits, with these."""
+        above = ((split, place) for split, _, folder in self.folders for place in (folder, *folder.parents))
+        return {place: split for split, place in above if split and _split_of(place.name) == split}
 
 
 def read_class_folders(
@@ -86,6 +93,7 @@ def read_class_folders(
         else:
             log.add("image_unclassified", disk.name(path))
     _tell_missing(tree, name, log)
+    tell_joined_splits(tree.split_folders, log)
     return RawSet(
         name=name,
         root=root,

@@ -282,6 +282,9 @@ def _boxes_by_image(
         if image is None or image not in listed:
             log.add("label_dangling_image", where, f"image {row.get('image_id')}")
             continue
+        if row.get("ignore") in (1, True):
+            num_crowds["label_crowd"] += 1
+            continue
         if _is_crowd(row):
             used = crowds is None or image in crowds
             num_crowds["label_crowd_used" if used else "label_crowd"] += 1

@@ -17,6 +17,7 @@ from typing import BinaryIO
 from recommender.datasets.images import IMAGE_SUFFIXES
 from recommender.datasets.limits import LIMITS, DatasetLimits
 from recommender.datasets.opened import open_folder, open_plain
+from recommender.datasets.wrong_content import wrong_content
 from recommender.errors import DatasetError, UnsafeInputError
 from recommender.text import printable
 
@@ -146,6 +147,8 @@ class Disk:
     def read_text(self, path: Path, max_bytes: int) -> str:
         """Read a bounded file of UTF-8, or of UTF-16 with a byte-order mark. Raises DatasetError."""
         content = self.read_bytes(path, max_bytes)
+        if found := wrong_content(content[:64]):
+            raise DatasetError(f"{printable(self.name(path))} is {found.what}.", remedy=found.remedy)
         try:
             self.found_utf_16 |= encoding_of(content) == "utf-16"
             return content.decode(encoding_of(content))

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from recommender.datasets.decoding_memory import decoding
 from recommender.datasets.limits import LIMITS, DatasetLimits
 from recommender.datasets.opened import open_plain
+from recommender.datasets.wrong_content import POINTER, wrong_content
 from recommender.errors import DatasetError, UnsafeInputError
 from recommender.records import ByteArray
 from recommender.text import printable
@@ -195,12 +196,15 @@ def decode_image(
 def read_mask(path: Path, *, limits: DatasetLimits = LIMITS, as_colours: bool = False) -> NDArray[np.int32]:
     """The values of a mask picture, HW, as stored: numbers of a palette or grey levels, of colours 0xRRGGBB.
 
-    A picture of grey colours counts as grey levels. `as_colours` gives the colours behind palettes and grey levels.
+    A picture of grey colours counts as grey levels, and one that shows something by its opacity alone by that.
+    `as_colours` gives the colours behind palettes and grey levels.
     Raises ImageError as `read_image`.
     """
     data = read_bytes(path, limits=limits)
     with _opened(path, data, limits.image_pixels) as image, decoding(image.size[0] * image.size[1]):
         try:
+            if image.mode in ("LA", "RGBA") and _is_plain(image):
+                image = image.getchannel("A")
             if not as_colours and (image.mode in ("1", "L", "P", "I") or image.mode.startswith("I;16")):
                 return np.asarray(image).astype(np.int32)
             colours_HW3 = _pixels(image).astype(np.int32)
@@ -211,6 +215,12 @@ def read_mask(path: Path, *, limits: DatasetLimits = LIMITS, as_colours: bool = 
         return red.copy()
     packed_HW: NDArray[np.int32] = red << 16 | green << 8 | blue
     return packed_HW
+
+
+def _is_plain(image: Any) -> bool:
+    """True if a picture with an alpha channel is of one colour, and of several opacities."""
+    *colours, alpha = image.getextrema()
+    return all(low == high for low, high in colours) and bool(alpha[0] < alpha[1])
 
 
 def decode_stencil(data: bytes, *, max_pixels: int) -> NDArray[np.bool_]:
@@ -329,6 +339,9 @@ def _opened(path: Path, data: bytes, max_pixels: int) -> Any:
     except Exception as error:  # Pillow's parsers raise nearly anything on damaged files
         if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS:
             raise ImageError("image_heic", f"{_shown(path)} is an HEIC photo, which is not read.") from error
+        if found := wrong_content(data[:64]):
+            kind = "image_pointer" if found is POINTER else "image_unreadable"
+            raise ImageError(kind, f"{_shown(path)} is {found.what}.") from error
         raise ImageError("image_unreadable", f"{_shown(path)} is not an image that can be read.") from error
     width, height = image.size
     _check_pixels(path, width, height, max_pixels)

@@ -27,7 +27,7 @@ from recommender.datasets.shapes import (
     text,
 )
 from recommender.datasets.split_names import split_of_title
-from recommender.errors import WrongTaskError
+from recommender.errors import DatasetError, WrongTaskError
 from recommender.text import counted, printable
 
 LABELS = ("rectanglelabels", "polygonlabels", "brushlabels", "ellipselabels", "labels")
@@ -48,12 +48,21 @@ def read_label_studio(paths: Sequence[Path], root: Path, disk: Disk, log: Defect
                 log.add("image_without_name", disk.name(path), str(row.get("id"))[:40])
                 continue
             where = f"{disk.name(path)}: {reference}"
-            if len(_sound(row)) > 1:
+            sound = _sound(row)
+            if sound == []:
+                log.add("image_unannotated", where)
+                continue
+            if sound and len(sound) > 1:
                 log.add("annotations_several", where)
-            regions = list(_regions(row))
+            regions = list(_regions(row, sound))
             objects = tuple(o for region in regions if (o := _object(region, where, log)) is not None)
             one = NamedImage(reference=reference, near=path, objects=objects, split=split, units="fraction")
             tagged.append((one, _choices(row, regions)))
+    if not tagged and (count := log.count("image_unannotated")):
+        raise DatasetError(
+            f"{printable(name)} holds {counted(count, 'task')} of Label Studio, and none is annotated.",
+            remedy="Annotate them, or accept the predictions, and export again.",
+        )
     return set_of_kind(tagged, format="label studio", root=root, disk=disk, log=log, name=name)
 
 
@@ -71,18 +80,18 @@ def _reference(row: dict[str, Any]) -> str:
     return ""
 
 
-def _sound(row: dict[str, Any]) -> list[dict[str, Any]]:
-    """The annotations of an image that were not cancelled; none in JSON-MIN."""
-    found = row.get("annotations", row.get("completions"))
-    rows = found if isinstance(found, list) else []
+def _sound(row: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """The annotations of an image that were not cancelled; None in JSON-MIN, which has no such list."""
+    rows = row.get("annotations", row.get("completions"))
+    if not isinstance(rows, list):
+        return None
     return [each for each in rows if isinstance(each, dict) and not each.get("was_cancelled")]
 
 
-def _regions(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The regions of the first annotation that was not cancelled; of JSON-MIN all lists of regions."""
-    if isinstance(row.get("annotations", row.get("completions")), list):
-        result = next((each.get("result") for each in _sound(row)), None)
-        yield from (region for region in result or () if isinstance(region, dict))
+def _regions(row: dict[str, Any], sound: list[dict[str, Any]] | None) -> Iterator[dict[str, Any]]:
+    """The regions of the first `sound` annotation; of JSON-MIN all lists of regions."""
+    if sound is not None:
+        yield from (region for region in sound[0].get("result") or () if isinstance(region, dict))
         return
     for value in row.values():
         if isinstance(value, list):

@@ -15,6 +15,7 @@ import numpy as np
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.raw import NO_OUTLINE, NumberedShape, Shape
+from recommender.datasets.wrong_content import wrong_content
 from recommender.errors import DatasetError, UnsafeInputError
 from recommender.text import counted
 
@@ -93,6 +94,9 @@ def read_labels(
             data = file.read(disk.limits.label_file_bytes + 1)
         if len(data) > disk.limits.label_file_bytes:
             log.add("label_too_large", named, f"more than {disk.limits.label_file_bytes} bytes")
+            return None
+        if found := wrong_content(data[:64]):
+            log.add("label_unreadable", named, found.what)
             return None
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

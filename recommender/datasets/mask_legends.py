@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +47,35 @@ def find_legend(root: Path, disk: Disk) -> Legend | None:
     return found[0][1] if found else None
 
 
+def fitted(legend: Legend, shown: Set[int], named: str) -> Legend:
+    """The legend, its one name for the one value that is `shown`, whatever its number: white is 1 or 255.
+
+    Raises DatasetError where masks show something, and nothing that their legend names.
+    """
+    values = sorted(shown - legend.background)
+    if not values or any(value in legend.names for value in values):
+        return legend
+    if len(legend.names) == len(values) == 1 and not legend.by_colour:
+        return replace(legend, names=dict(zip(values, legend.names.values(), strict=True)))
+    held, known = (
+        ", ".join(f"#{value:06x}" if legend.by_colour else str(value) for value in sorted(some)[:4])
+        for some in (values, legend.names)
+    )
+    raise DatasetError(
+        f"The masks of {printable(named)} hold the values {held}, and their legend names {known or 'none'}.",
+        remedy="Correct the legend: a CSV of lines `value,name`, or for colours lines `name r g b`.",
+    )
+
+
 def _read(path: Path, disk: Disk) -> Legend | None:
     lines: list[str] = []
     if path.suffix.lower() == ".json":
         try:
-            rows = list(_of_json(load_json(path, disk)))
+            content = load_json(path, disk)
         except DatasetError:
             return None
+        rows = list(_of_json(content))
+        lines = list(_numbered_lines(content))
     else:
         content = disk.read_text(path, disk.limits.yaml_bytes)
         lines = [line.strip() for line in content.splitlines() if line.strip()]
@@ -61,13 +83,22 @@ def _read(path: Path, disk: Disk) -> Legend | None:
     colours = {value: name for name, value in rows if value is not None}
     if colours and len(colours) == len(rows):
         return _legend(colours, by_colour=True)
-    if path.suffix.lower() != ".json" and not colours and (numbers := _numbers(lines)):
+    if not colours and (numbers := _numbers(lines)):
         return _legend(numbers, by_colour=False)
     if path.suffix.lower() == ".txt" and rows and not colours:
         names = [name for name, _ in rows if name.casefold() != IGNORE]
         first = 0 if BACKGROUND.match(names[0]) else 1  # without a name for the background, it is 0
         return _legend(dict(enumerate(names, first)), by_colour=False)
     return None
+
+
+def _numbered_lines(content: Any) -> Iterator[str]:
+    """Number and name a line, of `{"cat": 50}` or `{"50": "cat"}`; none where anything else stands in it."""
+    pairs = list(content.items()) if isinstance(content, dict) else []
+    if all(type(value) is int for _, value in pairs):
+        yield from (f"{value},{key}" for key, value in pairs)
+    elif all(isinstance(value, str) for _, value in pairs):
+        yield from (f"{key},{value}" for key, value in pairs)
 
 
 def _legend(names: dict[int, str], *, by_colour: bool) -> Legend:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,14 +14,9 @@ from numpy.typing import NDArray
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.images import ImageError, read_mask
-from recommender.datasets.mask_edges import EXTREMES, Values, hardened, is_black_and_white, snapped
-from recommender.datasets.mask_files import (
-    MaskFile,
-    find_mask_files,
-    is_mask_file,
-    is_voc_mask,
-)
-from recommender.datasets.mask_legends import Legend, find_legend
+from recommender.datasets.mask_edges import EXTREMES, Values, hardened, is_black_and_white, is_jpeg, snapped
+from recommender.datasets.mask_files import MaskFile, find_mask_files, is_mask_file, is_voc_mask
+from recommender.datasets.mask_legends import Legend, find_legend, fitted
 from recommender.datasets.named import NamedImage, Object, named_set
 from recommender.datasets.outlines import Mask, rings_of_mask
 from recommender.datasets.raw import Corners, RawSet, Shape
@@ -193,7 +189,7 @@ def _values(mask: MaskFile, disk: Disk, legend: Legend | None, log: DefectLog | 
     """The values of a mask, softened edges made sharp again, which is told to `log`."""
     by_colour = legend is not None and legend.by_colour
     stored_HW = read_mask(mask.path, limits=disk.limits, as_colours=by_colour)
-    if legend is None:
+    if legend is None or (is_jpeg(mask.path) and not by_colour):
         values_HW = hardened(stored_HW, mask.path, one_class=mask.kind is not None)
     else:
         values_HW = snapped(stored_HW, legend, mask.path) if by_colour else stored_HW
@@ -215,6 +211,13 @@ def _reading(masks: dict[Path, list[MaskFile]], root: Path, disk: Disk, log: Def
     legend = (
         find_legend(root, disk) if plain or any(e.instances for own in masks.values() for e in own) else None
     )
+    if legend is not None and plain:
+        if len(legend.names) > 1 and not legend.by_colour and any(is_jpeg(each.path) for each in plain):
+            raise DatasetError(
+                f"The masks of {printable(root.name)} number classes, and JPEG keeps no number exactly.",
+                remedy="Export masks as PNG.",
+            )
+        legend = fitted(legend, _shown(plain, legend, disk), root.name)
     if legend is not None or not plain:
         return Reading(legend=legend, instances=False)
     if of_classes := [each for each in plain if is_voc_mask(each.path)]:
@@ -243,8 +246,18 @@ def _reading(masks: dict[Path, list[MaskFile]], root: Path, disk: Disk, log: Def
         return Reading(legend=None, instances=True)
     raise DatasetError(
         f"The masks of {printable(root.name)} hold several colours or numbers, and no file says what they mean.",
-        remedy="Add classes.txt (one name a line, from the value 0) or a legend of lines `name r g b`.",
+        remedy="Add classes.txt (one name a line, from the value 0), a legend.csv of lines `value,name`, or for "
+        "colours one of lines `name r g b`.",
     )
+
+
+def _shown(plain: Sequence[MaskFile], legend: Legend, disk: Disk) -> set[int]:
+    """The values in some of the masks."""
+    seen: set[int] = set()
+    for each in plain[:: max(1, len(plain) // LOOKED_AT)]:
+        with contextlib.suppress(ImageError):
+            seen.update(np.unique(_values(each, disk, legend)).tolist())
+    return seen
 
 
 def _refuse_too_many_classes(masks: dict[Path, list[MaskFile]], root: Path) -> None:

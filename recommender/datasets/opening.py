@@ -30,10 +30,11 @@ from recommender.datasets.label_files import count_label_files
 from recommender.datasets.limits import LIMITS, DatasetLimits
 from recommender.datasets.mask_files import is_voc_mask
 from recommender.datasets.masks import read_masks
-from recommender.datasets.other_tasks import error_without_labels
+from recommender.datasets.other_tasks import error_without_labels, holds_packed_annotations
 from recommender.datasets.raw import RawSet
 from recommender.datasets.split_lists import take_splits
 from recommender.datasets.split_names import split_of_words
+from recommender.datasets.wrong_content import WrongContent, wrong_content
 from recommender.datasets.yolo import read_described, read_layout, refuse_other_names
 from recommender.errors import DatasetError, NotFoundError, UnsafeInputError, WrongTaskError
 from recommender.home import expanded, subfolder
@@ -88,6 +89,7 @@ def open_dataset(
     if (
         place.is_file()
         and place.suffix.lower() not in (*YAML_SUFFIXES, *ANNOTATION_SUFFIXES, *TABLE_SUFFIXES)
+        and not holds_packed_annotations(place)
         and is_archive(place)
     ):
         return _open_archive(place, log, limits, seed, progress or silent, task)
@@ -142,16 +144,22 @@ def _read(
         disk = Disk((place.parent,), limits=limits)
         if refusal := _unread_file(place, place.parent, disk):
             raise refusal
-        kind = packed_kind(place)
-        remedy = "Give a folder, data.yaml, COCO JSON, VOC tree, or a zip or tar of one."
-        if kind is not None:
-            remedy = "Unpack it and give the folder, or pack it as zip."
-        raise DatasetError(
-            f"{printable(place.name)} is {kind or 'not a data set'}{', which is not opened' if kind else ''}.",
-            remedy=remedy,
-        )
+        raise _no_dataset(place, disk)
     _report_unread(disk, log)
     return raw, disk
+
+
+def _no_dataset(place: Path, disk: Disk) -> DatasetError:
+    """The refusal of a file that is no data set by its content."""
+    start = disk.head(place, 64)
+    kind = packed_kind(start)
+    found = wrong_content(start) or WrongContent(
+        f"{kind}, which is not opened" if kind else "not a data set" if start else "empty",
+        "Unpack it and give the folder, or pack it as zip."
+        if kind
+        else "Give a folder, data.yaml, COCO JSON, VOC tree, or a zip or tar of one.",
+    )
+    return DatasetError(f"{printable(place.name)} is {found.what}.", remedy=found.remedy)
 
 
 def _read_file(place: Path, root: Path, disk: Disk, log: DefectLog) -> RawSet:

@@ -111,6 +111,11 @@ def _small_polygons(boxes_M4: Float64Array, apart_MP2: Float64Array) -> bool:
     return bool(far_M.mean() < SIZE_FAR and np.median(spread_M) < SPREAD)
 
 
+def holds_packed_annotations(path: Path) -> bool:
+    """True of annotations packed by themselves: `instances.json.gz`."""
+    return path.suffix.lower() in PACKED and Path(path.stem).suffix.lower() in ANNOTATIONS
+
+
 def error_without_labels(root: Path, disk: Disk) -> DatasetError:
     """The error for a folder that has no boxes in any format read here."""
     paths = list(disk.images(root))
@@ -138,7 +143,7 @@ def error_without_labels(root: Path, disk: Disk) -> DatasetError:
             remedy="Export as COCO (cityscapesscripts' instances of the eight classes that have some).",
         )
     for path in disk.walk(root):
-        if path.suffix.lower() in PACKED and Path(path.stem).suffix.lower() in ANNOTATIONS:
+        if holds_packed_annotations(path):
             return DatasetError(
                 f"{named} holds {counted(len(paths), 'image')}, and {printable(disk.name(path))} is packed.",
                 remedy="Unpack it: annotations are not read from packed files beside images.",

@@ -114,22 +114,35 @@ def apart(title: str) -> str:
 
 
 def tell_split_folders(paths: Iterable[Path], root: Path, log: DefectLog) -> None:
-    """Say which folders were taken for a split, perhaps by chance."""
-    for folder, split in split_folders_by_chance(paths, root).items():
-        log.add("split_by_word", folder, f"taken as {split}")
+    """Say which folders were taken for a split, perhaps by chance, and which two for one."""
+    found: dict[Path, Split] = {}
+    for parent in dict.fromkeys(path.parent for path in paths):
+        above = (folder for folder in (parent, *parent.parents) if folder.is_relative_to(root))
+        folder = next((folder for folder in above if folder != root and split_of_words(folder.name)), None)
+        if folder is not None and (split := split_of_words(folder.name)):
+            found[folder] = split
+    for name, split in split_folders_by_chance(
+        {folder.name: split for folder, split in found.items()}
+    ).items():
+        log.add("split_by_word", name, f"taken as {split}")
+    tell_joined_splits(found, log)
 
 
-def split_folders_by_chance(paths: Iterable[Path], root: Path) -> dict[str, Split]:
-    """Folders that one word of an unlike name makes a split: `crash_test` beside `park`; not `fruits_test` beside
-    `fruits_train`.
+def tell_joined_splits(folders: Mapping[Path, Split], log: DefectLog) -> None:
+    """Say which folders side by side were taken for one split by words of their own: `val` and `eval`."""
+    joined: dict[tuple[Path, Split], dict[frozenset[str], str]] = {}
+    for folder, split in sorted(folders.items()):
+        words = frozenset(SPLIT_WORDS).intersection(_words(folder.name))
+        joined.setdefault((folder.parent, split), {}).setdefault(words, folder.name)
+    for (_, split), names in joined.items():
+        if len(names) > 1:
+            log.add("split_by_word", " and ".join(names.values()), f"together taken as {split}")
+
+
+def split_folders_by_chance(found: Mapping[str, Split]) -> dict[str, Split]:
+    """Folders, of those `found`, that one word of an unlike name makes a split: `crash_test` beside `park`; not
+    `fruits_test` beside `fruits_train`.
     """
-    found: dict[str, Split] = {}
-    for path in paths:
-        folders = path.relative_to(root).parts[:-1] if path.is_relative_to(root) else ()
-        for folder in reversed(folders):
-            if split := split_of_words(folder):
-                found[folder] = split
-                break
     plain = PLAIN_WORDS | SPLIT_WORDS.keys()
     rest = {folder: frozenset(_words(folder)) - plain for folder in found}
     if len(set(rest.values())) == 1 and len(set(found.values())) > 1:

@@ -203,8 +203,11 @@ def test_brush_masks_exported_as_crowds_are_objects(tmp_path: Path, brush: Calla
     assert "label_crowd" not in kinds(found)
 
 
-def test_a_crowd_beside_ordinary_objects_is_left_out(tmp_path: Path) -> None:
-    path, _ = coco(tmp_path, lambda content: as_mask(content["annotations"][0]), boxes=3)
+@pytest.mark.parametrize("mark", [as_mask, lambda row: row.update(ignore=1)])
+def test_a_crowd_or_an_ignored_region_is_left_out(
+    tmp_path: Path, mark: Callable[[dict[str, Any]], None]
+) -> None:
+    path, _ = coco(tmp_path, lambda content: mark(content["annotations"][0]), boxes=3)
     found = open_dataset(path)
     assert kinds(found) == {"label_crowd": 1}
     assert [each.examples for each in found.defects] == [(f"{path.name}: 1 of 72 annotations",)]

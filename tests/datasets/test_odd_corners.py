@@ -179,6 +179,23 @@ def test_more_words_for_splits(tmp_path: Path, word: str, split: str) -> None:
     assert held == {split}
 
 
+@pytest.mark.parametrize("form", ["classes", "yolo"])
+def test_two_folders_of_one_split_are_told(tmp_path: Path, form: str) -> None:
+    if form == "classes":
+        folder = class_folders(tmp_path / "set", "eval")
+        shutil.copytree(folder / "eval", folder / "val")
+        for path in (folder / "val").rglob("*.png"):
+            Image.open(path).rotate(180).save(path)
+    else:
+        folder = make_dataset(tmp_path / "set", format="yolo_layout", images=16)
+        for part in ("images", "labels"):
+            (folder / part / "eval").mkdir()
+            first = sorted((folder / part / "val").iterdir())[0]
+            first.rename(folder / part / "eval" / first.name)
+    told = next(d for d in open_dataset(folder).defects if d.kind == "split_by_word")
+    assert told.examples == ("eval and val: together taken as val",)
+
+
 @pytest.mark.parametrize("name", ["model.h5", "weights.hdf5", "db/data.mdb"])
 def test_weights_beside_class_folders_are_no_annotations(tmp_path: Path, name: str) -> None:
     path = class_folders(tmp_path / "set") / name
@@ -218,6 +235,26 @@ def test_several_annotations_of_an_image_in_label_studio_are_told(tmp_path: Path
         rows[0]["annotations"] *= 2
         path.write_text(json.dumps(rows))
     assert kinds(open_dataset(folder))["annotations_several"] >= 1
+
+
+@pytest.mark.parametrize("annotations", [[], [{"was_cancelled": True, "result": []}]])
+def test_tasks_of_label_studio_that_nobody_annotated_are_no_background(
+    tmp_path: Path, annotations: list[dict[str, Any]]
+) -> None:
+    folder = foreign.label_studio(tmp_path / "set", draw_images(12, ("a", "b")), ("a", "b"))
+    for path in folder.rglob("*.json"):
+        rows = json.loads(path.read_text())
+        made, rows[0]["annotations"] = rows[1]["annotations"], annotations
+        path.write_text(json.dumps(rows))
+    told = kinds(open_dataset(folder))["image_unannotated"]
+    assert told >= 1
+    for path in folder.rglob("*.json"):
+        rows = json.loads(path.read_text())
+        path.write_text(
+            json.dumps([{**row, "annotations": annotations, "predictions": made} for row in rows])
+        )
+    with pytest.raises(DatasetError, match="none is annotated"):
+        open_dataset(folder)
 
 
 @pytest.mark.parametrize("name", ["data.arrow", "data.h5", "train_lmdb/data.mdb"])
