@@ -17,12 +17,15 @@ export PYTHONDONTWRITEBYTECODE :=
 .PHONY: demo test check fast docs clean install-for-gpus install-large
 
 $(RUNTIME): pyproject.toml constraints.txt
-	@echo "setting up $(VENV): some 6 GB with torch, a minute or two"
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -qq --upgrade pip
+	@echo "setting up $(VENV): some 6 GB with torch, a minute or two, more where the network or the machine is slow"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "  1 of 3: pip"
+	@$(BIN)/python -m pip install -qq --upgrade pip
+	@echo "  2 of 3: torch, ray and the other large packages, nine tenths of it"
 	@test "$$(uname -sm)" != 'Linux x86_64' || $(MAKE) --no-print-directory -j 2 install-for-gpus install-large
-	$(INSTALL) --editable .
-	touch $@
+	@echo "  3 of 3: the rest"
+	@$(INSTALL) --editable .
+	@touch $@
 
 install-for-gpus:
 	@$(INSTALL) --no-deps $(FOR_GPUS)
@@ -35,7 +38,7 @@ $(STAMP): $(RUNTIME)
 	touch $@
 
 demo: $(RUNTIME)  ## set everything up and run the main job
-	$(BIN)/python -m benchmarks.demo
+	@$(BIN)/python -m benchmarks.demo
 
 check: $(STAMP)  ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

@@ -190,7 +190,7 @@ def _launcher(store: Store, place: JobLocation) -> Iterator[Launcher]:
             guard=None if local else lambda job: _require_token(place, job),
             download_to=subfolder("trainings") if url.startswith("actor://") else None,
         )
-        yield Launcher(store, RayJobs(address), open_storage(url), settings)
+        yield Launcher(store, RayJobs(address, started_here=local), open_storage(url), settings)
 
 
 def _require_token(place: JobLocation, job: Job) -> None:

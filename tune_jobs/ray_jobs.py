@@ -46,8 +46,8 @@ class JobServer(Protocol):
 class RayJobs:
     """Ray's job server at `http://host:port`. Connects at the first call, and again after a loss."""
 
-    def __init__(self, address: str) -> None:
-        self._address = address
+    def __init__(self, address: str, *, started_here: bool = False) -> None:
+        self._address, self._started_here = address, started_here
         self._client: JobSubmissionClient | None = None
 
     def submit(self, submission: Submission) -> None:
@@ -116,6 +116,11 @@ class RayJobs:
     def _unavailable(self, error: Exception) -> UnavailableError:
         self._client = None
         reason = " ".join(str(error).split())[-300:].rstrip(".")
+        if self._started_here:  # its user has neither set it up nor given it a token
+            return UnavailableError(
+                f"The Ray started on this machine does not answer: {reason}.",
+                remedy="It is started anew by itself; if that goes on, free processor time or memory.",
+            )
         return UnavailableError(
             f"The job server at {self._address} does not answer: {reason}.",
             remedy="Check that the Ray cluster runs and that its token is set; `recommend doctor` tests it.",

@@ -130,8 +130,8 @@ def trials_worth(recommendation: Recommendation) -> str | None:
         else f"some {_hours(value.hours)}"
     )
     return (
-        f"Training the {len(value.starts)} that lead and keeping the best is expected to gain {value.gain:.3f} {label} "
-        f"of that, for {cost}; the rest is chance, or starts further down."
+        f"To be surer, train the {len(value.starts)} that lead and keep the best: expected to win back "
+        f"{value.gain:.3f} {label} of that loss, for {cost}."
     )
 
 

@@ -188,6 +188,10 @@ def _print_legend(
     for heading, meaning in said.items():
         grid.add_row(heading, meaning)
     console.print(grid)
+    left_out = [column.heading for column in columns_for(rows.shown) if column not in columns]
+    if left_out:
+        said_so = f"Without room here: {', '.join(left_out)}. --html FILE shows all."
+        console.print(Text(said_so, style="dim"))
     if rows.more:
         console.print(
             Text(

@@ -83,12 +83,12 @@ def test_what_trials_would_bring_is_said_where_it_is_worth_it() -> None:
     value = TrialValue(starts=recommendation.decision.tied, gain=0.0042, cost=2.6, hours=None)
     tried = replace(recommendation, decision=replace(recommendation.decision, trials=value))
     assert trials_worth(tried) == (
-        "Training the 3 that lead and keeping the best is expected to gain 0.004 mAP50-95 of that, for 2.6 full "
-        "trainings of YOLO11n's size; the rest is chance, or starts further down."
+        "To be surer, train the 3 that lead and keep the best: expected to win back 0.004 mAP50-95 of that loss, "
+        "for 2.6 full trainings of YOLO11n's size."
     )
     timed = replace(value, cost=107.0, hours=0.8)
     tried = replace(recommendation, decision=replace(recommendation.decision, trials=timed))
-    assert "of that, for some 48 min; the rest" in str(trials_worth(tried))
+    assert "of that loss, for some 48 min." in str(trials_worth(tried))
 
 
 def test_scratch_left_alone_is_said_first_and_is_no_best_start() -> None:

@@ -216,6 +216,14 @@ def test_gpus_are_counted_beyond_the_hundred_nodes_that_ray_lists_by_default(
     assert jobs.total_gpus() == 2
 
 
+def test_nobody_is_sent_to_look_after_a_ray_that_was_started_for_him() -> None:
+    silent = ConnectionError("Connection refused")
+    ours = str(RayJobs("http://127.0.0.1:1", started_here=True)._unavailable(silent))
+    assert "started anew by itself" in ours
+    assert "token" not in ours
+    assert "its token is set" in str(RayJobs("http://10.0.0.1:8265")._unavailable(silent))
+
+
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_proxy_does_not_stand_before_our_own_head(head: str, monkeypatch: pytest.MonkeyPatch) -> None:
