@@ -57,6 +57,7 @@ def assemble(raw: RawSet, *, disk: Disk, seed: int, progress: Progress, task: Ta
     if task == "segment":
         raw.log.forget("label_outline")
     raw.images = _joined(raw)
+    _leave_out_unlabelled_test(raw)
     raw.name, raw.class_names = unicode_text(raw.name), tuple(map(unicode_text, raw.class_names))
     for found in raw.images:
         found.path, found.name = disk.without_links(found.path), unicode_text(found.name)
@@ -138,6 +139,14 @@ def _join(known: RawImage, image: RawImage, raw: RawSet) -> None:
     known.classes_M = np.concatenate([known.classes_M, image.classes_M])
     known.corners_M4 = np.concatenate([known.corners_M4, image.corners_M4])
     known.num_rows += image.num_rows
+
+
+def _leave_out_unlabelled_test(raw: RawSet) -> None:
+    """Take away a test split none of whose images has a label where others have: it is no background."""
+    test = [image for image in raw.images if image.split == "test"]
+    if test and not any(image.labelled for image in test) and any(image.labelled for image in raw.images):
+        raw.images = [image for image in raw.images if image.split != "test"]
+        raw.log.add("test_unlabelled", test[0].name, f"and {len(test) - 1} more", count=len(test))
 
 
 def _outlines(image: RawImage) -> tuple[Outline, ...]:

@@ -129,6 +129,15 @@ def read_description(path: Path, disk: Disk, log: DefectLog) -> Description | No
     )
 
 
+def names_alone(path: Path, disk: Disk, log: DefectLog) -> tuple[str, ...] | None:
+    """The class names in a YAML that names no split; None in any other. Raises DatasetError for broken names."""
+    named = disk.name(path)
+    content = load_yaml(disk.read_text(path, disk.limits.yaml_bytes), named, disk.limits)
+    lower = {str(key).lower(): value for key, value in content.items()} if isinstance(content, dict) else {}
+    has_splits = any(lower.get(key) for keys in SPLIT_KEYS.values() for key in keys)
+    return _class_names(lower, named, disk.limits, log) if "names" in lower and not has_splits else None
+
+
 def _is_found_by_ultralytics(base: str) -> bool:
     """False for a relative `path`, which it looks for in the current folder, and for one that is not there."""
     return not base or (Path(base).is_absolute() and Path(base).is_dir())

@@ -38,6 +38,10 @@ READ_SUFFIXES = IMAGE_SUFFIXES | {
 # Never read, but they tell what a folder without readable labels is.
 UNREAD_IMAGES = frozenset({".arw", ".cr2", ".dcm", ".dng", ".exr", ".nef", ".nii"})
 NAMED_SUFFIXES = UNREAD_IMAGES | {
+    ".xlsx",
+    ".xls",
+    ".odgt",
+    ".manifest",
     ".tfrecord",
     ".tfrecords",
     ".record",

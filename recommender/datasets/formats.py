@@ -153,7 +153,10 @@ FORMATS: tuple[Format, ...] = (
     Format(
         name="V7 Darwin JSON",
         suffixes=(".json",),
-        marks=(rb'"schema_ref"\s*:\s*"[^"]*darwin|"slots"\s*:\s*\[', rb'"annotations"\s*:|"item"\s*:'),
+        marks=(
+            rb'"schema_ref"\s*:\s*"[^"]*darwin|"slots"\s*:\s*\[|"(bounding_box|original_filename)"\s*:',
+            rb'"annotations"\s*:|"item"\s*:',
+        ),
         remedy="Export as COCO; of classified images, sort them into folders by class.",
     ),
     Format(
@@ -173,7 +176,7 @@ FORMATS: tuple[Format, ...] = (
         name="FiftyOne's labels by number",
         suffixes=(".json",),
         marks=(rb'\A\s*\{\s*"classes"\s*:\s*\[', rb'"labels"\s*:\s*\{'),
-        remedy="Export as an ImageClassificationDirectoryTree: the images of each class in its folder.",
+        remedy="Export as a COCODetectionDataset, or classified images as an ImageClassificationDirectoryTree.",
         notes=True,
     ),
     Format(
@@ -182,6 +185,12 @@ FORMATS: tuple[Format, ...] = (
         marks=(rb'"tags"\s*:\s*\[\s*\{', rb'"objects"\s*:\s*\[\s*\]'),
         remedy="Sort the images into folders by class, or write a CSV of file and label.",
         notes=True,
+    ),
+    Format(
+        name="FiftyOne's samples",
+        suffixes=(".json",),
+        marks=(rb'"samples"\s*:\s*\[', rb'"(_id|filepath|_cls)"'),
+        remedy="Export as a COCODetectionDataset, or classified images as an ImageClassificationDirectoryTree.",
     ),
     Format(
         name="BDD100K JSON",
@@ -275,6 +284,20 @@ FORMATS: tuple[Format, ...] = (
         ),
         remedy=BOX_REMEDY,
         notes=True,
+    ),
+    Format(
+        name="an Excel table",
+        suffixes=(".xlsx", ".xls"),
+        marks=(),
+        remedy="Save it as CSV.",
+        notes=True,
+    ),
+    Format(name="CrowdHuman's odgt", suffixes=(".odgt",), marks=()),
+    Format(
+        name="a manifest of Ground Truth",
+        suffixes=(".manifest",),
+        marks=(),
+        remedy="Convert it to COCO; of classified images, write a CSV of file and label.",
     ),
     Format(
         name="TFRecord",

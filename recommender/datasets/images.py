@@ -37,6 +37,7 @@ IMAGE_SUFFIXES = frozenset(
         ".heif",
         ".jfif",
         ".jp2",
+        ".jpe",
         ".jpeg",
         ".jpg",
         ".mpo",
@@ -51,10 +52,10 @@ IMAGE_SUFFIXES = frozenset(
     }
 )
 # By ultralytics, for their names alone: copies have others.
-PASSED_OVER = frozenset({".gif", ".jfif", ".pbm", ".pgm", ".pnm", ".ppm"})
+PASSED_OVER = frozenset({".gif", ".jfif", ".jpe", ".pbm", ".pgm", ".pnm", ".ppm"})
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "JPEG2000", "AVIF", "PPM")
 SUFFIXES_OF = {
-    "JPEG": {".jpg", ".jpeg", ".jfif", ".mpo"},
+    "JPEG": {".jpg", ".jpe", ".jpeg", ".jfif", ".mpo"},
     "MPO": {".mpo", ".jpg", ".jpeg"},
     "PNG": {".png"},
     "BMP": {".bmp"},

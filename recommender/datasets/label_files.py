@@ -60,14 +60,20 @@ class LabelFiles:
     def of(self, image: Path) -> Path | None:
         """The label file of `image`, or None. Names may differ by Unicode form, case or upload prefix."""
         images = self._images_in(image.parent)
-        found = (self._labels_in(folder).find_one(image.stem, images) for folder in self.folders_of(image))
+        folders = [self._labels_in(folder) for folder in self.folders_of(image)]
+        found = (index.find_one(image.stem, images) for index in folders)
         own = next((path for path in found if path is not None), None)
-        return own or self._called_as_lists(image)
+        whole = (index.find(image.name) for index in folders)  # a.jpg.txt is about a.jpg
+        return (
+            own
+            or next((paths[0] for paths in whole if len(paths) == 1), None)
+            or self._called_as_lists(image)
+        )
 
     def _called_as_lists(self, image: Path) -> Path | None:
         """The labels of a picture called `test` or `labels`, whose file has the name of a list."""
         name = f"{image.stem}.txt"
-        if not _is_other_text(name.lower()):
+        if not is_other_text(name.lower()):
             return None
         found = (
             folder / name for folder in self.folders_of(image) if name in self._disk.listing(folder).files
@@ -95,7 +101,7 @@ class LabelFiles:
         return [
             folder / name
             for name in names
-            if name.lower().endswith(".txt") and not _is_other_text(name.lower())
+            if name.lower().endswith(".txt") and not is_other_text(name.lower())
         ]
 
     def _labels_in(self, folder: Path) -> NameIndex:
@@ -139,5 +145,6 @@ class LabelFiles:
             yield base / alias
 
 
-def _is_other_text(name: str) -> bool:
+def is_other_text(name: str) -> bool:
+    """True for texts that lie beside labels and hold none, by their names in lower case."""
     return name in OTHER_TEXTS or name.startswith("readme")

@@ -23,7 +23,7 @@ from recommender.text import printable
 
 NUMBER = re.compile(r"\d{1,6}")
 CODE = re.compile(r"/[a-z]/\w+")
-LIST_NAME = re.compile(r"(?i)(^|[^a-z])(class(es)?|labels?|names|categories)([^a-z]|$)|classnames?")
+LIST_NAME = re.compile(r"(?i)(^|[^a-z])(class(es)?|labels?|names|categories|synsets?)([^a-z]|$)|classnames?")
 NUMBER_WORDS = re.compile(
     r"(?i)(^|[^a-z])(id|ids|number|num|no|index|idx|label|class|code)([^a-z]|$)|(class|label)id"
 )

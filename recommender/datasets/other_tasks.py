@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from recommender.datasets.disk import ARCHIVE_SUFFIXES, UNREAD_IMAGES, Disk
+from recommender.datasets.disk import ARCHIVE_SUFFIXES, CACHE_SUFFIXES, UNREAD_IMAGES, Disk
+from recommender.datasets.label_files import is_other_text
 from recommender.datasets.labels import RowShapes
 from recommender.datasets.raw import Float64Array
 from recommender.errors import DatasetError, WrongTaskError
@@ -23,7 +24,8 @@ REMEDY = "Give rows of `class x y w h` for object detection, or polygons for ins
 PARALLELOGRAM_TOLERANCE = 2e-3  # of the image's side
 MIN_ROWS = 5
 CITYSCAPES_MASK = re.compile(r"_gt(Fine|Coarse)_(label|instance)(Train)?Ids$")
-ANNOTATIONS = (".json", ".xml", ".jsonl", ".csv")
+ANNOTATIONS = (".json", ".xml", ".jsonl", ".ndjson", ".csv", ".tsv")
+MAYBE_LABELS = (ANNOTATIONS, (".txt",), tuple(CACHE_SUFFIXES))  # the likeliest first
 PACKED = (".gz", ".bz2", ".xz", ".zip")
 BRUSH_EXPORT = re.compile(r"task-\d+-annotation-\d+-by-")
 # Drawn at random, at most half of polygons have their first corner among the others, an eighth their second far away,
@@ -128,7 +130,10 @@ def error_without_labels(root: Path, disk: Disk) -> DatasetError:
                 remedy="Convert them to PNG.",
             )
         packed = [path.name for path in disk.walk(root) if path.suffix.lower() in ARCHIVE_SUFFIXES]
-        remedy = "Give a folder, data.yaml, COCO JSON, VOC tree or an archive of one."
+        remedy = (
+            "Give a folder with images (called .jpg, .png or the like), data.yaml, COCO JSON, VOC tree or an "
+        )
+        remedy += "archive of one."
         if packed:
             remedy = f"Unpack {printable(packed[0])}: archives within folders and archives are not opened."
         return DatasetError(f"{named} holds no image.", remedy=remedy)
@@ -148,10 +153,14 @@ def error_without_labels(root: Path, disk: Disk) -> DatasetError:
                 f"{named} holds {counted(len(paths), 'image')}, and {printable(disk.name(path))} is packed.",
                 remedy="Unpack it: annotations are not read from packed files beside images.",
             )
-    others = [path for path in disk.walk(root) if path.suffix.lower() in ANNOTATIONS]
-    beside = f" Of {printable(disk.name(others[0]))} the form is not known." if others else ""
+    unknown = (path for kinds in MAYBE_LABELS for path in disk.walk(root) if path.suffix.lower() in kinds)
+    other = next((path for path in unknown if not is_other_text(path.name.lower())), None)
+    remedy = (
+        "Put YOLO label files, a COCO JSON, VOC files or a folder `masks` with them, or the images of each class in "
+        "its folder, two classes at least."
+    )
     return DatasetError(
-        f"{named} holds {counted(len(paths), 'image')} and no labels that are read.{beside}",
-        remedy="Put YOLO label files, a COCO JSON, VOC files or a folder `masks` with them, or the images of each "
-        "class in its folder, two classes at least.",
+        f"{named} holds {counted(len(paths), 'image')} and no labels that are read."
+        + (f" Of {printable(disk.name(other))} the form is not known." if other else ""),
+        remedy=f"Export as COCO or YOLO. Or: {remedy}" if other else remedy,
     )

@@ -15,7 +15,9 @@ from recommender.datasets.json_text import load_json
 from recommender.datasets.named import NamedImage, Object, named_set
 from recommender.datasets.raw import RawSet, Shape
 from recommender.datasets.shapes import box_from_points, number, outline_from_mask, outline_from_points, text
+from recommender.datasets.split_names import SPLIT_WORDS
 from recommender.errors import DatasetError
+from recommender.records import Split
 
 MAX_PNG_BYTES = 64 * 2**20  # of one bitmap once unpacked
 MAX_UNSIZED = 4 * 2**20  # pixels of a bitmap in a file that does not tell the size of its picture
@@ -49,8 +51,16 @@ def _image(content: dict[str, Any], path: Path, disk: Disk, log: DefectLog) -> N
         reference=f"../img/{path.stem}",  # a.png.json is about a.png
         near=path,
         objects=tuple(_object(thing, f"{where}: object {n}", most, log) for n, thing in enumerate(things)),
+        split=_split_in(content.get("tags")),
         size=(width, height) if width > 0 and height > 0 else None,
     )
+
+
+def _split_in(tags: Any) -> Split | None:
+    """The split that an image's tags name; None without one tag called as a split."""
+    rows = [tag for tag in tags if isinstance(tag, dict)] if isinstance(tags, list) else []
+    found = {SPLIT_WORDS[word] for tag in rows if (word := text(tag.get("name")).lower()) in SPLIT_WORDS}
+    return found.pop() if len(found) == 1 else None
 
 
 def _object(thing: Any, where: str, max_pixels: int, log: DefectLog) -> Object:

@@ -7,6 +7,7 @@ it. Entities and external references are refused, they are the means of a bomb.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -130,6 +131,16 @@ def _parsed(paths: Sequence[Path], root: Path, sets: ImageSets, disk: Disk, log:
     return found
 
 
+def in_utf_8(data: bytes) -> bytes:
+    """An XML text in UTF-8, where it declares one of the encodings that the parser does not know: GBK, Shift_JIS."""
+    declared = re.match(
+        rb"""\s*<\?xml[^>]*?encoding=["']((?i:gb\w*|big5\S*|euc\S*|shift_jis))["'][^>]*\?>""", data
+    )
+    if declared is None:
+        return data
+    return data[declared.end() :].decode(declared[1].decode()).encode()
+
+
 def read_voc_file(path: Path, disk: Disk, log: DefectLog) -> VocFile | None:
     """Parse one XML; None when it is unusable (counted)."""
     from defusedxml import DefusedXmlException
@@ -142,7 +153,7 @@ def read_voc_file(path: Path, disk: Disk, log: DefectLog) -> VocFile | None:
         if len(data) > disk.limits.xml_bytes:
             log.add("label_too_large", named, f"more than {disk.limits.xml_bytes} bytes")
             return None
-        root = fromstring(data)
+        root = fromstring(in_utf_8(data))
         for element in root.iter():  # tools of one's own write namespaces
             element.tag = element.tag.rpartition("}")[2]
     except DefusedXmlException as error:

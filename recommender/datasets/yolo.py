@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -9,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from recommender.datasets.defects import DefectLog
-from recommender.datasets.description import SPLIT_KEYS, Description
+from recommender.datasets.description import SPLIT_KEYS, Description, names_alone
 from recommender.datasets.disk import Disk
 from recommender.datasets.formats import SAMPLED, find_format, unread
 from recommender.datasets.image_paths import listed_images
@@ -101,7 +102,7 @@ def read_layout(root: Path, disk: Disk, log: DefectLog, name: str, described: Ra
     if described is not None:
         example = next(path for path in paths if labels.of(path) is not None)
         raise _unlabelled(described, labels, disk, f"{printable(disk.name(example))} has one")
-    names = _class_names_below(root, disk)
+    names = _class_names_below(root, disk, log)
     paths = _without_masks(paths, labels, root)
     if names is None:
         log.add("names_missing", name)
@@ -293,12 +294,18 @@ def _lists_of_darknet(root: Path, disk: Disk) -> dict[Path, Split | None]:
     return found
 
 
-def _class_names_below(root: Path, disk: Disk) -> tuple[str, ...] | None:
-    """Names from classes.txt and the like, the longest list. Raises DatasetError where two disagree.
+def _class_names_below(root: Path, disk: Disk, log: DefectLog) -> tuple[str, ...] | None:
+    """Names from classes.txt and the like, or of a YAML without splits, the longest list.
+
+    Raises DatasetError where two disagree.
 
     LabelImg writes one into each folder and appends to it: a list may be the beginning of another.
     """
     found = _names_files(root, disk)
+    for path in (path for path in disk.walk(root) if path.suffix.lower() in (".yaml", ".yml")):
+        with contextlib.suppress(DatasetError):  # some other tool's settings
+            names = names_alone(path, disk, log)
+            found += [(path, names)] if names else []
     if not found:
         return None
     longest, names = max(found, key=lambda entry: len(entry[1]))

@@ -194,11 +194,12 @@ def test_wrong_extension_is_told_and_read(tmp_path: Path) -> None:
     assert sorted(path.suffix for path in (exported / "images").rglob("*.*")) == [".png"] * 12
 
 
-def test_jpegs_called_jfif_are_trained_on_under_another_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".jfif", ".jpe"])
+def test_jpegs_called_otherwise_are_trained_on_under_another_name(tmp_path: Path, suffix: str) -> None:
     folder = make_dataset(tmp_path / "set", images=12, suffix=".jpg")
     assert open_dataset(folder).config == folder / "data.yaml"
     for path in folder.rglob("*.jpg"):
-        path.rename(path.with_suffix(".jfif"))
+        path.rename(path.with_suffix(suffix))
     dataset = open_dataset(folder)
     assert (len(dataset.images), dataset.defects, dataset.config) == (12, (), None)
     data = export_yolo(dataset, tmp_path / "copy")
