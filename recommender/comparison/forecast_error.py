@@ -37,6 +37,13 @@ class ForecastError:
         """Outcomes within their intervals."""
         return sum(one.inside for one in self.outcomes)
 
+    @property
+    def mean_error(self) -> float | None:
+        """Mean of outcome minus forecast; above zero the forecast was too low. The page of a comparison shows it."""
+        if not self.outcomes:
+            return None
+        return sum(one.outcome - one.expected.score.mean for one in self.outcomes) / len(self.outcomes)
+
 
 def forecast_error_of(comparison: ComparisonInput, rows: Sequence[ComparisonRow]) -> ForecastError:
     """Forecasts with an outcome, in the forecast's order."""
