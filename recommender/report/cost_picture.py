@@ -184,6 +184,8 @@ def _line(x1: float, y1: float, x2: float, y2: float, *, opacity: float = 1.0, d
 
 
 def _text(x: float, y: float, text: str, *, anchor: str = "middle") -> Markup:
-    return Markup('<text fill="currentColor" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
-        x, y, anchor, text
-    )
+    # The halo keeps points behind a word from crossing it.
+    return Markup(
+        '<text fill="currentColor" paint-order="stroke" stroke="Canvas" stroke-width="3" x="{:.1f}" y="{:.1f}" '
+        'text-anchor="{}">{}</text>'
+    ).format(x, y, anchor, text)

@@ -9,7 +9,7 @@ from recommender.forecast.rules import trained_on_target
 from recommender.forecast.warnings import FEW_VAL
 from recommender.records import SCRATCH, Interval, Mode, RankedStart, Recommendation
 from recommender.tasks import task_definition
-from recommender.text import counted, printable
+from recommender.text import counted, printable, two_figures
 
 NAMED = 2  # tied starts that are named; the others are counted
 MODE_WORDS: dict[Mode, str] = {
@@ -136,7 +136,7 @@ def trials_worth(recommendation: Recommendation) -> str | None:
 
 
 def _hours(hours: float) -> str:
-    return f"{60 * hours:.0f} min" if hours < 1 else f"{hours:.1f} h"
+    return f"{60 * hours:.0f} min" if hours < 1 else f"{two_figures(hours)} h"
 
 
 def about(recommendation: Recommendation) -> str:

@@ -16,6 +16,7 @@ from recommender.report.cost_picture import cost_picture
 from recommender.report.dataset_map import PlacedDataset, dataset_map
 from recommender.report.document import as_published
 from recommender.report.headline import LABELS, MODE_WORDS, UNSUPPORTED, about, headline, trials_worth
+from recommender.report.map_labels import labels as map_labels
 from recommender.report.notices import coded, notice_title
 from recommender.report.rows import highest_score, names_of, shown_rows
 from recommender.tasks import task_definition
@@ -34,6 +35,7 @@ def page(recommendation: Recommendation, pictures: AnswerPictures | None = None)
     recommendation = as_published(recommendation)
     rows = shown_rows(recommendation.ranking)
     worth = trials_worth(recommendation)
+    places = _map(recommendation.profile)
     return (
         environment()
         .get_template("recommendation.html")
@@ -52,7 +54,8 @@ def page(recommendation: Recommendation, pictures: AnswerPictures | None = None)
             modes=MODE_WORDS,
             top=highest_score(recommendation.ranking),
             classes=_balance(recommendation.profile),
-            places=_map(recommendation.profile),
+            places=places,
+            map_labels=map_labels(places, recommendation.profile.dataset_hash),
             pictures=pictures,
             costs=cost_picture(recommendation),
         )

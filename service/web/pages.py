@@ -19,6 +19,7 @@ from recommender.report.columns import cost_columns
 from recommender.report.cost_picture import cost_picture
 from recommender.report.document import RecommendationDocument, restored
 from recommender.report.headline import LABELS, trials_worth
+from recommender.report.map_labels import labels
 from recommender.report.page import page
 from recommender.report.rows import names_of, shown_rows
 from recommender.report.runs import RunDetail, differences, run_detail, run_summary
@@ -55,7 +56,6 @@ from service.schemas.from_records import (
 from service.schemas.recommendations import RecommendationAnswer, RecommendationStatus
 from service.web import actions, reference
 from service.web.figures import MEANINGS, balance_of, evidence_of
-from service.web.labels import labels
 
 MOST_COMPARED = 8  # curves that can be told apart
 router = APIRouter(route_class=StrictRoute)

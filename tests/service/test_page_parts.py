@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from recommender.report.map_labels import labels
 from service.page_templates import axis_top, duration, moment, signed
 from service.schemas.datasets import MapPlace
-from service.web.labels import labels
 
 
 def test_labels_on_the_map_never_cover_each_other() -> None:

@@ -1,17 +1,37 @@
-"""Placement of labels on the map without overlaps; names without room are shown on hover only."""
+"""Placement of labels on a map of data sets without overlaps; names without room are left out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from recommender.text import printable
-from service.schemas.datasets import MapPlace
 
 LEFT, TOP, WIDTH, HEIGHT = 40, 30, 560, 340  # of the area in which data sets lie
 VIEW_WIDTH, VIEW_HEIGHT = 640, 400
 MOST_CHARS = 22
 Box = tuple[float, float, float, float]  # left, top, right, bottom
+
+
+class MapPlace(Protocol):
+    """One data set; `x` and `y` within [0, 1]. Read only."""
+
+    @property
+    def hash(self) -> str:
+        """Its content hash."""
+
+    @property
+    def name(self) -> str:
+        """Its name, as users wrote it."""
+
+    @property
+    def x(self) -> float:
+        """Its place across."""
+
+    @property
+    def y(self) -> float:
+        """Its place downwards."""
 
 
 @dataclass(frozen=True, kw_only=True)
