@@ -215,12 +215,14 @@ def _jobs_address(place: JobLocation) -> Iterator[str]:
     from tune_jobs.cluster import connect
     from tune_jobs.head_security import require_head, require_token
     from tune_jobs.local_ray import local_job_server
+    from tune_jobs.ray_jobs import RayJobs
 
     if place.address is None:
         with local_job_server(subfolder("logs") / "launcher.log") as address:
             yield address
     elif place.storage is not None:
         require_token(require_head(place.address))
+        RayJobs(place.address).require_answer()
         yield place.address
     else:
         with connect(place.address):

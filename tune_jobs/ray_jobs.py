@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # "unstarted": the cluster gave up waiting for a free node; it may be asked again.
 State = Literal["waiting", "running", "succeeded", "failed", "stopped", "unstarted"]
+ANSWER_S = 30.0  # a busy server takes seconds
 MAX_NODES = 10_000  # dead ones count; the most that Ray lists, which stops at 100 unless told
 _NEVER_STARTED = ("START_TIMEOUT", "UNSCHEDULABLE", "failed to start within")
 
@@ -49,6 +50,10 @@ class RayJobs:
     def __init__(self, address: str, *, started_here: bool = False) -> None:
         self._address, self._started_here = address, started_here
         self._client: JobSubmissionClient | None = None
+
+    def require_answer(self) -> None:
+        """Raise UnavailableError where nothing answers as a job server does, within half a minute."""
+        self._connected()
 
     def submit(self, submission: Submission) -> None:
         gpus = submission.gpus if submission.gpus is not None else min(1, self.total_gpus())
@@ -104,11 +109,9 @@ class RayJobs:
 
     def _connected(self) -> JobSubmissionClient:
         if self._client is None:
-            from ray.job_submission import JobSubmissionClient
-
             bypass_proxies()
             try:
-                self._client = JobSubmissionClient(self._address)
+                self._client = _client_of(self._address)
             except (RuntimeError, ConnectionError, OSError) as error:
                 raise self._unavailable(error) from error
         return self._client
@@ -125,6 +128,17 @@ class RayJobs:
             f"The job server at {self._address} does not answer: {reason}.",
             remedy="Check that the Ray cluster runs and that its token is set; `recommend doctor` tests it.",
         )
+
+
+def _client_of(address: str) -> JobSubmissionClient:
+    """Ray's client, save that it does not wait for ever for a server that is frozen, or whose machine is gone."""
+    from ray.job_submission import JobSubmissionClient
+
+    class Client(JobSubmissionClient):  # type: ignore[misc]
+        def _do_request(self, method: str, endpoint: str, **more: Any) -> Any:
+            return super()._do_request(method, endpoint, **{"timeout": ANSWER_S, **more})
+
+    return Client(address)
 
 
 _STATES: dict[str, State] = {

@@ -20,7 +20,7 @@ import pytest
 
 from recommender.errors import UnavailableError
 from tests.faults.ray_heads import free_port, without_ray
-from tune_jobs import cluster, head_security, local_ray
+from tune_jobs import cluster, head_security, local_ray, ray_jobs
 from tune_jobs.address_space import limited_to, require_address_space
 from tune_jobs.head_security import current_head, ensure_token, require_head
 from tune_jobs.local_environment import MAX_SOCKET_BYTES, bypass_proxies, require_short_temp_folder
@@ -198,6 +198,16 @@ def test_our_own_head_asks_for_a_token_and_listens_on_loopback_only(head: str) -
     addresses = listening(os.getpid())
     assert len(addresses) > 5
     assert {address.removeprefix("::ffff:") for address in addresses} == {"127.0.0.1"}
+
+
+def test_a_job_server_that_takes_the_connection_and_says_nothing_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ray_jobs, "ANSWER_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        jobs = RayJobs(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(UnavailableError, match=r"does not answer: .*timed out"):
+            jobs.require_answer()
 
 
 def test_gpus_are_counted_beyond_the_hundred_nodes_that_ray_lists_by_default(

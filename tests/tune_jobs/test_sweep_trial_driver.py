@@ -293,6 +293,21 @@ def test_silent_actors_are_named(store: Store) -> None:
     assert driver.silent_trials() == [specs[1].id]
 
 
+def test_a_driver_that_was_stopped_takes_no_trial_for_silent_before_it_has_read_what_they_said(
+    store: Store,
+) -> None:
+    clock, (spec,) = Clock(), paper_trials(1)
+    driver = trial_driver([spec], store, clock=clock, limits=TrialLimits(silent_actor_s=90))
+    driver.next_id()
+    driver.started(spec.id)
+    clock.now += 3600  # Ctrl-Z, then fg
+    assert not driver.silent_trials()
+    for _ in range(10):
+        clock.now += 10
+        silent = driver.silent_trials()
+    assert silent == [spec.id]
+
+
 # ── the budget ──
 
 

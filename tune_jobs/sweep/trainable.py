@@ -1,4 +1,4 @@
-"""The Ray Tune trainable: one actor with one warm training process, used for trial after trial."""
+"""The work of one trial actor: one warm training process, used for trial after trial."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray import tune
 
 from recommender.errors import StorageError
 from recommender.home import subfolder
@@ -30,7 +29,6 @@ IN_ANY_VERSION = (
     "torchvision",
     "safetensors",
 )  # what else lacks shows when its first training imports it
-BEAT_S = 2.0  # the driver hears from every trial at least this often
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +49,10 @@ def versions_of_training() -> dict[str, str]:
     return installed_versions((*SAME_EVERYWHERE, *IN_ANY_VERSION))
 
 
-class TrialActor(tune.Trainable):  # type: ignore[misc]
-    """Steps through trials. `reset_config` keeps the process, its imports and the node's data for the next one."""
+class TrialWorker:
+    """Steps through trials. `next_trial` keeps the process, its imports and the node's data for the next one."""
 
-    def setup(self, config: dict[str, Any], sweep: SweepConfig) -> None:
-        """Called once by Ray Tune; `config` is {"id": …}."""
+    def __init__(self, id: str, sweep: SweepConfig) -> None:
         self._sweep = sweep
         self._node_id = node = ray.get_runtime_context().get_node_id()
         artefact_store = None if node == sweep.home_node else sweep.artefact_store
@@ -79,20 +76,19 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             send_weights=lambda id, path: send_weights(artefact_store, self._token, id, path),
         )
         self._runner: TrialRunner | None = None
-        self._begin(config["id"])
+        self._begin(id)
 
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
+    def next_trial(self, id: str) -> None:
         """Take up the next trial with the same process."""
         if self._runner is not None:
             self._runner.abandon()
         if self._unfit_for_one:
             self._unfit, self._unfit_for_one = None, False
-        self._begin(new_config["id"])
-        return True
+        self._begin(id)
 
-    def step(self) -> dict[str, Any]:
-        """Wait for the next event of the trial, at most `BEAT_S`."""
-        event = self._next_event()
+    def step(self, seconds: float) -> dict[str, Any]:
+        """Wait for the next event of the trial, at most that long."""
+        event = self._next_event(seconds)
         result: dict[str, Any] = {
             "id": self._id,
             "token": self._token,
@@ -109,12 +105,12 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
                 result[name] = encode(record)
         return result
 
-    def _next_event(self) -> TrialEvent:
+    def _next_event(self, seconds: float) -> TrialEvent:
         """The next event of the runner; on a node that cannot train always that, to keep other trials from its slot."""
         if self._runner is None:
-            time.sleep(BEAT_S)
+            time.sleep(seconds)
             return TrialEvent(kind="unfit", note=self._unfit)
-        event = self._runner.step(BEAT_S)
+        event = self._runner.step(seconds)
         if event.kind == "unfit":
             self._unfit, self._unfit_for_one = event.note, True
             self.cleanup()
@@ -126,7 +122,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             self._runner.stop(reason)
 
     def cleanup(self) -> None:
-        """Called by Ray Tune at the end: leave no process and no file behind."""
+        """Leave no process and no file behind."""
         if self._runner is None:
             return
         self._runner.abandon()

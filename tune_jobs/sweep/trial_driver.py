@@ -20,6 +20,7 @@ from tune_jobs.sweep.run_recorder import RunRecorder
 from tune_jobs.sweep.trial_spec import TrialLimits, TrialSpec
 from tune_jobs.sweep.unfinished_runs import failed_run
 
+SLACK_S = 20.0  # two events of a trial that is well are never so far apart
 FITS_FACTOR = 0.9  # a trial is started when this much of its estimated time is left
 
 
@@ -78,6 +79,7 @@ class TrialDriver:
         self._clock = clock
         self._began_at = clock() if began_at is None else began_at
         self._device_s_before = device_s_before  # by attempts at this sweep before: they count too
+        self._awake_at = clock()
         self._left_out = LeftOutSlots()
         self._reason: str | None = None
         self._asked_to_stop: str | None = (
@@ -153,7 +155,7 @@ class TrialDriver:
         if token in trial.ended_tokens or trial.state != "running":
             return None  # a node that was given up and came back
         trial.token = token
-        trial.last_event_at = self._clock()
+        trial.last_event_at = self._awake_at = self._clock()
         trial.node, trial.process, trial.note = event["node"], event["process"], event.get("note")
         trial.memory_mb = float(event.get("memory_mb") or 0.0)
         if event["kind"] == "epoch":
@@ -212,7 +214,13 @@ class TrialDriver:
 
     def silent_trials(self) -> list[str]:
         """Trials whose actors have not sent an event for too long."""
-        now = self._clock()
+        now, before = self._clock(), self._awake_at
+        self._awake_at = now
+        if (
+            now - before > self._limits.silent_actor_s - SLACK_S
+        ):  # we were stopped: they may have said much since
+            for trial in self._trials.values():
+                trial.last_event_at = now
         return [
             id
             for id, trial in self._trials.items()

@@ -16,7 +16,8 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from recommender.leftovers import TEMPORARY
-from tune_jobs.sweep.trainable import SweepConfig, TrialActor
+from tune_jobs.sweep.trainable import SweepConfig
+from tune_jobs.sweep.trial_slot import trial_slot
 
 UNFIT = ""  # stands for our trial in one of Tune's that only keeps the slot of a node that cannot train
 ENDLESS = -1  # restarts are the trial driver's to count
@@ -72,10 +73,11 @@ def run_fit(
     """Run Ray Tune until the trial driver is over. Returns normally or raises what broke the fit as a whole."""
     resources = {"CPU": cpus} | ({"GPU": config.num_gpus} if config.num_gpus else {})
     searcher = _Searcher(trial_driver)
+    pickled = ray.cloudpickle.dumps(config)
     with _tune_settings(), tempfile.TemporaryDirectory(prefix=TEMPORARY) as folder:
         # Nothing in that folder is ever read again: what counts is in the store and in the user's storage.
         tuner = tune.Tuner(
-            tune.with_resources(tune.with_parameters(TrialActor, sweep=config), resources),
+            tune.with_resources(tune.with_parameters(trial_slot(), sweep=pickled), resources),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
                 scheduler=_Scheduler(trial_driver, searcher),
