@@ -127,7 +127,7 @@ def _evidence(
             asked = [c for c in checkpoints if c.name not in FAMILIES or (name, c.name) in ran]
             keys = {(hash_, checkpoint.sha256 or "") for checkpoint in asked}
             if before.evidence_version == EVIDENCE_VERSION and keys <= before.evidence.keys():
-                gathered |= {key: before.evidence[key] for key in keys}
+                gathered |= {key: before.evidence[key] for key in sorted(keys)}
                 continue
             # All of them again where one is new: what is nearest depends on who is there.
             found = gather(

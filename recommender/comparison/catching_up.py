@@ -63,7 +63,9 @@ def catch_up(
     begins = int(np.argmax(mean_E >= LEARNS * goal)) if reached >= LEARNS * goal else len(mean_E)
     if len(mean_E) - begins < MIN_POINTS:
         return blank
-    draws = _draws([curve[begins:] for curve in curves], goals, begins, HORIZON * budget, seed)
+    # One that stopped early keeps its best: cut to the shortest, the others' later epochs would tell nothing.
+    whole = [np.pad(curve, (0, len(mean_E) - len(curve)), constant_values=curve.max()) for curve in curves]
+    draws = _draws(np.stack(whole)[:, begins:], goals, begins, HORIZON * budget, seed)
     never = float(np.isinf(draws).mean())
     low, middle, high = np.quantile(draws, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2], method="higher")
     # Before the budget's end it was not there: what was seen bounds what is drawn.
@@ -93,15 +95,14 @@ def fit_power_law(epochs_E: Array, values_E: Array) -> tuple[float, float, float
     return float(a_C[best]), float(b_C[best]), float(DECAYS_C[best])
 
 
-def _draws(curves: Sequence[Array], goals: Array, begins: int, horizon: int, seed: int) -> Array:
+def _draws(curves_SE: Array, goals: Array, begins: int, horizon: int, seed: int) -> Array:
     """Catch-up epochs of bootstrap samples of seeds, residuals and the goal; infinite beyond the horizon."""
     random = np.random.default_rng(seed)
-    length = min(len(curve) for curve in curves)
-    stacked = np.stack([curve[:length] for curve in curves])
+    num_seeds, length = curves_SE.shape
     epochs_E = np.arange(begins + 1, begins + length + 1, dtype=np.float64)
     found = np.full(NUM_DRAWS, np.inf)
     for i in range(NUM_DRAWS):
-        chosen = stacked[random.integers(0, len(stacked), len(stacked))].mean(axis=0)
+        chosen = curves_SE[random.integers(0, num_seeds, num_seeds)].mean(axis=0)
         a, b, c = fit_power_law(epochs_E, chosen)
         fitted_E = a - b * epochs_E**-c
         # Three numbers were fitted, so the residuals are that much too small.

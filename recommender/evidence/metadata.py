@@ -6,6 +6,7 @@ import functools
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from recommender.class_names import overlap
 from recommender.errors import RecommenderError
@@ -28,27 +29,38 @@ def metadata_evidence(
     `known` is earlier evidence of the same weights on the same data set: what transfers is taken from it, since
     counting it anew loads ultralytics.
     """
-    found = None if source is None else _similarity(target, source)
-    names = checkpoint.class_names or (source.class_names if source is not None else None)
-    shared = class_overlap(target.class_names, names)
+    compared = profile_evidence(target, checkpoint, source)
     whole: float | None
     # The same weights under other class names have other rows of the head in common.
-    if known is not None and known.weights_transferred is not None and known.class_overlap == shared:
+    if (
+        known is not None
+        and known.weights_transferred is not None
+        and known.class_overlap == compared.class_overlap
+    ):
         whole, backbone = known.weights_transferred, known.backbone_transferred
     elif checkpoint.origin == "catalogue" and not checkpoint.available:
         whole, backbone = None, 1.0  # its head is counted once it is here; counting builds the network
     else:
         whole, backbone = transferred(checkpoint, target.class_names)
+    return replace(
+        compared,
+        weights_transferred=whole,
+        backbone_transferred=backbone,
+        nearest_sources=nearest_sources,
+    )
+
+
+def profile_evidence(target: Profile, checkpoint: Checkpoint, source: Profile | None) -> Evidence:
+    """The part of it that two profiles and the card tell; nothing of what transfers."""
+    found = None if source is None else _similarity(target, source)
+    names = checkpoint.class_names or (source.class_names if source is not None else None)
     return Evidence(
         similarity=found.whole if found else None,
         image_similarity=found.image if found else None,
         object_similarity=found.object if found else None,
-        class_overlap=shared,
+        class_overlap=class_overlap(target.class_names, names),
         box_size_shift=box_size_shift(target, source) if source is not None else None,
-        weights_transferred=whole,
-        backbone_transferred=backbone,
         source_images_seen=None if source is None else _share_seen(target, source),
-        nearest_sources=nearest_sources,
     )
 
 

@@ -1,7 +1,7 @@
 """Backtest of the recommendations: every target in turn is hidden, forecast from the others, and compared.
 
-Hidden means every run on it. Checkpoints that saw the target's images do not run on it. Metrics are averaged over
-targets, with bootstrap intervals over targets, beside the baselines in the same run.
+Hidden means every run on it, and on copies and parts of it. Checkpoints that saw the target's images do not run on it.
+Metrics are averaged over targets, with bootstrap intervals over targets, beside the baselines in the same run.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from recommender.blas import single_blas_thread
 from recommender.errors import UsageError
 from recommender.forecast.calibration import Check
+from recommender.forecast.kernels import same_images
 from recommender.forecast.metrics import RankingMetrics, random_metrics, ranking_metrics
 from recommender.forecast.prior_fitting import fitted_scales
 from recommender.forecast.rankers import Ranker, rankers_for
@@ -82,9 +83,12 @@ def all_cases(observations: Sequence[Observation], *, min_starts: int = 4) -> tu
     """Split the history by target and budget; results rank only against those of the same budget and seeds."""
     honest = [o for o in observations if o.partial is None and not saw_target(o.situation)]
     found = []
-    for target in sorted({o.situation.target.dataset_hash for o in honest}):
+    targets = {o.situation.target.dataset_hash: o.situation.target for o in honest}
+    hashes = sorted(targets)
+    for target, same_T in zip(hashes, same_images([targets[one] for one in hashes]), strict=True):
         own = [o for o in honest if o.situation.target.dataset_hash == target]
-        others = tuple(o for o in honest if o.situation.target.dataset_hash != target)
+        unlike = {one for one, same in zip(hashes, same_T, strict=True) if not same}
+        others = tuple(o for o in honest if o.situation.target.dataset_hash in unlike)
         usual = _commonest_budget(own)
         for budget in sorted({_budget(o) for o in own}):
             there = [o for o in own if _budget(o) == budget]

@@ -43,6 +43,7 @@ MOST_ENLARGED = 1.5  # times the images' own size, beyond which more pixels show
 FEWEST_PIXELS = 96.0  # the smallest on record; below, results say little of any other budget
 COPY_DISTANCE, COPY_SHARE = 24, 0.25  # half of what a leak may differ by: frames of one film still teach
 REPEATS_SAMPLE = 512  # images whose copies are counted
+REPEATS_PAIRS = 1_000_000  # compared at once: of the frames of one film nearly all are found
 
 Matrix = NDArray[np.float64]
 
@@ -62,11 +63,14 @@ def distinct_share(profile: Profile) -> float:
         return 1.0
     step = -(-len(hashes_NB) // REPEATS_SAMPLE)
     sample_MB = np.ascontiguousarray(hashes_NB[::step])
-    found = near_duplicates(sample_MB, hashes_NB, max_distance=COPY_DISTANCE, max_share=COPY_SHARE)
+    at_once = max(1, REPEATS_PAIRS // len(hashes_NB))
     copies_M = np.ones(len(sample_MB))
-    for i, j, _ in found:
-        if i * step != j:
-            copies_M[i] += 1
+    for start in range(0, len(sample_MB), at_once):
+        found = near_duplicates(
+            sample_MB[start : start + at_once], hashes_NB, max_distance=COPY_DISTANCE, max_share=COPY_SHARE
+        )
+        rows = found[:, 0] + start
+        np.add.at(copies_M, rows[rows * step != found[:, 1]], 1.0)
     return float(np.mean(1.0 / copies_M))
 
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from recommender.checkpoints import REFERENCE_NAMES, catalogue, zoo
 from recommender.errors import StorageError
-from recommender.evidence import EVIDENCE_VERSION
+from recommender.evidence import EVIDENCE_VERSION, profile_evidence
 from recommender.forecast.curves import at_full_budget
 from recommender.forecast.kernels import PriorScales
+from recommender.forecast.rules import saw_target
 from recommender.forecast.situation import Observation, Situation
 from recommender.profile.known import source_profiles
 from recommender.profile.shipped import builtin_profiles
@@ -172,12 +173,33 @@ def _joined(store: Store, runs: Sequence[Run], builtin: BuiltinHistory) -> tuple
     weights = {run.weights_sha256 for run in runs if run.weights_sha256}
     targets = {run.target_hash for run in runs}
     here = (*zoo(), *catalogue(), *store.checkpoints.of_weights(weights))
-    return observations(
-        runs,
-        profiles=source_profiles(targets | {run.source_hash for run in runs if run.source_hash}, store),
-        checkpoints=builtin.checkpoints | {one.sha256: one for one in here if one.sha256},
-        evidence=builtin.evidence | store.evidence.of(targets, weights, EVIDENCE_VERSION),
-    )
+    profiles = source_profiles(targets | {run.source_hash for run in runs if run.source_hash}, store)
+    checkpoints = builtin.checkpoints | {one.sha256: one for one in here if one.sha256}
+    evidence = builtin.evidence | store.evidence.of(targets, weights, EVIDENCE_VERSION)
+    evidence |= _of_sweeps(store, runs, profiles, checkpoints, evidence)
+    return observations(runs, profiles=profiles, checkpoints=checkpoints, evidence=evidence)
+
+
+def _of_sweeps(
+    store: Store,
+    runs: Sequence[Run],
+    profiles: Mapping[str, Profile],
+    checkpoints: Mapping[str, Checkpoint],
+    known: Mapping[tuple[str, str], Evidence],
+) -> dict[tuple[str, str], Evidence]:
+    """What the profiles tell of runs that no answer looked at before they were trained, found now and kept."""
+    found: dict[str, dict[str, Evidence]] = {}
+    for run in runs:
+        target, weights = profiles.get(run.target_hash), run.weights_sha256 or ""
+        if target is None or weights not in checkpoints or (run.target_hash, weights) in known:
+            continue
+        of_target = found.setdefault(run.target_hash, {})
+        if weights not in of_target:
+            source = profiles.get(run.source_hash or "")
+            of_target[weights] = profile_evidence(target, checkpoints[weights], source)
+    for target_hash, of_target in found.items():
+        store.evidence.put_all(target_hash, EVIDENCE_VERSION, of_target)
+    return {(target, weights): one for target, each in found.items() for weights, one in each.items()}
 
 
 def observations(
@@ -190,8 +212,8 @@ def observations(
     """Join runs with what was known of target, checkpoint and source.
 
     `profiles` by data set hash, `checkpoints` by weights sha256, `evidence` by (target hash, weights sha256). Runs
-    that failed or whose target has no profile teach nothing and are left out; trials, which end before their
-    schedule does, speak for the full run as far as they came.
+    that failed, whose target has no profile, or whose start had seen the target's images teach nothing and are left
+    out; trials, which end before their schedule does, speak for the full run as far as they came.
     """
     finished: list[Observation] = []
     trials: list[Observation] = []
@@ -212,6 +234,8 @@ def observations(
             source=profiles.get(run.source_hash or ""),
             evidence=evidence.get((run.target_hash, run.weights_sha256 or ""), Evidence()),
         )
+        if saw_target(situation):
+            continue  # as in the backtest: taken for a result, it lifts what every other start is said to reach there
         whole = run.recipe.schedule_epochs is None and run.status == "succeeded"
         kind = finished if whole else trials
         kind.append(Observation(situation=situation, run=run))

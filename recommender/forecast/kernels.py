@@ -26,6 +26,7 @@ from recommender.forecast.budget import (
 from recommender.forecast.rules import features, head_start, prior_weights
 from recommender.forecast.situation import Situation
 from recommender.profile.embedding import squared_distances
+from recommender.records import Profile
 from recommender.tasks import task_definition
 
 Matrix = NDArray[np.float64]
@@ -262,6 +263,12 @@ def _is_movable(situation: Situation) -> bool:
 
 def _began_at_random(situation: Situation) -> bool:
     return situation.checkpoint is not None and situation.checkpoint.from_scratch
+
+
+def same_images(profiles: Sequence[Profile]) -> NDArray[np.bool_]:
+    """P×P: True for a data set and itself, its copies and its parts, which the forecast takes for one."""
+    alike_PP: NDArray[np.bool_] = np.exp(-squared_distances(profiles) / TWIN_LENGTH) > LEAST_ALIKE
+    return alike_PP
 
 
 def _same(values: Sequence[str | bool]) -> Matrix:

@@ -66,18 +66,20 @@ def rank_starts(
     first_mean = float(means_N[order[0]]) if order else 0.0
     best = first_mean + scales.loss_share * max(0.0, float(best_S.mean()) - first_mean)
     first_S = draws_SN[:, order[0]] if order else np.zeros(NUM_DRAWS)
+    # A start that comes last for what it knows loses no less than those above it.
+    losses_N = np.maximum.accumulate([max(0.0, best - float(means_N[i])) for i in order])
     return tuple(
         StartForecast(
             situation=candidates[i],
             score=_around(_interval(draws_SN[:, i], scales.tail), float(means_N[i])),
             p_best=float(p_best),
-            expected_loss=max(0.0, best - float(means_N[i])),
+            expected_loss=float(loss),
             p_beats_first=_share_above(draws_SN[:, i], first_S),
             gain_over_scratch=_around(
                 _interval(draws_SN[:, i] - base_S, scales.tail), float(means_N[i]) - base_mean
             ),
         )
-        for i, p_best in zip(order, p_best_N, strict=True)
+        for i, p_best, loss in zip(order, p_best_N, losses_N, strict=True)
     )
 
 

@@ -65,3 +65,13 @@ def test_more_seeds_of_the_same_curve_leave_it_where_it_is() -> None:
     few = catch_up([one], [curve([0.5])], budget=20)
     many = catch_up([one] * 4, [curve([0.5])] * 4, budget=20)
     assert many.epoch == pytest.approx(few.epoch, rel=0.05)
+
+
+@pytest.mark.parametrize("stopped", [2, 8])
+def test_a_seed_that_stopped_early_does_not_cut_the_others_short(stopped: int) -> None:
+    # 0.6 − 0.5·e^(−0.5) reaches 0.57 at epoch 278; the seed that stopped keeps its best and draws the mean down.
+    whole = curve(power_law(0.6, 0.5, 0.5, 40))
+    found = catch_up([whole, whole, whole[:stopped]], [curve([0.57])], budget=40)
+    none_stopped = catch_up([whole, whole], [curve([0.57])], budget=40)
+    assert none_stopped.share_never == 0.0
+    assert 0.0 < (found.share_never or 0.0) < 1.0

@@ -127,6 +127,16 @@ def test_runs_on_the_hidden_target_never_reach_its_forecast() -> None:
         assert len(case.history) > 0
 
 
+def test_runs_on_a_copy_of_the_hidden_target_do_not_reach_it_either() -> None:
+    copy = [replace(o, situation=replace(o.situation, target=profile("copy", 0.001))) for o in world()[:8]]
+    hidden = {
+        case.target: {o.situation.target.dataset_name for o in case.history}
+        for case in cases([*world(), *copy])
+    }
+    assert not {"t0", "copy"} & (hidden["hash-t0"] | hidden["hash-copy"])
+    assert {"t0", "copy"} <= hidden["hash-t1"]
+
+
 def test_checkpoints_that_saw_the_target_do_not_run() -> None:
     target = profile("t0", 0.0)
     cheat = situation(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from recommender.evidence import EVIDENCE_VERSION
 from recommender.forecast import history
 from recommender.forecast.gaussian_process import posterior
 from recommender.forecast.history import (
@@ -19,6 +20,7 @@ from recommender.forecast.history import (
     observations,
 )
 from recommender.forecast.situation import Observation
+from recommender.profile import compare
 from recommender.records import Profile, Run, Start
 from recommender.store import Store
 from recommender.store.runs import record_run
@@ -137,3 +139,33 @@ def test_of_a_longer_history_the_target_and_those_nearest_to_it_speak(
     assert {"near-39", "asked-39"} <= set(found)  # of the starts in question
     starts = [int(id.rsplit("-", 1)[1]) % 40 for id in found if id.startswith("near")]
     assert len(set(starts)) == 20  # one of each start before a second of any
+
+
+def test_what_a_start_reaches_on_images_it_knows_is_no_result() -> None:
+    assert FULL.checkpoint is not None
+    key = (TARGET.dataset_hash, FULL.checkpoint.sha256 or "")
+    for evidence, counts in ((FULL.evidence, 1), (replace(FULL.evidence, source_images_seen=0.7), 0)):
+        found = observations(
+            [DONE],
+            profiles={TARGET.dataset_hash: TARGET},
+            checkpoints={key[1]: FULL.checkpoint},
+            evidence={key: evidence},
+        )
+        assert len(found) == counts
+
+
+def test_runs_that_no_answer_looked_at_are_compared_by_their_profiles(store: Store) -> None:
+    target, source = synthetic_profile("asked"), synthetic_profile("near", centre=0.1, seed=1)
+    store.profiles.put_all([target, source])
+    weights = "a" * 64
+    assert FULL.checkpoint is not None
+    store.checkpoints.put(replace(FULL.checkpoint, sha256=weights, source_hash=source.dataset_hash))
+    run = replace(
+        DONE, target_hash=target.dataset_hash, source_hash=source.dataset_hash, weights_sha256=weights
+    )
+    seen = replace(run, id="seen", target_hash=source.dataset_hash)  # trained on its own source
+    store.write(lambda session: [record_run(session, one) for one in (run, seen)])
+    (one,) = known_history(store)
+    assert one.situation.evidence.similarity == compare(target, source).whole
+    assert one.situation.evidence.source_images_seen is not None
+    assert store.evidence.of([target.dataset_hash], [weights], EVIDENCE_VERSION)

@@ -44,6 +44,7 @@ def test_a_checkpoint_trained_on_this_very_data_comes_last_and_wins_nothing() ->
     with_it, without = rank_starts(runs, [*race(), known]), rank_starts(runs, race())
     assert names(with_it)[-1] == "own:full"
     assert with_it[-1].p_best == 0
+    assert with_it[-1].expected_loss >= with_it[-2].expected_loss > 0
     assert names(with_it)[:-1] == names(without)
     assert with_it[0].expected_loss == pytest.approx(without[0].expected_loss, abs=0.01)
     assert decide(with_it, runs).num_starts == 3

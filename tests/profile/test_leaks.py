@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from recommender.datasets import image_hash, read_image
-from recommender.profile import images_seen
+from recommender.profile import images_seen, leaks
 from tests.datagen import draw_images
 from tests.profile.synthetic import synthetic_profile
 
@@ -68,3 +68,18 @@ def test_real_sets_of_one_kind_share_no_image(shared: Path) -> None:
         target = replace(TARGET, image_hashes_NB=hashed(one))
         assert images_seen(target, replace(SOURCE, image_hashes_NB=hashed(other))).share == 0.0
         assert images_seen(target, target).share == 1.0
+
+
+def test_frames_of_one_film_are_found_at_once_and_of_many_images_some_are_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    film = np.repeat(TARGET.image_hashes_NB[:1], 3000, axis=0)
+    target = replace(TARGET, image_hashes_NB=np.concatenate([film, SOURCE.image_hashes_NB]))
+    source = replace(SOURCE, image_hashes_NB=film)
+    found = images_seen(target, source)
+    assert (found.share, found.indices) == (3000 / 3004, tuple(range(3000)))
+    monkeypatch.setattr(leaks, "MAX_SOURCE_PAIRS", 3000 * 100)
+    some = images_seen(target, source)
+    assert len(some.indices) < 100
+    assert set(some.indices) < set(found.indices)
+    assert some.share == pytest.approx(found.share, abs=0.02)
