@@ -187,7 +187,7 @@ def _of_sweeps(
     checkpoints: Mapping[str, Checkpoint],
     known: Mapping[tuple[str, str], Evidence],
 ) -> dict[tuple[str, str], Evidence]:
-    """What the profiles tell of runs that no answer looked at before they were trained, found now and kept."""
+    """Evidence from the profiles on runs that no answer looked at before they were trained, found now and kept."""
     found: dict[str, dict[str, Evidence]] = {}
     for run in runs:
         target, weights = profiles.get(run.target_hash), run.weights_sha256 or ""
