@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import os
 import shlex
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from recommender.requests import RecommendRequest, TrainingRequest
 from recommender.training_recipe import recipe_of
 from tests.datagen import make_dataset
 from tests.forecast.builders import profile
+from tests.processes import run_command
 from tests.store.builders import run as stored_run
 from tests.store.builders import training_job
 from tune_jobs.training import prepare_environment
@@ -144,16 +144,7 @@ def test_the_yolo_command_runs_as_printed_twice(tmp_path: Path) -> None:
     }
     line += f" device=cpu workers=0 plots=False project={tmp_path / 'runs'}"
     for _ in range(2):
-        done = subprocess.run(
-            ["bash", "-c", line],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        run_command("bash", "-c", line, env=environment, cwd=tmp_path, timeout_s=600)
     runs = sorted((tmp_path / "runs").iterdir())
     assert len(runs) == 2
     with (runs[0] / "results.csv").open() as file:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import configparser
 import re
 import shutil
-import subprocess
 from typing import Any
 
 import jsonschema
@@ -13,6 +12,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
+from tests.processes import run_command
 from tune_jobs.local_environment import LONGEST_SOCKET, MAX_SOCKET_BYTES
 
 DEPLOY = ROOT / "deploy"
@@ -250,12 +250,7 @@ def test_the_systemd_unit_keeps_trainings_and_little_else() -> None:
     analyse = shutil.which("systemd-analyze")
     if analyse is None:
         pytest.skip("needs systemd-analyze")
-    done = subprocess.run(
-        [analyse, "security", "--offline=true", str(DEPLOY / "recommender.service")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_command(analyse, "security", "--offline=true", DEPLOY / "recommender.service", status=None)
     level = re.search(r"exposure level for .*?: ([\d.]+)", done.stdout)
     if level is None:
         pytest.skip(f"this systemd-analyze reads no file: {done.stderr.strip()[:80]}")

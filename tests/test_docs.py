@@ -10,8 +10,6 @@ import json
 import os
 import re
 import shlex
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from recommender.cli.app import app
 from recommender.cli.mounts import COMMANDS, GROUPS
 from recommender.report.document import RecommendationDocument
 from tests.conftest import ROOT
+from tests.processes import RECOMMEND, run_command
 
 UPDATE = bool(os.environ.get("UPDATE_DOCS"))
 PARTS = ("recommender", "tune_jobs", "service", "benchmarks", "tests")
@@ -110,14 +109,8 @@ def test_the_sample_of_the_readme_is_what_the_program_says(tmp_path: Path) -> No
     from benchmarks.demo import draw_data_set
 
     draw_data_set(tmp_path / "demo")
-    done = subprocess.run(
-        [sys.executable, "-c", "from recommender.cli import main; main()", "--dataset", "demo"],
-        cwd=tmp_path,
-        env={"PATH": "/usr/bin:/bin", "RECOMMENDER_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    bare = {"PATH": "/usr/bin:/bin", "RECOMMENDER_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
+    done = run_command(*RECOMMEND, "--dataset", "demo", env=bare, cwd=tmp_path)
     text = (ROOT / "README.md").read_text("utf-8")
     said = "\n".join(line.rstrip() for line in done.stdout.strip("\n").splitlines())
     pattern = r"(<!-- output of: recommend --dataset demo -->\n```\n)(.*?)(\n```)"

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -16,6 +13,7 @@ import pytest
 from recommender.families import FAMILIES
 from recommender.tasks import TASKS
 from tests.datagen import draw_images
+from tests.processes import RECOMMEND, run_command
 
 ROOT = Path(__file__).parents[1]
 OTHER_TASKS = {task.name for task in TASKS} - {
@@ -145,14 +143,8 @@ def test_a_format_and_an_estimator_added_as_the_guides_say_are_read_and_measured
         for label, *corners in item.boxes:
             lines.append(" ".join(map(str, (f"{item.stem}.png", ("circle", "square")[label], *corners))))
     (data / "all.marks").write_text("\n".join(lines), "utf-8")
-    done = subprocess.run(
-        [sys.executable, "-c", "from recommender.cli import main; main()", str(data), "--json"],
-        cwd=tmp_path / "program",
-        env={**os.environ, "RECOMMENDER_HOME": str(tmp_path / "home")},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    home = str(tmp_path / "home")
+    done = run_command(*RECOMMEND, data, "--json", cwd=tmp_path / "program", RECOMMENDER_HOME=home)
     answer = json.loads(done.stdout)
     assert answer["dataset"]["classes"] == ["circle", "square"]
     assert sum(answer["dataset"]["images"].values()) == 12

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 import recommender.profile
+from tests.processes import PYTHON, run_command
 
 
 @pytest.mark.parametrize(
@@ -21,7 +19,7 @@ import recommender.profile
 )
 def test_importing_loads_nothing_heavy(modules: str, heavy: str) -> None:
     code = f"import sys, {modules}; print(sorted(set({heavy!r}.split()) & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = run_command(*PYTHON, code)
     assert done.stdout.strip() == "[]"
 
 

@@ -29,6 +29,7 @@ from recommender.report.page import page
 from recommender.requests import RecommendRequest
 from recommender.store import Store
 from tests.conftest import ROOT
+from tests.processes import PYTHON, RECOMMEND, run_command
 
 SCHEMA = ROOT / "docs" / "recommendation.schema.json"
 
@@ -50,14 +51,7 @@ def environment(home: Path) -> dict[str, str]:
 
 def run(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own, as users start it."""
-    return subprocess.run(
-        [sys.executable, "-c", "from recommender.cli import main; main()", *arguments],
-        capture_output=True,
-        text=True,
-        env=environment(home),
-        timeout=300,
-        check=False,
-    )
+    return run_command(*RECOMMEND, *arguments, status=None, env=environment(home))
 
 
 Ask = Callable[..., subprocess.CompletedProcess[str]]
@@ -149,13 +143,7 @@ def test_a_known_data_set_is_answered_without_torch(answered: Answered) -> None:
         f"recommend({str(answered.data)!r}); "
         "print(sorted({'torch', 'ray', 'ultralytics'} & set(sys.modules)))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        env=environment(answered.home),
-        check=True,
-    )
+    done = run_command(*PYTHON, script, env=environment(answered.home))
     assert done.stdout.strip() == "[]"
 
 

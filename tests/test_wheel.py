@@ -6,7 +6,6 @@ import importlib.metadata
 import json
 import os
 import shutil
-import subprocess
 import sys
 import sysconfig
 import venv
@@ -17,21 +16,13 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.datagen import make_dataset
+from tests.processes import run_command
 
 OLDEST_SETUPTOOLS = 80  # as pyproject.toml says; older ones refuse the licence's SPDX name
 
 
 def run(*command: str | Path, **surroundings: str) -> str:
-    done = subprocess.run(
-        [str(part) for part in command],
-        env=os.environ | surroundings,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=900,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return run_command(*command, timeout_s=900, env=os.environ | surroundings).stdout
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import argparse
 import gc
 import multiprocessing
 import os
-import subprocess
 import sys
 from collections import Counter
 from concurrent.futures import Future, ProcessPoolExecutor, wait
@@ -25,6 +24,7 @@ from recommender.records import EpochMetrics, Recipe, Run, Start
 from recommender.store.records_json import encode
 from recommender.tasks import TASKS
 from tests.conftest import ROOT
+from tests.processes import run_command
 from tests.store.builders import run as finished_run
 from tests.store.builders import training_job
 
@@ -143,14 +143,7 @@ def test_training_elsewhere_ends_badly_where_a_run_could_not_begin(tmp_path: Pat
     jobs, runs = tmp_path / "jobs.jsonl", tmp_path / "runs.jsonl"
     jobs.write_text(encode(job) + "\n", encoding="utf-8")
     words = ["train", str(tmp_path), str(jobs), "--runs", str(runs), "--device", "cpu", "--minutes", "2"]
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.truth.elsewhere", *words],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
-    assert done.returncode == 1, done.stderr
+    done = run_command(sys.executable, "-m", "benchmarks.truth.elsewhere", *words, status=1, cwd=ROOT)
     assert "missing scratch: " in done.stdout
     assert "0 runs are there" in done.stdout
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +24,7 @@ from recommender.records import Checkpoint
 from recommender.tasks import Task
 from tests.checkpoints.kit import NAMES, state_of
 from tests.evidence.kit import stored
+from tests.processes import PYTHON, run_command
 
 
 def checkpoint_of(tmp_path: Path, architecture: str, task: Task) -> Checkpoint:
@@ -118,5 +117,5 @@ def test_what_can_be_frozen_is_told_without_torch(tmp_path: Path) -> None:
         "print('torch' in sys.modules)"
     )
     for _ in range(2):  # the first keeps the shapes of the network's tensors in the home, as any answer does
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        done = run_command(*PYTHON, code)
     assert done.stdout.strip() == "False"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,19 +12,14 @@ from pathlib import Path
 import pytest
 
 from recommender.ultralytics_safety import SAFE_SWITCHES, prepare_ultralytics, safe_environment
+from tests.processes import PYTHON, run_command
 
 
 def run(code: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """In a fresh process, whose imports are its own."""
     clean = {key: value for key, value in os.environ.items() if key not in safe_environment()}
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        env=clean | {"RECOMMENDER_HOME": str(home), "HOME": str(home / "user")} | environment,
-        cwd=home,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    own = {"RECOMMENDER_HOME": str(home), "HOME": str(home / "user")} | environment
+    return run_command(*PYTHON, textwrap.dedent(code), status=None, env=clean | own, cwd=home)
 
 
 @pytest.mark.slow

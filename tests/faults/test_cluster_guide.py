@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ from recommender.store import Store
 from tests.conftest import ROOT
 from tests.datagen import make_dataset
 from tests.faults.ray_heads import free_port, without_ray
+from tests.processes import run_command
 
 GUIDE = ROOT / "docs" / "cluster.md"
 DEPLOY = ROOT / "deploy"
@@ -78,15 +78,7 @@ def test_the_guide_works_letter_by_letter(reader: dict[str, str], ray_folder: st
         script += f"{block}\necho '--- end of block {number}'\n"
         if "ray status" in block:
             script += ALL_THREE.format(port=mine["6379"])
-    done = subprocess.run(
-        ["bash", "-c", script],
-        cwd=tmp_path,
-        env=reader,
-        capture_output=True,
-        text=True,
-        timeout=580,
-        check=False,
-    )
+    done = run_command("bash", "-c", script, status=None, env=reader, cwd=tmp_path, timeout_s=580)
     parts = re.findall(r"((?:.|\n)*?)--- end of block (\d)", done.stdout)
     said = {number: text for text, number in parts}
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -24,6 +24,7 @@ from tests.faults.ray_heads import (
     without_ray,
 )
 from tests.faults.ray_nodes import wait_for_no_training
+from tests.processes import run_command
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 SEEDS = "0,1,2"
@@ -82,10 +83,7 @@ def test_interrupted_then_killed_then_completed(tmp_path: Path) -> None:
     assert first < second
     wait_for_no_training(home)
 
-    last = subprocess.run(
-        [*sweep, "--json"], env=variables, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert last.returncode == 0, last.stderr
+    last = run_command(*sweep, "--json", env=variables)
     document: dict[str, Any] = json.loads(last.stdout)
     assert document["trials"]["known_before"] == len(second) == 2
     assert document["trials"]["finished"] == 3
@@ -118,9 +116,7 @@ def test_a_head_that_dies_takes_no_finished_run_with_it(tmp_path: Path) -> None:
     head = ray_start(variables, "--head", f"--port={port}", "--include-dashboard=false")
     try:
         wait_for_port(port)
-        last = subprocess.run(
-            [*on_cluster, "--json"], env=variables, capture_output=True, text=True, timeout=300, check=False
-        )
+        last = run_command(*on_cluster, "--json", status=None, env=variables)
     finally:
         kill_with_children(head)
     assert last.returncode == 0, last.stderr
@@ -147,15 +143,8 @@ def test_a_killed_driver_goes_on_at_another_head_as_if_nothing_had_been(tmp_path
     with running_head(variables) as another:
         assert another != port
         for place in (home, whole):
-            last = subprocess.run(
-                [*command(data, "--address", f"127.0.0.1:{another}"), "--json"],
-                env={**variables, "RECOMMENDER_HOME": str(place)},
-                capture_output=True,
-                text=True,
-                timeout=300,
-                check=False,
-            )
-            assert last.returncode == 0, last.stderr
+            again = (*command(data, "--address", f"127.0.0.1:{another}"), "--json")
+            last = run_command(*again, env={**variables, "RECOMMENDER_HOME": str(place)})
             documents.append(json.loads(last.stdout))
     resumed, in_one_go = documents
     assert resumed["trials"]["known_before"] == len(before)

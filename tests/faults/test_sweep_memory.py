@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
 import pytest
+
+from tests.processes import PYTHON, run_command
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -54,13 +53,6 @@ _SWEEP = """
 
 def test_ray_kills_for_memory_and_the_sweep_finishes(tmp_path: Path) -> None:
     """Row R5."""
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(_SWEEP), str(tmp_path)],
-        env={**os.environ, "RECOMMENDER_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    home = str(tmp_path / "home")
+    done = run_command(*PYTHON, textwrap.dedent(_SWEEP), tmp_path, RECOMMENDER_HOME=home, OMP_NUM_THREADS="1")
     assert done.stdout.strip() == "['OutOfMemoryError'] ['failed', 'finished'] 1"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import threadpoolctl
 
 from recommender.blas import single_blas_thread
+from tests.processes import PYTHON, run_command
 
 ANSWER = """
 import hashlib
@@ -34,14 +33,7 @@ for row in rank_starts(others, tuple(asked.values()), scales=scales):
 def answer(threads: int, home: Path) -> str:
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     surroundings = os.environ | dict.fromkeys(names, str(threads)) | {"RECOMMENDER_HOME": str(home)}
-    done = subprocess.run(
-        [sys.executable, "-c", ANSWER],
-        env=surroundings,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=600,
-    )
+    done = run_command(*PYTHON, ANSWER, env=surroundings, timeout_s=600)
     return done.stdout
 
 

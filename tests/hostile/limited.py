@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.processes import PYTHON, run_command
 
 CODE = """
 import json, resource, sys, time
@@ -36,13 +36,6 @@ class Measured:
 
 def open_limited(path: Path, *, memory_mb: int = 2048) -> Measured:
     """Open a data set with its address space bounded."""
-    done = subprocess.run(
-        [sys.executable, "-c", CODE, str(path), str(memory_mb)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = run_command(*PYTHON, CODE, path, memory_mb)
     outcome, seconds, grown_mb = json.loads(done.stdout)
     return Measured(outcome=outcome, seconds=seconds, grown_mb=grown_mb)

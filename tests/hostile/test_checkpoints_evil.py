@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from recommender.checkpoints.quarantine.refusal import RefusalError
 from recommender.errors import CheckpointError
 from recommender.ultralytics_safety import prepare_ultralytics
 from tests.hostile.bombs import KINDS, NamedCall, plant
+from tests.processes import PYTHON, RECOMMEND, run_command
 
 pytestmark = pytest.mark.slow  # every file is read in a process of its own
 
@@ -76,23 +76,8 @@ def test_admission_refuses_bombs(kind: str, tmp_path: Path, home: Path) -> None:
 def test_the_command_line_refuses_with_2(tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     file = plant(tmp_path / "best.pt", "inside the model", marker)
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "from recommender.cli import main; main()",
-            "checkpoints",
-            "add",
-            file,
-            "--name",
-            "x",
-        ],
-        env=os.environ | {"RECOMMENDER_HOME": str(tmp_path / "home")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2, done.stderr
+    add = (*RECOMMEND, "checkpoints", "add", file, "--name", "x")
+    done = run_command(*add, status=2, RECOMMENDER_HOME=str(tmp_path / "home"))
     assert "exec" in done.stderr
     assert done.stdout == ""
     assert not marker.exists()
@@ -147,14 +132,8 @@ def test_behind_our_door_ultralytics_installs_nothing(tmp_path: Path) -> None:
         except Exception as error:
             print("refused", type(error).__name__)
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), file],
-        env=os.environ
-        | {"RECOMMENDER_HOME": str(tmp_path / "home"), "PATH": fake_pip(tmp_path / "bin", marker)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    home, path = str(tmp_path / "home"), fake_pip(tmp_path / "bin", marker)
+    done = run_command(*PYTHON, textwrap.dedent(code), file, RECOMMENDER_HOME=home, PATH=path)
     assert done.stdout.startswith("refused")
     assert not marker.exists()
 
@@ -172,13 +151,7 @@ def confined(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
         source.write_bytes(bytes(1024))
         confine(source, Path({str(folder)!r}))
     """
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(start) + textwrap.dedent(code)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    return run_command(*PYTHON, textwrap.dedent(start) + textwrap.dedent(code), status=None)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 
 from recommender.checkpoints.quarantine.isolation import landlock_version
 from recommender.checkpoints.quarantine.system_calls import FORBIDDEN, seccomp_filter
+from tests.processes import PYTHON, run_command
 
 pytestmark = pytest.mark.slow  # every file is read in a process of its own
 
@@ -39,13 +40,7 @@ def isolated(code: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
     (tmp_path / "other" / "secret").write_text("secret")
     places = {name: str(tmp_path / path) for name, path in (("folder", "out"), ("other", "other"))}
     start = textwrap.dedent(START.format(source=str(tmp_path / "best.pt"), **places))
-    return subprocess.run(
-        [sys.executable, "-c", start + textwrap.dedent(code)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    return run_command(*PYTHON, start + textwrap.dedent(code), status=None)
 
 
 @needs_landlock

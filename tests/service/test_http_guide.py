@@ -14,6 +14,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.datagen import make_dataset, zip_of
+from tests.processes import run_command
 from tests.service.kit import wait_until
 
 GUIDE = ROOT / "docs" / "http.md"
@@ -69,14 +70,8 @@ def test_every_command_of_the_guide_works(folder: Path, environment: dict[str, s
         for block in commands()
     ]
     script = "\n".join(["set -euo pipefail", *(f"{block}\necho '<<<done>>>'" for block in blocks)])
-    done = subprocess.run(
-        ["bash", "-c", script.replace(f":{PORT}", f":{served}")],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
+    script = script.replace(f":{PORT}", f":{served}")
+    done = run_command("bash", "-c", script, status=None, env=environment, cwd=folder, timeout_s=900)
     assert done.returncode == 0, (
         done.stdout[-2000:] + done.stderr[-2000:] + (folder / "log").read_text()[-3000:]
     )

@@ -19,6 +19,7 @@ from recommender.datasets import open_dataset
 from recommender.errors import DatasetError, IntegrityError
 from recommender.home import subfolder
 from tests.datagen import make_dataset
+from tests.processes import run_command
 from tests.tune_jobs.sweep_kit import tiny_dataset
 from tests.tune_jobs.training_kit import tree_hash
 from tune_jobs import artefact_transfer
@@ -212,8 +213,7 @@ def test_a_full_disk_keeps_what_it_has(tmp_path: Path) -> None:
     if subprocess.run([*command, "mount", "-t", "tmpfs", "tmpfs", str(disk)], check=False).returncode:
         pytest.skip("needs a mount namespace of its own for a small file system")
     command += [sys.executable, "-c", textwrap.dedent(_ON_A_SMALL_DISK), str(disk), str(small), str(large)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
+    done = run_command(*command)
     assert "Free some space" in done.stdout
     assert done.stdout.endswith("intact\n")
 

@@ -20,6 +20,7 @@ from recommender.requests import TrainingRequest
 from recommender.store import Store
 from tests.datagen import make_dataset
 from tests.faults.ray_heads import TOKEN, free_port, running_head, wait_for_port, with_token, without_ray
+from tests.processes import PYTHON, RECOMMEND, run_command
 from tune_jobs.cluster import _start_local, connect, require_cluster
 from tune_jobs.head_security import ensure_token, is_loopback, is_open, require_entrance, require_token
 
@@ -265,13 +266,8 @@ def test_only_the_right_token_opens(
     variables = {**with_token(tmp_path, HOME=str(tmp_path)), "RAY_AUTH_TOKEN": token or ""}
     if token is None:
         del variables["RAY_AUTH_TOKEN"], variables["RAY_AUTH_MODE"]
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(_CONNECT), f"127.0.0.1:{closed_head[0]}"],
-        env=variables,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
+    done = run_command(
+        *PYTHON, textwrap.dedent(_CONNECT), f"127.0.0.1:{closed_head[0]}", status=None, env=variables
     )
     assert done.stdout.startswith(answer.format(port=closed_head[0])), done.stdout + done.stderr
     if token != TOKEN:
@@ -295,19 +291,12 @@ def test_a_sweep_is_driven_from_outside(closed_head: tuple[int, int], tmp_path: 
         "--batch",
         "4",
     ]
-    done = subprocess.run(
-        [
-            *(sys.executable, "-c", "from recommender.cli import main; main()", "sweep"),
-            *("--dataset", str(tmp_path / "signs"), *small, "--seeds", "0,1", "--json"),
-            *("--address", f"ray://127.0.0.1:{closed_head[1]}"),
-        ],
+    done = run_command(
+        *(*RECOMMEND, "sweep"),
+        *("--dataset", str(tmp_path / "signs"), *small, "--seeds", "0,1", "--json"),
+        *("--address", f"ray://127.0.0.1:{closed_head[1]}"),
         env=with_token(tmp_path / "home"),
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
     )
-    assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["trials"]["finished"] == 2
     assert document["ended_early"] is None
@@ -329,15 +318,7 @@ def test_the_service_does_not_start_before_an_open_head(
         with pytest.raises(UsageError, match="asks for no token"):
             check_head(address)
     check_head(f"ray://127.0.0.1:{closed_head[1]}")
-    serve = (sys.executable, "-c", "from recommender.cli import main; main()", "serve", "--port", "0")
-    done = subprocess.run(
-        [*serve, "--address", f"ray://127.0.0.1:{client}"],
-        env=without_ray(RECOMMENDER_HOME=str(tmp_path)),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 2
+    serve = (*RECOMMEND, "serve", "--port", "0", "--address", f"ray://127.0.0.1:{client}")
+    done = run_command(*serve, status=2, env=without_ray(RECOMMENDER_HOME=str(tmp_path)))
     assert "asks for no token" in done.stderr
     assert "Serving" not in done.stdout

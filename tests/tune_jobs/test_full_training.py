@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from recommender.records import Job, Run
+from tests.processes import PYTHON, run_command
 from tests.tune_jobs.launch_kit import ROOT, Workshop, finished, until
 from tune_jobs import hosting
 from tune_jobs.launcher import Launcher
@@ -123,15 +124,7 @@ def assert_ultralytics_loads(file: Path, names: list[str]) -> None:
     )
     from recommender.ultralytics_safety import safe_environment
 
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(file)],
-        env={**os.environ, **safe_environment()},
-        capture_output=True,
-        text=True,
-        cwd=file.parent,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    done = run_command(*PYTHON, code, file, env={**os.environ, **safe_environment()}, cwd=file.parent)
     assert done.stdout.strip().endswith(str(names))
 
 

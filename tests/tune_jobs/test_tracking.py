@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 
 from recommender.records import EpochMetrics
+from tests.processes import PYTHON, run_command
 from tests.tune_jobs.training_kit import make_job
 from tune_jobs.training.tracking import PROJECT, Tracking
 
@@ -85,13 +84,6 @@ def test_a_sweep_lets_no_tracker_phone_home(tmp_path: Path) -> None:
     outside_ci = {
         name: value for name, value in os.environ.items() if name not in ("CI", "PYTEST_CURRENT_TEST")
     }
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],  # outside CI, where MLflow is silent anyway
-        env={**outside_ci, "HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=True,
-    )
+    done = run_command(*PYTHON, textwrap.dedent(code), env={**outside_ci, "HOME": str(tmp_path)})
     assert done.stdout.split() == ["None"]
     assert not list(tmp_path.rglob("telemetry.json"))

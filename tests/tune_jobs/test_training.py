@@ -7,7 +7,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,8 @@ import pytest
 
 from recommender.errors import IntegrityError, UsageError
 from recommender.records import EpochMetrics, Run
+from tests.conftest import ROOT
+from tests.processes import PYTHON, run_command
 from tests.tune_jobs.training_kit import COCO, make_export, make_job, tree_hash
 from tune_jobs.training import TrainingJob, prepare_environment, train
 from tune_jobs.training.job import BEST_WEIGHTS, STATE_FILE
@@ -163,14 +164,8 @@ def test_a_worn_process_trains_as_a_fresh_one(bench: TrainingSetup, full_run: Ru
         "from recommender.store.records_json import encode\n"
         "print(encode(train(make_job(Path(sys.argv[1]), Path(sys.argv[2])))))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(bench.data), str(bench.folder / "out/fresh")],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[2],
-        env=os.environ | {"PYTHONWARNINGS": "ignore"},
-    )
+    command = (*PYTHON, code, bench.data, bench.folder / "out/fresh")
+    done = run_command(*command, cwd=ROOT, PYTHONWARNINGS="ignore")
     points = [EpochMetrics(**point) for point in json.loads(done.stdout)["curve"]]
     assert untimed(tuple(points)) == untimed(full_run.curve), done.stderr
 

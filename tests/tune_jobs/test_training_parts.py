@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from recommender.errors import UsageError
 from recommender.records import Recipe, Start
+from tests.processes import PYTHON, run_command
 from tests.tune_jobs.training_kit import make_job
 from tune_jobs.training.job import TrainingJob, _asked_of
 
@@ -26,7 +26,7 @@ def job(tmp_path: Path) -> TrainingJob:
 def test_importing_the_package_loads_nothing_heavy(module: str) -> None:
     """Nor ultralytics before its safety switches are set."""
     code = f"import sys, {module}; print([m for m in ('torch','ray','ultralytics') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = run_command(*PYTHON, code)
     assert done.stdout.strip() == "[]"
 
 
@@ -98,9 +98,7 @@ def test_ultralytics_imported_without_safety_is_refused() -> None:
         "except UnavailableError as error: print('refused', error)\n"
     )
     clean = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True, env=clean
-    )
+    done = run_command(sys.executable, "-W", "ignore", "-c", code, env=clean)
     assert "refused" in done.stdout
 
 
