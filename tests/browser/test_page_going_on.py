@@ -1,4 +1,4 @@
-"""What ended is gone on with, launched again and compared, by hand; nothing is trained."""
+"""Trainings that ended are gone on with, launched again and compared, by hand; nothing is trained."""
 
 from __future__ import annotations
 
