@@ -130,11 +130,13 @@ def problem_of(error: errors.RecommenderError | None, instance: str) -> Problem:
         type=TYPE_PREFIX + kind,
         title="The question could not be answered",
         status=status,
-        detail=in_fields(without_server_paths(error.message))
+        detail=printable(in_fields(without_server_paths(error.message)), limit=1000)
         if error
         else "Something failed inside the service.",
         instance=instance,
-        remedy=in_fields(without_server_paths(error.remedy)) if error and error.remedy else None,
+        remedy=printable(in_fields(without_server_paths(error.remedy)), limit=500)
+        if error and error.remedy
+        else None,
     )
 
 

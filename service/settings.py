@@ -103,6 +103,12 @@ class ServiceSettings(BaseSettings):
     def _resolved(cls, roots: tuple[Path, ...]) -> tuple[Path, ...]:
         return tuple(expanded(root).resolve() for root in roots)
 
+    @field_validator("storage")
+    @classmethod
+    def _absolute(cls, storage: str | None) -> str | None:
+        """The launcher runs in a folder of its own."""
+        return storage if storage is None or "://" in storage else str(expanded(storage).absolute())
+
     @property
     def public(self) -> bool:
         """True when other machines can reach the address that the service binds."""

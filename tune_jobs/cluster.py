@@ -13,6 +13,7 @@ from typing import Any, Literal
 import psutil
 
 from recommender.errors import UnavailableError, UsageError
+from recommender.home import home
 from recommender.text import counted
 from tune_jobs.address_space import require_address_space
 from tune_jobs.head_security import (
@@ -110,11 +111,12 @@ def connect(
     with contextlib.ExitStack() as stack:
         stack.enter_context(environment(QUIET_VARIABLES))
         stack.enter_context(_no_messages_of_ray())
-        if wanted == "local":
-            stack.enter_context(loopback_only())
-            _start_local(num_cpus)
-        else:
-            _join(wanted, allow_loopback=allow_loopback)
+        with contextlib.chdir(home()):  # workers load modules from here: elsewhere it may be a data set
+            if wanted == "local":
+                stack.enter_context(loopback_only())
+                _start_local(num_cpus)
+            else:
+                _join(wanted, allow_loopback=allow_loopback)
         try:
             yield _describe(wanted, is_local=wanted == "local")
         finally:

@@ -97,6 +97,7 @@ def ensure_host(store: Store, place: JobLocation, *, parent: int | None = None, 
     with (subfolder("logs") / "launcher.log").open("ab") as output:
         _started[lock.lock_file] = subprocess.Popen(  # noqa: S603
             command,
+            cwd=home(),  # Python, and Ray's workers, load modules from the current folder, which may be a data set
             env={**os.environ, "RECOMMENDER_STORE_URL": store.url, "RECOMMENDER_HOME": str(home())},
             stdin=subprocess.DEVNULL,
             stdout=output,

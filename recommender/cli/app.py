@@ -75,7 +75,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         given, quiet = split_quiet(sys.argv[1:] if arguments is None else arguments)
         command = typer.main.get_command(app)  # `app(...)` would build it a second time
-        defaults = configuration(command, Path.cwd())
+        defaults = configuration(command, Path.cwd(), given)
         set_quiet(quiet or bool(defaults.get("quiet")))
         code = command(
             args=with_dataset(given, command),

@@ -15,6 +15,7 @@ from recommender.text import printable
 
 CONFIG = "recommend.toml"
 PYPROJECT = "pyproject.toml"
+REACHING = frozenset({"address", "storage", "html", "out", "launch", "allow_root"})  # beyond data and home
 SHORT_DATASET = re.compile(r"-[hqy]*d")  # also behind other letters and before its value: -yd signs, -dsigns
 SUBCOMMANDS = frozenset([*(name for name, _ in GROUPS), *(name for name, *_ in COMMANDS)])
 
@@ -64,11 +65,12 @@ def _looks_like_path(word: str) -> bool:
         return False
 
 
-def configuration(command: Any, folder: Path) -> dict[str, Any]:
+def configuration(command: Any, folder: Path, arguments: Sequence[str] = ()) -> dict[str, Any]:
     """Defaults of options from `recommend.toml`, or `[tool.recommend]` of `pyproject.toml`, in this folder.
 
     Keys are options as they are written after `--`: at the top those of `recommend --dataset`, in a table named after a
-    subcommand that one's. Raises UsageError for a file that cannot be parsed and for an option that does not exist.
+    subcommand that one's. Raises UsageError for a file that cannot be parsed, for an option that does not exist, and
+    where the file came with the data set that the arguments name and sets an option of `REACHING`.
     """
     found = _read(folder / CONFIG)
     file = folder / CONFIG
@@ -80,7 +82,43 @@ def configuration(command: Any, folder: Path) -> dict[str, Any]:
         raise UsageError(
             f"{file.name} sets tool.recommend, which is no table.", remedy="Write [tool.recommend]."
         )
-    return {} if found is None else _checked(command, found, file)
+    defaults = {} if found is None else _checked(command, found, file)
+    _refuse_planted(defaults, arguments, file)
+    return defaults
+
+
+def _refuse_planted(defaults: dict[str, Any], arguments: Sequence[str], file: Path) -> None:
+    tables = [defaults, *(table for table in defaults.values() if isinstance(table, dict))]
+    planted = sorted(REACHING.intersection(name for table in tables for name in table))
+    others = {f"--{name.replace('_', '-')}" for name in REACHING}  # whose values are no data sets
+    words = [
+        word
+        for before, word in zip(("", *arguments), arguments, strict=False)
+        if not others & {before, word.partition("=")[0]}
+    ]
+    words += [str(table.get("dataset", "")) for table in tables]
+    named = {part for word in words for part in (word, word.partition("=")[2], word[2:])}
+    if planted and any(_is_set_around(name, file.parent) for name in named):
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in planted)
+        raise UsageError(
+            f"{file.name} lies in the data set and sets {options}: whoever made the data would choose that.",
+            remedy="Give it on the command line, or move the file to a folder of your own.",
+        )
+
+
+def _is_set_around(name: str, folder: Path) -> bool:
+    """True if the name is of a data set to which this folder, and what lies in it, belongs."""
+    from recommender.datasets.archive import is_archive
+
+    try:
+        place = expanded(name).resolve()
+        if not name or not place.exists():
+            return False
+        if place.is_file():  # a data.yaml or COCO file, which describes what lies beside it
+            return place.parent == folder.resolve() and not is_archive(place)
+        return folder.resolve().is_relative_to(place)
+    except (OSError, ValueError):  # no name of a file
+        return False
 
 
 def _read(file: Path) -> dict[str, Any] | None:

@@ -292,6 +292,32 @@ def test_a_config_file_takes_options_as_they_are_written(
     assert run(["--dataset", "signs", "devices"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        (
+            'address = "ray://203.0.113.5:10001"',
+            ["."],
+        ),  # a cluster runs code of its own choice in its clients
+        ('html = "../.bashrc"', ["--json", "-d."]),
+        ('[train]\nstorage = "s3://elsewhere"', ["train", "--dataset=data.yaml"]),
+        ('dataset = "."\nlaunch = true', []),
+    ],
+)
+def test_a_config_file_that_came_with_the_data_sends_and_writes_nothing_elsewhere(
+    text: str, arguments: list[str], home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("recommend.toml").write_text(text)
+    Path("data.yaml").write_text("names: [a]\n")
+    Path("ours").mkdir()
+    command = typer.main.get_command(app)
+    with pytest.raises(UsageError, match="lies in the data set"):
+        configuration(command, tmp_path, arguments)
+    if "dataset" not in text:
+        assert configuration(command, tmp_path, ["ours", "--out", "."])  # a folder with data sets in it
+
+
 @pytest.mark.parametrize("text", ["[tool]\nrecommend = 3\n", "tool = 3\n"])
 def test_a_project_file_of_another_form_is_no_fault_of_ours(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

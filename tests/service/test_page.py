@@ -344,7 +344,10 @@ def test_checkpoints_come_page_by_page(service: Service, monkeypatch: pytest.Mon
 
 
 def test_readers_are_offered_no_form_that_would_refuse_them(service: Service) -> None:
-    assert 'action="/checkpoints/add"' not in service.get("/checkpoints", service.reader).text
+    service.store.datasets.add(registered_dataset("ds_read"))
+    for path in ("/checkpoints", "/", "/datasets/ds_read"):
+        forms = Page(service.get(path, service.reader).text).all("form")
+        assert [form["action"] for form in forms] == ["/logout"], path
 
 
 def test_an_administrator_ignores_a_run_lets_it_back_in_and_forgets_it(service: Service) -> None:

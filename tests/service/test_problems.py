@@ -15,6 +15,7 @@ import structlog
 from recommender.errors import (
     CheckpointError,
     ConflictError,
+    DatasetError,
     IntegrityError,
     NotFoundError,
     RecommenderError,
@@ -26,7 +27,7 @@ from recommender.errors import (
     WrongTaskError,
 )
 from service import logs
-from service.problems import in_fields, status_of
+from service.problems import in_fields, problem_of, status_of
 from tests.service.kit import Service, quiet, running
 
 CANARY = "canary-5d41402abc4b2a76"
@@ -182,6 +183,14 @@ def test_broken_pages_are_refused(service: Service, query: str) -> None:
     for collection in ("datasets", "recommendations", "trainings", "runs", "checkpoints"):
         answer = service.get(f"/v1/{collection}?{query}")
         assert answer.status_code in (404, 422), (collection, query, answer.text)
+
+
+def test_any_message_of_failed_work_can_be_kept() -> None:
+    """A text that cannot be encoded would leave the question running for ever."""
+    kept = problem_of(
+        DatasetError("labels/caf\udce9.txt\x1b[31m", remedy="\ud800"), "/v1/recommendations/rec_1"
+    )
+    assert "caf\\\\udce9.txt" in kept.model_dump_json()
 
 
 def test_unknown_paths_and_methods_are_problems_too(service: Service) -> None:

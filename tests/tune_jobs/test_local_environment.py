@@ -19,8 +19,9 @@ import psutil
 import pytest
 
 from recommender.errors import UnavailableError
+from recommender.store import Store
 from tests.faults.ray_heads import free_port, without_ray
-from tune_jobs import cluster, head_security, local_ray, ray_jobs
+from tune_jobs import cluster, head_security, hosting, local_ray, ray_jobs
 from tune_jobs.address_space import limited_to, require_address_space
 from tune_jobs.head_security import current_head, ensure_token, require_head
 from tune_jobs.local_environment import MAX_SOCKET_BYTES, bypass_proxies, require_short_temp_folder
@@ -87,6 +88,20 @@ def test_calls_to_this_machine_go_round_proxies(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("no_proxy", "*")
     bypass_proxies()
     assert os.environ["no_proxy"] == "*"
+
+
+@pytest.mark.slow
+def test_a_launcher_loads_nothing_from_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`recommend train` may be given within a data set that somebody else has made."""
+    (tmp_path / "filelock.py").write_text("open('loaded', 'w').close()")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RECOMMENDER_HOME", str(tmp_path / "home"))
+    with Store(tmp_path / "store.sqlite3") as store:
+        assert hosting.ensure_host(store, hosting.JobLocation())
+    assert list(hosting._started.values())[-1].wait(timeout=100) == 0
+    assert not list(tmp_path.rglob("loaded"))
 
 
 @pytest.mark.slow
@@ -270,10 +285,12 @@ def test_a_head_of_ours_that_asks_for_no_token_is_ended(
 
 CLUSTER = """
     import os, psutil
+    from importlib.util import find_spec
     from tune_jobs.cluster import connect
     from tune_jobs.head_security import is_open
     import ray
     with connect(num_cpus=1):
+        print("planted", ray.get(ray.remote(lambda: find_spec("planted")).remote()))
         pids = {child.pid for child in psutil.Process().children(recursive=True)}
         for one in psutil.net_connections("inet"):
             if one.status == "LISTEN" and one.pid in pids:
@@ -287,8 +304,10 @@ CLUSTER = """
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_cluster_for_the_occasion_is_as_closed(tmp_path: Path) -> None:
+    (tmp_path / "planted.py").touch()  # in a data set that is the current folder
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(CLUSTER)],
+        [sys.executable, "-P", "-c", textwrap.dedent(CLUSTER)],
+        cwd=tmp_path,
         env=without_ray(RAY_AUTH_MODE="disabled", HOME=str(tmp_path)),
         capture_output=True,
         text=True,
@@ -297,4 +316,4 @@ def test_a_cluster_for_the_occasion_is_as_closed(tmp_path: Path) -> None:
     )
     lines = done.stdout.split("\n")
     assert {line for line in lines if line.startswith("listens")} == {"listens 127.0.0.1"}, done.stderr
-    assert {"open False", "left False", "clusters True"} <= set(lines), done.stdout
+    assert {"open False", "left False", "clusters True", "planted None"} <= set(lines), done.stdout
