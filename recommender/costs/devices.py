@@ -160,7 +160,8 @@ def latency(on: Device, architecture: str, flops_b: float | None, imgsz: int) ->
     other = "" if measured_task(nearest) == measured_task(architecture) else ", a model of another task,"
     return Latency(
         ms=model.latency_ms * ratio * pixels**on.per_pixel,
-        memory_mb=model.memory_mb,
+        # Measured at that size: smaller images take no more, and how much larger ones take is not known.
+        memory_mb=model.memory_mb if imgsz <= model.imgsz else None,
         basis="measured" if known else f"estimated from {nearest}{other} at {model.imgsz} px",
         measured=known,
     )

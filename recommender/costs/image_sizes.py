@@ -200,7 +200,7 @@ def _of_its_task(situation: Situation) -> bool:
 
 def _where_known(unknown: Sequence[str]) -> str:
     if "--max-memory" in unknown:
-        return "Memory is known of rpi5 and jetson-orin; `recommend devices` lists what is measured."
+        return "Memory is known of rpi5 and jetson-orin, up to 640 px; `recommend devices` lists what is measured."
     if "--max-latency" in unknown:
         return "Name another --device; `recommend devices` lists what is measured."
     return (

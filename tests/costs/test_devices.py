@@ -47,6 +47,8 @@ def test_memory_is_that_of_the_whole_process_or_not_known(name: str, least_mb: i
     assert len(known) > 15
     assert min(known) > least_mb  # what a process grew by is 0 to 76 MB
     assert models["rtdetr-x"].memory_mb is None
+    at = [latency(device(name), "yolo11n", 6.7, size) for size in (320, 640, 1280)]
+    assert [one.memory_mb for one in at if one] == [models["yolo11n"].memory_mb] * 2 + [None]
 
 
 def test_a_segmenter_of_another_scale_is_estimated_from_a_segmenter() -> None:

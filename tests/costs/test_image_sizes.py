@@ -86,7 +86,7 @@ def test_a_limit_takes_pixels_from_the_small_model_and_leaves_the_large_one_out(
     [
         ({"device": "t4", "max_latency": "0.1ms"}, "--max-latency 0.6"),
         ({"max_flops": "0.1G"}, "--max-flops 1.68"),
-        ({"device": "t4", "max_memory": "1MB"}, "rpi5 and jetson-orin"),
+        ({"device": "t4", "max_memory": "1MB"}, "rpi5 and jetson-orin, up to 640 px"),
         ({"max_hours": "1h"}, "--gpu t4"),
     ],
 )
