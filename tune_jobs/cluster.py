@@ -271,7 +271,8 @@ def _init_joined(address: str) -> Any:
             return ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except Exception as error:
             # A ray:// head starts a process for each of its guests and gives up when a busy machine is slow at it.
-            if SERVER_TOO_SLOW not in str(error) or attempt + 1 == START_ATTEMPTS:
+            too_slow = SERVER_TOO_SLOW in str(error) and "mismatch" not in str(error).lower()
+            if not too_slow or attempt + 1 == START_ATTEMPTS:
                 raise
             ray.shutdown()
             time.sleep(1.0)

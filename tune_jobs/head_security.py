@@ -113,7 +113,7 @@ def require_entrance(address: str) -> None:
             remedy="Check the port: the head's is often 6379, that for ray:// 10001; `ray status` tells.",
         )
     if said == "refused":
-        have = "none is set here" if _own_token() is None else "the one set here is not it"
+        have = _lack_of_token() or "the one set here is not it"
         raise UnavailableError(
             f"The Ray cluster at {address!r} asks for a token, and {have}.",
             remedy="Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH as on its head.",
@@ -155,11 +155,27 @@ def _own_token() -> str | None:
     """The token Ray would send from this process."""
     if token := os.environ.get("RAY_AUTH_TOKEN"):
         return token.strip()
-    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
     try:
-        return path.read_text("utf-8").strip() or None
+        return _token_file().read_text("utf-8").strip() or None
     except (OSError, ValueError):
         return None
+
+
+def _lack_of_token() -> str | None:
+    """The reason why Ray would send no token from this process; None where it would."""
+    if _own_token() is not None:
+        return None
+    try:
+        _token_file().read_bytes()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        return f"{_token_file()} cannot be read: {error.strerror}"
+    return "none is set here"
+
+
+def _token_file() -> Path:
+    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
 
 
 def is_loopback(address: str) -> bool:

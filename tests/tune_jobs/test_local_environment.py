@@ -156,6 +156,17 @@ def test_both_versions_are_named_where_they_differ() -> None:
     assert "Ray: 2.60.0" in reason
 
 
+def test_a_token_that_cannot_be_read_is_told_from_one_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert head_security._lack_of_token() == "none is set here"
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path))
+    assert head_security._lack_of_token() == f"{tmp_path} cannot be read: Is a directory"
+    (tmp_path / "token").write_text("0123")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    assert head_security._lack_of_token() is None
+
+
 UNDER_A_LIMIT = """
 from tune_jobs.address_space import limited_to
 from tune_jobs.cluster import connect
