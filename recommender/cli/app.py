@@ -41,6 +41,9 @@ OPTION_OF = {
     "allow-roots": "allow-root",
 }
 
+# Headings of the help page below the options that say what is asked.
+LIMITS, SHOWN, TRIALS = "Limits of device, time, cost and licence", "What is shown", "Short trials"
+
 
 class _InterruptError(Exception):
     """Ctrl-C within a command."""
@@ -230,38 +233,73 @@ def root(
     here: Annotated[bool, typer.Option("--here", help="Only weights that are on this machine.")] = False,
     device: Annotated[
         str | None,
-        typer.Option(metavar="rpi5|t4|…", help="Where it will run: `recommend devices` lists them."),
+        typer.Option(
+            metavar="rpi5|t4|…",
+            rich_help_panel=LIMITS,
+            help="Where it will run: `recommend devices` lists them.",
+        ),
     ] = None,
     max_latency: Annotated[
-        str | None, typer.Option(metavar="30ms", help="Of one image on the device.")
+        str | None, typer.Option(metavar="30ms", rich_help_panel=LIMITS, help="Of one image on the device.")
     ] = None,
-    max_memory: Annotated[str | None, typer.Option(metavar="512MB", help="On the device.")] = None,
-    max_flops: Annotated[str | None, typer.Option(metavar="20G", help="Operations for one image.")] = None,
+    max_memory: Annotated[
+        str | None, typer.Option(metavar="512MB", rich_help_panel=LIMITS, help="On the device.")
+    ] = None,
+    max_flops: Annotated[
+        str | None, typer.Option(metavar="20G", rich_help_panel=LIMITS, help="Operations for one image.")
+    ] = None,
     gpu: Annotated[
-        str | None, typer.Option(metavar="t4|a100|…", help="That will train; else this machine.")
+        str | None,
+        typer.Option(metavar="t4|a100|…", rich_help_panel=LIMITS, help="That will train; else this machine."),
     ] = None,
-    max_hours: Annotated[str | None, typer.Option(metavar="H", help="Of the full training.")] = None,
-    max_cost: Annotated[float | None, typer.Option(metavar="5", help="Of the full training.")] = None,
-    price: Annotated[str | None, typer.Option(metavar="0.35/h", help="Of an hour of training.")] = None,
+    max_hours: Annotated[
+        str | None, typer.Option(metavar="H", rich_help_panel=LIMITS, help="Of the full training.")
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(metavar="5", rich_help_panel=LIMITS, help="Of the full training.")
+    ] = None,
+    price: Annotated[
+        str | None, typer.Option(metavar="0.35/h", rich_help_panel=LIMITS, help="Of an hour of training.")
+    ] = None,
     expand: Annotated[
-        bool, typer.Option("--expand", help="Show every image size looked at, and the starts left out.")
+        bool,
+        typer.Option(
+            "--expand",
+            rich_help_panel=SHOWN,
+            help="Show every image size looked at, and the starts left out.",
+        ),
     ] = False,
     top: Annotated[
-        int | None, typer.Option(metavar="K", help="Show the first K; COCO and scratch always show.")
+        int | None,
+        typer.Option(
+            metavar="K", rich_help_panel=SHOWN, help="Show the first K; COCO and scratch always show."
+        ),
     ] = None,
     trials: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Buy certainty with N trials of a tenth, ten epochs at least."),
+        typer.Option(
+            metavar="N",
+            rich_help_panel=TRIALS,
+            help="Buy certainty with N trials of a tenth, ten epochs at least.",
+        ),
     ] = None,
     budget: Annotated[
-        str | None, typer.Option(metavar="10m|2gpu-h", help="Buy certainty up to this cost, a hard cap.")
+        str | None,
+        typer.Option(
+            metavar="10m|2gpu-h", rich_help_panel=TRIALS, help="Buy certainty up to this cost, a hard cap."
+        ),
     ] = None,
     axes: AxesChoice = None,
     address: Address = None,
     gpus_per_trial: GpusPerTrial = None,
     max_params: MaxParams = None,
     licence: Annotated[
-        str, typer.Option(metavar="permissive|any", help="Leave out what asks for more than attribution.")
+        str,
+        typer.Option(
+            metavar="permissive|any",
+            rich_help_panel=LIMITS,
+            help="Leave out what asks for more than attribution.",
+        ),
     ] = "any",
     offline: Annotated[bool, typer.Option("--offline", help="Never reach for the network.")] = False,
     seed: Annotated[
@@ -274,13 +312,19 @@ def root(
     allow_root: AllowRoots = None,
     as_json: AsJson = False,
     html: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write the answer as one self-contained page.")
+        str | None,
+        typer.Option(
+            metavar="FILE", rich_help_panel=SHOWN, help="Write the answer as one self-contained page."
+        ),
     ] = None,
     launch: Annotated[
         bool, typer.Option("--launch", help="Start the full training of the first start.")
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress; any subcommand takes it too.")
+        bool,
+        typer.Option(
+            "--quiet", "-q", rich_help_panel=SHOWN, help="No progress; any subcommand takes it too."
+        ),
     ] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
