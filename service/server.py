@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import signal
 import socket
@@ -38,6 +39,9 @@ def serve(settings: ServiceSettings, *, say: Callable[[str], None], plain_logs: 
     if settings.ray_address is not None:
         check_head(settings.ray_address)
     logs.configure(as_json=not plain_logs)
+    os.environ["PYTHONSAFEPATH"] = (
+        "1"  # workers load no module from the current folder, which may be a data set
+    )
     _allow_many_connections()
     sys.setswitchinterval(_SWITCH_S)
     with Store() as store:

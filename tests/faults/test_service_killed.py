@@ -33,11 +33,13 @@ class Life:
 @contextlib.contextmanager
 def life(folder: Path) -> Iterator[Life]:
     """`recommend serve` on a free port, with the folder's home."""
-    command = (sys.executable, "-c", "from recommender.cli import main; main()", "serve", "--port", "0")
+    command = (sys.executable, "-P", "-c", "from recommender.cli import main; main()", "serve", "--port", "0")
     environment = {**os.environ, "RECOMMENDER_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1"}
     said = folder / "said"
     with said.open("wb") as out:
-        process = subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=out, stderr=subprocess.DEVNULL
+        )
     try:
         wait_until(lambda: "Serving on" in said.read_text(), 120)
         text = said.read_text()
@@ -54,6 +56,7 @@ def life(folder: Path) -> Iterator[Life]:
 
 @pytest.mark.slow
 def test_a_question_survives_its_service(tmp_path: Path) -> None:
+    (tmp_path / "multiprocessing.py").write_text("open('loaded', 'w').close()")  # as a data set may bring it
     make_dataset(tmp_path / "set", seed=41)
     archive = zip_of(tmp_path / "set", tmp_path / "set.zip")
     with life(tmp_path) as first, Store(tmp_path / "home" / "store.sqlite3") as store:
@@ -83,6 +86,7 @@ def test_a_question_survives_its_service(tmp_path: Path) -> None:
         assert store.recommendations.num_attempts(asked["id"]) == 2
         numbers = [event.seq for event in store.jobs.events(asked["id"])]
         assert numbers == list(range(1, len(numbers) + 1))
+    assert not (tmp_path / "loaded").exists()
 
 
 def alive(process: psutil.Process) -> bool:
