@@ -215,13 +215,20 @@ def _validation(request: Request, error: RequestValidationError) -> Response:
     found = [
         FieldProblem(
             field=printable(".".join(str(part) for part in entry["loc"])),
-            message=printable(in_fields(entry["msg"].removeprefix("Value error, "))),
+            message="There is no such field."
+            if entry["type"] == "extra_forbidden"
+            else printable(in_fields(entry["msg"].removeprefix("Value error, "))),
         )
         for entry in error.errors()[:MAX_ERRORS]
     ]
     listed = "; ".join(f"{problem.field}: {problem.message}" for problem in found[:3])
     return problem_response(
-        request.scope, 422, "request", f"The request is not understood. {listed}", errors=found
+        request.scope,
+        422,
+        "request",
+        f"The request is not understood. {listed}",
+        remedy="Correct what is named; /docs lists the fields of every request.",
+        errors=found,
     )
 
 

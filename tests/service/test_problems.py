@@ -244,6 +244,12 @@ def test_head_is_answered_as_get_without_the_body(service: Service) -> None:
             assert asked.headers[header] == got.headers[header], (path, header)
 
 
+def test_a_field_that_nobody_knows_is_named_with_where_to_look(service: Service) -> None:
+    told = service.post("/v1/recommendations", json={"dataset": "ds_1", "epoch": 3}).json()
+    assert "body.epoch: There is no such field." in told["detail"]
+    assert "/docs lists the fields" in told["remedy"]
+
+
 def test_json_that_is_not_said_to_be_json_is_told_so(service: Service) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded"):
         answer = service.post("/v1/sweeps", content=b'{"datasets": ["ds_1"]}', headers={"Content-Type": kind})
