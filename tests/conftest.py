@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.postgres import PostgresServer, running_server
+
+if TYPE_CHECKING:
+    from recommender.store import Store
 
 # Tiny models gain nothing from threads, and spinning ones lose twentyfold where the cores are shared.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -62,6 +66,17 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("empty") / "store.sqlite3"
     Store(file).close()
     return file
+
+
+@pytest.fixture
+def store(home: Path, empty_store: Path) -> Iterator[Store]:
+    """An empty store in a home of this test's own."""
+    from recommender.store import Store
+
+    home.mkdir(exist_ok=True)
+    (home / "store.sqlite3").write_bytes(empty_store.read_bytes())
+    with Store() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

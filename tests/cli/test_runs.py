@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,13 +19,12 @@ from tests.store.builders import run as make_run
 
 
 @pytest.fixture
-def store(home: Path) -> Iterator[Store]:
+def store(store: Store) -> Store:
     """The store that the commands open, with two runs and a training that waits."""
-    with Store() as opened:
-        opened.runs.add(make_run("aaaa1111"))
-        opened.runs.add(hostile_run("bbbb2222"))
-        opened.jobs.create(kind="training", owner="", key="k", body_digests=("b",), cluster="c", spec="{}")
-        yield opened
+    store.runs.add(make_run("aaaa1111"))
+    store.runs.add(hostile_run("bbbb2222"))
+    store.jobs.create(kind="training", owner="", key="k", body_digests=("b",), cluster="c", spec="{}")
+    return store
 
 
 def hostile_run(id: str) -> Run:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,13 +63,6 @@ def registered(tmp_path_factory: pytest.TempPathFactory, profile: Profile) -> Ch
         ),
         sources={"unrelated": unrelated, "near": near},
     )
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """An empty store."""
-    with Store(tmp_path / "store.sqlite3") as opened:
-        yield opened
 
 
 def _measured(evidence: Evidence) -> bool:

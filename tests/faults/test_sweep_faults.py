@@ -34,12 +34,6 @@ def targets(session_home: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     return packed(folder / "one"), packed(folder / "two", seed=1)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path / "store.sqlite3") as opened:
-        yield opened
-
-
 def _removed(file: Path) -> Artefact:
     """Weights whose file somebody has removed since."""
     file.write_bytes(b"weights")

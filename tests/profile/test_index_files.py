@@ -27,10 +27,9 @@ ADDED = synthetic_profile("added", centre=5.0, seed=50)
 
 
 @pytest.fixture
-def store(tmp_path: Path, profiles: list[Profile]) -> Store:
-    opened = Store(tmp_path / "store.sqlite3")
-    opened.profiles.put_all(profiles)
-    return opened
+def store(store: Store, profiles: list[Profile]) -> Store:
+    store.profiles.put_all(profiles)
+    return store
 
 
 @pytest.fixture

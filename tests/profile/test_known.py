@@ -17,11 +17,6 @@ from tests.profile.synthetic import synthetic_profile
 pytestmark = pytest.mark.usefixtures("quiet_home")
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store.sqlite3")
-
-
 def test_a_set_is_embedded_once_whatever_it_is_called(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
