@@ -173,7 +173,7 @@ def _read_file(
         if isinstance(row, dict)
     ]
     refuse_other_conventions(rows, named)
-    trust_outlines = outlines_count(rows, named)
+    trust_outlines = outlines_count([row for row in rows if not _is_crowd(row[0])], named)
     boxes = _boxes_by_image(file.annotations, listed, classes, named, log, trust_outlines=trust_outlines)
     images = []
     num_missing = 0

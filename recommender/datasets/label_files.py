@@ -143,6 +143,13 @@ class LabelFiles:
                 yield folder.parent / alias
                 yield folder.parent / alias / folder.name
             yield base / alias
+        for position in reversed(range(len(inner))):  # images/train/cam2 above labels/train
+            if inner[position].lower() in IMAGE_FOLDERS:
+                for end in range(len(inner) - 1, position + 1, -1):
+                    yield from (
+                        base.joinpath(*inner[:position], alias, *inner[position + 1 : end])
+                        for alias in LABEL_FOLDERS
+                    )
 
 
 def is_other_text(name: str) -> bool:

@@ -19,7 +19,19 @@ from recommender.text import counted, printable
 
 # Folders of pictures that are drawn from annotations, or measured beside the photos.
 MASK_FOLDERS = frozenset(
-    {"annot", "annotation", "annotations", "depth", "gt", "groundtruth", "lab", "label", "labels"}
+    {
+        "ann",
+        "anns",
+        "annot",
+        "annotation",
+        "annotations",
+        "depth",
+        "gt",
+        "groundtruth",
+        "lab",
+        "label",
+        "labels",
+    }
     | {"msk", "testannot", "trainannot", "trimap", "trimaps", "truth", "valannot"}
     | {"mask", "masks", "overlay", "overlays", "preview", "previews", "seg", "segmentation", "segmentations"}
     | {

@@ -33,6 +33,7 @@ PLAIN_WORDS = frozenset(
     {"images", "image", "imgs", "img", "jpegimages", "pictures", "photos", "frames", "jpg", "png"}
     | {"data", "dataset", "set", "split", "labels", "annotations", "xml", "xmls", "json"}
 )
+LIST_WORDS = frozenset({"autosplit", "files", "ids", "image", "images", "list"})
 ANNOTATION_FOLDERS = frozenset({"annotations", "annotation", "labels", "json", "xmls", "xml", "anns"})
 
 
@@ -44,6 +45,11 @@ def split_of_words(text: str) -> Split | None:
 def without_split_words(text: str) -> str:
     """The name less its split, so that files of one set are alike: `instances_train2017` → `instances`."""
     return "_".join(word for word in _words(text) if word not in SPLIT_WORDS)
+
+
+def is_list_of_split(title: str) -> bool:
+    """True for the name of a list that says a split and nothing of its own: `train`, `val_list`, `autosplit_test`."""
+    return split_of_words(title) is not None and set(_words(title)) <= SPLIT_WORDS.keys() | LIST_WORDS
 
 
 def without_trainval(paths: Iterable[Path]) -> list[Path]:

@@ -10,8 +10,8 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.images import IMAGE_SUFFIXES
 from recommender.datasets.split_names import (
     ANNOTATION_FOLDERS,
+    is_list_of_split,
     split_of_words,
-    without_split_words,
 )
 from recommender.errors import DatasetError
 from recommender.records import Split
@@ -58,7 +58,7 @@ def find_image_sets(root: Path, disk: Disk, known: Set[str], folders: Sequence[s
         if _is_of_one_class(path, disk):
             of_classes.setdefault(place[1], []).append(path)
             continue
-        if without_split_words(path.stem):
+        if not is_list_of_split(path.stem):
             continue
         if place[0] <= len(folders) or _names_images(path, disk, known):
             found.setdefault(place[0], []).append((place[1], path))

@@ -21,10 +21,10 @@ from recommender.datasets.mixed import leave_out_doubtful, refuse_second_format
 from recommender.datasets.other_tasks import MIN_ROWS, refuse_other_label_tasks
 from recommender.datasets.raw import RawImage, RawSet
 from recommender.datasets.split_names import (
+    is_list_of_split,
     split_of_path,
     split_of_words,
     tell_split_folders,
-    without_split_words,
 )
 from recommender.errors import DatasetError
 from recommender.records import Split
@@ -261,7 +261,7 @@ def _listed_splits(root: Path, disk: Disk) -> dict[Path, Split | None]:
     lists = {
         root / name: split_of_words(name[:-4])
         for name in disk.listing(root).files
-        if name.lower().endswith(".txt") and split_of_words(name[:-4]) and not without_split_words(name[:-4])
+        if name.lower().endswith(".txt") and is_list_of_split(name[:-4])
     }
     lists |= _lists_of_darknet(root, disk)
     index = ImageIndex(root, disk) if lists else None

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from recommender.datasets import open_dataset
 from recommender.errors import DatasetError
@@ -82,3 +85,46 @@ def test_xml_in_a_declared_encoding_of_several_bytes(tmp_path: Path) -> None:
         text = text[text.index("<annotation") :]
         path.write_bytes(('<?xml version="1.0" encoding="GB2312"?>' + text).encode("gb2312"))
     assert "圆" in open_dataset(folder).class_names
+
+
+@pytest.mark.parametrize("name", ["autosplit_{}.txt", "{}_list.txt"])
+def test_lists_named_after_what_they_are_divide(tmp_path: Path, name: str) -> None:
+    folder = make_dataset(tmp_path / "set", format="yolo_flat")
+    for split, numbers in (("train", range(8)), ("val", range(8, 12))):
+        (folder / name.format(split)).write_text("".join(f"./shape_{n:04d}.png\n" for n in numbers))
+    assert open_dataset(folder).num_images.val == 4
+
+
+def test_lists_of_pairs_divide_voc(tmp_path: Path) -> None:
+    folder = make_dataset(tmp_path / "set", format="voc")
+    stems = sorted(path.stem for path in (folder / "Annotations").iterdir())
+    shutil.rmtree(folder / "ImageSets")
+    for split, own in (("train", stems[:7]), ("val", stems[7:])):
+        rows = (f"JPEGImages/{stem}.png Annotations/{stem}.xml\n" for stem in own)
+        (folder / f"{split}_list.txt").write_text("".join(rows))
+    found = open_dataset(folder)
+    assert (found.num_images.train, found.num_images.val) == (7, len(stems) - 7)
+
+
+def test_labels_may_lie_above_the_folders_within_a_split(tmp_path: Path) -> None:
+    folder = yolo_set(tmp_path / "set")
+    expected = open_dataset(folder)
+    for path in sorted(folder.glob("images/*/*.png")):
+        place = path.parent / ("circle", "square")[int(path.stem[-1]) % 2]
+        place.mkdir(exist_ok=True)
+        path.rename(place / path.name)
+    found = open_dataset(folder)
+    assert (found.content_hash, found.config) == (expected.content_hash, None)
+
+
+def test_folders_of_images_and_annotations_are_no_classes(tmp_path: Path) -> None:
+    for number, drawn in enumerate(draw_images(12, ("a", "b"))):
+        for part in ("img_dir", "ann_dir"):
+            (tmp_path / part / drawn.split).mkdir(parents=True, exist_ok=True)
+        drawn.image.save(tmp_path / "img_dir" / drawn.split / f"{number}.jpg")
+        mask_HW = np.zeros((drawn.image.height, drawn.image.width), np.uint8)
+        mask_HW[20:50, 10:60] = 1 + number % 2
+        Image.fromarray(mask_HW).save(tmp_path / "ann_dir" / drawn.split / f"{number}.png")
+    (tmp_path / "classes.txt").write_text("background\na\nb\n")
+    found = open_dataset(tmp_path)
+    assert (found.task, found.class_names, found.num_images.val) == ("segment", ("a", "b"), 3)
