@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from recommender.datasets.disk import Disk
@@ -56,19 +57,36 @@ class LabelFiles:
         self._labels: dict[Path, NameIndex] = {}
         self._images: dict[Path, NameIndex] = {}
         self._folders: dict[Path, tuple[Path, ...]] = {}
+        self._indices: dict[Path, tuple[tuple[NameIndex, ...], tuple[tuple[NameIndex, NameIndex], ...]]] = {}
 
     def of(self, image: Path) -> Path | None:
         """The label file of `image`, or None. Names may differ by Unicode form, case or upload prefix."""
         images = self._images_in(image.parent)
-        folders = [self._labels_in(folder) for folder in self.folders_of(image)]
-        found = (index.find_one(image.stem, images) for index in folders)
-        own = next((path for path in found if path is not None), None)
-        whole = (index.find(image.name) for index in folders)  # a.jpg.txt is about a.jpg
-        return (
-            own
-            or next((paths[0] for paths in whole if len(paths) == 1), None)
-            or self._called_as_lists(image)
+        beside, above = self._indices_of(image)
+        found = (index.find_one(image.stem, images) for index in beside)
+        whole = (paths[0] for index in beside if len(paths := index.find(image.name)) == 1)  # a.jpg.txt
+        further = (
+            index.find_one(image.stem, images) for index, owners in above if not owners.find(image.stem)
         )
+        own = next((path for path in chain(found, whole, further) if path is not None), None)
+        return own or self._called_as_lists(image)
+
+    def _indices_of(
+        self, image: Path
+    ) -> tuple[tuple[NameIndex, ...], tuple[tuple[NameIndex, NameIndex], ...]]:
+        """The label files in the folders of `folders_of`; and those above, each with the images that they are beside.
+
+        Of folders that hold some alone.
+        """
+        known = self._indices.get(image.parent)
+        if known is None:
+            beside = (place for place in self.folders_of(image) if self._label_paths(place))
+            above = (pair for pair in self._above(image.parent) if self._label_paths(pair[0]))
+            known = self._indices[image.parent] = (
+                tuple(map(self._labels_in, beside)),
+                tuple((self._labels_in(place), self._images_in(owner)) for place, owner in above),
+            )
+        return known
 
     def _called_as_lists(self, image: Path) -> Path | None:
         """The labels of a picture called `test` or `labels`, whose file has the name of a list."""
@@ -143,13 +161,17 @@ class LabelFiles:
                 yield folder.parent / alias
                 yield folder.parent / alias / folder.name
             yield base / alias
-        for position in reversed(range(len(inner))):  # images/train/cam2 above labels/train
+
+    def _above(self, folder: Path) -> Iterator[tuple[Path, Path]]:
+        """Folders of labels above one of images, with their images': `labels/train` for `images/train/cam2`."""
+        base = next((root for root in self._disk.roots if folder.is_relative_to(root)), self._root)
+        inner = folder.relative_to(base).parts
+        for position in reversed(range(len(inner))):
             if inner[position].lower() in IMAGE_FOLDERS:
                 for end in range(len(inner) - 1, position + 1, -1):
-                    yield from (
-                        base.joinpath(*inner[:position], alias, *inner[position + 1 : end])
-                        for alias in LABEL_FOLDERS
-                    )
+                    for alias in LABEL_FOLDERS:
+                        place = base.joinpath(*inner[:position], alias, *inner[position + 1 : end])
+                        yield place, base.joinpath(*inner[:end])
 
 
 def is_other_text(name: str) -> bool:
