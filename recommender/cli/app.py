@@ -172,6 +172,8 @@ def plain_message(kind: str, message: str) -> str:
         return "a whole number is wanted"
     if kind in ("float_parsing", "float_type"):
         return "a number is wanted"
+    if kind == "string_unicode":
+        return "the name is no text in UTF-8; give it another, or name a link to it"
     if kind == "too_short":
         return "nothing is named; leave it out for what is usual"
     if kind == "value_error":

@@ -127,6 +127,7 @@ def test_a_config_file_gives_defaults_and_a_flag_beats_it(
     ("arguments", "said", "unsaid"),
     [
         (["--dataset", "signs", "--modes", "frozen"], "choose full, freeze or scratch", "modes.1"),
+        (["--dataset", "caf\udce9"], "the name is no text in UTF-8", "raw data"),
         (["--dataset", "signs", "--modes", ""], "--modes '': nothing is named; leave it out", "validation"),
         (["--dataset", "signs", "--epochs", "0"], "--epochs 0: it must be greater", "Input should"),
         (["train"], "`recommend train --help`", "`recommend --help`"),
