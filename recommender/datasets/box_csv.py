@@ -12,6 +12,7 @@ import numpy as np
 
 from recommender.datasets.box_readings import (
     ANY,
+    NOTHING,
     REMEDY,
     BoxColumns,
     Reading,
@@ -45,14 +46,16 @@ from recommender.datasets.table_columns import (
     FILE_WORDS,
     MISSING,
     box_class_column,
+    class_cells,
     class_in,
     file_column,
     known_names,
-    names_image,
+    references_in,
 )
-from recommender.datasets.table_rows import TABLE_SUFFIXES, Table, is_table, read_rows, table_of
+from recommender.datasets.table_files import TABLE_SUFFIXES, is_table, read_table
+from recommender.datasets.table_rows import Table
 from recommender.datasets.table_splits import row_splits
-from recommender.errors import DatasetError
+from recommender.errors import DatasetError, WrongTaskError
 from recommender.records import Split
 from recommender.text import printable
 
@@ -65,7 +68,7 @@ BOX_MAKERS = {
 }
 NUMBERS = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
 KEYS = re.compile(r"[a-df-z]", re.IGNORECASE)  # the numbers of `x1` and `y2` are no values
-EMPTY = ("", "nan", "none", "null", "na")
+ANGLE_WORDS = ("angle", "theta", "rotation")
 NO_BOX = ({0.0}, {-1.0})
 UNREADABLE = (np.nan,) * 4
 SHOWN = 3  # names of tables
@@ -105,19 +108,38 @@ class BoxTable:
     def rows(self) -> tuple[BoxRow, ...]:
         """The rows, with the split of their own or of the file."""
         split_of_table = split_of_title(self.path)
-        boxes_N = [_boxes_in([row[c] for c in self.boxes.columns]) for row in self.table.body]
+        boxes_N = self._boxes()
+        widths, heights = [_numbers(self.table.columns[c]) for c in self.size] or [[0.0] * len(boxes_N)] * 2
+        columns = (
+            references_in(self.table, self.file),
+            self._labels(boxes_N),
+            boxes_N,
+            self.splits,
+            widths,
+            heights,
+        )
         return tuple(
             BoxRow(
-                reference=row[self.file],
+                reference=reference,
                 label=label,
                 boxes=boxes,
                 split=split or split_of_table,
-                size=_size([row[c] for c in self.size]),
+                size=(width, height) if width > 0 and height > 0 else None,
             )
-            for row, label, boxes, split in zip(
-                self.table.body, self._labels(boxes_N), boxes_N, self.splits, strict=True
-            )
+            for reference, label, boxes, split, width, height in zip(*columns, strict=True)
         )
+
+    def _boxes(self) -> list[tuple[Corners, ...]]:
+        """The values of each row's boxes, none where cells say so; NaN of cells that hold something else."""
+        columns = [self.table.columns[c] for c in self.boxes.columns]
+        if len(columns) == 1:
+            known = {cell: _boxes_in(cell) for cell in set(columns[0])}
+            return [known[cell] for cell in columns[0]]
+        four = zip(*map(_numbers, columns), strict=True)
+        empty = zip(*([cell.lower() in NOTHING for cell in column] for column in columns), strict=True)
+        return [
+            () if all(none) or set(box) in NO_BOX else (box,) for box, none in zip(four, empty, strict=True)
+        ]
 
     def _labels(self, boxes_N: Sequence[tuple[Corners, ...]]) -> list[str]:
         """The class of each row, whose boxes are given; empty where the cell says none.
@@ -126,7 +148,7 @@ class BoxTable:
         """
         if self.label is None:
             return [NAMELESS] * len(boxes_N)
-        cells = self.table.columns[self.label]
+        cells = class_cells(self.table, self.label)
         num = sum(cell == MISSING and bool(boxes) for cell, boxes in zip(cells, boxes_N, strict=True))
         elsewhere = any(MISSING in column for c, column in enumerate(self.table.columns) if c != self.label)
         is_class = num > 1 and not elsewhere
@@ -156,6 +178,12 @@ def read_box_csv(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, 
         alike = [table for table in tables if table.boxes.readings == readings]
         reading, units = _meaning(alike, readings, index, disk, log)
         entries += [entry for table in alike for entry in _entries(table, reading, units, disk, log)]
+    without = [table for table in tables if table.label is None]
+    if without and len(without) < len(tables):
+        raise DatasetError(
+            f"{without[0].table.named} has no column of the class, and other tables of boxes have one.",
+            remedy="Add a column `class`, or move the table away.",
+        )
     for table in tables:
         if table.label is None:
             log.add("names_missing", disk.name(table.path), f"all are called {NAMELESS}")
@@ -206,19 +234,18 @@ def _unread_tables(
         if path in read or path.suffix.lower() not in TABLE_SUFFIXES:
             continue
         try:
-            rows = read_rows(path, disk, lambda text: names_image(text, known))
-            table = table_of(path, rows or [[]], disk, headed=False)
-            file = file_column(table, range(len(table.header)), known)
-            cells = set() if file is None else set(table.columns[file])
+            table = read_table(path, disk, known)
+            file = None if table is None else file_column(table, range(len(table.header)), known)
+            cells = set() if table is None or file is None else set(references_in(table, file))
             named = {index.of_name(cell, path, split_of_file(path, root)) for cell in cells} - {None}
         except DatasetError:  # doubtful: it may
             named = set(images)
-        if named & images and (with_others or named <= images or holds_boxes(path, root, disk)):
+        if named & images and (with_others or named <= images or _holds_boxes(path, root, disk)):
             found.append(path)
     return found
 
 
-def holds_boxes(path: Path, root: Path, disk: Disk) -> bool:
+def _holds_boxes(path: Path, root: Path, disk: Disk) -> bool:
     """True of a table of boxes, those included that are refused as doubtful."""
     try:
         return bool(find_box_tables([path], root, disk, DefectLog()))
@@ -243,20 +270,17 @@ def find_box_tables(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLo
     known = known_names(root, disk)
     tables = []
     for path in filter(is_table, paths):
-        rows = read_rows(path, disk, lambda text: names_image(text, known))
-        table = _table(path, rows, known, disk, log)
-        tables += [] if table is None else [table]
+        table = read_table(path, disk, known)
+        found = None if table is None else _table(table, known, disk, log)
+        tables += [] if found is None else [found]
     kept = of_splits([table.path for table in tables], root)
     return [table for table in tables if table.path in kept]
 
 
-def _table(
-    path: Path, rows: Sequence[Sequence[str]], known: set[str], disk: Disk, log: DefectLog
-) -> BoxTable | None:
-    boxes = box_columns(rows)
+def _table(table: Table, known: set[str], disk: Disk, log: DefectLog) -> BoxTable | None:
+    boxes = box_columns(table)
     if boxes is None or not boxes.readings:
         return None
-    table = table_of(path, rows, disk, headed=boxes.headed)
     free = [c for c in range(len(table.header)) if c not in boxes.columns]
     file = file_column(table, free, known)
     if file is None:
@@ -264,7 +288,14 @@ def _table(
     if file is None or not table.body:
         return None
     if table.num_uneven:
-        log.add("label_columns", disk.name(path), "rows of another length", count=table.num_uneven)
+        log.add("label_columns", disk.name(table.path), "rows of another length", count=table.num_uneven)
+    if any(
+        number_in(cell or "0") != 0 for c in table.called(ANGLE_WORDS, free) for cell in set(table.columns[c])
+    ):
+        raise WrongTaskError(
+            f"{table.named} holds boxes with angles: oriented boxes, which are not served.",
+            remedy="Write upright boxes around them, or delete the column where it tells of something else.",
+        )
     if has_scores(table, boxes):
         return None
     divided, splits = row_splits(table, [c for c in free if c != file])
@@ -273,12 +304,15 @@ def _table(
     return BoxTable(table=table, boxes=boxes, file=file, label=label, size=size, splits=splits)
 
 
-def _boxes_in(cells: Sequence[str]) -> tuple[Corners, ...]:
-    """The values of each box, none where zeros or -1 say so; those of a cell that holds something else are NaN."""
-    if all(cell.lower() in EMPTY for cell in cells):
-        return ()
-    found = cells if len(cells) == 4 else NUMBERS.findall(cells[0])
-    if len(found) % 4 or (len(cells) == 1 and KEYS.search(cells[0])):
+def _numbers(cells: Sequence[str]) -> list[float]:
+    known = {cell: number_in(cell) for cell in set(cells)}
+    return [known[cell] for cell in cells]
+
+
+def _boxes_in(cell: str) -> tuple[Corners, ...]:
+    """The values of each box in a cell, none where it has no digit; NaN of one that holds something else."""
+    found = NUMBERS.findall(cell)
+    if len(found) % 4 or (found and KEYS.search(cell)):
         return (UNREADABLE,)
     values = list(map(number_in, found))
     boxes = zip(values[::4], values[1::4], values[2::4], values[3::4], strict=True)
@@ -289,11 +323,6 @@ def _size_columns(table: Table, free: Sequence[int]) -> tuple[int, ...]:
     """The columns of the image's width and height."""
     plain = {re.sub(r"[^a-z]", "", table.header[c].lower()): c for c in free}
     return next(((plain[w], plain[h]) for w, h in SIZES if w in plain and h in plain), ())
-
-
-def _size(cells: Sequence[str]) -> Size | None:
-    width, height = map(number_in, cells or ("", ""))
-    return (width, height) if width > 0 and height > 0 else None
 
 
 def _meaning(

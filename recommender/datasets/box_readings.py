@@ -15,7 +15,8 @@ import numpy as np
 
 from recommender.datasets.raw import Float64Array
 from recommender.datasets.shapes import number
-from recommender.datasets.table_rows import SAMPLED, Table, is_number
+from recommender.datasets.table_rows import Table
+from recommender.datasets.table_text import SAMPLED, is_number, with_point
 from recommender.errors import DatasetError
 from recommender.text import printable
 
@@ -26,26 +27,30 @@ FROM_CORNER: tuple[Reading, ...] = ("upper left and size",)
 FROM_CENTRE: tuple[Reading, ...] = ("centre and size",)
 EITHER: tuple[Reading, ...] = ("upper left and size", "centre and size")
 ANY: tuple[Reading, ...] = ("corners", *EITHER)
-UPPER_LEFT = ("xmin ymin", "left top", "x0 y0", "x1 y1")
+# What heads the upper left and the lower right corner; the axis stands before it or behind.
+WORDS = (
+    *[("min", "max"), ("0", "1"), ("1", "2"), ("start", "end"), ("tl", "br"), ("ul", "lr")],
+    *[("topleft", "bottomright"), ("upperleft", "lowerright"), ("upperleftcorner", "lowerrightcorner")],
+)
+HEADS = (
+    *((f"x{start} y{start}", f"x{end} y{end}") for start, end in WORDS),
+    *((f"{start}x {start}y", f"{end}x {end}y") for start, end in WORDS),
+    *[("left top", "right bottom"), ("xleft ytop", "xright ybottom"), ("minc minr", "maxc maxr")],
+)
 CENTRE = ("xcenter ycenter", "xcentre ycentre", "centerx centery", "cx cy", "xc yc")
 SIZES = ("w h", "width height")  # `width` beside `w` is the image's
-# Headings of the four columns, without marks and without `bbox` before them; the first that are all there count.
+# Headings of the four columns, without marks; the first that are all there count.
 HEADINGS: tuple[tuple[str, tuple[Reading, ...]], ...] = (
-    ("xmin ymin xmax ymax", CORNERS),
-    ("minx miny maxx maxy", CORNERS),
-    ("x0 y0 x1 y1", CORNERS),
-    ("x1 y1 x2 y2", CORNERS),
-    ("left top right bottom", CORNERS),
-    ("xtl ytl xbr ybr", CORNERS),
-    ("startx starty endx endy", CORNERS),
-    ("minc minr maxc maxr", CORNERS),
-    ("topleftx toplefty bottomrightx bottomrighty", CORNERS),
-    *((f"{start} {size}", FROM_CORNER) for start in UPPER_LEFT for size in SIZES),
+    *((f"{start} {end}", CORNERS) for start, end in HEADS),
+    *((f"{start} {size}", FROM_CORNER) for start, _ in HEADS for size in SIZES),
     *((f"{start} {size}", FROM_CENTRE) for start in CENTRE for size in SIZES),
     *((f"x y {size}", EITHER) for size in SIZES),
+    *((" ".join(f"bbox{n + first}" for n in range(4)), ANY) for first in (0, 1)),
 )
+BEFORE_AND_BEHIND = re.compile(r"(.*(?:bbox|bndbox|box|roi))?(.*?)(?:norm(?:ali[sz]ed)?|rel|px|pixels?)?")
+MAX_TITLE = 100  # characters of a heading that are looked at
 ONE_CELL = re.compile(r"(b|bounding)?box(es)?(string)?")
-DECIMAL_COMMA = re.compile(r"\A(?!-?[1-9]\d{0,2},\d{3}\Z)(-?\d+),(\d+)\Z")  # 1,234 may be a thousand
+NOTHING = ("", "nan", "none", "null", "na", "n/a", "-", "[]")
 SCORE_WORDS = (
     *["score", "confidence", "conf", "probability", "probabilities", "prob", "certainty", "likelihood"],
 )
@@ -69,43 +74,54 @@ class BoxColumns:
 
     columns: tuple[int, ...]
     readings: tuple[Reading, ...]
-    headed: bool = True
 
 
-def box_columns(rows: Sequence[Sequence[str]]) -> BoxColumns | None:
-    """The columns of boxes in a table; without a heading four numbers side by side. None where there are none."""
-    if not rows:
-        return None
-    plain = [re.sub(r"[^a-z0-9]", "", cell.lower()) for cell in rows[0]]
-    of_box = [
-        match[1] if (match := re.fullmatch(r"(?:bbox|bndbox|box|roi)([a-z].*)", cell)) else ""
-        for cell in plain
-    ]
-    short = of_box if sum(map(bool, of_box)) >= 4 else plain  # `width` beside `bbox_width` is the image's
-    if not {"x3", "x11", "xmin1"}.isdisjoint(short):  # four corners, or a second box
+def box_headings(header: Sequence[str]) -> BoxColumns | None:
+    """The columns of boxes by their headings; None where these name none."""
+    plain = [re.sub(r"[^a-z0-9]", "", title[:MAX_TITLE].lower()) for title in header]
+    parts = [match.groups() for title in plain if (match := BEFORE_AND_BEHIND.fullmatch(title))]
+    of_box = sum(1 for before, behind in parts if before and behind) >= 4  # then `width` is the image's
+    short = [behind if before or not of_box else "" for before, behind in parts]
+    if not {"x3", "x11", "xmin1"}.isdisjoint((*plain, *short)):  # four corners, or a second box
         return BoxColumns(columns=(), readings=())
     for headings, readings in HEADINGS:
-        if all(short.count(heading) == 1 for heading in headings.split()):
-            return BoxColumns(columns=tuple(map(short.index, headings.split())), readings=readings)
-    whole = [c for c, cell in enumerate(plain) if ONE_CELL.fullmatch(cell)]
-    if len(whole) == 1:
-        return BoxColumns(columns=(whole[0],), readings=ANY)
-    sample = [row for row in rows[:SAMPLED] if len(row) == len(rows[0])]
-    if len(sample) < len(rows[:SAMPLED]) or len(rows[0]) < 5:
-        return None
+        for titles in (plain, short):
+            if all(titles.count(heading) == 1 for heading in headings.split()):
+                return BoxColumns(columns=tuple(map(titles.index, headings.split())), readings=readings)
+    whole = [c for c, title in enumerate(plain) if ONE_CELL.fullmatch(title)]
+    return BoxColumns(columns=(whole[0],), readings=ANY) if len(whole) == 1 else None
+
+
+def box_columns(table: Table) -> BoxColumns | None:
+    """The columns of boxes in a table; without a heading four numbers side by side. None where there are none."""
+    found = box_headings(table.header)
+    if found is not None or any(table.header) or len(table.header) < 5:
+        return found
     # e for empty cells, n for numbers and t for text
     kinds = "".join(
         "e" if not any(cells) else "n" if all(map(is_number, cells)) else "t"
-        for cells in zip(*sample, strict=True)
+        for cells in (cells[:SAMPLED] for cells in table.columns)
     )
-    found = re.search(r"(?<!n)n{4}(?!n)", kinds)
-    if found and not {cell for row in sample for cell in row[slice(*found.span())]} <= {"0", "1"}:  # flags
-        return BoxColumns(columns=tuple(range(*found.span())), readings=ANY, headed=False)
+    if run := re.search(r"(?<!n)n{4}(?!n)", kinds):
+        four = tuple(range(*run.span()))
+        flags = {cell for c in four for cell in table.columns[c][:SAMPLED]} <= {"0", "1"}
+        return None if flags else BoxColumns(columns=four, readings=ANY)
     # Google's AutoML: two corners or all four
-    if found := re.search(r"(?<!n)nn(ee|nn)nn(ee|nn)(?!n)", kinds):
-        first = found.start()
-        return BoxColumns(columns=(first, first + 1, first + 4, first + 5), readings=CORNERS, headed=False)
-    return None
+    if run := re.search(r"(?<!n)nn(ee|nn)nn(ee|nn)(?!n)", kinds):
+        first = run.start()
+        return BoxColumns(columns=(first, first + 1, first + 4, first + 5), readings=CORNERS)
+    # Beside the number of a class: corners, where these four alone never end before they begin
+    runs = [range(run.start(), run.end() - 3) for run in re.finditer(r"n{5,6}", kinds)]
+    fours = [tuple(range(c, c + 4)) for starts in runs for c in starts]
+    ordered = [
+        four for four in fours if all(map(_is_ordered, zip(*(table.columns[c] for c in four), strict=True)))
+    ]
+    return BoxColumns(columns=ordered[0], readings=CORNERS) if len(ordered) == 1 else None
+
+
+def _is_ordered(cells: Sequence[str]) -> bool:
+    x1, y1, x2, y2 = map(number_in, cells)
+    return (x1 < x2 and y1 < y2) or not any(cells)
 
 
 def has_scores(table: Table, boxes: BoxColumns) -> bool:
@@ -131,7 +147,7 @@ def has_scores(table: Table, boxes: BoxColumns) -> bool:
 
 def number_in(cell: str) -> float:
     """The number of a cell, also with a decimal comma; NaN of any other."""
-    return number(DECIMAL_COMMA.sub(r"\1.\2", cell) if "," in cell else cell)
+    return number(with_point(cell))
 
 
 def units_of(values_N4: Float64Array, named: str) -> Units:

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from recommender.datasets.disk import Disk
 from recommender.datasets.matching import same_name
@@ -35,7 +36,9 @@ class Claim:
 
 def parts_of(reference: str) -> list[str]:
     """The folders and the name in a path, on whatever machine it was written, or in an address."""
-    plain = reference.replace("\\", "/").rpartition("://")[2].split("?")[0]
+    _, scheme, address = reference.strip().replace("\\", "/").rpartition("://")
+    plain = address.split("?")[0]
+    plain = unquote(plain) if scheme else plain
     return [part for part in plain.split("/") if part]
 
 

@@ -59,6 +59,7 @@ def read_classification(
         )
     beside = labels_of(tables, tree.unlabelled, root, disk)
     raw = read_class_folders(tree, root, disk, log, name, beside)
+    raw.tables = frozenset(table.path for table in tables if beside)
     if all(split is None for split, _, _ in tree.folders):
         take_splits(raw, tables, root, disk)
     name_by_tables(raw, root, disk)
@@ -76,7 +77,7 @@ def read_csv_file(
     if not tables:
         raise DatasetError(
             f"{printable(path.name)} is no list of images of this folder with their classes.",
-            remedy="It needs a column of image files and a column `label`.",
+            remedy="It needs a column of image files and a column `label`; for boxes xmin, ymin, xmax, ymax, too.",
         )
     return _read(tables, root, disk, log, name)
 
@@ -92,9 +93,10 @@ def refuse_no_classes(root: Path) -> WrongTaskError:
 
 def _read(tables: Sequence[LabelTable], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
     raw = read_label_tables(tables, root, disk, log, name)
+    raw.tables = frozenset(table.path for table in tables)
     if all(image.split is None for image in raw.images):
         take_splits(raw, (), root, disk)
-    name_by_tables(raw, root, disk, {table.path for table in tables})
+    name_by_tables(raw, root, disk, raw.tables)
     return raw
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import codecs
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar, cast
 
 from recommender.datasets.images import IMAGE_SUFFIXES
 from recommender.datasets.limits import LIMITS, DatasetLimits
@@ -21,6 +21,7 @@ from recommender.datasets.wrong_content import wrong_content
 from recommender.errors import DatasetError, UnsafeInputError
 from recommender.text import printable
 
+Made = TypeVar("Made")
 READ_SUFFIXES = IMAGE_SUFFIXES | {
     ".txt",
     ".names",
@@ -85,6 +86,7 @@ class Disk:
         self._listings: dict[Path, Listing] = {}
         self._real_folders: dict[Path, Path] = {}
         self._num_files = 0
+        self._made: dict[Path, Any] = {}
         self.found_utf_16 = False  # which ultralytics does not read
 
     def contains(self, path: Path) -> bool:
@@ -147,6 +149,12 @@ class Disk:
             for name in self.listing(folder).files
             if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122 - quicker than a Path each
         ]
+
+    def once(self, path: Path, make: Callable[[], Made]) -> Made:
+        """The outcome of `make` for a file, which is called the first time: a table of boxes is asked for by many."""
+        if path not in self._made:
+            self._made[path] = make()
+        return cast(Made, self._made[path])
 
     def read_text(self, path: Path, max_bytes: int) -> str:
         """Read a bounded file of UTF-8, or of UTF-16 with a byte-order mark. Raises DatasetError."""

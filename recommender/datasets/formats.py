@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 from recommender.datasets.box_csv import read_box_csv
-from recommender.datasets.box_readings import REMEDY as BOX_REMEDY
 from recommender.datasets.createml import read_createml
 from recommender.datasets.cvat import read_cvat
 from recommender.datasets.datumaro import read_datumaro
@@ -24,13 +24,13 @@ from recommender.datasets.labelme import read_labelme
 from recommender.datasets.ndjson import read_ndjson
 from recommender.datasets.raw import RawSet
 from recommender.datasets.supervisely import read_supervisely
+from recommender.datasets.table_files import begins_with_boxes
 from recommender.datasets.via import read_via
 from recommender.datasets.voc import read_voc
 from recommender.errors import DatasetError, WrongTaskError
 from recommender.text import printable
 
 HEAD_BYTES = 65_536
-EXCEL_MARK = re.compile(rb'(?i)\A"?sep=."?\r?\n')  # the line before a table that tells Excel the separator
 SAMPLED = 24  # files looked into for each suffix
 
 
@@ -55,24 +55,16 @@ class Format:
     )
     remedy: str = "Export as COCO or YOLO."
     error: type[DatasetError] = DatasetError  # of a form that is not read
+    holds: Callable[[Path, bytes], bool] | None = None  # a further test of a file and its first bytes
     notes: bool = False  # one file may be notes beside class folders or masks, which are read then
 
-    def matches(self, head: bytes) -> bool:
-        """True if a file that starts so is of this form."""
-        return all(re.search(mark, head, re.MULTILINE) for mark in self.marks)
+    def matches(self, path: Path, head: Callable[[Path], bytes]) -> bool:
+        """True if a file is of this form; `head` gives its first bytes."""
+        marked = all(re.search(mark, head(path), re.MULTILINE) for mark in self.marks)
+        return marked and (self.holds is None or self.holds(path, head(path)))
 
 
 OBB_REMEDY = "Oriented boxes are another task: export upright boxes as YOLO or COCO."
-# Of four columns or one, or in the first line four numbers. Each part looks along the line once: it may be long.
-BOX_HEADINGS = (
-    rb"(?i)\A(?=.*(x[_ ]?min|min[_ ]?x|x[_ ]?[01]|left|xtl|start[_ ]?x|min[_ ]?c|top[_ ]?left[_ ]?x|"
-    rb"x[_ ]?cent(er|re)|cent(er|re)[_ ]?x|cx|xc)\b)"
-    rb"(?=.*(y[_ ]?min|min[_ ]?y|y[_ ]?[01]|top|ytl|start[_ ]?y|min[_ ]?r|top[_ ]?left[_ ]?y|"
-    rb"y[_ ]?cent(er|re)|cent(er|re)[_ ]?y|cy|yc)\b)"
-    rb"|\A(?=.*(\b|_)x\b)(?=.*(\b|_)y\b)(?=.*(\b|_)w(idth)?\b)"
-    rb"|\A.*\b(b|bounding[_ ]?)?box(es)?([_ ]?string)?\b"
-    rb"|\A.*((-?[\d.]{1,20}[,;\t]){3}-?[\d.]{1,20}([,;\t]|\r?$)|(-?[\d.]{1,20},){2},,(-?[\d.]{1,20},){2}|,{5})"
-)
 ANY_REMEDY = "Export as COCO or YOLO; of classified images, sort them into folders by class."
 FORMATS: tuple[Format, ...] = (
     Format(
@@ -270,34 +262,11 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         name="CSV of boxes",
-        suffixes=(".csv", ".tsv"),
-        marks=(BOX_HEADINGS,),
+        suffixes=(".csv", ".tsv", ".txt", ".jsonl"),
+        marks=(),
+        holds=begins_with_boxes,
         read=read_box_csv,
         notes=True,
-    ),
-    Format(
-        name="CSV of boxes",
-        suffixes=(".csv", ".tsv"),
-        marks=(
-            rb"(?i)(xmin|x1|x_min|bbox|left).{0,200}(ymin|y1|y_min|top|bbox)"
-            rb"|(-?[\d.]{1,20},){4}|\[(-?[\d.]{1,20}, ?){3}",
-        ),
-        remedy=BOX_REMEDY,
-        notes=True,
-    ),
-    Format(
-        name="an Excel table",
-        suffixes=(".xlsx", ".xls"),
-        marks=(),
-        remedy="Save it as CSV.",
-        notes=True,
-    ),
-    Format(name="CrowdHuman's odgt", suffixes=(".odgt",), marks=()),
-    Format(
-        name="a manifest of Ground Truth",
-        suffixes=(".manifest",),
-        marks=(),
-        remedy="Convert it to COCO; of classified images, write a CSV of file and label.",
     ),
     Format(
         name="TFRecord",
@@ -312,7 +281,6 @@ FORMATS: tuple[Format, ...] = (
     Format(name="LMDB file", suffixes=(".mdb",), marks=(), remedy=ANY_REMEDY, notes=True),
 )
 OF_ANYTHING = frozenset({".h5", ".hdf5", ".mdb"})  # hold weights of networks as often as labelled images
-SIGNED_SUFFIXES = frozenset(suffix for row in FORMATS for suffix in row.suffixes)
 
 
 def find_format(
@@ -324,25 +292,21 @@ def find_format(
     an image.
     """
 
+    @lru_cache(maxsize=len(FORMATS) * SAMPLED)
     def head(path: Path) -> bytes:
-        return EXCEL_MARK.sub(b"", disk.head(path, HEAD_BYTES))
+        return disk.head(path, HEAD_BYTES)
 
     by_suffix: dict[str, list[Path]] = {}
     for path in paths:
         by_suffix.setdefault(path.suffix.lower(), []).append(path)
-    heads = {
-        path: head(path)
-        for suffix, group in by_suffix.items()
-        if suffix in SIGNED_SUFFIXES
-        for path in group[:SAMPLED]
-    }
+    sampled = {path for group in by_suffix.values() for path in group[:SAMPLED]}
     for row in filter(among, FORMATS):
         files = [path for suffix in row.suffixes for path in by_suffix.get(suffix, ())]
-        known = [path for path in files if path in heads and row.matches(heads[path])]
+        known = [path for path in files if path in sampled and row.matches(path, head)]
         if known and row.per_image:
             return row, files
         if known and row.read is not None:
-            others = [path for path in files if path not in heads and row.matches(head(path))]
+            others = [path for path in files if path not in sampled and row.matches(path, head)]
             return row, sorted([*known, *others])
         if known:
             return row, known

@@ -19,6 +19,17 @@ def load_json(path: Path, disk: Disk) -> Any:
 
 def parse_json(content: str, named: str, disk: Disk) -> Any:
     """Parse a text; `named` is shown to the user."""
+    refuse_large(content, named, disk)
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(
+            f"{named} is not valid JSON: {printable(error)}.", remedy="Export it again."
+        ) from error
+
+
+def refuse_large(content: str, named: str, disk: Disk) -> None:
+    """Raise UnsafeInputError for a text whose parsed values would take too much memory."""
     memory = _memory_of(content)
     if memory > disk.limits.json_memory_bytes:
         raise UnsafeInputError(
@@ -26,12 +37,6 @@ def parse_json(content: str, named: str, disk: Disk) -> Any:
             f"{disk.limits.json_memory_bytes >> 20} MB are allowed.",
             remedy="Split the data set.",
         )
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(
-            f"{named} is not valid JSON: {printable(error)}.", remedy="Export it again."
-        ) from error
 
 
 def _memory_of(content: str) -> int:

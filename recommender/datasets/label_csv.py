@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from recommender.datasets.box_readings import REMEDY as BOX_REMEDY
 from recommender.datasets.box_readings import box_columns, has_scores
 from recommender.datasets.class_folders import classified
 from recommender.datasets.defects import DefectLog
@@ -18,15 +19,17 @@ from recommender.datasets.split_names import first_fold, of_splits, split_of_ima
 from recommender.datasets.table_columns import (
     LABEL_WORDS,
     MIN_SHARE,
+    class_cells,
     class_columns,
     class_in,
     file_column,
     known_names,
-    names_image,
+    references_in,
     refuse_lists,
     which_class,
 )
-from recommender.datasets.table_rows import Table, is_table, read_rows, table_of
+from recommender.datasets.table_files import is_table, read_table
+from recommender.datasets.table_rows import Table
 from recommender.datasets.table_splits import FLAGS, ON, SPLIT_WORDS, is_split_flag, row_splits
 from recommender.errors import DatasetError, WrongTaskError
 from recommender.records import Split
@@ -34,6 +37,8 @@ from recommender.text import counted, printable
 
 RUN_WORDS = re.compile(r"(?i)encoded_?pixels|(^|[^a-z])rle([^a-z]|$)|run_?lengths?")
 SEVERAL = re.compile(r"\s*[|;,]\s*")
+TOGETHER = re.compile(r"[\s+&/]+(?:and\s+)?")  # between the parts of one name, too
+PLACES = re.compile(r"[\[(][-+\d.e\s\[\]()]*(?:,[-+\d.e\s\[\]()]*){3,}")
 BARS = re.compile(r"\s*[|;]\s*")
 MANY_CLASSES = 0.5  # of the rows: more classes than that are no classes
 FEW_ROWS = 20
@@ -63,18 +68,18 @@ def find_label_tables(
     boxed: list[tuple[Table, Sequence[int]]] = []
     of_runs: list[Path] = []
     for path in [only] if only else filter(is_table, disk.walk(root)):
-        rows = read_rows(path, disk, lambda text: names_image(text, known))
-        if not rows:
+        table = read_table(path, disk, known)
+        if table is None:
             continue
-        if RUN_WORDS.search(" ".join(rows[0])):
+        if RUN_WORDS.search(" ".join(table.header)):
             of_runs.append(path)
             continue
-        boxes = box_columns(rows)
-        table = table_of(path, rows, disk, headed=not any(names_image(cell, known) for cell in rows[0]))
-        if boxes is None or (beside_folders and not boxes.headed):
-            plain.append((table, range(len(rows[0]))))
+        boxes = box_columns(table)
+        columns = range(len(table.header))
+        if boxes is None or (beside_folders and not any(table.header)):
+            plain.append((table, columns))
         elif of_boxes and boxes.readings and not has_scores(table, boxes):
-            boxed.append((table, [c for c in range(len(rows[0])) if c not in boxes.columns]))
+            boxed.append((table, [c for c in columns if c not in boxes.columns]))
 
     def read(located: Sequence[tuple[Table, Sequence[int]]]) -> list[LabelTable]:
         found = [_label_table(*each, known, disk, insist=only is not None) for each in located]
@@ -192,7 +197,13 @@ def _label_table(
         labels = _of_names(table, file, others)
     if labels is None:
         return None
-    references = table.columns[file]
+    drawn = next((c for c in others if len(others) > 1 and _holds_places(table.columns[c])), None)
+    if drawn is not None:
+        raise DatasetError(
+            f"{table.named}: the column {printable(table.header[drawn])} holds lists of numbers: where objects lie?",
+            remedy=f"{BOX_REMEDY} Delete the column where it is something else.",
+        )
+    references = references_in(table, file)
     if not headed and len(columns) > 2 and (len(set(references)) < len(references) or len(set(labels)) < 2):
         return None  # a row for each box
     num_rows = len(table.body) + table.num_uneven + headed
@@ -212,9 +223,15 @@ def _label_table(
 def _labels(table: Table, columns: Sequence[int], *, insist: bool) -> Sequence[str] | None:
     """The class of each row; None where no column gives one."""
     flags = [c for c in columns if {cell.lower() for cell in table.columns[c]} <= FLAGS]
-    if len(flags) > 1 and len(flags) == len(columns) and any(table.header):
+    on = (
+        [[table.header[c] for c in flags if row[c].lower() in ON] for row in table.body]
+        if len(flags) > 1
+        else []
+    )
+    if len(flags) > 2 and not table.called(LABEL_WORDS, columns) and all(len(each) == 1 for each in on):
+        columns = flags  # beside the age of a patient
+    if on and len(flags) == len(columns) and any(table.header):
         classes = [c for c in columns if _is_exactly_class(table.header[c])]
-        on = [[table.header[c] for c in flags if row[c].lower() in ON] for row in table.body]
         # `label,occluded` in zeros and ones, unless one of them is on in each row
         if len(classes) != 1 or all(len(each) == 1 for each in on):
             for each in on:
@@ -229,7 +246,7 @@ def _labels(table: Table, columns: Sequence[int], *, insist: bool) -> Sequence[s
             remedy = "Call the column of the class `label`, and keep one."
             raise which_class(table, chosen or columns, remedy)
         return None
-    labels = [class_in(cell) for cell in table.columns[chosen[0]]]
+    labels = [class_in(cell) for cell in class_cells(table, chosen[0])]
     choices = next((label for label in labels if '"choices"' in label), None)  # of Label Studio
     if choices is not None:
         raise _several(table.named, choices)
@@ -237,6 +254,11 @@ def _labels(table: Table, columns: Sequence[int], *, insist: bool) -> Sequence[s
     _refuse_several(table.named, labels)
     _refuse_measures(table.named, labels)
     return labels
+
+
+def _holds_places(cells: Sequence[str]) -> bool:
+    """True of a column most of whose cells are lists of four numbers or more."""
+    return 2 * sum(PLACES.fullmatch(cell) is not None for cell in cells) > len(cells)
 
 
 def _is_exactly_class(title: str) -> bool:
@@ -260,7 +282,7 @@ def _refuse_several(named: str, labels: Sequence[str]) -> None:
     shared = Counter(part for label in known for part in BARS.split(label))
     for label in known:
         parts = [part for part in SEVERAL.split(label) if part]
-        words = label.split()
+        words = TOGETHER.split(label)
         apart = len(parts) > 1 and any(part in known or shared[part] > 1 for part in parts)
         if apart or (len(words) > 1 and all(word in known for word in words)):
             raise _several(named, repr(label))

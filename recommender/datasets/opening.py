@@ -9,7 +9,7 @@ from pathlib import Path
 
 from recommender.datasets.archive import is_archive, packed_kind, remove_unpacked, unpacked
 from recommender.datasets.assembly import assemble
-from recommender.datasets.box_csv import classed_tables, holds_boxes
+from recommender.datasets.box_csv import classed_tables
 from recommender.datasets.classification import read_classification, read_csv_file, refuse_no_classes
 from recommender.datasets.coco import read_coco
 from recommender.datasets.coco_files import find_coco, refuse_results, root_of, siblings_of
@@ -202,7 +202,7 @@ def _read_folder(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> R
     name = root.name or "dataset"
     classes = read_classification(root, disk, log, name, asked=True) if task == "classify" else None
     if classes is not None:
-        _tell_beside(find_format(list(disk.walk(root)), disk), classes, disk, log, asked=True)
+        _tell_beside(find_format(list(disk.walk(root)), disk), classes, disk, log)
         for path in [path for path in disk.walk(root) if path.suffix.lower() == ".json"][:SAMPLED]:
             if COCO_START.search(disk.head(path, HEAD_BYTES)):
                 log.add("form_beside", disk.name(path), "COCO JSON")
@@ -225,6 +225,8 @@ def _read_folder(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> R
         return masks
     found = find_format(list(disk.walk(root)), disk)
     table = find_format(list(disk.walk(root)), disk, among=lambda row: row.notes and row.read is not None)
+    if found is not None and table is not None and found[0].read is None and {*table[1]} <= {*found[1]}:
+        table = None  # of a form that is known by name
     if found is not None and found[0].read is not None and found != table:
         if task is None and any(is_voc_mask(path) for path in disk.images(root)):
             log.add("task_detect", name, "boxes, and masks beside them")
@@ -239,7 +241,7 @@ def _read_folder(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> R
             if labelled is not None and described is not None:
                 refuse_other_names(labelled, described, disk)
         if labelled is not None:
-            _tell_beside(found, labelled, disk, log, asked=False)
+            _tell_beside(found, labelled, disk, log)
             return labelled
     refuse_results(root, disk)
     has_images = next(disk.images(root), None) is not None
@@ -259,19 +261,12 @@ def _masks(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet | None:
     return raw
 
 
-def _tell_beside(
-    found: tuple[Format, list[Path]] | None, raw: RawSet, disk: Disk, log: DefectLog, *, asked: bool
-) -> None:
-    """Tell of annotations beside classes or masks, unless they may be the very table that was read.
-
-    Of a table of boxes classes are read only where these were `asked` for.
-    """
-    if found is None or not OF_ANYTHING.isdisjoint(found[0].suffixes):
+def _tell_beside(found: tuple[Format, list[Path]] | None, raw: RawSet, disk: Disk, log: DefectLog) -> None:
+    """Tell of annotations beside classes or masks, unless these are the tables that were read."""
+    if found is None or not OF_ANYTHING.isdisjoint(found[0].suffixes) or raw.tables.issuperset(found[1]):
         return
-    may_be_read = raw.format == "csv" and ".csv" in found[0].suffixes
-    if not (may_be_read and (asked or not holds_boxes(found[1][0], raw.root, disk))):
-        readable = "; --task detect reads it" if found[0].read is not None and raw.classified else ""
-        log.add("form_beside", disk.name(found[1][0]), f"{found[0].name}{readable}")
+    readable = "; --task detect reads it" if found[0].read is not None and raw.classified else ""
+    log.add("form_beside", disk.name(found[1][0]), f"{found[0].name}{readable}")
 
 
 def _unwrapped(folder: Path, disk: Disk) -> Path:

@@ -99,3 +99,4 @@ class RawSet:
     config: Path | None = None  # the user's data.yaml
     num_left_out: int = 0  # listed or found, and not among `images`
     classified: bool = False  # one class an image, with the whole image as its box
+    tables: frozenset[Path] = frozenset()  # that give its images classes

@@ -12,7 +12,7 @@ from recommender.datasets.lookup import ImageIndex
 from recommender.datasets.raw import RawSet
 from recommender.datasets.split_names import apart, split_of_path, split_of_words, without_trainval
 from recommender.datasets.table_columns import known_names, names_image
-from recommender.datasets.table_rows import SAMPLED
+from recommender.datasets.table_text import SAMPLED
 from recommender.errors import DatasetError
 from recommender.records import Split
 

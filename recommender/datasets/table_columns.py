@@ -6,13 +6,16 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from recommender.datasets.claims import parts_of
 from recommender.datasets.disk import Disk
 from recommender.datasets.matching import spellings
-from recommender.datasets.table_rows import PICTURE_WORDS, SAMPLED, Table
+from recommender.datasets.table_rows import PICTURE_WORDS, Table
+from recommender.datasets.table_text import SAMPLED
 from recommender.errors import DatasetError
 from recommender.text import printable
 
 FILE_WORDS = (*PICTURE_WORDS, "id", "name")
+FOLDER_WORDS = ("folder", "dir", "directory", "subfolder")
 LABEL_WORDS = (
     *[
         "label",
@@ -41,6 +44,8 @@ BOX_CLASS_REMEDY = (
 # Four numbers: boxes of an image, in one cell. Begun at whole numbers, else a long cell of digits takes hours.
 VALUES = re.compile(r"(?<![\d.])(?:-?\d+(?:\.\d*)?\s+){3}-?\d")
 MISSING = "NA"  # of R
+WHOLE = re.compile(r"(\d+)\.0")  # a number among empty cells, as pandas writes it
+LIST_OF_ONE = re.compile(r"\[\s*([\"'])([^\"'\[\]]*)\1\s*\]")
 MIN_SHARE = 0.5  # of these rows that name an image
 
 
@@ -51,7 +56,7 @@ def known_names(root: Path, disk: Disk) -> set[str]:
 
 def names_image(value: str, known: set[str]) -> bool:
     """True if text ends in one of the `known` names."""
-    found = spellings(value.strip().replace("\\", "/").rpartition("/")[2])
+    found = spellings((parts_of(value) or [""])[-1])
     return any(last and (last in known or Path(last).stem in known) for last in found[2:])
 
 
@@ -69,11 +74,26 @@ def file_column(table: Table, columns: Sequence[int], known: set[str]) -> int | 
     return min((c for c in columns if named[c] > MIN_SHARE * len(sample)), key=rank, default=None)
 
 
+def references_in(table: Table, file: int) -> Sequence[str]:
+    """The images of the rows, with their folder where another column tells it."""
+    folders = [c for c in table.called(FOLDER_WORDS) if c not in table.numeric and c != file]
+    if len(folders) != 1:
+        return table.columns[file]
+    return [
+        f"{folder}/{cell}"
+        for folder, cell in zip(table.columns[folders[0]], table.columns[file], strict=True)
+    ]
+
+
 def class_columns(table: Table, columns: Sequence[int], words: Sequence[str] = LABEL_WORDS) -> list[int]:
     """The columns that may hold the class: called so, else the only one; of a number and a name, the name."""
     chosen = table.called(words, columns) or (list(columns) if len(columns) == 1 else [])
+    chosen = [c for c in chosen if table.header[c].lower() != "y"] or chosen  # else the place of a point
     texts = [c for c in (chosen or columns) if c not in table.numeric]
-    if chosen or not any(table.header):
+    others = [c for c in chosen if c in table.numeric and _are_codes(table, c)]
+    if not any(table.header) or (
+        chosen and all(_one_to_one(table, c, code) for c in texts for code in others)
+    ):
         chosen = texts or chosen
     fullest = [c for c in chosen if "name" in table.header[c].lower()]
     exact = [c for c in chosen if table.header[c].lower() in LABEL_WORDS]  # `dx` beside `dx_type`
@@ -104,10 +124,12 @@ def box_class_column(table: Table, columns: Sequence[int]) -> int | None:
         found = [c for c in texts if c not in table.called(OTHER_WORDS)]
         most = 1 if found and not any(table.header) else 0
         if not any(table.header):
+            last = len(table.header) - 1  # as keras-retinanet's `path,x1,y1,x2,y2,class`
+            most = 1 if not found and list(columns) == [last] else most
             found = found or [c for c in columns if _are_codes(table, c)]
     if len(found) > most:
         raise which_class(table, found, BOX_CLASS_REMEDY)
-    refuse_lists((cell for c in found for cell in table.columns[c]), table.named)
+    refuse_lists((cell for c in found for cell in class_cells(table, c)), table.named)
     return found[0] if found else None
 
 
@@ -119,6 +141,16 @@ def _are_codes(table: Table, column: int) -> bool:
 def _one_to_one(table: Table, one: int, other: int) -> bool:
     pairs = set(zip(table.columns[one], table.columns[other], strict=True))
     return len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
+
+
+def class_cells(table: Table, column: int) -> Sequence[str]:
+    """The cells of a column of classes: `1.0` as 1 where all are so, and a list of one as what it holds."""
+    cells = table.columns[column]
+    for form in (WHOLE, LIST_OF_ONE):
+        found = {cell: form.fullmatch(cell) for cell in set(cells)}
+        if all(match or not cell for cell, match in found.items()):
+            return [match[match.lastindex or 0] if (match := found[cell]) else "" for cell in cells]
+    return cells
 
 
 def class_in(cell: str) -> str:

@@ -1,30 +1,21 @@
-"""Tables as text, read into rows of cells: CSV, JSON lines, and lists of `file label` as training scripts read them."""
+"""Tables: headings, whichever program left them out, and the rows below them."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from recommender.datasets.disk import Disk
-from recommender.datasets.split_names import apart, split_of_words
-from recommender.errors import DatasetError
-from recommender.text import printable
+from recommender.datasets.split_names import apart
+from recommender.datasets.table_text import IsImage, is_number, is_numbered
 
-TABLE_SUFFIXES = (".csv", ".tsv")
-SAMPLED = 50  # rows that tell what a column holds
 PICTURE_WORDS = (  # that head names of images
     *["file", "filename", "image", "img", "path", "filepath", "photo", "picture", "imageid", "frame"],
 )
-NO_TABLE = re.compile(r"(?i)submission|eval_?partition")  # a form for answers to a contest; splits by number
-EXCEL_MARK = re.compile(r"(?i)\A\"?sep=(.)\"?\r?[\n\r]")  # the first line that tells Excel the separator
-WITHIN_A_CELL = re.compile(r'"[^"]*"|\[[^]]*\]')
-LIST_WORD = re.compile(r"(?i)(^|[^a-z])(list|labels?|annotations?)([^a-z]|$)")
+UNNAMED = re.compile(r"(Unnamed: \d+(\.\d+)*)?")  # as pandas calls a column without a heading
+MIN_VALUES = 4  # numbers in the first row that are no headings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +36,7 @@ class Table:
     @cached_property
     def numeric(self) -> frozenset[int]:
         """The columns of which each cell is a number or empty."""
-        return frozenset(c for c, cells in enumerate(self.columns) if all(map(is_number, cells)))
+        return frozenset(c for c, cells in enumerate(self.columns) if all(map(is_number, set(cells))))
 
     def called(self, words: Sequence[str], columns: Sequence[int] | None = None) -> list[int]:
         """The ones of `columns`, else of all, in whose heading a word stands, alone or in the plural."""
@@ -53,110 +44,66 @@ class Table:
         return [c for c in among if _stands_in(self.header[c], words)]
 
 
-def table_of(path: Path, rows: Sequence[Sequence[str]], disk: Disk, *, headed: bool) -> Table:
-    """The rows, at least one, as a table."""
-    body = [row for row in rows[headed:] if len(row) == len(rows[0])]
-    return Table(
-        path=path,
-        named=printable(disk.name(path)),
-        header=rows[0] if headed else [""] * len(rows[0]),
-        body=body,
-        num_uneven=len(rows) - headed - len(body),
-    )
-
-
-def is_table(path: Path) -> bool:
-    """True for files that may list images with their classes, by their names."""
-    suffix = path.suffix.lower()
-    if NO_TABLE.search(path.stem) or path.parent.parent.name == "ImageSets":  # VOC's lists
-        return False
-    listed = split_of_words(path.stem) is not None or LIST_WORD.search(path.stem) is not None
-    return suffix in (*TABLE_SUFFIXES, ".jsonl") or (suffix == ".txt" and listed)
-
-
-def read_rows(path: Path, disk: Disk, is_image: Callable[[str], bool]) -> list[list[str]]:
-    """The rows of a table, the heading first where there is one; empty where the file is none.
-
-    `is_image` tells text that names an image. Raises DatasetError for a damaged file.
-    """
-    content = disk.read_text(path, disk.limits.list_file_bytes)
-    mark = EXCEL_MARK.match(content)
-    content = content[mark.end() if mark else 0 :]
-    if "\n" not in content:  # lines of an old Macintosh
-        content = content.replace("\r", "\n")
-    suffix = path.suffix.lower()
-    first = content.split("\n", 1)[0]
-    if suffix == ".jsonl":
-        return _of_json_lines(content, path, disk)
-    if suffix == ".txt" and "\t" not in first:
-        return _of_lines(content, is_image)
-    marks = WITHIN_A_CELL.sub("", first.rstrip("\r"))
-    delimiter = mark[1] if mark and mark[1] in marks else max(",;\t|", key=marks.count)
-    # Strict: a mark of quotation that is never closed would swallow the rows below it.
-    lines = csv.reader(io.StringIO(content), delimiter=delimiter, strict=True, skipinitialspace=True)
-    try:
-        rows = [[cell.strip() for cell in row] for row in lines if any(cell.strip() for cell in row)]
-    except csv.Error as error:  # a field without end, a NUL
-        raise DatasetError(
-            f"{printable(disk.name(path))} is no valid CSV: {error}.",
-            remedy="Close quotation marks, and write those within a cell twice.",
-        ) from error
-    if len(rows) > 1 and all(len(row) == len(rows[0]) + 1 for row in rows[1:]):
-        names = [row[0] for row in rows[1:]]
-        # Images where the heading has them: it is the last that lacks.
-        headed = [cell for word, cell in zip(rows[0], rows[1], strict=False) if word.lower() in PICTURE_WORDS]
-        if not any(row[-1] for row in rows[1:]):
-            rows[1:] = [row[:-1] for row in rows[1:]]  # a comma ends each row, and not the heading
-        elif len(rows[0]) > 1 and len(set(names)) == len(names) and not any(map(is_image, [*names, *headed])):
-            rows[0].insert(0, "")  # R heads no column of the rows' names; else the last heading may lack
-    return rows
-
-
-def _of_lines(content: str, is_image: Callable[[str], bool]) -> list[list[str]]:
-    """Lines of file and class, either of which may hold blanks, or of a file and several numbers."""
-    lines = [
-        line
-        for line in content.splitlines()
-        if line.strip() and (not line.startswith("#") or is_image(line.split()[0]))
+def table_of(path: Path, named: str, rows: Sequence[Sequence[str]], is_image: IsImage) -> Table:
+    """The rows, at least one, as a table; columns that hold nothing or the numbers of the rows are left out."""
+    header, lines = _headed(rows, is_image)
+    width = len(header)
+    body = [
+        row if len(row) == width else row[:width]
+        for row in lines
+        if not any(row[width:]) and len(row) >= width
     ]
-    columns = [line.split() for line in lines]
-    if all(len(row) == len(columns[0]) > 2 and all(map(str.isdigit, row[1:])) for row in columns):
-        return columns
-    for cut in (str.rsplit, str.split):
-        rows = [cut(line, maxsplit=1) for line in lines]
-        named = sum(any(map(is_image, row)) for row in rows[:SAMPLED])
-        if all(len(row) == 2 for row in rows) and 2 * named > len(rows[:SAMPLED]):
-            return rows
-    return []
+    table = Table(path=path, named=named, header=header, body=body, num_uneven=len(lines) - len(body))
+    idle = _idle_columns(table, is_image) if body else set()
+    if not idle:
+        return table
+    kept = [c for c in range(width) if c not in idle]
+    return replace(table, header=[header[c] for c in kept], body=[[row[c] for c in kept] for row in body])
 
 
-def _of_json_lines(content: str, path: Path, disk: Disk) -> list[list[str]]:
-    """Objects of one form, a row each below their keys; values that are no text or number as JSON."""
-    try:
-        rows = [json.loads(line) for line in content.splitlines() if line.strip()]
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(
-            f"{printable(disk.name(path))} is no valid JSON, line by line.", remedy="Export it again."
-        ) from error
-    if not rows or not all(isinstance(row, dict) for row in rows):
-        return []
-    keys = list(rows[0])
-    return [keys, *([_cell(row.get(key)) for key in keys] for row in rows)]
+def _headed(
+    rows: Sequence[Sequence[str]], is_image: IsImage
+) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    """The headings, empty where there are none, and the rows below."""
+    first, body = rows[0], rows[1:]
+    titles = [cell for cell in first if cell]
+    without = [""] * len(first)
+    named = [c for c, cell in enumerate(first) if is_image(cell)]
+    if len(titles) > 1 and titles[0] == "0" and is_numbered(titles):  # pandas' for columns without
+        again = [c for c in named if any(row[c : c + 1] == [first[c]] for row in body)]
+        return (without, rows) if named and not again else (without, body)
+    numbers = [cell for cell in titles if is_number(cell)]
+    if named or (len(numbers) >= MIN_VALUES and not is_numbered(numbers)):
+        return without, rows
+    first = [first[0].lstrip("# "), *first[1:]]
+    return ["", *first] if _lacks_first(first, body, is_image) else first, body
 
 
-def _cell(value: object) -> str:
-    return "" if value is None else value.strip() if isinstance(value, str) else json.dumps(value)
+def _lacks_first(first: Sequence[str], body: Sequence[Sequence[str]], is_image: IsImage) -> bool:
+    """True where R heads no column of the rows' names; else the last heading may lack, or a comma ends each row."""
+    if not body or any(len(row) != len(first) + 1 for row in body) or not any(row[-1] for row in body):
+        return False
+    names = [row[0] for row in body]
+    headed = [c for c, word in enumerate(first) if word.lower() in PICTURE_WORDS]
+    as_it_is, moved = (sum(is_image(body[0][c + by]) for c in headed) for by in (0, 1))
+    distinct = len(set(names)) == len(names) and not any(map(is_image, names))
+    return distinct and len(first) > 1 and (moved > as_it_is or not as_it_is)
+
+
+def _idle_columns(table: Table, is_image: IsImage) -> set[int]:
+    """The columns without a heading of their own that are empty, or that number the rows of images named in another."""
+    headed = any(table.header)
+    pictured = {c for c, cell in enumerate(table.body[0]) if not is_number(cell) and is_image(cell)}
+    found = set()
+    for column, cells in enumerate(table.columns):
+        if not UNNAMED.fullmatch(table.header[column]):
+            continue
+        distinct = headed and len(set(cells)) == len(cells) and all(map(str.isdecimal, cells))
+        if (headed and not any(cells)) or (pictured - {column} and (distinct or is_numbered(cells))):
+            found.add(column)
+    return found
 
 
 def _stands_in(title: str, words: Sequence[str]) -> bool:
     parts = [part for part in re.split(r"[^a-z0-9]+", apart(title).lower()) if part]
     return any(part in words or part.removesuffix("s") in words for part in parts)
-
-
-def is_number(value: str) -> bool:
-    """True of a cell that is a number or empty."""
-    try:
-        float(value)
-    except ValueError:
-        return not value
-    return True

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from recommender.datasets.split_names import SECOND_WORDS, split_of_words
+from recommender.datasets.split_names import SECOND_WORDS, apart, split_of_words
 from recommender.datasets.table_columns import CLASS_WORDS
-from recommender.datasets.table_rows import SAMPLED, Table
+from recommender.datasets.table_rows import Table
+from recommender.datasets.table_text import SAMPLED
 from recommender.errors import DatasetError
 from recommender.records import Split
 from recommender.text import printable
 
 DIVIDING_WORDS = ("split", "subset", "usage", "partition")
-SPLIT_WORDS = (*DIVIDING_WORDS, "set", "phase")  # the set of a toy, the phase of an operation
+SPLIT_WORDS = (*DIVIDING_WORDS, "set", "dataset", "phase")  # the set of a toy, the phase of an operation
 SPLIT_FLAG = re.compile(r"(?i)is[_ ]?(train|training|val|valid|validation|test)")  # fast.ai's `is_valid`
 ON = frozenset({"1", "1.0", "true"})
 FLAGS = ON | {"0", "-1", "0.0", "false"}
@@ -26,7 +27,7 @@ def row_splits(table: Table, columns: Sequence[int]) -> tuple[tuple[int, ...], l
     """
     column = _column_of_words(table, columns)
     if column is not None:
-        return (column,), [split_of_words(cell) for cell in table.columns[column]]
+        return (column,), [split_of_words(apart(cell)) for cell in table.columns[column]]
     flags = {c: split for c in columns if (split := _split_flagged(table, c))}
     others: tuple[Split, ...] = ("train", "test", "val")
     rest = next((split for split in others if flags and split not in flags.values()), None)
@@ -57,13 +58,14 @@ def _column_of_words(table: Table, columns: Sequence[int]) -> int | None:
     """
     classes = table.called(CLASS_WORDS, columns)
     called = table.called(SPLIT_WORDS, columns)
-    surely = set(table.called(DIVIDING_WORDS, columns)) - set(classes)
+    surely = [c for c in table.called(DIVIDING_WORDS, columns) if c not in classes]
     for c in columns:
-        sample = list(filter(None, table.columns[c][:: 1 + len(table.body) // SAMPLED]))
+        values = {apart(cell).lower() for cell in set(table.columns[c])}  # `trainImages`
+        sample = [apart(cell) for cell in table.columns[c][:: 1 + len(table.body) // SAMPLED] if cell]
         known = sum(split_of_words(cell) is not None for cell in sample)
-        if not known or (2 * known <= len(sample) and c not in surely):
+        by_number = c in table.numeric and c in table.called(("split",), surely) and len(values) > 1
+        if not by_number and (not known or (2 * known <= len(sample) and c not in surely)):
             continue
-        values = {cell.lower() for cell in table.columns[c]}
         plain = {split_of_words(value) for value in values - SECOND_WORDS.keys()}
         unknown = {value for value in values if value and split_of_words(value) is None}
         beside = {word for word, split in SECOND_WORDS.items() if word in values and split in plain}

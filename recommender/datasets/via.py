@@ -14,7 +14,7 @@ from recommender.datasets.named import NamedImage, Object, named_set
 from recommender.datasets.raw import Corners, RawSet, Shape
 from recommender.datasets.shapes import box_from_size, outline_from_ellipse, outline_from_points, text
 from recommender.datasets.split_names import split_of_title
-from recommender.datasets.table_rows import TABLE_SUFFIXES, read_rows
+from recommender.datasets.table_files import TABLE_SUFFIXES, read_rows
 from recommender.errors import DatasetError
 from recommender.text import printable
 
@@ -47,10 +47,10 @@ def read_via(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, name
 
 def _of_csv(path: Path, disk: Disk) -> dict[str, Any]:
     """The table in the form of the JSON: a row is a region, or an image without one."""
-    header, *rows = read_rows(path, disk, lambda _: True)
-    keys = [key.lstrip("#") for key in header]
+    rows = read_rows(path, disk, set())
+    keys = [key.lstrip("#") for key in rows[0]]
     files: dict[str, Any] = {}
-    for row in (dict(zip(keys, cells, strict=False)) for cells in rows):
+    for row in (dict(zip(keys, cells, strict=False)) for cells in rows[1:]):
         name = row.get("filename", "")
         regions = files.setdefault(name, {"filename": name, "regions": []})["regions"]
         region = {

@@ -471,8 +471,7 @@ def test_four_zeros_or_minus_ones_say_that_nothing_is_there(tmp_path: Path, form
 
 def test_numbers_within_names_of_values_are_no_values(tmp_path: Path) -> None:
     def named(name: str, label: str, box: Box) -> str:
-        keys = ("x1", "y1", "x2", "y2")
-        return f'{name};{label};"{dict(zip(keys, box, strict=True))}"'
+        return f'{name};{label};"x1={box[0]:g} y1={box[1]:g} x2={box[2]:g} y2={box[3]:g}"'
 
     with pytest.raises(DatasetError, match="label_not_finite"):
         open_dataset(table(tmp_path / "set", named, "image;class;bbox"))

@@ -1,0 +1,273 @@
+"""Tables as programs and publishers leave them: read as an expert reads them, or refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from recommender.datasets import open_dataset
+from recommender.errors import DatasetError, WrongTaskError
+from tests.datasets.helpers import kinds
+from tests.datasets.test_box_tables import (
+    NAMES,
+    Box,
+    Line,
+    boxes_of,
+    corners,
+    expected,
+    images,
+    plain,
+    sized,
+    table,
+)
+from tests.datasets.test_table_doubts import HEADING, line_of, write
+
+BLANKS = HEADING.replace(",", " ")
+Lines = Callable[[list[str]], list[str]]
+
+
+def blanks(row: str) -> str:
+    return " ".join(cell if cell[0].isdigit() else f'"{cell}"' for cell in row.split(","))
+
+
+TEXTS: dict[str, tuple[str, Lines]] = {
+    "R, between blanks": (
+        "labels.txt",
+        lambda rows: [BLANKS, *(f'"{n}" {blanks(r)}' for n, r in enumerate(rows, 1))],
+    ),
+    "R, in a CSV": ("labels.csv", lambda rows: [blanks(HEADING), *map(blanks, rows)]),
+    "R, two headings of images": (
+        "labels.csv",
+        lambda rows: [
+            f"image,{HEADING}",
+            *(f"{n},images/{r.split(',')[0]},{r}" for n, r in enumerate(rows, 1)),
+        ],
+    ),
+    "tabs": ("boxes.txt", lambda rows: [row.replace(",", "\t") for row in (HEADING, *rows)]),
+    "aligned by pandas": (
+        "labels.txt",
+        lambda rows: [BLANKS, *(f"{n:<4} {blanks(r)}" for n, r in enumerate(rows))],
+    ),
+    "blanks without a heading": ("annotations.txt", lambda rows: [row.replace(",", "  ") for row in rows]),
+    "pandas without names": (
+        "labels.csv",
+        lambda rows: [",0,1,2,3,4,5", *(f"{n},{r}" for n, r in enumerate(rows))],
+    ),
+    "numbers of rows": (
+        "labels.csv",
+        lambda rows: [f"Unnamed: 0,{HEADING}", *(f"{3 * n},{r}" for n, r in enumerate(rows))],
+    ),
+    "a title": ("labels.csv", lambda rows: ["Boxes of May,,,,,", HEADING, *rows, ",,,,,"]),
+    "comments": ("labels.csv", lambda rows: ["# made by hand, twice", "# 2024", f"#{HEADING}", *rows]),
+    "empty columns": ("labels.csv", lambda rows: [f"{HEADING},,", *(f"{row},,," for row in rows)]),
+}
+
+
+@pytest.mark.parametrize("form", TEXTS)
+def test_text_is_cut_into_the_cells_that_were_meant(tmp_path: Path, form: str) -> None:
+    rows = [
+        line_of(name, *each) for n, name in enumerate(images(tmp_path / "images")) for each in boxes_of(n)
+    ]
+    file, lines = TEXTS[form]
+    (tmp_path / file).write_text("\n".join(lines(rows)) + "\n")
+    for place in (tmp_path, tmp_path / file):
+        assert corners(open_dataset(place)) == expected()
+        assert kinds(open_dataset(place)) == {}
+
+
+def quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def as_object(box: Box, *keys: str) -> dict[str, float]:
+    x1, y1, x2, y2 = box
+    return dict(zip(keys, (x1, y1, x2 - x1, y2 - y1) if "width" in keys else box, strict=True))
+
+
+OBJECTS: dict[str, tuple[str, Line]] = {
+    "one, as Python prints it": (
+        "image,label,bbox",
+        lambda n, label, b: f"{n},{label},{quoted(str(as_object(b, 'x1', 'y1', 'x2', 'y2')))}",
+    ),
+    "a list with the class": (
+        "image,width,height,annotations",
+        lambda n, label, b: (
+            f"{n},96,80,{quoted(json.dumps([as_object(b, 'x', 'y', 'width', 'height') | {'label': label}]))}"
+        ),
+    ),
+    "a list within": (
+        "image,objects",
+        lambda n, label, b: f"{n},{quoted(json.dumps([{'bbox': list(b), 'category': label}]))}",
+    ),
+}
+
+
+@pytest.mark.parametrize("form", OBJECTS)
+def test_objects_in_a_cell_are_rows(tmp_path: Path, form: str) -> None:
+    heading, line = OBJECTS[form]
+    assert corners(open_dataset(table(tmp_path, line, heading))) == expected()
+
+
+@pytest.mark.parametrize("nothing", ["[]", "", "no_box"])
+def test_lists_of_boxes_without_a_class_may_be_empty(tmp_path: Path, nothing: str) -> None:
+    keys = ("x", "y", "width", "height")
+    rows = []
+    for number, name in enumerate(images(tmp_path / "images")):
+        boxes = [as_object(box, *keys) for _, box in boxes_of(number)]
+        one = (
+            ";".join(" ".join(f"{v:g}" for v in box.values()) for box in boxes)
+            if nothing == "no_box"
+            else str(boxes)
+        )
+        rows.append(f"0,{number},{name[:-4]},{quoted(one) if number else nothing}")
+    found = open_dataset(
+        write(tmp_path, f"video,frame_number,image_id,{'boxes' if nothing == 'no_box' else 'found'}", rows)
+    )
+    assert corners(found) == expected(named=False) | {"photo_000.png": []}
+
+
+def test_boxes_in_lines_of_json_are_read(tmp_path: Path) -> None:
+    def line(name: str, label: str, box: Box) -> str:
+        return json.dumps({"image": name, "label": label, "bbox": list(box)})
+
+    assert corners(open_dataset(table(tmp_path, line, file="labels.jsonl"))) == expected()
+
+
+HEADS: dict[str, tuple[str, Line]] = {
+    "LISA": (
+        "Filename;Annotation tag;Upper left corner X;Upper left corner Y;Lower right corner X;Lower right corner Y",
+        line_of,
+    ),
+    "nested": (
+        "a.filename,object.name,object.bndbox.xmin,object.bndbox.ymin,object.bndbox.xmax,object.bndbox.ymax",
+        line_of,
+    ),
+    "units": ("File,Class Name,X Min (px),Y Min (px),X Max (px),Y Max (px)", line_of),
+    "numbered": ("file,class,bbox_0,bbox_1,bbox_2,bbox_3", line_of),
+    "lines within": ('"file\nname",class,"x\nmin","y\nmin","x\nmax","y\nmax"', line_of),
+    "axes first": ("file,class,x_start,y_start,x_end,y_end", line_of),
+    "chest x-rays": (
+        "Image Index,Finding Label,Bbox [x,y,w,h],,,",
+        lambda n, label, b: f"{n},{label},{sized(b)},,,",
+    ),
+    "fractions": (
+        "file,class,xmin_norm,ymin_norm,xmax_norm,ymax_norm",
+        lambda n, label, b: f"{n},{label},{b[0] / 96},{b[1] / 80},{b[2] / 96},{b[3] / 80}",
+    ),
+}
+
+
+@pytest.mark.parametrize("form", HEADS)
+def test_headings_of_boxes_are_known_in_all_spellings(tmp_path: Path, form: str) -> None:
+    heading, line = HEADS[form]
+    folder = table(tmp_path, lambda *row: line(*row).replace(",", ";" if ";" in heading else ","), heading)
+    assert corners(open_dataset(folder)) == expected()
+
+
+@pytest.mark.parametrize(("mark", "file"), [(";", "gt.txt"), (",", "anno_train.csv")])
+def test_four_corners_and_a_code_need_no_heading(tmp_path: Path, mark: str, file: str) -> None:
+    """German traffic signs' and Stanford cars' tables."""
+    folder = table(
+        tmp_path, lambda n, label, b: f"{n},{plain(b)},{NAMES.index(label)}".replace(",", mark), "", file
+    )
+    (folder / "classes.txt").write_text("cat\ndog\n")
+    assert corners(open_dataset(folder, task="detect")) == expected()
+
+
+WRONG: dict[str, tuple[str, Line, str]] = {
+    "angles": (
+        "file,class,cx,cy,w,h,angle",
+        lambda n, label, b: f"{n},{label},{sized(b)},30",
+        "oriented boxes",
+    ),
+    "outlines": (
+        "file,place,class",
+        lambda n, label, b: f'{n},"[({b[0]}, 1), (9, 9), (7, 3)]",{label}',
+        "where objects lie",
+    ),
+    "splits by number": (
+        f"{HEADING},split",
+        lambda n, label, b: f"{line_of(n, label, b)},{int(n[6:9]) % 2}",
+        "which split is '0'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_would_be_misread_is_refused(tmp_path: Path, case: str) -> None:
+    heading, line, said = WRONG[case]
+    rows = [line(name, *boxes_of(n)[n % 3]) for n, name in enumerate(images(tmp_path / "images"))]
+    with pytest.raises(DatasetError, match=said):
+        open_dataset(write(tmp_path, heading, rows))
+
+
+LABELS: dict[str, tuple[str, Callable[[int], str], type[DatasetError] | None]] = {
+    "plus": ("file,label", lambda n: ("cat", "dog", "cat+dog")[n % 3], WrongTaskError),
+    "slash": ("file,label", lambda n: ("cat", "dog", "dog / cat")[n % 3], WrongTaskError),
+    "and": ("file,label", lambda n: ("cat", "dog", "cat and dog")[n % 3], WrongTaskError),
+    "two questions": ("file,diagnosis,target", lambda n: f"{'abc'[n % 3]},{n % 2}", DatasetError),
+    "one list each": ("file,labels", lambda n: f"['{NAMES[n % 2]}']", None),
+    "whole numbers": ("file,label", lambda n: f"{n % 2}.0", None),
+    "flags beside ages": ("file,age,cat,dog,cow", lambda n: f"{n + 30},{int(n % 2 == 0)},{n % 2},0", None),
+    "R between blanks": ("file label", lambda n: f'"{NAMES[n % 2]}"', None),
+}
+
+
+@pytest.mark.parametrize("case", LABELS)
+def test_a_class_an_image_is_found_and_several_are_not_one(tmp_path: Path, case: str) -> None:
+    heading, cells, error = LABELS[case]
+    mark = "," if "," in heading else " "
+    rows = [
+        f"{name},{cells(n)}" if mark == "," else f'"{n}" {name} {cells(n)}'
+        for n, name in enumerate(images(tmp_path / "images"))
+    ]
+    write(tmp_path, heading, rows)
+    if error is not None:
+        with pytest.raises(error):
+            open_dataset(tmp_path)
+        return
+    found = open_dataset(tmp_path)
+    assert {int(image.path.stem[-3:]): int(image.classes_M[0]) for image in found.images} == {
+        n: n % 2 for n in range(24)
+    }
+    assert set(found.class_names) <= {"cat", "dog", "0", "1"}
+
+
+@pytest.mark.parametrize("form", ["address", "folder"])
+def test_images_are_named_by_addresses_and_by_folders_beside(tmp_path: Path, form: str) -> None:
+    names = images(tmp_path / "images")
+    rows = []
+    for number, name in enumerate(names):
+        place = f"my photo {number}.png" if form == "address" else f"cam{number % 2}/{number // 2}.png"
+        (tmp_path / "images" / place).parent.mkdir(exist_ok=True)
+        (tmp_path / "images" / name).rename(tmp_path / "images" / place)
+        cells = (
+            f"https://host/images%2Fmy%20photo%20{number}.png?alt=media"
+            if form == "address"
+            else place.replace("/", ",")
+        )
+        rows.append(f"{cells},{line_of('', *boxes_of(number)[1])[1:]}")
+    heading = HEADING if form == "address" else f"folder,{HEADING}"
+    assert kinds(open_dataset(write(tmp_path, heading, rows), task="detect")) == {}
+
+
+@pytest.mark.parametrize("words", ["trainImages valImages", "TrainingSet ValidationSet"])
+def test_splits_in_one_word_divide(tmp_path: Path, words: str) -> None:
+    names = images(tmp_path / "images")
+    rows = [f"{line_of(name, *boxes_of(n)[1])},{words.split()[n % 4 == 0]}" for n, name in enumerate(names)]
+    found = open_dataset(write(tmp_path, f"{HEADING},split", rows))
+    assert [len(found.of_split(split)) for split in ("train", "val")] == [18, 6]
+
+
+@pytest.mark.parametrize("cell", ["-", "N/A", "NaN"])
+def test_marks_for_nothing_are_background(tmp_path: Path, cell: str) -> None:
+    names = images(tmp_path / "images")
+    rows = [
+        line_of(name, *boxes_of(n)[1]) if n else ",".join([name, *[cell] * 5]) for n, name in enumerate(names)
+    ]
+    found = open_dataset(write(tmp_path, HEADING, rows))
+    assert found.class_names == NAMES
+    assert [image.path.name for image in found.images if not len(image.classes_M)] == names[:1]
