@@ -178,15 +178,7 @@ def read_box_csv(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, 
         alike = [table for table in tables if table.boxes.readings == readings]
         reading, units = _meaning(alike, readings, index, disk, log)
         entries += [entry for table in alike for entry in _entries(table, reading, units, disk, log)]
-    without = [table for table in tables if table.label is None]
-    if without and len(without) < len(tables):
-        raise DatasetError(
-            f"{without[0].table.named} has no column of the class, and other tables of boxes have one.",
-            remedy="Add a column `class`, or move the table away.",
-        )
-    for table in tables:
-        if table.label is None:
-            log.add("names_missing", disk.name(table.path), f"all are called {NAMELESS}")
+    _tell_nameless(tables, disk, log)
     raw = named_set(entries, format="csv", root=root, disk=disk, log=log, name=name, background=True)
     silent = [image for image in raw.images if not image.labelled]
     few = 2 * len(silent) > len(raw.images)
@@ -202,6 +194,18 @@ def read_box_csv(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, 
         take_splits(raw, (), root, disk)
     name_by_tables(raw, root, disk, read)
     return raw
+
+
+def _tell_nameless(tables: Sequence[BoxTable], disk: Disk, log: DefectLog) -> None:
+    """Tell of tables without a column of the class. Raises DatasetError where others have one."""
+    nameless = [table for table in tables if table.label is None]
+    if nameless and len(nameless) < len(tables):
+        raise DatasetError(
+            f"{nameless[0].table.named} has no column of the class, and other tables of boxes have one.",
+            remedy="Add a column `class`, or move the table away.",
+        )
+    for table in nameless:
+        log.add("names_missing", disk.name(table.path), f"all are called {NAMELESS}")
 
 
 def _of_other_splits(paths: Sequence[Path], disk: Disk) -> list[Path]:

@@ -23,6 +23,7 @@ from recommender.datasets.table_columns import (
     class_columns,
     class_in,
     file_column,
+    is_exactly_class,
     known_names,
     references_in,
     refuse_lists,
@@ -231,7 +232,7 @@ def _labels(table: Table, columns: Sequence[int], *, insist: bool) -> Sequence[s
     if len(flags) > 2 and not table.called(LABEL_WORDS, columns) and all(len(each) == 1 for each in on):
         columns = flags  # beside the age of a patient
     if on and len(flags) == len(columns) and any(table.header):
-        classes = [c for c in columns if _is_exactly_class(table.header[c])]
+        classes = [c for c in columns if is_exactly_class(table.header[c])]
         # `label,occluded` in zeros and ones, unless one of them is on in each row
         if len(classes) != 1 or all(len(each) == 1 for each in on):
             for each in on:
@@ -259,12 +260,6 @@ def _labels(table: Table, columns: Sequence[int], *, insist: bool) -> Sequence[s
 def _holds_places(cells: Sequence[str]) -> bool:
     """True of a column most of whose cells are lists of four numbers or more."""
     return 2 * sum(PLACES.fullmatch(cell) is not None for cell in cells) > len(cells)
-
-
-def _is_exactly_class(title: str) -> bool:
-    """True if a heading is a word for the class, maybe in the plural or followed by `id`, and no other."""
-    plain = re.sub(r"[^a-z0-9]", "", title.lower())
-    return not {plain, plain.removesuffix("id"), plain.removesuffix("s")}.isdisjoint(LABEL_WORDS)
 
 
 def _of_names(table: Table, file: int, columns: Sequence[int]) -> list[str] | None:

@@ -90,9 +90,11 @@ def class_columns(table: Table, columns: Sequence[int], words: Sequence[str] = L
     chosen = table.called(words, columns) or (list(columns) if len(columns) == 1 else [])
     chosen = [c for c in chosen if table.header[c].lower() != "y"] or chosen  # else the place of a point
     texts = [c for c in (chosen or columns) if c not in table.numeric]
-    others = [c for c in chosen if c in table.numeric and _are_codes(table, c)]
+    codes = [
+        c for c in chosen if is_exactly_class(table.header[c]) and c in table.numeric and _are_codes(table, c)
+    ]
     if not any(table.header) or (
-        chosen and all(_one_to_one(table, c, code) for c in texts for code in others)
+        chosen and all(_one_to_one(table, c, code) for c in texts for code in codes)
     ):
         chosen = texts or chosen
     fullest = [c for c in chosen if "name" in table.header[c].lower()]
@@ -131,6 +133,12 @@ def box_class_column(table: Table, columns: Sequence[int]) -> int | None:
         raise which_class(table, found, BOX_CLASS_REMEDY)
     refuse_lists((cell for c in found for cell in class_cells(table, c)), table.named)
     return found[0] if found else None
+
+
+def is_exactly_class(title: str) -> bool:
+    """True if a heading is a word for the class, maybe in the plural or followed by `id`, and no other."""
+    plain = re.sub(r"[^a-z0-9]", "", title.lower())
+    return not {plain, plain.removesuffix("id"), plain.removesuffix("s")}.isdisjoint(LABEL_WORDS)
 
 
 def _are_codes(table: Table, column: int) -> bool:

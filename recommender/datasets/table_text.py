@@ -33,6 +33,8 @@ def rows_of(content: str, suffix: str, is_image: IsImage, *, strict: bool = True
     if suffix == ".jsonl":
         return _of_json_lines(content)
     delimiter = _delimiter(content, mark[1] if mark else "")
+    if suffix == ".txt" and _is_list(content, delimiter, is_image):
+        delimiter = ""
     if not delimiter:
         rows = _of_blanks(content, is_image)
         if rows or suffix == ".txt":
@@ -57,6 +59,12 @@ def _delimiter(content: str, told: str) -> str:
     return best if best and (best in lines[0] or 2 * regularity(best)[0] > len(lines)) else ""
 
 
+def _is_list(content: str, delimiter: str, is_image: IsImage) -> bool:
+    """True if an image and a blank begin the text: other marks stand within classes then, `1.jpg tench, a fish`."""
+    name, _, rest = content.split("\n", 1)[0].partition(" ")
+    return delimiter not in name and is_image(name) and not rest.strip().startswith(delimiter)
+
+
 def _of_blanks(content: str, is_image: IsImage) -> list[list[str]]:
     """Columns in quotation marks or nearly all of numbers; else file and class, either of which may hold blanks."""
     lines = [line.strip() for line in content.splitlines() if line.strip()]
@@ -70,8 +78,12 @@ def _of_blanks(content: str, is_image: IsImage) -> list[list[str]]:
         plain = '"' in content or num_others <= min(2, len(columns) - 2)
         if (shorter == 0 and plain) or (shorter == 1 and not any(map(is_image, rows[0]))):
             return rows
-    for cut in (str.rsplit, str.split):
-        rows = [cut(line, maxsplit=1) for line in lines]
+
+    def num_plain(rows: list[list[str]]) -> int:
+        return sum(any(" " not in cell and is_image(cell) for cell in row) for row in rows[:SAMPLED])
+
+    cuts = [[cut(line, maxsplit=1) for line in lines] for cut in (str.rsplit, str.split)]
+    for rows in sorted(cuts, key=num_plain, reverse=True):
         num_named = sum(any(map(is_image, row)) for row in rows[:SAMPLED])
         if all(len(row) == 2 for row in rows) and 2 * num_named > len(rows[:SAMPLED]):
             return rows

@@ -271,3 +271,11 @@ def test_marks_for_nothing_are_background(tmp_path: Path, cell: str) -> None:
     found = open_dataset(write(tmp_path, HEADING, rows))
     assert found.class_names == NAMES
     assert [image.path.name for image in found.images if not len(image.classes_M)] == names[:1]
+
+
+@pytest.mark.parametrize("words", ["big cat/old dog", "tench, a fish/carp, a fish"])
+def test_classes_in_lists_may_hold_blanks_and_commas(tmp_path: Path, words: str) -> None:
+    names = images(tmp_path / "images")
+    rows = [f"{name} {words.split('/')[n % 2]}" for n, name in enumerate(names)]
+    found = open_dataset(write(tmp_path, rows[0], rows[1:], "labels.txt"))
+    assert set(found.class_names) == set(words.split("/"))
