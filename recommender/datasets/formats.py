@@ -269,6 +269,20 @@ FORMATS: tuple[Format, ...] = (
         notes=True,
     ),
     Format(
+        name="an Excel table",
+        suffixes=(".xlsx", ".xls"),
+        marks=(),
+        remedy="Save it as CSV.",
+        notes=True,
+    ),
+    Format(name="CrowdHuman's odgt", suffixes=(".odgt",), marks=()),
+    Format(
+        name="a manifest of Ground Truth",
+        suffixes=(".manifest",),
+        marks=(),
+        remedy="Convert it to COCO; of classified images, write a CSV of file and label.",
+    ),
+    Format(
         name="TFRecord",
         suffixes=(".tfrecord", ".record", ".tfrecords"),
         marks=(),
