@@ -46,7 +46,7 @@ def test_test_split_where_there_is_one(home: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has no test split"):
         held_out_split(asked(test="test"), plain)
     for file in (folder / "labels" / "test").iterdir():
-        file.unlink()
+        file.write_text("")
     unlabelled = open_dataset(folder)
     assert unlabelled.of_split("test")
     assert held_out_split(asked(), unlabelled) == "val"

@@ -230,6 +230,7 @@ def test_a_job_server_that_takes_the_connection_and_says_nothing_is_not_waited_f
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(ray_jobs, "ANSWER_S", 0.5)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)  # which Ray asks for once a test before has set its mode
     with socket.create_server(("127.0.0.1", 0)) as silent:
         jobs = RayJobs(f"http://127.0.0.1:{silent.getsockname()[1]}")
         with pytest.raises(UnavailableError, match=r"does not answer: .*timed out"):
