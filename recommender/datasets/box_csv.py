@@ -179,7 +179,7 @@ def read_box_csv(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, 
         reading, units = _meaning(alike, readings, index, disk, log)
         entries += [entry for table in alike for entry in _entries(table, reading, units, disk, log)]
     _tell_nameless(tables, disk, log)
-    raw = named_set(entries, format="csv", root=root, disk=disk, log=log, name=name, background=True)
+    raw = named_set(entries, format="csv", root=root, disk=disk, log=log, name=name, others="background")
     silent = [image for image in raw.images if not image.labelled]
     few = 2 * len(silent) > len(raw.images)
     read, unlisted = {table.path for table in tables}, {image.path for image in silent}

@@ -60,6 +60,7 @@ def read_coco(files: list[CocoFile], root: Path, disk: Disk, log: DefectLog, nam
         found, missing = _read_file(file, rows, places, classes, root, disk, log)
         images += found
         num_missing += missing
+    index.tell_beside({image.path for image in images}, log)
     _split_by_folders(images, root)
     if num_missing and not images:
         raise DatasetError(

@@ -55,7 +55,7 @@ def read_labelme(paths: Sequence[Path], root: Path, disk: Disk, log: DefectLog, 
             "not served.",
             remedy="Draw upright boxes (rectangle).",
         )
-    raw = named_set(entries, format="labelme", root=root, disk=disk, log=log, name=name, background=True)
+    raw = named_set(entries, format="labelme", root=root, disk=disk, log=log, name=name, others="background")
     if embedded and 2 * raw.num_left_out > len(entries):
         raise DatasetError(
             f"The pictures of {printable(embedded)} and others lie within the files (imageData), which are not read.",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from recommender.datasets.claims import Claim, agreement, lost_claims, nearness, parts_of
+from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import OUTSIDE_REMEDY, Disk
 from recommender.datasets.images import IMAGE_SUFFIXES
 from recommender.datasets.matching import NameIndex, same_name
@@ -60,6 +61,20 @@ class ImageIndex:
         self.paths = tuple(disk.images(root))
         self._by_name = NameIndex((path.name, path) for path in self.paths)
         self._by_stem = NameIndex((path.stem, path) for path in self.paths)
+
+    def beside(self, claimed: Collection[Path]) -> list[Path]:
+        """The other images of the folders that hold the claimed ones; no masks and no previews."""
+        folders = {path.parent for path in claimed}
+        return [
+            path
+            for path in self.paths
+            if path not in claimed and path.parent in folders and not is_mask(path, self._root)
+        ]
+
+    def tell_beside(self, claimed: Collection[Path], log: DefectLog) -> None:
+        """Tell which of them a list of images does not name: they are left out."""
+        for path in self.beside(claimed):
+            log.add("image_beside", self._disk.name(path))
 
     def of_names(self, references: Sequence[tuple[str, Path, Split | None]]) -> list[Path | None]:
         """The image that each `file_name` of the whole data set means, given with its file and split, as `of_name`.

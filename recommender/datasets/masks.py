@@ -94,7 +94,7 @@ def read_masks(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet | No
         log.add("mask_inverted", white[0], f"{len(white)} of {len(edges)}", count=len(white))
     if any(kind == NAMELESS for entry in entries for kind, _ in entry.objects):
         log.add("names_missing", name, f"{NAMELESS!r} stands for the class")
-    return named_set(entries, format="masks", root=root, disk=disk, log=log, name=name)
+    return named_set(entries, format="masks", root=root, disk=disk, log=log, name=name, others="passed over")
 
 
 def _is_white_along_its_edge(values_HW: Values) -> bool:

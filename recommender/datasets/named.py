@@ -9,7 +9,7 @@ from typing import Literal
 
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
-from recommender.datasets.lookup import ImageIndex, is_mask
+from recommender.datasets.lookup import ImageIndex
 from recommender.datasets.mixed import refuse_second_format
 from recommender.datasets.raw import NO_OUTLINE, Corners, RawImage, RawSet, Shape
 from recommender.datasets.split_names import split_of_image, split_of_path, tell_split_folders
@@ -44,11 +44,11 @@ def named_set(
     log: DefectLog,
     name: str,
     class_names: Sequence[str] | None = None,
-    background: bool = False,
+    others: Literal["background", "told", "passed over"] = "told",
 ) -> RawSet:
     """Find the images and number the classes: in the order given, then the others by name.
 
-    `background` adds images without an entry that lie among those with one: for formats of one file an image.
+    `others` are images without an entry that lie among those with one: background in formats of one file an image.
     Raises DatasetError where several images may be meant, or an image has a label in another format.
     """
     index = ImageIndex(root, disk)
@@ -62,8 +62,11 @@ def named_set(
     tell_split_folders((path for path, entry in found if entry.split is None), root, log)
     numbers = _numbers(entries, class_names or ())
     images = [_raw_image(path, entry, numbers, root, disk) for path, entry in found]
-    if background:
-        images += _unlabelled(index, {path for path, _ in found}, root, disk)
+    claimed = {path for path, _ in found}
+    if others == "background":
+        images += _unlabelled(index, claimed, root, disk)
+    elif others == "told":
+        index.tell_beside(claimed, log)
     return RawSet(
         name=name,
         root=root,
@@ -101,6 +104,7 @@ def set_of_kind(
         log=log,
         name=name,
         class_names=class_names,
+        others="passed over" if classified or log.count("image_unannotated") else "told",
     )
     raw.classified = classified
     for entry, classes in tagged:
@@ -148,12 +152,7 @@ def as_shape(mark: Corners | Shape) -> Shape:
 
 
 def _unlabelled(index: ImageIndex, claimed: set[Path], root: Path, disk: Disk) -> Iterator[RawImage]:
-    folders = {path.parent for path in claimed}
-    beside = [
-        path
-        for path in index.paths
-        if path not in claimed and path.parent in folders and not is_mask(path, root)
-    ]
+    beside = index.beside(claimed)
     refuse_second_format(beside, (".txt", ".xml"), "a label of their format", root, disk)
     for path in beside:
         yield RawImage.of(path, disk.name(path), split_of_path(path, root), labelled=False)

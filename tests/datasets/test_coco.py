@@ -71,6 +71,14 @@ def test_faults_are_counted_by_kind(tmp_path: Path) -> None:
     assert tree_digest(path.parent / "images") == before
 
 
+def test_images_that_the_file_does_not_list_are_told(tmp_path: Path) -> None:
+    path, content = document(tmp_path)
+    unlisted = content["images"].pop()
+    content["annotations"] = [row for row in content["annotations"] if row["image_id"] != unlisted["id"]]
+    found = opened(path, content)
+    assert (len(found.images), kinds(found)) == (23, {"image_beside": 1})
+
+
 def test_without_width_and_height_the_image_itself_counts(tmp_path: Path) -> None:
     path, content = document(tmp_path)
     expected = open_dataset(path).content_hash

@@ -21,6 +21,8 @@ from tests.datasets.helpers import kinds
 
 NAMES = ("circle", "square")
 Writer = Callable[[Path, Any, Any], Path]
+# An image without a file or rows of its own is background, or told otherwise.
+OF_EACH_IMAGE = (foreign.labelme, foreign.box_csv, foreign.via_csv)
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,18 @@ def test_every_form_reads_to_the_same_content(tmp_path: Path, expected: Any, wri
     assert dataset.content_hash == expected.content_hash
     assert dataset.split_origin == "given"
     assert kinds(dataset) == {}
+
+
+@pytest.mark.parametrize(
+    "write", [row for row in foreign.WRITERS if row not in OF_EACH_IMAGE], ids=lambda write: write.__name__
+)
+def test_an_image_beside_those_of_the_list_is_told(tmp_path: Path, expected: Any, write: Writer) -> None:
+    place = write(tmp_path / "set", draw_images(12, NAMES), NAMES)
+    image = min((tmp_path / "set").rglob("*.png"))
+    draw_images(1, NAMES, seed=9)[0].image.save(image.with_name("another.png"))
+    dataset = open_dataset(place)
+    assert dataset.content_hash == expected.content_hash
+    assert kinds(dataset) == {"image_beside": 1}
 
 
 @pytest.mark.slow
