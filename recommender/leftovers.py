@@ -38,24 +38,30 @@ REGISTERED = (
 TEMPORARY = "checkpoint-recommender-tmp-"
 
 
-def sweep_leftovers(uploads_in_use: Collection[Path] = ()) -> tuple[Path, ...]:
+def sweep_leftovers(uploads_in_use: Collection[Path] = (), *, trials_only: bool = False) -> tuple[Path, ...]:
     """Remove what was left and is in nobody's use; returns what was removed.
 
     `uploads_in_use` are the folders below `uploads/` that the store knows; they are marked, so that a service with
     another store does not take them for leftovers. In use is what was written lately, what a
-    running process has open, or works in, or was started with.
+    running process has open, or works in, or was started with. With `trials_only`, the folders of trials alone are
+    looked at: who knows no store cannot tell which uploads are in use.
     """
     now = time.time()
     for path in uploads_in_use:
         with contextlib.suppress(OSError):
             (path / REGISTERED).touch()
     known = {path.absolute() for path in uploads_in_use}
-    old = [path for path, quiet_s in _candidates() if path not in known and now - _written_at(path) > quiet_s]
+    candidates = _trials() if trials_only else (*_trials(), *_candidates())
+    old = [path for path, quiet_s in candidates if path not in known and now - _written_at(path) > quiet_s]
     if not old:
         return ()
     busy = tuple(_paths_in_use())
     free = [path for path in old if not any(_is_at_or_below(used, path) for used in busy)]
     return tuple(path for path in free if _remove(path))
+
+
+def _trials() -> Iterator[tuple[Path, float]]:
+    yield from ((path, WORK_QUIET_S) for path in home().glob("work/*"))
 
 
 def _candidates() -> Iterator[tuple[Path, float]]:
@@ -66,7 +72,6 @@ def _candidates() -> Iterator[tuple[Path, float]]:
     uploads = (path for path in ours.glob("uploads/*") if not (path / REGISTERED).exists())
     yield from ((path, UPLOAD_QUIET_S) for path in uploads)
     yield from ((path, DOWNLOAD_QUIET_S) for path in ours.glob("downloads/*.part"))
-    yield from ((path, WORK_QUIET_S) for path in ours.glob("work/*"))
     for path in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*"):
         with contextlib.suppress(OSError):
             if path.lstat().st_uid == os.getuid():

@@ -138,7 +138,10 @@ class DatasetStorage:
                 self.discard(upload)
             raise
         new = held.id == wanted.id
-        if not new and upload is not None:
+        if upload is not None and new:
+            with contextlib.suppress(OSError):  # the disk is full: housekeeping tries again
+                (upload.folder / REGISTERED).touch()
+        elif upload is not None:
             self.discard(upload)
         self.start_inspection(held)
         return held, new

@@ -91,6 +91,13 @@ def test_what_another_store_knows_stays(home: Path) -> None:
     assert all((path / "signs.zip").exists() for path in uploads)
 
 
+def test_a_trial_which_knows_no_store_removes_folders_of_trials_only(home: Path) -> None:
+    kept = [make(home, name, age_s=WORK_QUIET_S + 60) for name in LEFT]
+    left = make(home, "work/killed/training-7.log", age_s=WORK_QUIET_S + 60)
+    assert sweep_leftovers(trials_only=True) == (left,)
+    assert all(path.exists() for path in kept)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["open file", "working folder", "argument"])
 def test_what_a_process_uses_stays_until_it_ends(home: Path, how: str) -> None:

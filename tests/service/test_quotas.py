@@ -107,6 +107,20 @@ def test_the_quota_counts_more_data_sets_than_a_page_holds(tmp_path: Path) -> No
             service.services.datasets.check_quota(caller)
 
 
+def test_an_upload_is_known_from_the_moment_it_is_registered(
+    tmp_path: Path, small_zip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service may be stopped before its next round, and another with another store come by."""
+    with running(tmp_path) as service:
+        id = service.upload(small_zip).json()["id"]
+        held = service.store.datasets.get(id)
+        assert held is not None
+    later = time.time() + 2 * UPLOAD_QUIET_S
+    monkeypatch.setattr(time, "time", lambda: later)
+    sweep_leftovers()
+    assert Path(held.path).exists()
+
+
 def test_what_could_not_be_deleted_is_a_leftover(
     tmp_path: Path, small_zip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

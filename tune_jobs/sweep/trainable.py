@@ -62,7 +62,7 @@ class TrialWorker:
         folder = Path()
         try:
             folder = subfolder("work") / uuid.uuid4().hex[:12]
-            sweep_leftovers()  # by trials whose node was killed: nobody else comes by here
+            sweep_leftovers(trials_only=True)  # by trials whose node was killed: nobody else comes by here
         except StorageError as error:
             self._unfit = str(error)
         self._bench = WorkerConfig(
