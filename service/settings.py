@@ -103,6 +103,12 @@ class ServiceSettings(BaseSettings):
     def _resolved(cls, roots: tuple[Path, ...]) -> tuple[Path, ...]:
         return tuple(expanded(root).resolve() for root in roots)
 
+    @field_validator("storage", "ray_address")
+    @classmethod
+    def _none_where_empty(cls, value: str | None) -> str | None:
+        """Files of variables set to nothing what they leave at its default."""
+        return value or None
+
     @field_validator("storage")
     @classmethod
     def _absolute(cls, storage: str | None) -> str | None:

@@ -27,6 +27,7 @@ from tune_jobs.head_security import (
 from tune_jobs.local_environment import (
     OBJECT_STORE_BYTES,
     QUIET_VARIABLES,
+    absolute_paths,
     environment,
     loopback_only,
     ray_folder,
@@ -111,6 +112,7 @@ def connect(
     with contextlib.ExitStack() as stack:
         stack.enter_context(environment(QUIET_VARIABLES))
         stack.enter_context(_no_messages_of_ray())
+        stack.enter_context(environment(absolute_paths(), replacing=True))
         with contextlib.chdir(home()):  # workers load modules from here: elsewhere it may be a data set
             if wanted == "local":
                 stack.enter_context(loopback_only())

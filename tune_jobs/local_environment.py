@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 from recommender.errors import UnavailableError
+from recommender.home import home
 from recommender.text import counted
 
 QUIET_VARIABLES = {
@@ -31,15 +32,26 @@ MAX_SOCKET_BYTES = 103 if sys.platform == "darwin" else 107  # of the path of a 
 
 
 @contextlib.contextmanager
-def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set those of `variables` that are not set, and take them back."""
-    ours = {name: value for name, value in variables.items() if name not in os.environ}
-    os.environ.update(ours)
+def environment(variables: Mapping[str, str], *, replacing: bool = False) -> Iterator[None]:
+    """Inside, those of `variables` that were not set, or all when `replacing`, are set; then as before."""
+    before = {name: os.environ.get(name) for name in variables if replacing or name not in os.environ}
+    os.environ.update({name: variables[name] for name in before})
     try:
         yield
     finally:
-        for name in ours:
-            os.environ.pop(name, None)
+        for name, value in before.items():
+            if (
+                os.environ.pop(name, None) is not None and value is not None
+            ):  # else it was taken away on purpose
+                os.environ[name] = value
+
+
+def absolute_paths() -> dict[str, str]:
+    """Variables that name a file or folder of ours or Ray's, absolute: they hold in any current folder."""
+    paths = {"RECOMMENDER_HOME": str(home())}
+    if token := os.environ.get("RAY_AUTH_TOKEN_PATH"):
+        paths["RAY_AUTH_TOKEN_PATH"] = str(Path(token).absolute())
+    return paths
 
 
 @contextlib.contextmanager

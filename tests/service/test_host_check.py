@@ -180,3 +180,9 @@ def test_settings_read_lists_from_variables(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("RECOMMENDER_SERVICE_ALLOWED_HOSTS", "a.example.org, b.example.org")
     assert ServiceSettings().allowed_hosts == ("a.example.org", "b.example.org")
     assert settings_for_tests().hosts >= {"127.0.0.1", "localhost", "a.example.org"}
+
+
+def test_a_variable_set_to_nothing_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECOMMENDER_SERVICE_STORAGE", "")
+    monkeypatch.setenv("RECOMMENDER_SERVICE_RAY_ADDRESS", "")
+    assert (ServiceSettings().storage, ServiceSettings().ray_address) == (None, None)

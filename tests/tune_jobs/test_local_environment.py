@@ -21,6 +21,7 @@ import pytest
 from recommender.errors import UnavailableError
 from recommender.store import Store
 from tests.faults.ray_heads import free_port, without_ray
+from tests.service.kit import wait_until
 from tune_jobs import cluster, head_security, hosting, local_ray, ray_jobs
 from tune_jobs.address_space import limited_to, require_address_space
 from tune_jobs.head_security import current_head, ensure_token, require_head
@@ -100,7 +101,11 @@ def test_a_launcher_loads_nothing_from_the_current_folder(
     monkeypatch.setenv("RECOMMENDER_HOME", str(tmp_path / "home"))
     with Store(tmp_path / "store.sqlite3") as store:
         assert hosting.ensure_host(store, hosting.JobLocation())
-    assert list(hosting._started.values())[-1].wait(timeout=100) == 0
+    launcher = list(hosting._started.values())[-1]
+    try:
+        assert launcher.wait(timeout=300) == 0  # a local Ray is started first, which may take minutes
+    finally:
+        launcher.kill()
     assert not list(tmp_path.rglob("loaded"))
 
 
@@ -220,9 +225,9 @@ def test_our_own_head_asks_for_a_token_and_listens_on_loopback_only(head: str) -
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with pytest.raises(urllib.error.HTTPError, match="401"):
         direct.open(f"{head}/api/jobs/", timeout=10)
+    wait_until(lambda: len(listening(os.getpid())) > 5, 120)
     time.sleep(3)  # the last agents come up
     addresses = listening(os.getpid())
-    assert len(addresses) > 5
     assert {address.removeprefix("::ffff:") for address in addresses} == {"127.0.0.1"}
 
 
@@ -298,16 +303,19 @@ def test_a_head_of_ours_that_asks_for_no_token_is_ended(
 CLUSTER = """
     import os, psutil
     from importlib.util import find_spec
+    from recommender.home import home
     from tune_jobs.cluster import connect
     from tune_jobs.head_security import is_open
     import ray
     with connect(num_cpus=1):
+        print("home", ray.get(ray.remote(lambda: str(home())).remote()))
         print("planted", ray.get(ray.remote(lambda: find_spec("planted")).remote()))
         pids = {child.pid for child in psutil.Process().children(recursive=True)}
         for one in psutil.net_connections("inet"):
             if one.status == "LISTEN" and one.pid in pids:
                 print("listens", one.laddr.ip.removeprefix("::ffff:"))
         print("open", is_open(ray.get_runtime_context().gcs_address))
+    print("restored", os.environ["RECOMMENDER_HOME"])
     print("left", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" in os.environ)
     print("clusters", ray._private.ray_constants.ENABLE_RAY_CLUSTER)
 """
@@ -320,7 +328,7 @@ def test_a_cluster_for_the_occasion_is_as_closed(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-P", "-c", textwrap.dedent(CLUSTER)],
         cwd=tmp_path,
-        env=without_ray(RAY_AUTH_MODE="disabled", HOME=str(tmp_path)),
+        env=without_ray(RAY_AUTH_MODE="disabled", HOME=str(tmp_path), RECOMMENDER_HOME="h"),
         capture_output=True,
         text=True,
         timeout=200,
@@ -328,4 +336,7 @@ def test_a_cluster_for_the_occasion_is_as_closed(tmp_path: Path) -> None:
     )
     lines = done.stdout.split("\n")
     assert {line for line in lines if line.startswith("listens")} == {"listens 127.0.0.1"}, done.stderr
+    assert {f"home {tmp_path / 'h'}", "restored h"} <= set(lines), (
+        done.stdout
+    )  # a relative one, of two folders
     assert {"open False", "left False", "clusters True", "planted None"} <= set(lines), done.stdout
