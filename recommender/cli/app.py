@@ -187,8 +187,8 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(context: typer.Context, asked: bool) -> None:
+    if asked and not context.resilient_parsing:
         typer.echo(f"checkpoint-recommender {__version__}")
         raise typer.Exit
 

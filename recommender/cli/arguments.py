@@ -83,22 +83,32 @@ def configuration(command: Any, folder: Path, arguments: Sequence[str] = ()) -> 
             f"{file.name} sets tool.recommend, which is no table.", remedy="Write [tool.recommend]."
         )
     defaults = {} if found is None else _checked(command, found, file)
-    _refuse_planted(defaults, arguments, file)
+    if defaults:
+        _refuse_planted(_running(command, with_dataset(arguments, command), defaults), file)
     return defaults
 
 
-def _refuse_planted(defaults: dict[str, Any], arguments: Sequence[str], file: Path) -> None:
-    tables = [defaults, *(table for table in defaults.values() if isinstance(table, dict))]
-    planted = sorted(REACHING.intersection(name for table in tables for name in table))
-    others = {f"--{name.replace('_', '-')}" for name in REACHING}  # whose values are no data sets
-    words = [
-        word
-        for before, word in zip(("", *arguments), arguments, strict=False)
-        if not others & {before, word.partition("=")[0]}
-    ]
-    words += [str(table.get("dataset", "")) for table in tables]
-    named = {part for word in words for part in (word, word.partition("=")[2], word[2:])}
-    if planted and any(_is_set_around(name, file.parent) for name in named):
+def _running(command: Any, arguments: Sequence[str], defaults: dict[str, Any]) -> Any:
+    """The context of the command that these arguments run, as the parser reads them; faults are left to the run."""
+    context, words = None, ["recommend", *arguments]
+    known = {"recommend": command}
+    while words and words[0] in known:
+        more: dict[str, Any] = {"default_map": defaults} if context is None else {"parent": context}
+        context = known[words[0]].make_context(words[0], words[1:], resilient_parsing=True, **more)
+        known = getattr(context.command, "commands", {})
+        words = [*context._protected_args, *context.args]
+    return context
+
+
+def _refuse_planted(context: Any, file: Path) -> None:
+    planted = sorted(
+        name
+        for name in REACHING
+        if getattr(context.get_parameter_source(name), "name", None) == "DEFAULT_MAP"
+    )
+    named = [context.params.get(name) for name in ("dataset", "path")]
+    named = [one for value in named for one in (value if isinstance(value, list | tuple) else [value])]
+    if planted and any(_is_set_around(str(name or ""), file.parent) for name in named):
         options = ", ".join(f"--{name.replace('_', '-')}" for name in planted)
         raise UsageError(
             f"{file.name} lies in the data set and sets {options}: whoever made the data would choose that.",

@@ -301,6 +301,11 @@ def test_a_config_file_takes_options_as_they_are_written(
             ["."],
         ),  # a cluster runs code of its own choice in its clients
         ('html = "../.bashrc"', ["--json", "-d."]),
+        ('html = "../.bashrc"', ["--all", "-qd."]),
+        ('html = "../.bashrc"', ["--dataset", "link"]),
+        ('html = "../.bashrc"', ["--dataset=.."]),
+        ('[sweep]\nallow_root = "/"', ["sweep", "-yd", "ours", "-yd."]),
+        ('[datasets.inspect]\nallow_root = "/"', ["datasets", "inspect", "."]),
         ('[train]\nstorage = "s3://elsewhere"', ["train", "--dataset=data.yaml"]),
         ('dataset = "."\nlaunch = true', []),
     ],
@@ -312,11 +317,34 @@ def test_a_config_file_that_came_with_the_data_sends_and_writes_nothing_elsewher
     Path("recommend.toml").write_text(text)
     Path("data.yaml").write_text("names: [a]\n")
     Path("ours").mkdir()
+    Path("link").symlink_to(tmp_path)
     command = typer.main.get_command(app)
     with pytest.raises(UsageError, match="lies in the data set"):
         configuration(command, tmp_path, arguments)
-    if "dataset" not in text:
+    if "dataset =" not in text:
         assert configuration(command, tmp_path, ["ours", "--out", "."])  # a folder with data sets in it
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "--dataset ours --checkpoint ./mine.safetensors",
+        "ours --checkpoint=./mine.safetensors",
+        "checkpoints add mine.safetensors --name m --dataset ours",
+        "train --dataset .",  # sets nothing of its own in the file
+        "--dataset . --html mine.html",
+        "--version -d ours",
+    ],
+)
+def test_a_config_file_of_the_users_own_is_heeded_whatever_lies_beside_it(
+    arguments: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("recommend.toml").write_text('html = "answer.html"\n[sweep]\nstorage = "runs"\n')
+    Path("mine.safetensors").touch()
+    Path("ours").mkdir()
+    assert configuration(typer.main.get_command(app), tmp_path, arguments.split())
+    assert not capsys.readouterr().out
 
 
 @pytest.mark.parametrize("text", ["[tool]\nrecommend = 3\n", "tool = 3\n"])
