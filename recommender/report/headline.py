@@ -136,7 +136,8 @@ def trials_worth(recommendation: Recommendation) -> str | None:
 
 
 def _hours(hours: float) -> str:
-    return f"{60 * hours:.0f} min" if hours < 1 else f"{two_figures(hours)} h"
+    minutes = 60 * hours
+    return f"{max(minutes, 1):.0f} min" if minutes < 59.5 else f"{two_figures(hours)} h"
 
 
 def about(recommendation: Recommendation) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from recommender.records import SCRATCH, Notice, TrialValue
 from recommender.report.headline import headline, trials_worth
 from tests.report.kit import answer_of, long_ranking, ranked
@@ -37,9 +39,13 @@ def test_the_latency_stands_beside_the_start_where_a_device_was_named() -> None:
     assert headline(answer_of(guessed)).start.endswith("expected, about 81.2 ms an image")
 
 
-def test_how_long_it_trains_stands_beside_what_is_expected() -> None:
-    row = replace(ranked(1, "coco", "full"), hours=2.24)
-    assert headline(answer_of(row)).start.endswith("expected after about 2.2 h of training")
+@pytest.mark.parametrize(
+    ("hours", "said"),
+    [(2.24, "2.2 h"), (0.9999, "1 h"), (0.98, "59 min"), (0.004, "1 min"), (1.0, "1 h"), (74.6, "75 h")],
+)
+def test_how_long_it_trains_stands_beside_what_is_expected(hours: float, said: str) -> None:
+    row = replace(ranked(1, "coco", "full"), hours=hours)
+    assert headline(answer_of(row)).start.endswith(f"expected after about {said} of training")
 
 
 def test_what_cannot_be_told_apart_is_named_and_the_rest_counted() -> None:
