@@ -293,6 +293,19 @@ def test_silent_actors_are_named(store: Store) -> None:
     assert driver.silent_trials() == [specs[1].id]
 
 
+@pytest.mark.parametrize("limit", [10, 20, 25, 90])
+def test_a_short_limit_of_silence_is_kept_too(limit: float, store: Store) -> None:
+    clock, (spec,) = Clock(), paper_trials(1)
+    driver = trial_driver([spec], store, clock=clock, limits=TrialLimits(silent_actor_s=limit))
+    driver.next_id()
+    driver.started(spec.id)
+    for passed in range(1, 100):
+        clock.now += 1
+        if driver.silent_trials():
+            break
+    assert passed == limit + 1
+
+
 def test_a_driver_that_was_stopped_takes_no_trial_for_silent_before_it_has_read_what_they_said(
     store: Store,
 ) -> None:

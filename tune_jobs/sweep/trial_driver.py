@@ -216,9 +216,8 @@ class TrialDriver:
         """Trials whose actors have not sent an event for too long."""
         now, before = self._clock(), self._awake_at
         self._awake_at = now
-        if (
-            now - before > self._limits.silent_actor_s - SLACK_S
-        ):  # we were stopped: they may have said much since
+        limit = self._limits.silent_actor_s
+        if now - before > max(limit - SLACK_S, limit / 2):  # we were stopped: they may have said much since
             for trial in self._trials.values():
                 trial.last_event_at = now
         return [
