@@ -100,7 +100,8 @@ def compare(
     request = request_of(CompareRequest, context)
     folder = expanded(out) if out else None
     _check_writable(folder or Path())
-    compared = _run(request, ask=not yes and request.budget is None and sys.stdin.isatty())
+    can_ask = sys.stdin.isatty() and sys.stderr.isatty()  # the question goes to the latter
+    compared = _run(request, ask=can_ask and not yes and request.budget is None)
     _show(request, compared, folder, as_json=as_json)
     if compared.was_interrupted:
         from recommender.cli.sweep import INTERRUPTED

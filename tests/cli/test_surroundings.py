@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from recommender.cli.app import run
+from recommender.errors import UsageError
 from tests.datagen import make_dataset
 
 MAIN = [sys.executable, "-c", "from recommender.cli import main; main()"]
@@ -99,3 +100,20 @@ def test_a_reader_that_has_seen_enough_is_no_failure(arguments: str) -> None:
     with os.fdopen(writing, "wb") as gone:
         done = subprocess.run([*MAIN, *arguments.split()], stdout=gone, stderr=subprocess.PIPE)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_comparison_asks_only_where_the_question_is_seen(
+    seen: bool, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def until_it_asks(request: object, *, ask: bool) -> None:
+        asked.append(ask)
+        raise UsageError("Enough.", remedy="None.")
+
+    monkeypatch.setattr("recommender.cli.compare._run", until_it_asks)  # it would train first
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: seen)
+    assert run(["compare", "--dataset", str(make_dataset(tmp_path / "signs"))]) == 2
+    assert asked == [seen]
