@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from recommender.cli.sweep import INTERRUPTED, sweep_display
-from recommender.costs.estimates import about, basis_of, speed_here
+from recommender.costs.estimates import about, speed_here
 from recommender.costs.training_time import ROUGH, Speed
 from recommender.forecast.reasons import trials_sentence
 from recommender.pipeline import Study, conclude
@@ -118,7 +118,7 @@ def _nothing_fits(budget: str, shortest_s: float) -> str:
 
 def _basis(speed: Speed) -> str:
     on = f" on {speed.hardware}" if speed.num_runs else ""
-    return f", {basis_of(speed)}{on}"
+    return f", {speed.basis}{on}"
 
 
 def _trial_speed(task: Task, asked: TrialsRequest, store: Store) -> Speed | None:

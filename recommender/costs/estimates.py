@@ -101,15 +101,8 @@ def estimate_training(
     return Estimate(
         seconds=seconds,
         memory_mb=training_memory_mb(architecture, recipe.imgsz, -(-recipe.batch // gpus)),
-        basis=None if speed is None else basis_of(speed),
+        basis=None if speed is None else speed.basis,
     )
-
-
-def basis_of(speed: Speed) -> str:
-    """The basis of an estimate, in words."""
-    if not speed.num_runs:
-        return speed.known_by
-    return f"by {counted(speed.num_runs, 'run')} timed here"
 
 
 def about(seconds: float) -> str:

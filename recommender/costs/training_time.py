@@ -83,8 +83,15 @@ class Speed:
     @property
     def told(self) -> str:
         """The hardware, and the runs that were timed on it, in words."""
-        by = f", by {counted(self.num_runs, 'run')} timed here" if self.num_runs else ""
-        return f"{self.hardware}{by}"
+        return f"{self.hardware}, {self.basis}" if self.num_runs else self.hardware
+
+    @property
+    def basis(self) -> str:
+        """The runs that say so, in words; one alone may have been held up."""
+        if not self.num_runs:
+            return self.known_by
+        guess = "a rough guess from " if self.num_runs == 1 else ""
+        return f"by {guess}{counted(self.num_runs, 'run')} timed here"
 
     def epoch_s(self, work: TrainingWork) -> float:
         """Seconds of an epoch."""

@@ -11,7 +11,6 @@ import pytest
 from recommender.atomic_files import write_json
 from recommender.costs.calibration import calibrate, calibrated_speed
 from recommender.costs.devices import CPU_PER_PIXEL, GPU_PER_PIXEL, calibration, calibration_file
-from recommender.costs.estimates import basis_of
 from recommender.costs.gpus import gpu_speed
 from recommender.costs.training_time import TrainingWork
 
@@ -39,7 +38,7 @@ def test_hours_on_a_calibrated_gpu_are_those_published_and_said_to_be(more: dict
     speed = calibrated_speed()
     assert speed is not None
     assert speed.seconds(WORK) == gpu_speed("h200").seconds(WORK)
-    assert basis_of(speed) == "estimated for h200 from published training times, not timed here"
+    assert speed.basis == "estimated for h200 from published training times, not timed here"
     found = calibration()
     assert found is not None
     assert found.device.models["yolo11n"].latency_ms == 5.0
@@ -52,7 +51,7 @@ def test_hours_on_a_calibrated_processor_are_timed_in_files_of_before_too() -> N
     speed = calibrated_speed(gpu=False)
     assert speed is not None
     assert speed.gflop_s == 0.03
-    assert basis_of(speed) == "by the calibration of this machine"
+    assert speed.basis == "by the calibration of this machine"
     assert calibrated_speed() == speed
     assert calibrated_speed(gpu=True) is None
 

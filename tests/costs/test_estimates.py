@@ -226,13 +226,16 @@ def test_trials_on_processors_are_not_told_a_gpu_s_time(
     spec = TrialSpec(job=job, data=data, weights=None, num_images=IMAGES)
     with Store(f"sqlite:///{tmp_path / 'store.db'}") as store:
         store.runs.add(_timed_on("one", "cuda:0", 1, 80.0))
-        assert "1 run timed here" in cost_in_words([spec], store, gpus_per_trial=None)
+        assert "by a rough guess from 1 run timed here" in cost_in_words([spec], store, gpus_per_trial=None)
         assert "not known" in cost_in_words([spec], store, gpus_per_trial=0)
         store.runs.add(_timed_on("none", "cpu", 1, 800.0))
         store.runs.add(_timed_on("another", "cuda:0", 1, 80.0))
         (slow,) = estimates_of([spec], store, gpus_per_trial=0).values()
         (fast,) = estimates_of([spec], store, gpus_per_trial=None).values()
-    assert (slow.basis, fast.basis) == ("by 1 run timed here", "by 2 runs timed here")
+    assert (slow.basis, fast.basis) == (
+        "by a rough guess from 1 run timed here",
+        "by 2 runs timed here",
+    )
 
 
 def test_runs_of_before_open_with_one_process() -> None:
