@@ -33,7 +33,7 @@ class Life:
 @contextlib.contextmanager
 def life(folder: Path) -> Iterator[Life]:
     """`recommend serve` on a free port, with the folder's home."""
-    command = (sys.executable, "-P", "-c", "from recommender.cli import main; main()", "serve", "--port", "0")
+    command = (str(Path(sys.executable).with_name("recommend")), "serve", "--port", "0")  # as users start it
     environment = {**os.environ, "RECOMMENDER_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1"}
     said = folder / "said"
     with said.open("wb") as out:
