@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gzip
 import json
@@ -198,7 +199,10 @@ def _of_sweeps(
             source = profiles.get(run.source_hash or "")
             of_target[weights] = profile_evidence(target, checkpoints[weights], source)
     for target_hash, of_target in found.items():
-        store.evidence.put_all(target_hash, EVIDENCE_VERSION, of_target)
+        with contextlib.suppress(
+            StorageError
+        ):  # it may be for reading only: then it is found again next time
+            store.evidence.put_all(target_hash, EVIDENCE_VERSION, of_target, replacing=False)
     return {(target, weights): one for target, each in found.items() for weights, one in each.items()}
 
 

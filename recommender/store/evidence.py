@@ -20,26 +20,32 @@ from recommender.store.rows import checked
 class EvidenceCache(Repository):
     """Evidence, keyed by data set hash, weights and the version of the code and settings that measured."""
 
-    def put_all(self, dataset_hash: str, version: str, by_weights: Mapping[str, Evidence]) -> None:
-        """Keep what was measured on a data set, by the weights' sha256, replacing what was there."""
+    def put_all(
+        self, dataset_hash: str, version: str, by_weights: Mapping[str, Evidence], *, replacing: bool = True
+    ) -> None:
+        """Keep what was measured on a data set, by the weights' sha256, in place of what is there, or beside it."""
         require_key("data set hash", dataset_hash)
         require_key("evidence version", version)
-        rows = []
-        for weights_sha256, evidence in sorted(by_weights.items()):
-            record = encode(evidence)
-            rows.append(
-                EvidenceRow(
-                    dataset_hash=dataset_hash,
-                    weights_sha256=require_key("weights hash", weights_sha256),
-                    version=version,
-                    record=record,
-                    digest=digest_of(record),
-                )
-            )
+        records = [
+            (require_key("weights hash", weights), encode(one)) for weights, one in sorted(by_weights.items())
+        ]
 
         def work(session: Session) -> None:
-            for row in rows:
-                session.merge(row)
+            for weights, record in records:
+                if not replacing and session.get(EvidenceRow, (dataset_hash, weights, version)) is not None:
+                    continue
+                put = (
+                    session.merge if replacing else session.add
+                )  # which collides with another's, and is tried again
+                put(
+                    EvidenceRow(
+                        dataset_hash=dataset_hash,
+                        weights_sha256=weights,
+                        version=version,
+                        record=record,
+                        digest=digest_of(record),
+                    )
+                )
 
         self._write(work)
 

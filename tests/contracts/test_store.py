@@ -206,6 +206,13 @@ class TestEvidence:
             ("other", "w1"): Evidence(),
         }
 
+    def test_what_was_only_compared_leaves_what_was_measured(self, store: Store) -> None:
+        measured, compared = Evidence(scores={"knn_accuracy": 0.75}), Evidence(similarity=0.5)
+        store.evidence.put_all("data", "1", {"w1": measured})
+        store.evidence.put_all("data", "1", {"w1": compared, "w2": compared}, replacing=False)
+        found = store.evidence.of(["data"], ["w1", "w2"], "1")
+        assert found == {("data", "w1"): measured, ("data", "w2"): compared}
+
 
 class TestSharing:
     """Several stores on one database see one truth."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from recommender.evidence import EVIDENCE_VERSION
 from recommender.forecast import history
@@ -154,7 +155,8 @@ def test_what_a_start_reaches_on_images_it_knows_is_no_result() -> None:
         assert len(found) == counts
 
 
-def test_runs_that_no_answer_looked_at_are_compared_by_their_profiles(store: Store) -> None:
+@pytest.mark.parametrize("writable", [True, False])
+def test_runs_that_no_answer_looked_at_are_compared_by_their_profiles(store: Store, writable: bool) -> None:
     target, source = synthetic_profile("asked"), synthetic_profile("near", centre=0.1, seed=1)
     store.profiles.put_all([target, source])
     weights = "a" * 64
@@ -165,7 +167,10 @@ def test_runs_that_no_answer_looked_at_are_compared_by_their_profiles(store: Sto
     )
     seen = replace(run, id="seen", target_hash=source.dataset_hash)  # trained on its own source
     store.write(lambda session: [record_run(session, one) for one in (run, seen)])
+    if not writable:
+        store.engine.dispose()
+        event.listen(store.engine, "connect", lambda found, _: found.execute("PRAGMA query_only = 1"))
     (one,) = known_history(store)
     assert one.situation.evidence.similarity == compare(target, source).whole
     assert one.situation.evidence.source_images_seen is not None
-    assert store.evidence.of([target.dataset_hash], [weights], EVIDENCE_VERSION)
+    assert bool(store.evidence.of([target.dataset_hash], [weights], EVIDENCE_VERSION)) == writable
