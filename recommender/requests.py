@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -11,6 +11,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -144,10 +145,25 @@ Hours = Annotated[
 PricePerHour = Annotated[float, _in_unit({"": 1, "/h": 1}, "0.35/h"), Field(gt=0, le=1e6)]
 
 
+def _kinds(annotation: object) -> set[object]:
+    """The types that a field's annotation is made of."""
+    return {annotation}.union(*map(_kinds, get_args(annotation))) if get_args(annotation) else {annotation}
+
+
 class Request(BaseModel):
     """Unknown keys are refused: a misspelt option must not be silently ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=4096)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_boolean_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        """Python takes true for 1."""
+        kinds = _kinds(cls.model_fields[str(info.field_name)].annotation)
+        given = value if isinstance(value, list | tuple) else (value,)
+        if {int, float} & kinds and bool not in kinds and any(isinstance(one, bool) for one in given):
+            raise ValueError("a number is asked for, not true or false")
+        return value
 
 
 CHOOSING = ("everything", "device", "gpu", "max_latency", "max_memory", "max_flops", "max_hours", "max_cost")

@@ -36,6 +36,22 @@ def test_json_that_is_not_plain_is_refused_with_the_reason(
     assert answer.json()["remedy"]
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/v1/trainings", {"dataset": "ds_1", "start": "scratch", "epochs": True}, "epochs"),
+        ("/v1/recommendations", {"dataset": "ds_1", "max_latency": True}, "max_latency"),
+        ("/v1/sweeps", {"datasets": ["ds_1"], "budget": "1h", "seeds": [0, True]}, "seeds"),
+    ],
+)
+def test_true_is_no_number(service: Service, path: str, body: dict[str, object], field: str) -> None:
+    answer = service.post(path, json=body)
+    assert answer.status_code == 422
+    assert [(one["field"], "not true or false" in one["message"]) for one in answer.json()["errors"]] == [
+        (f"body.{field}", True)
+    ]
+
+
 def test_query_parameters_that_nobody_reads_are_refused(service: Service) -> None:
     """`?limt=5` gave fifty."""
     unknown = service.get("/v1/datasets?limt=5")
