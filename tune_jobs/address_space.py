@@ -7,6 +7,7 @@ import resource
 from recommender.errors import UnavailableError
 
 GB = 1e9
+AMPLE_BYTES = 16 * GB  # no error of ours comes from a limit above it
 LEAST_BYTES = 4.5 * GB  # with less, Ray or torch breaks, in ways that do not tell why
 
 
@@ -22,11 +23,11 @@ def require_address_space() -> None:
 
 
 def limited_to() -> str:
-    """An addition to an error that too little address space may be behind; empty where there is no limit."""
+    """An addition to an error that too little address space may be behind; empty where there is enough."""
     limit = _limit()
-    return (
-        "" if limit is None else f" (a process here may have {limit / GB:.1f} GB of address space: ulimit -v)"
-    )
+    if limit is None or limit >= AMPLE_BYTES:
+        return ""
+    return f" (a process here may have {limit / GB:.1f} GB of address space: ulimit -v)"
 
 
 def _limit() -> int | None:

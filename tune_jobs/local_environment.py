@@ -40,9 +40,8 @@ def environment(variables: Mapping[str, str], *, replacing: bool = False) -> Ite
         yield
     finally:
         for name, value in before.items():
-            if (
-                os.environ.pop(name, None) is not None and value is not None
-            ):  # else it was taken away on purpose
+            taken_away = os.environ.pop(name, None) is None  # on purpose, meanwhile
+            if value is not None and not taken_away:
                 os.environ[name] = value
 
 

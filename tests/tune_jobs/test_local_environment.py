@@ -193,6 +193,12 @@ def test_too_little_address_space_is_said_at_once_and_no_ray_is_started() -> Non
     assert "ulimit -v unlimited" in said
 
 
+def test_a_limit_that_is_no_reason_is_not_told() -> None:
+    program = "from tune_jobs.address_space import limited_to; print(repr(limited_to()))"
+    command = ["bash", "-c", 'ulimit -v 100000000; exec "$0" -c "$1"', sys.executable, program]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout == "''\n"
+
+
 def test_without_a_limit_on_address_space_nothing_is_said_of_it() -> None:
     require_address_space()
     assert limited_to() == ""
