@@ -51,7 +51,7 @@ def profile_dataset(
     that cannot be decoded is left out and its hash is zero, as a blank image's, which matches nothing.
 
     Raises:
-        DatasetError: there is no image, or none can be decoded.
+        DatasetError: there is no image, none can be decoded, or all are gone.
     """
     basis = load_basis()
     collector = _Collector(basis)
@@ -70,6 +70,11 @@ def profile_dataset(
         done += len(batch)
         progress("embedding images", done, len(dataset.images))
     if not decoded:
+        if not any(image.path.exists() for image in dataset.images):
+            raise DatasetError(
+                f"The images of {dataset.name!r} are gone: they were there when its labels were read.",
+                remedy="Put them back where they were, and ask again.",
+            )
         raise DatasetError(
             f"{dataset.name!r} has {counted(len(dataset.images), 'image')}, and none can be decoded.",
             remedy="Run `recommend datasets inspect` on it to see what is wrong with each.",

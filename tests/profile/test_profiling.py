@@ -104,6 +104,9 @@ def test_an_unreadable_image_is_left_out(dataset: Dataset, tmp_path: Path) -> No
     np.testing.assert_array_equal(partial.embedding_D, rest.embedding_D)
     with pytest.raises(DatasetError, match="1 image, and none can be decoded"):
         profile_dataset(replace(dataset, images=images[:1]))
+    broken.unlink()
+    with pytest.raises(DatasetError, match="are gone"):
+        profile_dataset(replace(dataset, images=images[:1]))
 
 
 def test_images_without_boxes_and_single_images_have_a_profile(dataset: Dataset) -> None:
