@@ -8,13 +8,14 @@ from recommender.checkpoints import RECOVERED_FROM
 from recommender.forecast.budget import distinct_images, gain_share
 from recommender.forecast.ranking import StartForecast
 from recommender.forecast.reasons import LITTLE_LEARNT
-from recommender.forecast.rules import head_start, leaks, source_unknown, trained_on_target
+from recommender.forecast.rules import TRAINED_ON_SHARE, head_start, leaks, source_unknown, trained_on_target
 from recommender.forecast.situation import Situation
 from recommender.profile import NOTHING_SIMILAR
 from recommender.records import SCRATCH, Checkpoint, Notice
 from recommender.tasks import task_change, task_definition
 from recommender.text import counted, printable
 
+BROAD_ANCESTOR = 100_000  # images: COCO, from which nearly all weights descend
 BROAD_SOURCE = 500_000  # images: ImageNet, Open Images, Objects365
 SMALL_BATCH_IMAGES = 16  # below one usual batch, batch norm sees fewer than it needs
 FEW_VAL = 10  # images below which a score on them says little
@@ -55,6 +56,7 @@ def warnings(
     found = (
         None if level_supported else _unsupported(asked, any_runs),
         *_leaks(forecasts),
+        _ancestors_leak(forecasts),
         _unknown_sources(forecasts),
         _nothing_similar(forecasts),
         _negative(forecasts),
@@ -123,6 +125,32 @@ def _leaks(forecasts: Sequence[StartForecast]) -> list[Notice]:
                 "images would be flattering, so its similarity counts for nothing. Score it on images it has not seen.",
             )
     return list(notices.values())
+
+
+def _ancestors_leak(forecasts: Sequence[StartForecast]) -> Notice | None:
+    """Named where few of the target's images are in their own source, but many in one of an ancestor."""
+    pretrained = [o.situation for o in forecasts if o.situation.checkpoint]
+    seen = {
+        o.checkpoint.source_hash: o.evidence.source_images_seen or 0.0
+        for o in pretrained
+        if o.checkpoint and (o.checkpoint.source_images or 0) < BROAD_ANCESTOR
+    }
+    seen[forecasts[0].situation.target.dataset_hash] = 1.0
+    steps = {
+        o.start.checkpoint: (o.checkpoint and o.checkpoint.lineage) or () for o in pretrained if not leaks(o)
+    }
+    names = [
+        name
+        for name, before in sorted(steps.items())
+        if any(seen.get(step.source_hash, 0.0) >= TRAINED_ON_SHARE for step in before)
+    ]
+    if not names:
+        return None
+    return Notice(
+        code="ancestor_leak",
+        message=f"{_named(names)} descends from weights that were trained on your images: its score on your "
+        "validation images may be flattering.",
+    )
 
 
 def _nothing_similar(forecasts: Sequence[StartForecast]) -> Notice | None:

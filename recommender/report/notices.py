@@ -13,6 +13,7 @@ from recommender.text import printable
 
 TITLES = {
     "leak": "trained on your images",
+    "ancestor_leak": "descends from your images",
     "nothing_similar": "nothing very similar",
     "negative_transfer": "worse than random weights",
     "small_for_scratch": "too few images for scratch",

@@ -10,7 +10,7 @@ import pytest
 
 from recommender.forecast.ranking import StartForecast, rank_starts
 from recommender.forecast.warnings import notes, warnings
-from recommender.records import Evidence, SplitCounts
+from recommender.records import Evidence, SplitCounts, TrainingStep
 from recommender.tasks import Task
 from tests.forecast.builders import profile, situation
 
@@ -30,6 +30,31 @@ def test_a_source_that_holds_the_targets_own_images_is_not_called_similar() -> N
     assert "nothing_similar" not in codes(Evidence(similarity=0.95))
     leaking = codes(Evidence(similarity=0.95, source_images_seen=0.5))
     assert {"leak", "nothing_similar"} <= leaking
+
+
+@pytest.mark.parametrize(
+    ("before", "share", "images", "said"),
+    [
+        ("target", 0.0, 3000, True),
+        ("unrelated", 0.6, 3000, True),
+        ("unrelated", 0.4, 3000, False),
+        ("unrelated", 0.6, 118_287, False),  # COCO
+        ("another", 0.6, 3000, False),
+    ],
+)
+def test_weights_that_descend_from_the_targets_own_images_are_named(
+    before: str, share: float, images: int, said: bool
+) -> None:
+    near = situation(TARGET, SIMILAR, evidence=Evidence(similarity=0.9, source_images_seen=0.0))
+    assert near.checkpoint is not None
+    step = TrainingStep(source_name=before, source_hash=f"hash-{before}")
+    child = replace(near, checkpoint=replace(near.checkpoint, lineage=(step,)))
+    parent = situation(
+        TARGET, UNRELATED, evidence=Evidence(similarity=0.2, source_images_seen=share), images=images
+    )
+    ranked = rank_starts([], [child, parent, situation(TARGET, None)])
+    found = [notice.message for notice in warnings(ranked) if notice.code == "ancestor_leak"]
+    assert [message.split()[0] for message in found] == ["near"] * said
 
 
 @pytest.mark.parametrize(
