@@ -126,6 +126,27 @@ def test_a_head_that_dies_takes_no_finished_run_with_it(tmp_path: Path) -> None:
     assert len(runs_of(home)) == 3
 
 
+def test_a_connection_from_outside_that_is_lost_is_told_with_how_to_go_on(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", images=8, size=(64, 64), boxes=1)
+    home, port = tmp_path / "home", free_port()
+    variables = with_token(home, RAY_CLIENT_RECONNECT_GRACE_PERIOD="3")
+    head = ray_start(
+        variables,
+        *("--head", f"--port={free_port()}", "--include-dashboard=false"),
+        f"--ray-client-server-port={port}",
+    )
+    try:
+        wait_for_port(port)
+        outside = command(data, "--address", f"ray://127.0.0.1:{port}")
+        code, said = run_until("  done", lambda _: kill_with_children(head), outside, variables)
+    finally:
+        kill_with_children(head)
+    assert code == 1, said
+    assert "The connection to the cluster was lost. The same command goes on" in " ".join(said.split())
+    assert len(runs_of(home)) >= 1
+    wait_for_no_training(home)
+
+
 def test_a_killed_driver_goes_on_at_another_head_as_if_nothing_had_been(tmp_path: Path) -> None:
     """The old cluster is gone and the new one has another address; the result is that of a sweep in one go."""
     data = make_dataset(tmp_path / "data", images=8, size=(64, 64), boxes=1)

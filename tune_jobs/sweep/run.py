@@ -167,6 +167,11 @@ def _drive(
         try:
             fit()
         except Exception as error:  # of any kind: Ray Tune wraps what it meets in several of its own
+            if _is_cut_off(cluster):
+                raise UnavailableError(
+                    "The connection to the cluster was lost.",
+                    remedy="The same command goes on with what is finished.",
+                ) from error
             broken_in_a_row = 1 if trial_driver.num_ended > ended else broken_in_a_row + 1
             if broken_in_a_row >= MAX_BROKEN_FITS:
                 raise UnavailableError(
@@ -208,6 +213,13 @@ def _fit_on(
         versions=versions_of_training(),
     )
     return partial(run_fit, trial_driver, config, cpus=resources.cpus, on_step=on_step)
+
+
+def _is_cut_off(cluster: Cluster) -> bool:
+    """True if this process is outside the cluster and Ray has given its connection up: it is not taken up again."""
+    from ray.util.client import ray as client
+
+    return cluster.node_id is None and not client.is_connected()
 
 
 def _last_line(error: Exception) -> str:
