@@ -15,6 +15,7 @@ import numpy as np
 
 from recommender.datasets.raw import Float64Array
 from recommender.datasets.shapes import number
+from recommender.datasets.table_columns import are_codes
 from recommender.datasets.table_rows import Table
 from recommender.datasets.table_text import SAMPLED, is_number, with_point
 from recommender.errors import DatasetError
@@ -110,13 +111,22 @@ def box_columns(table: Table) -> BoxColumns | None:
     if run := re.search(r"(?<!n)nn(ee|nn)nn(ee|nn)(?!n)", kinds):
         first = run.start()
         return BoxColumns(columns=(first, first + 1, first + 4, first + 5), readings=CORNERS)
-    # Beside the number of a class: corners, where these four alone never end before they begin
-    runs = [range(run.start(), run.end() - 3) for run in re.finditer(r"n{5,6}", kinds)]
-    fours = [tuple(range(c, c + 4)) for starts in runs for c in starts]
+    # Beside the number of a class: those four that alone never end before they begin, as sizes may, too
+    runs = [range(*run.span()) for run in re.finditer(r"n{5,6}", kinds)]
+    fours = [(run, tuple(range(c, c + 4))) for run in runs for c in run[:-3]]
     ordered = [
-        four for four in fours if all(map(_is_ordered, zip(*(table.columns[c] for c in four), strict=True)))
+        (run, four)
+        for run, four in fours
+        if all(map(_is_ordered, zip(*(table.columns[c] for c in four), strict=True)))
     ]
-    return BoxColumns(columns=ordered[0], readings=CORNERS) if len(ordered) == 1 else None
+    if len(ordered) != 1 or not any(_are_classes(table, c) for c in {*ordered[0][0]} - {*ordered[0][1]}):
+        return None
+    return BoxColumns(columns=ordered[0][1], readings=ANY)
+
+
+def _are_classes(table: Table, column: int) -> bool:
+    """True of a column that may hold the numbers of classes, or of the only one."""
+    return are_codes(table, column) or set(table.columns[column]) <= {"0", "1"}
 
 
 def _is_ordered(cells: Sequence[str]) -> bool:

@@ -91,7 +91,7 @@ def class_columns(table: Table, columns: Sequence[int], words: Sequence[str] = L
     chosen = [c for c in chosen if table.header[c].lower() != "y"] or chosen  # else the place of a point
     texts = [c for c in (chosen or columns) if c not in table.numeric]
     codes = [
-        c for c in chosen if is_exactly_class(table.header[c]) and c in table.numeric and _are_codes(table, c)
+        c for c in chosen if is_exactly_class(table.header[c]) and c in table.numeric and are_codes(table, c)
     ]
     if not any(table.header) or (
         chosen and all(_one_to_one(table, c, code) for c in texts for code in codes)
@@ -109,7 +109,7 @@ def box_class_column(table: Table, columns: Sequence[int]) -> int | None:
     where cells of the one hold lists.
     """
     texts = [c for c in columns if c not in table.numeric]
-    codes = [c for c in table.called(LABEL_WORDS, columns) if c in table.numeric and _are_codes(table, c)]
+    codes = [c for c in table.called(LABEL_WORDS, columns) if c in table.numeric and are_codes(table, c)]
     # Beside the codes of classes a column of words holds their names, or something else: annotators, the weather.
     names = [c for c in texts if not codes or any(_one_to_one(table, c, code) for code in codes)]
     of_words = (
@@ -128,7 +128,7 @@ def box_class_column(table: Table, columns: Sequence[int]) -> int | None:
         if not any(table.header):
             last = len(table.header) - 1  # as keras-retinanet's `path,x1,y1,x2,y2,class`
             most = 1 if not found and list(columns) == [last] else most
-            found = found or [c for c in columns if _are_codes(table, c)]
+            found = found or [c for c in columns if are_codes(table, c)]
     if len(found) > most:
         raise which_class(table, found, BOX_CLASS_REMEDY)
     refuse_lists((cell for c in found for cell in class_cells(table, c)), table.named)
@@ -141,7 +141,8 @@ def is_exactly_class(title: str) -> bool:
     return not {plain, plain.removesuffix("id"), plain.removesuffix("s")}.isdisjoint(LABEL_WORDS)
 
 
-def _are_codes(table: Table, column: int) -> bool:
+def are_codes(table: Table, column: int) -> bool:
+    """True of a column of whole numbers, some of which return: those of classes may be."""
     values = set(table.columns[column])
     return 1 < len(values) < len(table.body) and all(value.isdecimal() for value in values if value)
 

@@ -71,7 +71,7 @@ def _headed(
     named = [c for c, cell in enumerate(first) if is_image(cell)]
     if len(titles) > 1 and titles[0] == "0" and is_numbered(titles):  # pandas' for columns without
         again = [c for c in named if any(row[c : c + 1] == [first[c]] for row in body)]
-        return (without, rows) if named and not again else (without, body)
+        return (without, rows) if len(again) < len(named) else (without, body)
     numbers = [cell for cell in titles if is_number(cell)]
     if named or (len(numbers) >= MIN_VALUES and not is_numbered(numbers)):
         return without, rows

@@ -75,8 +75,11 @@ def _of_blanks(content: str, is_image: IsImage) -> list[list[str]]:
         columns = list(zip(*rows[1:], strict=True))
         num_others = sum(not all(map(is_number, column)) for column in columns)
         shorter = len(columns) - len(rows[0])
-        plain = '"' in content or num_others <= min(2, len(columns) - 2)
-        if (shorter == 0 and plain) or (shorter == 1 and not any(map(is_image, rows[0]))):
+        # Of few columns the last may be parts of one: `1025000 Boeing 737`
+        plain = '"' in content or (num_others <= 2 and len(columns) - num_others > 2)
+        after_image = is_image(rows[1][0]) and not is_image(rows[1][1])
+        headless = shorter == 1 and not after_image and not any(map(is_image, rows[0]))
+        if (shorter == 0 and plain) or headless:
             return rows
 
     def num_plain(rows: list[list[str]]) -> int:

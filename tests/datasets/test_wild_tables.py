@@ -279,3 +279,55 @@ def test_classes_in_lists_may_hold_blanks_and_commas(tmp_path: Path, words: str)
     rows = [f"{name} {words.split('/')[n % 2]}" for n, name in enumerate(names)]
     found = open_dataset(write(tmp_path, rows[0], rows[1:], "labels.txt"))
     assert set(found.class_names) == set(words.split("/"))
+
+
+def early_boxes(number: int) -> list[Box]:
+    """Two boxes in corners whose width is more than x and whose height is more than y."""
+    x, y = float(number % 9), float(number % 7 + 3)
+    return [(x, y, x + 40 + number, y + 50), (x + 20, y + 20, x + 60, y + 45)]
+
+
+@pytest.mark.parametrize("form", ["sizes", "centres in fractions", "code first", "code first, tall"])
+@pytest.mark.parametrize("file", ["labels.csv", "annotations.txt"])
+def test_sizes_beside_a_code_are_not_taken_for_corners(tmp_path: Path, form: str, file: str) -> None:
+    rows = []
+    for n, name in enumerate(images(tmp_path / "images")):
+        for k, (x1, y1, x2, y2) in enumerate(early_boxes(n)):
+            w, h, code = x2 - x1, y2 - y1, (n + k) % 2
+            cells = {
+                "sizes": (x1, y1, w, h, code),
+                "centres in fractions": ((x1 + w / 2) / 192, (y1 + h / 2) / 160, w / 96, h / 80, code),
+                "code first": (code, x1, y1, w, 2.5),
+                "code first, tall": (code, x1, y1, w, h + n / 50 + k / 99),
+            }[form]
+            rows.append(",".join([name, *(f"{cell:g}" for cell in cells)]))
+    if file == "annotations.txt":
+        rows = [row.replace(",", " ") for row in rows]
+    with pytest.raises(DatasetError):
+        open_dataset(write(tmp_path, rows[0], rows[1:], file), task="detect")
+
+
+LISTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "planes": ("", ("Boeing 737", "Boeing 747", "Airbus 320")),
+    "types": ("", ("type 1", "type 2", "type 3")),
+    "foxes": ("file label", ("red fox", "arctic fox", "grey wolf")),
+}
+
+
+@pytest.mark.parametrize("suffix", [".png", ""])
+@pytest.mark.parametrize("case", LISTS)
+def test_classes_of_two_words_are_whole(tmp_path: Path, case: str, suffix: str) -> None:
+    heading, classes = LISTS[case]
+    for n, name in enumerate(images(tmp_path / "images")):
+        (tmp_path / "images" / name).rename(tmp_path / "images" / f"{1025000 + n}.png")
+    rows = [*[heading] * bool(heading), *(f"{1025000 + n}{suffix} {classes[n % 3]}" for n in range(24))]
+    found = open_dataset(write(tmp_path, rows[0], rows[1:], "labels.txt"))
+    assert set(found.class_names) == set(classes)
+    assert len(found.images) == 24
+
+
+def test_a_row_of_numbers_of_images_is_no_heading(tmp_path: Path) -> None:
+    for n, name in enumerate(images(tmp_path / "images")):
+        (tmp_path / "images" / name).rename(tmp_path / "images" / f"{n}.png")
+    rows = [f"{n},{(n + 1) % 3}" for n in range(24)]
+    assert len(open_dataset(write(tmp_path, rows[0], rows[1:])).images) == 24
