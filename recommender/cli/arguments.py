@@ -39,7 +39,9 @@ def with_dataset(arguments: Sequence[str], command: Any) -> list[str]:
     )
     while place < len(arguments) and arguments[place].startswith("-"):
         option = arguments[place]
-        has_value_beside = option not in flags and "=" not in option
+        short = SHORT_DATASET.match(option)
+        has_value_within = "=" in option or (short is not None and short.end() < len(option))
+        has_value_beside = option not in flags and not has_value_within
         place += 2 if has_value_beside else 1
     first, second = (*arguments[place : place + 2], "", "")[:2]
     bare = [_looks_like_path(first), _looks_like_path(first) and _looks_like_path(second)]

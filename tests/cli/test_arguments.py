@@ -49,6 +49,7 @@ def starts(found: dict[str, object]) -> set[str]:
         ("--json signs --epochs 5", "--json --dataset signs --epochs 5"),
         ("--epochs 5 --imgsz=320 signs", "--epochs 5 --imgsz=320 --dataset signs"),
         ("-d signs --json", "-d signs --json"),
+        ("-dsigns --html page.html", "-dsigns --html page.html"),
         ("--epochs 5 train -d signs", "--epochs 5 train -d signs"),
         ("--html signs", "--html signs"),
         ("sweep -d signs -d other", "sweep -d signs -d other"),
