@@ -26,6 +26,7 @@ from unicodedata import category
 
 from recommender.atomic_files import filling
 from recommender.datasets.archive_names import in_encoding, names_encoding
+from recommender.datasets.images import IMAGE_SUFFIXES
 from recommender.datasets.limits import DatasetLimits
 from recommender.datasets.unpacking import COPY_BYTES, Budget, Metered
 from recommender.errors import DatasetError, StorageError, UnsafeInputError
@@ -72,6 +73,21 @@ def is_archive(path: Path) -> bool:
         or _opener(start) is not None
         or start[257:262] == b"ustar"
     )
+
+
+def is_zip_without_images(path: Path, limits: DatasetLimits) -> bool:
+    """True of a zip whose entries are no images by their names; False of a damaged one.
+
+    Raises UnsafeInputError for too many entries.
+    """
+    try:
+        if not zipfile.is_zipfile(path):
+            return False
+        _check_zip_directory(path, Budget(path, path.parent, limits))
+        with zipfile.ZipFile(path) as archive:
+            return not any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in archive.namelist())
+    except DAMAGED:
+        return False
 
 
 def packed_kind(start: bytes) -> str | None:

@@ -150,6 +150,7 @@ FORMATS: tuple[Format, ...] = (
             rb'"annotations"\s*:|"item"\s*:',
         ),
         remedy="Export as COCO; of classified images, sort them into folders by class.",
+        notes=True,
     ),
     Format(
         name="SuperAnnotate JSON",
@@ -183,6 +184,7 @@ FORMATS: tuple[Format, ...] = (
         suffixes=(".json",),
         marks=(rb'"samples"\s*:\s*\[', rb'"(_id|filepath|_cls)"'),
         remedy="Export as a COCODetectionDataset, or classified images as an ImageClassificationDirectoryTree.",
+        notes=True,
     ),
     Format(
         name="BDD100K JSON",
@@ -275,12 +277,13 @@ FORMATS: tuple[Format, ...] = (
         remedy="Save it as CSV.",
         notes=True,
     ),
-    Format(name="CrowdHuman's odgt", suffixes=(".odgt",), marks=()),
+    Format(name="CrowdHuman's odgt", suffixes=(".odgt",), marks=(), notes=True),
     Format(
         name="a manifest of Ground Truth",
         suffixes=(".manifest",),
         marks=(),
         remedy="Convert it to COCO; of classified images, write a CSV of file and label.",
+        notes=True,
     ),
     Format(
         name="TFRecord",

@@ -72,9 +72,13 @@ class ImageIndex:
         ]
 
     def tell_beside(self, claimed: Collection[Path], log: DefectLog) -> None:
-        """Tell which of them a list of images does not name: they are left out."""
+        """Tell which of them a list of images does not name: they are left out; less previews as `a_vis` of `a`."""
+        stems = {(path.parent, path.stem) for path in claimed}
         for path in self.beside(claimed):
-            log.add("image_beside", self._disk.name(path))
+            word = re.split(r"[ ._-]", path.stem)[-1]
+            drawn = word.lower() == "vis" or names_masks(word)
+            if not (drawn and (path.parent, path.stem[: -len(word) - 1]) in stems):
+                log.add("image_beside", self._disk.name(path))
 
     def of_names(self, references: Sequence[tuple[str, Path, Split | None]]) -> list[Path | None]:
         """The image that each `file_name` of the whole data set means, given with its file and split, as `of_name`.

@@ -29,10 +29,11 @@ class Legend:
     by_colour: bool
     names: dict[int, str]
     background: frozenset[int]
+    counts: bool = False  # perhaps of images: `{"train": 100, "val": 20}`
 
 
 def find_legend(root: Path, disk: Disk) -> Legend | None:
-    """The one legend below `root`. Raises DatasetError where two differ."""
+    """The one legend below `root`; what may be counts where there is no other. Raises DatasetError where two differ."""
     found: list[tuple[Path, Legend]] = []
     for path in disk.walk(root):
         named = any(word in path.stem.lower() for word in LEGEND_WORDS)
@@ -41,18 +42,24 @@ def find_legend(root: Path, disk: Disk) -> Legend | None:
             if legend is not None:
                 found.append((path, legend))
     found = [entry for entry in found if entry[1].by_colour] or found  # colours say more than numbers
+    found = [entry for entry in found if not entry[1].counts] or found
     if len({json.dumps(sorted(legend.names.items())) for _, legend in found}) > 1:
+        if found[0][1].counts:
+            return None
         shown = ", ".join(printable(disk.name(path)) for path, _ in found[:3])
         raise DatasetError(f"Several legends of masks, which differ: {shown}.", remedy="Keep the right one.")
     return found[0][1] if found else None
 
 
-def fitted(legend: Legend, shown: Set[int], named: str) -> Legend:
+def fitted(legend: Legend, shown: Set[int], named: str) -> Legend | None:
     """The legend, its one name for the one value that is `shown`, whatever its number: white is 1 or 255.
 
+    None where it may be counts and does not name all that is shown; 255 may be a border beside others.
     Raises DatasetError where masks show something, and nothing that their legend names.
     """
     values = sorted(shown - legend.background)
+    if legend.counts and not (shown - {0, 255} or shown - {0}) <= legend.names.keys():
+        return None
     if not values or any(value in legend.names for value in values):
         return legend
     if len(legend.names) == len(values) == 1 and not legend.by_colour:
@@ -84,7 +91,10 @@ def _read(path: Path, disk: Disk) -> Legend | None:
     if colours and len(colours) == len(rows):
         return _legend(colours, by_colour=True)
     if not colours and (numbers := _numbers(lines)):
-        return _legend(numbers, by_colour=False)
+        legend = _legend(numbers, by_colour=False)
+        named = isinstance(content, dict) and all(type(value) is int for value in content.values())
+        sure = any(map(BACKGROUND.match, numbers.values())) or numbers.keys() == {1}
+        return replace(legend, counts=named and not sure)
     if path.suffix.lower() == ".txt" and rows and not colours:
         names = [name for name, _ in rows if name.casefold() != IGNORE]
         first = 0 if BACKGROUND.match(names[0]) else 1  # without a name for the background, it is 0

@@ -208,11 +208,11 @@ def _reading(masks: dict[Path, list[MaskFile]], root: Path, disk: Disk, log: Def
     )
     plain = [each for own in masks.values() for each in own if each.kind is None and not each.single]
     plain = [each for each in plain if not each.instances]
-    legend = (
-        find_legend(root, disk) if plain or any(e.instances for own in masks.values() for e in own) else None
-    )
+    numbered = any(each.instances for own in masks.values() for each in own)
+    legend = find_legend(root, disk) if plain or numbered else None
     if legend is not None and plain:
-        if len(legend.names) > 1 and not legend.by_colour and any(is_jpeg(each.path) for each in plain):
+        by_number = len(legend.names) > 1 and not legend.by_colour and not legend.counts
+        if by_number and any(is_jpeg(each.path) for each in plain):
             raise DatasetError(
                 f"The masks of {printable(root.name)} number classes, and JPEG keeps no number exactly.",
                 remedy="Export masks as PNG.",

@@ -7,7 +7,13 @@ import os
 import re
 from pathlib import Path
 
-from recommender.datasets.archive import is_archive, packed_kind, remove_unpacked, unpacked
+from recommender.datasets.archive import (
+    is_archive,
+    is_zip_without_images,
+    packed_kind,
+    remove_unpacked,
+    unpacked,
+)
 from recommender.datasets.assembly import assemble
 from recommender.datasets.box_csv import classed_tables
 from recommender.datasets.classification import read_classification, read_csv_file, refuse_no_classes
@@ -89,8 +95,11 @@ def open_dataset(
     if (
         place.is_file()
         and place.suffix.lower() not in (*YAML_SUFFIXES, *ANNOTATION_SUFFIXES, *TABLE_SUFFIXES)
-        and not holds_packed_annotations(place)
         and is_archive(place)
+        and not (
+            holds_packed_annotations(place)
+            and (place.suffix.lower() != ".zip" or is_zip_without_images(place, limits))
+        )
     ):
         return _open_archive(place, log, limits, seed, progress or silent, task)
     raw, disk = _read(place, roots, log, limits, task)

@@ -47,9 +47,19 @@ def without_split_words(text: str) -> str:
     return "_".join(word for word in _words(text) if word not in SPLIT_WORDS)
 
 
-def is_list_of_split(title: str) -> bool:
-    """True for the name of a list that says a split and nothing of its own: `train`, `val_list`, `autosplit_test`."""
-    return split_of_words(title) is not None and set(_words(title)) <= SPLIT_WORDS.keys() | LIST_WORDS
+def lists_of_splits(paths: Iterable[Path]) -> dict[Path, Split | None]:
+    """The lists called after splits alone; in folders without one those called as `val_list`, if train is among them.
+
+    What a tool wrote beside a given division (`autosplit_train`) divides anew.
+    """
+    found: dict[Path, dict[Path, Split | None]] = {}
+    for path in paths:
+        if (split := split_of_words(path.stem)) and set(_words(path.stem)) <= SPLIT_WORDS.keys() | LIST_WORDS:
+            found.setdefault(path.parent, {})[path] = split
+    for folder, lists in found.items():
+        plain = {path: split for path, split in lists.items() if not without_split_words(path.stem)}
+        found[folder] = plain or (lists if "train" in lists.values() else {})
+    return {path: split for lists in found.values() for path, split in lists.items()}
 
 
 def without_trainval(paths: Iterable[Path]) -> list[Path]:

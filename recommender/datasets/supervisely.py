@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,9 @@ def read_supervisely(paths: Sequence[Path], root: Path, disk: Disk, log: DefectL
             names += [title for row in rows if (title := text(row.get("title")))]
         elif isinstance(content.get("objects"), list):
             entries.append(_image(content, path, disk, log))
+    splits = {entry.split for entry in entries}
+    if None in splits or "train" not in splits:  # a tag `test` may mean anything else
+        entries = [replace(entry, split=None) for entry in entries]
     return named_set(
         entries, format="supervisely", root=root, disk=disk, log=log, name=name, class_names=names
     )

@@ -10,7 +10,7 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.images import IMAGE_SUFFIXES
 from recommender.datasets.split_names import (
     ANNOTATION_FOLDERS,
-    is_list_of_split,
+    lists_of_splits,
     split_of_words,
 )
 from recommender.errors import DatasetError
@@ -49,7 +49,7 @@ def find_image_sets(root: Path, disk: Disk, known: Set[str], folders: Sequence[s
     name no image is a note; without a list of train what is not listed is train, and beside one list alone, of train,
     that names half of all and more, the rest is val (of trainval: test).
     """
-    found: dict[int, list[tuple[Path, Path]]] = {}
+    places: dict[Path, tuple[int, Path]] = {}
     of_classes: dict[Path, list[Path]] = {}
     for path in disk.walk(root):
         place = _place(path, root, folders) if path.suffix.lower() == ".txt" else None
@@ -57,11 +57,13 @@ def find_image_sets(root: Path, disk: Disk, known: Set[str], folders: Sequence[s
             continue
         if _is_of_one_class(path, disk):
             of_classes.setdefault(place[1], []).append(path)
-            continue
-        if not is_list_of_split(path.stem):
-            continue
-        if place[0] <= len(folders) or _names_images(path, disk, known):
-            found.setdefault(place[0], []).append((place[1], path))
+        else:
+            places[path] = place
+    found: dict[int, list[tuple[Path, Path]]] = {}
+    for path in lists_of_splits(places):
+        rank, base = places[path]
+        if rank <= len(folders) or _names_images(path, disk, known):
+            found.setdefault(rank, []).append((base, path))
     if not found and of_classes:
         return ImageSets(stems={base: _union(paths, disk, known) for base, paths in of_classes.items()})
     lists = found[min(found)] if found else []

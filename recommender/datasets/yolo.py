@@ -21,10 +21,10 @@ from recommender.datasets.mixed import leave_out_doubtful, refuse_second_format
 from recommender.datasets.other_tasks import MIN_ROWS, refuse_other_label_tasks
 from recommender.datasets.raw import RawImage, RawSet
 from recommender.datasets.split_names import (
-    is_list_of_split,
+    lists_of_splits,
     split_of_path,
-    split_of_words,
     tell_split_folders,
+    without_split_words,
 )
 from recommender.errors import DatasetError
 from recommender.records import Split
@@ -258,12 +258,11 @@ class _LabelReader:
 def _listed_splits(root: Path, disk: Disk) -> dict[Path, Split | None]:
     """Splits from train.txt, val.txt and test.txt beside the images, as darknet has them, or as obj.data names them."""
     found: dict[Path, Split | None] = {}
-    lists = {
-        root / name: split_of_words(name[:-4])
-        for name in disk.listing(root).files
-        if name.lower().endswith(".txt") and is_list_of_split(name[:-4])
-    }
-    lists |= _lists_of_darknet(root, disk)
+    darknet = _lists_of_darknet(root, disk)
+    lists = lists_of_splits(root / name for name in disk.listing(root).files if name.lower().endswith(".txt"))
+    if any(without_split_words(path.stem) for path in lists) and darknet:
+        lists = {}
+    lists |= darknet
     index = ImageIndex(root, disk) if lists else None
     for place, split in lists.items():
         for line in disk.read_text(place, disk.limits.list_file_bytes).splitlines():
@@ -295,19 +294,15 @@ def _lists_of_darknet(root: Path, disk: Disk) -> dict[Path, Split | None]:
 
 
 def _class_names_below(root: Path, disk: Disk, log: DefectLog) -> tuple[str, ...] | None:
-    """Names from classes.txt and the like, or of a YAML without splits, the longest list.
+    """Names from classes.txt and the like, the longest list; without any those of YAMLs beside all, if they agree.
 
     Raises DatasetError where two disagree.
 
     LabelImg writes one into each folder and appends to it: a list may be the beginning of another.
     """
     found = _names_files(root, disk)
-    for path in (path for path in disk.walk(root) if path.suffix.lower() in (".yaml", ".yml")):
-        with contextlib.suppress(DatasetError):  # some other tool's settings
-            names = names_alone(path, disk, log)
-            found += [(path, names)] if names else []
     if not found:
-        return None
+        return _names_in_yamls(root, disk, log)
     longest, names = max(found, key=lambda entry: len(entry[1]))
     for path, other in found:
         if other != names[: len(other)]:
@@ -318,6 +313,17 @@ def _class_names_below(root: Path, disk: Disk, log: DefectLog) -> tuple[str, ...
                 remedy="Give each folder on its own, or bring the ids to one numbering and keep one file.",
             )
     return names
+
+
+def _names_in_yamls(root: Path, disk: Disk, log: DefectLog) -> tuple[str, ...] | None:
+    """The names in YAMLs without splits in a folder itself; None where they differ: of models, or other sets."""
+    found: set[tuple[str, ...] | None] = set()
+    for name in disk.listing(root).files:
+        if name.lower().endswith((".yaml", ".yml")):
+            with contextlib.suppress(DatasetError):  # some other tool's settings
+                found.add(names_alone(root / name, disk, log) or None)
+    found.discard(None)
+    return found.pop() if len(found) == 1 else None
 
 
 def _names_files(root: Path, disk: Disk) -> list[tuple[Path, tuple[str, ...]]]:
