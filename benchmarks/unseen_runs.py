@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ from recommender.forecast.prior_fitting import fitted_scales
 from recommender.forecast.ranking import rank_starts
 from recommender.forecast.situation import Observation
 from recommender.profile.shipped import builtin_profiles
+from recommender.records import Interval
 from recommender.tasks import TASKS, Task
 
 Budget = tuple[int, int, int]  # train images, px, epochs
@@ -56,9 +57,11 @@ def main() -> None:
             images = situation.num_train_images // step * step
             by_budget[images, budget.imgsz, budget.epochs].append(one)
         for budget_key in sorted(by_budget):
-            print(summary(budget_key, by_budget[budget_key]))
+            images, imgsz, epochs = budget_key
+            print(f"{images} images, {imgsz} px, {epochs} epochs: {summary(by_budget[budget_key])}")
             for one in by_budget[budget_key] if options.list else ():
                 print("\n".join(one.lines))
+        print(f"in all: {summary([one for found in by_budget.values() for one in found])}")
 
 
 def forecasts(task: Task, *, known: bool, part: str | None = None) -> list[Forecast]:
@@ -96,22 +99,31 @@ def _new_runs(task: Task, part: str | None) -> tuple[Observation, ...]:
     )
 
 
-def summary(budget: Budget, found: Sequence[Forecast]) -> str:
-    """One line of a table; brackets are bootstrap intervals over its races, which are of one target each."""
+def summary(found: Sequence[Forecast]) -> str:
+    """One line of a table; brackets are bootstrap intervals over targets."""
     checks = [one.check for one in found]
     inside = np.concatenate([check.inside_N for check in checks])
-    of_races = bootstrap([float(check.inside_N.mean()) for check in checks])
-    losses = bootstrap([check.log_loss for check in checks])
-    images, imgsz, epochs = budget
+    of_targets = over_targets(found, lambda check: float(check.inside_N.mean()))
+    losses = over_targets(found, lambda check: check.log_loss)
+    realised = over_targets(found, lambda check: check.realised_loss)
     return (
-        f"{images} images, {imgsz} px, {epochs} epochs: {len(checks)} races, {len(inside)} results, "
-        f"{inside.mean():.0%} [{of_races.low:.0%}, {of_races.high:.0%}] inside; "
+        f"{len(checks)} races, {len(inside)} results, "
+        f"{inside.mean():.0%} [{of_targets.low:.0%}, {of_targets.high:.0%}] inside; "
         f"loss {np.mean([c.expected_loss for c in checks]):.3f} expected, "
-        f"{np.mean([c.realised_loss for c in checks]):.3f} realised; first the best "
-        f"{np.mean([c.p_best_N[0] for c in checks]):.0%} claimed, "
+        f"{np.mean([c.realised_loss for c in checks]):.3f} [{realised.low:.3f}, {realised.high:.3f}] realised; "
+        f"first the best {np.mean([c.p_best_N[0] for c in checks]):.0%} claimed, "
         f"{sum(int(c.best_N[0]) for c in checks)} of {len(checks)}; log-loss "
-        f"{losses.mean:.2f} [{losses.low:.2f}, {losses.high:.2f}] ({np.mean([c.uniform_log_loss for c in checks]):.2f})"
+        f"{np.mean([c.log_loss for c in checks]):.2f} [{losses.low:.2f}, {losses.high:.2f}] "
+        f"({np.mean([c.uniform_log_loss for c in checks]):.2f})"
     )
+
+
+def over_targets(found: Sequence[Forecast], value: Callable[[Check], float]) -> Interval:
+    """The bootstrap interval over targets of a value's mean over the races of each."""
+    by_target: dict[str, list[float]] = defaultdict(list)
+    for one in found:
+        by_target[one.case.target].append(value(one.check))
+    return bootstrap([float(np.mean(values)) for values in by_target.values()])
 
 
 if __name__ == "__main__":
