@@ -22,6 +22,7 @@ from recommender.datasets.box_readings import (
     is_order_open,
     number_in,
     reading_of,
+    refuse_unserved,
     units_of,
 )
 from recommender.datasets.defects import DefectLog
@@ -54,8 +55,8 @@ from recommender.datasets.table_columns import (
 )
 from recommender.datasets.table_files import TABLE_SUFFIXES, is_table, read_table
 from recommender.datasets.table_rows import Table
-from recommender.datasets.table_splits import row_splits
-from recommender.errors import DatasetError, WrongTaskError
+from recommender.datasets.table_splits import folds_in, row_splits
+from recommender.errors import DatasetError
 from recommender.records import Split
 from recommender.text import printable
 
@@ -68,7 +69,6 @@ BOX_MAKERS = {
 }
 NUMBERS = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
 KEYS = re.compile(r"[a-df-z]", re.IGNORECASE)  # the numbers of `x1` and `y2` are no values
-ANGLE_WORDS = ("angle", "theta", "rotation")
 NO_BOX = ({0.0}, {-1.0})
 UNREADABLE = (np.nan,) * 4
 SHOWN = 3  # names of tables
@@ -293,16 +293,12 @@ def _table(table: Table, known: set[str], disk: Disk, log: DefectLog) -> BoxTabl
         return None
     if table.num_uneven:
         log.add("label_columns", disk.name(table.path), "rows of another length", count=table.num_uneven)
-    if any(
-        number_in(cell or "0") != 0 for c in table.called(ANGLE_WORDS, free) for cell in set(table.columns[c])
-    ):
-        raise WrongTaskError(
-            f"{table.named} holds boxes with angles: oriented boxes, which are not served.",
-            remedy="Write upright boxes around them, or delete the column where it tells of something else.",
-        )
+    refuse_unserved(table, boxes)
     if has_scores(table, boxes):
         return None
     divided, splits = row_splits(table, [c for c in free if c != file])
+    for title in folds_in(table, free):
+        log.add("splits_unused", f"{disk.name(table.path)}: {title}")
     size = _size_columns(table, free)
     label = box_class_column(table, [c for c in free if c not in (file, *divided, *size)])
     return BoxTable(table=table, boxes=boxes, file=file, label=label, size=size, splits=splits)

@@ -18,7 +18,7 @@ from recommender.datasets.shapes import number
 from recommender.datasets.table_columns import are_codes
 from recommender.datasets.table_rows import Table
 from recommender.datasets.table_text import SAMPLED, is_number, with_point
-from recommender.errors import DatasetError
+from recommender.errors import DatasetError, WrongTaskError
 from recommender.text import printable
 
 Reading = Literal["corners", "upper left and size", "centre and size"]
@@ -52,6 +52,7 @@ BEFORE_AND_BEHIND = re.compile(r"(.*(?:bbox|bndbox|box|roi))?(.*?)(?:norm(?:ali[
 MAX_TITLE = 100  # characters of a heading that are looked at
 ONE_CELL = re.compile(r"(b|bounding)?box(es)?(string)?")
 NOTHING = ("", "nan", "none", "null", "na", "n/a", "-", "[]")
+ANGLE = re.compile(r"(?i)(b?box_)?(angle|theta|rotation)")  # no `camera_angle`, no KITTI's `rotation_y`
 SCORE_WORDS = (
     *["score", "confidence", "conf", "probability", "probabilities", "prob", "certainty", "likelihood"],
 )
@@ -132,6 +133,25 @@ def _are_classes(table: Table, column: int) -> bool:
 def _is_ordered(cells: Sequence[str]) -> bool:
     x1, y1, x2, y2 = map(number_in, cells)
     return (x1 < x2 and y1 < y2) or not any(cells)
+
+
+def refuse_unserved(table: Table, boxes: BoxColumns) -> None:
+    """Raise WrongTaskError for boxes with angles, DatasetError for Label Studio's, which are percents."""
+    turned = boxes.readings in (FROM_CENTRE, EITHER) and any(
+        ANGLE.fullmatch(table.header[c])
+        and any(number_in(cell or "0") != 0 for cell in set(table.columns[c]))
+        for c in table.numeric
+    )
+    if turned:
+        raise WrongTaskError(
+            f"{table.named} holds boxes with angles: oriented boxes, which are not served.",
+            remedy="Write upright boxes around them, or delete the column where it tells of something else.",
+        )
+    if "box_original_width" in table.header:
+        raise DatasetError(
+            f"{table.named} is Label Studio's CSV, whose boxes are percent of the images.",
+            remedy="Export JSON from Label Studio.",
+        )
 
 
 def has_scores(table: Table, boxes: BoxColumns) -> bool:

@@ -34,11 +34,11 @@ class Claim:
     split: Split | None
 
 
-def parts_of(reference: str) -> list[str]:
-    """The folders and the name in a path, on whatever machine it was written, or in an address."""
+def parts_of(reference: str, *, decoded: bool = True) -> list[str]:
+    """The folders and the name in a path, on whatever machine it was written, or in an address, which is `decoded`."""
     _, scheme, address = reference.strip().replace("\\", "/").rpartition("://")
     plain = address.split("?")[0]
-    plain = unquote(plain) if scheme else plain
+    plain = unquote(plain) if scheme and decoded else plain
     return [part for part in plain.split("/") if part]
 
 

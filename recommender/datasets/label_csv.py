@@ -31,7 +31,8 @@ from recommender.datasets.table_columns import (
 )
 from recommender.datasets.table_files import is_table, read_table
 from recommender.datasets.table_rows import Table
-from recommender.datasets.table_splits import FLAGS, ON, SPLIT_WORDS, is_split_flag, row_splits
+from recommender.datasets.table_splits import SPLIT_WORDS, folds_in, is_split_flag, row_splits
+from recommender.datasets.table_text import FLAGS, ON
 from recommender.errors import DatasetError, WrongTaskError
 from recommender.records import Split
 from recommender.text import counted, printable
@@ -52,6 +53,7 @@ class LabelTable:
     path: Path
     split: Split | None  # that the file is called after
     rows: tuple[tuple[str, str, Split | None], ...]
+    folds: Sequence[str]  # headings of splits by number, which are not used
 
 
 def find_label_tables(
@@ -110,6 +112,9 @@ def read_label_tables(
     """
     kept = first_fold({table.path: {row[0] for row in table.rows} for table in tables}, log)
     tables = [table for table in tables if table.path in kept]
+    for table in tables:
+        for title in table.folds:
+            log.add("splits_unused", f"{disk.name(table.path)}: {title}")
     index = ImageIndex(root, disk)
     found, num_missing = _found(tables, index, root, disk, log)
     names = sorted({label for label, _, _ in found.values() if label})
@@ -189,7 +194,7 @@ def _label_table(
     divided, splits = row_splits(table, [c for c in columns if c != file])
     free = [c for c in columns if c not in (file, *divided)]
     # The phase of an operation and the set of a toy tell what is seen, where no other column does.
-    words = [c for c in table.called(("phase", "set"), free) if c not in table.numeric]
+    words = [c for c in table.called(("phase", "set", "dataset"), free) if c not in table.numeric]
     others = [c for c in free if c not in table.called(SPLIT_WORDS)] or words
     others = [c for c in others if not is_split_flag(table.header[c])] or others  # `is_valid` of sound images
     labels = _labels(table, others, insist=insist)
@@ -218,6 +223,7 @@ def _label_table(
         path=table.path,
         split=split_of_title(table.path),
         rows=tuple(zip(references, labels, splits, strict=True)),
+        folds=folds_in(table, free),
     )
 
 

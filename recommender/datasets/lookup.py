@@ -109,10 +109,8 @@ class ImageIndex:
         if not parts or "\0" in reference:
             return None
         written = Path(os.path.normpath(near.parent / reference.replace("\\", "/")))
-        found = self._by_name.find(parts[-1]) or self._by_stem.find(
-            parts[-1]
-        )  # a name may have dots and no suffix
-        found = found or self._by_stem.find(Path(parts[-1]).stem)
+        as_saved = parts_of(reference, decoded=False)[-1]  # curl leaves `%20` in a name
+        found = self._called(as_saved) or self._called(parts[-1])
         if written in found:
             return written
         if (
@@ -128,6 +126,11 @@ class ImageIndex:
                 remedy=OUTSIDE_REMEDY,
             )
         return None if best is None or self.is_mask_of(best, parts[-1], near) else best
+
+    def _called(self, name: str) -> list[Path]:
+        """The images of that name, which may have dots and no suffix, or a suffix of its own."""
+        whole = self._by_name.find(name) or self._by_stem.find(name)
+        return whole or self._by_stem.find(Path(name).stem)
 
     def is_mask_of(self, path: Path, name: str, near: Path) -> bool:
         """True if `path` is rather the mask of the picture called `name`: of another suffix, in a folder of masks."""

@@ -56,8 +56,9 @@ def known_names(root: Path, disk: Disk) -> set[str]:
 
 def names_image(value: str, known: set[str]) -> bool:
     """True if text ends in one of the `known` names."""
-    found = spellings((parts_of(value) or [""])[-1])
-    return any(last and (last in known or Path(last).stem in known) for last in found[2:])
+    names = {name for decoded in (True, False) for name in parts_of(value, decoded=decoded)[-1:]}
+    found = (last for name in names for last in spellings(name)[2:])
+    return any(last in known or Path(last).stem in known for last in found)
 
 
 def file_column(table: Table, columns: Sequence[int], known: set[str]) -> int | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from recommender.datasets.split_names import apart
-from recommender.datasets.table_text import IsImage, is_number, is_numbered
+from recommender.datasets.table_text import FLAGS, IsImage, is_number, is_numbered
 
 PICTURE_WORDS = (  # that head names of images
     *["file", "filename", "image", "img", "path", "filepath", "photo", "picture", "imageid", "frame"],
@@ -72,11 +72,19 @@ def _headed(
     if len(titles) > 1 and titles[0] == "0" and is_numbered(titles):  # pandas' for columns without
         again = [c for c in named if any(row[c : c + 1] == [first[c]] for row in body)]
         return (without, rows) if len(again) < len(named) else (without, body)
-    numbers = [cell for cell in titles if is_number(cell)]
-    if named or (len(numbers) >= MIN_VALUES and not is_numbered(numbers)):
+    numbers = {c: cell for c, cell in enumerate(first) if cell and is_number(cell)}
+    if named or (len(numbers) >= MIN_VALUES and not _are_headings(numbers, body)):
         return without, rows
     first = [first[0].lstrip("# "), *first[1:]]
     return ["", *first] if _lacks_first(first, body, is_image) else first, body
+
+
+def _are_headings(numbers: Mapping[int, str], body: Sequence[Sequence[str]]) -> bool:
+    """True of numbers in columns of the first row that count up, or that stand above flags and are none."""
+    below = {cell.lower() for row in body for c in numbers for cell in row[c : c + 1]}
+    return is_numbered(list(numbers.values())) or (
+        set() < below <= FLAGS and not FLAGS.issuperset(numbers.values())
+    )
 
 
 def _lacks_first(first: Sequence[str], body: Sequence[Sequence[str]], is_image: IsImage) -> bool:

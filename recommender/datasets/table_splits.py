@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from recommender.datasets.split_names import SECOND_WORDS, apart, split_of_words
 from recommender.datasets.table_columns import CLASS_WORDS
 from recommender.datasets.table_rows import Table
-from recommender.datasets.table_text import SAMPLED
+from recommender.datasets.table_text import FLAGS, ON, SAMPLED
 from recommender.errors import DatasetError
 from recommender.records import Split
 from recommender.text import printable
@@ -16,8 +16,6 @@ from recommender.text import printable
 DIVIDING_WORDS = ("split", "subset", "usage", "partition")
 SPLIT_WORDS = (*DIVIDING_WORDS, "set", "dataset", "phase")  # the set of a toy, the phase of an operation
 SPLIT_FLAG = re.compile(r"(?i)is[_ ]?(train|training|val|valid|validation|test)")  # fast.ai's `is_valid`
-ON = frozenset({"1", "1.0", "true"})
-FLAGS = ON | {"0", "-1", "0.0", "false"}
 
 
 def row_splits(table: Table, columns: Sequence[int]) -> tuple[tuple[int, ...], list[Split | None]]:
@@ -33,6 +31,16 @@ def row_splits(table: Table, columns: Sequence[int]) -> tuple[tuple[int, ...], l
     rest = next((split for split in others if flags and split not in flags.values()), None)
     return tuple(flags), [
         next((split for c, split in flags.items() if row[c].lower() in ON), rest) for row in table.body
+    ]
+
+
+def folds_in(table: Table, columns: Sequence[int]) -> list[str]:
+    """The headings of columns called splits that hold several numbers, such as those of folds: these are not used."""
+    called = [c for c in table.called(("split",), columns) if c in table.numeric]
+    return [
+        table.header[c]
+        for c in called
+        if c not in table.called(CLASS_WORDS) and len(set(table.columns[c])) > 1
     ]
 
 
@@ -63,8 +71,7 @@ def _column_of_words(table: Table, columns: Sequence[int]) -> int | None:
         values = {apart(cell).lower() for cell in set(table.columns[c])}  # `trainImages`
         sample = [apart(cell) for cell in table.columns[c][:: 1 + len(table.body) // SAMPLED] if cell]
         known = sum(split_of_words(cell) is not None for cell in sample)
-        by_number = c in table.numeric and c in table.called(("split",), surely) and len(values) > 1
-        if not by_number and (not known or (2 * known <= len(sample) and c not in surely)):
+        if not known or (2 * known <= len(sample) and c not in surely):
             continue
         plain = {split_of_words(value) for value in values - SECOND_WORDS.keys()}
         unknown = {value for value in values if value and split_of_words(value) is None}

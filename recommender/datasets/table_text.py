@@ -13,6 +13,8 @@ SAMPLED = 50  # rows that tell what a table is
 EXCEL_MARK = re.compile(
     r"(?i)\A\"?sep=([^\r\n]?)\"?\r?[\n\r]"
 )  # the first line that tells Excel the separator
+ON = frozenset({"1", "1.0", "true"})
+FLAGS = ON | {"0", "-1", "0.0", "false"}
 MARKS = ",;\t|"
 WITHIN_A_CELL = re.compile(r'"[^"]*"|\[[^]]*\]')
 BETWEEN_BLANKS = re.compile(r'"([^"]*)"|(\S+)')

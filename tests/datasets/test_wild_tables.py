@@ -13,6 +13,7 @@ from recommender.errors import DatasetError, WrongTaskError
 from tests.datasets.helpers import kinds
 from tests.datasets.test_box_tables import (
     NAMES,
+    NUM_IMAGES,
     Box,
     Line,
     boxes_of,
@@ -82,7 +83,7 @@ def quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
-def as_object(box: Box, *keys: str) -> dict[str, float]:
+def as_object(box: Box, *keys: str) -> dict[str, object]:
     x1, y1, x2, y2 = box
     return dict(zip(keys, (x1, y1, x2 - x1, y2 - y1) if "width" in keys else box, strict=True))
 
@@ -177,6 +178,14 @@ def test_four_corners_and_a_code_need_no_heading(tmp_path: Path, mark: str, file
     assert corners(open_dataset(folder, task="detect")) == expected()
 
 
+def percents(key: str) -> Line:
+    def line(name: str, label: str, box: Box) -> str:
+        one = as_object(box, "x", "y", "width", "height") | {key: [label], "original_width": 96}
+        return f"{name},{quoted(json.dumps([one]))}"
+
+    return line
+
+
 WRONG: dict[str, tuple[str, Line, str]] = {
     "angles": (
         "file,class,cx,cy,w,h,angle",
@@ -188,11 +197,8 @@ WRONG: dict[str, tuple[str, Line, str]] = {
         lambda n, label, b: f'{n},"[({b[0]}, 1), (9, 9), (7, 3)]",{label}',
         "where objects lie",
     ),
-    "splits by number": (
-        f"{HEADING},split",
-        lambda n, label, b: f"{line_of(n, label, b)},{int(n[6:9]) % 2}",
-        "which split is '0'",
-    ),
+    "percents": ("image,label", percents("labels"), "Label Studio"),
+    "percents of rectangles": ("image,label", percents("rectanglelabels"), "Label Studio"),
 }
 
 
@@ -284,7 +290,7 @@ def test_classes_in_lists_may_hold_blanks_and_commas(tmp_path: Path, words: str)
 def early_boxes(number: int) -> list[Box]:
     """Two boxes in corners whose width is more than x and whose height is more than y."""
     x, y = float(number % 9), float(number % 7 + 3)
-    return [(x, y, x + 40 + number, y + 50), (x + 20, y + 20, x + 60, y + 45)]
+    return [(x, y, x + 40 + number, y + 50), (x + 20, y + 10, x + 60, y + 45)]
 
 
 @pytest.mark.parametrize("form", ["sizes", "centres in fractions", "code first", "code first, tall"])
@@ -331,3 +337,69 @@ def test_a_row_of_numbers_of_images_is_no_heading(tmp_path: Path) -> None:
         (tmp_path / "images" / name).rename(tmp_path / "images" / f"{n}.png")
     rows = [f"{n},{(n + 1) % 3}" for n in range(24)]
     assert len(open_dataset(write(tmp_path, rows[0], rows[1:])).images) == 24
+
+
+BESIDE: dict[str, tuple[str, Callable[[int], str], str]] = {
+    "KITTI's": (
+        "bbox_left,bbox_top,bbox_right,bbox_bottom,rotation_y",
+        lambda n: f"{n / 9 - 1:.2f}",
+        "corners",
+    ),
+    "a view": ("xmin,ymin,xmax,ymax,view_angle", lambda n: str(n), "corners"),
+    "corners": ("xmin,ymin,xmax,ymax,angle", lambda n: str(n), "corners"),
+    "a camera": ("x,y,w,h,camera_angle", lambda n: "front", "sizes"),
+    "words": ("x,y,w,h,angle", lambda n: "front", "sizes"),
+}
+
+
+@pytest.mark.parametrize("case", BESIDE)
+def test_upright_boxes_may_stand_beside_other_angles(tmp_path: Path, case: str) -> None:
+    heading, cell, form = BESIDE[case]
+    cells = plain if form == "corners" else sized
+
+    def line(name: str, label: str, box: Box) -> str:
+        return f"{name},{label},{cells(box)},{cell(int(name[6:9]))}"
+
+    assert corners(open_dataset(table(tmp_path, line, f"file,class,{heading}"))) == expected()
+
+
+def test_flags_may_be_headed_by_numbers_of_classes(tmp_path: Path) -> None:
+    heads = "01257"
+    rows = [
+        f"{name},{','.join(str(int(k == n % 5)) for k in range(5))}"
+        for n, name in enumerate(images(tmp_path / "images"))
+    ]
+    found = open_dataset(write(tmp_path, f"file,{','.join(heads)}", rows))
+    assert found.class_names == tuple(heads)
+    assert kinds(found) == {}
+
+
+@pytest.mark.parametrize("boxes", [True, False])
+def test_images_may_be_saved_under_the_encoded_name_of_an_address(tmp_path: Path, boxes: bool) -> None:
+    rows = []
+    for n, name in enumerate(images(tmp_path / "images")):
+        (tmp_path / "images" / name).rename(tmp_path / "images" / f"im%20{n}.png")
+        row = line_of(f"https://host/a/im%20{n}.png", *boxes_of(n)[n % 3])
+        rows.append(row if boxes else ",".join(row.split(",")[:2]))
+    found = open_dataset(write(tmp_path, HEADING if boxes else "file,label", rows))
+    assert kinds(found) == {}
+    assert len(found.images) == NUM_IMAGES
+
+
+@pytest.mark.parametrize("num", [2, 5])
+@pytest.mark.parametrize("boxes", [True, False])
+def test_splits_by_number_are_told_and_not_used(tmp_path: Path, boxes: bool, num: int) -> None:
+    rows = [line_of(name, *boxes_of(n)[n % 3]) for n, name in enumerate(images(tmp_path / "images"))]
+    rows = [row if boxes else ",".join(row.split(",")[:2]) for row in rows]
+    write(tmp_path, HEADING if boxes else "filename,label", rows)
+    before = [(image.name, image.split) for image in open_dataset(tmp_path).images]
+    rows = [f"{row},{n % num}" for n, row in enumerate(rows)]
+    found = open_dataset(write(tmp_path, f"{HEADING if boxes else 'filename,label'},split", rows))
+    assert kinds(found) == {"splits_unused": 1}
+    assert [(image.name, image.split) for image in found.images] == before
+
+
+@pytest.mark.parametrize("word", ["dataset", "set", "phase"])
+def test_a_column_called_as_splits_may_be_the_class(tmp_path: Path, word: str) -> None:
+    rows = [f"{name},{NAMES[n % 2]}" for n, name in enumerate(images(tmp_path / "images"))]
+    assert open_dataset(write(tmp_path, f"file,{word}", rows)).class_names == NAMES
