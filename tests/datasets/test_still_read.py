@@ -141,3 +141,15 @@ def test_previews_beside_their_images_are_not_told(tmp_path: Path) -> None:
             shutil.copy(path, path.with_stem(f"{path.stem}_{word}"))
     shutil.copy(paths[0], paths[0].with_stem("other_vis"))
     assert kinds(open_dataset(folder)) == {"image_beside": 1}
+
+
+def test_a_damaged_zip_called_as_packed_annotations_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.json.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.json", "{}")
+    data = path.read_bytes()
+    record = b"PK\x06\x06" + bytes(52)  # of no length, which zipfile passes over
+    length = (0xFFFFF).to_bytes(4, "little")  # the directory begins before the file
+    path.write_bytes(data[:-22] + record + data[-22:-10] + length + data[-6:])
+    with pytest.raises(DatasetError, match="damaged"):
+        open_dataset(path)
