@@ -75,10 +75,11 @@ def _of_blanks(content: str, is_image: IsImage) -> list[list[str]]:
     rows = _without_titles(cells, is_image)
     if rows and len(rows[-1]) > 2 and {len(row) for row in rows[1:]} == {len(rows[-1])}:
         columns = list(zip(*rows[1:], strict=True))
-        num_others = sum(not all(map(is_number, column)) for column in columns)
+        numeric = [all(map(is_number, column)) for column in columns]
+        num_others = numeric.count(False)
         shorter = len(columns) - len(rows[0])
         # Of few columns the last may be parts of one: `1025000 Boeing 737`
-        plain = '"' in content or (num_others <= 2 and len(columns) - num_others > 2)
+        plain = '"' in content or (num_others <= 2 and len(columns) - num_others > 2) or all(numeric[1:])
         after_image = is_image(rows[1][0]) and not is_image(rows[1][1])
         headless = shorter == 1 and not after_image and not any(map(is_image, rows[0]))
         if (shorter == 0 and plain) or headless:

@@ -313,6 +313,13 @@ def test_sizes_beside_a_code_are_not_taken_for_corners(tmp_path: Path, form: str
         open_dataset(write(tmp_path, rows[0], rows[1:], file), task="detect")
 
 
+def test_two_numbers_after_an_image_are_no_class_of_two_words(tmp_path: Path) -> None:
+    rows = [f"{name} {n % 3} {n % 2}" for n, name in enumerate(images(tmp_path / "images"))]
+    (tmp_path / "labels.txt").write_text("\n".join(rows))
+    with pytest.raises(DatasetError):
+        open_dataset(tmp_path)
+
+
 LISTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "planes": ("", ("Boeing 737", "Boeing 747", "Airbus 320")),
     "types": ("", ("type 1", "type 2", "type 3")),
