@@ -153,7 +153,7 @@ def test_the_table_names_the_first_start_and_what_to_do_next(answered: Answered,
     content = json.loads(answered.stdout)
     lines = [line for line in done.stdout.splitlines() if line]
     first = content["ranking"][0]
-    assert lines[0].startswith(f"Start from  {first['checkpoint']}:{first['mode']}, ")
+    assert lines[0].startswith(f"Start from  {first['checkpoint']}:{first['mode']} at ")
     assert f"Run         {content['headline']['command']}" in lines[3:5]  # the chance may take two lines
     assert content["command"] in lines
     assert "scratch" in done.stdout

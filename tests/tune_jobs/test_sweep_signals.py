@@ -14,12 +14,16 @@ from tune_jobs.sweep.run import INTERRUPTED, _interruptible
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_sweep_is_asked_to_end(store: Store, number: signal.Signals) -> None:
-    driver, before = trial_driver(paper_trials(1), store), signal.getsignal(number)
-    with _interruptible(driver):
-        os.kill(os.getpid(), number)
-        assert driver.stop_reason() == INTERRUPTED
-        assert signal.getsignal(number) == before  # a second one is not held back
-    assert signal.getsignal(number) == before
+    driver, before = trial_driver(paper_trials(1), store), signal.default_int_handler
+    outside = signal.signal(number, before)  # ignored where the tests themselves were started by nohup
+    try:
+        with _interruptible(driver):
+            os.kill(os.getpid(), number)
+            assert driver.stop_reason() == INTERRUPTED
+            assert signal.getsignal(number) == before  # a second one is not held back
+        assert signal.getsignal(number) == before
+    finally:
+        signal.signal(number, outside)
 
 
 def test_a_terminal_that_is_closed_ends_no_sweep_started_by_nohup(store: Store) -> None:
