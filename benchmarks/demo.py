@@ -116,7 +116,12 @@ def main() -> int:
         return 0
     print(f"\n$ recommend --dataset {options.folder}", flush=True)
     command = [str(Path(sys.executable).parent / "recommend"), "--dataset", str(options.folder)]
-    return subprocess.run(command, check=False).returncode
+    status = subprocess.run(command, check=False).returncode
+    if status == 0:
+        activate = Path(sys.executable).parent / "activate"
+        shown = activate.relative_to(Path.cwd()) if activate.is_relative_to(Path.cwd()) else activate
+        print(f"\nNext, with data of your own:\n$ . {shown}\n$ recommend --dataset path/to/data", flush=True)
+    return status
 
 
 if __name__ == "__main__":

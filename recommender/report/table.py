@@ -190,7 +190,7 @@ def _print_legend(
     console.print(grid)
     left_out = [column.heading for column in columns_for(rows.shown) if column not in columns]
     if left_out:
-        said_so = f"Without room here: {', '.join(left_out)}. --html FILE shows all."
+        said_so = f"Columns for which the terminal has no room: {', '.join(left_out)}. --html FILE shows all."
         console.print(Text(said_so, style="dim"))
     if rows.more:
         console.print(
