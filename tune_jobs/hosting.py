@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import hashlib
 import logging
 import os
@@ -18,11 +19,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from recommender.errors import RecommenderError, UsageError
+from recommender.atomic_files import replacing
+from recommender.errors import RecommenderError, StorageError, UsageError
 from recommender.home import home, subfolder
 from recommender.ultralytics_safety import safe_environment
 from tune_jobs.launcher import Capacity, Launcher, LauncherSettings, tell_once
@@ -52,8 +55,7 @@ class JobLocation:
         """The name under which the jobs of this place are kept."""
         if self.address is not None:
             return self.address.rstrip("/")
-        machine = f"{socket.gethostname()} {home()}"
-        return f"local-{hashlib.sha256(machine.encode()).hexdigest()[:12]}"
+        return _local_cluster(subfolder("trainings") / "local-cluster")
 
     def require_answer(self) -> None:
         """Raise UnavailableError while nobody listens at the address."""
@@ -69,6 +71,28 @@ class JobLocation:
                 f"{self.address} takes jobs but no files.",
                 remedy="Name a --storage that its nodes reach (a shared folder, s3://…), or give ray://host:10001.",
             )
+
+
+@functools.cache
+def _local_cluster(file: Path) -> str:
+    """The name of the cluster that is started here, kept beside what its trainings leave.
+
+    A container has another host name at each start, and a restored backup another machine: jobs go on all the same.
+    """
+    try:
+        with FileLock(f"{file}.lock"):
+            if not file.is_file():
+                machine = f"{socket.gethostname()} {home()}"
+                with replacing(file, durable=True) as part:
+                    part.write_text(
+                        f"local-{hashlib.sha256(machine.encode()).hexdigest()[:12]}", encoding="ascii"
+                    )
+            return file.read_text(encoding="ascii")
+    except OSError as error:
+        raise StorageError(
+            f"{file} cannot be kept: {error.strerror or error}.",
+            remedy="Make its folder writable, or free some space.",
+        ) from error
 
 
 def ensure_host(store: Store, place: JobLocation, *, parent: int | None = None, module: str = MODULE) -> bool:

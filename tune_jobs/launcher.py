@@ -238,7 +238,7 @@ class Launcher:
         if job.crashes + 1 < self._settings.max_crashes:
             self._again(job, reason)
             return
-        message = f"It crashed {job.crashes + 1} times; the last time: {reason}"
+        message = f"It crashed {job.crashes + 1} times without a further epoch; the last time: {reason}"
         run = crash.run if crash else None
         if self._store.launches.finish(job.id, job.attempt, status="failed", run=run, error=message):
             self._clear(job)

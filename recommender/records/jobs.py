@@ -28,7 +28,7 @@ class Job:
     attempt: int  # 1, 2, …
     submitted: bool  # whether the cluster has confirmed this attempt's submission
     cancel_requested: bool
-    crashes: int  # attempts that ended without a word
+    crashes: int  # attempts in a row that ended without a word and without a further epoch
     collected: int  # batches of this attempt's reports that have been taken in
     metrics: EpochMetrics | None = None  # the newest point of the curve
     run_id: str | None = None

@@ -123,6 +123,7 @@ class Launches(JobLeases):
                 if point.epoch > last:  # a resumed attempt repeats what came after its last checkpoint
                     append_event(session, row, "epoch", asdict(point))
                     row.metrics, last = encode(point), point.epoch
+                    row.crashes = 0  # it gets on: a long training may outlive any number of restarts
             return True
 
         return self._write(work)

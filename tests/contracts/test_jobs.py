@@ -93,7 +93,10 @@ def test_a_later_attempt_shuts_the_earlier_one_out(store: Store) -> None:
     assert store.runs.list() == ()
     assert store.checkpoints.list() == ()
     assert store.launches.next_attempt(job.id, 1, reason="said twice").attempt == 2
-    store.launches.collect(job.id, 2, batch=0, points=[point(3), point(4)])  # it went on after epoch 2
+    store.launches.collect(job.id, 2, batch=0, points=[point(3)])  # it went on after epoch 2
+    assert store.jobs.require(job.id).crashes == 1
+    store.launches.collect(job.id, 2, batch=1, points=[point(4)])
+    assert store.jobs.require(job.id).crashes == 0  # only those in a row count
     events = store.jobs.events(job.id)
     assert [e.seq for e in events] == list(range(1, len(events) + 1))
     assert [json.loads(e.data)["epoch"] for e in events if e.kind == "epoch"] == [1, 2, 3, 4]

@@ -109,6 +109,19 @@ def test_a_launcher_loads_nothing_from_the_current_folder(
     assert not list(tmp_path.rglob("loaded"))
 
 
+def test_jobs_of_this_machine_survive_another_host_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container has another one at each start, and a backup may be restored elsewhere."""
+    monkeypatch.setenv("RECOMMENDER_HOME", str(tmp_path / "home"))
+    before = hosting.JobLocation().cluster
+    hosting._local_cluster.cache_clear()
+    monkeypatch.setattr(socket, "gethostname", lambda: "another")
+    assert hosting.JobLocation().cluster == before
+    monkeypatch.setenv("RECOMMENDER_HOME", str(tmp_path / "other"))
+    assert hosting.JobLocation().cluster != before
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("recorded", [None, "127.0.0.1:{port}"])
 def test_auto_without_a_living_cluster_is_said_at_once(

@@ -27,15 +27,17 @@ def trivial(job: TrainingJob, *, on_epoch: Any) -> Run:
     state = job.output / "resume.pt"
     done = int(state.read_text()) if state.exists() else 0
     curve = [_point(epoch) for epoch in range(1, done + 1)]
+    fault = "RuntimeError: CUDA error"
     for epoch in range(done + 1, job.recipe.epochs + 1):
+        if os.environ.get("TRIVIAL_FAULT_BEFORE") == str(epoch):  # in every attempt
+            return replace(_run(job, tuple(curve), "failed"), error=fault)
         time.sleep(float(os.environ.get("TRIVIAL_SECONDS", "0")))
         curve.append(_point(epoch))
         state.write_text(str(epoch))
         if on_epoch(curve[-1]) is False:
             return _run(job, tuple(curve), "stopped")
-        after = os.environ.get("TRIVIAL_FAULT_AFTER")
-        if after == "always" or (not done and str(epoch) == after):
-            return replace(_run(job, tuple(curve), "failed"), error="RuntimeError: CUDA error")
+        if not done and os.environ.get("TRIVIAL_FAULT_AFTER") == str(epoch):
+            return replace(_run(job, tuple(curve), "failed"), error=fault)
     (job.output / "went_on_after.txt").write_text(str(done))
     weights = job.output / "weights" / "best.safetensors"
     weights.parent.mkdir()
