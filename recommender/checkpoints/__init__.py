@@ -20,7 +20,6 @@ from recommender.checkpoints.registry import (
     remove_checkpoint,
 )
 from recommender.checkpoints.zoo import zoo
-from recommender.families.ultralytics.architectures import backbone_length
 from recommender.families.ultralytics.models import build_model
 from recommender.families.ultralytics.transfer import transfer
 
@@ -31,7 +30,6 @@ __all__ = [
     "REFERENCE_NAMES",
     "add_checkpoint",
     "all_checkpoints",
-    "backbone_length",
     "build_model",
     "catalogue",
     "check_name",

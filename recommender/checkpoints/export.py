@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from recommender.atomic_files import replacing
 from recommender.checkpoints.files import load_state
 from recommender.errors import ConflictError, StorageError, UsageError
-from recommender.families.ultralytics.models import build_like, num_classes_of
-from recommender.families.ultralytics.transfer import FIRST_CONV, input_channels, shared_input_channels
+from recommender.families.ultralytics.models import FIRST_CONV, build_like, num_classes_of
+from recommender.families.ultralytics.transfer import input_channels, shared_input_channels
 from recommender.records import Checkpoint
 
 if TYPE_CHECKING:

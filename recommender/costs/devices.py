@@ -1,8 +1,7 @@
 """Latency and memory of an architecture on a device: measured where a table holds it, else estimated from the nearest.
 
 `devices.json` is made by `benchmarks/build_devices.py` from published measurements, of classifiers at 224 px and of all
-others at 640; `this` is what
-`recommend calibrate` measured on this machine.
+others at 640; `this` is what `recommend calibrate` measured on this machine.
 """
 
 from __future__ import annotations
@@ -76,7 +75,6 @@ class Latency:
     ms: float
     memory_mb: float | None
     basis: str  # "measured", "estimated from yolo11n at 640 px"
-    measured: bool
 
 
 def devices() -> tuple[Device, ...]:
@@ -163,7 +161,6 @@ def latency(on: Device, architecture: str, flops_b: float | None, imgsz: int) ->
         # Measured at that size: smaller images take no more, and how much larger ones take is not known.
         memory_mb=model.memory_mb if imgsz <= model.imgsz else None,
         basis="measured" if known else f"estimated from {nearest}{other} at {model.imgsz} px",
-        measured=known,
     )
 
 

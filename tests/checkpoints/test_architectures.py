@@ -10,7 +10,6 @@ from recommender.errors import CheckpointError, UsageError
 from recommender.families.ultralytics.architectures import (
     architecture,
     architectures,
-    backbone_length,
     of_task,
 )
 from recommender.families.ultralytics.models import model_shapes, tensor_shapes
@@ -60,13 +59,6 @@ def test_the_same_network_for_another_task(name: str, task: Task, other: str | N
 
 
 @pytest.mark.parametrize(
-    ("name", "layers"), [("yolo11n", 11), ("yolov8n", 10), ("yolov5n", 10), ("yolo26m", 11)]
-)
-def test_backbone_length_is_that_of_the_yaml(name: str, layers: int) -> None:
-    assert backbone_length(name) == layers
-
-
-@pytest.mark.parametrize(
     "name", ["yolo99n", "", "../../etc/passwd", "/tmp/evil.yaml", "yolo11n.yaml", "yolo11n-pose"]
 )
 def test_other_names_are_refused(name: str) -> None:
@@ -102,7 +94,7 @@ def test_models_follow_the_generator() -> None:
 def test_shapes_without_a_model_are_those_of_the_model(name: str, classes: int, width: int | None) -> None:
     model = build_model(name, classes, class_width=width)
     found = tensor_shapes(name, classes, width)
-    real = model_shapes(model.model, backbone_length(name))
+    real = model_shapes(model.model, architecture(name).num_backbone_layers)
     assert (found.tensors, found.parameters, found.modules) == (real.tensors, real.parameters, real.modules)
     assert found.num_parameters == sum(parameter.numel() for parameter in model.parameters())
 

@@ -13,8 +13,8 @@ from recommender.checkpoints import build_model, coverage, export_pt, transfer
 from recommender.checkpoints.quarantine.__main__ import examine
 from recommender.families import FAMILIES, family_of_head
 from recommender.families.ultralytics.architectures import (
+    architecture,
     architectures,
-    backbone_length,
     learning_rate_factor,
 )
 from recommender.families.ultralytics.backbone import STRIDES, backbone_of
@@ -38,10 +38,17 @@ def test_every_shipped_architecture_has_one_family() -> None:
 
 @pytest.mark.parametrize(
     ("name", "layers"),
-    [("rtdetr-l", 10), ("rtdetr-resnet50", 5), (SMALL, 10), ("yolo26n", 11), ("yolov9e", 30)],
+    [
+        ("rtdetr-l", 10),
+        ("rtdetr-resnet50", 5),
+        (SMALL, 10),
+        ("yolov5n", 10),
+        ("yolo26n", 11),
+        ("yolov9e", 30),
+    ],
 )
 def test_the_backbone_ends_where_the_models_own_description_says(name: str, layers: int) -> None:
-    assert backbone_length(name) == layers
+    assert architecture(name).num_backbone_layers == layers
 
 
 @pytest.mark.slow
@@ -76,7 +83,7 @@ def test_class_rows_of_every_score_head_follow_their_names(tmp_path: Path) -> No
 def test_its_backbone_gives_the_maps_of_the_whole_network() -> None:
     model: Any = random_model(SMALL).eval()
     seen: dict[int, Any] = {}
-    for layer in model.model[: backbone_length(SMALL)]:
+    for layer in model.model[: architecture(SMALL).num_backbone_layers]:
         layer.register_forward_hook(
             lambda _m, _i, output: seen.update({64 // output.shape[-1]: output.clone()})
         )

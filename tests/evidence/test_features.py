@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recommender.checkpoints import backbone_length, build_model, load_state
+from recommender.checkpoints import build_model, load_state
 from recommender.errors import CheckpointError, IntegrityError
 from recommender.evidence import estimators_for
 from recommender.evidence.samples import BACKGROUND, TargetSample
 from recommender.evidence.scores import MIN_OBJECTS, box_features, load_backbone, reduce, scores_of
 from recommender.evidence.table import standardise
 from recommender.families.ultralytics import backbone
+from recommender.families.ultralytics.architectures import architecture
 from recommender.families.ultralytics.backbone import STRIDES
 from tests.evidence.kit import random_checkpoint, stored
 
@@ -26,12 +27,12 @@ def _squares(count: int = 2, size: int = 64) -> Any:
 
 # yolov9e's layers read several earlier ones, yolov8n has no attention, yolo12n no fixed pooling layer.
 @pytest.mark.slow
-@pytest.mark.parametrize("architecture", ["yolo11n", "yolov8n", "yolov5n", "yolo12n", "yolov9t"])
-def test_the_maps_are_those_of_the_whole_network(architecture: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["yolo11n", "yolov8n", "yolov5n", "yolo12n", "yolov9t"])
+def test_the_maps_are_those_of_the_whole_network(name: str, tmp_path: Path) -> None:
     import torch
 
-    checkpoint = random_checkpoint(tmp_path, architecture=architecture)
-    model: Any = build_model(architecture, 2)
+    checkpoint = random_checkpoint(tmp_path, architecture=name)
+    model: Any = build_model(name, 2)
     model.load_state_dict(load_state(checkpoint))
     model.eval()
     seen: dict[int, Any] = {}
@@ -39,7 +40,7 @@ def test_the_maps_are_those_of_the_whole_network(architecture: str, tmp_path: Pa
     def remember(_module: Any, _inputs: Any, output: Any) -> None:
         seen[64 // output.shape[-1]] = output.clone()
 
-    for layer in model.model[: backbone_length(architecture)]:
+    for layer in model.model[: architecture(name).num_backbone_layers]:
         layer.register_forward_hook(remember)
     squares = _squares()
     with torch.inference_mode():

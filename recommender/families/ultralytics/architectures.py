@@ -42,7 +42,7 @@ class Architecture:
     kind: ModelFamily
     scale: str | None  # "n"; None where the family has one size
     file: Path
-    num_backbone_layers: int
+    num_backbone_layers: int  # of the top level, which is what `freeze=` of ultralytics counts
     num_layers: int
     activation: str | None  # as the YAML names it; None is the default
 
@@ -100,11 +100,6 @@ def architecture(name: str) -> Architecture:
             remedy=f"Use one of: {', '.join(sorted(known))}.",
         )
     return known[name]
-
-
-def backbone_length(name: str) -> int:
-    """Top-level layers of the backbone, which is what `freeze=` of ultralytics counts. Raises UsageError."""
-    return architecture(name).num_backbone_layers
 
 
 def frozen_layers(name: str, mode: Mode, depth: FreezeDepth | None = None) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.errors import CheckpointError
-from recommender.families.ultralytics.architectures import backbone_length
+from recommender.families.ultralytics.architectures import architecture
 from recommender.families.ultralytics.models import build_model
 from recommender.ultralytics_safety import prepare_ultralytics
 
@@ -91,19 +91,19 @@ def backbone_of(name: str, architecture: str, tensors: Mapping[str, torch.Tensor
     return backbone
 
 
-def _bare_backbone(architecture: str) -> torch.nn.ModuleList:
+def _bare_backbone(name: str) -> torch.nn.ModuleList:
     with _building:  # threads that build at once would each put torch's random numbers back to the other's
-        return _built_backbone(architecture)
+        return _built_backbone(name)
 
 
 @functools.lru_cache(maxsize=4)
-def _built_backbone(architecture: str) -> torch.nn.ModuleList:
+def _built_backbone(name: str) -> torch.nn.ModuleList:
     """The layers with random weights; building them costs more than running them on a few images."""
     import torch
 
     with torch.random.fork_rng(devices=[]):
-        model: Any = build_model(architecture, 1)
-    layers = torch.nn.ModuleList(model.model[: backbone_length(architecture)])
+        model: Any = build_model(name, 1)
+    layers = torch.nn.ModuleList(model.model[: architecture(name).num_backbone_layers])
     return layers.eval().requires_grad_(False)
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Part = Literal["backbone", "neck", "head"]
 MAX_CLASSES = 10_000  # more is a mistake, and the head would not fit memory
 REFERENCE_CLASSES = 80
+FIRST_CONV = "model.0.conv.weight"
 
 
 @dataclass(frozen=True, kw_only=True)

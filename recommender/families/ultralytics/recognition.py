@@ -11,10 +11,9 @@ from typing import Any, Literal
 from recommender.errors import CheckpointError
 from recommender.families.row import Shapes
 from recommender.families.ultralytics.architectures import Architecture, Layer, architectures
-from recommender.families.ultralytics.models import ModelShapes, tensor_shapes
+from recommender.families.ultralytics.models import FIRST_CONV, ModelShapes, tensor_shapes
 from recommender.text import printable
 
-_FIRST_CONV = "model.0.conv.weight"
 _REMEDY = "Checkpoints of these families can start a training: {families}; custom architectures cannot."
 MIN_BACKBONE_SHARE = 0.3  # of its layers that a backbone under a foreign neck must bring to be of use
 
@@ -121,7 +120,7 @@ def _may_fit(shapes: Shapes, candidate: Architecture) -> bool:
         head = f"model.{candidate.num_layers - 1}.{candidate.kind.mark}"
         if not any(key.startswith(head) for key in shapes):
             return False
-    first, own = candidate.config(1)["backbone"][0], shapes.get(_FIRST_CONV)
+    first, own = candidate.config(1)["backbone"][0], shapes.get(FIRST_CONV)
     if first[2] != "Conv" or own is None:
         return first[2] != "Conv" and own is None  # YOLOv9e begins with an identity
     scales = candidate.config(1).get("scales")
@@ -148,7 +147,7 @@ def _conclude(shapes: Shapes, score: tuple[float, float], found: Architecture) -
 
 
 def _fits(shapes: Shapes, reference: ModelShapes, key: str) -> bool:
-    if key == _FIRST_CONV:  # grey or multispectral input changes the channels, not the architecture
+    if key == FIRST_CONV:  # grey or multispectral input changes the channels, not the architecture
         own, wanted = shapes.get(key, ()), reference.tensors[key]
         return len(own) == 4 and (own[0], *own[2:]) == (wanted[0], *wanted[2:])
     return shapes.get(key) == reference.tensors[key]

@@ -14,14 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from recommender.class_names import overlap
 from recommender.families.row import Shapes
-from recommender.families.ultralytics.models import ModelShapes, model_shapes
+from recommender.families.ultralytics.models import FIRST_CONV, ModelShapes, model_shapes
 from recommender.records import LayerTransfer, TransferCoverage
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-
-FIRST_CONV = "model.0.conv.weight"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +96,7 @@ def plan_transfer(
         for key in rows
         if source.get(key, ())[1:] == target.tensors[key][1:]
         and key in source
-        and _moves(target.family.class_base(key), whole)
+        and any(other.startswith(target.family.class_base(key)) for other in whole)
     }
     num_source_rows = min((source[key][0] for key in movable), default=0)
     pairs = tuple((match.target, match.source) for match in matches if match.source < num_source_rows)
@@ -162,10 +159,6 @@ def _match_class_width(source: Shapes, layers: Any, shapes: ModelShapes) -> None
         reference = next(head.parameters())
         if shapes.family.set_class_width(head, width):
             head.to(reference.device, reference.dtype)
-
-
-def _moves(prefix: str, whole: set[str]) -> bool:
-    return any(key.startswith(prefix) for key in whole)
 
 
 def _partners(key: str, tensors: Shapes) -> set[str]:
