@@ -8,10 +8,9 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"  # of a regular expression: what float() reads, from 0 on
-
+BARS = "▁▂▃▄▅▆▇█"
 # Cc, Cf: control and invisible format characters, escape sequences and bidi overrides among them;
 # Cs, Co, Cn: surrogates and code points without a meaning; Zl, Zp: line breaks other than \n.
-BARS = "▁▂▃▄▅▆▇█"
 UNSHOWN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -64,9 +63,9 @@ def two_figures(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.2g}"
 
 
-def rounded_up(value: float, figures: int = 3) -> str:
-    """The next number of so many figures that is not below the value, without exponent: "0.0521", "5.21", "1250"."""
-    decimals = max(0, figures - 1 - math.floor(math.log10(value))) if value > 0 else 0
+def rounded_up(value: float) -> str:
+    """The next number of three figures that is not below the value, without exponent: "0.0521", "5.21", "1250"."""
+    decimals = max(0, 2 - math.floor(math.log10(value))) if value > 0 else 0
     return f"{math.ceil(round(value * 10**decimals, 6)) / 10**decimals:.{decimals}f}"
 
 

@@ -59,14 +59,7 @@ def main_rows(rows: Sequence[ComparisonRow]) -> tuple[ComparisonRow, ...]:
 def noise_of(comparison: ComparisonInput, rows: Sequence[ComparisonRow]) -> SeedNoise:
     """The noise between seeds of the same start and share, pooled."""
     by_id = {trained.run.id: trained for trained in comparison.trained}
-    return seed_noise([[held_out_map(comparison, by_id[id]) for id in row.runs] for row in rows])
-
-
-def held_out_map(comparison: ComparisonInput, trained: FinishedTraining) -> float:
-    """The task's primary metric on the split that scores."""
-    if comparison.held.is_held_out and trained.evaluation is not None:
-        return trained.evaluation.score.score
-    return trained.run.score or 0.0
+    return seed_noise([[score_of(comparison, by_id[id]).score for id in row.runs] for row in rows])
 
 
 def chosen_rates(comparison: ComparisonInput) -> dict[Start, float | None]:
@@ -74,11 +67,10 @@ def chosen_rates(comparison: ComparisonInput) -> dict[Start, float | None]:
     best: dict[Start, FinishedTraining] = {}
     for trained in sorted(comparison.trained, key=lambda one: (-one.fraction, one.run.recipe.seed)):
         known = best.get(trained.start)
-        alike = known is not None and (known.fraction, known.run.recipe.seed) == (
-            trained.fraction,
-            trained.run.recipe.seed,
-        )
-        if known is None or (alike and _val(trained) > _val(known)):
+        if known is None or (
+            (known.fraction, known.run.recipe.seed) == (trained.fraction, trained.run.recipe.seed)
+            and (trained.run.score or 0.0) > (known.run.score or 0.0)
+        ):
             best[trained.start] = trained
     return {start: trained.run.recipe.learning_rate for start, trained in best.items()}
 
@@ -90,7 +82,7 @@ def _is_scored(comparison: ComparisonInput, trained: FinishedTraining) -> bool:
 
 def _row(comparison: ComparisonInput, group: Sequence[FinishedTraining]) -> ComparisonRow:
     runs = [trained.run for trained in group]
-    scores = [_score(comparison, trained) for trained in group]
+    scores = [score_of(comparison, trained) for trained in group]
     best = [run.best for run in runs if run.best is not None]
     return ComparisonRow(
         start=runs[0].start,
@@ -112,8 +104,11 @@ def _row(comparison: ComparisonInput, group: Sequence[FinishedTraining]) -> Comp
     )
 
 
-def _score(comparison: ComparisonInput, trained: FinishedTraining) -> Score | EpochMetrics:
-    """The score on the held-out images, else the point of the curve whose weights were kept."""
+def score_of(comparison: ComparisonInput, trained: FinishedTraining) -> Score | EpochMetrics:
+    """The score on the held-out images, else the point of the curve whose weights were kept.
+
+    Raises ValueError for a run without a finished epoch.
+    """
     if comparison.held.is_held_out and trained.evaluation is not None:
         return trained.evaluation.score
     if trained.run.best is None:
@@ -125,10 +120,6 @@ def _details(scores: Sequence[Score | EpochMetrics]) -> dict[str, SeedSpread]:
     """The spread of every other metric that all of them have."""
     names = [name for name in scores[0].details if all(name in score.details for score in scores)]
     return {name: _known([score.details[name] for score in scores]) for name in names}
-
-
-def _val(trained: FinishedTraining) -> float:
-    return trained.run.score or 0.0
 
 
 def _known(values: Sequence[float]) -> SeedSpread:

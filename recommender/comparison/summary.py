@@ -9,7 +9,7 @@ from recommender.comparison.comparison_input import ComparisonInput
 from recommender.comparison.forecast_error import ForecastError
 from recommender.comparison.noise import CARE, LEVEL, SeedNoise
 from recommender.comparison.reasons import WorseStart
-from recommender.comparison.rows import ComparisonRow, held_out_map
+from recommender.comparison.rows import ComparisonRow, score_of
 from recommender.comparison.sizes import SizeFinding
 from recommender.records import Start
 from recommender.text import counted, printable
@@ -68,7 +68,7 @@ def next_step(comparison: ComparisonInput, rows: Sequence[ComparisonRow]) -> str
     kept = [one for one in comparison.trained if one.run.id in rows[0].runs and one.evaluation is not None]
     if not kept:
         return f"{train}."
-    best = max(kept, key=lambda one: held_out_map(comparison, one))
+    best = max(kept, key=lambda one: score_of(comparison, one).score)
     return (
         f"{train}. Its best network of this comparison is `trained/{best.run.id}.safetensors` below RECOMMENDER_HOME: "
         "`recommend checkpoints add FILE --name NAME --dataset PATH` makes it a checkpoint, "

@@ -54,17 +54,15 @@ class TargetSample:
         return int((self.labels_M != BACKGROUND).sum())
 
 
-def sample_target(
-    dataset: Dataset, *, num_images: int | None = None, size: int | None = None, seed: int = 0
-) -> TargetSample:
-    """Decode train images with objects to squares of `size`, chosen by content: neither names nor order matter.
+def sample_target(dataset: Dataset, *, num_images: int | None = None, seed: int = 0) -> TargetSample:
+    """Decode train images with objects to squares, chosen by content: neither names nor order matter.
 
     Falls back on the other splits where the train split holds no object. Images that cannot be decoded are
     left out; without any the sample is empty.
     """
     whole = task_definition(dataset.task).whole_images
     num_images = num_images or (WHOLE_IMAGES if whole else SAMPLE_IMAGES)
-    size = size or (WHOLE_SIZE if whole else SAMPLE_SIZE)
+    size = WHOLE_SIZE if whole else SAMPLE_SIZE
     labelled = [image for image in dataset.of_split("train") if len(image.boxes_M4)]
     labelled = labelled or [image for image in dataset.images if len(image.boxes_M4)]
     keys = {

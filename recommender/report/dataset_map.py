@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recommender.profile import compare
+from recommender.profile.embedding import squared_distances
 from recommender.records import Profile
 
 
@@ -29,12 +29,8 @@ def dataset_map(profiles: Sequence[Profile]) -> tuple[PlacedDataset, ...]:
     fixed, so that the same data sets always give the same map.
     """
     size = len(profiles)
-    squared_NN = np.zeros((size, size))
-    for i in range(size):
-        for j in range(i):
-            squared_NN[i, j] = squared_NN[j, i] = max(0.0, 1.0 - compare(profiles[i], profiles[j]).whole)
     centre_NN = np.eye(size) - 1.0 / max(size, 1)
-    values, vectors = np.linalg.eigh(-0.5 * centre_NN @ squared_NN @ centre_NN)
+    values, vectors = np.linalg.eigh(-0.5 * centre_NN @ squared_distances(profiles) @ centre_NN)
     plane = vectors[:, ::-1][:, :2] * np.sqrt(np.maximum(values[::-1][:2], 0.0))
     plane = np.pad(plane, ((0, 0), (0, 2 - plane.shape[1])))
     if size:

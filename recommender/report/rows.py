@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recommender.checkpoints import REFERENCE_NAMES
-from recommender.forecast.rules import TRAINED_ON_SHARE
+from recommender.forecast.rules import trained_on_target
 from recommender.records import SCRATCH, RankedStart
 
 DEFAULT_ROWS = 5
@@ -26,9 +26,7 @@ def shown_rows(ranking: Sequence[RankedStart], limit: int | None = DEFAULT_ROWS)
 
     Checkpoints trained on this very data, which rank last, stand apart.
     """
-    on_these_images = tuple(
-        row for row in ranking if (row.evidence.source_images_seen or 0.0) >= TRAINED_ON_SHARE
-    )
+    on_these_images = tuple(row for row in ranking if trained_on_target(row.evidence))
     rest = [row for row in ranking if row not in on_these_images]
     if limit is None or len(rest) <= limit:
         return ShownRows(shown=tuple(rest), more=(), on_these_images=on_these_images)
