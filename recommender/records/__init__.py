@@ -29,7 +29,7 @@ from recommender.records.datasets import (
     Split,
     SplitCounts,
 )
-from recommender.records.jobs import JOB_ENDED, Job, JobEvent, Lease
+from recommender.records.jobs import JOB_ENDED, Job, JobEvent, JobStatus, Lease
 from recommender.records.profiles import Profile
 from recommender.records.runs import Environment, EpochMetrics, Estimate, Recipe, Run
 from recommender.starts import MODES, SCRATCH, Mode
@@ -56,6 +56,7 @@ __all__ = [
     "Interval",
     "Job",
     "JobEvent",
+    "JobStatus",
     "LabelledImage",
     "LayerTransfer",
     "Lease",

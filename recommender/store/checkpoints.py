@@ -12,9 +12,8 @@ from recommender.errors import ConflictError
 from recommender.records import Checkpoint
 from recommender.store.database import require_key
 from recommender.store.models import CheckpointRow
-from recommender.store.records_json import digest_of, encode
 from recommender.store.repository import Repository, in_parts
-from recommender.store.rows import checked
+from recommender.store.rows import checked, columns_of
 
 
 class Checkpoints(Repository):
@@ -104,9 +103,9 @@ class Checkpoints(Repository):
 def record_checkpoint(session: Session, checkpoint: Checkpoint, *, replace: bool = False) -> None:
     """Write a checkpoint inside a transaction. Raises ConflictError when the name is another's."""
     name = require_key("checkpoint name", checkpoint.name)
-    record = encode(checkpoint)
     row = session.get(CheckpointRow, name, with_for_update=True)
-    if row is not None and row.record != record and not replace:
+    columns = columns_of(checkpoint)
+    if row is not None and row.record != columns["record"] and not replace:
         raise ConflictError(
             f"A checkpoint named {name!r} exists already.",
             remedy=f"Choose another name, or remove it with `recommend checkpoints remove {name}`.",
@@ -116,8 +115,7 @@ def record_checkpoint(session: Session, checkpoint: Checkpoint, *, replace: bool
     put(
         CheckpointRow(
             name=name,
-            record=record,
-            digest=digest_of(record),
+            **columns,
             source_hash=checkpoint.source_hash,
             sha256=checkpoint.sha256,
             source_score=checkpoint.source_score,

@@ -10,9 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from recommender.store.database import require_key, storable
-from recommender.store.records_json import digest_of, encode
 from recommender.store.repository import Repository
-from recommender.store.rows import checked
+from recommender.store.rows import checked, columns_of
 from recommender.store.service_models import RegisteredDatasetRow
 from recommender.store.service_records import Page, RegisteredDataset
 
@@ -99,12 +98,10 @@ class RegisteredDatasets(Repository):
 
 
 def _row(dataset: RegisteredDataset) -> RegisteredDatasetRow:
-    record = encode(dataset)
     return RegisteredDatasetRow(
         id=dataset.id,
         owner=dataset.owner,
         dataset_hash=dataset.dataset_hash,
         created_at=dataset.created_at,
-        record=record,
-        digest=digest_of(record),
+        **columns_of(dataset),
     )

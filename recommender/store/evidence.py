@@ -12,9 +12,8 @@ from recommender.errors import StorageError
 from recommender.records import Evidence
 from recommender.store.database import require_key, storable
 from recommender.store.models import EvidenceRow
-from recommender.store.records_json import digest_of, encode
 from recommender.store.repository import Repository, in_parts
-from recommender.store.rows import checked
+from recommender.store.rows import checked, columns_of
 
 
 class EvidenceCache(Repository):
@@ -27,24 +26,18 @@ class EvidenceCache(Repository):
         require_key("data set hash", dataset_hash)
         require_key("evidence version", version)
         records = [
-            (require_key("weights hash", weights), encode(one)) for weights, one in sorted(by_weights.items())
+            (require_key("weights hash", weights), columns_of(one))
+            for weights, one in sorted(by_weights.items())
         ]
 
         def work(session: Session) -> None:
-            for weights, record in records:
+            for weights, columns in records:
                 if not replacing and session.get(EvidenceRow, (dataset_hash, weights, version)) is not None:
                     continue
-                put = (
-                    session.merge if replacing else session.add
-                )  # which collides with another's, and is tried again
+                # An added one collides with another's, and is tried again.
+                put = session.merge if replacing else session.add
                 put(
-                    EvidenceRow(
-                        dataset_hash=dataset_hash,
-                        weights_sha256=weights,
-                        version=version,
-                        record=record,
-                        digest=digest_of(record),
-                    )
+                    EvidenceRow(dataset_hash=dataset_hash, weights_sha256=weights, version=version, **columns)
                 )
 
         self._write(work)

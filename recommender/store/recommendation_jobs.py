@@ -10,14 +10,14 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.orm import Session
 
-from recommender.records import JOB_ENDED, Lease
+from recommender.records import JOB_ENDED, JobStatus, Lease
 from recommender.records.fields import same_fields
 from recommender.store.clock import utc_now
 from recommender.store.database import require_key, storable
 from recommender.store.job_leases import JobLeases
 from recommender.store.job_models import JobRow
 from recommender.store.job_rows import RECOMMENDATION, append_event, lease_of
-from recommender.store.service_records import Page, RecommendationJob, Status
+from recommender.store.service_records import Page, RecommendationJob
 
 _OPEN = ("queued", "running")
 MAX_ATTEMPTS = 3  # a question that has killed this many services is given up
@@ -45,7 +45,7 @@ class RecommendationJobs(JobLeases):
         return self._first(_those(JobRow.id == id)) if storable(id) else None
 
     def find(
-        self, cache_key: str, *, status: Status, owner: str, dataset_id: str
+        self, cache_key: str, *, status: JobStatus, owner: str, dataset_id: str
     ) -> RecommendationJob | None:
         """The owner's latest about this very data set with this cache key in this state, or None."""
         query = _those(
@@ -99,7 +99,7 @@ class RecommendationJobs(JobLeases):
         id: str,
         *,
         holder: str,
-        status: Status,
+        status: JobStatus,
         document: str | None = None,
         problem: str | None = None,
     ) -> bool:

@@ -1,11 +1,11 @@
-"""Records from rows that keep them as text, checksum first."""
+"""Records as rows keep them: text with a checksum, which is looked at first when it is read."""
 
 from __future__ import annotations
 
 from typing import Protocol, TypeVar
 
 from recommender.errors import StorageError
-from recommender.store.records_json import decode, digest_of
+from recommender.store.records_json import decode, digest_of, encode
 
 RecordT = TypeVar("RecordT")
 
@@ -15,6 +15,12 @@ class RecordRow(Protocol):
 
     record: str
     digest: str
+
+
+def columns_of(record: object) -> dict[str, str]:
+    """The columns in which a row keeps a record. Raises StorageError for numbers that are not finite."""
+    text = encode(record)
+    return {"record": text, "digest": digest_of(text)}
 
 
 def checked(kind: type[RecordT], row: RecordRow) -> RecordT:

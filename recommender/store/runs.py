@@ -15,9 +15,8 @@ from recommender.errors import ConflictError
 from recommender.records import EpochMetrics, Run
 from recommender.store.database import require_key, storable
 from recommender.store.models import ClaimRow, IgnoredRunRow, RunRow
-from recommender.store.records_json import digest_of, encode
 from recommender.store.repository import Repository, in_parts
-from recommender.store.rows import checked
+from recommender.store.rows import checked, columns_of
 from recommender.store.service_records import Page
 
 # A run that is repeated may only improve on what is known of it.
@@ -169,13 +168,12 @@ class Runs(Repository):
 
 def record_run(session: Session, run: Run) -> bool:
     """Write a run inside a transaction; False when as much was known already. Its numbers must be finite."""
-    record = encode(run)
+    columns = columns_of(run)
     row = session.get(RunRow, run.id, with_for_update=True)
     if row is not None and _STATUS_RANK.get(row.status, 0) >= _STATUS_RANK[run.status]:
         return False
-    put = (
-        session.add if row is None else session.merge
-    )  # a first insert must collide with another's, not overwrite it
+    # A first insert must collide with another's, not overwrite it.
+    put = session.add if row is None else session.merge
     put(
         RunRow(
             id=run.id,
@@ -185,8 +183,7 @@ def record_run(session: Session, run: Run) -> bool:
             checkpoint=run.start.checkpoint,
             mode=run.start.mode,
             created_at=run.created_at,
-            record=record,
-            digest=digest_of(record),
+            **columns,
             score=run.score,
         )
     )

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-from recommender.records import SplitCounts
+from recommender.records import JobStatus, SplitCounts
 from recommender.tasks import Task
 
 ItemT = TypeVar("ItemT")
 Role = Literal["admin", "user", "reader"]
 ROLES: tuple[Role, ...] = ("admin", "user", "reader")
-Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
-FINAL: tuple[Status, ...] = ("succeeded", "failed", "cancelled")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +58,7 @@ class RecommendationJob:
     dataset_hash: str
     question: str  # JSON of the request's options, canonical
     cache_key: str  # of data set, question and what was known; equal keys have equal answers
-    status: Status
+    status: JobStatus
     created_at: str
     finished_at: str | None = None
     document: str | None = None  # JSON of the answer

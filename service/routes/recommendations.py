@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from recommender.checkpoints import get_checkpoint
 from recommender.errors import ConflictError
-from recommender.store.service_records import FINAL
+from recommender.records import JOB_ENDED
 from service.dependencies import (
     CallerDep,
     PagingDep,
@@ -54,7 +54,7 @@ def ask(services: ServicesDep, caller: CallerDep, body: RecommendationBody) -> R
         caller, held, body, on_new_work=lambda: limit_costly_requests(services, caller)
     )
     if (
-        asked.status not in FINAL
+        asked.status not in JOB_ENDED
         and is_profiled(services.store, held.dataset_hash)
         and _WAITERS.acquire(blocking=False)
     ):
@@ -62,7 +62,7 @@ def ask(services: ServicesDep, caller: CallerDep, body: RecommendationBody) -> R
             asked = services.queue.wait(asked, services.settings.answer_wait_s)
         finally:
             _WAITERS.release()
-    status = 200 if asked.status in FINAL else 202
+    status = 200 if asked.status in JOB_ENDED else 202
     headers = {"Location": f"/v1/recommendations/{asked.id}"}
     return Response(recommendation_json(asked), status, headers, "application/json")
 
@@ -107,7 +107,7 @@ def follow_recommendation(
         caller,
         f"recommendation/{asked.id}",
         job_events(services.store, asked.id),
-        ended=asked.status in FINAL,
+        ended=asked.status in JOB_ENDED,
         last_event_id=last_event_id,
     )
 

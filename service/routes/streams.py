@@ -9,8 +9,8 @@ from typing import Annotated
 from fastapi import Header
 from starlette.responses import Response
 
+from recommender.records import JOB_ENDED
 from recommender.store import Store
-from recommender.store.service_records import FINAL
 from service.auth import Caller, is_key_valid
 from service.dependencies import Services
 from service.event_streams import Fetch, StreamEvent
@@ -50,7 +50,7 @@ def job_events(store: Store, id: str) -> Fetch:
                 seq=event.seq,
                 kind=event.kind,
                 data=without_server_paths(event.data),
-                last=event.kind == "status" and json.loads(event.data).get("status") in FINAL,
+                last=event.kind == "status" and json.loads(event.data).get("status") in JOB_ENDED,
             )
             for event in store.jobs.events(id, after=after)
         ]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from recommender.report.document import Published
 
-Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 DatasetId = Annotated[
     str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$", examples=["ds_5d41402abc4b2a76"])
 ]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
+from recommender.records import JobStatus
 from recommender.report.document import RecommendationDocument
 from recommender.requests import RecommendRequest
 from service.problems import Problem
-from service.schemas.common import Answer, CheckpointName, DatasetId, NoRoots, Status
+from service.schemas.common import Answer, CheckpointName, DatasetId, NoRoots
 
 
 class RecommendationBody(RecommendRequest):
@@ -29,7 +30,7 @@ class RecommendationStatus(Answer):
     """A recommendation that is waited for, failed or cancelled."""
 
     id: str
-    status: Status
+    status: JobStatus
     dataset_id: str
     created_at: str
     finished_at: str | None = None
@@ -44,7 +45,7 @@ class RecommendationSummary(Answer):
     """A recommendation in a list."""
 
     id: str
-    status: Status
+    status: JobStatus
     dataset_id: str
     epochs: int
     imgsz: int | None = Field(

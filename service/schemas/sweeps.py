@@ -5,8 +5,9 @@ from __future__ import annotations
 from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
+from recommender.records import JobStatus
 from recommender.requests import SweepRequest
-from service.schemas.common import Answer, CheckpointName, DatasetId, NoRoots, Status
+from service.schemas.common import Answer, CheckpointName, DatasetId, NoRoots
 from tune_jobs.sweep.documents import SweepCost, SweepDocument
 
 
@@ -35,7 +36,7 @@ class SweepAnswer(Answer):
     """A sweep as it stands."""
 
     id: str
-    status: Status
+    status: JobStatus
     datasets: int = Field(description="How many.")
     dataset_names: tuple[str, ...]
     modes: tuple[str, ...]

@@ -14,7 +14,7 @@ from recommender.costs.devices import devices
 from recommender.costs.gpus import BANDWIDTH_AND_MEMORY
 from recommender.errors import NotFoundError, UnavailableError
 from recommender.profile.known import source_profile
-from recommender.records import Recommendation
+from recommender.records import JOB_ENDED, Recommendation
 from recommender.report.columns import cost_columns
 from recommender.report.cost_picture import cost_picture
 from recommender.report.document import RecommendationDocument, restored
@@ -25,7 +25,7 @@ from recommender.report.rows import names_of, shown_rows
 from recommender.report.runs import RunDetail, differences, run_detail, run_summary
 from recommender.store import Store
 from recommender.store.paging import MAX_PAGE
-from recommender.store.service_records import FINAL, RecommendationJob
+from recommender.store.service_records import RecommendationJob
 from recommender.tasks import TASKS, task_definition
 from recommender.text import printable
 from service.dataset_task import task_of
@@ -141,7 +141,7 @@ def recommendation(
         "recommendation.html",
         metric=task_definition(done.dataset.task if done else "detect").metric.label,
         answer=done or RecommendationStatus.model_validate_json(text),
-        live=asked.status not in FINAL,
+        live=asked.status not in JOB_ENDED,
         set_name=held.name if held else "a data set that was removed",
         rows=shown_rows(rows),
         on_these_images=names_of(shown_rows(rows).on_these_images),

@@ -20,12 +20,12 @@ from recommender import __version__
 from recommender.checkpoints.catalogue import fetched_names
 from recommender.errors import ConflictError, RecommenderError, StorageError
 from recommender.profile import ENCODER
-from recommender.records import Lease
+from recommender.records import JOB_ENDED, Lease
 from recommender.requests import RecommendRequest, at_usual_size
 from recommender.store import Store
 from recommender.store.clock import utc_now
 from recommender.store.recommendation_jobs import MAX_ATTEMPTS
-from recommender.store.service_records import FINAL, RecommendationJob, RegisteredDataset
+from recommender.store.service_records import RecommendationJob, RegisteredDataset
 from service.auth import Caller
 from service.dataset_task import known_task, require_task
 from service.logs import logger, where
@@ -135,7 +135,7 @@ class RecommendationQueue(Rounds):
     def wait(self, ask: RecommendationJob, seconds: float) -> RecommendationJob:
         """The recommendation once it is finished, or as it stands after so many seconds."""
         end = time.monotonic() + seconds
-        while ask.status not in FINAL and time.monotonic() < end:
+        while ask.status not in JOB_ENDED and time.monotonic() < end:
             time.sleep(0.05)
             ask = self._store.recommendations.get(ask.id) or ask
         return ask

@@ -13,7 +13,7 @@ import pytest
 from recommender.errors import ConflictError, StorageError
 from recommender.records import Evidence
 from recommender.store import RANKABLE, Store
-from recommender.store.records_json import digest_of
+from recommender.store.rows import columns_of
 from tests.store.builders import assert_same_profile, checkpoint, profile, run
 
 
@@ -59,11 +59,11 @@ class TestCheckpoints:
     def test_of_two_that_take_a_name_at_once_one_is_refused(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def slow(text: str) -> str:
+        def slow(record: object) -> dict[str, str]:
             time.sleep(0.1)  # both have found the name free
-            return digest_of(text)
+            return columns_of(record)
 
-        monkeypatch.setattr("recommender.store.checkpoints.digest_of", slow)
+        monkeypatch.setattr("recommender.store.checkpoints.columns_of", slow)
 
         def taken(images: int) -> bool:
             try:
