@@ -1,13 +1,16 @@
-"""A storage on the head node's disk, kept by a Ray actor: for clusters where no disk is shared."""
+"""A storage on the disk of one node, kept by a Ray actor there: for clusters where no disk is shared."""
 
 from __future__ import annotations
 
 import shutil
+import uuid
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from recommender.errors import StorageError
-from recommender.home import subfolder
+from recommender.home import home, subfolder
 from tune_jobs.chunks import CHUNK_BYTES, chunk_at, put_chunk
 
 SCHEME = "actor://"
@@ -16,15 +19,14 @@ TIMEOUT_S = 60.0
 
 
 class StorageActor:
-    """Runs as a detached actor on the head. Files below one folder, whole or not at all."""
+    """Runs as an actor. Files below a folder of its node's home, the home itself unless one is named."""
 
-    def __init__(self, name: str) -> None:
-        self._root = subfolder("storage") / name  # the same after a restart of the actor
+    def __init__(self, folder: str = "") -> None:
+        self._root = home() / folder  # the same after a restart of the actor
 
     def write(self, name: str, part: str, offset: int, data: bytes, *, last: bool) -> None:
         """Append to a file that becomes visible with its last chunk. `part` names this transfer."""
-        aside = self._root / ".parts" / part
-        aside.parent.mkdir(parents=True, exist_ok=True)
+        aside = subfolder("arriving") / f"{part}.part"
         put_chunk(aside, offset, data)
         if last:
             place = self._place(name)
@@ -54,20 +56,13 @@ class StorageActor:
 
 
 class ActorStorage:
-    """Speaks to the keeper of this name, starting it on the head when there is none. Needs a connection to Ray."""
+    """Speaks to the storage actor that `find` returns; it is found again after an error."""
 
-    def __init__(self, name: str) -> None:
-        import ray
-
-        self.url = f"{SCHEME}{name}"
-        self._name = name
-        if not ray.is_initialized():  # inside a job: its own cluster
-            ray.init(address="auto", namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
-        self._keeper: Any = None
+    def __init__(self, find: Callable[[], Any], *, timeout_s: float | None = None) -> None:
+        self._find, self._timeout_s = find, timeout_s
+        self._actor: Any = None
 
     def put(self, name: str, source: Path) -> None:
-        import uuid
-
         part, offset, last = uuid.uuid4().hex, 0, False
         while not last:
             data = chunk_at(source, offset)
@@ -96,21 +91,30 @@ class ActorStorage:
         from ray.exceptions import RayError
 
         try:
-            if self._keeper is None:
-                self._keeper = _open_keeper(self._name)
-            return ray.get(getattr(self._keeper, method).remote(*arguments, **options), timeout=TIMEOUT_S)
+            if self._actor is None:
+                self._actor = self._find()
+            answer = getattr(self._actor, method).remote(*arguments, **options)
+            return ray.get(answer, timeout=self._timeout_s)
         except (RayError, ConnectionError, RuntimeError) as error:
-            self._keeper = None
+            self._actor = None
+            told = getattr(error, "cause", None) or error  # without the traceback of the actor
             raise StorageError(
-                f"The storage on the cluster's head failed: {' '.join(str(error).split())[:300]}.",
+                f"The storage on the cluster failed: {' '.join(str(told).split())[:300]}.",
                 remedy="Check that the cluster runs and its head has free disk space, or name a --storage.",
             ) from error
 
 
-def _open_keeper(name: str) -> Any:
+def head_storage(url: str) -> ActorStorage:
+    """The storage `actor://NAME` on the disk of the cluster's head, kept there by an actor that outlives us."""
+    return ActorStorage(partial(_keeper, url.removeprefix(SCHEME)), timeout_s=TIMEOUT_S)
+
+
+def _keeper(name: str) -> Any:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+    if not ray.is_initialized():  # inside a job: its own cluster
+        ray.init(address="auto", namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
     head = next(node for node in ray.nodes() if "node:__internal_head__" in node["Resources"])
     return (
         ray.remote(StorageActor)
@@ -124,5 +128,5 @@ def _open_keeper(name: str) -> Any:
             max_task_retries=3,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node_id=head["NodeID"], soft=False),
         )
-        .remote(name)
+        .remote(f"storage/{name}")
     )

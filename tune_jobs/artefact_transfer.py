@@ -95,7 +95,7 @@ def pack_weights(path: Path, *, sha256: str | None = None) -> Artefact:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise _unreadable("weights", path, error) from error
+        raise unreadable("weights", path, error) from error
     if sha256 is not None and found != sha256:
         raise IntegrityError(
             f"The weights {printable(path)} have sha256 {found[:12]}…, recorded is {sha256[:12]}…",
@@ -109,7 +109,7 @@ def read_chunks(artefact: Artefact) -> Iterator[bytes]:
     try:
         yield from chunks_of(artefact.source)
     except OSError as error:
-        raise _unreadable(artefact.kind, artefact.source, error) from error
+        raise unreadable(artefact.kind, artefact.source, error) from error
 
 
 def deliver(artefact: Artefact, chunks: Chunks = read_chunks) -> Path:
@@ -137,8 +137,8 @@ def place_of(artefact: Artefact) -> Path:
     return subfolder("node_cache") / f"{artefact.kind}-{artefact.key}.{FORMAT}"
 
 
-def _unreadable(kind: Literal["dataset", "weights"], path: Path, error: OSError) -> IntegrityError:
-    """No disk's refusal: wherever the artefact is wanted, it is missing."""
+def unreadable(kind: Literal["dataset", "weights"], path: Path, error: OSError) -> IntegrityError:
+    """The error for an artefact that is missing where it was packed; no disk's refusal, wherever it is wanted."""
     what = "The weights" if kind == "weights" else "The packed data set"
     return IntegrityError(
         f"{what} {printable(path)} cannot be read: {error.strerror}.",

@@ -152,9 +152,9 @@ class RetryingStorage:
 
 def open_storage(url: str) -> Storage:
     """The storage behind a folder's path, a URL of fsspec, or `actor://NAME` on the cluster's head."""
-    from tune_jobs.actor_storage import SCHEME, ActorStorage
+    from tune_jobs.actor_storage import SCHEME, head_storage
 
-    return ActorStorage(url.removeprefix(SCHEME)) if url.startswith(SCHEME) else UrlStorage(url)
+    return head_storage(url) if url.startswith(SCHEME) else UrlStorage(url)
 
 
 def require_storage(url: str | None) -> None:

@@ -92,13 +92,12 @@ def test_the_cluster_may_not_call_what_it_likes(store: Store) -> None:
 def test_artefacts_are_handed_over_chunk_by_chunk(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_driver, "CHUNK_BYTES", 1000)
     artefact = packed(tmp_path / "data")
     content = artefact.source.read_bytes()
     monkeypatch.setenv("RECOMMENDER_HOME", str(tmp_path / "head"))
     host = Host()
     assert not host.has(artefact)
-    for number, begin in enumerate(range(0, len(content), 1000)):
-        host.take(artefact, number, content[begin : begin + 1000])
-        assert host.has(artefact) == (begin + 1000 >= len(content))
-    assert remote_driver._arrived(artefact).read_bytes() == content
+    host.write(remote_driver._arrived(artefact), "one", 0, content[:1000], last=False)
+    assert not host.has(artefact)
+    host.write(remote_driver._arrived(artefact), "one", 1000, content[1000:], last=True)
+    assert host.has(artefact)

@@ -9,11 +9,10 @@ import pytest
 from recommender.errors import StorageError
 from recommender.store import Store
 from tests.tune_jobs.sweep_kit import finished, paper_trials
+from tune_jobs.actor_storage import StorageActor
 from tune_jobs.chunks import CHUNK_BYTES
-from tune_jobs.sweep.artefact_store import ArtefactStore
-from tune_jobs.sweep.remote_driver import Host
 from tune_jobs.sweep.run_recorder import RunRecorder
-from tune_jobs.sweep.trained import keep_trained, trained_path
+from tune_jobs.sweep.trained import trained_name, trained_path
 
 
 def test_a_known_run_is_asked_again_when_its_weights_are_wanted_and_gone(home: Path, tmp_path: Path) -> None:
@@ -24,30 +23,22 @@ def test_a_known_run_is_asked_again_when_its_weights_are_wanted_and_gone(home: P
         assert RunRecorder(store).finished_run(spec.id) == run
         keeping = RunRecorder(store, keeping=[spec.id])
         assert keeping.finished_run(spec.id) is None
-        weights = tmp_path / "best.safetensors"
-        weights.write_bytes(b"weights")
-        keep_trained(spec.id, weights)
+        trained_path(spec.id).parent.mkdir()
+        trained_path(spec.id).write_bytes(b"weights")
         assert keeping.finished_run(spec.id) == run
 
 
-def test_weights_come_through_the_artefact_store_apart_from_states(home: Path) -> None:
+def test_weights_come_chunk_by_chunk_and_are_there_whole_or_not_at_all(home: Path) -> None:
     (spec,) = paper_trials(1)
-    artefact_store = ArtefactStore()
-    artefact_store.keep("actor", spec.id, b"state")
-    artefact_store.keep("actor-weights", spec.id, b"first ", "weights")
-    artefact_store.keep("actor-weights", spec.id, b"second", "weights")
-    assert not trained_path(spec.id).exists()  # whole or not at all
-    artefact_store.keep("actor-weights", spec.id, None, "weights")
-    assert trained_path(spec.id).read_bytes() == b"first second"
-
-
-def test_the_host_hands_weights_out_chunk_by_chunk(home: Path) -> None:
-    (spec,) = paper_trials(1)
-    host = Host()
-    assert host.trained(spec.id, 0) == b""
+    actor, name = StorageActor(), trained_name(spec.id)
+    assert actor.read(name, 0) is None
     content = bytes(CHUNK_BYTES) + b"end"
-    trained_path(spec.id).write_bytes(content)
-    assert b"".join(host.trained(spec.id, number) for number in range(3)) == content
+    actor.write(name, "one", 0, content[:CHUNK_BYTES], last=False)
+    actor.write(name, "other", 0, b"of another actor", last=False)
+    assert not trained_path(spec.id).exists()
+    actor.write(name, "one", CHUNK_BYTES, content[CHUNK_BYTES:], last=True)
+    assert actor.read(name, 0) == (content[:CHUNK_BYTES], len(content))
+    assert trained_path(spec.id).read_bytes() == content
 
 
 def test_what_is_no_run_id_never_becomes_a_path(home: Path) -> None:

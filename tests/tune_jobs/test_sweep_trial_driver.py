@@ -16,7 +16,7 @@ from tune_jobs.storage import UrlStorage
 from tune_jobs.sweep.display import summary_of
 from tune_jobs.sweep.policy import NOTHING_FITS, RunAll, SweepView, TrialView
 from tune_jobs.sweep.remote_driver import status_of
-from tune_jobs.sweep.resume_states import keep_state, state_path
+from tune_jobs.sweep.resume_states import state_path
 from tune_jobs.sweep.run import SweepSettings, run_trials
 from tune_jobs.sweep.run_recorder import RunRecorder
 from tune_jobs.sweep.trial_spec import TrialLimits
@@ -489,11 +489,10 @@ def test_a_store_that_refuses_loses_nothing_that_the_storage_takes(store: Store,
     assert RunRecorder(store, storage).finished_run(spec.id) == run
 
 
-def test_the_state_of_a_finished_trial_is_not_kept(store: Store, tmp_path: Path) -> None:
+def test_the_state_of_a_finished_trial_is_not_kept(store: Store, home: Path) -> None:
     (spec,) = paper_trials(1)
-    state = tmp_path / "resume.pt"
-    state.write_bytes(b"state")
-    keep_state(spec.id, state)
+    state_path(spec.id).parent.mkdir()
+    state_path(spec.id).write_bytes(b"state")
     driver = trial_driver([spec], store)
     driver.next_id()
     driver.started(spec.id)

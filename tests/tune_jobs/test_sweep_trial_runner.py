@@ -21,8 +21,8 @@ from recommender.store import Store
 from tests.store.builders import run as make_run
 from tests.tune_jobs.sweep_kit import coco_artefact, exploding_weights, packed, trial
 from tune_jobs.artefact_transfer import Artefact, deliver
-from tune_jobs.sweep.resume_states import drop_state, keep_state, take_state
-from tune_jobs.sweep.trained import keep_trained
+from tune_jobs.sweep.artefact_store import files_at
+from tune_jobs.sweep.resume_states import drop_state
 from tune_jobs.sweep.trial_runner import NOT_INSTALLED, TrialEvent, TrialRunner, WorkerConfig
 from tune_jobs.sweep.trial_spec import TrialLimits, TrialSpec
 from tune_jobs.training import TrainingJob
@@ -42,9 +42,7 @@ class Table:
             num_threads=1,
             limits=TrialLimits(),
             deliver=deliver,
-            send_state=keep_state,
-            fetch_state=take_state,
-            send_weights=keep_trained,
+            storage=files_at(None),
         )
         self.process: TrainingProcess | None = None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import queue
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from recommender.errors import UnavailableError
-from recommender.home import subfolder
-from tune_jobs.artefact_transfer import Artefact, read_chunks
-from tune_jobs.chunks import CHUNK_BYTES, chunk_at, put_chunk
+from recommender.home import home, subfolder
+from tune_jobs.actor_storage import ActorStorage, StorageActor
+from tune_jobs.artefact_transfer import Artefact, unreadable
 from tune_jobs.cluster import TrialResources
 from tune_jobs.sweep.resume_states import drop_state
-from tune_jobs.sweep.trained import trained_path
+from tune_jobs.sweep.trained import trained_name, trained_path
 from tune_jobs.sweep.trial_driver import TrialDriver
 from tune_jobs.sweep.trial_spec import TrialLimits, TrialSpec
 
@@ -139,10 +140,11 @@ class RemoteTrialDriver:
             self._answers.pop(number, None)
 
 
-class Host:
-    """The actor on the cluster that runs the fits of a sweep driven from outside."""
+class Host(StorageActor):
+    """The actor on the cluster that runs the fits of a sweep driven from outside, and keeps its files."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._trial_driver = RemoteTrialDriver()
 
     def exchange(self, answers: dict[int, Any], driver_status: DriverStatus) -> list[Question]:
@@ -151,17 +153,8 @@ class Host:
 
     def has(self, artefact: Artefact) -> bool:
         """True if the artefact lies here whole."""
-        place = _arrived(artefact)
+        place = home() / _arrived(artefact)
         return place.exists() and place.stat().st_size == artefact.num_bytes
-
-    def take(self, artefact: Artefact, number: int, chunk: bytes) -> None:
-        """Keep one chunk. What is damaged on the way is noticed where it is unpacked."""
-        put_chunk(_arrived(artefact), number * CHUNK_BYTES, chunk)
-
-    def trained(self, id: str, number: int) -> bytes:
-        """One chunk of a run's trained weights; nothing after the last, or when there are none."""
-        place = trained_path(id)
-        return chunk_at(place, number * CHUNK_BYTES) if place.exists() else b""
 
     def fit(
         self,
@@ -200,8 +193,10 @@ def open_host(specs: Sequence[TrialSpec]) -> Any:
     artefacts |= {spec.weights.sha256: spec.weights for spec in specs if spec.weights is not None}
     for artefact in artefacts.values():
         if not ray.get(host.has.remote(artefact)):
-            for number, chunk in enumerate(read_chunks(artefact)):
-                ray.get(host.take.remote(artefact, number, chunk))
+            try:
+                ActorStorage(lambda: host).put(_arrived(artefact), artefact.source)
+            except OSError as error:
+                raise unreadable(artefact.kind, artefact.source, error) from error
     return host
 
 
@@ -233,22 +228,14 @@ def fit_from_outside(
 
 def _bring_weights(host: Any, trial_driver: TrialDriver, specs: Sequence[TrialSpec]) -> None:
     """Fetch the trained weights that are wanted here; what does not arrive is trained again when asked for."""
-    import ray
-
     finished = {trial.id for trial in trial_driver.view().of_state("finished")}
     for spec in specs:
         if not spec.job.keep or spec.id not in finished or trained_path(spec.id).exists():
             continue
-        part = trained_path(spec.id).with_suffix(".arriving")
-        with part.open("wb") as file:
-            for number in itertools.count():
-                chunk = ray.get(host.trained.remote(spec.id, number))
-                if not chunk:
-                    break
-                file.write(chunk)
-        if part.stat().st_size:
-            part.replace(trained_path(spec.id))
-        part.unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(dir=subfolder("trained"), prefix=".arriving-") as folder:
+            part = Path(folder) / "best.safetensors"
+            if ActorStorage(lambda: host).get(trained_name(spec.id), part):
+                part.replace(trained_path(spec.id))
 
 
 def _answer(trial_driver: TrialDriver, method: str, arguments: tuple[Any, ...]) -> Any:
@@ -259,10 +246,11 @@ def _answer(trial_driver: TrialDriver, method: str, arguments: tuple[Any, ...]) 
     return getattr(trial_driver, method)(*arguments)
 
 
-def _arrived(artefact: Artefact) -> Path:
-    return subfolder("shipments") / f"{artefact.sha256}.arrived"
+def _arrived(artefact: Artefact) -> str:
+    """The artefact's file below the head's home."""
+    return f"shipments/{artefact.sha256}.arrived"
 
 
 def _lying_here(spec: TrialSpec) -> TrialSpec:
-    weights = None if spec.weights is None else replace(spec.weights, source=_arrived(spec.weights))
-    return replace(spec, data=replace(spec.data, source=_arrived(spec.data)), weights=weights)
+    weights = None if spec.weights is None else replace(spec.weights, source=home() / _arrived(spec.weights))
+    return replace(spec, data=replace(spec.data, source=home() / _arrived(spec.data)), weights=weights)

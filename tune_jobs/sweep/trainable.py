@@ -17,7 +17,7 @@ from recommender.errors import StorageError
 from recommender.home import subfolder
 from recommender.leftovers import sweep_leftovers
 from recommender.store.records_json import encode
-from tune_jobs.sweep.artefact_store import deliver_from, fetch_state, send_state, send_weights
+from tune_jobs.sweep.artefact_store import deliver_from, files_at
 from tune_jobs.sweep.trial_runner import TrialEvent, TrialRunner, WorkerConfig
 from tune_jobs.sweep.trial_spec import TrialLimits, TrialSpec
 from tune_jobs.training.hardware import installed_versions
@@ -71,9 +71,7 @@ class TrialWorker:
             num_threads=sweep.num_threads,
             limits=sweep.limits,
             deliver=lambda artefact: deliver_from(artefact_store, artefact),
-            send_state=lambda id, path: send_state(artefact_store, self._token, id, path),
-            fetch_state=lambda id, path: fetch_state(artefact_store, id, path),
-            send_weights=lambda id, path: send_weights(artefact_store, self._token, id, path),
+            storage=files_at(artefact_store),
         )
         self._runner: TrialRunner | None = None
         self._begin(id)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recommender.home import subfolder
-from tune_jobs.sweep.resume_states import keep_whole, require_run_id
+from recommender.home import home
+from tune_jobs.sweep.resume_states import require_run_id
+
+
+def trained_name(id: str) -> str:
+    """The file of that run's best weights below home. Raises StorageError for what is no run id."""
+    return f"trained/{require_run_id(id)}.safetensors"
 
 
 def trained_path(id: str) -> Path:
     """The best weights of that run, there or not. Raises StorageError for what is no run id."""
-    return subfolder("trained") / f"{require_run_id(id)}.safetensors"
-
-
-def keep_trained(id: str, source: Path) -> None:
-    """Keep a copy, whole or not at all."""
-    keep_whole(source, trained_path(id))
+    return home() / trained_name(id)

@@ -16,6 +16,9 @@ from typing import Literal, TypeVar
 from recommender.errors import RecommenderError, StorageError
 from recommender.records import EpochMetrics, Run
 from tune_jobs.artefact_transfer import Artefact
+from tune_jobs.storage import Storage
+from tune_jobs.sweep.resume_states import state_name
+from tune_jobs.sweep.trained import trained_name
 from tune_jobs.sweep.trial_spec import TrialLimits, TrialSpec
 from tune_jobs.sweep.unfinished_runs import STOPPED_BY_POLICY, failed_run
 from tune_jobs.sweep.watchdog import Watchdog
@@ -43,9 +46,7 @@ class WorkerConfig:
     num_threads: int
     limits: TrialLimits
     deliver: Deliver
-    send_state: Callable[[str, Path], None]  # run id and file: leave it where another node finds it
-    fetch_state: Callable[[str, Path], bool]  # run id and where to: False when there is none
-    send_weights: Callable[[str, Path], None]  # run id and file: leave it with the driver
+    storage: Storage  # the home of the driver's node, for states and trained weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +126,7 @@ class TrialRunner:
             OSError, RecommenderError
         ):  # the run counts without them, and says it has none
             if self.spec.job.keep and best.exists():
-                self.worker.send_weights(self.spec.id, best)
+                self.worker.storage.put(trained_name(self.spec.id), best)
 
     def _fetch(self) -> tuple[Path, Path | None]:
         weights = self.spec.weights
@@ -134,7 +135,7 @@ class TrialRunner:
             None if weights is None else self.worker.deliver(weights),
         )
         self._output.mkdir(parents=True, exist_ok=True)
-        self.worker.fetch_state(self.spec.id, self._output / STATE_FILE)
+        self.worker.storage.get(state_name(self.spec.id), self._output / STATE_FILE)
         return places
 
     def _begin(self, seconds: float) -> TrialEvent | None:
@@ -199,7 +200,7 @@ class TrialRunner:
             OSError, RecommenderError
         ):  # a state less only costs time, and only after a fault
             if state.exists():
-                self.worker.send_state(self.spec.id, state)
+                self.worker.storage.put(state_name(self.spec.id), state)
         self._carrying_s = time.monotonic() - began
 
     def _look(self) -> TrialEvent | None:
