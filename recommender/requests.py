@@ -42,12 +42,12 @@ def _seeds_of(value: object) -> object:
     """A count N, also as text, stands for the seeds 0 to N − 1; text with commas names them."""
     if isinstance(value, str) and "," in value:
         return tuple(part.strip() for part in value.split(",") if part.strip())
-    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
-        value = int(value)
+    if isinstance(value, str):
+        value = int(value) if re.fullmatch(r"\s*[0-9]{1,9}\s*", value) else 0
     if isinstance(value, int) and not isinstance(value, bool):
-        if value < 1:
-            raise ValueError("give how many seeds, 1 or more, or name them with commas: 0,1,2")
-        return tuple(range(min(value, MAX_SEEDS + 1)))
+        if not 1 <= value <= MAX_SEEDS:
+            raise ValueError(f"give how many seeds, 1 to {MAX_SEEDS}, or name them with commas: 0,1,2")
+        return tuple(range(value))
     return value
 
 

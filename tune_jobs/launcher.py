@@ -31,6 +31,7 @@ from recommender.errors import (
 )
 from recommender.records import Job
 from recommender.store.records_json import decode
+from recommender.text import counted
 from tune_jobs.finalising import download, finalise
 from tune_jobs.inputs import prepare
 from tune_jobs.leases import TTL_S, Leases
@@ -68,6 +69,7 @@ class LauncherSettings:
     download_to: Path | None = None  # bring results here, from a storage that people cannot see
     max_crashes: int = 3
     state_every_s: float = 30.0
+    waiting_s: float = 30.0  # for a free node, after which it is said
     ttl_s: float = TTL_S
 
 
@@ -89,6 +91,8 @@ class Launcher:
         self._settings = settings
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._leases = Leases(store.launches, self.name, ttl_s=settings.ttl_s, clock=clock)
+        self._clock = clock
+        self._waiting_since: dict[str, float] = {}  # by submission
         self.trouble: str | None = None  # why the last step could not do everything
         self._troubles: dict[str, str] = {}  # the same by job
 
@@ -205,8 +209,18 @@ class Launcher:
             self._clear(job)
         elif state == "unstarted":
             self._again(job, "the cluster had no free node in time", crashed=False)
-        elif state != "waiting":
+        elif state == "waiting":
+            self._tell_waiting(job, spec)
+        else:
             self._retry_or_fail(job, lost=state is None)
+
+    def _tell_waiting(self, job: Job, spec: TrainingSpec) -> None:
+        """Say what it waits for, once it has for a while: others' work may fill the cluster for hours."""
+        since = self._waiting_since.setdefault(job.submission_id, self._clock())
+        if self._clock() - since >= self._settings.waiting_s:
+            wanted = counted(spec.cpus or self._settings.default_cpus, "CPU")
+            wanted += f" and {counted(spec.gpus, 'GPU')}" if spec.gpus else ""
+            tell_once(self._store, job, f"no node of the cluster has {wanted} free yet, so it waits")
 
     def _collect(self, job: Job) -> None:
         batch = job.collected
@@ -234,7 +248,13 @@ class Launcher:
 
     def _retry_or_fail(self, job: Job, *, lost: bool) -> None:
         crash = get_record(self._storage, attempt(job.id, job.attempt, CRASH), Crash)
-        reason = crash.error if crash else "the cluster lost it" if lost else "it ended without a word"
+        reason = (
+            crash.error
+            if crash
+            else "the cluster lost it"
+            if lost
+            else self._cluster.last_words(job.submission_id) or "it ended without a word"
+        )
         if job.crashes + 1 < self._settings.max_crashes:
             self._again(job, reason)
             return

@@ -11,11 +11,12 @@ from recommender.errors import UnavailableError
 from tune_jobs.local_environment import bypass_proxies
 
 if TYPE_CHECKING:
-    from ray.job_submission import JobSubmissionClient
+    from ray.job_submission import JobDetails, JobSubmissionClient
 
 # "unstarted": the cluster gave up waiting for a free node; it may be asked again.
 State = Literal["waiting", "running", "succeeded", "failed", "stopped", "unstarted"]
 ANSWER_S = 30.0  # a busy server takes seconds
+MAX_WORDS = 500  # characters of a job's last line
 MAX_NODES = 10_000  # dead ones count; the most that Ray lists, which stops at 100 unless told
 _NEVER_STARTED = ("START_TIMEOUT", "UNSCHEDULABLE", "failed to start within")
 
@@ -39,6 +40,9 @@ class JobServer(Protocol):
 
     def state(self, id: str) -> State | None:
         """The state of the job; None when the cluster knows no such id."""
+
+    def last_words(self, id: str) -> str | None:
+        """The last line that a job which failed, or the cluster about it, has said; None where there is none."""
 
     def stop(self, id: str) -> None:
         """End it; no id of this name, or ended already, is fine."""
@@ -71,16 +75,27 @@ class RayJobs:
             raise self._unavailable(error) from error
 
     def state(self, id: str) -> State | None:
-        try:
-            info = self._connected().get_job_info(id)
-        except (RuntimeError, ConnectionError, OSError) as error:
-            if "does not exist" in str(error):
-                return None
-            raise self._unavailable(error) from error
+        info = self._info(id)
+        if info is None:
+            return None
         status = str(info.status)
         if status == "FAILED" and any(mark in f"{info.error_type} {info.message}" for mark in _NEVER_STARTED):
             return "unstarted"
         return _STATES[status]
+
+    def last_words(self, id: str) -> str | None:
+        info = self._info(id)
+        lines = str(info.message or "").split("\n") if info else []  # Ray ends with the job's own last lines
+        return next((line.strip()[:MAX_WORDS] for line in reversed(lines) if line.strip()), None)
+
+    def _info(self, id: str) -> JobDetails | None:
+        """What the cluster knows of the job, None where it knows none."""
+        try:
+            return self._connected().get_job_info(id)
+        except (RuntimeError, ConnectionError, OSError) as error:
+            if "does not exist" in str(error):
+                return None
+            raise self._unavailable(error) from error
 
     def stop(self, id: str) -> None:
         try:

@@ -220,6 +220,9 @@ def test_seeds_mean_the_same_everywhere() -> None:
         CompareRequest.model_validate({"dataset": "a", "seeds": "0, 1,2"}),
     ):
         assert made.seeds == (0, 1, 2)
+    for wrong in ("0", "-1", "a", "1000000", "9" * 20, 101):
+        with pytest.raises(ValidationError, match="give how many seeds, 1 to 100, or name them with commas"):
+            SweepRequest.model_validate({"datasets": ("a",), "seeds": wrong})
     epochs = {
         request.model_fields["epochs"].default for request in (SweepRequest, CompareRequest, RecommendRequest)
     }

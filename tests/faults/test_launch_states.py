@@ -70,6 +70,10 @@ class TableCluster:
         self._answer()
         return self.bodies[id].state if id in self.bodies else None
 
+    def last_words(self, id: str) -> str | None:
+        self._answer()
+        return None
+
     def stop(self, id: str) -> None:
         self._answer()
         if id in self.bodies and self.bodies[id].state == "running":

@@ -10,11 +10,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from recommender.errors import StorageError
 from recommender.records import Recipe
 from recommender.store import RANKABLE, Store
 from tests.faults.ray_nodes import Nodes, Saboteur, home_of_training, running_nodes, wait_for_no_training
-from tests.tune_jobs.sweep_kit import exploding_weights, packed, trial
+from tests.tune_jobs.sweep_kit import COCO, exploding_weights, packed, trial
 from tune_jobs.artefact_transfer import Artefact, pack_weights
+from tune_jobs.sweep.artefact_store import files_at, open_artefact_store
 from tune_jobs.sweep.policy import RunAll, SweepView, TrialView
 from tune_jobs.sweep.run import SweepSettings, run_trials
 from tune_jobs.sweep.trial_spec import TrialLimits
@@ -223,6 +225,17 @@ def test_a_trial_whose_data_fit_on_no_disk_fails_alone(
     assert result.reason is None
     assert result.view.left_out == ()
     assert watching.nodes == {home.name for home in homes}  # those that were given back train others
+
+
+def test_an_actor_refuses_a_file_in_its_own_words(nodes: Nodes, tmp_path: Path) -> None:
+    import ray
+
+    storage = files_at(open_artefact_store(ray.get_runtime_context().get_node_id()))
+    with pytest.raises(StorageError, match=r"failed: '\.\./x' is not a name inside the storage") as caught:
+        storage.put("../x", COCO)
+    assert "Traceback" not in str(caught.value)
+    assert not storage.get("states/none.pt", tmp_path / "none")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_data_reach_each_node_once(

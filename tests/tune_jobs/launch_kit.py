@@ -39,6 +39,7 @@ class ProcessCluster:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.refuse_to_start = 0  # so many submissions wait in vain for a node
+        self.is_full = False  # what is submitted waits for as long
         folder.mkdir(parents=True, exist_ok=True)
 
     def submit(self, submission: Submission) -> None:
@@ -46,6 +47,8 @@ class ProcessCluster:
         try:
             place.mkdir()
         except FileExistsError:
+            return
+        if self.is_full:
             return
         if self.refuse_to_start:
             self.refuse_to_start -= 1
@@ -78,6 +81,10 @@ class ProcessCluster:
         if not (place / "pid").exists():
             return "waiting"
         return "running" if psutil.pid_exists(self.pid(id)) else "failed"
+
+    def last_words(self, id: str) -> str | None:
+        log = self.folder / id / "log"
+        return log.read_text().strip().rpartition("\n")[2] if log.exists() else None
 
     def stop(self, id: str) -> None:
         if self.state(id) in ("running", "waiting"):

@@ -143,6 +143,33 @@ def test_a_training_that_crashes_every_time_fails_with_its_last_words(
     assert workshop.store.runs.list() == ()
 
 
+def test_a_node_that_lacks_the_package_is_told_from_a_silent_one(workshop: Workshop) -> None:
+    job = workshop.ask("key")
+    ended = finished(workshop, job, workshop.launcher(max_crashes=2, module="no_such_package"))
+    assert str(ended.error).startswith("It crashed 2 times; the last time: ")
+    assert str(ended.error).endswith("No module named no_such_package")
+
+
+def test_waiting_for_a_node_is_said_once(workshop: Workshop) -> None:
+    workshop.cluster.is_full = True
+    job = workshop.ask("key", cpus=2)
+    patient, launcher = workshop.launcher(), workshop.launcher(waiting_s=0)
+
+    def notes() -> list[str]:
+        return [
+            json.loads(event.data)["message"]
+            for event in workshop.store.jobs.events(job.id)
+            if event.kind == "note"
+        ]
+
+    until(patient, lambda: workshop.store.jobs.require(job.id).submitted)
+    patient.step()
+    assert notes() == []
+    until(launcher, notes)  # once the other's lease has run out
+    launcher.step()
+    assert notes() == ["no node of the cluster has 2 CPUs free yet, so it waits"]
+
+
 @pytest.mark.slow
 def test_a_request_that_cannot_be_met_is_not_repeated(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tune_jobs.sweep.display import (
 )
 from tune_jobs.sweep.documents import SweepDocument
 from tune_jobs.sweep.result_matrix import cells_of, matrix_table, sweep_document
-from tune_jobs.sweep.run import SweepResult
+from tune_jobs.sweep.run import SweepResult, _watcher
 from tune_jobs.sweep.trial_driver import TrialDriver
 from tune_jobs.sweep.trial_spec import TrialSpec
 from tune_jobs.sweep.unfinished_runs import failed_run
@@ -49,6 +50,22 @@ def rendered(thing: object, *, width: int = 120) -> str:
     console.print(thing)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
+
+
+def test_lines_that_nobody_reads_any_more_harm_no_sweep(halfway: TrialDriver) -> None:
+    read, write = os.pipe()
+    os.close(read)
+
+    def say(line: str) -> None:
+        os.write(write, line.encode())
+
+    with pytest.raises(BrokenPipeError):
+        PlainLines(say).show(halfway.view())
+    on_step = _watcher(halfway, PlainLines(say), lambda: "cancelled")
+    for _ in range(2):
+        on_step()
+    os.close(write)
+    assert halfway.stop_reason() == "cancelled"
 
 
 @pytest.mark.parametrize(

@@ -232,10 +232,14 @@ def _watcher(
     shown = display or Silent()
 
     def on_step() -> None:
+        nonlocal shown
         reason = None if stop is None else stop()
         if reason is not None:
             trial_driver.stop(reason)
-        shown.show(trial_driver.view())
+        try:
+            shown.show(trial_driver.view())
+        except OSError:  # its reader, say `head`, has gone; raised into Ray Tune it would break every fit
+            shown = Silent()
 
     return on_step
 
