@@ -283,7 +283,7 @@ class TrialDriver:
             self._finish(failed, failed_run(failed.spec.job, why))
         if not at_fault and len(self._left_out.reasons) >= self.slots.count:
             self.error = self.error or UnavailableError(
-                f"No node is left that can train: {trial.note}",
+                f"No node is left that can train: {(trial.note or '').rstrip('.')}.",
                 remedy="Mend that; the same command goes on with what is finished.",
             )
             self._reason = self._reason or "no node is left that can train"
