@@ -89,7 +89,7 @@ class RayJobs:
         return next((line.strip()[:MAX_WORDS] for line in reversed(lines) if line.strip()), None)
 
     def _info(self, id: str) -> JobDetails | None:
-        """What the cluster knows of the job, None where it knows none."""
+        """The details that the cluster has of the job; None where it knows none of this id."""
         try:
             return self._connected().get_job_info(id)
         except (RuntimeError, ConnectionError, OSError) as error:
