@@ -22,6 +22,7 @@ from recommender.datasets.raw import RawImage, RawSet
 from recommender.datasets.split_names import (
     ANNOTATION_FOLDERS,
     PLAIN_WORDS,
+    apart,
     split_of_words,
     tell_joined_splits,
     without_split_words,
@@ -53,6 +54,14 @@ class ClassTree:
     def class_names(self) -> tuple[str, ...]:
         """The names of all splits, sorted."""
         return tuple(sorted({name for _, name, _ in self.folders}))
+
+    @property
+    def side_by_side(self) -> list[list[Path]]:
+        """The class folders of each split."""
+        found: dict[Split | None, list[Path]] = {}
+        for split, _, place in self.folders:
+            found.setdefault(split, []).append(place)
+        return list(found.values())
 
     @property
     def split_folders(self) -> dict[Path, Split]:
@@ -106,7 +115,7 @@ def read_class_folders(
 
 
 def _refuse_same_inside(tree: ClassTree, name: str, disk: Disk) -> None:
-    """Raise DatasetError where class folders hold nothing but the same folders each."""
+    """Raise DatasetError where class folders hold nothing but the same folders each, or splits of folders."""
     if any(disk.images_in(folder) for _, _, folder in tree.folders):
         return  # the images beside them are of the outer folder
     inside: dict[str, set[str]] = {}
@@ -116,13 +125,21 @@ def _refuse_same_inside(tree: ClassTree, name: str, disk: Disk) -> None:
         own = {each for each in own if split_of_words(each) is None and each.lower() not in PLAIN_FOLDERS}
         inside.setdefault(class_name, set()).update(own)
     (outer, names), *others = sorted(inside.items())
-    if len(names) > 1 and all(names == found for _, found in others):
+    divided = all(
+        _split_of(folder.name) for _, _, folder in tree.folders
+    )  # CLASS/train/…, or a data set each
+    if min(map(len, inside.values())) > 1 and (divided or all(names == found for _, found in others)):
         shown = ", ".join(map(printable, sorted(names)[:3]))
         beside = counted(len(others), "folder")
+        holds = (
+            f"each hold folders in their splits ({shown}, …)"
+            if divided
+            else f"each hold the same folders ({shown}, …)"
+        )
         raise DatasetError(
-            f"{printable(name)}: {printable(outer)} and {beside} beside it each hold the same folders ({shown}, …): "
-            "which are the classes?",
-            remedy=f"Give one of them, such as {printable(outer)}, or move the images up if the outer ones are.",
+            f"{printable(name)}: {printable(outer)} and {beside} beside it {holds}: which are the classes?",
+            remedy=f"Give one of them, such as {printable(outer)}; if the inner ones are the classes of all, put the "
+            "images of each into one folder; if the outer ones are, move the images up.",
         )
 
 
@@ -189,7 +206,7 @@ def find_class_tree(root: Path, disk: Disk) -> ClassTree | None:
     if filled & PLAIN_FOLDERS or any(_holds_annotations(place, disk) for _, place in +sizes):
         usual -= ANNOTATION_FOLDERS
     num_labelled = sizes.total()
-    if len(usual) < 2 or len(loose) > num_labelled or all(map(_split_of, usual)):
+    if len(usual) < 2 or len(loose) > num_labelled or all(_split_of(apart(name)) for name, _ in +sizes):
         return None
     if len(usual) == num_labelled or all("ann" in disk.listing(place).folders for _, place in +sizes):
         return None  # a folder for each image, or Supervisely's data sets

@@ -11,6 +11,7 @@ from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
 from recommender.datasets.label_csv import LabelTable, find_label_tables, labels_of, read_label_tables
 from recommender.datasets.name_tables import name_by_tables
+from recommender.datasets.paired_folders import refuse_paired
 from recommender.datasets.raw import RawSet
 from recommender.datasets.split_lists import take_splits
 from recommender.errors import DatasetError, WrongTaskError
@@ -59,6 +60,8 @@ def read_classification(
         )
     beside = labels_of(tables, tree.unlabelled, root, disk)
     raw = read_class_folders(tree, root, disk, log, name, beside)
+    if not asked:
+        refuse_paired(tree.side_by_side, name, disk)
     raw.tables = frozenset(table.path for table in tables if beside)
     if all(split is None for split, _, _ in tree.folders):
         take_splits(raw, tables, root, disk)

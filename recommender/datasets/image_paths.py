@@ -31,7 +31,7 @@ def listed_images(
     for split in SPLITS:
         before = len(listed)
         for entry in description.splits[split]:
-            place = find_entry(_from_windows(entry, bases, disk), bases, disk, f"`{split}` in {named}")
+            place = _place_of(entry, bases, disk, f"`{split}` in {named}", log)
             if place is None and split == "test":
                 log.add("split_missing", named, f"test: {entry}")  # nobody needs it here
             elif place is None:
@@ -79,6 +79,33 @@ def _bases(description: Description, disk: Disk, log: DefectLog) -> tuple[Path, 
     )
 
 
+def _place_of(entry: str, bases: tuple[Path, ...], disk: Disk, named: str, log: DefectLog) -> Path | None:
+    """The path that an entry means: as written, else where it lay on another machine, which is told.
+
+    Of a `D:\\…` path that is the longest ending that is there. Of another it is what lies below a folder called as the
+    YAML's: Roboflow's package writes `Pets-1/train/images` and `/content/Pets-1/train/images` into Pets-1/data.yaml.
+    """
+    place, refusal = None, None
+    try:
+        place = find_entry(entry, bases, disk, named)
+    except UnsafeInputError as error:
+        refusal = error
+    parts = [part for part in re.sub(r"^[A-Za-z]:", "", entry).replace("\\", "/").split("/") if part]
+    endings = (
+        parts[start:]
+        for start in range(len(parts))
+        if WINDOWS_PATH.match(entry) or (start and parts[start - 1] == bases[-1].name)
+    )
+    for ending in endings if place is None and "\0" not in entry else ():
+        for here in (base.joinpath(*ending) for base in bases if ".." not in ending):
+            if disk.contains(here) and here.exists():
+                log.add("yaml_path_ignored", named, entry)
+                return here
+    if refusal is not None:
+        raise refusal
+    return place
+
+
 def find_entry(entry: str, bases: tuple[Path, ...], disk: Disk, named: str) -> Path | None:
     """The path that an entry of a data.yaml or a list means; None when nothing is there.
 
@@ -108,21 +135,6 @@ def _without_dots(path: Path) -> Path:
     plain = os.path.normpath(path)
     real = os.path.realpath(path)
     return Path(plain if os.path.realpath(plain) == real else real)
-
-
-def _from_windows(entry: str, bases: tuple[Path, ...], disk: Disk) -> str:
-    """The longest ending of a `D:\\…` path that is there; the entry as it is when none is."""
-    if not WINDOWS_PATH.match(entry):
-        return entry
-    parts = [part for part in entry[2:].replace("\\", "/").split("/") if part]
-    endings = ("/".join(parts[start:]) for start in range(len(parts)))
-    there = (
-        ending
-        for ending in endings
-        for base in bases
-        if ".." not in ending and disk.contains(base / ending) and (base / ending).exists()
-    )
-    return next(there, entry)
 
 
 def _images_at(place: Path, split: Split, lists: _ListFiles, disk: Disk) -> tuple[list[Path], int]:

@@ -74,11 +74,16 @@ def _folder(path: Path) -> str:
 
 def is_mask_file(path: Path, root: Path) -> bool:
     """True if a picture is a mask by its folder or name."""
-    return is_mask(path, root) or bool(re.search(r"(?i)[-_. ](masks?([-_. ]?\d+)?|segmentation)$", path.stem))
+    return (
+        is_mask(path, root)
+        or re.search(r"(?i)^masks?[-_. ]|(^|[-_. ])(masks?([-_. ]?\d+)?|segmentation)$", path.stem)
+        is not None
+        or (path.parent != root and MASK_WORD.fullmatch(path.stem) is not None)
+    )
 
 
 def _alone_beside(images: list[Path]) -> dict[Path, Path]:
-    """For each folder that holds folders, the one image in them: `ID/images/ID.png` beside `ID/masks/`."""
+    """For each folder the one image in it or the folders in it: `ID/images/ID.png` beside `ID/masks/`."""
     within: dict[Path, list[Path]] = defaultdict(list)
     for path in images:
         within[path.parent.parent].append(path)
@@ -102,6 +107,8 @@ def _image_of(path: Path, by_stem: dict[str, list[Path]], alone: dict[Path, Path
             own = stem.removesuffix(called).rstrip("-_. ")
             rest = f"_{own}" if re.search("[g-z]", own) else "_1"  # hexadecimal digits name no class
             return _nearest(by_stem[called], path), MASK_WORD.sub("", rest)
+    if path.parent in alone:  # ID/image.png beside ID/mask.png
+        return alone[path.parent], MASK_WORD.sub("", re.sub(r"(?i)^masks?", "", stem))
     if path.parent.parent in alone and alone[path.parent.parent].parent != path.parent:
         return alone[path.parent.parent], "_1"  # whatever they are called, one an object
     for each in re.finditer(r"(?<=[^-_. ])[-_. ]+", stem):  # 1_IMAGE.png

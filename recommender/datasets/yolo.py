@@ -35,6 +35,7 @@ def read_described(description: Description, disk: Disk, log: DefectLog, name: s
     """Read what a data.yaml lists."""
     root = description.path.parent
     listed, num_missing = listed_images(description, disk, log)
+    as_written = description.portable and not log.count("yaml_path_ignored")
     labels = LabelFiles(disk, root)
     reader = _LabelReader(disk, log, description.class_names)
     images = [reader.read(path, split, labels.of(path)) for path, split in listed]
@@ -56,7 +57,7 @@ def read_described(description: Description, disk: Disk, log: DefectLog, name: s
         class_names=reader.class_names(),
         images=images,
         log=log,
-        config=description.path if description.portable and _where_expected(listed, labels) else None,
+        config=description.path if as_written and _where_expected(listed, labels) else None,
         num_left_out=num_missing + num_images - len(images),
     )
 

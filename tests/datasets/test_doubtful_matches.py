@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from recommender.datasets import open_dataset
-from recommender.errors import DatasetError
+from recommender.errors import DatasetError, UnsafeInputError
 from recommender.records import Dataset
 from tests.datagen import make_dataset
 from tests.datasets.helpers import kinds, yolo_set
@@ -328,7 +328,25 @@ def test_a_windows_path_in_the_yaml(tmp_path: Path) -> None:
     expected = open_dataset(folder)
     yaml = folder / "data.yaml"
     yaml.write_text(yaml.read_text().replace("images/train", "D:\\sets\\this\\images\\train"))
-    assert open_dataset(folder).content_hash == expected.content_hash
+    found = open_dataset(folder)
+    assert found.content_hash == expected.content_hash
+    assert (kinds(found), found.config) == ({"yaml_path_ignored": 1}, None)
+
+
+@pytest.mark.parametrize("above", ["", "/content/", "../datasets/"])
+def test_entries_below_a_folder_of_this_name_mean_this_folder(tmp_path: Path, above: str) -> None:
+    """As Roboflow's package writes them on another machine."""
+    folder = yolo_set(tmp_path / "Pets-1")
+    expected = open_dataset(folder).content_hash
+    yaml = folder / "data.yaml"
+    text = yaml.read_text()
+    yaml.write_text(text.replace(": images/", f": {above}Pets-1/images/"))
+    found = open_dataset(folder)
+    assert found.content_hash == expected
+    assert (kinds(found), found.config) == ({"yaml_path_ignored": 2}, None)
+    yaml.write_text(text.replace(": images/train", ": /content/Pets-1/../images/train"))
+    with pytest.raises(UnsafeInputError):
+        open_dataset(folder)
 
 
 def test_a_key_that_comes_twice_is_named(tmp_path: Path) -> None:

@@ -52,6 +52,29 @@ def test_a_number_before_the_name_of_the_image_numbers_objects(tmp_path: Path, i
     assert objects(dataset) == numbers
 
 
+@pytest.mark.parametrize(
+    ("image", "mask", "name"),
+    [
+        ("case_{n}/image.png", "case_{n}/mask_{k}.png", "object"),
+        ("{n:03}/{n:03}.png", "{n:03}/mask_{k}.png", "object"),
+        ("case_{n}/image.png", "case_{n}/mask_leaf_{k}.png", "leaf"),
+    ],
+)
+def test_a_folder_may_hold_one_image_and_its_masks(tmp_path: Path, image: str, mask: str, name: str) -> None:
+    numbers = masked(tmp_path, image, mask)
+    dataset = open_dataset(tmp_path)
+    assert (dataset.task, dataset.class_names) == ("segment", (name,))
+    by_name = sorted(dataset.images, key=lambda each: each.path)
+    assert [len(each.classes_M) for each in by_name] == numbers
+
+
+@pytest.mark.parametrize("mask", ["mask", "label", "gt", "segmentation"])
+def test_the_mask_of_the_one_image_may_be_called_as_masks_are(tmp_path: Path, mask: str) -> None:
+    masked(tmp_path, "case_{n}/image.png", f"case_{{n}}/{mask}.png")
+    dataset = open_dataset(tmp_path)
+    assert (dataset.task, len(dataset.images)) == ("segment", 8)
+
+
 def test_a_word_before_the_name_of_the_image_is_the_class(tmp_path: Path) -> None:
     masked(tmp_path, "images/{n}0.png", "masks/leaf_{n}0.png")
     dataset = open_dataset(tmp_path)
