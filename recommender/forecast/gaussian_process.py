@@ -67,12 +67,12 @@ class Posterior:
 
     def score_nodes(self, places: Sequence[int]) -> tuple[Matrix, Matrix]:
         """Scores of the candidates at these L places at Q nodes, L×Q, and the nodes' weights, which sum to 1."""
-        nodes_Q, weights_Q = np.polynomial.hermite_e.hermegauss(QUADRATURE_NODES)
+        nodes_Q, weights_Q = _quadrature()
         rows = list(places)
         deviations_L = np.sqrt(np.maximum(np.diag(self.covariance_NN)[rows], 0.0))
         scores_LQ = from_scale(self.mean_N[rows][:, None] + deviations_L[:, None] * nodes_Q)
         chance_L = np.broadcast_to(self.chance_N, self.mean_N.shape)[rows]
-        return np.maximum(scores_LQ, chance_L[:, None]), weights_Q / weights_Q.sum()
+        return np.maximum(scores_LQ, chance_L[:, None]), weights_Q
 
     def samples(self, count: int, seed: int) -> Matrix:
         """`count` × N draws of scores in [0, 1]."""
@@ -83,6 +83,13 @@ class Posterior:
         """The forecast of one training of each start: with a seed's own noise and the part that all starts share."""
         noise_NN = scales.noise**2 * np.eye(len(self.mean_N)) + scales.seed**2
         return replace(self, covariance_NN=self.covariance_NN + noise_NN)
+
+
+@functools.lru_cache(maxsize=1)
+def _quadrature() -> tuple[Matrix, Matrix]:
+    """Nodes of a standard normal variable, and their weights, which sum to 1."""
+    nodes_Q, weights_Q = np.polynomial.hermite_e.hermegauss(QUADRATURE_NODES)
+    return nodes_Q, weights_Q / weights_Q.sum()
 
 
 def posterior(

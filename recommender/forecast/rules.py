@@ -8,7 +8,7 @@ the weights away from these as far as it speaks against them (see `gaussian_proc
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -309,14 +309,16 @@ def _scores(situations: Sequence[Situation]) -> Matrix:
     by_target: dict[str, list[int]] = {}
     for i, situation in enumerate(situations):
         by_target.setdefault(situation.target.dataset_hash, []).append(i)
-    for column, rule in enumerate(SCORED):
-        for rows in by_target.values():
-            spread = _spread(rule.name, [situations[i] for i in rows])
+    for rows in by_target.values():
+        starts = {situations[i].start.checkpoint: situations[i] for i in rows}
+        for column, rule in enumerate(SCORED):
+            counting = [i for i in rows if _counts(rule, situations[i])]
+            spread = _spread(rule.name, starts) if counting else None
             if spread is None:
                 continue
-            for i in rows:
+            for i in counting:
                 value = _score(rule.name, situations[i])
-                if value is not None and _counts(rule, situations[i]):
+                if value is not None:
                     z = max(-2.5, min(2.5, (value - spread.mean) / spread.deviation))
                     z = min(z, 0.0) if leaks(situations[i]) else z
                     columns[i, column] = z * advantages[i]
@@ -329,17 +331,16 @@ class _Spread:
     deviation: float
 
 
-def _spread(name: str, situations: Sequence[Situation]) -> _Spread | None:
-    """The spread of a score among a target's public checkpoints; where fewer than MIN_SPREAD have it, among all.
+def _spread(name: str, starts: Mapping[str, Situation]) -> _Spread | None:
+    """The spread of a score among a target's public checkpoints, one situation each; where fewer than MIN_SPREAD have it, among all.
 
     What a user adds, weak networks or one network many times, must not move what is said of the others. None where
     too few have the score, or all the same.
     """
-    checkpoints = {s.start.checkpoint: s.checkpoint for s in situations}
-    scores = {s.start.checkpoint: _score(name, s) for s in situations}
+    scores = {start: _score(name, situation) for start, situation in starts.items()}
     known = {start: value for start, value in scores.items() if value is not None}
     public = [
-        v for start, v in known.items() if (c := checkpoints[start]) is not None and c.origin != "registry"
+        v for start, v in known.items() if (c := starts[start].checkpoint) is not None and c.origin != "registry"
     ]
     values = np.array(public if len(public) >= MIN_SPREAD else list(known.values()))
     if len(values) < MIN_SPREAD or values.std() < 1e-12:
