@@ -22,7 +22,8 @@ from recommender.blas import single_blas_thread
 from recommender.forecast.backtest import BacktestCase, bootstrap, cases
 from recommender.forecast.gaussian_process import Posterior, noise_of, result_of
 from recommender.forecast.history import builtin_observations, known_scales
-from recommender.forecast.kernels import PriorScales, kernel_inputs
+from recommender.forecast.kernel_inputs import kernel_inputs
+from recommender.forecast.kernels import PriorScales
 from recommender.forecast.situation import Observation, Situation
 
 OUT = Path("benchmarks/results/hidden_source.md")

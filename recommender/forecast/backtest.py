@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from recommender.blas import single_blas_thread
 from recommender.errors import UsageError
 from recommender.forecast.calibration import Check
-from recommender.forecast.kernels import same_images
+from recommender.forecast.kernel_inputs import same_images
 from recommender.forecast.metrics import RankingMetrics, random_metrics, ranking_metrics
 from recommender.forecast.prior_fitting import fitted_scales
 from recommender.forecast.rankers import Ranker, rankers_for

@@ -30,7 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.blas import single_blas_thread
-from recommender.forecast.kernels import Matrix, PriorScales, kernel_inputs
+from recommender.forecast.kernel_inputs import kernel_inputs
+from recommender.forecast.kernels import Matrix, PriorScales
 from recommender.forecast.situation import Observation, Situation, chance, from_scale, to_scale
 
 FLOOR = 0.02  # above guessing: below, a result only says that it is low; how low cannot be seen

@@ -8,7 +8,8 @@ import numpy as np
 
 from recommender.blas import single_blas_thread
 from recommender.forecast.gaussian_process import noise_of, result_of
-from recommender.forecast.kernels import PriorScales, kernel_inputs
+from recommender.forecast.kernel_inputs import kernel_inputs
+from recommender.forecast.kernels import PriorScales
 from recommender.forecast.situation import Observation, Situation, from_scale
 from recommender.records import RunUsed
 

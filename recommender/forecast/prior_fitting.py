@@ -18,7 +18,8 @@ from scipy.optimize import minimize
 
 from recommender.blas import single_blas_thread
 from recommender.forecast.gaussian_process import error_of_results, noise_terms, result_of
-from recommender.forecast.kernels import KernelInputs, Matrix, PriorScales, among, kernel_inputs
+from recommender.forecast.kernel_inputs import kernel_inputs
+from recommender.forecast.kernels import KernelInputs, Matrix, PriorScales, among
 from recommender.forecast.loss_calibration import calibrated_scales
 from recommender.forecast.situation import Observation
 
@@ -58,19 +59,15 @@ def fitted_scales(history: tuple[Observation, ...]) -> PriorScales:
 
 
 class ScalesPosterior:
-    """Negative log posterior of the scales given finished runs, up to a constant, and its gradient.
-
-    Most parts are shared within a target and its copies only: those are kept as their P entries that may differ from 0.
-    """
+    """Negative log posterior of the scales given finished runs, up to a constant, and its gradient."""
 
     def __init__(self, inputs: KernelInputs, finished: Sequence[Observation]) -> None:
         """`inputs` belong to the situations of `finished`."""
-        self._inputs = inputs
+        noise = noise_terms(finished, PriorScales(noise=1.0, seed=1.0))
+        noise_P = {name: term_NN.ravel()[inputs.within_P] for name, term_NN in noise.items()}
+        self._inputs = replace(inputs, patterns=inputs.patterns | noise_P)
         self._residual_N = np.array([result_of(observation) for observation in finished]) - inputs.mean_N
-        self._fixed_NN = inputs.fixed() + error_of_results(finished, PriorScales())
-        self._within_P = np.flatnonzero(inputs.same_data)
-        patterns = inputs.patterns | noise_terms(finished, PriorScales(noise=1.0, seed=1.0))
-        self._patterns = {name: pattern.ravel()[self._within_P] for name, pattern in patterns.items()}
+        self._errors_NN = error_of_results(finished, PriorScales())
         self._target_NT = np.eye(len(inputs.target_distances_TT))[inputs.target_N]
         self._start_NU = np.eye(len(inputs.source_U))[inputs.start_N]
 
@@ -79,13 +76,9 @@ class ScalesPosterior:
         scales = _at(logs)
         starts_UU, targets_TT = self._inputs.starts(scales), self._inputs.targets(scales)
         starts_NN = among(starts_UU, self._inputs.start_N)
-        size_NN = among(scales.start**2 + scales.start_on_similar**2 * targets_TT, self._inputs.target_N)
-        size_NN *= self._inputs.faded_NN
-        covariance_NN = starts_NN * size_NN
-        covariance_NN += self._fixed_NN
-        covariance_NN.ravel()[self._within_P] += sum(
-            getattr(scales, name) ** 2 * pattern for name, pattern in self._patterns.items()
-        )
+        size_NN = self._inputs.sizes(scales, targets_TT)
+        covariance_NN = self._inputs.joined(starts_NN * size_NN, scales)
+        covariance_NN += self._errors_NN
         # LAPACK works in Fortran's order, in which this symmetric matrix is the same; the half it leaves is 0.
         factor_NN, failed = dpotrf(covariance_NN.T, lower=1, clean=1, overwrite_a=1)
         if failed:
@@ -114,10 +107,10 @@ class ScalesPosterior:
         targets_TT: Matrix,
     ) -> dict[str, float]:
         """The change of the value by each scale's logarithm: slopes summed over all pairs of targets, or of starts."""
-        slope_P = slope_NN.ravel()[self._within_P]
+        slope_P = slope_NN.ravel()[self._inputs.within_P]
         changes = {
             name: 2.0 * getattr(scales, name) ** 2 * float(slope_P @ pattern)
-            for name, pattern in self._patterns.items()
+            for name, pattern in self._inputs.patterns.items()
         }
         by_start_UU = self._start_NU.T @ (slope_NN * size_NN) @ self._start_NU
         starts_NN *= self._inputs.faded_NN

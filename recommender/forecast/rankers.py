@@ -15,7 +15,7 @@ from recommender.blas import single_blas_thread
 from recommender.checkpoints import REFERENCE_NAMES
 from recommender.evidence import estimators_for
 from recommender.forecast.gaussian_process import noise_of, posterior, result_of
-from recommender.forecast.kernels import kernel_inputs
+from recommender.forecast.kernel_inputs import kernel_inputs
 from recommender.forecast.prior_fitting import fitted_scales
 from recommender.forecast.rules import similarity
 from recommender.forecast.situation import Observation, Situation

@@ -332,15 +332,17 @@ class _Spread:
 
 
 def _spread(name: str, starts: Mapping[str, Situation]) -> _Spread | None:
-    """The spread of a score among a target's public checkpoints, one situation each; where fewer than MIN_SPREAD have it, among all.
+    """The spread of a score among a target's public checkpoints; where fewer than MIN_SPREAD have it, among all.
 
-    What a user adds, weak networks or one network many times, must not move what is said of the others. None where
-    too few have the score, or all the same.
+    `starts` holds one situation of each checkpoint. What a user adds, weak networks or one network many times, must not
+    move what is said of the others. None where too few have the score, or all the same.
     """
     scores = {start: _score(name, situation) for start, situation in starts.items()}
     known = {start: value for start, value in scores.items() if value is not None}
     public = [
-        v for start, v in known.items() if (c := starts[start].checkpoint) is not None and c.origin != "registry"
+        v
+        for start, v in known.items()
+        if (c := starts[start].checkpoint) is not None and c.origin != "registry"
     ]
     values = np.array(public if len(public) >= MIN_SPREAD else list(known.values()))
     if len(values) < MIN_SPREAD or values.std() < 1e-12:

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recommender.forecast.kernels import PriorScales, kernel_inputs
+from recommender.forecast.kernel_inputs import kernel_inputs
+from recommender.forecast.kernels import PriorScales
 from recommender.forecast.loss_calibration import calibrated_scales
 from recommender.forecast.policy import ExpectedGain, Race
 from recommender.forecast.ranking import rank_starts

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from recommender.forecast.gaussian_process import noise_of
-from recommender.forecast.kernels import PriorScales, kernel_inputs
+from recommender.forecast.kernel_inputs import kernel_inputs
+from recommender.forecast.kernels import PriorScales
 from recommender.forecast.prior_fitting import FITTED, MIN_RUNS, ScalesPosterior, fitted_scales
 from recommender.forecast.situation import Observation, from_scale
 from recommender.records import Mode
