@@ -6,13 +6,15 @@ Metrics are averaged over targets, with bootstrap intervals over targets, beside
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.blas import single_blas_thread
+from recommender.blas import available_threads, single_blas_thread
 from recommender.errors import UsageError
 from recommender.forecast.calibration import Check
 from recommender.forecast.kernel_inputs import same_images
@@ -147,16 +149,19 @@ def backtest(
     task = observations[0].situation.target.task
     tables = _Tables(rankers_for(task))
     checks: list[Check] = []
-    for number, case in enumerate(everything):
-        progress("hiding one data set after the other", number, len(everything))
-        history = _some(case.history, known_targets, rng)
-        # The same scales for every budget of a target: fitted without any run on it.
-        elsewhere = tuple(o for o in history if o.situation.target.dataset_hash != case.target)
-        scales = fitted_scales(elsewhere)
-        check = check_of(case, rank_starts(history, case.candidates, seed=seed, scales=scales))
-        checks.append(check)
-        if case.budgets == USUAL:
-            tables.add(case, history, inside_N=check.inside_N, rng=rng)
+    by_target = itertools.groupby(everything, key=lambda case: case.target)
+    questions = [[(case, _some(case.history, known_targets, rng)) for case in own] for _, own in by_target]
+    # Much of the arithmetic leaves the interpreter free for another target's.
+    with ThreadPoolExecutor(available_threads(), "backtest") as pool:
+        answers = pool.map(
+            lambda own: [_answer(case, history, tables.rankers, seed) for case, history in own], questions
+        )
+        for own in zip(questions, answers, strict=True):
+            progress("hiding one data set after the other", len(checks), len(everything))
+            for (case, _), (check, scores) in zip(*own, strict=True):
+                checks.append(check)
+                if case.budgets == USUAL:
+                    tables.add(case, scores, inside_N=check.inside_N, rng=rng)
     return Backtest(
         task=task,
         targets=tuple(case.target_name for case in found),
@@ -167,28 +172,38 @@ def backtest(
     )
 
 
+def _answer(
+    case: BacktestCase, history: tuple[Observation, ...], rankers: Mapping[str, Ranker], seed: int
+) -> tuple[Check, dict[str, NDArray[np.float64]]]:
+    """The forecast of a case against its truth, and at the usual budget the scores of each ranker."""
+    # The same scales for every budget of a target: fitted without any run on it.
+    elsewhere = tuple(o for o in history if o.situation.target.dataset_hash != case.target)
+    ranked = rank_starts(history, case.candidates, seed=seed, scales=fitted_scales(elsewhere))
+    usual = rankers if case.budgets == USUAL else {}
+    return check_of(case, ranked), {name: ranker(history, case.candidates) for name, ranker in usual.items()}
+
+
 class _Tables:
     """The metrics of every ranker, target after target: over all starts, and over those in full mode alone."""
 
     def __init__(self, rankers: Mapping[str, Ranker]) -> None:
-        self._rankers = rankers
+        self.rankers = rankers
         self.per_target: dict[str, list[RankingMetrics]] = {name: [] for name in ("random", *rankers)}
         self.full_mode: dict[str, list[RankingMetrics]] = {name: [] for name in rankers}
 
     def add(
         self,
         case: BacktestCase,
-        history: Sequence[Observation],
+        scores: Mapping[str, NDArray[np.float64]],
         *,
         inside_N: NDArray[np.float64],
         rng: np.random.Generator,
     ) -> None:
-        """Rank the starts of a case by every ranker; `inside_N` is 1 where the forecast's interval holds the truth."""
+        """Judge the rankers' scores of a case; `inside_N` is 1 where the forecast's interval holds the truth."""
         truth_N = np.asarray(case.truth)
         full_N = np.array([candidate.start.mode == "full" for candidate in case.candidates])
         self.per_target["random"].append(random_metrics(truth_N, rng=rng))
-        for name, ranker in self._rankers.items():
-            scores_N = ranker(history, case.candidates)
+        for name, scores_N in scores.items():
             inside = inside_N if name == "forecast" else None
             self.per_target[name].append(ranking_metrics(truth_N, scores_N, inside_N=inside))
             if full_N.sum() >= MIN_FULL:

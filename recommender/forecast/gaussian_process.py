@@ -100,7 +100,7 @@ def posterior(
     return _posterior(tuple(history), tuple(candidates), scales or PriorScales())
 
 
-@functools.lru_cache(maxsize=2)  # the ranking, the decision and the trials ask for the same one
+@functools.lru_cache(maxsize=4)  # the ranking, the decision and the trials ask for the same one
 @single_blas_thread()
 def _posterior(
     history: tuple[Observation, ...], candidates: tuple[Situation, ...], scales: PriorScales
@@ -154,7 +154,7 @@ def error_of_results(history: Sequence[Observation], scales: PriorScales) -> Mat
     return errors
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=16)
 @single_blas_thread()
 def expected_low(history: tuple[Observation, ...]) -> NDArray[np.bool_]:
     """N flags: results near guessing that the runs above it would have forecast there, or lower.
