@@ -1,4 +1,4 @@
-"""What the kernels compare, measured once: situations' targets, starts, sources and budgets.
+"""The inputs of the kernels, measured once: targets, starts, sources and budgets of the situations.
 
 Most parts of the covariance are shared within a target and its copies alone. Only those pairs of situations are looked
 at for them, one in thirty of all pairs of the built-in history.
@@ -127,7 +127,7 @@ class _Pairs(NamedTuple):
 
 
 class _Budgets(NamedTuple):
-    """What the budgets of P pairs of situations have in common."""
+    """The parts of the covariance that follow from the budgets of P pairs of situations."""
 
     drift_P: Matrix  # covariance of what wanders away from the usual budget
     unsupported_P: Matrix  # covariance of what no recorded run tells of budgets so far away
