@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from recommender import __version__
 from recommender.cli.arguments import configuration, split_quiet, with_dataset
-from recommender.cli.console import set_quiet
+from recommender.cli.console import err, set_quiet
 from recommender.cli.mounts import mount
 from recommender.cli.options import (
     Address,
@@ -78,7 +78,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         given, quiet = split_quiet(sys.argv[1:] if arguments is None else arguments)
         command = typer.main.get_command(app)  # `app(...)` would build it a second time
-        defaults = configuration(command, Path.cwd(), given)
+        defaults, file = configuration(command, Path.cwd())
+        set_quiet(quiet)
+        if defaults:
+            names = ", ".join(f"[{one}]" if isinstance(defaults[one], dict) else one for one in defaults)
+            err().print(f"defaults from {file} in this folder: {names}", markup=False)
         set_quiet(quiet or bool(defaults.get("quiet")))
         code = command(
             args=with_dataset(given, command),

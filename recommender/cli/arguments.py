@@ -15,7 +15,14 @@ from recommender.text import printable
 
 CONFIG = "recommend.toml"
 PYPROJECT = "pyproject.toml"
-REACHING = frozenset({"address", "storage", "html", "out", "launch", "allow_root"})  # beyond data and home
+# Where to send, write, listen or fetch, and what allows more: a file of defaults may have come with a data set.
+REACHING = frozenset(
+    {
+        *("address", "storage", "base_url", "from_file", "host", "port", "allowed_host", "behind_tls_proxy"),
+        *("html", "out", "keep", "force", "launch", "role", "allow_root"),
+        *("install_completion", "show_completion"),  # these write to .bashrc
+    }
+)
 SHORT_DATASET = re.compile(r"-[hqy]*d")  # also behind other letters and before its value: -yd signs, -dsigns
 SUBCOMMANDS = frozenset([*(name for name, _ in GROUPS), *(name for name, *_ in COMMANDS)])
 
@@ -67,12 +74,12 @@ def _looks_like_path(word: str) -> bool:
         return False
 
 
-def configuration(command: Any, folder: Path, arguments: Sequence[str] = ()) -> dict[str, Any]:
-    """Defaults of options from `recommend.toml`, or `[tool.recommend]` of `pyproject.toml`, in this folder.
+def configuration(command: Any, folder: Path) -> tuple[dict[str, Any], str]:
+    """Defaults of options from `recommend.toml`, or `[tool.recommend]` of `pyproject.toml`, in this folder; which file.
 
     Keys are options as they are written after `--`: at the top those of `recommend --dataset`, in a table named after a
-    subcommand that one's. Raises UsageError for a file that cannot be parsed, for an option that does not exist, and
-    where the file came with the data set that the arguments name and sets an option of `REACHING`.
+    subcommand that one's. Raises UsageError for a file that cannot be parsed, and for an option that does not exist or
+    is one of `REACHING`.
     """
     found = _read(folder / CONFIG)
     file = folder / CONFIG
@@ -84,53 +91,7 @@ def configuration(command: Any, folder: Path, arguments: Sequence[str] = ()) -> 
         raise UsageError(
             f"{file.name} sets tool.recommend, which is no table.", remedy="Write [tool.recommend]."
         )
-    defaults = {} if found is None else _checked(command, found, file)
-    if defaults:
-        _refuse_planted(_running(command, with_dataset(arguments, command), defaults), file)
-    return defaults
-
-
-def _running(command: Any, arguments: Sequence[str], defaults: dict[str, Any]) -> Any:
-    """The context of the command that these arguments run, as the parser reads them; faults are left to the run."""
-    context, words = None, ["recommend", *arguments]
-    known = {"recommend": command}
-    while words and words[0] in known:
-        more: dict[str, Any] = {"default_map": defaults} if context is None else {"parent": context}
-        context = known[words[0]].make_context(words[0], words[1:], resilient_parsing=True, **more)
-        known = getattr(context.command, "commands", {})
-        words = [*context._protected_args, *context.args]
-    return context
-
-
-def _refuse_planted(context: Any, file: Path) -> None:
-    planted = sorted(
-        name
-        for name in REACHING
-        if getattr(context.get_parameter_source(name), "name", None) == "DEFAULT_MAP"
-    )
-    named = [context.params.get(name) for name in ("dataset", "path")]
-    named = [one for value in named for one in (value if isinstance(value, list | tuple) else [value])]
-    if planted and any(_is_set_around(str(name or ""), file.parent) for name in named):
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in planted)
-        raise UsageError(
-            f"{file.name} lies in the data set and sets {options}: whoever made the data would choose that.",
-            remedy="Give it on the command line, or move the file to a folder of your own.",
-        )
-
-
-def _is_set_around(name: str, folder: Path) -> bool:
-    """True if the name is of a data set to which this folder, and what lies in it, belongs."""
-    from recommender.datasets.archive import is_archive
-
-    try:
-        place = expanded(name).resolve()
-        if not name or not place.exists():
-            return False
-        if place.is_file():  # a data.yaml or COCO file, which describes what lies beside it
-            return place.parent == folder.resolve() and not is_archive(place)
-        return folder.resolve().is_relative_to(place)
-    except (OSError, ValueError):  # no name of a file
-        return False
+    return {} if found is None else _checked(command, found, file), file.name
 
 
 def _read(file: Path) -> dict[str, Any] | None:
@@ -138,7 +99,7 @@ def _read(file: Path) -> dict[str, Any] | None:
         return tomllib.loads(file.read_text("utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         if file.name == PYPROJECT:
             return None  # somebody else's file; only a table of ours in it is our business
         raise UsageError(f"{file.name} cannot be read: {error}.", remedy="Mend it, or remove it.") from error
@@ -149,7 +110,7 @@ def _checked(command: Any, found: dict[str, Any], file: Path) -> dict[str, Any]:
     options = {
         name: parameter
         for parameter in command.params
-        if not parameter.is_eager  # --version, --help
+        if parameter.param_type_name == "option" and not parameter.is_eager  # no --version, --help
         for name in (parameter.name, *(option.strip("-").replace("-", "_") for option in parameter.opts))
     }
     commands: dict[str, Any] = getattr(command, "commands", {})
@@ -158,6 +119,11 @@ def _checked(command: Any, found: dict[str, Any], file: Path) -> dict[str, Any]:
         name = key.replace("-", "_")
         if isinstance(value, dict) and key in commands:
             defaults[key] = _checked(commands[key], value, file)
+        elif name in options and options[name].name in REACHING:
+            raise UsageError(
+                f"{file.name} sets {key!a}, which only the command line may: the file may have come with a data set.",
+                remedy="Take it out of the file, and give the option with the command.",
+            )
         elif name in options:
             defaults[options[name].name] = _value(options[name], value)
         else:
