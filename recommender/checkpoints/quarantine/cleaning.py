@@ -30,7 +30,9 @@ def clean(state: dict[str, Tensor]) -> dict[str, Tensor]:
         total += math.prod(tensor.shape)
         if total > MAX_ELEMENTS:
             raise RefusalError(f"It holds more than {MAX_ELEMENTS:,} numbers.", "Add a detection checkpoint.")
-        if tensor.is_quantized or tensor.is_complex() or tensor.layout is not torch.strided or tensor.is_meta:
+        # Weights of 8 bits, or whole numbers: the scales that would make them weights again lie elsewhere.
+        narrow = tensor.is_quantized or (key.endswith((".weight", ".bias")) and not _is_wide(tensor))
+        if narrow or tensor.is_complex() or tensor.layout is not torch.strided or tensor.is_meta:
             raise RefusalError(
                 f"The tensor {key!r} is quantised, complex, sparse or empty.", "Add the original weights."
             )
@@ -47,6 +49,10 @@ def clean(state: dict[str, Tensor]) -> dict[str, Tensor]:
         raise RefusalError("Every convolution in it is 0: it sees nothing.", "Copy or save it again.")
     _refuse_untrained(kept)
     return kept
+
+
+def _is_wide(tensor: Tensor) -> bool:
+    return tensor.is_complex() or (tensor.is_floating_point() and tensor.dtype.itemsize > 1)
 
 
 def _refuse_untrained(state: dict[str, Tensor]) -> None:
