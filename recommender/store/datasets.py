@@ -9,7 +9,7 @@ from functools import partial
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from recommender.store.database import require_key, storable
+from recommender.store.database import lock_name, require_key, storable
 from recommender.store.repository import Repository
 from recommender.store.rows import checked, columns_of
 from recommender.store.service_models import RegisteredDatasetRow
@@ -24,6 +24,7 @@ class RegisteredDatasets(Repository):
         require_key("data set id", dataset.id)
 
         def work(session: Session) -> RegisteredDataset:
+            lock_name(session, f"{dataset.owner} {dataset.dataset_hash}")
             query = select(RegisteredDatasetRow).where(
                 RegisteredDatasetRow.owner == dataset.owner,
                 RegisteredDatasetRow.dataset_hash == dataset.dataset_hash,

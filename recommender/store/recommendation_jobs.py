@@ -7,54 +7,56 @@ answer, so no question is answered twice.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.orm import Session
 
 from recommender.records import JOB_ENDED, JobStatus, Lease
 from recommender.records.fields import same_fields
 from recommender.store.clock import utc_now
-from recommender.store.database import require_key, storable
+from recommender.store.database import lock_name, require_key, storable
 from recommender.store.job_leases import JobLeases
 from recommender.store.job_models import JobRow
 from recommender.store.job_rows import RECOMMENDATION, append_event, lease_of
 from recommender.store.service_records import Page, RecommendationJob
 
-_OPEN = ("queued", "running")
+OPEN: tuple[JobStatus, ...] = ("queued", "running")
 MAX_ATTEMPTS = 3  # a question that has killed this many services is given up
 
 
 class RecommendationJobs(JobLeases):
     """Recommendation jobs, keyed by id. `attempt` of the row counts the services that took the job up."""
 
-    def add(self, job: RecommendationJob) -> None:
-        """Queue a question, or file one that is answered already; an id that is known changes nothing."""
+    def add(self, job: RecommendationJob) -> RecommendationJob:
+        """Queue a question, or file one that is answered already; returns the one kept.
+
+        That is what the owner asked before about this data set with this cache key, unless it failed or was cancelled.
+        """
         require_key("recommendation id", job.id)
+        same = _asked(job.cache_key, (*OPEN, "succeeded"), job.owner, job.dataset_id)
 
-        def work(session: Session) -> None:
-            if session.get(JobRow, job.id) is not None:
-                return
-            row = _row(job)
-            session.add(row)
-            session.flush()  # its event refers to it
-            append_event(session, row, "status", {"status": job.status})
+        def work(session: Session) -> RecommendationJob:
+            lock_name(session, f"{job.owner} {job.cache_key}")
+            row = session.get(JobRow, job.id) or session.scalars(same).first()
+            if row is None:
+                row = _row(job)
+                session.add(row)
+                session.flush()  # its event refers to it
+                append_event(session, row, "status", {"status": job.status})
+            return _job(row)
 
-        self._write(work)
+        return self._write(work)
 
     def get(self, id: str) -> RecommendationJob | None:
         """The job of this id with its answer, or None."""
         return self._first(_those(JobRow.id == id)) if storable(id) else None
 
     def find(
-        self, cache_key: str, *, status: JobStatus, owner: str, dataset_id: str
+        self, cache_key: str, *statuses: JobStatus, owner: str, dataset_id: str
     ) -> RecommendationJob | None:
-        """The owner's latest about this very data set with this cache key in this state, or None."""
-        query = _those(
-            JobRow.body_digest == cache_key,
-            JobRow.status == status,
-            JobRow.owner == owner,
-            JobRow.dataset_id == dataset_id,
-        )
-        return self._first(query.order_by(JobRow.created_at.desc()).limit(1))
+        """The owner's latest about this very data set with this cache key in one of these states, or None."""
+        return self._first(_asked(cache_key, statuses, owner, dataset_id))
 
     def page(
         self,
@@ -76,7 +78,7 @@ class RecommendationJobs(JobLeases):
 
     def open(self, *, limit: int = 100) -> tuple[tuple[RecommendationJob, Lease], ...]:
         """Jobs without an answer, oldest first, and their leases."""
-        query = _those(JobRow.status.in_(_OPEN)).order_by(JobRow.created_at).limit(limit)
+        query = _those(JobRow.status.in_(OPEN)).order_by(JobRow.created_at).limit(limit)
         rows = self._read(lambda session: session.scalars(query).all())
         return tuple((_job(row), lease_of(row)) for row in rows)
 
@@ -146,16 +148,16 @@ class RecommendationJobs(JobLeases):
         """The number of jobs in each open state."""
         query = (
             select(JobRow.status, func.count())
-            .where(_is_recommendation(), JobRow.status.in_(_OPEN))
+            .where(_is_recommendation(), JobRow.status.in_(OPEN))
             .group_by(JobRow.status)
         )
         found = self._read(lambda session: [(status, count) for status, count in session.execute(query)])
-        return dict.fromkeys(_OPEN, 0) | dict(found)
+        return dict.fromkeys(OPEN, 0) | dict(found)
 
     def count_open(self, owner: str) -> int:
         """The number of open jobs of an owner."""
         query = select(func.count()).where(
-            _is_recommendation(), JobRow.owner == owner, JobRow.status.in_(_OPEN)
+            _is_recommendation(), JobRow.owner == owner, JobRow.status.in_(OPEN)
         )
         return self._read(lambda session: session.scalar(query)) or 0
 
@@ -181,6 +183,16 @@ def _those(*conditions: ColumnElement[bool]) -> Select[JobRow]:
     return select(JobRow).where(_is_recommendation(), *conditions)
 
 
+def _asked(cache_key: str, statuses: Collection[JobStatus], owner: str, dataset_id: str) -> Select[JobRow]:
+    query = _those(
+        JobRow.body_digest == cache_key,
+        JobRow.status.in_(statuses),
+        JobRow.owner == owner,
+        JobRow.dataset_id == dataset_id,
+    )
+    return query.order_by(JobRow.created_at.desc()).limit(1)
+
+
 def _row(job: RecommendationJob) -> JobRow:
     return JobRow(
         id=job.id,
@@ -197,7 +209,7 @@ def _row(job: RecommendationJob) -> JobRow:
         dataset_hash=job.dataset_hash,
         result=job.document,
         created_at=job.created_at,
-        ended_at=job.finished_at or (None if job.status in _OPEN else utc_now()),
+        ended_at=job.finished_at or (None if job.status in OPEN else utc_now()),
     )
 
 

@@ -24,7 +24,7 @@ from recommender.records import JOB_ENDED, Lease
 from recommender.requests import RecommendRequest, at_usual_size
 from recommender.store import Store
 from recommender.store.clock import utc_now
-from recommender.store.recommendation_jobs import MAX_ATTEMPTS
+from recommender.store.recommendation_jobs import MAX_ATTEMPTS, OPEN
 from recommender.store.service_records import RecommendationJob, RegisteredDataset
 from service.auth import Caller
 from service.dataset_task import known_task, require_task
@@ -70,7 +70,6 @@ class RecommendationQueue(Rounds):
             OrderedDict()
         )  # by key, owner and data set
         self._lock = threading.Lock()
-        self._asking = threading.Lock()
         self._leases = Leases(store.recommendations, self._holder)
 
     def close(self) -> None:
@@ -104,17 +103,16 @@ class RecommendationQueue(Rounds):
         question = json.dumps(request.model_dump(exclude=unasked), sort_keys=True)
         key = self._cache_key(held.dataset_hash, question)
         known = self._cached_answer(key, caller.owner, held.id)
+        known = known or self._store.recommendations.find(key, *OPEN, owner=caller.owner, dataset_id=held.id)
         if known is not None:
             return known
-        with self._asking:  # of the same question twice at once, the second finds the first
-            for status in ("queued", "running", "succeeded"):  # it may be answered since the look above
-                known = self._store.recommendations.find(
-                    key, status=status, owner=caller.owner, dataset_id=held.id
-                )
-                if known is not None:
-                    return known
-            on_new_work()
-            ask = RecommendationJob(
+        on_new_work()
+        if self._store.recommendations.count_open(caller.owner) >= self._settings.max_waiting:
+            raise HTTPProblem(
+                429, "too-many", "Too many of your questions wait already.", headers={"Retry-After": "30"}
+            )
+        ask = self._store.recommendations.add(
+            RecommendationJob(
                 id=f"rec_{secrets.token_hex(8)}",
                 owner=caller.owner,
                 dataset_id=held.id,
@@ -124,11 +122,7 @@ class RecommendationQueue(Rounds):
                 status="queued",
                 created_at=utc_now(),
             )
-            if self._store.recommendations.count_open(caller.owner) >= self._settings.max_waiting:
-                raise HTTPProblem(
-                    429, "too-many", "Too many of your questions wait already.", headers={"Retry-After": "30"}
-                )
-            self._store.recommendations.add(ask)
+        )
         self._wake.set()
         return ask
 
@@ -153,7 +147,7 @@ class RecommendationQueue(Rounds):
             if cache_key in self._answers:
                 self._answers.move_to_end(cache_key)
                 return self._answers[cache_key]
-        found = self._store.recommendations.find(key, status="succeeded", owner=owner, dataset_id=dataset_id)
+        found = self._store.recommendations.find(key, "succeeded", owner=owner, dataset_id=dataset_id)
         if found is not None:
             with self._lock:
                 self._answers[cache_key] = found

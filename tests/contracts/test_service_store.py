@@ -84,6 +84,12 @@ class TestHeldDatasets:
         assert not store.datasets.remove("ds_1")
         assert store.datasets.get("ds_1") is None
 
+    def test_many_at_once_are_one(self, store: Store) -> None:
+        with ThreadPoolExecutor(8) as threads:
+            added = list(threads.map(lambda n: store.datasets.add(held(f"ds_{n}")), range(40)))
+        assert len({dataset.id for dataset in added}) == 1
+        assert [dataset.id for dataset in store.datasets.page(owner="ada").items] == [added[0].id]
+
     @pytest.mark.parametrize("id", ["", "\x00", "\ud800"])
     def test_odd_ids_find_nothing(self, store: Store, id: str) -> None:
         assert store.datasets.get(id) is None
@@ -93,6 +99,15 @@ class TestHeldDatasets:
 
 class TestRecommendationJobs:
     """A queue that survives its readers, and a cache of its answers."""
+
+    def test_the_same_question_many_times_at_once_is_one(self, store: Store) -> None:
+        with ThreadPoolExecutor(8) as threads:
+            asked = [recommendation_job(f"rec_{n}", cache_key="key") for n in range(40)]
+            kept = list(threads.map(store.recommendations.add, asked))
+        assert len({one.id for one in kept}) == 1
+        assert store.recommendations.count_open("ada") == 1
+        assert store.recommendations.cancel(kept[0].id)
+        assert store.recommendations.add(recommendation_job("rec_new", cache_key="key")).id == "rec_new"
 
     def test_many_takers_get_it_once(self, store: Store) -> None:
         store.recommendations.add(recommendation_job())
@@ -114,12 +129,12 @@ class TestRecommendationJobs:
         assert not store.recommendations.renew_lease("rec_1", holder="a")
         assert not store.recommendations.finish("rec_1", holder="a", status="succeeded", document="{}")
         assert store.recommendations.finish("rec_1", holder="b", status="succeeded", document="{}")
-        found = store.recommendations.find("key", status="succeeded", owner="ada", dataset_id="ds_1")
+        found = store.recommendations.find("key of rec_1", "succeeded", owner="ada", dataset_id="ds_1")
         assert found is not None
         assert found.document == "{}"
         for owner, dataset_id in (("bob", "ds_1"), ("ada", "ds_2")):
             assert not store.recommendations.find(
-                "key", status="succeeded", owner=owner, dataset_id=dataset_id
+                "key of rec_1", "succeeded", owner=owner, dataset_id=dataset_id
             )
         assert store.recommendations.open() == ()
         numbers = [event.seq for event in store.jobs.events("rec_1")]

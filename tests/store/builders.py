@@ -223,7 +223,7 @@ def recommendation_job(id: str = "rec_1", **changes: object) -> RecommendationJo
         dataset_id="ds_1",
         dataset_hash="hash",
         question="{}",
-        cache_key="key",
+        cache_key=f"key of {id}",
         status="queued",
         created_at=utc_now(),
     )

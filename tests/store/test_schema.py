@@ -301,7 +301,7 @@ def test_recommendations_of_version_0_1_go_on_in_the_one_table_of_jobs(tmp_path:
         for statement in QUEUE:
             connection.execute(statement)
     with Store(file) as store:
-        answered = store.recommendations.find("key", status="succeeded", owner="ada", dataset_id="ds_1")
+        answered = store.recommendations.find("key", "succeeded", owner="ada", dataset_id="ds_1")
         assert answered is not None
         assert (answered.id, answered.document) == ("rec_1", '{"answer": 1}')
         assert answered.finished_at == "2026-11-01T00:01:00+00:00"
