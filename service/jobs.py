@@ -12,7 +12,7 @@ from typing import Any
 from recommender.checkpoints import all_checkpoints, get_checkpoint
 from recommender.checkpoints.scratch import require_architecture, scratch_architecture
 from recommender.errors import ConflictError, NotFoundError, UnavailableError, UsageError
-from recommender.records import SCRATCH, Job, Recipe
+from recommender.records import SCRATCH, Job, Recipe, SplitCounts
 from recommender.request_digests import request_digests
 from recommender.requests import STRIDE, SweepRequest, TrainingRequest, at_usual_size
 from recommender.store import Store
@@ -72,7 +72,12 @@ def _launch_training(
     request = at_usual_size(asked, task)
     _check_size(services, request.epochs, request.imgsz)
     target = Target(
-        path=held.path, hash=held.dataset_hash, name=held.name, task=task, num_images=held.num_images
+        path=held.path,
+        hash=held.dataset_hash,
+        name=held.name,
+        task=task,
+        num_images=held.num_images,
+        id=held.id,
     )
     job, new = submit_training(
         services.store,
@@ -96,7 +101,7 @@ def launch_sweep(services: Services, caller: Caller, body: SweepBody, *, key: st
 def _launch_sweep(
     services: Services, caller: Caller, body: SweepBody, *, key: str | None
 ) -> tuple[Job, bool]:
-    held = [find_dataset(services.store, caller, id) for id in body.datasets]
+    held = [dataset_asked(services.store, caller, id, key) for id in body.datasets]
     key = key or f"once-{secrets.token_hex(16)}"
     known = services.store.jobs.find(owner=caller.owner, key=key)
     fields = body.model_dump(exclude={"datasets", "address", "storage", "allow_roots"} | _open_size(body))
@@ -119,11 +124,41 @@ def _launch_sweep(
         cluster=services.job_hosts.place.cluster,
         spec=json.dumps(
             request.model_dump(mode="json", exclude=_open_size(body))
-            | {sweep_host.HASHES: [dataset.dataset_hash for dataset in held]}
+            | {
+                sweep_host.HASHES: [dataset.dataset_hash for dataset in held],
+                sweep_host.IDS: [dataset.id for dataset in held],
+            }
         ),
     )
     services.job_hosts.wake()
     return job, new
+
+
+def dataset_asked(store: Store, caller: Caller, id: str, key: str | None) -> RegisteredDataset:
+    """The data set that a launch names; one removed since, as the job of this key has it, for a retry is that job.
+
+    Raises NotFoundError.
+    """
+    known = store.jobs.find(owner=caller.owner, key=key) if key and store.datasets.get(id) is None else None
+    spec = json.loads(known.spec) if known else {}
+    ids = spec.get(sweep_host.IDS) or [spec.get("dataset_id")]
+    if known is None or id not in ids:
+        return find_dataset(store, caller, id)
+    place = ids.index(id)
+    return RegisteredDataset(
+        id=id,
+        owner=known.owner,
+        name=spec.get("dataset_name", ""),
+        dataset_hash=spec[sweep_host.HASHES][place] if known.kind == SWEEP else spec["dataset_hash"],
+        origin="upload",
+        path=spec["datasets"][place] if known.kind == SWEEP else spec["dataset"],
+        format="",
+        class_names=(),
+        num_images=SplitCounts(train=0, val=0),
+        num_objects=0,
+        created_at=known.created_at,
+        task=spec.get("task"),
+    )
 
 
 def launch_again(services: Services, caller: Caller, job: Job, *, key: str) -> Job:

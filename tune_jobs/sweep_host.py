@@ -36,7 +36,7 @@ from tune_jobs.sweep.event_writer import EventWriter
 
 MODULE = "tune_jobs.sweep_host"
 KIND = "sweep"
-HASHES = "dataset_hashes"  # in a job's spec, beside the request
+HASHES, IDS = "dataset_hashes", "dataset_ids"  # in a job's spec, beside the request
 LOOK_EVERY_S = 2.0
 IDLE_S = 6.0
 MAX_CRASHES = 3
@@ -201,6 +201,7 @@ def _request_of(job: Job) -> tuple[SweepRequest, list[str]]:
     """
     spec = json.loads(job.spec)
     hashes = spec.pop(HASHES, [])
+    spec.pop(IDS, None)
     try:
         return SweepRequest.model_validate(spec), hashes
     except ValidationError as error:

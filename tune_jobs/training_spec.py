@@ -57,6 +57,7 @@ class TrainingSpec:
     lineage: tuple[TrainingStep, ...] | None = None  # of that checkpoint: its start's and its start
     task: Task = "detect"  # what the data set is read for
     estimate: Estimate | None = None
+    dataset_id: str | None = None  # of a service's data set
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +70,7 @@ class Target:
     task: Task = "detect"
     split_seed: int = 0  # with which it was opened; part of what it is where it has no val split
     num_images: SplitCounts | None = None  # None: how long it takes is not estimated
+    id: str | None = None  # of a service's data set
 
 
 def submit_training(
@@ -133,6 +135,7 @@ def plan_training(store: Store, request: TrainingRequest, target: Target, *, suf
         lineage=ancestry(checkpoint, "run") if checkpoint else (),
         task=target.task,
         estimate=_estimate(store, target, start, architecture, request),
+        dataset_id=target.id,
     )
 
 

@@ -14,10 +14,9 @@ from service.dependencies import (
     PagingDep,
     ServicesDep,
     TrainingDep,
-    find_dataset,
     limit_costly_requests,
 )
-from service.jobs import KIND, cancel_job, job_page, launch_training
+from service.jobs import KIND, cancel_job, dataset_asked, job_page, launch_training
 from service.routes.responses import events, failures
 from service.routes.streams import LastEventId, job_events, stream
 from service.routes.strict import StrictRoute
@@ -50,7 +49,7 @@ def launch(
     services: ServicesDep, caller: CallerDep, body: TrainingBody, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Launch a full training on the cluster, exactly once for each Idempotency-Key."""
-    held = find_dataset(services.store, caller, body.dataset)
+    held = dataset_asked(services.store, caller, body.dataset, idempotency_key)
     job, new = launch_training(services, caller, held, body, key=idempotency_key)
     answer = training_answer(services.store, job).model_dump(mode="json")
     return JSONResponse(answer, 202 if new else 200, {"Location": f"/v1/trainings/{job.id}"})

@@ -139,6 +139,30 @@ def test_a_retry_without_a_start_is_recognised_from_before_advice_named_a_networ
         service.delete(f"/v1/trainings/{one}")
 
 
+@pytest.mark.parametrize("kind", ["trainings", "sweeps"])
+def test_a_retry_is_recognised_after_its_data_set_was_removed(
+    service: Service, tmp_path: Path, kind: str
+) -> None:
+    make_dataset(tmp_path / "set", seed=12)
+    held = service.upload(zip_of(tmp_path / "set", tmp_path / "set.zip")).json()["id"]
+    headers = {"Idempotency-Key": f"removed-{kind}"}
+    more: dict[str, object] = {"epochs": 2, "imgsz": 64}
+    if kind == "sweeps":
+        more |= {"datasets": [held], "checkpoints": ["scratch"], "budget": "10m"}
+    else:
+        more |= {"dataset": held, "start": "scratch"}
+    first = service.post(f"/v1/{kind}", headers=headers, json=more)
+    assert first.status_code == 202, first.text
+    assert service.delete(f"/v1/datasets/{held}").status_code == 204
+    again = service.post(f"/v1/{kind}", headers=headers, json=more)
+    assert (again.status_code, again.json().get("id")) == (200, first.json()["id"]), again.text
+    assert service.post(f"/v1/{kind}", headers=headers, json=more | {"epochs": 3}).status_code == 422
+    other = {"datasets": ["ds_none"]} if kind == "sweeps" else {"dataset": "ds_none"}
+    assert service.post(f"/v1/{kind}", headers=headers, json=more | other).status_code == 404
+    assert service.post(f"/v1/{kind}", headers={"Idempotency-Key": "new"}, json=more).status_code == 404
+    service.delete(f"/v1/{kind}/{first.json()['id']}")
+
+
 def test_keys_belong_to_their_owner(service: Service, held: str, small_zip: Path) -> None:
     mine = launch(service, "shared", dataset=held, start="scratch")[1]
     his = service.upload(small_zip, service.bob).json()["id"]
