@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,7 @@ import pytest
 
 from recommender.store import Store
 from recommender.store.models import Base
+from tune_jobs.local_environment import free_port
 
 PASSWORD = "sesame-for-tests"
 _START_S = 30.0
@@ -116,7 +116,7 @@ def running_server() -> Iterator[PostgresServer]:
     create = [str(binaries / "initdb"), "-D", str(folder / "data"), "-U", "recommender", "-E", "UTF8"]
     options = ["--auth=scram-sha-256", f"--pwfile={password}", "--no-sync", "--locale=C"]
     subprocess.run([*create, *options], check=True, capture_output=True, cwd=folder, **arguments)
-    server = PostgresServer(binaries=binaries, folder=folder, port=_free_port(), user_arguments=arguments)
+    server = PostgresServer(binaries=binaries, folder=folder, port=free_port(), user_arguments=arguments)
     try:
         server.start()
         yield server
@@ -141,9 +141,3 @@ def _unprivileged(folder: Path) -> dict[str, Any]:
         pytest.skip("PostgreSQL does not run as root, and there is no user to run it as")
     os.chown(folder, user.pw_uid, user.pw_gid)
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -107,3 +107,10 @@ def _own_hosts() -> list[str]:
         if found.family in (socket.AF_INET, socket.AF_INET6)
     ]
     return ["localhost", "127.0.0.1", "::1", socket.gethostname(), *addresses]
+
+
+def free_port() -> int:
+    """A port of loopback that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

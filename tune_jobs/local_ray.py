@@ -22,6 +22,7 @@ from tune_jobs.local_environment import (
     OBJECT_STORE_BYTES,
     QUIET_VARIABLES,
     bypass_proxies,
+    free_port,
     require_short_temp_folder,
 )
 
@@ -80,13 +81,6 @@ def head_command(dashboard_port: int, *, num_cpus: int | None = None, port: int 
     command += ["--dashboard-agent-listen-port=0", "--disable-usage-stats"]
     command += [f"--object-store-memory={OBJECT_STORE_BYTES}"]
     return command if num_cpus is None else [*command, f"--num-cpus={num_cpus}"]
-
-
-def free_port() -> int:
-    """A port of loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _await(head: subprocess.Popen[bytes], port: int, log: Path, begin: int) -> None:

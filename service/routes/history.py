@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -9,13 +10,13 @@ from fastapi import Path as PathParameter
 from fastapi.responses import JSONResponse, Response
 
 from recommender.checkpoints import all_checkpoints, get_checkpoint
-from recommender.errors import NotFoundError
+from recommender.errors import NotFoundError, UsageError
+from recommender.records import Checkpoint
 from recommender.report.checkpoints import CheckpointSummary, checkpoint_summary, listed_checkpoints
 from recommender.report.runs import RunDetail, run_detail, run_summary
 from recommender.text import printable
 from service.checkpoint_uploads import CHECKPOINT_FIELDS, delete_checkpoint, register_upload
 from service.dependencies import CallerDep, PagingDep, ServicesDep, limit_costly_requests
-from service.problems import HTTPProblem
 from service.routes.responses import failures
 from service.routes.strict import StrictRoute
 from service.schemas.common import CheckpointName
@@ -61,13 +62,28 @@ def list_checkpoints(
     ] = None,
 ) -> CheckpointList:
     """Every checkpoint known: built in, registered, of the public catalogue."""
-    known = [c for c in all_checkpoints(services.store) if available is None or c.available == available]
-    start = next((i + 1 for i, c in enumerate(known) if c.name == page.cursor), 0) if page.cursor else 0
-    if page.cursor and start == 0:
-        raise HTTPProblem(422, "request", "The cursor is not one that this service gave out.")
-    shown = known[start : start + page.limit]
-    more = start + page.limit < len(known)
-    return CheckpointList(checkpoints=listed_checkpoints(shown, known), next=shown[-1].name if more else None)
+    known = all_checkpoints(services.store)
+    start = 0 if page.cursor is None else _behind(known, page.cursor)
+    found = [c for c in known[start:] if available is None or c.available == available]
+    shown = found[: page.limit]
+    more = f"{shown[-1].origin}:{shown[-1].name}" if len(found) > page.limit else None
+    return CheckpointList(checkpoints=listed_checkpoints(shown, known), next=more)
+
+
+def _behind(known: Sequence[Checkpoint], cursor: str) -> int:
+    """The place behind the checkpoint of a cursor; one removed since was registered, and those are listed by name.
+
+    Raises UsageError.
+    """
+    origin, _, name = cursor.partition(":")
+    place = next((place for place, c in enumerate(known) if (c.origin, c.name) == (origin, name)), None)
+    if place is None and origin != "registry":
+        raise UsageError(
+            "The cursor is not one that this service gave out.", remedy="Use `next` of the page before."
+        )
+    if place is not None:
+        return place + 1
+    return sum(c.origin == "zoo" or (c.origin == "registry" and c.name < name) for c in known)
 
 
 @router.get("/checkpoints/{name}", responses=failures(404))

@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, expect
 from tests.browser.conftest import DESK, log_in
 from tests.datagen import make_dataset, zip_of
 from tests.service.kit import wait_until
-from tune_jobs.local_ray import free_port
+from tune_jobs.local_environment import free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.ray]
 PATIENCE_MS = 400_000

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from tune_jobs.local_environment import free_port
+
 TOKEN = "0123456789abcdef" * 4
 RAY = (sys.executable, "-c", "from ray.scripts.scripts import main; main()")
 
@@ -62,13 +64,6 @@ def kill_with_children(process: subprocess.Popen[bytes]) -> None:
                 child.kill()
     process.kill()
     process.wait()
-
-
-def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for_port(port: int, host: str = "127.0.0.1") -> None:

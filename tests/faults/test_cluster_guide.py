@@ -19,8 +19,9 @@ import yaml
 from recommender.store import Store
 from tests.conftest import ROOT
 from tests.datagen import make_dataset
-from tests.faults.ray_heads import free_port, without_ray
+from tests.faults.ray_heads import without_ray
 from tests.processes import run_command
+from tune_jobs.local_environment import free_port
 
 GUIDE = ROOT / "docs" / "cluster.md"
 DEPLOY = ROOT / "deploy"

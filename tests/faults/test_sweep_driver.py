@@ -15,7 +15,6 @@ import pytest
 from recommender.store import Store
 from tests.datagen import make_dataset
 from tests.faults.ray_heads import (
-    free_port,
     kill_with_children,
     ray_start,
     running_head,
@@ -25,6 +24,7 @@ from tests.faults.ray_heads import (
 )
 from tests.faults.ray_nodes import wait_for_no_training
 from tests.processes import run_command
+from tune_jobs.local_environment import free_port
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 SEEDS = "0,1,2"

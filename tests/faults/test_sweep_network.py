@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from recommender.store import Store
-from tests.faults.ray_heads import TOKEN, free_port, kill_with_children, ray_start, wait_for_port, with_token
+from tests.faults.ray_heads import TOKEN, kill_with_children, ray_start, wait_for_port, with_token
 from tests.faults.ray_nodes import Saboteur
 from tests.tune_jobs.sweep_kit import packed, trial
 from tune_jobs.cluster import Cluster, connect
 from tune_jobs.head_security import ensure_token
+from tune_jobs.local_environment import free_port
 from tune_jobs.sweep.policy import TrialView
 from tune_jobs.sweep.run import SweepSettings, run_trials
 from tune_jobs.sweep.trial_spec import TrialLimits

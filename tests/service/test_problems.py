@@ -29,6 +29,7 @@ from recommender.errors import (
 from service import logs
 from service.problems import in_fields, problem_of, status_of
 from tests.service.kit import Service, quiet, running
+from tests.store.builders import checkpoint
 
 CANARY = "canary-5d41402abc4b2a76"
 
@@ -183,6 +184,21 @@ def test_broken_pages_are_refused(service: Service, query: str) -> None:
     for collection in ("datasets", "recommendations", "trainings", "runs", "checkpoints"):
         answer = service.get(f"/v1/{collection}?{query}")
         assert answer.status_code in (404, 422), (collection, query, answer.text)
+
+
+def test_pages_of_checkpoints_go_on_when_the_last_one_shown_is_removed(service: Service) -> None:
+    first = service.get("/v1/checkpoints?limit=14").json()
+    names = [f"paged-{number}" for number in range(4)]
+    for name in names:
+        service.store.checkpoints.put(checkpoint(name))
+    seen, cursor = [], first["next"]
+    for _ in names:
+        page = service.get("/v1/checkpoints", params={"limit": 1, "cursor": cursor}).json()
+        seen += [one["name"] for one in page["checkpoints"]]
+        service.store.checkpoints.remove(seen[-1])
+        cursor = page["next"]
+    assert seen == names
+    assert service.get("/v1/checkpoints", params={"cursor": cursor}).json()["checkpoints"]
 
 
 def test_any_message_of_failed_work_can_be_kept() -> None:

@@ -19,10 +19,11 @@ from recommender.errors import UnavailableError, UsageError
 from recommender.requests import TrainingRequest
 from recommender.store import Store
 from tests.datagen import make_dataset
-from tests.faults.ray_heads import TOKEN, free_port, running_head, wait_for_port, with_token, without_ray
+from tests.faults.ray_heads import TOKEN, running_head, wait_for_port, with_token, without_ray
 from tests.processes import PYTHON, RECOMMEND, run_command
 from tune_jobs.cluster import _start_local, connect, require_cluster
 from tune_jobs.head_security import ensure_token, is_loopback, is_open, require_entrance, require_token
+from tune_jobs.local_environment import free_port
 
 
 @pytest.mark.parametrize("address", ["head", "head:port", "ray://", ":6379", "head:99999"])

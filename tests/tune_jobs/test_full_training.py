@@ -205,7 +205,8 @@ def test_a_cluster_without_a_shared_disk_trains_and_sends_its_results(
     workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tune_jobs.hosting import JobLocation, ensure_host
-    from tune_jobs.local_ray import free_port, head_command
+    from tune_jobs.local_environment import free_port
+    from tune_jobs.local_ray import head_command
     from tune_jobs.training_spec import submit_training
 
     monkeypatch.setenv("RAY_AUTH_MODE", "token")

@@ -20,12 +20,12 @@ import pytest
 
 from recommender.errors import UnavailableError
 from recommender.store import Store
-from tests.faults.ray_heads import free_port, without_ray
+from tests.faults.ray_heads import without_ray
 from tests.service.kit import wait_until
 from tune_jobs import cluster, head_security, hosting, local_ray, ray_jobs
 from tune_jobs.address_space import limited_to, require_address_space
 from tune_jobs.head_security import current_head, ensure_token, require_head
-from tune_jobs.local_environment import MAX_SOCKET_BYTES, bypass_proxies, require_short_temp_folder
+from tune_jobs.local_environment import MAX_SOCKET_BYTES, bypass_proxies, free_port, require_short_temp_folder
 from tune_jobs.local_ray import local_job_server
 from tune_jobs.ray_jobs import RayJobs
 

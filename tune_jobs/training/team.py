@@ -7,7 +7,6 @@ configuration folder, deletes the output folder and loads without restriction.
 from __future__ import annotations
 
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from pathlib import Path
 from recommender.errors import UsageError
 from recommender.leftovers import TEMPORARY
 from recommender.records import EpochMetrics, Run
+from tune_jobs.local_environment import free_port
 from tune_jobs.training.job import WORK_PREFIX, TrainingJob
 from tune_jobs.training.process import TrainingProcess
 
@@ -36,7 +36,7 @@ def train_together(job: TrainingJob, *, on_epoch: OnEpoch | None = None) -> Run:
     job.output.mkdir(parents=True, exist_ok=True)
     meeting_point = {
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(_free_port()),
+        "MASTER_PORT": str(free_port()),
         "WORLD_SIZE": str(job.num_processes),
     }
     with ExitStack() as at_end:
@@ -94,9 +94,3 @@ def _clear(output: Path) -> None:
     """Away with what killed processes could not take away themselves."""
     for left in output.glob(f"{WORK_PREFIX}*"):
         shutil.rmtree(left, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
