@@ -186,7 +186,6 @@ def plain_message(kind: str, message: str) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-
     print(f"error: {printable(message, limit=4000)}", file=sys.stderr)  # noqa: T201
     return code
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 def print_table(checkpoints: list[Checkpoint]) -> None:
     """List the checkpoints on stdout, one row a file."""
-
     from recommender.checkpoints import names_of_files
 
     table = Table(
@@ -43,7 +42,7 @@ def print_table(checkpoints: list[Checkpoint]) -> None:
             "unknown" if entry.class_names is None else str(len(entry.class_names)),
             "" if score is None else f"{score:.3f}",
         )
-        table.add_row(*(_plain(printable(cell, limit=40)) for cell in cells))
+        table.add_row(*(_folding(printable(cell, limit=40)) for cell in cells))
     console = out()
     console.print(table)
     console.print(
@@ -58,10 +57,10 @@ def print_facts(facts: CheckpointSummary) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     for key, value in facts:
         if key == "lineage":
-            table.add_row(key, _plain(printable(_chain(facts.lineage), limit=1000)))
+            table.add_row(key, _folding(printable(_chain(facts.lineage), limit=1000)))
             continue
         shown = ", ".join(map(str, value)) if isinstance(value, tuple) else value
-        table.add_row(key, _plain("unknown" if shown is None else printable(shown, limit=1000)))
+        table.add_row(key, _folding("unknown" if shown is None else printable(shown, limit=1000)))
     out().print(table)
 
 
@@ -105,6 +104,6 @@ def summary(checkpoint: Checkpoint) -> str:
     return f"{noun} {checkpoint.architecture}, {classes}, trained on {source}, licence {licence}"
 
 
-def _plain(text: str) -> Any:
-    """Text that rich takes letter by letter: names may hold its markup."""
+def _folding(text: str) -> Any:
+    """Text that goes on in the next line where its column is too narrow."""
     return Text(text, overflow="fold")

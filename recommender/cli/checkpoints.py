@@ -138,7 +138,7 @@ def add(
     if as_json:
         print_json({"checkpoint": checkpoint_summary(checkpoint).model_dump(mode="json")}, ensure_ascii=False)
     else:
-        out().print(f"registered {checkpoint.name}: {summary(checkpoint)}", markup=False)
+        out().print(f"registered {checkpoint.name}: {summary(checkpoint)}")
 
 
 @app.command()
@@ -161,7 +161,7 @@ def fetch(
         chosen = get_checkpoint(store, name)
     with progress_bars() as progress:
         fetched = fetch_checkpoint(chosen, base_url=base_url, file=from_file, again=again, progress=progress)
-    out().print(f"fetched {fetched.name}: {summary(fetched)}, sha256 {fetched.sha256}", markup=False)
+    out().print(f"fetched {fetched.name}: {summary(fetched)}, sha256 {fetched.sha256}")
 
 
 @app.command()
@@ -187,7 +187,7 @@ def export(
     else:
         size = imgsz or chosen.train_imgsz or 640
         written = export_deployed(chosen, file, imgsz=size, overwrite=force)
-    out().print(f"wrote {printable(written)}", markup=False)
+    out().print(f"wrote {printable(written)}")
 
 
 @app.command()
@@ -202,12 +202,9 @@ def remove(
         chosen = get_checkpoint(store, name)
         _confirm(f"Remove {chosen.name} and its weights?", yes)
         removed = remove_checkpoint(store, chosen.name)
-    out().print(f"removed {chosen.name}", markup=False)
+    out().print(f"removed {chosen.name}")
     if removed.path is not None and removed.path.exists():
-        out().print(
-            f"Its file stays, as another name or store uses it, or may: {printable(removed.path)}",
-            markup=False,
-        )
+        out().print(f"Its file stays, as another name or store uses it, or may: {printable(removed.path)}")
 
 
 def _tell_same_network(checkpoint: Checkpoint, known: Sequence[Checkpoint]) -> None:
@@ -223,15 +220,14 @@ def _tell_same_network(checkpoint: Checkpoint, known: Sequence[Checkpoint]) -> N
         other = f" That one was trained on {printable(first.source_name, limit=60)}, this one is said to be on {told}."
     err().print(
         f"note: {checkpoint.name} is the very network of {first.name}: both are one start, and its runs count for "
-        f"both.{other}",
-        markup=False,
+        f"both.{other}"
     )
 
 
 def _warn_of_other_task(checkpoint: Checkpoint, task: Task) -> None:
     """Tells on stderr that weights made for one task are to start another."""
     if said := task_change(checkpoint.task, checkpoint.foreign_task, task):
-        err().print(f"note: {checkpoint.name} {said}; what does not fit stays behind.", markup=False)
+        err().print(f"note: {checkpoint.name} {said}; what does not fit stays behind.")
 
 
 def _warn_of_other_classes(checkpoint: Checkpoint, source: Dataset | None) -> None:
@@ -248,8 +244,7 @@ def _warn_of_other_classes(checkpoint: Checkpoint, source: Dataset | None) -> No
         printable(", ".join(names), limit=80) for names in (source.class_names, checkpoint.class_names)
     )
     err().print(
-        f"note: the checkpoint knows {own}; the data set holds {named}. Is it really what it was trained on?",
-        markup=False,
+        f"note: the checkpoint knows {own}; the data set holds {named}. Is it really what it was trained on?"
     )
 
 
@@ -260,8 +255,7 @@ def _warn_of_other_reading(checkpoint: Checkpoint, source: Dataset | None, *, as
     err().print(
         f"note: {printable(source.name)} was read for {task_definition(source.task).name_in_full}, and the checkpoint "
         f"is for {task_definition(checkpoint.task).name_in_full}. If it was trained so, register it with "
-        f"--task {checkpoint.task}: else it is not known as trained on these data.",
-        markup=False,
+        f"--task {checkpoint.task}: else it is not known as trained on these data."
     )
 
 

@@ -122,7 +122,7 @@ def _run(request: CompareRequest, *, ask: bool) -> Compared:
             bars.close()
             print_notices(told, err())
             if trainings:
-                err().print(_plan_line(planned, trainings, cost), markup=False)
+                err().print(_plan_line(planned, trainings, cost))
             if trainings and ask:
                 typer.confirm("Start them?", abort=True, err=True)
 
@@ -155,11 +155,10 @@ def _show(request: CompareRequest, compared: Compared, folder: Path | None, *, a
     else:
         print_comparison(comparison, findings, out())
     console = err()
-    console.print(f"report: {place / 'report.html'}", markup=False)
+    console.print(f"report: {place / 'report.html'}")
     if comparison.ended_early is not None:
         console.print(
-            f"ended early: {comparison.ended_early}; what is finished is kept, the same command goes on.",
-            markup=False,
+            f"ended early: {comparison.ended_early}; what is finished is kept, the same command goes on."
         )
 
 

@@ -28,8 +28,10 @@ PLAIN_WIDTH = 140  # columns where the output is no terminal: a pipe or a log
 
 
 def out() -> Console:
-    """Results."""
-    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+    """Results. Text is taken letter by letter, here and on stderr: names may hold rich's markup."""
+    return Console(
+        width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False, markup=False, emoji=False
+    )
 
 
 def print_json(document: BaseModel | dict[str, Any], *, ensure_ascii: bool = True) -> None:
@@ -43,7 +45,7 @@ def print_json(document: BaseModel | dict[str, Any], *, ensure_ascii: bool = Tru
 
 def err() -> Console:
     """Progress and notices, which `--quiet` silences; errors are printed elsewhere."""
-    return Console(stderr=True, highlight=False, soft_wrap=True, quiet=_quiet)
+    return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True, quiet=_quiet)
 
 
 def set_quiet(quiet: bool) -> None:

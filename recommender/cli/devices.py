@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 def devices(as_json: AsJson = False) -> None:
     """List the devices with measured latencies of one image, and the GPUs whose training can be estimated."""
-
     from recommender.costs.devices import devices as known
     from recommender.costs.devices import measured_task
     from recommender.costs.gpus import BANDWIDTH_AND_MEMORY
@@ -44,10 +43,9 @@ def devices(as_json: AsJson = False) -> None:
         print_json({"devices": rows, "gpus": sorted(BANDWIDTH_AND_MEMORY)})
         return
     for one in known():
-        out().print("\n".join(_lines(one)), markup=False, soft_wrap=True)
+        out().print("\n".join(_lines(one)), soft_wrap=True)
     out().print(
         f"\nTraining (--gpu), estimated from published times on a V100: {', '.join(BANDWIDTH_AND_MEMORY)}",
-        markup=False,
         soft_wrap=True,
     )
 
@@ -69,7 +67,6 @@ def _lines(device: Device) -> list[str]:
 
 def calibrate(as_json: AsJson = False) -> None:
     """Measure latency and training speed of real architectures on this machine; `--device this` then uses them."""
-
     from recommender.costs.calibration import calibrate as measure
     from recommender.costs.calibration import calibrated_speed
 
@@ -78,11 +75,11 @@ def calibrate(as_json: AsJson = False) -> None:
     if as_json:
         print_json(found.document())
         return
-    out().print(found.device.title, markup=False)
+    out().print(found.device.title)
     for name, model in found.device.models.items():
-        out().print(f"  {name:<10} {model.latency_ms:g} ms an image of 640 px", markup=False)
+        out().print(f"  {name:<10} {model.latency_ms:g} ms an image of 640 px")
     if found.gflop_s is not None:
-        out().print(f"  training: {1000 * found.gflop_s:.3g} ms an image for 10⁹ operations", markup=False)
+        out().print(f"  training: {1000 * found.gflop_s:.3g} ms an image for 10⁹ operations")
     speed = calibrated_speed()
     if found.gpu is not None and speed is not None:
-        out().print(f"  training: {speed.known_by}; once something trained here, by that", markup=False)
+        out().print(f"  training: {speed.known_by}; once something trained here, by that")

@@ -13,7 +13,7 @@ from recommender.cli.console import out, print_json
 from recommender.cli.options import AsJson
 from recommender.text import printable
 
-MARKS = {"ok": "[green]✓[/green]", "note": "[yellow]![/yellow]", "bad": "[red]✗[/red]"}
+MARKS = {"ok": Text("✓", "green"), "note": Text("!", "yellow"), "bad": Text("✗", "red")}
 
 
 def doctor(

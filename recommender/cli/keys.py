@@ -31,9 +31,7 @@ def create(
 
     with open_store() as store:
         key, secret = create_key(store, owner=owner, role=role, days=days)  # type: ignore[arg-type]
-    err().print(
-        f"Key {key.id} for {key.owner}, role {key.role}. Keep it: it is not shown again.", markup=False
-    )
+    err().print(f"Key {key.id} for {key.owner}, role {key.role}. Keep it: it is not shown again.")
     sys.stdout.write(f"{secret}\n")
 
 
@@ -48,7 +46,6 @@ def list_keys(
         shown = [{name: told for name, told in asdict(key).items() if name != "digest"} for key in keys]
         print_json({"keys": shown})
         return
-
     table = Table("key", "owner", "role", "created", "expires", "revoked", box=None)
     for key in keys:
         table.add_row(
@@ -72,4 +69,4 @@ def revoke(key: Annotated[str, typer.Argument(help="Its id, or the key itself.")
             raise NotFoundError(
                 f"There is no key '{printable(id)}' in force.", remedy="`recommend keys list` shows them."
             )
-    err().print(f"Key {id} is revoked.", markup=False)
+    err().print(f"Key {id} is revoked.")

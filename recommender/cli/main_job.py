@@ -82,7 +82,7 @@ def _show(recommendation: Recommendation, case: Study, given: dict[str, Any]) ->
 
         html = page(recommendation, pictures_of(case, recommendation))
         Path(given["html"]).write_text(html, encoding="utf-8")
-        err().print(f"wrote {printable(given['html'])}", markup=False)
+        err().print(f"wrote {printable(given['html'])}")
     if given["as_json"]:
         from recommender.report.document import document
 

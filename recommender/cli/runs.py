@@ -56,7 +56,6 @@ def list_runs(
         }
         print_json(document)
         return
-
     print_runs(runs, jobs, out(), ignored=ignored, chosen=bool(kind or checkpoint or dataset or task))
 
 
@@ -81,7 +80,6 @@ def show(
         )
         print_json(documents[0])
         return
-
     if job is not None:
         print_training(job, out())
     if run is not None:
@@ -112,7 +110,6 @@ def compare(
         document = {"runs": [run_detail(run).model_dump() for run in runs]}
         print_json(document)
         return
-
     print_comparison(runs, out())
 
 

@@ -86,7 +86,7 @@ def sweep(
         def begin(trials: int, cost: str) -> None:
             bars.close()
             if trials:
-                err().print(f"{counted(trials, 'trial')} to run: {cost}.", markup=False)
+                err().print(f"{counted(trials, 'trial')} to run: {cost}.")
 
         with bars:
             swept = grid.sweep(request, store=store, progress=progress, display=display, on_plan=begin)
@@ -135,10 +135,9 @@ def _show(swept: Swept, *, as_json: bool) -> None:
         out().print(matrix_table(swept.result))
     console = err()
     for notice in swept.notices:
-        console.print(f"note: {notice.message}", markup=False)
-    console.print(summary_of(swept.result.view), markup=False)
+        console.print(f"note: {notice.message}")
+    console.print(summary_of(swept.result.view))
     if swept.result.reason is not None:
         console.print(
-            f"ended early: {swept.result.reason}; what is finished is kept, the same command goes on.",
-            markup=False,
+            f"ended early: {swept.result.reason}; what is finished is kept, the same command goes on."
         )

@@ -167,8 +167,7 @@ def with_first_start(
     if not leading.available:
         err().print(
             f"{printable(leading.start)} leads but is not on this machine (recommend checkpoints fetch "
-            f"{printable(leading.start.checkpoint)}): {printable(row.start)} is trained.",
-            markup=False,
+            f"{printable(leading.start.checkpoint)}): {printable(row.start)} is trained."
         )
     start = str(row.start)
     if start == SCRATCH and architecture is None:

@@ -193,12 +193,11 @@ def _print_doubtful(result: Backtest, console: Console) -> None:
         without = bootstrap([row.rel_at_1 for row in alive], seed=result.seed)
         console.print(
             f"best under {DEAD} {label}, so the order is mostly noise: {', '.join(dead)}; "
-            f"without them the forecast's Rel@1 is {_cell(without)}",
-            markup=False,
+            f"without them the forecast's Rel@1 is {_cell(without)}"
         )
     tied = [f"{row.name} {row.tied_with_best} of {row.starts}" for row in rows if row.tied_with_best > 1]
     if tied:
-        console.print(f"starts within {TIED} {label} of the best: {', '.join(tied)}", markup=False)
+        console.print(f"starts within {TIED} {label} of the best: {', '.join(tied)}")
 
 
 def _print_checks(result: Backtest, console: Console) -> None:
