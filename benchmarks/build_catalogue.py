@@ -23,9 +23,8 @@ from recommender.tasks import task_definition
 OUT = Path(__file__).parents[1] / "recommender" / "checkpoints" / "catalogue.json"
 COCO, OPEN_IMAGES, OBJECTS365, IMAGENET = "coco", "open-images-v7", "objects365", "imagenet"
 BASE_URL = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
-Row = tuple[
-    str, str, str, float | None
-]  # name, architecture, source, published mAP50-95 (None: not known here)
+# name, architecture, source, published mAP50-95 (None: not known here)
+Row = tuple[str, str, str, float | None]
 
 
 def _sizes(name: str, architecture_name: str, source: str, scores: dict[str, float | None]) -> list[Row]:

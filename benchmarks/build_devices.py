@@ -87,9 +87,8 @@ def _measured(name: str, flops: dict[str, float]) -> dict[str, Any]:
                 continue
             shared = device in ("rpi5", "jetson_orin")  # one memory for processor and GPU
             memory = row["peak_vram_mb"] if runtime[0] == "pytorch" else ""
-            if (
-                shared
-            ):  # rows of other sources count only what a process grew by once it ran: 0 MB for YOLOv9c
+            if shared:
+                # Rows of other sources count only what a process grew by once it ran: 0 MB for YOLOv9c.
                 memory = row["peak_ram_mb"] if row["source"] == "ultralytics" else ""
             models[architecture] = {
                 "latency_ms": round(float(row["total_ms_p50"]), 1),

@@ -34,10 +34,8 @@ PROVENANCE = {
     "capacity": "published COCO mAP50-95 of the catalogue; from the operations where none is published",
 }
 LIMITS_MS = (20.0, 50.0, 100.0, 200.0, 400.0)  # on a Raspberry Pi 5
-RESIDUAL, MEANT = (
-    0.013,
-    0.010,
-)  # standard deviations: around RF100-VL's line, and of what a model's own share of it is
+# Standard deviations: around RF100-VL's line, and of what a model's own share of it is.
+RESIDUAL, MEANT = 0.013, 0.010
 
 Vector = NDArray[np.float64]
 

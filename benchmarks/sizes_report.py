@@ -130,10 +130,8 @@ def _race(target: str, cells: Mapping[Cell, Observation], every: Sequence[Observ
 
 
 def _odd_size(one: Observation) -> bool:
-    return one.run.recipe.imgsz not in (
-        160,
-        192,
-    )  # those of the history before families and sizes were varied
+    # Those of the history before families and sizes were varied.
+    return one.run.recipe.imgsz not in (160, 192)
 
 
 def regret(race: Race, values: Mapping[Cell, float], cells: Sequence[Cell] | None = None) -> float:

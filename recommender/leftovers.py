@@ -17,9 +17,7 @@ from recommender.home import home
 QUIET_S = 600.0  # since anything in it was last written; what is still being made is written all the time
 UPLOAD_QUIET_S = 24 * 3600.0  # an upload may wait in a queue after it has arrived
 DOWNLOAD_QUIET_S = 7 * 24 * 3600.0  # a broken download is taken up again
-WORK_QUIET_S = (
-    7 * 24 * 3600.0
-)  # of a trial's folder, which a machine that shares this home may write once an epoch
+WORK_QUIET_S = 7 * 24 * 3600.0  # a machine that shares this home may write a trial's folder once an epoch
 PATTERNS = (
     "checkpoints/quarantine-*",
     "*/.unpacking-*",
@@ -31,9 +29,8 @@ PATTERNS = (
     "evaluations/*.part",
     "comparisons/*/*.part",
 )
-REGISTERED = (
-    "registered"  # a file in the folder of an upload that some store knows, perhaps not the one in use now
-)
+# A file in the folder of an upload that some store knows, perhaps not the one in use now.
+REGISTERED = "registered"
 # How our names in the system's temp folder begin. It is everybody's: `team-*` would take the user's own photos.
 TEMPORARY = "checkpoint-recommender-tmp-"
 

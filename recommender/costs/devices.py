@@ -175,9 +175,8 @@ def calibration() -> Calibration | None:
     try:
         facts = json.loads(calibration_file().read_text(encoding="utf-8"))
         own, gpu = _device(THIS, facts), facts.get("gpu")
-        if (
-            "gpu" not in facts and own.per_pixel == GPU_PER_PIXEL
-        ):  # of an older version, which timed steps there
+        if "gpu" not in facts and own.per_pixel == GPU_PER_PIXEL:
+            # Of an older version, which timed steps there.
             gpu = re.sub(r".*\((.*), \d+ threads\).*", r"\1", own.title)
         found = Calibration(device=own, gflop_s=None if gpu else facts.get("gflop_s"), gpu=gpu)
         return found if found.device.models else None

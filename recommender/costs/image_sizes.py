@@ -19,9 +19,8 @@ from recommender.requests import RecommendRequest
 from recommender.text import rounded_up
 
 SIZES = (320, 480, 640, 960, 1280)  # pixels
-WORTH = (
-    0.01  # on the model's scale: what a larger size must bring; half of what another seed moves a result by
-)
+# On the model's scale: what a larger size must bring; half of what another seed moves a result by.
+WORTH = 0.01
 
 CostOf = Callable[[Situation], Cost]
 

@@ -19,9 +19,7 @@ FILE = Path(__file__).parent / "training_memory.json"
 SIZE = 640  # pixels, at which outputs are counted
 BYTES_PER_PARAMETER = 20
 HALF_BYTES = 2  # of the copy of a parameter in half precision
-PASSING_MB = (
-    82.0  # for an image of `SIZE` pixels: objects assigned to places in the loss, gradients under way
-)
+PASSING_MB = 82.0  # for an image of `SIZE` pixels: objects assigned to places in the loss, gradients
 FRAMEWORK_MB = 700.0  # of a GPU
 # Of a process that trains on a processor: Python, PyTorch, ultralytics and images on their way. The median of 671 runs
 # of the ground truth, whose peaks lie 607 to 2,029 MB above the count.

@@ -28,9 +28,8 @@ START_S = 3.0  # of a training, before its first epoch
 NEWEST = 5  # runs that say how fast this hardware is: machines, their load and libraries change
 USUAL_VALIDATION = 0.3  # validation images for a training image, which runs do not record
 MIN_EPOCHS = 2  # the first epoch holds warm-up and caches
-MIN_EPOCH_S = (
-    1.0  # by the constants: of shorter epochs most goes into what surrounds the images, so they tell no speed
-)
+# By the constants: of shorter epochs most goes into what surrounds the images, so they tell no speed.
+MIN_EPOCH_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

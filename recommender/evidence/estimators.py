@@ -133,9 +133,8 @@ def h_score(features_ND: NDArray[Any], labels_N: NDArray[Any]) -> float | None:
     centred = features - features.mean(axis=0)
     if not centred.any():
         return None
-    from sklearn.covariance import (
-        ledoit_wolf,  # here: loading it takes a second, which a known answer has no need of
-    )
+    # Here: loading it takes a second, which a known answer has no need of.
+    from sklearn.covariance import ledoit_wolf
 
     covariance_DD, shrinkage = ledoit_wolf(centred, assume_centered=True)
     means_ND = np.zeros_like(centred)

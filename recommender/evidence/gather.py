@@ -127,9 +127,7 @@ def _measure(
             sha256, checkpoint = running[future]
             try:
                 scores[sha256] = future.result()
-            except (
-                Exception
-            ) as error:  # a network that breaks when it runs must not end the ranking of the others
+            except Exception as error:  # a network that breaks when it runs must not end the others' ranking
                 logger.warning("no feature evidence for %s: %s", checkpoint.name, error)
             progress("measuring checkpoints on the images", done, len(unique))
     return scores

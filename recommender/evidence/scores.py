@@ -72,9 +72,8 @@ def scores_of(
 
 def reduce(features_MK: NDArray[np.float64], dimensions: int = REDUCED) -> NDArray[np.float64]:
     """The leading principal components, at most `dimensions` and a quarter of M, scaled to mean square 1."""
-    from sklearn.decomposition import (
-        PCA,  # here: loading it takes a second, which a known answer has no need of
-    )
+    # Here: loading it takes a second, which a known answer has no need of.
+    from sklearn.decomposition import PCA
 
     kept = max(1, min(dimensions, features_MK.shape[1], len(features_MK) // 4))
     if not features_MK.any():  # of no variance, which has no components

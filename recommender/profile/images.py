@@ -29,9 +29,7 @@ class PreparedImage:
     square_3SS: NDArray[np.uint8]
     boxes_M4: NDArray[np.float64]  # the whole image first, then objects; x1 y1 x2 y2, fractions of the square
     classes_M: NDArray[np.int64]  # of the objects
-    masks_MGG: NDArray[np.bool_] | None = (
-        None  # of the objects, drawn in the square; None where there are boxes only
-    )
+    masks_MGG: NDArray[np.bool_] | None = None  # of the objects, drawn in the square; None: boxes only
 
 
 def prepare_image(image: LabelledImage) -> PreparedImage | None:

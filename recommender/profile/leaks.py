@@ -11,9 +11,7 @@ from recommender.records import Profile
 MAX_EXAMPLES = 5
 MAX_PAIRS = 50_000_000  # of val and train images compared; a second of work
 SOURCE_IMAGES = 1024  # compared at once
-MAX_SOURCE_PAIRS = (
-    4 * MAX_PAIRS
-)  # the same of target and source: with 100,000 images in each, 2,000 of the target
+MAX_SOURCE_PAIRS = 4 * MAX_PAIRS  # of target and source: with 100,000 images in each, 2,000 of the target
 
 
 @dataclass(frozen=True, kw_only=True)

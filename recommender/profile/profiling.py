@@ -26,9 +26,8 @@ from recommender.records import (
 from recommender.store.codec import compact
 from recommender.text import counted, printable
 
-MAX_IMAGES = (
-    2000  # embedded; the expected squared error of a block is about 0.0002, very similar sets differ by 0.03
-)
+# Embedded; the expected squared error of a block is about 0.0002, very similar sets differ by 0.03.
+MAX_IMAGES = 2000
 MAX_SAMPLED_IMAGES = 256  # vectors kept for nearest-neighbour evidence
 MAX_SAMPLED_OBJECTS = 512
 HASH_BYTES = 32

@@ -42,21 +42,18 @@ class Checkpoint:
     source_score: float | None = None  # the task's primary metric on its own val split
     train_imgsz: int | None = None
     train_epochs: int | None = None
-    from_scratch: bool = (
-        False  # known to have begun from random weights, so that its source is all it has seen
-    )
+    from_scratch: bool = False  # known to have begun from random weights: its source is all it has seen
     sha256: str | None = None  # of the stored file
     url: str | None = None
     path: Path | None = None  # the safetensors file here, None while not fetched
     attribution: str | None = None
     task: Task = "detect"
-    foreign_task: str | None = (
-        None  # that its own head is for, where it is none of ours: "pose", "obb"; then it counts as a detector
-    )
+    # That its own head is for, where it is none of ours: "pose", "obb"; then it counts as a detector.
+    foreign_task: str | None = None
     owner: str | None = None  # of the service's key that brought it; None: the user of this machine
     kept: bool = True  # False: a file that was named once, which takes part only where it is named
     lineage: tuple[TrainingStep, ...] | None = (
-        None  # trainings before its own, the first first; () began randomly
+        None  # trainings before its own, the first first; (): began randomly
     )
     flops_b: float | None = None  # 10^9 operations for one image of 640 × 640 pixels
 

@@ -36,10 +36,9 @@ class LabelledImage:
     sha256: str  # of the file's bytes
     classes_M: IntArray
     boxes_M4: FloatArray  # centre x, centre y, width, height; fractions of the image, within [0, 1]
-    polygons: tuple[tuple[FloatArray, ...], ...] | None = (
-        None  # of each object its rings P2: x, y as fractions
-    )
-    # Rings count by the even-odd rule: parts apart are one object, a ring in another is a hole.
+    # Of each object its rings P2: x, y as fractions. They count by the even-odd rule: parts apart are one object, a
+    # ring in another is a hole.
+    polygons: tuple[tuple[FloatArray, ...], ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

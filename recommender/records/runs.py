@@ -29,9 +29,7 @@ class Recipe:
     fraction: float = 1.0  # of the train images, nested by seed
     seed: int = 0
     schedule_epochs: int | None = None  # a trial stops at `epochs` of this schedule; None: the same
-    class_map: tuple[
-        tuple[str, str], ...
-    ] = ()  # (the data set's class, the checkpoint's that means the same)
+    class_map: tuple[tuple[str, str], ...] = ()  # (the data set's class, the checkpoint's of that meaning)
     multi_scale: float = 0.0  # each batch is resized at random by up to this share of `imgsz`, up or down
     freeze: FreezeDepth | None = None  # None: the mode's own, the backbone for "freeze" and nothing else
 
@@ -42,9 +40,7 @@ class EpochMetrics:
 
     epoch: int  # 1 is after the first epoch
     score: float  # the task's primary metric: mAP50-95 of detection
-    details: dict[
-        str, float
-    ]  # the task's other metrics by name (`recommender.tasks`); what is unknown is left out
+    details: dict[str, float]  # the task's other metrics by name (`recommender.tasks`), as far as known
     seconds: float  # since the start of the training
 
 

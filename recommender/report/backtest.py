@@ -26,9 +26,8 @@ HEADINGS = {
 }
 
 
-MethodMetrics = dict[
-    str, float | dict[str, Interval | None] | None
-]  # each mark's mean, and `intervals` by mark
+# Each mark's mean, and `intervals` by mark.
+MethodMetrics = dict[str, float | dict[str, Interval | None] | None]
 
 
 class TargetMetrics(Document):

@@ -37,10 +37,7 @@ def print_runs(
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("id", "when", "kind", "status"):
         table.add_column(column, no_wrap=True)
-    for column in (
-        "target",
-        "start",
-    ):  # these alone give way on a narrow terminal: a number cut off says nothing
+    for column in ("target", "start"):  # these alone give way on a narrow terminal: no number is cut off
         table.add_column(column, overflow="fold")
     estimated = any(run.expected_seconds is not None for run in runs)
     numbers = ("score", "epochs", "px", "rate", "frozen", "data", "seed", "seconds")

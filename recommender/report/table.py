@@ -30,13 +30,7 @@ from recommender.text import counted, printable
 
 BAR_WIDTH, NARROW_BAR_WIDTH = 24, 12  # characters
 MAX_NAME = 28  # characters
-OF_SIZES = (
-    "px",
-    "latency",
-    "hours",
-    "cost",
-    "memory",
-)  # the columns, the first ones, that differ from size to size
+OF_SIZES = ("px", "latency", "hours", "cost", "memory")  # the columns that differ from size to size
 FIXED = 47  # what rank, mode, the numbers beside the bar and the chance take beside names and bars
 
 
@@ -68,10 +62,8 @@ def print_recommendation(
     if expand:
         _print_omitted(recommendation, console)
     _print_why(recommendation.ranking[0], console)
-    said = [
-        notice for notice in recommendation.warnings if notice.code != UNSUPPORTED_CODE
-    ]  # stands above the table
-    print_notices(said, console)
+    # That of an unsupported budget stands above the table.
+    print_notices([one for one in recommendation.warnings if one.code != UNSUPPORTED_CODE], console)
     print_notices(recommendation.notes, console, mark="·")
     console.print(Text("\nThe same training with plain ultralytics:", style="dim"))
     console.print(Text(recommendation.command), soft_wrap=True)

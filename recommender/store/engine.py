@@ -55,9 +55,8 @@ def connect(url: URL) -> Engine:
 
 def _make_private(file: Path) -> None:
     """Let nobody else read the store: it holds the digests of keys. SQLite gives its journal the same rights."""
-    with contextlib.suppress(
-        OSError
-    ):  # no folder yet, or somebody else's file: opening it says what is wrong
+    # No folder yet, or somebody else's file: opening it says what is wrong.
+    with contextlib.suppress(OSError):
         descriptor = os.open(file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             mode = stat.S_IMODE(os.fstat(descriptor).st_mode)

@@ -68,9 +68,7 @@ def refuse_export(head: bytes) -> None:
     """Raise for an export or another tool's weights, by the first bytes of the file; return for any other."""
     kind = next((kind for start, mark, kind in EXPORTS if head[start:].startswith(mark)), None)
     if kind is None and head[4:5] == b"{" and 1 < int.from_bytes(head[:4], "little") < 2**20:
-        kind = (
-            "a TensorRT engine"  # as ultralytics writes it: the length of a description, then the description
-        )
+        kind = "a TensorRT engine"  # as ultralytics writes it: a description's length, then the description
     if kind is None and (b"onnx" in head[:64].lower() or head[:1] == b"\x08"):
         kind = "an ONNX export"
     if kind is None and b"<net " in head:

@@ -23,17 +23,9 @@ PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
 READ_FILE, READ_DIR = 1 << 2, 1 << 3
 WRITE = 1 << 1 | 1 << 5 | 1 << 8  # write a file, remove one, make one
 TRUNCATE = 1 << 14
-FILE_RIGHTS = {
-    1: 13,
-    2: 14,
-    3: 15,
-    4: 15,
-    5: 16,
-}  # how many rights a version of Landlock knows; later ones: the last
-TCP_FROM, SCOPES_FROM = (
-    4,
-    6,
-)  # versions that know network rights (two), and scopes for signals and abstract sockets
+# How many rights a version of Landlock knows; later ones: the last.
+FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
+TCP_FROM, SCOPES_FROM = 4, 6  # versions that know network rights, and scopes for signals and abstract sockets
 SYSTEM_FILES = (
     *("/usr/lib", "/usr/lib64", "/usr/local/lib", "/lib", "/lib64", "/etc/ld.so.cache"),
     *("/dev/urandom", "/proc/cpuinfo", "/sys/devices/system/cpu"),  # torch looks there when it is loaded
