@@ -16,8 +16,8 @@ from benchmarks.replay import (
 )
 from recommender.forecast.backtest import cases
 from recommender.forecast.situation import Observation
-from recommender.records import EpochMetrics
 from tests.forecast.test_backtest import world
+from tests.store.builders import point
 
 EPOCHS = 9
 
@@ -27,15 +27,7 @@ def with_curves() -> list[Observation]:
     found = []
     for observation in world(6):
         end = observation.score
-        curve = tuple(
-            EpochMetrics(
-                epoch=e,
-                score=end * (e / EPOCHS) ** 0.5,
-                details={"map50": 0.0, "precision": 0, "recall": 0},
-                seconds=e,
-            )
-            for e in range(1, EPOCHS + 1)
-        )
+        curve = tuple(point(epoch, end * (epoch / EPOCHS) ** 0.5) for epoch in range(1, EPOCHS + 1))
         situation = replace(
             observation.situation, budget=replace(observation.situation.budget, epochs=EPOCHS)
         )

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from recommender.errors import ConflictError, NotFoundError, UsageError
-from recommender.records import EpochMetrics, Job, Lease
+from recommender.records import Job, Lease
 from recommender.store import Store
-from tests.store.builders import checkpoint, run
+from tests.store.builders import checkpoint, point, run
 
 
 def ask(store: Store, key: str = "key", *, body: str = "body", owner: str = "ada") -> Job:
@@ -19,13 +19,6 @@ def ask(store: Store, key: str = "key", *, body: str = "body", owner: str = "ada
     return store.jobs.create(
         kind="training", owner=owner, key=key, body_digests=(body,), cluster="here", spec='{"a": 1}'
     )[0]
-
-
-def point(epoch: int) -> EpochMetrics:
-    """A point of a curve."""
-    return EpochMetrics(
-        epoch=epoch, score=epoch / 10, details={"map50": 0.2, "precision": 0.3, "recall": 0.4}, seconds=epoch
-    )
 
 
 def test_a_key_is_one_job_with_one_launch_owed(store: Store) -> None:

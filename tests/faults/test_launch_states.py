@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from recommender.errors import UnavailableError
-from recommender.records import EpochMetrics, Recipe, Start
+from recommender.records import Recipe, Start
 from recommender.store import Store
 from recommender.store.records_json import encode
+from tests.store.builders import point
 from tests.store.builders import run as make_run
 from tune_jobs.artefact_transfer import Artefact
 from tune_jobs.finalising import WEIGHTS
@@ -262,12 +263,6 @@ def spec(key: str) -> TrainingSpec:
         licence=None,
         gpus=0,
         cpus=1,
-    )
-
-
-def point(epoch: int) -> EpochMetrics:
-    return EpochMetrics(
-        epoch=epoch, score=0.1, details={"map50": 0.2, "precision": 0.3, "recall": 0.4}, seconds=float(epoch)
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +12,6 @@ from recommender.records import (
     SCRATCH,
     Budget,
     Checkpoint,
-    EpochMetrics,
     Evidence,
     Mode,
     Profile,
@@ -19,32 +19,25 @@ from recommender.records import (
     SplitCounts,
     Start,
 )
-from tests.store.builders import run as finished_run
+from tests.store import builders
 
 
 def profile(name: str, angle: float, *, train: int = 150) -> Profile:
     """A data set whose embedding stands at `angle`; two of them differ by 2 − 2·cos of the difference."""
     direction = np.array([math.cos(angle), math.sin(angle)], dtype=np.float32) * math.sqrt(0.5)
-    return Profile(
+    return replace(
+        builders.profile(name, encoder="circle", images=0),
         dataset_hash=f"hash-{name}",
-        dataset_name=name,
         class_names=("thing",),
         class_counts=(train,),
         num_images=SplitCounts(train=train, val=30),
         num_objects=train,
         box_sizes_Q=(0.05, 0.08, 0.1, 0.2, 0.3),
-        box_aspects_Q=(0.5, 0.8, 1.0, 1.2, 2.0),
-        median_width=640,
-        median_height=480,
-        encoder="circle",
         embedding_D=np.concatenate([direction, direction]),
         embedding_noise=(0.0, 0.0),
-        image_vectors_NK=np.zeros((0, 2), dtype=np.float32),
-        image_names=(),
         object_vectors_MK=np.zeros((0, 2), dtype=np.float32),
         object_classes_M=np.zeros(0, dtype=np.int64),
         object_images=(),
-        image_hashes_NB=np.zeros((0, 32), dtype=np.uint8),
     )
 
 
@@ -95,10 +88,8 @@ def situation(
 
 def observation(of: Situation, score: float) -> Observation:
     """A finished run of a situation."""
-    point = EpochMetrics(
-        epoch=1, score=score, details={"map50": score, "precision": 0.5, "recall": 0.5}, seconds=1.0
-    )
-    run = finished_run(
+    only = builders.point(1, score)
+    run = builders.run(
         f"{of.target.dataset_name}-{of.start}",
         target=of.target.dataset_hash,
         target_name=of.target.dataset_name,
@@ -107,8 +98,8 @@ def observation(of: Situation, score: float) -> Observation:
         source_hash=of.source.dataset_hash if of.source else None,
         recipe=Recipe(epochs=of.budget.epochs, imgsz=of.budget.imgsz),
         num_train_images=of.num_train_images,
-        curve=(point,),
-        best=point,
+        curve=(only,),
+        best=only,
         seconds=1.0,
     )
     return Observation(situation=of, run=run)

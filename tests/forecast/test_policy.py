@@ -26,6 +26,7 @@ from recommender.forecast.policy import (
 from recommender.forecast.situation import from_scale
 from recommender.records import EpochMetrics, Profile, Start
 from tests.forecast.builders import observation, profile, situation
+from tests.store.builders import point
 
 TARGET = profile("target", 0.0)
 SIMILAR, RIVAL, UNRELATED = profile("near", 0.1), profile("rival", 0.12), profile("unrelated", 2.8)
@@ -37,12 +38,7 @@ def race() -> Race:
 
 
 def curve(*values: float) -> tuple[EpochMetrics, ...]:
-    return tuple(
-        EpochMetrics(
-            epoch=i + 1, score=v, details={"map50": v, "precision": 0.0, "recall": 0.0}, seconds=float(i)
-        )
-        for i, v in enumerate(values)
-    )
+    return tuple(point(i, value) for i, value in enumerate(values, start=1))
 
 
 def test_the_first_trial_is_one_that_may_change_the_answer() -> None:

@@ -77,6 +77,16 @@ def checkpoint(name: str = "faces", *, images: int = 100, **changes: object) -> 
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
+def point(epoch: int, score: float = 0.5, *, seconds: float | None = None) -> EpochMetrics:
+    """A point of a curve, every metric of it the score; an epoch takes a second."""
+    return EpochMetrics(
+        epoch=epoch,
+        score=score,
+        details=dict.fromkeys(("map50", "map75", "precision", "recall"), score),
+        seconds=float(epoch) if seconds is None else seconds,
+    )
+
+
 def run(
     id: str = "run-1",
     *,
@@ -86,15 +96,7 @@ def run(
     **changes: object,
 ) -> Run:
     """A finished training of three epochs; `changes` are fields of the run."""
-    curve = tuple(
-        EpochMetrics(
-            epoch=epoch,
-            score=score * epoch / 3,
-            details={"map50": 0.5, "precision": 0.6, "recall": 0.7},
-            seconds=1.5 * epoch,
-        )
-        for epoch in (1, 2, 3)
-    )
+    curve = tuple(point(epoch, score * epoch / 3, seconds=1.5 * epoch) for epoch in (1, 2, 3))
     made = Run(
         id=id,
         kind="full",

@@ -13,6 +13,7 @@ from recommender.records import Dataset, EpochMetrics, Mode, Recipe, Run, Start
 from recommender.store import Store
 from recommender.store.records_json import encode
 from tests.datagen import make_dataset
+from tests.store.builders import point
 from tune_jobs.artefact_transfer import Artefact, pack_dataset, pack_weights
 from tune_jobs.sweep.compute_budget import ComputeBudget
 from tune_jobs.sweep.policy import Policy, RunAll
@@ -85,16 +86,6 @@ def paper_trials(count: int, *, epochs: int = 3, target: str = "target") -> list
     """Trials that nobody will train."""
     artefact = Artefact(kind="dataset", key=target, sha256="0" * 64, num_bytes=0, source=Path("nowhere.tar"))
     return [trial(artefact, seed=seed, epochs=epochs) for seed in range(count)]
-
-
-def point(epoch: int, value: float = 0.5) -> EpochMetrics:
-    """One point of a curve."""
-    return EpochMetrics(
-        epoch=epoch,
-        score=value,
-        details={"map50": value, "map75": value, "precision": value, "recall": value},
-        seconds=float(epoch),
-    )
 
 
 def finished(spec: TrialSpec, values: Sequence[float], *, status: str = "succeeded") -> Run:

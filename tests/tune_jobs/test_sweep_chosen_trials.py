@@ -7,7 +7,8 @@ from dataclasses import replace
 from recommender.forecast.policy import Race
 from recommender.store import Store
 from tests.forecast.builders import profile, situation
-from tests.tune_jobs.sweep_kit import actor_event, finished, paper_trials, point, trial_driver
+from tests.store.builders import point
+from tests.tune_jobs.sweep_kit import actor_event, finished, paper_trials, trial_driver
 from tune_jobs.sweep.chosen_trials import ForecastPolicy, trial_epochs, trial_recipe
 from tune_jobs.sweep.trial_driver import TrialDriver
 from tune_jobs.sweep.trial_spec import TrialSpec

@@ -13,7 +13,8 @@ from rich.console import Console
 from recommender.comparison.noise import SeedSpread
 from recommender.records import Start
 from recommender.store import Store
-from tests.tune_jobs.sweep_kit import Clock, actor_event, finished, paper_trials, point, trial_driver
+from tests.store.builders import point
+from tests.tune_jobs.sweep_kit import Clock, actor_event, finished, paper_trials, trial_driver
 from tune_jobs.sweep.display import (
     LiveTable,
     PlainLines,

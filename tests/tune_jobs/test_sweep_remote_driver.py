@@ -11,7 +11,8 @@ import pytest
 
 from recommender.errors import UnavailableError
 from recommender.store import Store
-from tests.tune_jobs.sweep_kit import actor_event, finished, packed, paper_trials, point, trial_driver
+from tests.store.builders import point
+from tests.tune_jobs.sweep_kit import actor_event, finished, packed, paper_trials, trial_driver
 from tune_jobs.sweep import remote_driver
 from tune_jobs.sweep.remote_driver import DriverStatus, Host, RemoteTrialDriver, _answer, status_of
 from tune_jobs.sweep.trial_driver import TrialDriver

@@ -11,7 +11,8 @@ from recommender.errors import StorageError, UnavailableError
 from recommender.records import Run
 from recommender.store import RANKABLE, Store
 from recommender.store.runs import Runs
-from tests.tune_jobs.sweep_kit import Clock, actor_event, finished, paper_trials, point, trial_driver
+from tests.store.builders import point
+from tests.tune_jobs.sweep_kit import Clock, actor_event, finished, paper_trials, trial_driver
 from tune_jobs.storage import UrlStorage
 from tune_jobs.sweep.display import summary_of
 from tune_jobs.sweep.policy import NOTHING_FITS, RunAll, SweepView, TrialView
