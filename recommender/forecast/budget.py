@@ -160,10 +160,9 @@ def _axes(images: float, epochs: int, imgsz: int) -> tuple[float, float, float]:
     return math.log10(images), math.log10(max(epochs, 1)) / 0.8, math.log2(imgsz)
 
 
-def coordinates(situations: Sequence[Situation]) -> Matrix:
-    """N×3: decades of images, decades of epochs and octaves of pixels, scaled so that 1 is a different budget."""
-    rows = [_axes(distinct_images(s), s.budget.epochs, s.budget.imgsz) for s in situations]
-    return np.array(rows, dtype=np.float64).reshape(len(situations), 3)
+def coordinates(situation: Situation) -> tuple[float, float, float]:
+    """Decades of images, decades of epochs and octaves of pixels, scaled so that 1 is a different budget."""
+    return _axes(distinct_images(situation), situation.budget.epochs, situation.budget.imgsz)
 
 
 def drift_covariance(budgets_B3: Matrix, *, beyond: float = 0.0) -> Matrix:
@@ -194,7 +193,7 @@ def is_supported(history: Sequence[Situation], asked: Situation) -> bool:
     """True if some run of the history was made near the budget asked for, on whatever data set."""
     if not history:
         return False
-    apart_N3 = coordinates(history) - coordinates([asked])
+    apart_N3 = np.array([coordinates(known) for known in history]) - coordinates(asked)
     return bool(np.sqrt((apart_N3**2).sum(axis=1)).min() <= SUPPORTED_DISTANCE)
 
 

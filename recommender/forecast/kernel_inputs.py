@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,31 +49,30 @@ def kernel_inputs(situations: Sequence[Situation]) -> KernelInputs:
     source_place = {key: i for i, key in enumerate(sources)}
     target_N = np.array([target_place[s.target.dataset_hash] for s in situations], dtype=np.int64)
     distances_TT = squared_distances(list(targets.values()))
-    keys = [_kind(s) for s in situations]
-    kinds = list(dict.fromkeys(keys))
-    kind_place = {kind: i for i, kind in enumerate(kinds)}
-    start_N = np.array([kind_place[key] for key in keys], dtype=np.int64)
+    measured = [_measures(s) for s in situations]
+    kind_place = {kind: i for i, kind in enumerate(dict.fromkeys(one.kind for one in measured))}
+    kinds = list(kind_place)
+    start_N = np.array([kind_place[one.kind] for one in measured], dtype=np.int64)
     same_checkpoint_UU = _same([kind.weights for kind in kinds])
     same_mode_UU = _same([kind.mode for kind in kinds])
     movable_U = np.array([float(kind.movable) for kind in kinds])
-    # What random weights do better or worse than the rules say is no advantage of pretraining that would fade.
-    fade_N = np.array([1.0 if s.checkpoint is None else head_start(s) for s in situations])
+    fade_N = np.array([one.fade for one in measured])
     scratch_N = np.array([s.start.mode == "scratch" for s in situations])
     faded_NN = np.where(scratch_N[:, None] != scratch_N[None, :], 0.0, np.outer(fade_N, fade_N))
 
-    same_data_NN = _same_data(distances_TT, target_N)
-    pairs = _Pairs(*np.nonzero(same_data_NN))
-    same_data_P = same_data_NN[pairs]
+    same_data_TT = _same_data(distances_TT)
+    pairs = _Pairs(*np.nonzero(among(same_data_TT != 0.0, target_N)))
+    same_data_P = same_data_TT[pairs.both(target_N)]
     same_mode_P = same_mode_UU[pairs.both(start_N)]
     same_start_P = same_checkpoint_UU[pairs.both(start_N)] * same_mode_P
-    budgets = _budgets(situations, pairs)
+    budgets = _budgets(measured, pairs)
     bought_P = np.einsum("pf,pf->p", *pairs.both(rows_NF[:, slopes > 0] * slopes[slopes > 0]))
     fixed_P = bought_P + budgets.unsupported_P + budgets.small_P * (1.0 + SMALL_SHARE**2 * same_start_P)
     patterns = {
         "level": np.ones(len(same_data_P)),
         "budget": budgets.drift_P,
         # Random weights come to gain as much with training; what pretrained ones reach does not fall.
-        "gain": pairs.product(np.array([gain_share(s) for s in situations])),
+        "gain": pairs.product(np.array([one.gain for one in measured])),
         # What a frozen backbone lacks on a target no longer training cures, so this alone does not fade.
         "mode": same_mode_P * pairs.product(~scratch_N),
         "pair": same_start_P * faded_NN[pairs],
@@ -91,7 +91,7 @@ def kernel_inputs(situations: Sequence[Situation]) -> KernelInputs:
         same_mode_UU=same_mode_UU,
         num_movable_UU=movable_U[:, None] + movable_U[None, :],
         faded_NN=faded_NN,
-        within_P=np.ravel_multi_index(pairs, same_data_NN.shape),
+        within_P=np.ravel_multi_index(pairs, faded_NN.shape),
         fixed_P=same_data_P * fixed_P,
         patterns={name: same_data_P * pattern_P for name, pattern_P in patterns.items()},
     )
@@ -103,11 +103,12 @@ def same_images(profiles: Sequence[Profile]) -> NDArray[np.bool_]:
     return alike_PP
 
 
-def _same_data(distances_TT: Matrix, target_N: NDArray[np.int64]) -> Matrix:
-    """N×N: 1 for situations of one target, nearly so of copies or parts of its images, 0 of any other."""
+def _same_data(distances_TT: Matrix) -> Matrix:
+    """T×T: 1 for a target and itself, nearly so for copies or parts of its images, 0 for any other."""
     kernel_TT = np.exp(-distances_TT / TWIN_LENGTH)
     near_TT = semidefinite(np.where(kernel_TT > LEAST_ALIKE, kernel_TT, 0.0))
-    return among(np.where(np.abs(near_TT) > EXACT_ZERO, near_TT, 0.0), target_N)
+    same_TT: Matrix = np.where(np.abs(near_TT) > EXACT_ZERO, near_TT, 0.0)
+    return same_TT
 
 
 class _Pairs(NamedTuple):
@@ -135,18 +136,48 @@ class _Budgets(NamedTuple):
     young_P: Matrix  # how far training has hardly begun in both, at near budgets: 0 to 1
 
 
-def _budgets(situations: Sequence[Situation], pairs: _Pairs) -> _Budgets:
+def _budgets(measured: Sequence[_Measures], pairs: _Pairs) -> _Budgets:
     # A history has few budgets, and so has a question.
-    budgets_B3, inverse = np.unique(coordinates(situations), axis=0, return_inverse=True)
+    budgets_B3, inverse = np.unique([one.budget for one in measured], axis=0, return_inverse=True)
     both = pairs.both(inverse.ravel())  # numpy 2.0.0 gives it a second axis
     squared_BB = ((budgets_B3[:, None] - budgets_B3[None, :]) ** 2).sum(axis=2)
     near_P = np.exp(-squared_BB / 2)[both]
     return _Budgets(
         drift_P=drift_covariance(budgets_B3)[both],
         unsupported_P=UNSUPPORTED_SD**2 * drift_covariance(budgets_B3, beyond=SUPPORTED_DISTANCE)[both],
-        small_P=near_P * pairs.product(np.array([small_budget_sd(s) for s in situations])),
-        young_P=near_P * pairs.product(np.array([youth(s) for s in situations])),
+        small_P=near_P * pairs.product(np.array([one.small for one in measured])),
+        young_P=near_P * pairs.product(np.array([one.youth for one in measured])),
     )
+
+
+class _Measures(NamedTuple):
+    """The numbers of one situation."""
+
+    kind: _Kind
+    budget: tuple[float, float, float]
+    fade: float
+    gain: float
+    small: float
+    youth: float
+
+
+# One answer forecasts several times from the same situations, and these never change.
+_known: WeakKeyDictionary[Situation, _Measures] = WeakKeyDictionary()
+
+
+def _measures(situation: Situation) -> _Measures:
+    found = _known.get(situation)
+    if found is None:
+        found = _known[situation] = _Measures(
+            kind=_kind(situation),
+            budget=coordinates(situation),
+            # What random weights do better or worse than the rules say is no advantage of pretraining that would fade.
+            fade=1.0 if situation.checkpoint is None else head_start(situation),
+            gain=gain_share(situation),
+            small=small_budget_sd(situation),
+            youth=youth(situation),
+        )
+    return found
 
 
 class _Kind(NamedTuple):

@@ -8,11 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
+Value = TypeVar("Value", np.float64, np.bool_)
 STEP = 1e-4  # of a length's logarithm, for derivatives
 
 
@@ -151,8 +153,8 @@ def _relative_change(
     return change
 
 
-def among(kernel: Matrix, rows_N: NDArray[np.int64]) -> Matrix:
+def among(kernel: NDArray[Value], rows_N: NDArray[np.int64]) -> NDArray[Value]:
     """The kernel's values for every pair of situations; row −1 is the last."""
     # Columns first: what is left to copy are whole rows, in a tenth of the time of indexing by pairs.
-    found: Matrix = kernel.take(rows_N, axis=1).take(rows_N, axis=0)
+    found: NDArray[Value] = kernel.take(rows_N, axis=1).take(rows_N, axis=0)
     return found

@@ -7,6 +7,7 @@ the weights away from these as far as it speaks against them (see `gaussian_proc
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -305,23 +306,29 @@ def _scores(situations: Sequence[Situation]) -> Matrix:
     the other rules, so some of them count for frozen detectors alone. Of image classification all count, in both modes.
     """
     columns = np.zeros((len(situations), len(SCORED)))
-    advantages = [head_start(situation) for situation in situations]
     by_target: dict[str, list[int]] = {}
     for i, situation in enumerate(situations):
         by_target.setdefault(situation.target.dataset_hash, []).append(i)
     for rows in by_target.values():
-        starts = {situations[i].start.checkpoint: situations[i] for i in rows}
-        for column, rule in enumerate(SCORED):
-            counting = [i for i in rows if _counts(rule, situations[i])]
-            spread = _spread(rule.name, starts) if counting else None
-            if spread is None:
-                continue
-            for i in counting:
-                value = _score(rule.name, situations[i])
-                if value is not None:
-                    z = max(-2.5, min(2.5, (value - spread.mean) / spread.deviation))
-                    z = min(z, 0.0) if leaks(situations[i]) else z
-                    columns[i, column] = z * advantages[i]
+        columns[rows] = _scores_of_one_target(tuple(situations[i] for i in rows))
+    return columns
+
+
+@functools.lru_cache(maxsize=256)
+def _scores_of_one_target(situations: tuple[Situation, ...]) -> Matrix:
+    columns = np.zeros((len(situations), len(SCORED)))
+    starts = {situation.start.checkpoint: situation for situation in situations}
+    for column, rule in enumerate(SCORED):
+        counting = [i for i, situation in enumerate(situations) if _counts(rule, situation)]
+        spread = _spread(rule.name, starts) if counting else None
+        if spread is None:
+            continue
+        for i in counting:
+            value = _score(rule.name, situations[i])
+            if value is not None:
+                z = max(-2.5, min(2.5, (value - spread.mean) / spread.deviation))
+                z = min(z, 0.0) if leaks(situations[i]) else z
+                columns[i, column] = z * head_start(situations[i])
     return columns
 
 
