@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from recommender.datasets.box_csv import BoxTable
 from recommender.datasets.class_folders import ClassTree, find_class_tree, read_class_folders
 from recommender.datasets.defects import DefectLog
 from recommender.datasets.disk import Disk
-from recommender.datasets.label_csv import LabelTable, find_label_tables, labels_of, read_label_tables
 from recommender.datasets.name_tables import name_by_tables
 from recommender.datasets.paired_folders import refuse_paired
 from recommender.datasets.raw import RawSet
 from recommender.datasets.split_lists import take_splits
+from recommender.datasets.tables.image_tables import ImageTable
+from recommender.datasets.tables.labels import find_label_tables, labels_of, read_label_tables
 from recommender.errors import DatasetError, WrongTaskError
 from recommender.text import printable
 
@@ -23,7 +23,7 @@ def read_classification(
     disk: Disk,
     log: DefectLog,
     name: str,
-    boxes: Sequence[BoxTable] = (),
+    boxes: Sequence[ImageTable] = (),
     *,
     asked: bool = False,
 ) -> RawSet | None:
@@ -52,7 +52,7 @@ def read_classification(
         tables = []  # what else is known of images whose folders name their class
     if tree is None:
         return _read(tables, root, disk, log, name) if tables else None
-    rows = [(reference, label) for table in tables for reference, label, _ in table.rows]
+    rows = [(row.reference, row.label) for table in tables for row in table.rows]
     if _contradict(tree, rows, disk):
         raise DatasetError(
             f"{printable(root.name)}: the folders name other classes than {printable(disk.name(tables[0].path))}.",
@@ -94,7 +94,7 @@ def refuse_no_classes(root: Path) -> WrongTaskError:
     )
 
 
-def _read(tables: Sequence[LabelTable], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
+def _read(tables: Sequence[ImageTable], root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet:
     raw = read_label_tables(tables, root, disk, log, name)
     raw.tables = frozenset(table.path for table in tables)
     if all(image.split is None for image in raw.images):
@@ -103,7 +103,7 @@ def _read(tables: Sequence[LabelTable], root: Path, disk: Disk, log: DefectLog, 
     return raw
 
 
-def _are_others(tree: ClassTree, boxes: Sequence[BoxTable], disk: Disk) -> bool:
+def _are_others(tree: ClassTree, boxes: Sequence[ImageTable], disk: Disk) -> bool:
     """True if the classes of boxes are not those of the folders: one that no folder has, or some of several folders."""
     rows = [(row.reference, row.label) for table in boxes for row in table.rows if row.boxes]
     things = {label for _, label in rows}

@@ -13,7 +13,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
-from recommender.datasets.box_csv import read_box_csv
 from recommender.datasets.createml import read_createml
 from recommender.datasets.cvat import read_cvat
 from recommender.datasets.datumaro import read_datumaro
@@ -24,7 +23,8 @@ from recommender.datasets.labelme import read_labelme
 from recommender.datasets.ndjson import read_ndjson
 from recommender.datasets.raw import RawSet
 from recommender.datasets.supervisely import read_supervisely
-from recommender.datasets.table_files import begins_with_boxes
+from recommender.datasets.tables.boxes import read_box_tables
+from recommender.datasets.tables.files import begins_with_boxes
 from recommender.datasets.via import read_via
 from recommender.datasets.voc import read_voc
 from recommender.errors import DatasetError, WrongTaskError
@@ -267,7 +267,7 @@ FORMATS: tuple[Format, ...] = (
         suffixes=(".csv", ".tsv", ".txt", ".jsonl"),
         marks=(),
         holds=begins_with_boxes,
-        read=read_box_csv,
+        read=read_box_tables,
         notes=True,
     ),
     Format(

@@ -15,7 +15,6 @@ from recommender.datasets.archive import (
     unpacked,
 )
 from recommender.datasets.assembly import assemble
-from recommender.datasets.box_csv import classed_tables
 from recommender.datasets.classification import read_classification, read_csv_file, refuse_no_classes
 from recommender.datasets.coco import read_coco
 from recommender.datasets.coco_files import find_coco, refuse_results, root_of, siblings_of
@@ -40,6 +39,7 @@ from recommender.datasets.other_tasks import error_without_labels, holds_packed_
 from recommender.datasets.raw import RawSet
 from recommender.datasets.split_lists import take_splits
 from recommender.datasets.split_names import split_of_words
+from recommender.datasets.tables.boxes import classed_tables
 from recommender.datasets.wrong_content import WrongContent, wrong_content
 from recommender.datasets.yolo import read_described, read_layout, refuse_other_names
 from recommender.errors import DatasetError, NotFoundError, UnsafeInputError, WrongTaskError

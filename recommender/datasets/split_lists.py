@@ -7,28 +7,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recommender.datasets.disk import Disk, encoding_of
-from recommender.datasets.label_csv import LabelTable
 from recommender.datasets.lookup import ImageIndex
 from recommender.datasets.raw import RawSet
 from recommender.datasets.split_names import apart, split_of_path, split_of_words, without_trainval
-from recommender.datasets.table_columns import known_names, names_image
-from recommender.datasets.table_text import SAMPLED
+from recommender.datasets.tables.columns import known_names, names_image
+from recommender.datasets.tables.image_tables import ImageTable
+from recommender.datasets.tables.text import SAMPLED
 from recommender.errors import DatasetError
 from recommender.records import Split
 
 Row = tuple[str, Path, Split]  # an image, the list that names it, and its split there
 
 
-def take_splits(raw: RawSet, tables: Sequence[LabelTable], root: Path, disk: Disk) -> None:
+def take_splits(raw: RawSet, tables: Sequence[ImageTable], root: Path, disk: Disk) -> None:
     """Divide a set without splits as tables or lists do that name each of its images once; else that is told.
 
     Those that name none of its images speak of others.
     """
     rows = [
-        (reference, table.path, chosen)
+        (row.reference, table.path, chosen)
         for table in tables
-        for reference, _, split in table.rows
-        if (chosen := split or table.split or split_of_path(table.path, root))
+        for row in table.rows
+        if (chosen := row.split or split_of_path(table.path, root))
     ]
     rows = rows or _by_number(root, disk) or _listed(raw, root, disk)
     if not rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os.path
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from recommender.datasets.defects import DefectLog
@@ -92,36 +92,6 @@ def split_of_image(path: Path, near: Path, root: Path) -> Split | None:
     """
     shared = Path(os.path.commonpath((path, near)))
     return split_of_path(path, shared) or split_of_path(near, root)
-
-
-def of_splits(paths: Sequence[Path], root: Path) -> set[Path]:
-    """These tables; those called after splits alone where train is among them, without those of train and val."""
-    splits = {path: split_of_file(path, root) for path in paths}
-    trained = "train" in splits.values()
-    return set(without_trainval(path for path in paths if splits[path] or not trained))
-
-
-def first_fold(images: Mapping[Path, set[str]], log: DefectLog) -> set[Path]:
-    """These tables, given with the images they name; of numbered folds the first, which is told.
-
-    Folds are those where train of one names images that val or test of another does; else they are parts of one set.
-    """
-    numbers = {path: re.sub(r"\D", "", path.stem) for path in images}
-    trained = [path for path in images if split_of_title(path) == "train"]
-    others = [path for path in images if split_of_title(path) in ("val", "test")]
-    folds = {numbers[path] for path in trained} & {numbers[path] for path in others}
-    again = any(
-        numbers[train] != numbers[other]
-        and folds >= {numbers[train], numbers[other]}
-        and images[train] & images[other]
-        for train in trained
-        for other in others
-    )
-    if not again:
-        return set(images)
-    first = min(folds, key=lambda number: (len(number), number))
-    log.add("splits_first", next(path for path in trained if numbers[path] == first).name)
-    return {path for path in images if numbers[path] == first or numbers[path] not in folds}
 
 
 def apart(title: str) -> str:

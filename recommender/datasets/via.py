@@ -14,7 +14,7 @@ from recommender.datasets.named import NamedImage, Object, named_set
 from recommender.datasets.raw import Corners, RawSet, Shape
 from recommender.datasets.shapes import box_from_size, outline_from_ellipse, outline_from_points, text
 from recommender.datasets.split_names import split_of_title
-from recommender.datasets.table_files import TABLE_SUFFIXES, read_rows
+from recommender.datasets.tables.files import TABLE_SUFFIXES, read_rows
 from recommender.errors import DatasetError
 from recommender.text import printable
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from recommender.datasets import open_dataset
-from recommender.datasets.table_columns import refuse_lists
+from recommender.datasets.tables.classes import refuse_lists
 from recommender.errors import DatasetError
 from recommender.records import Dataset
 from tests.datasets.helpers import kinds

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from recommender.datasets.split_names import apart
-from recommender.datasets.table_text import FLAGS, IsImage, is_number, is_numbered
+from recommender.datasets.tables.text import FLAGS, IsImage, is_number, is_numbered
 
 PICTURE_WORDS = (  # that head names of images
     *["file", "filename", "image", "img", "path", "filepath", "photo", "picture", "imageid", "frame"],

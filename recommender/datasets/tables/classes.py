@@ -1,23 +1,16 @@
-"""Columns of tables: which names the image and which the class, by heading and by what they hold."""
+"""Which column of a table is the class of images or boxes, and the classes in its cells."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
-from recommender.datasets.claims import parts_of
-from recommender.datasets.disk import Disk
-from recommender.datasets.matching import spellings
-from recommender.datasets.table_rows import PICTURE_WORDS, Table
-from recommender.datasets.table_text import SAMPLED
+from recommender.datasets.tables.rows import Table
 from recommender.errors import DatasetError
 from recommender.text import printable
 
-FILE_WORDS = (*PICTURE_WORDS, "id", "name")
-FOLDER_WORDS = ("folder", "dir", "directory", "subfolder")
 LABEL_WORDS = (
-    *[
+    *(
         "label",
         "class",
         "category",
@@ -30,14 +23,15 @@ LABEL_WORDS = (
         "tag",
         "y",
         "cls",
-    ],
-    *["clase", "classe", "klasse", "kategorie", "categoria"],
+    ),
+    *("clase", "classe", "klasse", "kategorie", "categoria"),
 )
 CLASS_WORDS = (*LABEL_WORDS, "classname", "labelname", "object")  # in whose columns `train` goes on rails
 BOX_CLASS_WORDS = ("classname", "classid", "labelname", "name", "object", "type")
 # Of a column of words beside boxes: no class, such as Global Wheat's laboratories and Open Images' annotators.
-OTHER_WORDS = (*["source", "domain", "id", "url", "date", "time", "timestamp", "comment", "user", "usage"],)
-BOX_CLASS_REMEDY = (
+OTHER_WORDS = ("source", "domain", "id", "url", "date", "time", "timestamp", "comment", "user", "usage")
+REMEDY = "Call the column of the class `label`, and keep one."
+BOX_REMEDY = (
     "Call the column of the class `class`, and delete the others; delete all where there is one class. Where another "
     "table holds the boxes, give that file."
 )
@@ -46,44 +40,6 @@ VALUES = re.compile(r"(?<![\d.])(?:-?\d+(?:\.\d*)?\s+){3}-?\d")
 MISSING = "NA"  # of R
 WHOLE = re.compile(r"(\d+)\.0")  # a number among empty cells, as pandas writes it
 LIST_OF_ONE = re.compile(r"\[\s*([\"'])([^\"'\[\]]*)\1\s*\]")
-MIN_SHARE = 0.5  # of these rows that name an image
-
-
-def known_names(root: Path, disk: Disk) -> set[str]:
-    """The names of all images, with and without suffix, as `names_image` compares them."""
-    return {spellings(text)[2] for path in disk.images(root) for text in (path.name, path.stem)}
-
-
-def names_image(value: str, known: set[str]) -> bool:
-    """True if text ends in one of the `known` names."""
-    names = {name for decoded in (True, False) for name in parts_of(value, decoded=decoded)[-1:]}
-    found = (last for name in names for last in spellings(name)[2:])
-    return any(last in known or Path(last).stem in known for last in found)
-
-
-def file_column(table: Table, columns: Sequence[int], known: set[str]) -> int | None:
-    """The one of `columns` whose cells name images, best by words and below a heading that says so; None without."""
-    sample = table.body[:: 1 + len(table.body) // SAMPLED]
-    named = {c: sum(names_image(row[c], known) for row in sample) for c in columns}
-    called, pictured, classes = map(table.called, (FILE_WORDS, PICTURE_WORDS, CLASS_WORDS))
-
-    def rank(c: int) -> tuple[bool, bool, bool, bool, int, int]:
-        """Numbers may be those of rows or classes: `image_id` before `id`, and what differs most before others."""
-        others = -len(set(table.columns[c]))
-        return c in table.numeric, c in classes, c not in called, c not in pictured, -named[c], others
-
-    return min((c for c in columns if named[c] > MIN_SHARE * len(sample)), key=rank, default=None)
-
-
-def references_in(table: Table, file: int) -> Sequence[str]:
-    """The images of the rows, with their folder where another column tells it."""
-    folders = [c for c in table.called(FOLDER_WORDS) if c not in table.numeric and c != file]
-    if len(folders) != 1:
-        return table.columns[file]
-    return [
-        f"{folder}/{cell}"
-        for folder, cell in zip(table.columns[folders[0]], table.columns[file], strict=True)
-    ]
 
 
 def class_columns(table: Table, columns: Sequence[int], words: Sequence[str] = LABEL_WORDS) -> list[int]:
@@ -91,12 +47,9 @@ def class_columns(table: Table, columns: Sequence[int], words: Sequence[str] = L
     chosen = table.called(words, columns) or (list(columns) if len(columns) == 1 else [])
     chosen = [c for c in chosen if table.header[c].lower() != "y"] or chosen  # else the place of a point
     texts = [c for c in (chosen or columns) if c not in table.numeric]
-    codes = [
-        c for c in chosen if is_exactly_class(table.header[c]) and c in table.numeric and are_codes(table, c)
-    ]
-    if not any(table.header) or (
-        chosen and all(_one_to_one(table, c, code) for c in texts for code in codes)
-    ):
+    codes = [c for c in chosen if is_exactly_class(table.header[c]) and are_codes(table, c)]
+    named = chosen and all(_one_to_one(table, c, code) for c in texts for code in codes)
+    if named or not any(table.header):
         chosen = texts or chosen
     fullest = [c for c in chosen if "name" in table.header[c].lower()]
     exact = [c for c in chosen if table.header[c].lower() in LABEL_WORDS]  # `dx` beside `dx_type`
@@ -110,7 +63,7 @@ def box_class_column(table: Table, columns: Sequence[int]) -> int | None:
     where cells of the one hold lists.
     """
     texts = [c for c in columns if c not in table.numeric]
-    codes = [c for c in table.called(LABEL_WORDS, columns) if c in table.numeric and are_codes(table, c)]
+    codes = [c for c in table.called(LABEL_WORDS, columns) if are_codes(table, c)]
     # Beside the codes of classes a column of words holds their names, or something else: annotators, the weather.
     names = [c for c in texts if not codes or any(_one_to_one(table, c, code) for code in codes)]
     of_words = (
@@ -119,19 +72,18 @@ def box_class_column(table: Table, columns: Sequence[int]) -> int | None:
         (LABEL_WORDS, columns),
         (BOX_CLASS_WORDS, columns),
     )
+    headless = not any(table.header)
     for words, among in of_words:
         if table.called(words, among):
-            found, most = class_columns(table, among, words), 1
+            found, sure = class_columns(table, among, words), True
             break
     else:
         found = [c for c in texts if c not in table.called(OTHER_WORDS)]
-        most = 1 if found and not any(table.header) else 0
-        if not any(table.header):
-            last = len(table.header) - 1  # as keras-retinanet's `path,x1,y1,x2,y2,class`
-            most = 1 if not found and list(columns) == [last] else most
-            found = found or [c for c in columns if are_codes(table, c)]
-    if len(found) > most:
-        raise which_class(table, found, BOX_CLASS_REMEDY)
+        # Without headings a number may be the class as in keras-retinanet's `path,x1,y1,x2,y2,class`, else is asked for
+        sure = headless and (bool(found) or list(columns) == [len(table.header) - 1])
+        found = found or [c for c in columns if headless and are_codes(table, c)]
+    if len(found) > sure:
+        raise which_class(table, found, BOX_REMEDY)
     refuse_lists((cell for c in found for cell in class_cells(table, c)), table.named)
     return found[0] if found else None
 
@@ -161,11 +113,6 @@ def class_cells(table: Table, column: int) -> Sequence[str]:
         if all(match or not cell for cell, match in found.items()):
             return [match[match.lastindex or 0] if (match := found[cell]) else "" for cell in cells]
     return cells
-
-
-def class_in(cell: str) -> str:
-    """The class that a cell names; empty of R's `NA`, which stands for a cell without a value."""
-    return "" if cell == MISSING else cell
 
 
 def which_class(table: Table, columns: Sequence[int], remedy: str) -> DatasetError:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 
 from recommender.datasets.split_names import SECOND_WORDS, apart, split_of_words
-from recommender.datasets.table_columns import CLASS_WORDS
-from recommender.datasets.table_rows import Table
-from recommender.datasets.table_text import FLAGS, ON, SAMPLED
+from recommender.datasets.tables.classes import CLASS_WORDS
+from recommender.datasets.tables.rows import Table
+from recommender.datasets.tables.text import FLAGS, ON, SAMPLED
 from recommender.errors import DatasetError
 from recommender.records import Split
 from recommender.text import printable

@@ -7,9 +7,9 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from recommender.datasets.box_readings import NOTHING, ONE_CELL, box_headings
-from recommender.datasets.table_rows import Table
-from recommender.datasets.table_text import cell_of
+from recommender.datasets.tables.box_columns import NOTHING, ONE_CELL, box_headings
+from recommender.datasets.tables.rows import Table
+from recommender.datasets.tables.text import cell_of
 
 OBJECT = re.compile(r"\[?\s*\{")
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from recommender.datasets.box_readings import box_columns
 from recommender.datasets.disk import Disk
 from recommender.datasets.images import IMAGE_SUFFIXES
 from recommender.datasets.json_text import refuse_large
 from recommender.datasets.split_names import split_of_words
-from recommender.datasets.table_columns import names_image
-from recommender.datasets.table_objects import unfolded
-from recommender.datasets.table_rows import Table, table_of
-from recommender.datasets.table_text import IsImage, rows_of
+from recommender.datasets.tables.box_columns import box_columns
+from recommender.datasets.tables.columns import names_image
+from recommender.datasets.tables.objects import unfolded
+from recommender.datasets.tables.rows import Table, table_of
+from recommender.datasets.tables.text import IsImage, rows_of
 from recommender.errors import DatasetError
 from recommender.text import printable
 
@@ -30,6 +31,14 @@ def is_table(path: Path) -> bool:
         return False
     listed = split_of_words(path.stem) is not None or LIST_WORD.search(path.stem) is not None
     return suffix in (*TABLE_SUFFIXES, ".jsonl") or (suffix == ".txt" and listed)
+
+
+def read_tables(paths: Iterable[Path], disk: Disk, known: set[str]) -> Iterator[Table]:
+    """The tables among these files. Raises as `read_table`."""
+    for path in filter(is_table, paths):
+        table = read_table(path, disk, known)
+        if table is not None:
+            yield table
 
 
 def read_table(path: Path, disk: Disk, known: set[str]) -> Table | None:
