@@ -11,9 +11,9 @@ from recommender.datasets.disk import Disk
 from recommender.datasets.name_tables import name_by_tables
 from recommender.datasets.paired_folders import refuse_paired
 from recommender.datasets.raw import RawSet
-from recommender.datasets.split_lists import take_splits
 from recommender.datasets.tables.image_tables import ImageTable
 from recommender.datasets.tables.labels import find_label_tables, labels_of, read_label_tables
+from recommender.datasets.tables.split_lists import take_splits
 from recommender.errors import DatasetError, WrongTaskError
 from recommender.text import printable
 

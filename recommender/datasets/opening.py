@@ -37,9 +37,9 @@ from recommender.datasets.mask_files import is_voc_mask
 from recommender.datasets.masks import read_masks
 from recommender.datasets.other_tasks import error_without_labels, holds_packed_annotations
 from recommender.datasets.raw import RawSet
-from recommender.datasets.split_lists import take_splits
 from recommender.datasets.split_names import split_of_words
 from recommender.datasets.tables.boxes import classed_tables
+from recommender.datasets.tables.split_lists import take_splits
 from recommender.datasets.wrong_content import WrongContent, wrong_content
 from recommender.datasets.yolo import read_described, read_layout, refuse_other_names
 from recommender.errors import DatasetError, NotFoundError, UnsafeInputError, WrongTaskError

@@ -16,7 +16,6 @@ from recommender.datasets.name_tables import name_by_tables
 from recommender.datasets.named import NamedImage, Object, named_set
 from recommender.datasets.raw import Corners, RawSet
 from recommender.datasets.shapes import box_from_centre, box_from_corners, box_from_size
-from recommender.datasets.split_lists import take_splits
 from recommender.datasets.split_names import (
     apart,
     split_of_file,
@@ -45,6 +44,7 @@ from recommender.datasets.tables.columns import columns_of, known_names
 from recommender.datasets.tables.files import TABLE_SUFFIXES, read_table, read_tables
 from recommender.datasets.tables.image_tables import ImageRow, ImageTable, of_first_fold, of_splits
 from recommender.datasets.tables.rows import Table
+from recommender.datasets.tables.split_lists import take_splits
 from recommender.errors import DatasetError
 from recommender.records import Split
 from recommender.text import printable
