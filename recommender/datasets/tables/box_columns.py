@@ -1,4 +1,4 @@
-"""Which columns of a table hold the four numbers of a box, by their headings; without any, by what they hold."""
+"""The columns of a table that hold the four numbers of a box, by their headings; without any, by what they hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the four numbers of boxes in tables mean: corners, or an upper left corner or a centre with a size, in pixels or
+"""The meaning of the four numbers of boxes in tables: corners, or an upper left corner or a centre with a size, in pixels or
 as fractions. What headings leave open the boxes tell: a reading that puts them outside their images is wrong.
 """
 

@@ -1,4 +1,4 @@
-"""Which column of a table is the class of images or boxes, and the classes in its cells."""
+"""The column of a table that is the class of images or boxes, and the classes in its cells."""
 
 from __future__ import annotations
 

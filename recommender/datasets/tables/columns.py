@@ -1,4 +1,4 @@
-"""What the columns of a table tell of its images: which, their split and their size. Others may be the class."""
+"""The columns of a table that tell of its images: the name, the split and the size. Others may be the class."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Columns:
 def columns_of(
     table: Table, among: Sequence[int], known: set[str], *, by_heading: bool = False
 ) -> Columns | None:
-    """What those `among` its columns tell that hold no boxes; None where none names images.
+    """The meaning of those `among` its columns that hold no boxes; None where none names images.
 
     `by_heading` takes a column called so whose images are not there. Raises DatasetError for doubtful splits.
     """
