@@ -1,5 +1,5 @@
-"""The meaning of the four numbers of boxes in tables: corners, or an upper left corner or a centre with a size, in pixels
-or as fractions. What headings leave open the boxes tell: a reading that puts them outside their images is wrong.
+"""The meaning of the four numbers of boxes in tables: corners, or an upper left corner or a centre with a size; in
+pixels or as fractions. What headings leave open the boxes tell: one that puts them outside their images is wrong.
 """
 
 from __future__ import annotations
