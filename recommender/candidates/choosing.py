@@ -217,5 +217,4 @@ def _allowed(checkpoint: Checkpoint, request: RecommendRequest) -> bool:
     size = checkpoint.num_parameters
     if request.max_params is not None and (size is None or size > request.max_params):
         return False
-    permissive = is_permissive(checkpoint.licence) and is_permissive(checkpoint.source_licence)
-    return request.licence == "any" or permissive
+    return request.licence == "any" or is_permissive(checkpoint)

@@ -261,7 +261,12 @@ def root(
         str | None, typer.Option(metavar="H", rich_help_panel=LIMITS, help="Of the full training.")
     ] = None,
     max_cost: Annotated[
-        float | None, typer.Option(metavar="5", rich_help_panel=LIMITS, help="Of the full training.")
+        float | None,
+        typer.Option(
+            metavar="5",
+            rich_help_panel=LIMITS,
+            help="Of the full training, in the currency of --price.",
+        ),
     ] = None,
     price: Annotated[
         str | None, typer.Option(metavar="0.35/h", rich_help_panel=LIMITS, help="Of an hour of training.")
@@ -285,13 +290,13 @@ def root(
         typer.Option(
             metavar="N",
             rich_help_panel=TRIALS,
-            help="Buy certainty with N trials of a tenth, ten epochs at least.",
+            help="Try at most N starts first, each for a tenth of --epochs, at least ten; else none.",
         ),
     ] = None,
     budget: Annotated[
         str | None,
         typer.Option(
-            metavar="10m|2gpu-h", rich_help_panel=TRIALS, help="Buy certainty up to this cost, a hard cap."
+            metavar="10m|2gpu-h", rich_help_panel=TRIALS, help="Try starts for at most this long, a hard cap."
         ),
     ] = None,
     axes: AxesChoice = None,

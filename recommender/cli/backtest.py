@@ -7,19 +7,19 @@ from typing import Annotated
 import typer
 
 from recommender.cli.console import out, print_json, progress_bars
-from recommender.cli.options import AsJson, TaskChoice, task_of
+from recommender.cli.options import AsJson, TaskOfHistory, task_of
 from recommender.store import open_store
 
 
 def backtest(
     known_targets: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Let each forecast know only N other targets.")
+        int | None, typer.Option(metavar="N", min=1, help="Let each forecast know only N other data sets; else all.")
     ] = None,
-    task: TaskChoice = None,
+    task: TaskOfHistory = None,
     seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Hide every target of the history in turn, forecast it from the others, and compare with baselines."""
+    """Hide every data set of the history in turn, forecast it from the others, and compare with baselines."""
     from recommender.blas import keep_freed_memory
     from recommender.forecast.backtest import backtest as run
     from recommender.forecast.history import known_history

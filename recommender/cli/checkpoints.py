@@ -53,9 +53,9 @@ def list_checkpoints(
 def show(
     name: Name,
     dataset: Annotated[
-        Path | None, typer.Option(help="A target: what of the checkpoint reaches its model.")
+        Path | None, typer.Option(help="Show what of the checkpoint a model for this data set takes over.")
     ] = None,
-    architecture: Annotated[str | None, typer.Option(help="Of the target's model, if another.")] = None,
+    architecture: Annotated[str | None, typer.Option(help="Of that model, if another.")] = None,
     task: TaskChoice = None,
     as_json: AsJson = False,
 ) -> None:

@@ -32,14 +32,13 @@ GpusPerTrial = Annotated[
 CpusPerTrial = Annotated[int | None, typer.Option(metavar="N", help="CPUs a training takes.")]
 Parallel = Annotated[int | None, typer.Option(metavar="N", help="Trainings at a time, at most.")]
 Storage = Annotated[str | None, typer.Option(metavar="DIR|URL", help="Keeps finished runs beside the store.")]
-TaskChoice = Annotated[
-    str | None,
-    typer.Option(
-        "--task",
-        metavar="detect|segment|classify",
-        help="What the data set is read for; else what its labels say.",
-    ),
-]
+def _task_option(said: str) -> Any:
+    return typer.Option("--task", metavar="detect|segment|classify", help=said)
+
+
+TaskChoice = Annotated[str | None, _task_option("What the data set is read for; else what its labels say.")]
+TaskOfRuns = Annotated[str | None, _task_option("Only runs of this task.")]
+TaskOfHistory = Annotated[str | None, _task_option("Whose history is asked; else detect's.")]
 ImageSize = Annotated[
     int | None,
     typer.Option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from recommender.cli.console import out, print_json
-from recommender.cli.options import AsJson, TaskChoice, task_of
+from recommender.cli.options import AsJson, TaskOfRuns, task_of
 from recommender.errors import NotFoundError, UsageError
 from recommender.store import open_store
 from recommender.text import printable
@@ -32,7 +32,7 @@ def list_runs(
         str | None,
         typer.Option("--dataset", "-d", metavar="PATH|NAME|HASH", help="Only runs on this data set."),
     ] = None,
-    task: TaskChoice = None,
+    task: TaskOfRuns = None,
     limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 50,
     as_json: AsJson = False,
 ) -> None:

@@ -46,7 +46,7 @@ INTERRUPTED = 130  # what shells expect after Ctrl-C
 def sweep(
     context: typer.Context,
     dataset: Annotated[
-        list[str], typer.Option("--dataset", "-d", metavar="PATH", help="Target data set (repeatable).")
+        list[str], typer.Option("--dataset", "-d", metavar="PATH", help="Data set to train on (repeatable).")
     ],
     checkpoint: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this start (repeatable); else all here.")
@@ -73,7 +73,7 @@ def sweep(
     allow_root: AllowRoots = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train every start on every target; what the history knows is not repeated, so give it again to go on."""
+    """Train every start on every data set; what the history knows is not repeated, so give it again to go on."""
     from recommender.requests import SweepRequest
     from tune_jobs.sweep import grid
 

@@ -50,9 +50,7 @@ def _is_tied(forecast: StartForecast, first: StartForecast) -> bool:
 
 def _preference(situation: Situation) -> tuple[bool, bool, float]:
     checkpoint = situation.checkpoint
-    permissive = checkpoint is None or (
-        is_permissive(checkpoint.licence) and is_permissive(checkpoint.source_licence)
-    )
+    permissive = checkpoint is None or is_permissive(checkpoint)
     size = (checkpoint.num_parameters if checkpoint else None) or math.inf
     return situation.start.mode == "freeze", not permissive, size
 

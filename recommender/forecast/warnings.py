@@ -38,9 +38,10 @@ PERMISSIVE = (
 )
 
 
-def is_permissive(licence: str | None) -> bool:
-    """True if a licence is known and asks for no more than attribution. Unknown is not permissive."""
-    return licence is not None and licence.casefold() in {name.casefold() for name in PERMISSIVE}
+def is_permissive(checkpoint: Checkpoint) -> bool:
+    """True if the licences of weights and data are known and ask for no more than attribution."""
+    known = {name.casefold() for name in PERMISSIVE}
+    return all((licence or "").casefold() in known for licence in (checkpoint.licence, checkpoint.source_licence))
 
 
 def warnings(
@@ -173,8 +174,8 @@ def _nothing_similar(forecasts: Sequence[StartForecast]) -> Notice | None:
     return Notice(
         code="nothing_similar",
         message=f"No checkpoint here was trained on data very similar to yours{best}: the order rests on "
-        "general experience. Short trials, or a checkpoint trained on similar data, decide it.",
-        hint="--trials 4, or `recommend checkpoints add`.",
+        "general experience. Add a checkpoint trained on similar data if you have one.",
+        hint="`recommend checkpoints add`.",
     )
 
 
@@ -294,13 +295,14 @@ def _licence(forecasts: Sequence[StartForecast]) -> Notice | None:
     first = _first_pretrained(forecasts)
     if first is None or not (first.licence and first.source_licence):
         return None
-    if is_permissive(first.licence) and is_permissive(first.source_licence):
+    if is_permissive(first):
         return None
+    others = any(o.situation.checkpoint and is_permissive(o.situation.checkpoint) for o in forecasts)
     return Notice(
         code="licence",
         message=f"{printable(first.name)}: weights under {printable(first.licence)}, its training data under "
         f"{printable(first.source_licence)}. Check both before you ship.",
-        hint="--licence permissive leaves such starts out.",
+        hint="--licence permissive leaves such starts out." if others else None,
     )
 
 
@@ -336,7 +338,9 @@ def _named(names: Sequence[str]) -> str:
 
 
 def _recovered(forecasts: Sequence[StartForecast]) -> list[Notice]:
-    names = {o.situation.start.checkpoint for o in forecasts}
+    checkpoints = [o.situation.checkpoint for o in forecasts]
+    task = forecasts[0].situation.target.task  # what was made for another is official to nobody who reads this
+    names = {checkpoint.name for checkpoint in checkpoints if checkpoint and checkpoint.task == task}
     return [
         Notice(
             code="recovered_weights",

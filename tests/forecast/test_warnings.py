@@ -145,6 +145,26 @@ def test_a_known_licence_is_a_note_and_an_unknown_one_a_warning() -> None:
     assert ("licence" in said("MIT")[0], "licence" in said("MIT")[1]) == (False, False)
 
 
+@pytest.mark.parametrize(("other", "told"), [("MIT", True), ("AGPL-3.0", False)])
+def test_leaving_licences_out_is_advised_only_where_another_start_remains(other: str, told: bool) -> None:
+    first, second = (situation(TARGET, source) for source in (SIMILAR, UNRELATED))
+    assert first.checkpoint is not None
+    assert second.checkpoint is not None
+    strict = replace(first.checkpoint, licence="AGPL-3.0", source_licence="CC-BY-4.0")
+    rival = replace(second.checkpoint, licence=other, source_licence="CC-BY-4.0")
+    starts = [replace(first, checkpoint=strict), replace(second, checkpoint=rival), situation(TARGET, None)]
+    (licence,) = (notice for notice in notes(rank_starts([], starts)) if notice.code == "licence")
+    assert (licence.hint is not None) == told
+
+
+@pytest.mark.parametrize(("task", "told"), [("detect", True), ("classify", False)])
+def test_a_stand_in_for_official_weights_is_told_in_its_own_task(task: Task, told: bool) -> None:
+    target = replace(TARGET, task=task)
+    start = situation(target, replace(SIMILAR, dataset_name="coco-yolo11n"))
+    codes = {notice.code for notice in notes(rank_starts([], [start, situation(target, None)]))}
+    assert ("recovered_weights" in codes) == told
+
+
 def said_of(train: int, val: int, hashes: np.ndarray | None = None) -> dict[str, str]:
     target = replace(TARGET, num_images=SplitCounts(train=train, val=val))
     if hashes is not None:
