@@ -13,7 +13,8 @@ from recommender.store import open_store
 
 def backtest(
     known_targets: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Let each forecast know only N other data sets; else all.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Let each forecast know only N other data sets; else all."),
     ] = None,
     task: TaskOfHistory = None,
     seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,

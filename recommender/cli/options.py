@@ -32,6 +32,8 @@ GpusPerTrial = Annotated[
 CpusPerTrial = Annotated[int | None, typer.Option(metavar="N", help="CPUs a training takes.")]
 Parallel = Annotated[int | None, typer.Option(metavar="N", help="Trainings at a time, at most.")]
 Storage = Annotated[str | None, typer.Option(metavar="DIR|URL", help="Keeps finished runs beside the store.")]
+
+
 def _task_option(said: str) -> Any:
     return typer.Option("--task", metavar="detect|segment|classify", help=said)
 

@@ -41,7 +41,9 @@ PERMISSIVE = (
 def is_permissive(checkpoint: Checkpoint) -> bool:
     """True if the licences of weights and data are known and ask for no more than attribution."""
     known = {name.casefold() for name in PERMISSIVE}
-    return all((licence or "").casefold() in known for licence in (checkpoint.licence, checkpoint.source_licence))
+    return all(
+        (licence or "").casefold() in known for licence in (checkpoint.licence, checkpoint.source_licence)
+    )
 
 
 def warnings(
@@ -338,8 +340,8 @@ def _named(names: Sequence[str]) -> str:
 
 
 def _recovered(forecasts: Sequence[StartForecast]) -> list[Notice]:
+    task = forecasts[0].situation.target.task
     checkpoints = [o.situation.checkpoint for o in forecasts]
-    task = forecasts[0].situation.target.task  # what was made for another is official to nobody who reads this
     names = {checkpoint.name for checkpoint in checkpoints if checkpoint and checkpoint.task == task}
     return [
         Notice(
