@@ -126,13 +126,14 @@ class LateDisplay:
 
 def _show(swept: Swept, *, as_json: bool) -> None:
     from tune_jobs.sweep.display import summary_of
-    from tune_jobs.sweep.result_matrix import matrix_table, sweep_document
+    from tune_jobs.sweep.result_matrix import matrix_tables, sweep_document
 
     if as_json:
         document = sweep_document(swept.result, swept.notices).model_dump(mode="json")
         print_json(document)
     else:
-        out().print(matrix_table(swept.result))
+        console = out()
+        console.print(*matrix_tables(swept.result, width=console.width))
     console = err()
     for notice in swept.notices:
         console.print(f"note: {notice.message}")

@@ -23,7 +23,7 @@ from tune_jobs.sweep.display import (
     table_of,
 )
 from tune_jobs.sweep.documents import SweepDocument
-from tune_jobs.sweep.result_matrix import cells_of, matrix_table, sweep_document
+from tune_jobs.sweep.result_matrix import cells_of, matrix_tables, sweep_document
 from tune_jobs.sweep.run import SweepResult, _watcher
 from tune_jobs.sweep.trial_driver import TrialDriver
 from tune_jobs.sweep.trial_spec import TrialSpec
@@ -105,7 +105,7 @@ def test_names_of_users_cannot_draw(store: Store) -> None:
     )
     driver = trial_driver([evil, *paper_trials(1, target="other")], store)
     shown = rendered(table_of(driver.view())) + rendered(
-        matrix_table(SweepResult(view=driver.view(), reason=None))
+        matrix_tables(SweepResult(view=driver.view(), reason=None), width=120)[0]
     )
     driver.started(driver.next_id() or "")
     driver.receive(evil.id, actor_event("a", "beat"))
@@ -168,6 +168,25 @@ def test_a_summary_names_no_slots_where_no_cluster_was_needed(store: Store) -> N
     assert summary_of(trial_driver([spec], store, slots=0).view()).startswith("1 of 1 done · 0 s elapsed")
 
 
+@pytest.mark.parametrize("width", [40, 80, 140])
+def test_no_number_of_the_matrix_is_cut_off(store: Store, width: int) -> None:
+    """A log has 140 columns, in which twenty data sets have no room side by side."""
+    specs = [spec for number in range(20) for spec in paper_trials(2, target=f"target {number}")]
+    driver = trial_driver(specs, store, slots=40)
+    for number, spec in enumerate(specs):
+        driver.started(driver.next_id() or "")
+        run = finished(spec, [0.1 + number // 2 / 100])
+        driver.receive(spec.id, actor_event(spec.id, "run", run=run))
+    tables = matrix_tables(SweepResult(view=driver.view(), reason=None), width=width)
+    text = "".join(rendered(table, width=width) for table in tables)
+    assert max(map(len, text.splitlines())) <= width
+    assert [f" {0.1 + number / 100:.3f} ± 0.000 " in text for number in range(20)] == [True] * 20
+
+
+def test_the_scores_are_whole_in_40_columns(halfway: TrialDriver) -> None:
+    assert "0.300" in rendered(table_of(halfway.view()), width=40)
+
+
 def test_lines_tell_settings_apart(store: Store) -> None:
     (spec,) = paper_trials(1)
     recipe = replace(spec.job.recipe, learning_rate=0.003, freeze="stem")
@@ -192,7 +211,8 @@ def test_the_matrix_is_the_mean_and_spread_over_seeds(store: Store) -> None:
     assert first.score.deviation == pytest.approx(0.0707, abs=1e-4)
     assert first.score.seeds == 2
     assert other.score == SeedSpread(mean=0.5, deviation=None, seeds=1)
-    text = rendered(matrix_table(result))
+    (table,) = matrix_tables(result, width=120)
+    text = rendered(table)
     assert "0.250 ± 0.071 (2 of 3)" in text
     document = sweep_document(result)
     assert SweepDocument.model_validate_json(document.model_dump_json()) == document

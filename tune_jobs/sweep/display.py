@@ -107,7 +107,12 @@ def table_of(view: SweepView) -> Table:
         ("epoch", True),
         ("time", True),
     ):
-        table.add_column(name, justify="right" if right else "left", no_wrap=True)
+        table.add_column(
+            name,
+            justify="right" if right else "left",
+            no_wrap=True,
+            min_width=5 if name == "score" else None,  # whole where a narrow terminal cuts the others off
+        )
     rows = _rows(view)
     for trial in rows[:MAX_ROWS]:
         best = trial.best_score

@@ -23,6 +23,8 @@ from tune_jobs.sweep.documents import (
 from tune_jobs.sweep.policy import TrialView
 from tune_jobs.sweep.run import SweepResult
 
+FRAME = 3  # characters of a column's padding and border
+
 
 @dataclass(frozen=True, kw_only=True)
 class MatrixRow:
@@ -57,8 +59,8 @@ def cells_of(trials: Sequence[TrialView]) -> tuple[MatrixCell, ...]:
     return tuple(_cell(*key, members) for key, members in groups.items())
 
 
-def matrix_table(result: SweepResult) -> Table:
-    """Starts down, targets across; the best of each target is bold."""
+def matrix_tables(result: SweepResult, *, width: int) -> list[Table]:
+    """Starts down, targets across, the best of each target bold: as many tables as show every number in `width`."""
     cells = cells_of(result.trials)
     rows = list(dict.fromkeys(cell.row for cell in cells))
     at = {(cell.row, cell.start, cell.setting): cell for cell in cells}
@@ -71,15 +73,35 @@ def matrix_table(result: SweepResult) -> Table:
     spread = (
         ", ± over seeds" if any(cell.score and cell.score.deviation is not None for cell in cells) else ""
     )
-    table = Table(title=f"best score{spread}", title_justify="left")
-    table.add_column("start", no_wrap=True)
+    names = [
+        Text(printable(start, limit=48) + ("" if setting == DEFAULT else f", {setting.words(start.mode)}"))
+        for start, setting in ordered
+    ]
+    widest_name = max((name.cell_len for name in names), default=0)
+    parts: list[list[list[Text]]] = []  # columns of each table
+    left = 0
     for row in rows:
         part = "" if row.fraction == 1.0 else f" {row.fraction:.0%}"
-        table.add_column(Text(printable(row.target_name, limit=24) + part), justify="right", no_wrap=True)
-    for start, setting in ordered:
-        texts = [_shown(at.get((row, start, setting)), best[row]) for row in rows]
-        words = "" if setting == DEFAULT else f", {setting.words(start.mode)}"
-        table.add_row(Text(printable(start, limit=48) + words), *texts)
+        head = Text(printable(row.target_name, limit=24) + part)
+        column = [head, *(_shown(at.get((row, *line)), best[row]) for line in ordered)]
+        wide = FRAME + max(text.cell_len for text in column)
+        if not parts or wide > left:
+            parts.append([])
+            left = width - 1 - FRAME - min(widest_name, width // 2)
+        parts[-1].append(column)
+        left -= wide
+    return [_table(f"best score{spread}", names, columns) for columns in parts]
+
+
+def _table(title: str, names: Sequence[Text], columns: Sequence[Sequence[Text]]) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column(
+        "start", overflow="fold"
+    )  # in lines where there is no room: no number gives way to a name
+    for head, *_ in columns:
+        table.add_column(head, justify="right", no_wrap=True)
+    for number, name in enumerate(names, start=1):
+        table.add_row(name, *(column[number] for column in columns))
     return table
 
 
