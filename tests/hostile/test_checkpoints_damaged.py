@@ -217,7 +217,11 @@ def test_every_flipped_byte_of_a_small_header_is_survived(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "header", [b"{}", b'{"a": {}}', b"{" * 5000, b'{"__metadata__": {"class_names": "[[[["}}']
+    "header",
+    [
+        *(b"{}", b'{"a": {}}', b"{" * 5000, b'{"__metadata__": {"class_names": "[[[["}}'),
+        b'{"__metadata__": {"recommender": "[1]"}}',
+    ],
 )
 def test_odd_safetensors_headers_are_refused(header: bytes, tmp_path: Path) -> None:
     file = tmp_path / "x.safetensors"

@@ -41,7 +41,8 @@ def read_safetensors(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             told = json.loads(metadata.get(key, "null"))
         except (json.JSONDecodeError, RecursionError):
             continue
-        facts["class_names"] = told.get("class_names") if key == "recommender" and told else told
+        ours = key == "recommender" and isinstance(told, dict)
+        facts["class_names"] = told.get("class_names") if ours else told
         if facts["class_names"]:
             break
     return state, facts
