@@ -104,6 +104,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return _fail("the disk is full: what was written there is not whole. Free some space.", 1)
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR):
+            remedy = "Put right who may read and write there, or set RECOMMENDER_HOME to another folder."
+            return _fail(f"{error.filename}: {error.strerror}. {remedy}", 1)
         return _unexpected(error)
     except Exception as error:
         return _unexpected(error)

@@ -29,6 +29,18 @@ def test_a_home_that_is_a_file_is_named_with_its_remedy(
     assert (tmp_path / "file").read_text() == "mine"
 
 
+def test_a_file_that_cannot_be_opened_is_named_with_its_remedy(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in a home on a disk that is mounted to be read only."""
+    (home / "downloads" / "kept-weights.lock").mkdir(parents=True)
+    assert run(["checkpoints", "remove", "yolo11n", "--yes"]) == 1
+    said = capsys.readouterr().err
+    assert f"{home}/downloads/kept-weights.lock: " in said
+    assert "RECOMMENDER_HOME" in said
+    assert "our fault" not in said
+
+
 def test_no_start_is_small_enough(tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = make_dataset(tmp_path / "set")
     assert run(["--dataset", str(folder), "--max-params", "1"]) == 2
