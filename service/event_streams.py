@@ -145,7 +145,7 @@ class _CountedResponse(EventSourceResponse):
     """A stream that counts from its first byte to its last, whatever ends it."""
 
     def __init__(self, streams: EventStreams, owner: str, content: AsyncGenerator[bytes, None]) -> None:
-        super().__init__(content)
+        super().__init__(content, headers={"X-Accel-Buffering": "no"})  # nginx would hold events back
         self._streams = streams
         self._owner = owner
 

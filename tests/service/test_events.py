@@ -46,6 +46,7 @@ def test_events_come_while_they_happen_and_end_with_the_last(server: Live) -> No
     arrived: list[tuple[float, str]] = []
     with httpx.stream("GET", address, headers=server.headers, timeout=20) as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
+        assert stream.headers["x-accel-buffering"] == "no"  # nginx passes events on as they come
         threading.Thread(target=happen).start()
         for line in stream.iter_lines():
             arrived.append((time.monotonic(), line))
