@@ -36,10 +36,14 @@ async def register_upload(request: Request, services: Services, caller: Caller, 
 def _start_import(services: Services, caller: Caller, upload: Upload) -> Future[TaskResult[str]]:
     name, licence = upload.fields.get("name", ""), upload.fields.get("licence") or None
     if licence is not None and len(licence) > 100:
-        raise HTTPProblem(422, "request", "The licence is longer than 100 characters.")
+        raise HTTPProblem(
+            422, "request", "The licence is longer than 100 characters.", remedy="Give its SPDX name."
+        )
     from_scratch = upload.fields.get("from_scratch") or "false"
     if from_scratch not in ("true", "false"):
-        raise HTTPProblem(422, "request", "from_scratch is neither true nor false.")
+        raise HTTPProblem(
+            422, "request", "from_scratch is neither true nor false.", remedy="Send true, or leave it out."
+        )
     services.datasets.check_quota(caller)
     _check_quota(services, caller)
     check_name(services.store, name)
@@ -63,7 +67,12 @@ def delete_checkpoint(services: Services, caller: Caller, name: str) -> None:
     """Remove a checkpoint of the caller's, an administrator any. Raises NotFoundError, HTTPProblem, UsageError."""
     checkpoint = get_checkpoint(services.store, name)
     if caller.role != "admin" and checkpoint.owner != caller.owner:
-        raise HTTPProblem(403, "role", f"The checkpoint {checkpoint.name!r} is not yours to remove.")
+        raise HTTPProblem(
+            403,
+            "role",
+            f"The checkpoint {checkpoint.name!r} is not yours to remove.",
+            remedy="Ask its owner, or an administrator.",
+        )
     remove_checkpoint(services.store, checkpoint.name)
 
 

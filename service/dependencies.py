@@ -66,7 +66,13 @@ def limit_costly_requests(services: ServicesDep, caller: CallerDep) -> None:
     wait_s = services.costly_requests.take(caller.key_id)
     if wait_s:
         headers = {"Retry-After": str(int(wait_s) + 1)}
-        raise HTTPProblem(429, "too-many", "Too many costly requests for this key.", headers=headers)
+        raise HTTPProblem(
+            429,
+            "too-many",
+            "Too many costly requests for this key.",
+            remedy="Wait as long as Retry-After says.",
+            headers=headers,
+        )
 
 
 def get_dataset(services: ServicesDep, caller: CallerDep, id: Annotated[str, ID]) -> RegisteredDataset:

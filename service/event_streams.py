@@ -156,6 +156,7 @@ class _CountedResponse(EventSourceResponse):
                 503,
                 "too-many-followers",
                 "Too many event streams are open.",
+                remedy="Wait for one to end, or ask for the status now and then.",
                 headers={"Retry-After": "10"},
             )
             await response(scope, receive, send)

@@ -83,7 +83,7 @@ class HTTPProblem(HTTPException):
         kind: str,
         detail: str,
         *,
-        remedy: str | None = None,
+        remedy: str,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(status, detail, dict(headers) if headers else None)
@@ -97,7 +97,7 @@ def problem_response(
     kind: str,
     detail: str,
     *,
-    remedy: str | None = None,
+    remedy: str | None,
     errors: Sequence[FieldProblem] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
@@ -179,7 +179,7 @@ def _recommender_error(request: Request, error: errors.RecommenderError) -> Resp
     headers = {"Retry-After": "5"} if status == 503 else {}
     detail, remedy = error.message, error.remedy
     if isinstance(error, errors.StorageError):  # its message names the database's place: for the log only
-        detail, remedy = "The store cannot be reached or refused.", "Ask the operator; /readyz says more."
+        detail, remedy = "The store or the disk refuses.", "Ask the operator; /readyz says more."
         request.scope["state"]["failure"] = error
     return problem_response(request.scope, status, kind, detail, remedy=remedy, headers=headers)
 
@@ -239,11 +239,17 @@ def _says_json(request: Request) -> bool:
 
 def _unexpected(request: Request, error: Exception) -> Response:
     request.scope["state"]["failure"] = error
+    return unexpected(request.scope)
+
+
+def unexpected(scope: Mapping[str, Any]) -> Response:
+    """The response to an error nobody foresaw, which says nothing of it."""
     return problem_response(
-        request.scope,
+        scope,
         500,
         "internal",
-        "Something failed inside the service; the operator finds it by its request_id.",
+        "Something failed inside the service.",
+        remedy="Try again; the operator finds what happened by the request_id.",
     )
 
 

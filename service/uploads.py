@@ -23,6 +23,7 @@ from recommender.home import subfolder
 from service.problems import HTTPProblem
 
 FLUSH_BYTES = 1024 * 1024
+FORM = "Send it as a form, `-F file=@…` of curl."
 MAX_FIELD_BYTES = 4096
 MAX_PARTS = 8
 MAX_NAME_BYTES = 200  # file systems allow 255
@@ -48,7 +49,9 @@ async def receive_upload(request: Request, *, fields: frozenset[str]) -> Upload:
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     boundary = options.get(b"boundary")
     if kind != b"multipart/form-data" or not boundary:
-        raise HTTPProblem(415, "media-type", "A multipart/form-data body with a boundary is expected.")
+        raise HTTPProblem(
+            415, "media-type", "A multipart/form-data body with a boundary is expected.", remedy=FORM
+        )
     folder = uploads_folder() / secrets.token_hex(8)
     folder.mkdir()
     form = _Form(folder, fields)
@@ -61,12 +64,14 @@ async def receive_upload(request: Request, *, fields: frozenset[str]) -> Upload:
             parser.finalize()
         await run_in_threadpool(form.close)
         if form.upload.file is None:
-            raise HTTPProblem(422, "request", "The form has no part named `file`.")
+            raise HTTPProblem(422, "request", "The form has no part named `file`.", remedy=FORM)
         if not form.ended:
-            raise HTTPProblem(400, "form", "The form ends before its last boundary.")
+            raise HTTPProblem(
+                400, "form", "The form ends before its last boundary.", remedy="Send it again, whole."
+            )
     except FormParserError as error:
         await run_in_threadpool(form.abandon)
-        raise HTTPProblem(400, "form", "The multipart form is malformed.") from error
+        raise HTTPProblem(400, "form", "The multipart form is malformed.", remedy=FORM) from error
     except OSError as error:
         await run_in_threadpool(form.abandon)
         raise StorageError(
@@ -136,7 +141,9 @@ class _Form:
     def _part_begin(self) -> None:
         self._parts += 1
         if self._parts > MAX_PARTS:
-            raise HTTPProblem(422, "request", f"The form has more than {MAX_PARTS} parts.")
+            raise HTTPProblem(
+                422, "request", f"The form has more than {MAX_PARTS} parts.", remedy="Send each field once."
+            )
         self._headers = {}
 
     def _header_end(self) -> None:
@@ -149,13 +156,17 @@ class _Form:
         name = options.get(b"name", b"").decode("utf-8", "replace")
         if kind != b"form-data" or (name != "file" and name not in self._allowed):
             allowed = ", ".join(sorted({"file", *self._allowed}))
-            raise HTTPProblem(422, "request", f"The form has a part {name!r}; allowed are {allowed}.")
+            raise HTTPProblem(
+                422, "request", f"The form has a part {name!r}.", remedy=f"Allowed are {allowed}."
+            )
         self._in_file = name == "file"
         if not self._in_file:
             self._field = (name, bytearray())
             return
         if self.upload.file is not None:
-            raise HTTPProblem(422, "request", "The form has two parts named `file`.")
+            raise HTTPProblem(
+                422, "request", "The form has two parts named `file`.", remedy="Send one file at a time."
+            )
         self.upload.file_name = options.get(b"filename", b"").decode("utf-8", "replace")
         self.upload.file = self.upload.folder / safe_name(self.upload.file_name)
         self._file = self.upload.file.open("xb")
@@ -167,14 +178,19 @@ class _Form:
             self._field[1].extend(data[start:end])
             if len(self._field[1]) > MAX_FIELD_BYTES:
                 raise HTTPProblem(
-                    413, "too-large", f"The field {self._field[0]!r} is longer than {MAX_FIELD_BYTES} bytes."
+                    413,
+                    "too-large",
+                    f"The field {self._field[0]!r} is longer than {MAX_FIELD_BYTES} bytes.",
+                    remedy="Shorten it.",
                 )
 
     def _part_end(self) -> None:
         if self._field is not None:
             name, value = self._field
             if name in self.upload.fields:
-                raise HTTPProblem(422, "request", f"The field {name!r} is given twice.")
+                raise HTTPProblem(
+                    422, "request", f"The field {name!r} is given twice.", remedy="Give it once."
+                )
             self.upload.fields[name] = value.decode("utf-8", "replace")
             self._field = None
 

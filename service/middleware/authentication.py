@@ -61,7 +61,10 @@ class AuthenticationMiddleware:
         except StorageError as error:
             scope["state"]["failure"] = error
             detail = "The store cannot be reached, so no key can be checked."
-            return problem_response(scope, 503, "storage", detail, headers={"Retry-After": "5"})
+            remedy = "Try again soon, or ask the operator; /readyz says more."
+            return problem_response(
+                scope, 503, "storage", detail, remedy=remedy, headers={"Retry-After": "5"}
+            )
         if caller is None:
             return self._unauthenticated(scope, headers)
         scope["state"]["caller"] = caller
@@ -72,7 +75,8 @@ class AuthenticationMiddleware:
             detail = "A session changes things only from the service's own page."
             return problem_response(scope, 403, "origin", detail, remedy="Programs send a key instead.")
         if not caller.may(scope["method"]) and path != "/logout":  # which changes nothing but the session
-            return problem_response(scope, 403, "role", f"A key of the role {caller.role!r} may only read.")
+            detail = f"A key of the role {caller.role!r} may only read."
+            return problem_response(scope, 403, "role", detail, remedy="Ask the operator for another key.")
         return None
 
     def _caller(self, headers: Headers) -> Caller | None:

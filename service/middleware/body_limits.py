@@ -17,11 +17,12 @@ LINGER_S = 20.0  # a refused client may finish sending for so long, to be able t
 LINGER_IDLE_S = 2.0
 LINGER_BYTES = 512 * MB
 
+_FASTER = "Send it again without pauses, over a faster connection."
 LimitOf = Callable[[Scope], int]
 
 
 class BodyLimitMiddleware:
-    """Refuses bodies above the size limit with 413 and slow ones with 408; never buffers a body.
+    """Refuses bodies above the size limit (413), slow (408) and compressed ones (415); never buffers a body.
 
     A client that is refused while it sends would see a broken connection instead of the reason: what it still
     sends is read and thrown away for a short while.
@@ -50,6 +51,12 @@ class BodyLimitMiddleware:
             )
             await response(scope, receive, body.send)
             return
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            detail = "The body is compressed, which is not read."
+            remedy = "Send it as it is, without Content-Encoding; a zip or tar may be compressed in itself."
+            response = problem_response(scope, 415, "media-type", detail, remedy=remedy)
+            await response(scope, receive, body.send)
+            return
         await self._app(scope, body.receive, body.send)
 
 
@@ -73,14 +80,18 @@ class _LimitedBody:
             message = await asyncio.wait_for(self._receive(), self._idle_s)
         except TimeoutError:
             self._stop()
-            raise HTTPProblem(408, "too-slow", f"Nothing came for {self._idle_s:g} seconds.") from None
+            raise HTTPProblem(
+                408, "too-slow", f"Nothing came for {self._idle_s:g} seconds.", remedy=_FASTER
+            ) from None
         self._count(message)
         if self._bytes > self._limit:
             raise HTTPProblem(413, "too-large", _too_large(self._limit), remedy="Send less at once.")
         seconds = time.monotonic() - self._started_s
         if not self.complete and seconds > GRACE_S and self._bytes < seconds * self._min_bytes_per_s:
             self._stop()
-            raise HTTPProblem(408, "too-slow", f"{self._bytes} bytes in {seconds:.0f} seconds is too slow.")
+            raise HTTPProblem(
+                408, "too-slow", f"{self._bytes} bytes in {seconds:.0f} seconds is too slow.", remedy=_FASTER
+            )
         return message
 
     async def send(self, message: Message) -> None:

@@ -38,7 +38,8 @@ class HostCheckMiddleware:
             return
         if scope["method"] not in SAFE_METHODS and is_cross_site(Headers(scope=scope)):
             detail = "The request comes from a page of another site."
-            await problem_response(scope, 403, "origin", detail)(scope, receive, send)
+            remedy = "Use the service's own page, or a program that sends no Origin."
+            await problem_response(scope, 403, "origin", detail, remedy=remedy)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from recommender.errors import RecommenderError
 from service import logs
 from service.metrics import Metrics
-from service.problems import problem_response
+from service.problems import unexpected
 
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -60,8 +60,7 @@ class RequestContextMiddleware:
         except Exception as error:
             scope["state"]["failure"] = error
             if record.status is None:
-                detail = "Something failed inside the service; the operator finds it by its request_id."
-                await problem_response(scope, 500, "internal", detail)(scope, receive, record.send)
+                await unexpected(scope)(scope, receive, record.send)
         finally:
             self._metrics.under_way.dec()
             self._log(scope, record)

@@ -161,7 +161,9 @@ async def read_and_register(
     """
     try:
         if name is not None and len(name) > MAX_NAME:
-            raise HTTPProblem(422, "request", f"The name is longer than {MAX_NAME} characters.")
+            raise HTTPProblem(
+                422, "request", f"The name is longer than {MAX_NAME} characters.", remedy="Shorten it."
+            )
         if upload is not None:
             await run_in_threadpool(services.datasets.check_quota, caller)
         future = services.datasets.submit_read(caller, path, upload, task)

@@ -34,6 +34,8 @@ def stream(
 ) -> Response:
     """The events of a topic behind `last_event_id`; 204 where all of them were received, which ends EventSource."""
     after = _number(last_event_id)
+    if after and not fetch(after - 1):
+        after = 0  # no event of this job, as after a store was restored: waiting behind it would never end
     if ended and after and not fetch(after):
         return Response(status_code=204)
     return services.event_streams.response(
@@ -62,5 +64,10 @@ def _number(text: str | None) -> int:
     if text is None or text == "":
         return 0
     if not (text.isascii() and text.isdecimal()):
-        raise HTTPProblem(422, "request", "Last-Event-ID is not the number of an event.")
+        raise HTTPProblem(
+            422,
+            "request",
+            "Last-Event-ID is not the number of an event.",
+            remedy="Send the last `id:` of the stream, or none.",
+        )
     return min(int(text), 2**31 - 1)

@@ -109,7 +109,11 @@ class RecommendationQueue(Rounds):
         on_new_work()
         if self._store.recommendations.count_open(caller.owner) >= self._settings.max_waiting:
             raise HTTPProblem(
-                429, "too-many", "Too many of your questions wait already.", headers={"Retry-After": "30"}
+                429,
+                "too-many",
+                "Too many of your questions wait already.",
+                remedy="Wait for answers, or cancel some.",
+                headers={"Retry-After": "30"},
             )
         ask = self._store.recommendations.add(
             RecommendationJob(

@@ -69,6 +69,8 @@ def test_a_follower_resumes_behind_what_it_saw(server: Live) -> None:
     assert numbers(rest.text) == [6, 7, 8]
     over = httpx.get(address, headers={**server.headers, "Last-Event-ID": "8"}, timeout=20)
     assert over.status_code == 204  # EventSource then stops to ask
+    never = httpx.get(address, headers={**server.headers, "Last-Event-ID": "99"}, timeout=20)
+    assert numbers(never.text) == list(range(1, 9))  # of a store as it was before it was restored
     for bad in ("x", "-1", "1.5", "²"):
         headers = [
             (b"Last-Event-ID", bad.encode()),

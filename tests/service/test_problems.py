@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import logging
@@ -264,6 +265,30 @@ def test_a_field_that_nobody_knows_is_named_with_where_to_look(service: Service)
     told = service.post("/v1/recommendations", json={"dataset": "ds_1", "epoch": 3}).json()
     assert "body.epoch: There is no such field." in told["detail"]
     assert "/docs lists the fields" in told["remedy"]
+
+
+@pytest.mark.parametrize("path", ["/v1/datasets", "/v1/recommendations"])
+def test_a_compressed_body_is_told_so(service: Service, path: str) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    answer = service.post(path, content=gzip.compress(b'{"dataset": "ds_1"}'), headers=headers)
+    assert answer.status_code == 415
+    assert "Content-Encoding" in answer.json()["remedy"]
+    assert service.get("/v1/datasets", headers={"Content-Encoding": "identity"}).status_code == 200
+
+
+def test_refusals_say_what_to_do(service: Service) -> None:
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    refused = [
+        service.post("/v1/datasets", headers={"Origin": "http://elsewhere.example"}),
+        service.post("/v1/datasets", service.reader),
+        service.post("/v1/datasets", headers=form, content=b"--x\r\n"),
+        service.post("/v1/datasets", files={"other": b""}),
+        service.post("/v1/datasets", files={"file": b""}, data={"name": "a" * 5000}),
+        service.post("/v1/checkpoints", files={"file": b""}, data={"name": "a", "licence": "a" * 101}),
+        service.post("/v1/checkpoints", files={"file": b""}, data={"name": "a", "from_scratch": "yes"}),
+    ]
+    assert [one.status_code for one in refused] == [403, 403, 422, 422, 413, 422, 422]
+    assert all(one.json()["remedy"] for one in refused)
 
 
 def test_json_that_is_not_said_to_be_json_is_told_so(service: Service) -> None:
