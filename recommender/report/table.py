@@ -52,7 +52,7 @@ def print_recommendation(
         console.print(Text("\n" + printable(recommendation.verdict, limit=1000)))
     worth = trials_worth(recommendation)
     if worth is not None:
-        console.print(Text("\n" + worth, style="dim"))
+        console.print(Text(f"\n{worth} `recommend compare --start …` does both.", style="dim"))
     console.print(_about(recommendation))
     if not recommendation.level_supported:
         console.print(Text(UNSUPPORTED, style="yellow"))

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from recommender.costs.estimates import in_words
-from recommender.records import SCRATCH, Estimate, Notice, Recommendation
+from recommender.records import SCRATCH, Estimate, Notice, Recommendation, TrialValue
 from recommender.report.columns import COLUMNS
 from recommender.report.headline import UNSUPPORTED
 from recommender.report.table import print_recommendation
@@ -94,6 +94,14 @@ def test_warnings_have_plain_names_and_what_to_type() -> None:
     lines = drawn(answer_of(ranked(1, "coco", "full"), warnings=(notice,), notes=(notice,)), 140)
     assert "! nothing very similar: Nothing is. --trials 4" in lines
     assert "· nothing very similar: Nothing is. --trials 4" in lines
+
+
+def test_training_those_that_lead_comes_with_the_command_that_does_it() -> None:
+    answer = long_ranking()
+    value = TrialValue(starts=answer.decision.tied, gain=0.0042, cost=2.6, hours=None)
+    lines = drawn(replace(answer, decision=replace(answer.decision, trials=value)), 140)
+    told = " ".join(" ".join(lines).split())
+    assert "of YOLO11n's size. `recommend compare --start …` does both." in told
 
 
 def test_a_budget_no_run_supports_is_said() -> None:
