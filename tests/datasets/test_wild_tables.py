@@ -148,6 +148,10 @@ HEADS: dict[str, tuple[str, Line]] = {
     ),
     "units": ("File,Class Name,X Min (px),Y Min (px),X Max (px),Y Max (px)", line_of),
     "numbered": ("file,class,bbox_0,bbox_1,bbox_2,bbox_3", line_of),
+    "rows and columns": (
+        "file,class,row_min,col_min,row_max,col_max",
+        lambda n, label, b: f"{n},{label},{b[1]:g},{b[0]:g},{b[3]:g},{b[2]:g}",
+    ),
     "lines within": ('"file\nname",class,"x\nmin","y\nmin","x\nmax","y\nmax"', line_of),
     "axes first": ("file,class,x_start,y_start,x_end,y_end", line_of),
     "chest x-rays": (
@@ -197,6 +201,16 @@ WRONG: dict[str, tuple[str, Line, str]] = {
         lambda n, label, b: f'{n},"[({b[0]}, 1), (9, 9), (7, 3)]",{label}',
         "where objects lie",
     ),
+    "a class for each box": (
+        "file,bbox,class",
+        lambda n, label, b: f'{n},"{plain(b)} 1 2 9 9",{label} dog',
+        "in the column of the class",
+    ),
+    "two boxes": (
+        f"{HEADING},xmin,ymin,xmax,ymax",
+        lambda n, label, b: f"{line_of(n, label, b)},1,2,9,9",
+        "no boxes that are read",
+    ),
     "percents": ("image,label", percents("labels"), "Label Studio"),
     "percents of rectangles": ("image,label", percents("rectanglelabels"), "Label Studio"),
 }
@@ -218,6 +232,14 @@ LABELS: dict[str, tuple[str, Callable[[int], str], type[DatasetError] | None]] =
     "one list each": ("file,labels", lambda n: f"['{NAMES[n % 2]}']", None),
     "whole numbers": ("file,label", lambda n: f"{n % 2}.0", None),
     "flags beside ages": ("file,age,cat,dog,cow", lambda n: f"{n + 30},{int(n % 2 == 0)},{n % 2},0", None),
+    "blanks below a heading": (
+        "file label_id label weather",
+        lambda n: f"{n % 2} {NAMES[n % 2]} {'ab'[n % 3 > 0]}",
+        None,
+    ),
+    "beside a date": ("file,kind,taken", lambda n: f"{NAMES[n % 2]},2024-01-0{1 + n % 3}", None),
+    "no class but a date": ("file,taken", lambda n: f"2024-01-0{1 + n % 3}", DatasetError),
+    "beside a size": ("file,kind,width,height", lambda n: f"{NAMES[n % 2]},96,80", None),
     "R between blanks": ("file label", lambda n: f'"{NAMES[n % 2]}"', None),
 }
 
@@ -410,3 +432,23 @@ def test_splits_by_number_are_told_and_not_used(tmp_path: Path, boxes: bool, num
 def test_a_column_called_as_splits_may_be_the_class(tmp_path: Path, word: str) -> None:
     rows = [f"{name},{NAMES[n % 2]}" for n, name in enumerate(images(tmp_path / "images"))]
     assert open_dataset(write(tmp_path, f"file,{word}", rows)).class_names == NAMES
+
+
+@pytest.mark.parametrize("form", ["codes beside other words", "all words with all others"])
+def test_one_of_two_columns_without_headings_is_not_taken_for_the_class(tmp_path: Path, form: str) -> None:
+    rows = []
+    for n, name in enumerate(images(tmp_path / "images")):
+        weather = ("sun", "rain")[n // 2 % 2]
+        rows.append(f"{name},{n % 3},{weather}" if "codes" in form else f"{name} {NAMES[n % 2]} {weather}")
+    with pytest.raises(DatasetError, match="which column is the class: column 2, column 3"):
+        open_dataset(write(tmp_path, rows[0], rows[1:], "labels.csv" if "codes" in form else "labels.txt"))
+
+
+def test_numbers_that_may_be_the_class_of_boxes_are_named(tmp_path: Path) -> None:
+    def line(name: str, label: str, box: Box) -> str:
+        return f"{name},{int(box[2]) % 3},{sized(box)}"
+
+    found = open_dataset(table(tmp_path, line, "pic,code,x,y,w,h"))
+    assert found.class_names == ("object",)
+    (told,) = (defect for defect in found.defects if defect.kind == "names_missing")
+    assert "head code `class`" in told.examples[0]

@@ -29,6 +29,7 @@ HEADS = (
     *((f"x{start} y{start}", f"x{end} y{end}") for start, end in WORDS),
     *((f"{start}x {start}y", f"{end}x {end}y") for start, end in WORDS),
     *[("left top", "right bottom"), ("xleft ytop", "xright ybottom"), ("minc minr", "maxc maxr")],
+    *[("colmin rowmin", "colmax rowmax"), ("mincol minrow", "maxcol maxrow")],
 )
 CENTRE = ("xcenter ycenter", "xcentre ycentre", "centerx centery", "cx cy", "xc yc")
 SIZES = ("w h", "width height")  # `width` beside `w` is the image's
@@ -79,8 +80,11 @@ def box_headings(header: Sequence[str]) -> BoxColumns | None:
         return BoxColumns(columns=(), readings=())
     for headings, readings in HEADINGS:
         for titles in (plain, short):
-            if all(titles.count(heading) == 1 for heading in headings.split()):
+            often = [titles.count(heading) for heading in headings.split()]
+            if min(often) == 1 == max(often):
                 return BoxColumns(columns=tuple(map(titles.index, headings.split())), readings=readings)
+            if min(often) > 1:  # two boxes
+                return BoxColumns(columns=(), readings=())
     whole = [c for c, title in enumerate(plain) if ONE_CELL.fullmatch(title)]
     return BoxColumns(columns=(whole[0],), readings=ANY) if len(whole) == 1 else None
 

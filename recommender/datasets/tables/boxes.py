@@ -39,7 +39,13 @@ from recommender.datasets.tables.box_readings import (
     reading_of,
     units_of,
 )
-from recommender.datasets.tables.classes import MISSING, box_class_column, class_cells
+from recommender.datasets.tables.classes import (
+    MISSING,
+    are_codes,
+    box_class_column,
+    class_cells,
+    lists_of_classes,
+)
 from recommender.datasets.tables.columns import columns_of, known_names
 from recommender.datasets.tables.files import TABLE_SUFFIXES, read_table, read_tables
 from recommender.datasets.tables.image_tables import ImageRow, ImageTable, of_first_fold, of_splits
@@ -57,6 +63,7 @@ BOX_MAKERS = {
 }
 NUMBERS = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
 KEYS = re.compile(r"[a-df-z]", re.IGNORECASE)  # the numbers of `x1` and `y2` are no values
+BETWEEN = re.compile(r"[\s,;|]+")  # classes in a cell
 NO_BOX = ({0.0}, {-1.0})
 UNREADABLE = (np.nan,) * 4
 SHOWN = 3  # names of tables
@@ -128,6 +135,9 @@ def _box_table(table: Table, known: set[str], disk: Disk, log: DefectLog) -> Ima
         log.add("label_columns", disk.name(table.path), "rows of another length", count=table.num_uneven)
     label = box_class_column(table, columns.others)
     boxes_N = _boxes(table, boxes)
+    unsure = [
+        c for c in columns.others if label is None and are_codes(table, c) and len(set(table.columns[c])) > 2
+    ]
     labels = [NAMELESS] * len(boxes_N) if label is None else _labels(table, label, boxes_N)
     sizes = [_numbers(table.columns[c]) for c in columns.size] or [[0.0] * len(boxes_N)] * 2
     rows = zip(columns.references, labels, columns.splits, boxes_N, *sizes, strict=True)
@@ -146,6 +156,7 @@ def _box_table(table: Table, known: set[str], disk: Disk, log: DefectLog) -> Ima
         folds=columns.folds,
         readings=boxes.readings,
         classed=label is not None,
+        unsure=[table.header[c] for c in unsure],
     )
 
 
@@ -166,6 +177,11 @@ def _labels(table: Table, column: int, boxes_N: Sequence[tuple[Corners, ...]]) -
     `NA` is a class where several rows with boxes have it, and it stands for no missing number besides.
     """
     cells = class_cells(table, column)
+    nums = [
+        (len(BETWEEN.split(cell)), len(boxes)) for cell, boxes in zip(cells, boxes_N, strict=True) if boxes
+    ]
+    if max(nums, default=(1, 1)) > (1, 1) and all(words == boxes for words, boxes in nums):
+        raise lists_of_classes(table.named)  # a word for each box of a row
     num = sum(cell == MISSING and bool(boxes) for cell, boxes in zip(cells, boxes_N, strict=True))
     elsewhere = any(MISSING in cells for c, cells in enumerate(table.columns) if c != column)
     kept = num > 1 and not elsewhere
@@ -192,14 +208,15 @@ def _boxes_in(cell: str) -> tuple[Corners, ...]:
 
 def _tell_nameless(tables: Sequence[ImageTable], disk: Disk, log: DefectLog) -> None:
     """Tell of tables without a column of the class. Raises DatasetError where others have one."""
-    nameless = [disk.name(table.path) for table in tables if not table.classed]
+    nameless = [table for table in tables if not table.classed]
     if nameless and len(nameless) < len(tables):
         raise DatasetError(
-            f"{printable(nameless[0])} has no column of the class, and other tables of boxes have one.",
+            f"{printable(disk.name(nameless[0].path))} has no column of the class, and other tables of boxes have one.",
             remedy="Add a column `class`, or move the table away.",
         )
-    for named in nameless:
-        log.add("names_missing", named, f"all are called {NAMELESS}")
+    for table in nameless:
+        unsure = f"; head {' or '.join(table.unsure[:SHOWN])} `class` where it is" if table.unsure else ""
+        log.add("names_missing", disk.name(table.path), f"all are called {NAMELESS}{unsure}")
 
 
 def _of_other_splits(paths: Sequence[Path], disk: Disk) -> list[Path]:

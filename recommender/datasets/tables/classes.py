@@ -49,7 +49,12 @@ def class_columns(table: Table, columns: Sequence[int], words: Sequence[str] = L
     texts = [c for c in (chosen or columns) if c not in table.numeric]
     codes = [c for c in chosen if is_exactly_class(table.header[c]) and are_codes(table, c)]
     named = chosen and all(_one_to_one(table, c, code) for c in texts for code in codes)
-    if named or not any(table.header):
+    if not any(table.header) and texts:
+        # Without headings numbers that count classes may be them as well as words that do not go with the numbers
+        chosen = sorted(
+            [*texts, *(c for c in columns if _are_dense(table, c) and not _one_to_one(table, texts[0], c))]
+        )
+    elif named:
         chosen = texts or chosen
     fullest = [c for c in chosen if "name" in table.header[c].lower()]
     exact = [c for c in chosen if table.header[c].lower() in LABEL_WORDS]  # `dx` beside `dx_type`
@@ -100,6 +105,12 @@ def are_codes(table: Table, column: int) -> bool:
     return 1 < len(values) < len(table.body) and all(value.isdecimal() for value in values if value)
 
 
+def _are_dense(table: Table, column: int) -> bool:
+    """True of a column of numbers that count three classes or more, each of which returns: two may be flags."""
+    values = {cell for cell in class_cells(table, column) if cell}
+    return 2 < len(values) <= len(table.body) / 2 and values <= {str(n) for n in range(len(values) + 1)}
+
+
 def _one_to_one(table: Table, one: int, other: int) -> bool:
     pairs = set(zip(table.columns[one], table.columns[other], strict=True))
     return len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
@@ -126,7 +137,12 @@ def which_class(table: Table, columns: Sequence[int], remedy: str) -> DatasetErr
 def refuse_lists(labels: Iterable[str], named: str) -> None:
     """Raise DatasetError where the cells of classes hold lists or JSON, or the boxes of an image."""
     if any(label.startswith(("[", "{")) or VALUES.search(label) for label in set(labels)):
-        raise DatasetError(
-            f"{named} holds lists or JSON in the column of the class.",
-            remedy="Write a row for each box or image, with one class, or export as COCO.",
-        )
+        raise lists_of_classes(named)
+
+
+def lists_of_classes(named: str) -> DatasetError:
+    """The refusal of a table whose column of the class holds several in a cell."""
+    return DatasetError(
+        f"{named} holds lists or JSON in the column of the class.",
+        remedy="Write a row for each box or image, with one class, or export as COCO.",
+    )

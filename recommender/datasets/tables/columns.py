@@ -19,6 +19,7 @@ from recommender.records import Split
 FILE_WORDS = (*PICTURE_WORDS, "id", "name")
 FOLDER_WORDS = ("folder", "dir", "directory", "subfolder")
 SIZES = (("width", "height"), ("imagewidth", "imageheight"), ("imgwidth", "imgheight"))
+DATE = re.compile(r"\d{4}([-/.])\d\d?\1\d\d?(?!\d)|\d\d?([-/.])\d\d?\2\d{4}(?!\d)")
 MIN_SHARE = 0.5  # of these rows that name an image
 
 
@@ -54,6 +55,9 @@ def columns_of(
     words = [c for c in table.called(("phase", "set", "dataset"), free) if c not in table.numeric]
     others = [c for c in free if c not in table.called(SPLIT_WORDS)] or words
     others = [c for c in others if not is_split_flag(table.header[c])] or others  # `is_valid` of sound images
+    others = [
+        c for c in others if not all(map(DATE.match, table.columns[c])) or table.called(CLASS_WORDS, [c])
+    ]
     return Columns(
         file=file,
         references=_references(table, file),

@@ -35,6 +35,9 @@ class ImageTable:
     folds: Sequence[str]  # headings of splits by number
     readings: tuple[Reading, ...] = ()
     classed: bool = True
+    unsure: Sequence[
+        str
+    ] = ()  # headings of numbers that may be the class of boxes, where no column surely is
 
 
 def of_splits(tables: Sequence[ImageTable], root: Path) -> list[ImageTable]:

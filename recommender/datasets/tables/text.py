@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -73,16 +74,24 @@ def _of_blanks(content: str, is_image: IsImage) -> list[list[str]]:
     lines = [line for line in lines if not line.startswith("#") or is_image(line.split()[0])]
     cells = [[quoted or plain for quoted, plain in BETWEEN_BLANKS.findall(line)] for line in lines]
     rows = _without_titles(cells, is_image)
-    if rows and len(rows[-1]) > 2 and {len(row) for row in rows[1:]} == {len(rows[-1])}:
+    if len(rows) > 1 and len(rows[-1]) > 2 and {len(row) for row in rows[1:]} == {len(rows[-1])}:
         columns = list(zip(*rows[1:], strict=True))
         numeric = [all(map(is_number, column)) for column in columns]
         num_others = numeric.count(False)
         shorter = len(columns) - len(rows[0])
         # Of few columns the last may be parts of one: `1025000 Boeing 737`
-        plain = '"' in content or (num_others <= 2 and len(columns) - num_others > 2) or all(numeric[1:])
+        crossed = len(set(zip(*columns[1:], strict=True))) == math.prod(
+            kinds := [len(set(c)) for c in columns[1:]]
+        )
+        plain = (
+            (crossed and min(kinds) > 1)
+            or '"' in content
+            or (num_others <= 2 and len(columns) - num_others > 2)
+            or all(numeric[1:])
+        )
         after_image = is_image(rows[1][0]) and not is_image(rows[1][1])
-        headless = shorter == 1 and not after_image and not any(map(is_image, rows[0]))
-        if (shorter == 0 and plain) or headless:
+        headed = not any(map(is_image, rows[0])) and not any(map(is_number, filter(None, rows[0])))
+        if (shorter == 0 and (plain or headed)) or (shorter == 1 and not after_image and headed):
             return rows
 
     def num_plain(rows: list[list[str]]) -> int:
