@@ -42,6 +42,19 @@ MASKS = re.compile(
     r"segmentations?|segmentation(class|object)(png|visuali[sz]ation)?|leftimg8bit|gtfine|gtcoarse|pedmasks|segmim|.*ground_?truth"
 )
 
+PIECE = re.compile(
+    r"(?i)(.*[-_. ])?(parts?|batch|chunk|shard|fold|folder|dir|set|subset|imgs?|images?|photos?|pictures?|frames?"
+    r"|videos?|clip|seq|sequence|session|run|cam|camera|data|dataset|pages?|tiles?|patient|upload)[-_. ]*\d+"
+    r"|(19|20)\d\d[-_.]?[01]\d[-_.]?[0-3]\d([-_. T]\d.*)?"  # a date
+    r"|(un)?(labell?ed|annotated)|original|augmented|raw|(pre)?processed|resized"
+)
+# Of a repository or a run: where they hold few images, these are no class.
+SIDE_FOLDERS = frozenset(
+    {"assets", "doc", "docs", "figures", "figs", "logs", "media", "notebooks", "output", "outputs", "plots"}
+    | {"results", "runs", "screenshots"}
+)
+FEW_BESIDE = 0.1  # of the images of the other folders, on average
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClassTree:
@@ -54,6 +67,11 @@ class ClassTree:
     def class_names(self) -> tuple[str, ...]:
         """The names of all splits, sorted."""
         return tuple(sorted({name for _, name, _ in self.folders}))
+
+    @property
+    def are_pieces(self) -> bool:
+        """True if the folders are called after parts of a set: `cam1` and `cam2`, dates, `unlabeled`."""
+        return all(map(PIECE.fullmatch, self.class_names))
 
     @property
     def side_by_side(self) -> list[list[Path]]:
@@ -198,7 +216,9 @@ def find_class_tree(root: Path, disk: Disk) -> ClassTree | None:
         return None  # splits without classes, and what lies beside them
     else:
         found = list(_with_splits_inside(folder, disk))
-        loose = []
+        aside = _aside([place for _, _, place in found], disk)
+        loose = [path for place in aside for path in disk.images(place)]
+        found = [row for row in found if row[2] not in aside]
     loose += disk.images_in(folder)
     sizes = Counter({(name, place): len(_photos(place, disk)) for _, name, place in found})
     filled = {name.casefold() for name, _ in +sizes}
@@ -211,6 +231,15 @@ def find_class_tree(root: Path, disk: Disk) -> ClassTree | None:
     if len(usual) == num_labelled or all("ann" in disk.listing(place).folders for _, place in +sizes):
         return None  # a folder for each image, or Supervisely's data sets
     return ClassTree(folders=tuple(found), unlabelled=tuple(sorted(loose)))
+
+
+def _aside(places: Sequence[Path], disk: Disk) -> set[Path]:
+    """The folders beside those of the data that hold a few pictures: a logo, plots of a run."""
+    side = {place for place in places if place.name.lower() in SIDE_FOLDERS}
+    others = [place for place in places if place not in side]
+    num_others = sum(1 for place in others for _ in disk.images(place)) if side else 0
+    most = FEW_BESIDE * num_others / max(1, len(others))
+    return {place for place in side if len(list(disk.images(place))) < most}
 
 
 def _plain_alone(
@@ -248,6 +277,8 @@ def _unwrapped(folder: Path, disk: Disk, like: str | None = None) -> Path:
     for _ in range(MAX_WRAPPERS):
         inner = [name for name in disk.listing(folder).folders if _holds_images(folder / name, disk)]
         inner = [name for name in inner if not MASKS.fullmatch(name.lower())] or inner
+        aside = _aside([folder / name for name in inner], disk)
+        inner = [name for name in inner if folder / name not in aside]
         if disk.images_in(folder) or len(inner) != 1:
             break
         if like is None and _split_of(inner[0]) is not None:

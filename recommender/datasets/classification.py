@@ -34,6 +34,8 @@ def read_classification(
     Raises WrongTaskError for several classes an image, DatasetError where folders and CSV contradict each other.
     """
     tree = find_class_tree(root, disk)
+    if tree is not None and tree.are_pieces and (not asked or find_label_tables(root, disk)):
+        tree = None
     if tree is None and boxes:
         return None
     if tree is not None and boxes and _are_others(tree, boxes, disk):

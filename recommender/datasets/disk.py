@@ -55,7 +55,10 @@ NAMED_SUFFIXES = UNREAD_IMAGES | {
 }
 ARCHIVE_SUFFIXES = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"})
 CACHE_SUFFIXES = frozenset({".cache", ".npy", ".npz", ".pkl", ".pickle"})
-JUNK_FOLDERS = frozenset({"__MACOSX", "__pycache__", "System Volume Information"})
+# Of systems, of Synology's previews and of Python.
+JUNK_FOLDERS = frozenset(
+    {"__macosx", "__pycache__", "system volume information", "$recycle.bin", "lost+found", "@eadir"}
+)
 EXPORTED = "manifest.json"  # of our own export
 OUTSIDE_REMEDY = (
     "Only the data set's own folder is read: give the folder that holds everything, correct the path, "
@@ -224,7 +227,7 @@ class Disk:
             with open_folder(folder) as (descriptor, real), os.scandir(descriptor) as entries:
                 self.admit(real, self.name(folder))  # what was opened: the path may have been swapped since
                 for entry in entries:
-                    if entry.name.startswith(".") or entry.name in JUNK_FOLDERS:
+                    if entry.name.startswith(".") or entry.name.lower() in JUNK_FOLDERS:
                         continue
                     kind = self._kind(entry, folder)
                     if kind == "folder":

@@ -37,6 +37,7 @@ from recommender.datasets.mask_files import is_voc_mask
 from recommender.datasets.masks import read_masks
 from recommender.datasets.other_tasks import error_without_labels, holds_packed_annotations
 from recommender.datasets.raw import RawSet
+from recommender.datasets.second_forms import tell_second_form
 from recommender.datasets.split_names import split_of_words
 from recommender.datasets.tables.boxes import classed_tables
 from recommender.datasets.tables.split_lists import take_splits
@@ -207,6 +208,14 @@ def _read_yaml(place: Path, disk: Disk, log: DefectLog) -> RawSet:
 
 
 def _read_folder(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> RawSet:
+    """Read what a folder holds, and tell where labels of another form beside YOLO's or COCO's disagree."""
+    raw = _first_form(root, disk, log, task)
+    if raw.format in ("yolo", "folder", "coco"):
+        tell_second_form(raw, root, disk, log)
+    return raw
+
+
+def _first_form(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> RawSet:
     """Try the formats from the most to the least explicit."""
     name = root.name or "dataset"
     classes = read_classification(root, disk, log, name, asked=True) if task == "classify" else None

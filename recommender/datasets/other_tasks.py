@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recommender.datasets.class_folders import find_class_tree
 from recommender.datasets.disk import ARCHIVE_SUFFIXES, CACHE_SUFFIXES, UNREAD_IMAGES, Disk
 from recommender.datasets.label_files import is_other_text
 from recommender.datasets.labels import RowShapes
@@ -153,6 +154,13 @@ def error_without_labels(root: Path, disk: Disk) -> DatasetError:
                 f"{named} holds {counted(len(paths), 'image')}, and {printable(disk.name(path))} is packed.",
                 remedy="Unpack it: annotations are not read from packed files beside images.",
             )
+    tree = find_class_tree(root, disk)
+    if tree is not None and tree.are_pieces:
+        return DatasetError(
+            f"{named} holds {counted(len(paths), 'image')} and no labels that are read; its folders "
+            f"({printable(', '.join(tree.class_names[:3]))}, …) are called after parts of a set.",
+            remedy="Put the labels beside them; or, where the folders are the classes, add --task classify.",
+        )
     unknown = (path for kinds in MAYBE_LABELS for path in disk.walk(root) if path.suffix.lower() in kinds)
     other = next((path for path in unknown if not is_other_text(path.name.lower())), None)
     remedy = (

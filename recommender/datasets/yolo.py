@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -29,6 +30,8 @@ from recommender.datasets.split_names import (
 from recommender.errors import DatasetError
 from recommender.records import Split
 from recommender.text import counted, printable
+
+COUNTED = re.compile(r"(\d+) \1(?:\s*[:.,;=)]\s*|\s+)(\S.*)")  # a line's number before the line: `0 0: cat`
 
 
 def read_described(description: Description, disk: Disk, log: DefectLog, name: str) -> RawSet:
@@ -339,10 +342,17 @@ def _names_in(paths: Iterable[Path], disk: Disk) -> list[tuple[Path, tuple[str, 
     found = []
     for path in paths:
         if not holds_label_rows(path, disk):
-            lines = disk.read_text(path, disk.limits.yaml_bytes).rstrip().splitlines()
-            if any(line.strip() for line in lines):
-                found.append((path, tuple(line.strip() for line in lines)))
+            names = _listed_names(disk.read_text(path, disk.limits.yaml_bytes).rstrip().splitlines())
+            if any(names):
+                found.append((path, names))
     return found
+
+
+def _listed_names(lines: Sequence[str]) -> tuple[str, ...]:
+    """The names in the lines of a list, less comments (`# …`) and less numbers where all are counted from 0."""
+    names = [line.strip() for line in lines if not line.startswith("# ")]
+    counted_from_0 = [COUNTED.fullmatch(f"{number} {name}") for number, name in enumerate(names)]
+    return tuple(each[2] for each in counted_from_0 if each) if all(counted_from_0) else tuple(names)
 
 
 def _compare_names_files(description: Description, root: Path, disk: Disk, log: DefectLog) -> None:

@@ -11,6 +11,7 @@ from PIL import Image, ImageFilter
 
 from recommender.datasets import open_dataset
 from recommender.errors import DatasetError
+from tests.datasets.helpers import kinds
 
 NUM_PICTURES = 12
 
@@ -78,3 +79,60 @@ def test_folders_of_classes_in_the_splits_of_several_sets_are_asked_about(tmp_pa
     with pytest.raises(DatasetError, match=r"hold folders in their splits \(car_0, car_1"):
         open_dataset(tmp_path)
     assert open_dataset(tmp_path / "pets").class_names == ("pet_0", "pet_1", "pet_2")
+
+
+PIECES = [
+    ("cam1", "cam2"),
+    ("lot_part_1", "lot_part_2"),
+    ("Video 1", "Video 12"),
+    ("2024-05-01", "2024-05-02"),
+    ("20240501_0930", "20240502_1010"),
+    ("labeled", "unlabeled"),
+]
+
+
+@pytest.mark.parametrize("names", PIECES)
+def test_folders_called_after_parts_of_a_set_are_no_classes(tmp_path: Path, names: tuple[str, str]) -> None:
+    for number in range(NUM_PICTURES):
+        save(picture(number), tmp_path / names[number % 2] / f"p{number}.png")
+    with pytest.raises(DatasetError, match=r"are called after parts of a set.*--task classify"):
+        open_dataset(tmp_path)
+    assert open_dataset(tmp_path, task="classify").class_names == tuple(sorted(names))
+    rows = "".join(f"p{number},{('nv', 'mel', 'bkl')[number % 3]}\n" for number in range(NUM_PICTURES))
+    (tmp_path / "metadata.csv").write_text("image_id,dx\n" + rows)
+    for task in (None, "classify"):
+        assert open_dataset(tmp_path, task=task).class_names == ("bkl", "mel", "nv")
+
+
+@pytest.mark.parametrize(
+    "names", [("c0", "c1"), ("person_1", "person_2"), ("class 1", "class 2"), ("part_1", "cat")]
+)
+def test_classes_may_be_numbered(tmp_path: Path, names: tuple[str, str]) -> None:
+    for number in range(NUM_PICTURES):
+        save(picture(number), tmp_path / names[number % 2] / f"p{number}.png")
+    assert open_dataset(tmp_path).class_names == tuple(sorted(names))
+
+
+@pytest.mark.parametrize("inner", ["", "data"])
+def test_a_few_pictures_of_a_repository_are_no_class(tmp_path: Path, inner: str) -> None:
+    for number in range(2 * NUM_PICTURES):
+        save(picture(number), tmp_path / inner / ("cat", "dog")[number % 2] / f"p{number}.png")
+    save(picture(100), tmp_path / "docs" / "logo.png")
+    dataset = open_dataset(tmp_path)
+    assert (dataset.class_names, len(dataset.images)) == (("cat", "dog"), 2 * NUM_PICTURES)
+    assert kinds(dataset) == ({} if inner else {"image_unclassified": 1})
+
+
+def test_a_class_may_be_called_as_folders_of_a_repository(tmp_path: Path) -> None:
+    for number in range(NUM_PICTURES):
+        save(picture(number), tmp_path / ("docs", "plots")[number % 2] / f"p{number}.png")
+    assert open_dataset(tmp_path).class_names == ("docs", "plots")
+
+
+@pytest.mark.parametrize("junk", ["@eaDir", "$RECYCLE.BIN", "$Recycle.Bin", "lost+found"])
+def test_folders_of_systems_hold_no_images(tmp_path: Path, junk: str) -> None:
+    for number in range(NUM_PICTURES):
+        save(picture(number), tmp_path / ("cat", "dog")[number % 2] / f"p{number}.png")
+        save(picture(number + 50), tmp_path / junk / f"p{number}.png")
+    dataset = open_dataset(tmp_path)
+    assert (dataset.class_names, len(dataset.images)) == (("cat", "dog"), NUM_PICTURES)
