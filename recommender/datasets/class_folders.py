@@ -234,12 +234,18 @@ def find_class_tree(root: Path, disk: Disk) -> ClassTree | None:
 
 
 def _aside(places: Sequence[Path], disk: Disk) -> set[Path]:
-    """The folders beside those of the data that hold a few pictures: a logo, plots of a run."""
+    """The folders beside those of the data: a few pictures (a logo, plots of a run), or the same folders again."""
+    names = {place.name for place in places}
+    again = {
+        place
+        for place in places
+        if len(inner := set(disk.listing(place).folders) - {place.name}) > 1 and inner <= names
+    }
     side = {place for place in places if place.name.lower() in SIDE_FOLDERS}
     others = [place for place in places if place not in side]
     num_others = sum(1 for place in others for _ in disk.images(place)) if side else 0
     most = FEW_BESIDE * num_others / max(1, len(others))
-    return {place for place in side if len(list(disk.images(place))) < most}
+    return again | {place for place in side if len(list(disk.images(place))) < most}
 
 
 def _plain_alone(

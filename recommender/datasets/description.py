@@ -66,7 +66,10 @@ def load_yaml(text: str, named: str, limits: DatasetLimits) -> Any:
         problem = printable(getattr(error, "problem", None) or error)
         mark = getattr(error, "problem_mark", None)
         line = f" in line {mark.line + 1}" if mark is not None else ""
-        raise DatasetError(f"{printable(named)} is not valid YAML{line}: {problem}.") from error
+        raise DatasetError(
+            f"{printable(named)} is not valid YAML{line}: {problem}.",
+            remedy="Correct that line: indent with blanks, put names that hold signs in quotes, and keep one document.",
+        ) from error
 
 
 def _repeated_keys(text: str, loader: Any) -> Iterator[tuple[str, ...]]:

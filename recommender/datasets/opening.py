@@ -34,7 +34,7 @@ from recommender.datasets.formats import (
 from recommender.datasets.label_files import count_label_files
 from recommender.datasets.limits import LIMITS, DatasetLimits
 from recommender.datasets.mask_files import is_voc_mask
-from recommender.datasets.masks import read_masks
+from recommender.datasets.masks import NAMELESS, read_masks
 from recommender.datasets.other_tasks import error_without_labels, holds_packed_annotations
 from recommender.datasets.raw import RawSet
 from recommender.datasets.second_forms import tell_second_form
@@ -42,7 +42,7 @@ from recommender.datasets.split_names import split_of_words
 from recommender.datasets.tables.boxes import classed_tables
 from recommender.datasets.tables.split_lists import take_splits
 from recommender.datasets.wrong_content import WrongContent, wrong_content
-from recommender.datasets.yolo import read_described, read_layout, refuse_other_names
+from recommender.datasets.yolo import read_described, read_layout, refuse_other_names, unlabelled
 from recommender.errors import DatasetError, NotFoundError, UnsafeInputError, WrongTaskError
 from recommender.home import expanded, subfolder
 from recommender.progress import Progress, silent
@@ -253,6 +253,8 @@ def _first_form(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> Ra
         return read_layout(root, disk, log, name, described)
     if found is None or may_be_notes(*found):
         labelled = _masks(root, disk, log, name)
+        if labelled is not None and task is None:
+            _tell_folders(labelled, root, disk, log)
         if labelled is None and (task is None or (table is None and task != "classify")):
             boxes = classed_tables(table[1], root, disk) if table is not None else []
             labelled = read_classification(root, disk, log, name, boxes)
@@ -268,6 +270,8 @@ def _first_form(root: Path, disk: Disk, log: DefectLog, task: Task | None) -> Ra
             return table[0].read(table[1], root, disk, log, name)
         if found is not None:
             raise unread(found[0], found[1][0], root, disk)
+    if described is not None and described.images and task != "classify":
+        raise unlabelled(described, disk, "no labels of another form are read either")
     raise refuse_no_classes(root) if has_images and task == "classify" else error_without_labels(root, disk)
 
 
@@ -277,6 +281,17 @@ def _masks(root: Path, disk: Disk, log: DefectLog, name: str) -> RawSet | None:
     if raw is not None and all(image.split is None for image in raw.images):
         take_splits(raw, (), root, disk)
     return raw
+
+
+def _tell_folders(raw: RawSet, root: Path, disk: Disk, log: DefectLog) -> None:
+    """Tell of folders that may be classes, where masks are of no named class: `benign/1.png`, `benign/1_mask.png`."""
+    with contextlib.suppress(DatasetError):
+        found = (
+            read_classification(root, disk, DefectLog(), raw.name) if raw.class_names == (NAMELESS,) else None
+        )
+        few = found is not None and 2 * len(found.class_names) <= len(raw.images)  # no folder an image
+        if found is not None and few and found.format == "class folders":
+            log.add("folders_beside", raw.name, ", ".join(found.class_names[:5]))
 
 
 def _tell_beside(found: tuple[Format, list[Path]] | None, raw: RawSet, disk: Disk, log: DefectLog) -> None:

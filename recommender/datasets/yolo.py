@@ -79,14 +79,12 @@ def refuse_other_names(found: RawSet, described: RawSet, disk: Disk) -> None:
     """Raise DatasetError where folders were taken for classes that the data.yaml does not name."""
     names = {name.casefold() for name in described.class_names}
     if any(name.casefold() not in names for name in found.class_names):
-        raise _unlabelled(
-            described, LabelFiles(disk, described.root), disk, "folders of other names are no classes of it"
-        )
+        raise unlabelled(described, disk, "folders of other names are no classes of it")
 
 
-def _unlabelled(described: RawSet, labels: LabelFiles, disk: Disk, where: str) -> DatasetError:
+def unlabelled(described: RawSet, disk: Disk, where: str) -> DatasetError:
     """The refusal of a data.yaml whose images have no label files; `where` says which others were found."""
-    images = described.images
+    images, labels = described.images, LabelFiles(disk, described.root)
     place = disk.name(labels.folders_of(images[0].path)[0]) if images else "their folders"
     count = counted(len(images) + described.num_left_out, "image")
     return DatasetError(
@@ -105,7 +103,7 @@ def read_layout(root: Path, disk: Disk, log: DefectLog, name: str, described: Ra
     labels = LabelFiles(disk, root)
     if described is not None:
         example = next(path for path in paths if labels.of(path) is not None)
-        raise _unlabelled(described, labels, disk, f"{printable(disk.name(example))} has one")
+        raise unlabelled(described, disk, f"{printable(disk.name(example))} has one")
     names = _class_names_below(root, disk, log)
     paths = _without_masks(paths, labels, root)
     if names is None:

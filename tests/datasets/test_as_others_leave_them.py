@@ -261,5 +261,5 @@ def test_a_broken_data_yaml_is_not_hidden_by_another_yaml(tmp_path: Path) -> Non
     (root / "data.yaml").rename(root / "mine.yaml")
     (root / "mine.yaml").write_text((root / "mine.yaml").read_text() + "\n\t: [\n")
     (root / "hyp.yaml").write_text("lr0: 0.01\n")
-    with pytest.raises(DatasetError, match=r"mine\.yaml is not valid YAML"):
+    with pytest.raises(DatasetError, match=r"mine\.yaml is not valid YAML.*Correct that line"):
         open_dataset(root)

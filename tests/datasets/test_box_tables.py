@@ -312,7 +312,7 @@ def test_folders_that_are_no_classes_of_the_boxes_are_asked_about(
     folder = tmp_path / "set"
     rows = ["file,x1,y1,x2,y2,label"]
     for number, name in enumerate(images(folder)):
-        place = f"camera{number % 3}/{f'{number // 3}.png' if same_names else name}"
+        place = f"corner{number % 3}/{f'{number // 3}.png' if same_names else name}"
         (folder / place).parent.mkdir(exist_ok=True)
         (folder / name).rename(folder / place)
         rows += [f"{place},{plain(box)},{'cat' if one_class else label}" for label, box in boxes_of(number)]
@@ -322,7 +322,7 @@ def test_folders_that_are_no_classes_of_the_boxes_are_asked_about(
     assert "--task detect" in (caught.value.remedy or "")
     found = open_dataset(folder, task="detect")
     assert sum(len(image.classes_M) for image in found.images) == 3 * NUM_IMAGES
-    assert open_dataset(folder, task="classify").class_names == ("camera0", "camera1", "camera2")
+    assert open_dataset(folder, task="classify").class_names == ("corner0", "corner1", "corner2")
 
 
 def test_sizes_of_images_beside_classes_are_no_boxes(tmp_path: Path) -> None:

@@ -272,7 +272,7 @@ def test_several_classes_an_image_are_refused_by_name(tmp_path: Path, text: str)
 @pytest.mark.parametrize("suffix", [".png", ""])
 def test_folders_and_tables_that_contradict_each_other_are_refused(tmp_path: Path, suffix: str) -> None:
     for number, (stem, kind) in enumerate(ROWS):
-        folder = tmp_path / f"shelf_{number % 2}"
+        folder = tmp_path / f"corner_{number % 2}"
         put(folder, kind, 1, start=int(stem[-1]))
     (tmp_path / "labels.csv").write_text(
         "file,label\n" + "".join(f"{stem}{suffix},{kind}\n" for stem, kind in ROWS)

@@ -102,6 +102,9 @@ def test_folders_called_after_parts_of_a_set_are_no_classes(tmp_path: Path, name
     (tmp_path / "metadata.csv").write_text("image_id,dx\n" + rows)
     for task in (None, "classify"):
         assert open_dataset(tmp_path, task=task).class_names == ("bkl", "mel", "nv")
+    boxes = "".join(f"p{number}.png,48,48,car,4,5,{20 + number},40\n" for number in range(NUM_PICTURES))
+    (tmp_path / "metadata.csv").write_text("filename,width,height,class,xmin,ymin,xmax,ymax\n" + boxes)
+    assert open_dataset(tmp_path).class_names == ("car",)
 
 
 @pytest.mark.parametrize(
@@ -136,3 +139,30 @@ def test_folders_of_systems_hold_no_images(tmp_path: Path, junk: str) -> None:
         save(picture(number + 50), tmp_path / junk / f"p{number}.png")
     dataset = open_dataset(tmp_path)
     assert (dataset.class_names, len(dataset.images)) == (("cat", "dog"), NUM_PICTURES)
+
+
+@pytest.mark.parametrize("masks", ["benign_{n}_mask.png", "masks/benign_{n}.png"])
+def test_folders_of_masks_that_may_be_classes_are_told(tmp_path: Path, masks: str) -> None:
+    """As ultrasound and chest X-ray sets are published: images and masks within the folder of each class."""
+    for number in range(2 * NUM_PICTURES):
+        place, name = tmp_path / ("benign", "malign")[number % 2], f"benign_{number}.png"
+        save(picture(number), place / ("images" if "/" in masks else "") / name)
+        save(VERSIONS["mask"](number), place / masks.format(n=number))
+    dataset = open_dataset(tmp_path)
+    assert (dataset.task, dataset.class_names) == ("segment", ("object",))
+    assert "benign, malign" in next(
+        each.examples[0] for each in dataset.defects if each.kind == "folders_beside"
+    )
+    assert "folders_beside" not in kinds(open_dataset(tmp_path, task="segment"))
+    assert open_dataset(tmp_path / "benign").class_names == ("object",)
+    assert "folders_beside" not in kinds(open_dataset(tmp_path / "benign"))
+
+
+def test_the_same_folders_again_are_no_class(tmp_path: Path) -> None:
+    """As an archive leaves them that holds its own folder twice."""
+    for number in range(NUM_PICTURES):
+        for folder in (tmp_path, tmp_path / "tumors"):
+            save(picture(number), folder / ("no", "yes")[number % 2] / f"{number}.png")
+    dataset = open_dataset(tmp_path)
+    assert (dataset.class_names, len(dataset.images)) == (("no", "yes"), NUM_PICTURES)
+    assert kinds(dataset) == {"image_unclassified": NUM_PICTURES}
