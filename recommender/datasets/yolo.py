@@ -31,6 +31,7 @@ from recommender.errors import DatasetError
 from recommender.records import Split
 from recommender.text import counted, printable
 
+FEW_APART = 0.1  # of the images: previews and logos, which are not told
 COUNTED = re.compile(r"(\d+) \1(?:\s*[:.,;=)]\s*|\s+)(\S.*)")  # a line's number before the line: `0 0: cat`
 
 
@@ -114,13 +115,17 @@ def read_layout(root: Path, disk: Disk, log: DefectLog, name: str, described: Ra
         tell_split_folders(paths, root, log)
     reader = _LabelReader(disk, log, names)
     images = []
+    apart = []
     for path in paths:
         split, label = splits.get(path), labels.of(path)
         if split is None and listed and label is not None:
             log.add("image_unlisted", disk.name(path))
         if split is None and (listed or (label is None and any(splits.values()))):
+            apart += [] if listed else [path]
             continue  # held back, or a preview or a logo beside the splits
         images.append(reader.read(path, split, label))
+    for path in apart if len(apart) > FEW_APART * len(images) else ():
+        log.add("image_beside", disk.name(path))
     if any(image.split for image in images):
         for image in images:
             image.split = image.split or "train"

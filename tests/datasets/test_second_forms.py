@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,16 @@ def test_lists_of_names_may_hold_numbers_and_comments(
     (root / "data.yaml").unlink()
     (root / "classes.txt").write_text(text)
     assert open_dataset(root).class_names == names
+
+
+def test_many_images_beside_those_of_the_splits_are_told(tmp_path: Path) -> None:
+    root = make_dataset(tmp_path, format="yolo")
+    (root / "data.yaml").unlink()
+    (root / "classes.txt").write_text("\n".join(NAMES))
+    pictures = sorted(root.rglob("*.png"))
+    (root / "more").mkdir()
+    shutil.copy(pictures[0], root / "more" / "logo.png")
+    assert kinds(open_dataset(root)) == {}
+    for number, path in enumerate(pictures):
+        shutil.copy(path, root / "more" / f"other_{number}.png")
+    assert kinds(open_dataset(root)) == {"image_beside": len(pictures) + 1}
