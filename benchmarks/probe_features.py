@@ -134,7 +134,7 @@ def _build(network: Network, weights: Path) -> torch.nn.Module:
     import torch
 
     from recommender.checkpoints import build_model
-    from recommender.checkpoints.containment import admit
+    from recommender.checkpoints.containment import quarantined
     from recommender.ultralytics_safety import prepare_ultralytics
 
     prepare_ultralytics()
@@ -145,7 +145,8 @@ def _build(network: Network, weights: Path) -> torch.nn.Module:
         from safetensors.torch import load_file
 
         shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
-        state = load_file(admit(weights / network.weights).path)
+        with quarantined(weights / network.weights) as read:
+            state = load_file(read.path)
         fitting = {name: tensor.float() for name, tensor in state.items() if shapes.get(name) == tensor.shape}
         wanted = [name for name in shapes if int(name.split(".")[1]) <= max(network.layers)]
         missing = [name for name in wanted if name not in fitting]

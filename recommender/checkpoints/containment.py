@@ -10,11 +10,11 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recommender.checkpoints.files import keep, sha256_of, stored_shapes
+from recommender.checkpoints.files import sha256_of, stored_shapes
 from recommender.errors import CheckpointError, RecommenderError, StorageError, UnavailableError
 from recommender.families.row import Shapes
 from recommender.families.ultralytics.recognition import Recognised, recognise
@@ -41,12 +41,6 @@ class Admitted:
     started_from: str | None  # file name of what its training began from, as the file says
     score: float | None  # as the file claims, on the val split of its own training
     foreign_task: str | None  # that its head is for, as the file says, where it is none of ours
-
-
-def admit(file: Path) -> Admitted:
-    """The tensors of an untrusted weights file, kept below our home. Raises as `quarantined` and `keep`."""
-    with quarantined(file) as read:
-        return replace(read, path=keep(read.path, read.sha256))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,17 @@ import torch
 from torch import Tensor, nn
 
 from recommender.checkpoints import build_model
+from recommender.checkpoints.containment import Admitted, quarantined
+from recommender.checkpoints.files import keep
 from recommender.families.ultralytics.architectures import architectures
 
 NAMES = ("person", "hat", "glove")
+
+
+def admit(file: Path) -> Admitted:
+    """A weights file taken in through the quarantine, its tensors kept below our home."""
+    with quarantined(file) as read:
+        return replace(read, path=keep(read.path, read.sha256))
 
 
 def random_model(

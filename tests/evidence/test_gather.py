@@ -355,9 +355,9 @@ def test_importing_the_evidence_loads_nothing_heavy() -> None:
 def test_on_real_masks_faces_and_everyday_objects_tell_more_than_circuit_boards(
     shared: Path, tmp_path: Path
 ) -> None:
-    from recommender.checkpoints.containment import admit
     from recommender.evidence.gather import measure
     from recommender.evidence.samples import sample_target
+    from tests.checkpoints.kit import admit
 
     sample = sample_target(open_dataset(shared / "data" / "mask_wearing"))
     scores = {}

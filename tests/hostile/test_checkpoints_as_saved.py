@@ -17,14 +17,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
-from recommender.checkpoints.containment import admit
 from recommender.checkpoints.quarantine.__main__ import examine
 from recommender.checkpoints.quarantine.placeholders import MAX_MODULES
 from recommender.checkpoints.quarantine.refusal import RefusalError
 from recommender.errors import CheckpointError
 from recommender.families.ultralytics.recognition import recognise
 from recommender.ultralytics_safety import prepare_ultralytics
-from tests.checkpoints.kit import NAMES, as_if_trained, random_model, save_ultralytics
+from tests.checkpoints.kit import NAMES, admit, as_if_trained, random_model, save_ultralytics
 from tests.hostile.bombs import NamedCall
 
 pytestmark = pytest.mark.slow  # networks are built, saved and read

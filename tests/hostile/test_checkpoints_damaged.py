@@ -19,7 +19,6 @@ import torch
 from torch import nn
 
 from recommender.checkpoints import containment
-from recommender.checkpoints.containment import admit
 from recommender.checkpoints.kept_weights import WeightsUser, keeping
 from recommender.checkpoints.quarantine.__main__ import examine
 from recommender.checkpoints.quarantine.cleaning import never_trained
@@ -28,7 +27,7 @@ from recommender.errors import CheckpointError
 from recommender.families.ultralytics.recognition import recognise
 from recommender.tasks import FOREIGN_TASKS
 from recommender.ultralytics_safety import prepare_ultralytics
-from tests.checkpoints.kit import NAMES, random_model, save_ultralytics
+from tests.checkpoints.kit import NAMES, admit, random_model, save_ultralytics
 from tests.hostile.bombs import NamedCall
 
 Make = Callable[[Path, bytes], object]

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from recommender.checkpoints.containment import admit
 from recommender.checkpoints.quarantine.__main__ import examine
 from recommender.checkpoints.quarantine.refusal import RefusalError
 from recommender.errors import CheckpointError
 from recommender.ultralytics_safety import prepare_ultralytics
+from tests.checkpoints.kit import admit
 from tests.hostile.bombs import KINDS, NamedCall, plant
 from tests.processes import PYTHON, RECOMMEND, run_command
 

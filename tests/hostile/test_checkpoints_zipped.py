@@ -9,11 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from recommender.checkpoints.containment import admit
 from recommender.checkpoints.quarantine.__main__ import examine
 from recommender.checkpoints.quarantine.refusal import RefusalError
 from recommender.errors import CheckpointError
-from tests.checkpoints.kit import as_if_trained
+from tests.checkpoints.kit import admit, as_if_trained
 
 
 def zipped(file: Path, *members: str) -> Path:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
+import psutil
 import pytest
 
 from recommender.errors import UnavailableError, UsageError
@@ -25,14 +26,6 @@ def pools() -> Iterator[WorkerPools]:
     made.close()
 
 
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def pid_of(pools: WorkerPools) -> int:
     return int(task_result(pools.submit_recommendation(60, os.getpid)))
 
@@ -44,7 +37,7 @@ def test_a_worker_outlives_the_thread_that_asked_for_it_first(pools: WorkerPools
     asking.start()
     asking.join()
     time.sleep(0.3)
-    assert alive(found[0])
+    assert psutil.pid_exists(found[0])
     assert pid_of(pools) == found[0]
 
 
@@ -81,7 +74,7 @@ def test_work_that_takes_too_long_is_ended(pools: WorkerPools) -> None:
     pid = pid_of(pools)
     with pytest.raises(UsageError, match="longer than the service allows"):
         task_result(pools.submit_recommendation(0.2, time.sleep, 60))
-    wait_until(lambda: not alive(pid), 10)
+    wait_until(lambda: not psutil.pid_exists(pid), 10)
 
 
 @pytest.mark.parametrize("kind", ["read", "inspection"])

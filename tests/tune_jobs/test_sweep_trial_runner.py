@@ -16,10 +16,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from recommender.records import EpochMetrics, Run
+from recommender.records import Run
 from recommender.store import Store
 from tests.store.builders import run as make_run
 from tests.tune_jobs.sweep_kit import coco_artefact, exploding_weights, packed, trial
+from tests.tune_jobs.training_kit import untimed
 from tune_jobs.artefact_transfer import Artefact, deliver
 from tune_jobs.sweep.artefact_store import files_at
 from tune_jobs.sweep.resume_states import drop_state
@@ -80,10 +81,6 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Table]:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Artefact:
     return packed(tmp_path_factory.mktemp("data") / "drawn")
-
-
-def untimed(curve: tuple[EpochMetrics, ...]) -> list[EpochMetrics]:
-    return [replace(point, seconds=0.0) for point in curve]
 
 
 def test_trials_share_a_process_and_the_same_seed_gives_the_same_run(table: Table, data: Artefact) -> None:

@@ -18,7 +18,7 @@ from recommender.errors import IntegrityError, UsageError
 from recommender.records import EpochMetrics, Run
 from tests.conftest import ROOT
 from tests.processes import PYTHON, run_command
-from tests.tune_jobs.training_kit import COCO, make_export, make_job, tree_hash
+from tests.tune_jobs.training_kit import COCO, make_export, make_job, tree_hash, untimed
 from tune_jobs.training import TrainingJob, prepare_environment, train
 from tune_jobs.training.job import BEST_WEIGHTS, STATE_FILE
 
@@ -56,10 +56,6 @@ def tensors(folder: Path) -> dict[str, Any]:
 
 def torch_equal(one: Any, other: Any) -> bool:
     return one.shape == other.shape and bool((one == other).all())
-
-
-def untimed(curve: tuple[EpochMetrics, ...]) -> list[EpochMetrics]:
-    return [replace(point, seconds=0.0) for point in curve]
 
 
 @pytest.mark.slow
