@@ -2,7 +2,7 @@
 
 from recommender.checkpoints.catalogue import catalogue
 from recommender.checkpoints.coverage import coverage, require_filled, require_freezable
-from recommender.checkpoints.cross_task import for_task, require_for_task, that_fit
+from recommender.checkpoints.cross_task import require_for_task, that_fit
 from recommender.checkpoints.export import export_pt, restore_model
 from recommender.checkpoints.fetching import fetch
 from recommender.checkpoints.files import load_state, verify
@@ -36,7 +36,6 @@ __all__ = [
     "coverage",
     "export_pt",
     "fetch",
-    "for_task",
     "get_checkpoint",
     "load_state",
     "located",

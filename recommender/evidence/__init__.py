@@ -1,7 +1,7 @@
 """Numbers about a checkpoint on a target that cost no training."""
 
 from recommender.evidence.gather import EVIDENCE_VERSION, gather
-from recommender.evidence.metadata import metadata_evidence, profile_evidence
+from recommender.evidence.metadata import profile_evidence
 from recommender.evidence.table import ESTIMATORS, Estimator, estimators_for
 
 __all__ = [
@@ -10,6 +10,5 @@ __all__ = [
     "Estimator",
     "estimators_for",
     "gather",
-    "metadata_evidence",
     "profile_evidence",
 ]

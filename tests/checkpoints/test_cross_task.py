@@ -11,12 +11,12 @@ import torch
 from recommender.checkpoints import (
     build_model,
     coverage,
-    for_task,
     require_for_task,
     require_freezable,
     that_fit,
     transfer,
 )
+from recommender.checkpoints.cross_task import for_task
 from recommender.checkpoints.quarantine.reading import facts_of
 from recommender.checkpoints.scratch import scratch_architecture
 from recommender.errors import UsageError

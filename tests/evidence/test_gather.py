@@ -15,8 +15,9 @@ import pytest
 from recommender import blas
 from recommender.checkpoints import load_state
 from recommender.datasets import open_dataset
-from recommender.evidence import EVIDENCE_VERSION, estimators_for, gather, metadata_evidence
+from recommender.evidence import EVIDENCE_VERSION, estimators_for, gather
 from recommender.evidence.gather import choose
+from recommender.evidence.metadata import metadata_evidence
 from recommender.evidence.nearest import NEAREST_OBJECTS, nearest_sources
 from recommender.profile.embedding import ENCODER
 from recommender.profile.profiling import profile_dataset

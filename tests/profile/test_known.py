@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from recommender.datasets import open_dataset
-from recommender.profile import ENCODER, builtin_profiles, known_profile, source_profile
+from recommender.profile import ENCODER
+from recommender.profile.known import known_profile, source_profile
+from recommender.profile.shipped import builtin_profiles
 from recommender.records import Dataset, Profile
 from recommender.store import Store
 from tests.datagen import make_dataset
