@@ -28,7 +28,6 @@ FIT_SETS = ("bccd", "cards", "gtsdb_de", "mask_wearing", "pothole", "raccoon", "
 PER_SET = 100  # images, and objects, of each set: none may dominate
 NUM_COMPONENTS = 64
 NUM_FREQUENCIES = 256
-BANDWIDTH = 1.0  # of the median distance
 SEED = 0
 
 
@@ -46,28 +45,17 @@ def main() -> None:
         images.append(image_features)
         objects.append(object_features)
         print(f"{name}: {len(image_features)} images, {len(object_features)} objects")
-    write_basis(fit(np.concatenate(images)), fit(np.concatenate(objects)))
+    write_basis(fit_basis(np.concatenate(images)), fit_basis(np.concatenate(objects)))
     print(f"wrote {CARD['encoder']} ({BASIS_FILE.stat().st_size / 1e3:.0f} kB)")
-
-
-def fit(features_NR: NDArray[np.float32]) -> Basis:
-    """One block's basis with this script's settings."""
-    return fit_basis(
-        features_NR,
-        num_components=NUM_COMPONENTS,
-        num_frequencies=NUM_FREQUENCIES,
-        bandwidth=BANDWIDTH,
-        seed=SEED,
-    )
 
 
 def fit_basis(
     features_NR: NDArray[np.float32],
     *,
-    num_components: int,
-    num_frequencies: int,
-    bandwidth: float,
-    seed: int,
+    num_components: int = NUM_COMPONENTS,
+    num_frequencies: int = NUM_FREQUENCIES,
+    bandwidth: float = 1.0,
+    seed: int = SEED,
 ) -> Basis:
     """Standardise, principal components, then frequencies of a Gaussian kernel.
 

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.fit_probe_basis import FIT_SETS, NUM_COMPONENTS, NUM_FREQUENCIES, PER_SET, fit_basis
+from benchmarks.fit_probe_basis import FIT_SETS, NUM_COMPONENTS, PER_SET, fit_basis
 from benchmarks.probe_features import SEED, SetFeatures
 from benchmarks.truth.ledger import read_runs
 from recommender.profile.basis import Basis
@@ -200,11 +200,7 @@ def _basis(candidate: Candidate, rows: Rows) -> Basis:
     rng = np.random.default_rng(SEED)
     sample = [rows[name][rng.permutation(len(rows[name]))[:PER_SET]] for name in FIT_SETS]
     return fit_basis(
-        np.concatenate(sample),
-        num_components=candidate.components,
-        num_frequencies=NUM_FREQUENCIES,
-        bandwidth=candidate.bandwidth,
-        seed=SEED,
+        np.concatenate(sample), num_components=candidate.components, bandwidth=candidate.bandwidth
     )
 
 

@@ -25,9 +25,9 @@ SAMPLE_IMAGES, SAMPLE_OBJECTS, MAX_HASHES = 64, 128, 400
 RUNS_PER_TARGET = 40
 
 
-def fill_registry(store: Store, count: int, *, seed: int = 0) -> None:
+def fill_registry(store: Store, count: int) -> None:
     """Register `count` checkpoints of as many sources; their weights are those of the built-in ones."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     for start in range(0, count, BATCH):
         profiles = [synthetic_profile(number, rng) for number in range(start, min(count, start + BATCH))]
         store.profiles.put_all(profiles)
@@ -36,9 +36,9 @@ def fill_registry(store: Store, count: int, *, seed: int = 0) -> None:
         )
 
 
-def fill_history(store: Store, count: int, *, seed: int = 1) -> None:
+def fill_history(store: Store, count: int) -> None:
     """Record `count` runs on further data sets of the same kind, RUNS_PER_TARGET on each."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(1)
     templates = [run for run in builtin_history("detect").runs if run.best is not None]
     targets = [synthetic_profile(10**9 + number, rng) for number in range(-(-count // RUNS_PER_TARGET))]
     store.profiles.put_all(targets)

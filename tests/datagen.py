@@ -169,19 +169,12 @@ def _write_yolo(folder: Path, drawn: list[Drawn], classes: list[str], form: Form
     return folder
 
 
-def coco_document(
-    drawn: Sequence[Drawn],
-    classes: Sequence[str],
-    *,
-    prefix: str = "",
-    suffix: str = ".png",
-    first_id: int = 1,
-) -> dict[str, object]:
+def coco_document(drawn: Sequence[Drawn], classes: Sequence[str], *, suffix: str) -> dict[str, object]:
     """COCO's JSON of these pictures."""
     annotations = [
         {
             "image_id": number,
-            "category_id": kind + first_id,
+            "category_id": kind + 1,
             "bbox": [x1, y1, x2 - x1, y2 - y1],
             "area": (x2 - x1) * (y2 - y1),
             "iscrowd": 0,
@@ -193,7 +186,7 @@ def coco_document(
         "images": [
             {
                 "id": number,
-                "file_name": prefix + item.stem + suffix,
+                "file_name": item.stem + suffix,
                 "width": item.image.width,
                 "height": item.image.height,
             }
@@ -201,8 +194,7 @@ def coco_document(
         ],
         "annotations": [{"id": number, **row} for number, row in enumerate(annotations, 1)],
         "categories": [
-            {"id": first_id + index, "name": name, "supercategory": "shapes"}
-            for index, name in enumerate(classes)
+            {"id": 1 + index, "name": name, "supercategory": "shapes"} for index, name in enumerate(classes)
         ],
     }
 

@@ -43,9 +43,9 @@ def joined(*runs: Run) -> tuple[Observation, ...]:
     )
 
 
-def as_trial_of(run: Run, epochs: int) -> Run:
-    recipe = replace(run.recipe, epochs=epochs, schedule_epochs=run.recipe.epochs)
-    return replace(run, id=f"{run.id} trial", kind="trial", recipe=recipe)
+def trial_of_done() -> Run:
+    recipe = replace(DONE.recipe, epochs=5, schedule_epochs=DONE.recipe.epochs)
+    return replace(DONE, id=f"{DONE.id} trial", kind="trial", recipe=recipe)
 
 
 def test_a_finished_run_counts_at_its_own_budget() -> None:
@@ -55,10 +55,10 @@ def test_a_finished_run_counts_at_its_own_budget() -> None:
 
 
 def test_a_trial_speaks_for_the_full_run_with_less_weight() -> None:
-    (one,) = joined(as_trial_of(DONE, 5))
+    (one,) = joined(trial_of_done())
     assert one.situation.budget.epochs == 50
     assert one.partial is not None
-    (trial,), (finished,) = joined(as_trial_of(DONE, 5)), joined(DONE)
+    (trial,), (finished,) = joined(trial_of_done()), joined(DONE)
     unsure = posterior([trial], [FULL]).covariance_NN[0, 0]
     assert (
         posterior([finished], [FULL]).covariance_NN[0, 0] < unsure < posterior([], [FULL]).covariance_NN[0, 0]
@@ -66,7 +66,7 @@ def test_a_trial_speaks_for_the_full_run_with_less_weight() -> None:
 
 
 def test_a_trial_that_was_stopped_counts_as_far_as_it_came() -> None:
-    (one,) = joined(replace(as_trial_of(DONE, 5), status="stopped"))
+    (one,) = joined(replace(trial_of_done(), status="stopped"))
     assert one.partial is not None
     assert joined(replace(DONE, status="stopped")) == ()  # a full training that somebody ended says nothing
 

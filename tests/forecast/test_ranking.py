@@ -91,16 +91,15 @@ def test_the_head_start_fades_with_data_and_epochs() -> None:
     assert much < 0.3 * little
 
 
-def from_random_weights(source: Profile, target: Profile = TARGET, *, images: int = 300) -> Situation:
-    found = situation(target, source)
+def from_random_weights(target: Profile = TARGET, *, images: int = 300) -> Situation:
+    found = situation(target, SIMILAR, images=images)
     assert found.checkpoint is not None
-    lineage = replace(found.checkpoint, name=f"{source.dataset_name}-alone", from_scratch=True)
-    lineage = replace(lineage, source_images=images)
-    return replace(found, checkpoint=lineage, start=Start(checkpoint=lineage.name, mode="full"))
+    alone = replace(found.checkpoint, name="near-alone", from_scratch=True)
+    return replace(found, checkpoint=alone, start=Start(checkpoint=alone.name, mode="full"))
 
 
 def test_features_learnt_from_few_images_alone_are_a_poor_start() -> None:
-    alone, broad = from_random_weights(SIMILAR), from_random_weights(SIMILAR, images=118_000)
+    alone, broad = from_random_weights(), from_random_weights(images=118_000)
     assert names(rank_starts([], [*race(), alone])) == [
         "near:full",
         "unrelated:full",
@@ -123,7 +122,7 @@ def test_a_zero_shot_score_is_a_reason_that_moves_nothing() -> None:
 
 def test_a_checkpoint_from_random_weights_says_nothing_of_its_namesake() -> None:
     past = [profile(f"past {i}", 0.2 * i) for i in range(6)]
-    failures = [observation(from_random_weights(SIMILAR, target), 0.02) for target in past]
+    failures = [observation(from_random_weights(target), 0.02) for target in past]
     before, after = (posterior(known, race()).mean_N for known in ([], failures))
     assert after[2] - after[0] == pytest.approx(before[2] - before[0], abs=0.03)  # near against the unrelated
 

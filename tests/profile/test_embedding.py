@@ -17,7 +17,7 @@ from tests.profile.synthetic import synthetic_profile
 def test_kernel_features_are_unit_rows_that_approximate_the_gaussian_kernel() -> None:
     rng = np.random.default_rng(0)
     samples = rng.normal(size=(200, 6)).astype(np.float32)
-    basis = fit_basis(samples, num_components=6, num_frequencies=8192, bandwidth=1.0, seed=1)
+    basis = fit_basis(samples, num_components=6, num_frequencies=8192, seed=1)
     vectors = basis.project(samples)
     features = basis.kernel_features(vectors)
     np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1.0, rtol=1e-5)
@@ -28,7 +28,7 @@ def test_kernel_features_are_unit_rows_that_approximate_the_gaussian_kernel() ->
 
 def test_projection_standardises_and_keeps_distances_when_no_component_is_dropped() -> None:
     samples = np.random.default_rng(0).normal(3.0, 2.0, size=(50, 4)).astype(np.float32)
-    basis = fit_basis(samples, num_components=4, num_frequencies=8, bandwidth=1.0, seed=0)
+    basis = fit_basis(samples, num_components=4, num_frequencies=8)
     standard = (samples - samples.mean(axis=0)) / samples.std(axis=0)
     ours = basis.project(samples)
     np.testing.assert_allclose(
