@@ -56,6 +56,63 @@ def test_files_of_classes_may_be_counted_alike(tmp_path: Path) -> None:
     assert open_dataset(tmp_path).class_names == ("one", "two")
 
 
+def of_a_person(kind: str, number: int) -> Image.Image:
+    """One of five pictures in a row of the same person, who stands elsewhere in each."""
+    image = picture(number // 5)
+    own = 1000 * len(kind) + number
+    image.paste(picture(own).resize((12, 12)), (own * 7 % 36, own * 11 % 36))
+    return image
+
+
+def drawing(kind: str, number: int) -> Image.Image:
+    """A square in a colour of its own upon another, or a photo."""
+    if kind == "photo":
+        noise = np.random.default_rng(number).integers(0, 256, (48, 48, 3), np.uint8)
+        return Image.fromarray(noise)
+    image = Image.new("RGB", (48, 48), (number * 9, 200 - number * 5, 70))
+    image.paste((250 - number * 3, number * 7, 30), (10, 10, 30, 30))
+    return image
+
+
+def blank(kind: str, number: int) -> Image.Image:
+    return Image.new("L", (48, 48), 200) if kind == "empty" else drawing("photo", number)
+
+
+def with_sign(kind: str, number: int) -> Image.Image:
+    """A photo, or a sign of two values that is of another size than the photo of its number."""
+    return drawing(kind, number) if kind == "photo" else VERSIONS["mask"](number).resize((36, 36))
+
+
+@pytest.mark.parametrize(
+    ("kinds_of", "make"),
+    [
+        (("paper", "rock", "scissors"), of_a_person),
+        (("drawing", "photo"), drawing),
+        (("empty", "full"), blank),
+        (("photo", "sign"), with_sign),
+    ],
+)
+def test_classes_may_be_taken_of_the_same_persons_or_hold_few_colours(
+    tmp_path: Path, kinds_of: tuple[str, ...], make: Callable[[str, int], Image.Image]
+) -> None:
+    for number in range(20):
+        for kind in kinds_of:
+            save(make(kind, number), tmp_path / kind / f"img_{number:03}.png")
+    assert open_dataset(tmp_path).class_names == kinds_of
+
+
+@pytest.mark.parametrize(("num_classes", "num_names"), [(2, 8), (8, 6), (2, 3)])
+def test_files_of_classes_may_be_named_alike_by_words(
+    tmp_path: Path, num_classes: int, num_names: int
+) -> None:
+    """As letters in fonts are: `A/Arial.png`, `B/Arial.png`."""
+    classes = tuple("abcdefgh"[:num_classes])
+    for number, name in enumerate(classes):
+        for font in range(num_names):
+            save(picture(10 * number + font), tmp_path / name / f"font {'ijklmnop'[font]}.png")
+    assert open_dataset(tmp_path).class_names == classes
+
+
 def test_a_folder_for_each_scene_is_no_class(tmp_path: Path) -> None:
     for number in range(NUM_PICTURES):
         save(picture(number), tmp_path / f"scene_{number}" / "rgb.png")
