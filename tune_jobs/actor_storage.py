@@ -64,11 +64,12 @@ class ActorStorage:
 
     def put(self, name: str, source: Path) -> None:
         part, offset, last = uuid.uuid4().hex, 0, False
-        while not last:
-            data = chunk_at(source, offset)
-            last = len(data) < CHUNK_BYTES
-            self._ask("write", name, part, offset, data, last=last)
-            offset += len(data)
+        with source.open("rb") as file:  # opened once: a training replaces its state while the last one is sent
+            while not last:
+                data = file.read(CHUNK_BYTES)
+                last = len(data) < CHUNK_BYTES
+                self._ask("write", name, part, offset, data, last=last)
+                offset += len(data)
 
     def get(self, name: str, target: Path) -> bool:
         with target.open("wb") as file:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from recommender.errors import StorageError
 from recommender.store import Store
 from tests.tune_jobs.sweep_kit import finished, paper_trials
-from tune_jobs.actor_storage import StorageActor
+from tune_jobs.actor_storage import ActorStorage, StorageActor
 from tune_jobs.chunks import CHUNK_BYTES
 from tune_jobs.sweep.run_recorder import RunRecorder
 from tune_jobs.sweep.trained import trained_name, trained_path
@@ -39,6 +40,24 @@ def test_weights_come_chunk_by_chunk_and_are_there_whole_or_not_at_all(home: Pat
     actor.write(name, "one", CHUNK_BYTES, content[CHUNK_BYTES:], last=True)
     assert actor.read(name, 0) == (content[:CHUNK_BYTES], len(content))
     assert trained_path(spec.id).read_bytes() == content
+
+
+def test_a_file_that_is_replaced_while_it_is_sent_arrives_as_it_was(home: Path, tmp_path: Path) -> None:
+    source, new, target = (tmp_path / name for name in ("state", "new", "target"))
+    source.write_bytes(b"a" * (CHUNK_BYTES + 5))
+    new.write_bytes(b"b" * (CHUNK_BYTES + 5))
+    actor = StorageActor()
+
+    class Sent(ActorStorage):
+        def _ask(self, method: str, *arguments: Any, **options: Any) -> Any:
+            if new.exists():
+                new.replace(source)  # as a training does after its next epoch
+            return getattr(actor, method)(*arguments, **options)
+
+    storage = Sent(lambda: actor)
+    storage.put("states/one.pt", source)
+    assert storage.get("states/one.pt", target)
+    assert target.read_bytes() == b"a" * (CHUNK_BYTES + 5)
 
 
 def test_what_is_no_run_id_never_becomes_a_path(home: Path) -> None:
