@@ -219,7 +219,10 @@ class Launcher:
         since = self._waiting_since.setdefault(job.submission_id, self._clock())
         if self._clock() - since >= self._settings.waiting_s:
             wanted = counted(spec.cpus or self._settings.default_cpus, "CPU")
-            wanted += f" and {counted(spec.gpus, 'GPU')}" if spec.gpus else ""
+            if spec.gpus is None:  # as it is submitted
+                wanted += " (and 1 GPU, if the cluster has any)"
+            elif spec.gpus:
+                wanted += f" and {counted(spec.gpus, 'GPU')}"
             tell_once(self._store, job, f"no node of the cluster has {wanted} free yet, so it waits")
 
     def _collect(self, job: Job) -> None:

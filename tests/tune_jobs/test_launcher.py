@@ -151,7 +151,7 @@ def test_a_node_that_lacks_the_package_is_told_from_a_silent_one(workshop: Works
 
 def test_waiting_for_a_node_is_said_once(workshop: Workshop) -> None:
     workshop.cluster.is_full = True
-    job = workshop.ask("key", cpus=2)
+    job = workshop.ask("key", cpus=2, gpus=None)
     patient, launcher = workshop.launcher(), workshop.launcher(waiting_s=0)
 
     def notes() -> list[str]:
@@ -166,7 +166,9 @@ def test_waiting_for_a_node_is_said_once(workshop: Workshop) -> None:
     assert notes() == []
     until(launcher, notes)  # once the other's lease has run out
     launcher.step()
-    assert notes() == ["no node of the cluster has 2 CPUs free yet, so it waits"]
+    assert notes() == [
+        "no node of the cluster has 2 CPUs (and 1 GPU, if the cluster has any) free yet, so it waits"
+    ]
 
 
 @pytest.mark.slow

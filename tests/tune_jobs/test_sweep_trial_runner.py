@@ -16,12 +16,15 @@ from pathlib import Path
 import psutil
 import pytest
 
+from recommender.errors import StorageError
+from recommender.home import home
 from recommender.records import Run
 from recommender.store import Store
 from tests.store.builders import run as make_run
 from tests.tune_jobs.sweep_kit import coco_artefact, exploding_weights, packed, trial
 from tests.tune_jobs.training_kit import untimed
 from tune_jobs.artefact_transfer import Artefact, deliver
+from tune_jobs.storage import UrlStorage
 from tune_jobs.sweep.artefact_store import files_at
 from tune_jobs.sweep.resume_states import drop_state
 from tune_jobs.sweep.trial_runner import NOT_INSTALLED, TrialEvent, TrialRunner, WorkerConfig
@@ -31,6 +34,18 @@ from tune_jobs.training.process import TrainingProcess
 
 pytestmark = pytest.mark.slow
 PATIENCE_S = 120.0  # of the test, on a slow machine
+
+
+class Restarted(UrlStorage):
+    """The files of the driver's node, whose actor is just being restarted."""
+
+    asked = 0
+
+    def get(self, name: str, target: Path) -> bool:
+        self.asked += 1
+        if self.asked == 1:
+            raise StorageError("The actor is restarting.")
+        return super().get(name, target)
 
 
 class Table:
@@ -192,6 +207,7 @@ def test_another_node_goes_on_where_one_was(table: Table, data: Artefact, tmp_pa
     attempt.abandon()
     assert not table.process or not table.process.is_alive
     elsewhere = Table(tmp_path / "elsewhere")
+    elsewhere.worker = replace(elsewhere.worker, storage=Restarted(str(home())))
     run = elsewhere.run(elsewhere.attempt(spec))
     table.process = elsewhere.process
     assert run.status == "succeeded"

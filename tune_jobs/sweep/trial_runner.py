@@ -16,7 +16,7 @@ from typing import Literal, TypeVar
 from recommender.errors import RecommenderError, StorageError
 from recommender.records import EpochMetrics, Run
 from tune_jobs.artefact_transfer import Artefact
-from tune_jobs.storage import Storage
+from tune_jobs.storage import RetryingStorage, Storage
 from tune_jobs.sweep.resume_states import state_name
 from tune_jobs.sweep.trained import trained_name
 from tune_jobs.sweep.trial_spec import TrialLimits, TrialSpec
@@ -135,7 +135,8 @@ class TrialRunner:
             None if weights is None else self.worker.deliver(weights),
         )
         self._output.mkdir(parents=True, exist_ok=True)
-        self.worker.storage.get(state_name(self.spec.id), self._output / STATE_FILE)
+        storage = RetryingStorage(self.worker.storage)  # an actor that is restarted is no fault of this node's
+        storage.get(state_name(self.spec.id), self._output / STATE_FILE)
         return places
 
     def _begin(self, seconds: float) -> TrialEvent | None:
