@@ -39,7 +39,8 @@ class Checkpoints(Repository):
 
     def list(self) -> tuple[Checkpoint, ...]:
         """All of them, by name."""
-        return self._records(Checkpoint, select(CheckpointRow).order_by(CheckpointRow.name))
+        found = self._records(Checkpoint, select(CheckpointRow))
+        return tuple(sorted(found, key=lambda one: one.name))  # a PostgreSQL may sort by its language
 
     def count(self) -> int:
         """The number of checkpoints."""

@@ -135,8 +135,8 @@ class TrialRunner:
             None if weights is None else self.worker.deliver(weights),
         )
         self._output.mkdir(parents=True, exist_ok=True)
-        storage = RetryingStorage(self.worker.storage)  # an actor that is restarted is no fault of this node's
-        storage.get(state_name(self.spec.id), self._output / STATE_FILE)
+        # An actor that is restarted is no fault of this node's.
+        RetryingStorage(self.worker.storage).get(state_name(self.spec.id), self._output / STATE_FILE)
         return places
 
     def _begin(self, seconds: float) -> TrialEvent | None:
