@@ -78,11 +78,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         given, quiet = split_quiet(sys.argv[1:] if arguments is None else arguments)
         command = typer.main.get_command(app)  # `app(...)` would build it a second time
-        defaults, file = configuration(command, Path.cwd())
+        # A file that is in error must not keep the help from being read that tells what may stand in it.
+        asks = {"--help", "-h", "--version"} & set(given) or "_RECOMMEND_COMPLETE" in os.environ
+        defaults, file = ({}, "") if asks else configuration(command, Path.cwd())
         set_quiet(quiet)
         if defaults:
             names = ", ".join(f"[{one}]" if isinstance(defaults[one], dict) else one for one in defaults)
-            err().print(f"defaults from {file} in this folder: {names}", markup=False)
+            err().print(f"defaults from {file} in this folder: {names}")
         set_quiet(quiet or bool(defaults.get("quiet")))
         code = command(
             args=with_dataset(given, command),
@@ -104,7 +106,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return _fail("the disk is full: what was written there is not whole. Free some space.", 1)
-        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR):
+        closed = error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR)
+        if closed and error.filename is not None:
             remedy = "Put right who may read and write there, or set RECOMMENDER_HOME to another folder."
             return _fail(f"{error.filename}: {error.strerror}. {remedy}", 1)
         return _unexpected(error)

@@ -145,7 +145,7 @@ def test_a_config_file_gives_defaults_and_a_flag_beats_it(
         (["runs", "show"], "`recommend runs show --help`", "error: ."),
         (["--dataset", "signs", "--licence", "free"], "--licence 'free'", "literal"),
         (["sweep", "--dataset", "signs", "--fractions", "many"], "a number is wanted", "unable to parse"),
-        (["compare", "--dataset", "signs", "--seeds", "0"], "1 or more", "Value error"),
+        (["compare", "--dataset", "signs", "--seeds", "0"], "1 to 100", "Value error"),
         (["signs", "--start", "coco:frozen"], "coco:full", "Traceback"),
     ],
 )
@@ -342,6 +342,8 @@ def test_a_config_file_never_says_where_to_send_write_or_listen(
     Path("recommend.toml").write_text(text)
     assert run(["devices"]) == 2
     assert capsys.readouterr().err.startswith("error: recommend.toml ")
+    assert run(["devices", "--help"]) == 0  # which tells what may stand there
+    assert not capsys.readouterr().err
 
 
 def test_every_other_option_may_be_set_in_a_config_file() -> None:
