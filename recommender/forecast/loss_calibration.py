@@ -40,7 +40,7 @@ class HiddenTarget:
 def calibrated_scales(
     inputs: KernelInputs, finished: Sequence[Observation], scales: PriorScales
 ) -> PriorScales:
-    """The scales with their `loss_share` and `tail` as results ask for; as they are where no target had a race.
+    """The scales with their `loss_share` and `tail` as results ask for; as they are where these cannot tell.
 
     `inputs` belong to the situations of `finished`.
     """
@@ -63,7 +63,9 @@ def _hidden(
     covariance_NN = inputs.covariance(scales)
     covariance_NN += noise_NN
     # Half the time of a general inverse. LAPACK works in Fortran's order, in which this matrix is the same.
-    factor_NN, _ = dpotrf(covariance_NN.T, lower=1, overwrite_a=1)
+    factor_NN, failed = dpotrf(covariance_NN.T, lower=1, overwrite_a=1)
+    if failed:  # rounding has left it without an inverse that means anything
+        return
     half_NN, _ = dpotri(factor_NN, lower=1, overwrite_c=1)
     precision_NN = half_NN + half_NN.T - np.diag(np.diag(half_NN))
     weighted_N = precision_NN @ (results_N - inputs.mean_N)

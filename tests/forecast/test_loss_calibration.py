@@ -41,6 +41,11 @@ def test_without_a_race_all_of_it_is_expected() -> None:
     assert learnt(first_three, TRUE) == TRUE
 
 
+def test_a_covariance_without_an_inverse_tells_nothing() -> None:
+    beyond = replace(TRUE, across_checkpoints=9.0)  # correlations above 1, as of matrices that rounding has spoilt
+    assert learnt(drawn(TRUE, targets=8), beyond) == beyond
+
+
 def test_a_start_that_saw_the_images_is_in_no_race() -> None:
     four = [run for i, run in enumerate(drawn(TRUE, targets=8)) if i % 9 < 4]
     assert learnt(tuple(four), TRUE) != TRUE
