@@ -25,7 +25,6 @@ HEADINGS = {
     "interval_coverage": "in 80 % interval",
 }
 
-
 # Each mark's mean, and `intervals` by mark.
 MethodMetrics = dict[str, float | dict[str, Interval | None] | None]
 
@@ -153,6 +152,9 @@ def print_backtest(result: Backtest, console: Console) -> None:
     targets = counted(len(result.targets), "target")
     table = Table(
         box=box.SIMPLE_HEAD,
+        show_edge=False,  # every number in one line of 140 columns
+        pad_edge=False,
+        collapse_padding=True,
         title=f"{task_definition(result.task).name_in_full}: {targets}, each hidden in turn",
         title_justify="left",
     )

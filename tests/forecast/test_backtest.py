@@ -167,7 +167,10 @@ def test_dead_targets_and_ties_are_marked_not_left_out(capsys: pytest.CaptureFix
     best = max(o.score for o in observations if o.situation.target.dataset_name == "t5")
     near = [o for o in observations if o.situation.target.dataset_name == "t5" and o.score >= best - 0.02]
     assert rows["t5"].tied_with_best == len(near) > 1
-    print_backtest(result, Console(width=200))
+    print_backtest(result, Console(width=140))
     told = capsys.readouterr().out
+    marks = told[: told.index("mean [95 %")]
+    assert marks.count("[") == marks.count("]") > 30
+    assert all(line.count("[") == line.count("]") for line in marks.splitlines())  # no interval in two lines
     assert "mostly noise: t3;" in told
     assert f"t5 {len(near)} of" in told
