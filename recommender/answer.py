@@ -50,7 +50,7 @@ class Answer(Recommendation):
         from recommender.report.table import print_short
 
         text = io.StringIO()
-        print_short(self, Console(width=WIDTH, file=text, highlight=False))
+        print_short(self, Console(width=WIDTH, file=text, highlight=False, markup=False, emoji=False))
         return text.getvalue().strip("\n")
 
     def _repr_html_(self) -> str:

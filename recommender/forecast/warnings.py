@@ -244,8 +244,9 @@ def _small_batch(situation: Situation, batch: int) -> Notice | None:
         return None
     return Notice(
         code="small_batch",
-        message=f"Only {counted(seen, 'training image')} in a batch: few for batch norm, so that the "
-        "result varies more. A frozen backbone keeps its own; a second seed shows how much it is.",
+        message=f"Only {counted(seen, 'training image')} in a batch. The network scales its values by averages over "
+        "each batch (batch norm); those of so few vary, and the result with them. A frozen backbone keeps the "
+        "averages it came with. Train again with another seed to see how much results differ.",
     )
 
 

@@ -183,6 +183,7 @@ def test_a_val_split_of_a_few_images_is_told() -> None:
 def test_few_train_images_are_told_without_advice_that_the_first_start_may_contradict() -> None:
     message = said_of(10, 20)["small_batch"]
     assert "10 training images" in message
+    assert "scales its values by averages over each batch (batch norm)" in message
     assert "Freeze the backbone" not in message
     assert "accumulate" not in message  # it does not mend the statistics of batch norm
 

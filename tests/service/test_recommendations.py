@@ -203,6 +203,10 @@ def test_an_answer_is_read_first_in_lines_and_downloads_as_a_page(
     wait_until(lambda: service.get(f"/v1/recommendations/{asked['id']}").json()["status"] == "succeeded", 300)
     answer = service.get(f"/v1/recommendations/{asked['id']}").json()
     shown = service.get(f"/recommendations/{asked['id']}").text
+    head = shown.split("</thead>")[0]
+    headings = re.findall('<th scope="col"[^>]*>([^<]+)</th>', head)[3:]  # beyond rank, start and forecast
+    assert "Vs scratch" in headings
+    assert {heading.lower() for heading in headings} <= set(re.findall("<dt>([^<]+)</dt>", shown))
     assert shown.index(answer["headline"]["chance"][:20]) < shown.index("<table")
     assert "--" not in re.sub(r"<!--.*?-->|<code>.*?</code>", "", shown, flags=re.DOTALL)
     assert shown.split("</table>")[0].count('<th scope="row">') == 5
