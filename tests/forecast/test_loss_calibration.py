@@ -42,7 +42,7 @@ def test_without_a_race_all_of_it_is_expected() -> None:
 
 
 def test_a_covariance_without_an_inverse_tells_nothing() -> None:
-    beyond = replace(TRUE, across_checkpoints=9.0)  # correlations above 1, as of matrices that rounding has spoilt
+    beyond = replace(TRUE, across_checkpoints=9.0)  # correlations above 1
     assert learnt(drawn(TRUE, targets=8), beyond) == beyond
 
 
