@@ -64,9 +64,8 @@ class ActorStorage:
 
     def put(self, name: str, source: Path) -> None:
         part, offset, last = uuid.uuid4().hex, 0, False
-        with source.open(
-            "rb"
-        ) as file:  # opened once: a training replaces its state while the last one is sent
+        # Opened once: a training replaces its state while the last one is sent.
+        with source.open("rb") as file:
             while not last:
                 data = file.read(CHUNK_BYTES)
                 last = len(data) < CHUNK_BYTES
