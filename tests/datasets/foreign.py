@@ -217,7 +217,7 @@ def label_studio(folder: Path, drawn: Written, names: Names) -> Path:
     return folder
 
 
-def box_csv(folder: Path, drawn: Written, names: Names) -> Path:
+def box_tables(folder: Path, drawn: Written, names: Names) -> Path:
     """TensorFlow's table of corners, one a split, as Roboflow exports it."""
     heading = "filename,width,height,class,xmin,ymin,xmax,ymax"
     for split in ("train", "val"):
@@ -260,6 +260,6 @@ WRITERS: tuple[Callable[[Path, Written, Names], Path], ...] = (
     supervisely,
     datumaro,
     label_studio,
-    box_csv,
+    box_tables,
     via_csv,
 )

@@ -22,7 +22,7 @@ from tests.datasets.helpers import kinds
 NAMES = ("circle", "square")
 Writer = Callable[[Path, Any, Any], Path]
 # An image without a file or rows of its own is background, or told otherwise.
-OF_EACH_IMAGE = (foreign.labelme, foreign.box_csv, foreign.via_csv)
+OF_EACH_IMAGE = (foreign.labelme, foreign.box_tables, foreign.via_csv)
 
 
 @pytest.fixture(scope="module")

@@ -96,7 +96,16 @@ def run(
     **changes: object,
 ) -> Run:
     """A finished training of three epochs; `changes` are fields of the run."""
-    curve = tuple(point(epoch, score * epoch / 3, seconds=1.5 * epoch) for epoch in (1, 2, 3))
+    # As the store files of old versions hold it.
+    curve = tuple(
+        EpochMetrics(
+            epoch=epoch,
+            score=score * epoch / 3,
+            details={"map50": 0.5, "precision": 0.6, "recall": 0.7},
+            seconds=1.5 * epoch,
+        )
+        for epoch in (1, 2, 3)
+    )
     made = Run(
         id=id,
         kind="full",
