@@ -72,7 +72,7 @@ def _candidates() -> Iterator[tuple[Path, float]]:
     for path in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*"):
         with contextlib.suppress(OSError):
             if path.lstat().st_uid == os.getuid():
-                yield path, QUIET_S
+                yield path, WORK_QUIET_S  # a full training writes into its own once an epoch
 
 
 def _written_at(path: Path) -> float:

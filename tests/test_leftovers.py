@@ -57,7 +57,8 @@ def test_what_was_left_goes_and_the_rest_stays(home: Path, temporary: Path) -> N
     kept = [make(home, name, age_s=UPLOAD_QUIET_S + 60) for name in KEPT]
     left.append(make(home, "work/killed/training-7.log", age_s=WORK_QUIET_S + 60))
     kept.append(make(home, "work/slow/training-8.log", age_s=WORK_QUIET_S - 60))
-    left.append(make(temporary, f"{TEMPORARY}1/file", age_s=QUIET_S + 60).parent)
+    left.append(make(temporary, f"{TEMPORARY}1/file", age_s=WORK_QUIET_S + 60).parent)
+    kept.append(make(temporary, f"{TEMPORARY}long-epoch/results.csv", age_s=UPLOAD_QUIET_S).parent)
     names = (
         "somebody-else",
         "team-photos",
