@@ -77,13 +77,13 @@ def checkpoint(name: str = "faces", *, images: int = 100, **changes: object) -> 
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-def point(epoch: int, score: float = 0.5, *, seconds: float | None = None) -> EpochMetrics:
+def point(epoch: int, score: float = 0.5) -> EpochMetrics:
     """A point of a curve, every metric of it the score; an epoch takes a second."""
     return EpochMetrics(
         epoch=epoch,
         score=score,
         details=dict.fromkeys(("map50", "map75", "precision", "recall"), score),
-        seconds=float(epoch) if seconds is None else seconds,
+        seconds=float(epoch),
     )
 
 
