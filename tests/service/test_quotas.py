@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -115,6 +116,7 @@ def test_an_upload_is_known_from_the_moment_it_is_registered(
         id = service.upload(small_zip).json()["id"]
         held = service.store.datasets.get(id)
         assert held is not None
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # in two days others' folders there look forsaken
     later = time.time() + 2 * UPLOAD_QUIET_S
     monkeypatch.setattr(time, "time", lambda: later)
     sweep_leftovers()
@@ -133,6 +135,7 @@ def test_what_could_not_be_deleted_is_a_leftover(
         monkeypatch.setattr("service.dataset_storage.shutil.rmtree", lambda path, **_: None)
         assert service.delete(f"/v1/datasets/{id}").status_code == 204
         monkeypatch.undo()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # in two days others' folders there look forsaken
     later = time.time() + 2 * UPLOAD_QUIET_S
     monkeypatch.setattr(time, "time", lambda: later)
     assert folder in sweep_leftovers()
