@@ -154,7 +154,7 @@ def error_of_results(history: Sequence[Observation], scales: PriorScales) -> Mat
     return errors
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=8)
 @single_blas_thread()
 def expected_low(history: tuple[Observation, ...]) -> NDArray[np.bool_]:
     """N flags: results near guessing that the runs above it would have forecast there, or lower.

@@ -314,7 +314,7 @@ def _scores(situations: Sequence[Situation]) -> Matrix:
     return columns
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=64)  # the targets of two histories: it keeps their situations in memory
 def _scores_of_one_target(situations: tuple[Situation, ...]) -> Matrix:
     columns = np.zeros((len(situations), len(SCORED)))
     starts = {situation.start.checkpoint: situation for situation in situations}
