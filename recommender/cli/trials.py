@@ -45,7 +45,7 @@ def after_trials(case: Study, asked: TrialsRequest, store: Store, *, began_at: f
             return replace(before, verdict=_nothing_fits(asked.budget or "", shortest_s))
         sys.stderr.write(f"A trial takes {about(shortest_s)} or more{_basis(speed)}.\n")
     sys.stderr.write(
-        f"Forecast: {before.ranking[0].start} first, best with {before.ranking[0].p_best:.0%}. Trials:\n"
+        f"Forecast: {before.ranking[0].start} first, best with {before.ranking[0].p_best:.0%}.\n"
     )
     _say_what_is_not_here(before)
     with sweep_display(asked.trials) as display:
